@@ -1,0 +1,338 @@
+package io.github.dl4jlora;
+
+import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.layer.LoRAParams;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.regularization.L1Regularization;
+import org.nd4j.linalg.learning.regularization.L2Regularization;
+import org.nd4j.linalg.learning.regularization.Regularization;
+import org.nd4j.linalg.learning.regularization.WeightDecay;
+
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * How {@link LoRA#apply} converts a network. Patterns are regular expressions that must match a whole vertex or layer name.
+ */
+public final class LoRAConfig {
+
+    private final int rank;
+    private final double alpha;
+    private final Scaling scaling;
+    private final LoRAInit loraInit;
+    private final double loraDropout;
+    private final Engine engine;
+    private final List<Pattern> targets;
+    private final List<Pattern> exclude;
+    private final List<Pattern> trainable;
+    private final Map<Pattern, Override> overrides;
+    private final IUpdater updater;
+    private final List<Regularization> regularization;
+    private final FrozenStorage storage;
+    private final boolean copyBase;
+    private final URI baseLocation;
+    private final Long seed;
+
+    private LoRAConfig(Builder builder) {
+        this.rank = builder.rank;
+        this.alpha = builder.alpha;
+        this.scaling = builder.scaling;
+        this.loraInit = builder.loraInit;
+        this.loraDropout = builder.loraDropout;
+        this.engine = builder.engine;
+        this.targets = List.copyOf(builder.targets);
+        this.exclude = List.copyOf(builder.exclude);
+        this.trainable = List.copyOf(builder.trainable);
+        this.overrides = new LinkedHashMap<>(builder.overrides);
+        this.updater = builder.updater;
+        this.regularization = List.copyOf(builder.regularization);
+        this.storage = builder.storage;
+        this.copyBase = builder.copyBase;
+        this.baseLocation = builder.baseLocation;
+        this.seed = builder.seed;
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    public int rank() {
+        return rank;
+    }
+
+    public double alpha() {
+        return alpha;
+    }
+
+    public Scaling scaling() {
+        return scaling;
+    }
+
+    public LoRAInit loraInit() {
+        return loraInit;
+    }
+
+    public double loraDropout() {
+        return loraDropout;
+    }
+
+    public Engine engine() {
+        return engine;
+    }
+
+    /** Empty: every DenseLayer. */
+    public List<Pattern> targets() {
+        return targets;
+    }
+
+    public List<Pattern> exclude() {
+        return exclude;
+    }
+
+    public List<Pattern> trainable() {
+        return trainable;
+    }
+
+    public Map<Pattern, Override> overrides() {
+        return overrides;
+    }
+
+    /** Null: each layer keeps the updater it has in the base network. */
+    public IUpdater updater() {
+        return updater;
+    }
+
+    /** Of A and B; what the base network has for its own weights does not carry over. */
+    public List<Regularization> regularization() {
+        return regularization;
+    }
+
+    public FrozenStorage storage() {
+        return storage;
+    }
+
+    public boolean copyBase() {
+        return copyBase;
+    }
+
+    /** Null: none recorded. */
+    public URI baseLocation() {
+        return baseLocation;
+    }
+
+    /** Null: the base network's seed. */
+    public Long seed() {
+        return seed;
+    }
+
+    /** What one layer does differently. */
+    public static final class Override {
+
+        private Integer rank;
+        private Double alpha;
+
+        Override() {
+        }
+
+        public Override rank(int rank) {
+            this.rank = rank;
+            return this;
+        }
+
+        public Override alpha(double alpha) {
+            this.alpha = alpha;
+            return this;
+        }
+
+        /** Null: as configured for all. */
+        public Integer rank() {
+            return rank;
+        }
+
+        /** Null: as configured for all. */
+        public Double alpha() {
+            return alpha;
+        }
+    }
+
+    /** Builds a {@link LoRAConfig}; every setting has a default. */
+    public static final class Builder {
+
+        private int rank = 8;
+        private double alpha = 1;
+        private Scaling scaling = Scaling.ALPHA;
+        private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
+        private double loraDropout;
+        private Engine engine = Engine.FUSED;
+        private final List<Pattern> targets = new ArrayList<>();
+        private final List<Pattern> exclude = new ArrayList<>();
+        private final List<Pattern> trainable = new ArrayList<>();
+        private final Map<Pattern, Override> overrides = new LinkedHashMap<>();
+        private IUpdater updater;
+        private final List<Regularization> regularization = new ArrayList<>();
+        private FrozenStorage storage = FrozenStorage.SHARED;
+        private boolean copyBase;
+        private URI baseLocation;
+        private Long seed;
+
+        private Builder() {
+        }
+
+        /** Default 8. */
+        public Builder rank(int rank) {
+            this.rank = rank;
+            return this;
+        }
+
+        /** Default 1. */
+        public Builder alpha(double alpha) {
+            this.alpha = alpha;
+            return this;
+        }
+
+        /** Default {@link Scaling#ALPHA}. */
+        public Builder scaling(Scaling scaling) {
+            this.scaling = Objects.requireNonNull(scaling, "scaling");
+            return this;
+        }
+
+        /** How A starts; default {@link LoRAInit#KAIMING_UNIFORM}. */
+        public Builder loraInit(LoRAInit init) {
+            this.loraInit = Objects.requireNonNull(init, "loraInit");
+            return this;
+        }
+
+        /** The probability of dropping an input of the low-rank paths while training, in [0, 1); default 0. */
+        public Builder loraDropout(double probability) {
+            this.loraDropout = probability;
+            return this;
+        }
+
+        /** What computes the low-rank paths; default {@link Engine#FUSED}. */
+        public Builder engine(Engine engine) {
+            this.engine = Objects.requireNonNull(engine, "engine");
+            return this;
+        }
+
+        /**
+         * The layers to adapt; default every DenseLayer. Output layers are adapted only when named.
+         *
+         * @throws IllegalArgumentException if one is no regular expression
+         */
+        public Builder targets(String... patterns) {
+            addAll(targets, "targets", patterns);
+            return this;
+        }
+
+        /** Layers that are not to be adapted although a target pattern matches them. */
+        public Builder exclude(String... patterns) {
+            addAll(exclude, "exclude", patterns);
+            return this;
+        }
+
+        /** Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none. */
+        public Builder trainable(String... patterns) {
+            addAll(trainable, "trainable", patterns);
+            return this;
+        }
+
+        /** Another rank or alpha for the layers that the pattern matches: PEFT's {@code rank_pattern}, {@code alpha_pattern}. */
+        public Builder override(String pattern, Consumer<Override> settings) {
+            Override override = new Override();
+            settings.accept(override);
+            overrides.put(compile("override", pattern), override);
+            return this;
+        }
+
+        /** The updater of everything that trains; default: each layer's own in the base network. */
+        public Builder updater(IUpdater updater) {
+            this.updater = updater;
+            return this;
+        }
+
+        /** L1 regularization of A and B; default none. */
+        public Builder l1(double coefficient) {
+            return regularization(new L1Regularization(coefficient));
+        }
+
+        /** L2 regularization of A and B; default none. */
+        public Builder l2(double coefficient) {
+            return regularization(new L2Regularization(coefficient));
+        }
+
+        /** Weight decay of A and B, times the learning rate; default none. */
+        public Builder weightDecay(double coefficient) {
+            return regularization(new WeightDecay(coefficient, true));
+        }
+
+        private Builder regularization(Regularization added) {
+            regularization.removeIf(present -> present.getClass() == added.getClass());
+            regularization.add(added);
+            return this;
+        }
+
+        /** Where frozen values live; default {@link FrozenStorage#SHARED}. */
+        public Builder storage(FrozenStorage storage) {
+            this.storage = Objects.requireNonNull(storage, "storage");
+            return this;
+        }
+
+        /**
+         * Whether the adapted network gets a copy of the frozen values instead of views of the base's own; then the
+         * base may be trained or closed afterwards. Default false. Without meaning for {@link FrozenStorage#EMBEDDED},
+         * which always copies.
+         */
+        public Builder copyBase(boolean copy) {
+            this.copyBase = copy;
+            return this;
+        }
+
+        /**
+         * Where a JVM that has not got the base network can load it from (a file that DL4J's ModelSerializer wrote),
+         * such as the executors of a cluster. What is found there must have the recorded content ids.
+         */
+        public Builder baseLocation(URI location) {
+            this.baseLocation = location;
+            return this;
+        }
+
+        /** Seed of the A matrices; default: the base network's. */
+        public Builder seed(long seed) {
+            this.seed = seed;
+            return this;
+        }
+
+        /**
+         * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, or a loraDropout outside [0, 1)
+         */
+        public LoRAConfig build() {
+            LoRAParams.check("(all targets)", rank, alpha);
+            LoRAParams.checkDropout("(all targets)", loraDropout);
+            overrides.forEach((pattern, override) -> LoRAParams.check(pattern.pattern(),
+                    override.rank == null ? rank : override.rank, override.alpha == null ? alpha : override.alpha));
+            return new LoRAConfig(this);
+        }
+
+        private static void addAll(List<Pattern> list, String what, String... patterns) {
+            for (String pattern : patterns) {
+                list.add(compile(what, pattern));
+            }
+        }
+
+        private static Pattern compile(String what, String pattern) {
+            try {
+                return Pattern.compile(pattern);
+            } catch (PatternSyntaxException e) {
+                throw new IllegalArgumentException(what + "(\"" + pattern + "\") is no regular expression: " + e.getMessage()
+                        + ". Names match literally when quoted with Pattern.quote.", e);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+package io.github.dl4jlora;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * What trains in a network and what does not, by layer; {@link #toString} is a table for people.
+ *
+ * @param rows in topological order
+ */
+public record LoRASummary(List<Row> rows) {
+
+    /**
+     * One layer or vertex.
+     *
+     * @param name      as in the network
+     * @param type      of the layer in the base network
+     * @param role      adapted, trained in full, frozen, …
+     * @param rank      0 for a layer that is not adapted
+     * @param alpha     0 for a layer that is not adapted
+     * @param trainable number of trained values
+     * @param frozen    number of values that are not trained
+     */
+    public record Row(String name, String type, String role, int rank, double alpha, long trainable, long frozen) {
+    }
+
+    /** Number of trained values. */
+    public long trainableParams() {
+        return rows.stream().mapToLong(Row::trainable).sum();
+    }
+
+    /** Number of all values, frozen ones included. */
+    public long totalParams() {
+        return rows.stream().mapToLong(row -> row.trainable + row.frozen).sum();
+    }
+
+    /** Trained values in percent of all. */
+    public double trainablePercent() {
+        return totalParams() == 0 ? 0 : 100.0 * trainableParams() / totalParams();
+    }
+
+    @Override
+    public String toString() {
+        List<List<String>> cells = Stream.concat(
+                Stream.of(List.of("layer", "type", "role", "rank", "alpha", "trainable", "frozen")),
+                rows.stream().map(LoRASummary::cells)).toList();
+        int[] widths = new int[7];
+        cells.forEach(row -> {
+            for (int i = 0; i < widths.length; i++) {
+                widths[i] = Math.max(widths[i], row.get(i).length());
+            }
+        });
+        String table = cells.stream().map(row -> line(row, widths)).collect(Collectors.joining("\n"));
+        return table + String.format(Locale.ROOT, "%ntrainable params: %,d || all params: %,d || trainable%%: %.4f",
+                trainableParams(), totalParams(), trainablePercent());
+    }
+
+    private static List<String> cells(Row row) {
+        boolean adapted = row.rank > 0;
+        return List.of(row.name, row.type, row.role, adapted ? String.valueOf(row.rank) : "",
+                adapted ? String.valueOf(row.alpha) : "", number(row.trainable), number(row.frozen));
+    }
+
+    private static String number(long value) {
+        return String.format(Locale.ROOT, "%,d", value);
+    }
+
+    private static String line(List<String> row, int[] widths) {
+        StringBuilder line = new StringBuilder();
+        for (int i = 0; i < widths.length; i++) {
+            boolean numeric = i >= 3;
+            String padding = " ".repeat(widths[i] - row.get(i).length());
+            line.append(numeric ? padding + row.get(i) : row.get(i) + padding).append(i < widths.length - 1 ? "  " : "");
+        }
+        return line.toString().stripTrailing();
+    }
+}

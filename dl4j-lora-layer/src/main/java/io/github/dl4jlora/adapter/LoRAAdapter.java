@@ -1,0 +1,353 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.file.AtomicFile;
+import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.rewrite.AdaptedView;
+import org.deeplearning4j.nn.api.Model;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.Set;
+import java.util.UUID;
+import java.util.regex.Pattern;
+
+/**
+ * What training added to a base network: A and B of every adapted layer, and the values of layers that were trained in
+ * full. A thing of its own, without the base: it knows the content ids of the layers it belongs to.
+ *
+ * <p>On disk it is PEFT's directory of two files, {@code adapter_model.safetensors} and {@code adapter_config.json},
+ * from which PEFT computes the same function.
+ */
+public final class LoRAAdapter {
+
+    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+
+    private static final String TENSORS = "adapter_model.safetensors";
+    private static final String CONFIG = "adapter_config.json";
+    private static final String PREFIX = "base_model.model.";
+    private static final String SUFFIX_A = ".lora_A.weight";
+    private static final String SUFFIX_B = ".lora_B.weight";
+    private static final long LONGEST_CONFIG = 16 << 20;
+
+    private static final String FORMAT = "dl4j_lora.format";
+    private static final String FORMAT_VERSION = "1";
+    private static final String SCALING = "dl4j_lora.scaling";
+    private static final String SAVED_CONFIG = "dl4j_lora.adapter_config";
+    private static final String BASE_ID = "dl4j_lora.base.";
+
+    /**
+     * One adapted layer.
+     *
+     * @param a      {@code [nIn, rank]}
+     * @param b      {@code [rank, nOut]}
+     * @param baseId content id of the frozen layer; null if the file does not say
+     */
+    private record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+
+        int rank() {
+            return (int) a.size(1);
+        }
+    }
+
+    private final Map<String, Delta> deltas;
+    /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
+    private final Map<String, Map<String, INDArray>> trained;
+    private final double dropout;
+
+    private LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
+        this.deltas = deltas;
+        this.trained = trained;
+        this.dropout = dropout;
+    }
+
+    /**
+     * Copies the adapter out of a network.
+     *
+     * @throws IllegalArgumentException if the network is not adapted
+     * @throws IllegalStateException    if its base has changed since it was adapted
+     */
+    public static LoRAAdapter of(Model adapted) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            AdaptedView view = AdaptedView.of(adapted);
+            Map<String, String> ids = view.verifiedIds();
+            Map<String, Delta> deltas = new LinkedHashMap<>();
+            view.adaptedLayers().forEach((name, layer) -> deltas.put(name, new Delta(layer.a().dup(), layer.b().dup(),
+                    layer.alpha(), layer.scaling(), ids.get(name))));
+            if (deltas.isEmpty()) {
+                throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
+            }
+            Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
+            view.trainedLayers().forEach((name, layer) -> {
+                Map<String, INDArray> values = new LinkedHashMap<>();
+                TorchLayout.keysByName(layer.conf(), layer.table().keySet()).forEach((torchName, key) ->
+                        values.put(torchName, TorchLayout.toTorch(layer.conf(), key, layer.table().get(key)).dup('c')));
+                trained.put(name, values);
+            });
+            return new LoRAAdapter(deltas, trained, view.dropout());
+        }
+    }
+
+    /** Names of the adapted layers, in topological order. */
+    public List<String> layers() {
+        return List.copyOf(deltas.keySet());
+    }
+
+    /**
+     * The configuration that makes a network for this adapter: every layer by name, with its rank and alpha.
+     */
+    public LoRAConfig config() {
+        Delta first = deltas.values().iterator().next();
+        // One scaling per configuration: where layers differ, each layer's alpha becomes its raw factor.
+        boolean uniform = deltas.values().stream().allMatch(delta -> delta.scaling == first.scaling);
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
+                .scaling(uniform ? first.scaling : Scaling.ALPHA).loraDropout(dropout).storage(FrozenStorage.SHARED)
+                .targets(quoted(deltas.keySet())).trainable(quoted(trained.keySet()));
+        deltas.forEach((name, delta) -> {
+            if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
+                config.override(Pattern.quote(name), o -> o.rank(delta.rank()).alpha(alpha(delta, uniform)));
+            }
+        });
+        return config.build();
+    }
+
+    private static double alpha(Delta delta, boolean uniform) {
+        return uniform ? delta.alpha : delta.scaling.factor(delta.alpha, delta.rank());
+    }
+
+    private static String[] quoted(Set<String> names) {
+        return names.stream().map(Pattern::quote).toArray(String[]::new);
+    }
+
+    /**
+     * Puts this adapter into a network in place of the one it has: a hot swap, nothing is rebuilt. Everything is
+     * checked before the first value changes. Updater state stays what it is.
+     *
+     * @throws IllegalArgumentException if the network's adapted or trained layers are not this adapter's, differ in
+     *                                  shape, or stand on another base
+     * @throws IllegalStateException    if the network's base has changed since it was adapted
+     */
+    public void applyTo(Model adapted) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            AdaptedView view = AdaptedView.of(adapted);
+            requireSameNames("adapted", deltas.keySet(), view.adaptedLayers().keySet());
+            requireSameNames("fully trained", trained.keySet(), view.trainedLayers().keySet());
+            Map<String, String> ids = view.verifiedIds();
+            List<Runnable> assignments = new ArrayList<>();
+            deltas.forEach((name, delta) -> {
+                AdaptedView.AdaptedLayer layer = view.adaptedLayers().get(name);
+                requireSameBase(name, delta.baseId, ids.get(name));
+                requireShape(name, LoRAParams.A, delta.a, layer.a());
+                requireShape(name, LoRAParams.B, delta.b, layer.b());
+                assignments.add(() -> {
+                    layer.rescale(delta.alpha, delta.scaling);
+                    layer.a().assign(delta.a);
+                    layer.b().assign(delta.b);
+                });
+            });
+            trained.forEach((name, values) -> {
+                AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
+                Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
+                requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
+                values.forEach((torchName, value) -> {
+                    INDArray parameter = layer.table().get(keys.get(torchName));
+                    INDArray shaped;
+                    try {
+                        shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
+                    } catch (IllegalArgumentException e) {
+                        throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " " + e.getMessage(), e);
+                    }
+                    assignments.add(() -> parameter.assign(shaped));
+                });
+            });
+            assignments.forEach(Runnable::run);
+        }
+    }
+
+    private static void requireSameNames(String what, Set<String> adapter, Set<String> network) {
+        Set<String> missing = new TreeSet<>(network);
+        missing.removeAll(adapter);
+        Set<String> surplus = new TreeSet<>(adapter);
+        surplus.removeAll(network);
+        if (!missing.isEmpty() || !surplus.isEmpty()) {
+            throw new IllegalArgumentException("The adapter's " + what + " layers or parameters are not the network's: missing in the adapter "
+                    + missing + ", surplus in it " + surplus + ". Make the network with LoRA.apply(base, adapter)");
+        }
+    }
+
+    private static void requireSameBase(String layer, String expected, String found) {
+        if (expected != null && !expected.equals(found)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
+                    + ", but the network stands on " + found + ". Use the network that the adapter was trained on");
+        }
+    }
+
+    private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
+        if (!Arrays.equals(value.shape(), parameter.shape())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape " + Arrays.toString(value.shape())
+                    + ", but the network's has " + Arrays.toString(parameter.shape())
+                    + ". Make the network with LoRA.apply(base, adapter), or set the rank with override");
+        }
+    }
+
+    /**
+     * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
+     * that finds one new and one old takes the configuration that the tensors' file carries along.
+     */
+    public void save(Path folder) throws IOException {
+        Files.createDirectories(folder);
+        PeftConfig config = peftConfig();
+        byte[] json = config.toJson();
+        Map<String, INDArray> tensors = new LinkedHashMap<>();
+        Map<String, String> metadata = new LinkedHashMap<>();
+        metadata.put("format", "pt");
+        metadata.put(FORMAT, FORMAT_VERSION);
+        metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
+        deltas.forEach((name, delta) -> {
+            tensors.put(PREFIX + name + SUFFIX_A, delta.a.transpose());
+            tensors.put(PREFIX + name + SUFFIX_B, delta.b.transpose());
+            metadata.put(SCALING + "." + name, delta.scaling.name());
+            if (delta.baseId != null) {
+                metadata.put(BASE_ID + name, delta.baseId);
+            }
+            if (name.equals("lora_dropout") || name.equals("lora_A") || name.equals("lora_B") || name.equals("base_layer")) {
+                LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", name);
+            }
+        });
+        trained.forEach((name, values) -> values.forEach((torchName, value) -> tensors.put(PREFIX + name + "." + torchName, value)));
+        Safetensors.write(folder.resolve(TENSORS), tensors, metadata);
+        AtomicFile.write(folder.resolve(CONFIG), out -> out.write(json));
+    }
+
+    private PeftConfig peftConfig() {
+        boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling == Scaling.ALPHA_OVER_SQRT_RANK);
+        List<PeftConfig.Module> modules = new ArrayList<>();
+        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(), peftAlpha(delta, rsLora))));
+        return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString());
+    }
+
+    /** The lora_alpha from which PEFT computes the layer's factor. */
+    private static double peftAlpha(Delta delta, boolean rsLora) {
+        return switch (delta.scaling) {
+            case ALPHA -> delta.alpha * delta.rank();
+            case ALPHA_OVER_RANK -> delta.alpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? delta.alpha : delta.alpha * Math.sqrt(delta.rank());
+        };
+    }
+
+    /**
+     * Reads PEFT's two files.
+     *
+     * @throws AdapterFormatException if a file is missing, broken, of another kind, or asks for something that is not
+     *                                supported
+     */
+    public static LoRAAdapter load(Path folder) throws IOException {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
+            PeftConfig config = config(folder, tensors);
+            Map<String, INDArray> a = new LinkedHashMap<>();
+            Map<String, INDArray> b = new LinkedHashMap<>();
+            Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
+            for (String name : tensors.names()) {
+                if (!name.startsWith(PREFIX)) {
+                    throw new AdapterFormatException(folder + ": tensor \"" + name + "\" does not begin with " + PREFIX);
+                }
+                String module = name.substring(PREFIX.length());
+                if (module.endsWith(SUFFIX_A)) {
+                    a.put(module.substring(0, module.length() - SUFFIX_A.length()), matrix(tensors, name));
+                } else if (module.endsWith(SUFFIX_B)) {
+                    b.put(module.substring(0, module.length() - SUFFIX_B.length()), matrix(tensors, name));
+                } else {
+                    int dot = module.lastIndexOf('.');
+                    if (dot < 1 || !config.modulesToSave().contains(module.substring(0, dot))) {
+                        throw new AdapterFormatException(folder + ": tensor \"" + name + "\" is neither lora_A, lora_B nor of a module in "
+                                + "modules_to_save " + config.modulesToSave());
+                    }
+                    trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
+                            .put(module.substring(dot + 1), tensors.read(name));
+                }
+            }
+            return new LoRAAdapter(deltas(folder, config, tensors.metadata(), a, b), trained, config.dropout());
+        }
+    }
+
+    private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
+        if (tensors.shape(name).length != 2) {
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
+                    + "; a dense layer's adapter has matrices");
+        }
+        return tensors.read(name).transpose();
+    }
+
+    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata,
+                                             Map<String, INDArray> a, Map<String, INDArray> b) throws AdapterFormatException {
+        if (a.isEmpty() || !a.keySet().equals(b.keySet())) {
+            throw new AdapterFormatException(folder + ": lora_A is there for " + a.keySet() + ", lora_B for " + b.keySet());
+        }
+        Map<String, Delta> deltas = new LinkedHashMap<>();
+        for (String name : a.keySet()) {
+            int rank = config.rankOf(name);
+            if (a.get(name).size(1) != rank || b.get(name).size(0) != rank) {
+                throw new AdapterFormatException(folder + ": layer \"" + name + "\" has rank " + rank + " by " + CONFIG + ", but lora_A "
+                        + Arrays.toString(a.get(name).transpose().shape()) + " and lora_B " + Arrays.toString(b.get(name).transpose().shape()));
+            }
+            Scaling scaling = scaling(folder, name, config, metadata);
+            deltas.put(name, new Delta(a.get(name), b.get(name), alpha(config, name, rank, scaling), scaling, metadata.get(BASE_ID + name)));
+        }
+        return deltas;
+    }
+
+    private static Scaling scaling(Path folder, String layer, PeftConfig config, Map<String, String> metadata) throws AdapterFormatException {
+        String recorded = metadata.get(SCALING + "." + layer);
+        Scaling peft = config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK;
+        try {
+            return recorded == null ? peft : Scaling.valueOf(recorded);
+        } catch (IllegalArgumentException e) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has the unknown scaling " + recorded, e);
+        }
+    }
+
+    /** The alpha that, under the recorded scaling, gives the factor that PEFT computes. */
+    private static double alpha(PeftConfig config, String layer, int rank, Scaling scaling) throws AdapterFormatException {
+        double peftAlpha = config.alphaOf(layer);
+        double factor = config.useRsLora() ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
+        return switch (scaling) {
+            case ALPHA -> factor;
+            case ALPHA_OVER_RANK -> config.useRsLora() ? factor * rank : peftAlpha;
+            case ALPHA_OVER_SQRT_RANK -> config.useRsLora() ? peftAlpha : factor * Math.sqrt(rank);
+        };
+    }
+
+    private static PeftConfig config(Path folder, Safetensors tensors) throws IOException {
+        Path file = folder.resolve(CONFIG);
+        String savedText = tensors.metadata().get(SAVED_CONFIG);
+        PeftConfig saved = savedText == null ? null : PeftConfig.parse(savedText.getBytes(StandardCharsets.UTF_8));
+        if (!Files.isRegularFile(file)) {
+            if (saved != null) {
+                return saved;
+            }
+            throw new AdapterFormatException(file + " does not exist or is no file");
+        }
+        if (Files.size(file) > LONGEST_CONFIG) {
+            throw new AdapterFormatException(file + " is longer than " + LONGEST_CONFIG + " bytes");
+        }
+        PeftConfig config = PeftConfig.parse(Files.readAllBytes(file));
+        boolean ofThisSave = saved == null || saved.saveId() == null || saved.saveId().equals(config.saveId());
+        return ofThisSave ? config : saved;
+    }
+}

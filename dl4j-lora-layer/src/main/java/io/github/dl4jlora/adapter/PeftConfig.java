@@ -1,0 +1,213 @@
+package io.github.dl4jlora.adapter;
+
+import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import java.util.stream.Collectors;
+
+/**
+ * PEFT's {@code adapter_config.json}, as far as it says what the adapter computes.
+ *
+ * @param rank          {@code r}
+ * @param alpha         {@code lora_alpha}
+ * @param useRsLora     scale by 1/√r instead of 1/r
+ * @param rankPattern   other ranks by module name
+ * @param alphaPattern  other alphas by module name
+ * @param targets       adapted modules
+ * @param modulesToSave modules trained in full
+ * @param dropout       {@code lora_dropout}
+ * @param saveId        tells one save from another; null in files of other programs
+ */
+record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer> rankPattern, Map<String, Double> alphaPattern,
+                  List<String> targets, List<String> modulesToSave, double dropout, String saveId) {
+
+    private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    private static final int DEEPEST = 16;
+
+    /** Settings that change what the adapter computes, each with the value at which it does not. */
+    private static final List<String> UNSUPPORTED_IF_TRUE =
+            List.of("use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
+                    "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config", "eva_config");
+
+    /** One adapted module. */
+    record Module(String name, int rank, double peftAlpha) {
+    }
+
+    static PeftConfig of(List<Module> modules, boolean useRsLora, List<String> modulesToSave, double dropout, String saveId) {
+        int rank = mostCommon(modules, Module::rank);
+        double alpha = mostCommon(modules, Module::peftAlpha);
+        Map<String, Integer> ranks = new LinkedHashMap<>();
+        Map<String, Double> alphas = new LinkedHashMap<>();
+        for (Module module : modules) {
+            if (module.rank != rank) {
+                ranks.put(escaped(module.name), module.rank);
+            }
+            if (module.peftAlpha != alpha) {
+                alphas.put(escaped(module.name), module.peftAlpha);
+            }
+        }
+        return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, modules.stream().map(Module::name).toList(), modulesToSave,
+                dropout, saveId);
+    }
+
+    private static <T> T mostCommon(List<Module> modules, Function<Module, T> property) {
+        Map<T, Long> counts = modules.stream().collect(Collectors.groupingBy(property, LinkedHashMap::new, Collectors.counting()));
+        return counts.entrySet().stream().max(Comparator.comparingLong(Map.Entry::getValue)).orElseThrow().getKey();
+    }
+
+    /** PEFT reads the keys of its patterns as regular expressions. */
+    private static String escaped(String name) {
+        return name.replaceAll("([\\\\.^$|?*+()\\[\\]{}])", "\\\\$1");
+    }
+
+    int rankOf(String module) throws AdapterFormatException {
+        return matching(rankPattern, module, rank);
+    }
+
+    double alphaOf(String module) throws AdapterFormatException {
+        return matching(alphaPattern, module, alpha);
+    }
+
+    private static <T> T matching(Map<String, T> patterns, String module, T otherwise) throws AdapterFormatException {
+        for (Map.Entry<String, T> pattern : patterns.entrySet()) {
+            try {
+                if (Pattern.matches("(.*\\.)?(" + pattern.getKey() + ")", module)) {
+                    return pattern.getValue();
+                }
+            } catch (PatternSyntaxException e) {
+                throw new AdapterFormatException("adapter_config.json: \"" + pattern.getKey() + "\" is no regular expression", e);
+            }
+        }
+        return otherwise;
+    }
+
+    byte[] toJson() throws IOException {
+        ObjectNode json = JSON.createObjectNode();
+        ObjectNode origin = json.putObject("auto_mapping");
+        origin.putNull("base_model_class");
+        origin.putNull("parent_library");
+        origin.put("dl4j_lora_save", saveId);
+        json.putNull("base_model_name_or_path");
+        json.put("bias", "none");
+        json.put("fan_in_fan_out", false);
+        json.put("inference_mode", true);
+        json.put("init_lora_weights", true);
+        if (alpha == Math.rint(alpha)) {
+            json.put("lora_alpha", (long) alpha);
+        } else {
+            json.put("lora_alpha", alpha);
+        }
+        json.put("lora_dropout", dropout);
+        if (modulesToSave.isEmpty()) {
+            json.putNull("modules_to_save");
+        } else {
+            modulesToSave.forEach(json.putArray("modules_to_save")::add);
+        }
+        json.put("peft_type", "LORA");
+        json.put("r", rank);
+        alphaPattern.forEach(json.putObject("alpha_pattern")::put);
+        rankPattern.forEach(json.putObject("rank_pattern")::put);
+        targets.forEach(json.putArray("target_modules")::add);
+        json.putNull("task_type");
+        json.put("use_dora", false);
+        json.put("use_rslora", useRsLora);
+        return JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(json);
+    }
+
+    /**
+     * @throws AdapterFormatException if it is no LoRA configuration, or asks for something that is not supported
+     */
+    static PeftConfig parse(byte[] text) throws AdapterFormatException {
+        JsonNode json;
+        try {
+            refuseDepth(text);
+            json = JSON.readTree(text);
+        } catch (IOException e) {
+            throw new AdapterFormatException("adapter_config.json is no JSON: " + e.getMessage(), e);
+        }
+        if (json == null || !json.isObject()) {
+            throw new AdapterFormatException("adapter_config.json is no JSON object");
+        }
+        if (!"LORA".equals(json.path("peft_type").asText())) {
+            throw new AdapterFormatException("adapter_config.json: peft_type is " + json.path("peft_type") + "; LORA is supported");
+        }
+        for (String setting : UNSUPPORTED_IF_TRUE) {
+            JsonNode value = json.path(setting);
+            boolean off = value.isMissingNode() || value.isNull() || value.isBoolean() && !value.asBoolean()
+                    || value.isContainerNode() && value.isEmpty();
+            if (!off) {
+                throw new AdapterFormatException("adapter_config.json: " + setting + " is " + value + ", which is not supported");
+            }
+        }
+        String bias = json.path("bias").asText("none");
+        if (!bias.equals("none")) {
+            throw new AdapterFormatException("adapter_config.json: bias is \"" + bias + "\", which is not supported; \"none\" is");
+        }
+        Map<String, Integer> ranks = new LinkedHashMap<>();
+        for (Map.Entry<String, JsonNode> entry : fields(json, "rank_pattern")) {
+            ranks.put(entry.getKey(), rank(entry.getValue(), "rank_pattern." + entry.getKey()));
+        }
+        Map<String, Double> alphas = new LinkedHashMap<>();
+        for (Map.Entry<String, JsonNode> entry : fields(json, "alpha_pattern")) {
+            alphas.put(entry.getKey(), number(entry.getValue(), "alpha_pattern." + entry.getKey()));
+        }
+        JsonNode dropout = json.path("lora_dropout");
+        double drop = dropout.isMissingNode() || dropout.isNull() ? 0 : number(dropout, "lora_dropout");
+        if (drop < 0 || drop >= 1) {
+            throw new AdapterFormatException("adapter_config.json: lora_dropout is " + drop + ", but must be at least 0 and below 1");
+        }
+        return new PeftConfig(rank(json.path("r"), "r"), number(json.path("lora_alpha"), "lora_alpha"),
+                json.path("use_rslora").asBoolean(false), ranks, alphas, strings(json.path("target_modules")),
+                strings(json.path("modules_to_save")), drop, json.path("auto_mapping").path("dl4j_lora_save").asText(null));
+    }
+
+    private static void refuseDepth(byte[] text) throws IOException {
+        int depth = 0;
+        try (JsonParser parser = JSON.getFactory().createParser(text)) {
+            for (var token = parser.nextToken(); token != null; token = parser.nextToken()) {
+                depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
+                if (depth > DEEPEST) {
+                    throw new IOException("it is nested more than " + DEEPEST + " deep");
+                }
+            }
+        }
+    }
+
+    private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) {
+        return () -> json.path(name).fields();
+    }
+
+    private static int rank(JsonNode value, String name) throws AdapterFormatException {
+        if (!value.isInt() || value.asInt() < 1) {
+            throw new AdapterFormatException("adapter_config.json: " + name + " is " + value + ", but must be a whole number of at least 1");
+        }
+        return value.asInt();
+    }
+
+    private static double number(JsonNode value, String name) throws AdapterFormatException {
+        if (!value.isNumber() || !Double.isFinite(value.asDouble())) {
+            throw new AdapterFormatException("adapter_config.json: " + name + " is " + value + ", but must be a finite number");
+        }
+        return value.asDouble();
+    }
+
+    private static List<String> strings(JsonNode value) {
+        List<String> strings = new ArrayList<>();
+        if (value.isTextual()) {
+            strings.add(value.asText());
+        }
+        value.forEach(element -> strings.add(element.asText()));
+        return strings;
+    }
+}

@@ -1,0 +1,73 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.frozen.StockLayers;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Names and orientations of a fully trained layer's parameters as PyTorch has them: for dense layers {@code weight}
+ * {@code [nOut, nIn]} and {@code bias}, for convolutions {@code weight} {@code [out, in, h, w]} and {@code bias}, for
+ * batch normalisation {@code weight, bias, running_mean, running_var}. Layers that PyTorch has no like of keep DL4J's
+ * names and shapes.
+ */
+final class TorchLayout {
+
+    private static final Map<String, String> DENSE = Map.of("W", "weight", "b", "bias");
+    private static final Map<String, String> BATCH_NORM =
+            Map.of("gamma", "weight", "beta", "bias", "mean", "running_mean", "var", "running_var");
+
+    private TorchLayout() {
+    }
+
+    /** DL4J's key of each parameter by PyTorch's name. */
+    static Map<String, String> keysByName(Layer layer, Iterable<String> keys) {
+        Map<String, String> names = names(layer);
+        Map<String, String> result = new LinkedHashMap<>();
+        keys.forEach(key -> result.put(names.getOrDefault(key, key), key));
+        return result;
+    }
+
+    private static Map<String, String> names(Layer layer) {
+        Layer stock = layer == null ? null : StockLayers.unwrap(layer);
+        if (stock instanceof BatchNormalization) {
+            return BATCH_NORM;
+        }
+        return isDense(stock) || stock != null && stock.getClass() == ConvolutionLayer.class ? DENSE : Map.of();
+    }
+
+    private static boolean isDense(Layer layer) {
+        return layer instanceof DenseLayer || layer instanceof BaseOutputLayer;
+    }
+
+    /** The array as PyTorch shapes it; a view. */
+    static INDArray toTorch(Layer layer, String key, INDArray value) {
+        Layer stock = layer == null ? null : StockLayers.unwrap(layer);
+        if (isDense(stock) && key.equals("W")) {
+            return value.transpose();
+        }
+        return names(layer).containsKey(key) && !key.equals("W") ? value.reshape(value.length()) : value;
+    }
+
+    /**
+     * The array as DL4J shapes it.
+     *
+     * @param like the parameter it is for
+     * @throws IllegalArgumentException if the shapes do not go together
+     */
+    static INDArray fromTorch(Layer layer, String key, INDArray value, INDArray like) {
+        long[] expected = toTorch(layer, key, like).shape();
+        if (!java.util.Arrays.equals(expected, value.shape())) {
+            throw new IllegalArgumentException("has shape " + java.util.Arrays.toString(value.shape()) + ", but the network's layer needs "
+                    + java.util.Arrays.toString(expected));
+        }
+        Layer stock = layer == null ? null : StockLayers.unwrap(layer);
+        return isDense(stock) && key.equals("W") ? value.transpose() : value.reshape(like.shape());
+    }
+}

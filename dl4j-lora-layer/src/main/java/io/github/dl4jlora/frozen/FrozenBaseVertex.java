@@ -1,0 +1,111 @@
+package io.github.dl4jlora.frozen;
+
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.inputs.InvalidInputTypeException;
+import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.util.Objects;
+
+/**
+ * A vertex of the base network that is no layer, frozen: one with parameters (AttentionVertex), or one without below
+ * which nothing trains. {@link FrozenBaseLayer} for vertices.
+ */
+public final class FrozenBaseVertex extends GraphVertex {
+
+    private static final long serialVersionUID = 1L;
+
+    private final GraphVertex origin;
+    private final boolean stopsGradient;
+    private final FrozenReference frozen;
+
+    /**
+     * @param origin        the vertex as the base configures it, possibly in DL4J's own FrozenVertex
+     * @param stopsGradient true where nothing upstream trains
+     * @param frozen        its parameters; null if it has none, or if they stay inside the vector
+     */
+    public FrozenBaseVertex(@JsonProperty("origin") GraphVertex origin, @JsonProperty("stopsGradient") boolean stopsGradient,
+                            @JsonProperty("frozen") FrozenReference frozen) {
+        this.origin = origin;
+        this.stopsGradient = stopsGradient;
+        this.frozen = frozen;
+    }
+
+    /** The vertex as the base configures it. */
+    public GraphVertex getOrigin() {
+        return origin;
+    }
+
+    public boolean isStopsGradient() {
+        return stopsGradient;
+    }
+
+    public FrozenReference getFrozen() {
+        return frozen;
+    }
+
+    private GraphVertex inner() {
+        return StockLayers.unwrap(origin);
+    }
+
+    @Override
+    public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
+                                                                      INDArray view, boolean initialize, DataType type) {
+        FrozenParameters parameters = frozen == null ? FrozenParameters.embedded(view)
+                : FrozenParameters.shared(frozen, name, type, inner().numParams(true));
+        FrozenVertexRuntime.Builder builder =
+                (values, fresh) -> inner().instantiate(graph, name, index, values, fresh, type);
+        FrozenVertexRuntime runtime = new FrozenVertexRuntime(parameters, builder, initialize && frozen == null);
+        return stopsGradient ? new org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex(runtime) : runtime;
+    }
+
+    @Override
+    public GraphVertex clone() {
+        return new FrozenBaseVertex(origin.clone(), stopsGradient, frozen);
+    }
+
+    @Override
+    public long numParams(boolean backprop) {
+        return frozen == null ? inner().numParams(backprop) : 0;
+    }
+
+    @Override
+    public int minVertexInputs() {
+        return inner().minVertexInputs();
+    }
+
+    @Override
+    public int maxVertexInputs() {
+        return inner().maxVertexInputs();
+    }
+
+    @Override
+    public InputType getOutputType(int layerIndex, InputType... inputs) throws InvalidInputTypeException {
+        return inner().getOutputType(layerIndex, inputs);
+    }
+
+    @Override
+    public MemoryReport getMemoryReport(InputType... inputTypes) {
+        return inner().getMemoryReport(inputTypes);
+    }
+
+    @Override
+    public void setDataType(DataType dataType) {
+        inner().setDataType(dataType);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof FrozenBaseVertex that && stopsGradient == that.stopsGradient
+                && origin.equals(that.origin) && Objects.equals(frozen, that.frozen);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(origin, stopsGradient, frozen);
+    }
+}

@@ -1,0 +1,94 @@
+package io.github.dl4jlora.frozen;
+
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.io.Serializable;
+import java.net.URI;
+import java.util.Objects;
+
+/**
+ * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
+ * loaded from. Only these go into JSON; the weights themselves are found in this order: the live reference, the
+ * {@link FrozenWeightsRegistry}, the base location.
+ */
+public final class FrozenReference implements Serializable {
+
+    private static final long serialVersionUID = 1L;
+
+    private final String id;
+    private final String signature;
+    private final URI baseLocation;
+    private transient volatile FrozenWeights weights;
+
+    public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
+                           @JsonProperty("baseLocation") URI baseLocation) {
+        this.id = id;
+        this.signature = signature;
+        this.baseLocation = baseLocation;
+    }
+
+    /** A reference that is already bound. */
+    public static FrozenReference to(FrozenWeights weights, URI baseLocation) {
+        FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation);
+        reference.weights = weights;
+        return reference;
+    }
+
+    public String getId() {
+        return id;
+    }
+
+    public String getSignature() {
+        return signature;
+    }
+
+    public URI getBaseLocation() {
+        return baseLocation;
+    }
+
+    /** Binds weights whose id the caller has compared with {@link #getId}. */
+    public void bind(FrozenWeights found) {
+        weights = found;
+    }
+
+    /**
+     * @return the weights, or null where this JVM has not got them yet
+     */
+    public FrozenWeights resolve() {
+        if (weights == null) {
+            weights = FrozenWeightsRegistry.find(id).orElse(null);
+        }
+        if (weights == null && baseLocation != null) {
+            weights = BaseLocation.load(baseLocation, id);
+        }
+        return weights;
+    }
+
+    /**
+     * @param layer name for the message
+     * @return the weights
+     * @throws FrozenWeightsMissingException if they cannot be found
+     */
+    public FrozenWeights require(String layer) {
+        FrozenWeights found = resolve();
+        if (found == null) {
+            throw new FrozenWeightsMissingException(layer, id);
+        }
+        return found;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof FrozenReference that && Objects.equals(id, that.id);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hashCode(id);
+    }
+
+    @Override
+    public String toString() {
+        return signature + " " + id;
+    }
+}

@@ -1,0 +1,74 @@
+package io.github.dl4jlora.frozen;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.nd4j.linalg.activations.impl.ActivationLReLU;
+import org.nd4j.linalg.activations.impl.ActivationRReLU;
+
+/**
+ * What has to be known about DL4J's layer configurations to freeze any of them.
+ */
+public final class StockLayers {
+
+    private StockLayers() {
+    }
+
+    /** The layer inside DL4J's own freezing wrappers. */
+    public static Layer unwrap(Layer layer) {
+        if (layer instanceof FrozenLayer frozen) {
+            return unwrap(frozen.getLayer());
+        }
+        if (layer instanceof FrozenLayerWithBackprop frozen) {
+            return unwrap(frozen.getUnderlying());
+        }
+        return layer;
+    }
+
+    /** The vertex inside DL4J's own freezing wrappers. */
+    public static GraphVertex unwrap(GraphVertex vertex) {
+        return vertex instanceof FrozenVertex frozen ? unwrap(frozen.getUnderlying()) : vertex;
+    }
+
+    /** The number of parameters; the overload that takes a configuration, since the other is wrong for a few layers. */
+    public static long numParams(Layer layer) {
+        NeuralNetConfiguration conf = new NeuralNetConfiguration();
+        conf.setLayer(layer);
+        return layer.initializer().numParams(conf);
+    }
+
+    /**
+     * A copy that computes the same in training mode as in test mode: without dropout, weight noise and constraints,
+     * and with RReLU's slope at its mean. The training flag itself cannot be withheld: told to work in test mode, some
+     * layers overwrite their input, which gradients and neighbours still need.
+     */
+    static Layer inTestMode(Layer layer) {
+        Layer copy = layer.clone();
+        removeRandomness(copy);
+        return copy;
+    }
+
+    private static void removeRandomness(Layer layer) {
+        layer.setIDropout(null);
+        layer.setConstraints(null);
+        if (layer instanceof BaseLayer base) {
+            base.setWeightNoise(null);
+            if (base.getActivationFn() instanceof ActivationRReLU random) {
+                base.setActivationFn(new ActivationLReLU((random.getL() + random.getU()) / 2));
+            }
+        }
+        if (layer instanceof BaseWrapperLayer wrapper) {
+            removeRandomness(wrapper.getUnderlying());
+        }
+        if (layer instanceof Bidirectional both) {
+            removeRandomness(both.getFwd());
+            removeRandomness(both.getBwd());
+        }
+    }
+}

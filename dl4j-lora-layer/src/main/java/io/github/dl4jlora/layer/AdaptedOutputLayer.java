@@ -1,0 +1,55 @@
+package io.github.dl4jlora.layer;
+
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.lossfunctions.ILossFunction;
+
+/**
+ * An {@code OutputLayer} or {@code RnnOutputLayer} of a base network with a low-rank path: {@link LoRADenseLayer} and
+ * the loss in one layer, so that names and indices in the network stay what they were. Made by the rewriter.
+ */
+public final class AdaptedOutputLayer extends LoRADenseLayer {
+
+    private static final long serialVersionUID = 1L;
+
+    private BaseOutputLayer output() {
+        return (BaseOutputLayer) io.github.dl4jlora.frozen.StockLayers.unwrap(getOrigin());
+    }
+
+    ILossFunction lossFunction() {
+        return output().getLossFn();
+    }
+
+    /** Null for an OutputLayer, whose input has two dimensions. */
+    RNNFormat sequenceFormat() {
+        if (output() instanceof RnnOutputLayer sequence) {
+            return sequence.getRnnDataFormat() == null ? RNNFormat.NCW : sequence.getRnnDataFormat();
+        }
+        return null;
+    }
+
+    @Override
+    LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
+        return new AdaptedOutputRuntime(conf, type);
+    }
+
+    @Override
+    public InputType getOutputType(int layerIndex, InputType inputType) {
+        return output().getOutputType(layerIndex, inputType);
+    }
+
+    @Override
+    public void setNIn(InputType inputType, boolean override) {
+        output().setNIn(inputType, false);
+    }
+
+    @Override
+    public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
+        return output().getPreProcessorForInputType(inputType);
+    }
+}

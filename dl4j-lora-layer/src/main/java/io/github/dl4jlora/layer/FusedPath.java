@@ -1,0 +1,89 @@
+package io.github.dl4jlora.layer;
+
+import org.deeplearning4j.nn.conf.dropout.Dropout;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Map;
+
+/**
+ * The low-rank path in five slim matrix products:
+ *
+ * <pre>
+ * forward    u = x·A             z  += s·u·B
+ * backward   v = dz·Bᵀ           dB  = s·uᵀ·dz      dA = s·xᵀ·v      dx += s·v·Aᵀ
+ *
+ * u, v  [minibatch, rank]
+ * </pre>
+ *
+ * u is kept from the training forward pass. Every product goes through {@code Nd4j.gemm}, which takes operands in
+ * whichever order they have; {@code mmul} copies some of them first.
+ */
+final class FusedPath implements LowRankPath {
+
+    private final LoRADenseRuntime layer;
+    private final double factor;
+    private final Dropout dropout;
+    private INDArray u;
+    private INDArray dropped;
+
+    FusedPath(LoRADenseRuntime layer, double factor, double loraDropout) {
+        this.layer = layer;
+        this.factor = factor;
+        this.dropout = loraDropout == 0 ? null : new Dropout(1 - loraDropout);
+    }
+
+    @Override
+    public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
+        INDArray a = layer.trained(LoRAParams.A, training, workspaces);
+        INDArray b = layer.trained(LoRAParams.B, training, workspaces);
+        INDArray input = x;
+        if (training && dropout != null) {
+            dropped = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, x.dataType(), x.shape(), x.ordering()),
+                    layer.getIterationCount(), layer.getEpochCount(), workspaces);
+            input = dropped;
+        }
+        ArrayType lifetime = training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
+        INDArray down = workspaces.createUninitialized(lifetime, x.dataType(), x.size(0), a.size(1));
+        Nd4j.gemm(input, a, down, false, false, 1, 0);
+        Nd4j.gemm(down, b, z, false, false, factor, 1);
+        u = training ? down : null;
+    }
+
+    @Override
+    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
+        INDArray a = layer.trained(LoRAParams.A, true, workspaces);
+        INDArray b = layer.trained(LoRAParams.B, true, workspaces);
+        Nd4j.gemm(u, dz, gradients.get(LoRAParams.B), true, false, factor, 0);
+        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), u.size(0), u.size(1));
+        Nd4j.gemm(dz, b, v, false, true, 1, 0);
+        Nd4j.gemm(dropout == null ? x : dropped, v, gradients.get(LoRAParams.A), true, false, factor, 0);
+        if (dx == null) {
+            return;
+        }
+        if (dropout == null) {
+            Nd4j.gemm(v, a, dx, false, true, factor, 1);
+        } else {
+            INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dx.dataType(), dx.shape(), dropped.ordering());
+            Nd4j.gemm(v, a, share, false, true, factor, 0);
+            dropout.backprop(share, share, layer.getIterationCount(), layer.getEpochCount());
+            dx.addi(share);
+        }
+    }
+
+    @Override
+    public boolean isReady() {
+        return Kept.isUsable(u) && (dropout == null || Kept.isUsable(dropped));
+    }
+
+    @Override
+    public void forget() {
+        u = null;
+        dropped = null;
+        if (dropout != null) {
+            dropout.clear();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.LoRAInit;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.Random;
+
+/**
+ * Names and checks that every low-rank layer shares.
+ */
+public final class LoRAParams {
+
+    /** Key of the down-projection, {@code [nIn, rank]}. */
+    public static final String A = "A";
+    /** Key of the up-projection, {@code [rank, nOut]}. */
+    public static final String B = "B";
+
+    private static final Logger LOG = LoggerFactory.getLogger(LoRAParams.class);
+
+    private LoRAParams() {
+    }
+
+    /**
+     * @param layer what to call the layer in a message
+     * @throws IllegalArgumentException for a rank below 1 or an alpha that is not finite
+     */
+    public static void check(String layer, int rank, double alpha) {
+        if (rank < 1) {
+            throw new IllegalArgumentException("Layer " + quoted(layer) + ": rank is " + rank
+                    + ", but must be at least 1. Set it with rank(8), for example.");
+        }
+        if (!Double.isFinite(alpha)) {
+            throw new IllegalArgumentException("Layer " + quoted(layer) + ": alpha is " + alpha
+                    + ", but must be a finite number. Set it with alpha(16), for example.");
+        }
+    }
+
+    /**
+     * @throws IllegalArgumentException for a probability outside [0, 1)
+     */
+    public static void checkDropout(String layer, double probability) {
+        if (!(probability >= 0 && probability < 1)) {
+            throw new IllegalArgumentException("Layer " + quoted(layer) + ": loraDropout is " + probability
+                    + ", but is the probability of dropping an input and must be at least 0 and below 1.");
+        }
+    }
+
+    static void warnOfExcessRank(String layer, int rank, long nIn, long nOut) {
+        if (rank > Math.min(nIn, nOut)) {
+            LOG.warn("Layer {}: rank {} is above min(nIn, nOut) = {}, so the adapter is larger than the weights it adapts; "
+                    + "give this layer a smaller one with LoRAConfig's override({}, o -> o.rank({}))", quoted(layer), rank,
+                    Math.min(nIn, nOut), quoted(layer), Math.min(nIn, nOut));
+        }
+    }
+
+    /** A from its distribution, drawn after ND4J's generator that {@code init()} has seeded; B zero. */
+    static void initialize(INDArray a, INDArray b, LoRAInit init) {
+        init.fill(a, new Random(Nd4j.getRandom().nextLong()));
+        b.assign(0);
+    }
+
+    static String quoted(String layer) {
+        return "\"" + (layer == null ? "(unnamed)" : layer) + "\"";
+    }
+}

@@ -1,0 +1,54 @@
+package io.github.dl4jlora.layer;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Map;
+
+/**
+ * The low-rank path computed by the DL4J runtime of {@link LowRankLayer} on the same A and B.
+ */
+final class SameDiffPath implements LowRankPath {
+
+    private final LoRADenseRuntime layer;
+    private final LowRankRuntime path;
+
+    SameDiffPath(LoRADenseRuntime layer, LoRADenseLayer conf) {
+        this.layer = layer;
+        LowRankLayer pathConf = new LowRankLayer.Builder().name(conf.getLayerName()).nIn(conf.getNIn()).nOut(conf.getNOut())
+                .rank(conf.getRank()).alpha(conf.getAlpha()).scaling(conf.getScaling())
+                .loraDropout(conf.getLoraDropout()).build();
+        NeuralNetConfiguration inner = layer.conf().clone();
+        inner.setLayer(pathConf);
+        this.path = new LowRankRuntime(inner, layer.getDataType());
+        path.setParamTable(Map.of(LoRAParams.A, layer.getParam(LoRAParams.A), LoRAParams.B, layer.getParam(LoRAParams.B)));
+    }
+
+    @Override
+    public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
+        path.setIterationCount(layer.getIterationCount());
+        path.setEpochCount(layer.getEpochCount());
+        path.setInput(x, workspaces);
+        z.addi(path.activate(training, workspaces));
+    }
+
+    @Override
+    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
+        path.lendGradients(gradients);
+        INDArray share = path.backpropGradient(dz, workspaces).getSecond();
+        if (dx != null) {
+            dx.addi(share);
+        }
+    }
+
+    @Override
+    public boolean isReady() {
+        return Kept.isUsable(path.input());
+    }
+
+    @Override
+    public void forget() {
+        path.clear();
+    }
+}

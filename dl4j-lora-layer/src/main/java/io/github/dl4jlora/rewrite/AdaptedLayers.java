@@ -1,0 +1,141 @@
+package io.github.dl4jlora.rewrite;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.layer.AdaptedOutputLayer;
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LowRankLayer;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+import java.util.ArrayList;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/**
+ * Translates layer configurations: stock to adapted, adapted to stock.
+ */
+final class AdaptedLayers {
+
+    private AdaptedLayers() {
+    }
+
+    /**
+     * @param frozen the layer's weights; null for embedded storage
+     */
+    static LoRADenseLayer adapt(String name, Layer origin, LoRAConfig config, FrozenReference frozen) {
+        FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
+        LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
+        lora.setRank(config.rank());
+        lora.setAlpha(config.alpha());
+        for (Map.Entry<Pattern, LoRAConfig.Override> override : config.overrides().entrySet()) {
+            if (override.getKey().matcher(name).matches()) {
+                lora.setRank(override.getValue().rank() == null ? lora.getRank() : override.getValue().rank());
+                lora.setAlpha(override.getValue().alpha() == null ? lora.getAlpha() : override.getValue().alpha());
+            }
+        }
+        lora.setScaling(config.scaling());
+        lora.setLoraInit(config.loraInit());
+        lora.setLoraDropout(config.loraDropout());
+        lora.setEngine(config.engine());
+        lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
+        lora.setFrozen(frozen);
+        lora.setOrigin(origin.clone());
+        copyCommon(stock, lora);
+        lora.setHasBias(hasBias(stock));
+        lora.setHasLayerNorm(stock instanceof DenseLayer dense && dense.hasLayerNorm());
+        // The base's l1, l2, weight decay, constraints and weight noise speak of W, which does not move.
+        lora.setRegularization(new ArrayList<>(config.regularization()));
+        lora.setIUpdater(updater(name, config.updater() != null ? config.updater() : stock.getIUpdater()));
+        return lora;
+    }
+
+    private static IUpdater updater(String name, IUpdater updater) {
+        if (updater == null) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" has no updater in the base network; set one with "
+                    + "LoRAConfig's updater(new Adam(1e-3)), for example");
+        }
+        return updater.clone();
+    }
+
+    private static boolean hasBias(FeedForwardLayer stock) {
+        return stock instanceof BaseOutputLayer output ? output.hasBias() : ((DenseLayer) stock).hasBias();
+    }
+
+    /** What an adapted layer and its stock counterpart have in common. */
+    private static void copyCommon(FeedForwardLayer from, FeedForwardLayer to) {
+        to.setLayerName(from.getLayerName());
+        to.setNIn(from.getNIn());
+        to.setNOut(from.getNOut());
+        to.setTimeDistributedFormat(from.getTimeDistributedFormat());
+        to.setIDropout(from.getIDropout() == null ? null : from.getIDropout().clone());
+        to.setActivationFn(from.getActivationFn());
+        to.setWeightInitFn(from.getWeightInitFn());
+        to.setBiasInit(from.getBiasInit());
+        to.setGainInit(from.getGainInit());
+        to.setGradientNormalization(from.getGradientNormalization());
+        to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
+    }
+
+    /** The stock layer for an adapted one: the base's own, or, where it was declared, a DenseLayer with the same settings. */
+    static Layer toStock(LoRADenseLayer lora) {
+        if (lora.getOrigin() != null) {
+            return lora.getOrigin().clone();
+        }
+        DenseLayer dense = new DenseLayer();
+        copyCommon(lora, dense);
+        dense.setHasBias(lora.hasBias());
+        dense.setHasLayerNorm(lora.hasLayerNorm());
+        dense.setIUpdater(lora.getIUpdater());
+        dense.setBiasUpdater(lora.getBiasUpdater());
+        dense.setRegularization(lora.getRegularization());
+        dense.setRegularizationBias(lora.getRegularizationBias());
+        return dense;
+    }
+
+    /** The dense layer that computes what a lone low-rank path computes. */
+    static Layer toStock(LowRankLayer path) {
+        DenseLayer dense = new DenseLayer.Builder().name(path.getLayerName()).nIn(path.getNIn()).nOut(path.getNOut())
+                .hasBias(false).activation(org.nd4j.linalg.activations.Activation.IDENTITY)
+                .weightInit(org.deeplearning4j.nn.weights.WeightInit.XAVIER).biasInit(0).gainInit(1)
+                .updater(path.getUpdater()).build();
+        dense.setIDropout(path.getIDropout());
+        dense.setRegularization(path.getRegularization());
+        dense.setGradientNormalization(path.getGradientNormalization());
+        dense.setGradientNormalizationThreshold(path.getGradientNormalizationThreshold());
+        return dense;
+    }
+
+    /** A layer that trains in full: out of DL4J's freezing wrappers, with the configured updater. */
+    static Layer trained(Layer origin, IUpdater updater) {
+        Layer layer = StockLayers.unwrap(origin).clone();
+        if (updater != null) {
+            setUpdater(layer, updater);
+        }
+        return layer;
+    }
+
+    private static void setUpdater(Layer layer, IUpdater updater) {
+        if (layer instanceof BaseLayer base) {
+            base.setIUpdater(updater.clone());
+            base.setBiasUpdater(null);
+        } else if (layer instanceof AbstractSameDiffLayer sameDiff) {
+            sameDiff.setUpdater(updater.clone());
+            sameDiff.setBiasUpdater(null);
+        } else if (layer instanceof BaseWrapperLayer wrapper) {
+            setUpdater(wrapper.getUnderlying(), updater);
+        } else if (layer instanceof Bidirectional both) {
+            setUpdater(both.getFwd(), updater);
+            setUpdater(both.getBwd(), updater);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package io.github.dl4jlora.rewrite;
+
+import io.github.dl4jlora.frozen.StockLayers;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+import java.util.List;
+
+/**
+ * A layer or vertex of a network, of either network type.
+ *
+ * @param name            vertex name; in a MultiLayerNetwork the layer's name
+ * @param layer           the layer's configuration; null for a vertex that is no layer
+ * @param vertex          the vertex's configuration; null for a layer
+ * @param inputs          names of nodes or network inputs
+ * @param hasPreprocessor whether DL4J reshapes the input on its way in
+ */
+record Node(String name, Layer layer, GraphVertex vertex, List<String> inputs, boolean hasPreprocessor) {
+
+    /** The layer inside DL4J's freezing wrappers; null for a vertex that is no layer. */
+    Layer unwrappedLayer() {
+        return layer == null ? null : StockLayers.unwrap(layer);
+    }
+
+    /** The vertex inside DL4J's freezing wrappers; null for a layer. */
+    GraphVertex unwrappedVertex() {
+        return vertex == null ? null : StockLayers.unwrap(vertex);
+    }
+
+    String type() {
+        return (layer != null ? unwrappedLayer() : unwrappedVertex()).getClass().getSimpleName();
+    }
+
+    long numParams() {
+        return layer != null ? StockLayers.numParams(unwrappedLayer()) : vertex.numParams(true);
+    }
+}

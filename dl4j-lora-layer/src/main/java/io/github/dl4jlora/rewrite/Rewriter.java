@@ -1,0 +1,348 @@
+package io.github.dl4jlora.rewrite;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.FrozenWeights;
+import io.github.dl4jlora.layer.AdaptedRuntime;
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.layer.LowRankLayer;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.BooleanIndexing;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.indexing.conditions.Conditions;
+
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+
+/**
+ * Turns stock networks into adapted ones and back. Both ways it plans first, then builds a new network from the
+ * configuration with some layers replaced, then fills in the values.
+ */
+public final class Rewriter {
+
+    private Rewriter() {
+    }
+
+    /**
+     * @throws IllegalArgumentException for a network that cannot be adapted as configured
+     */
+    public static <M extends Model> M apply(M base, LoRAConfig config) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Network<M> from = Network.of(base);
+            refuseAdapted(from);
+            Plan plan = Plan.of(from.nodes(), config);
+            Map<String, Layer> layers = new HashMap<>();
+            Map<String, GraphVertex> vertices = new HashMap<>();
+            for (Node node : from.nodes()) {
+                replace(node, plan.decisions().get(node.name()).role(), from, config, layers, vertices);
+            }
+            Network<M> adapted = from.rebuild(layers, vertices);
+            for (Node node : adapted.nodes()) {
+                fill(node, from, adapted, config);
+            }
+            leaveOutInputGradients(adapted);
+            return adapted.model();
+        }
+    }
+
+    private static void refuseAdapted(Network<?> network) {
+        for (Node node : network.nodes()) {
+            if (isOurs(node)) {
+                throw new IllegalArgumentException("The network is adapted already: layer \"" + node.name() + "\" is a " + node.type()
+                        + ". Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");
+            }
+        }
+    }
+
+    /** Whether nothing of this node trains, through this library or through DL4J's own wrappers. */
+    static boolean isFrozen(Node node) {
+        return node.unwrappedLayer() instanceof FrozenBaseLayer || node.unwrappedVertex() instanceof FrozenBaseVertex
+                || node.layer() instanceof FrozenLayer || node.vertex() instanceof FrozenVertex;
+    }
+
+    private static boolean isOurs(Node node) {
+        return node.unwrappedLayer() instanceof LoRADenseLayer || node.unwrappedLayer() instanceof FrozenBaseLayer
+                || node.unwrappedVertex() instanceof FrozenBaseVertex;
+    }
+
+    private static void replace(Node node, Role role, Network<?> from, LoRAConfig config,
+                                Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
+        boolean stops = role == Role.FREEZE_STOP;
+        switch (role) {
+            case ADAPT -> layers.put(node.name(), AdaptedLayers.adapt(node.name(), node.layer(), config, reference(node, from, config)));
+            case TRAIN -> {
+                if (node.layer() != null) {
+                    layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
+                } else if (config.updater() != null && node.vertex() instanceof SameDiffVertex) {
+                    SameDiffVertex vertex = (SameDiffVertex) node.vertex().clone();
+                    vertex.setUpdater(config.updater().clone());
+                    vertices.put(node.name(), vertex);
+                }
+            }
+            case FREEZE_PASS, FREEZE_STOP -> {
+                FrozenReference frozen = reference(node, from, config);
+                if (node.layer() != null) {
+                    layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
+                } else {
+                    vertices.put(node.name(), new FrozenBaseVertex(node.vertex().clone(), stops, frozen));
+                }
+            }
+            case KEEP -> {
+                // Computes as it did.
+            }
+        }
+    }
+
+    private static FrozenReference reference(Node node, Network<?> from, LoRAConfig config) {
+        Trainable runtime = from.runtime(node.name());
+        if (config.storage() == FrozenStorage.EMBEDDED || runtime.params() == null || runtime.params().length() == 0) {
+            return null;
+        }
+        FrozenWeights weights = FrozenWeights.of(runtime.params(), runtime.paramTable(false));
+        return FrozenReference.to(config.copyBase() ? weights.detach() : weights, config.baseLocation());
+    }
+
+    private static void fill(Node node, Network<?> from, Network<?> adapted, LoRAConfig config) {
+        Trainable runtime = adapted.runtime(node.name());
+        INDArray values = runtime.params();
+        if (values == null || values.length() == 0) {
+            return;
+        }
+        INDArray base = from.runtime(node.name()).params();
+        if (node.layer() instanceof LoRADenseLayer lora) {
+            if (lora.getStorage() == FrozenStorage.EMBEDDED) {
+                head(values, base.length()).assign(base.reshape(base.length()));
+            }
+            long seed = config.seed() == null ? from.seed() : config.seed();
+            // Java's hash of the name tells layers of one shape apart.
+            config.loraInit().fill(runtime.paramTable(false).get(LoRAParams.A), new Random(seed * 31 + node.name().hashCode()));
+        } else {
+            values.assign(base.reshape(values.shape()));
+        }
+    }
+
+    static INDArray head(INDArray values, long length) {
+        return values.reshape(values.length()).get(NDArrayIndex.interval(0, length));
+    }
+
+    /**
+     * Lets adapted layers skip the gradient of their input where nobody can miss it: the input is a network input or
+     * a stopped layer, this layer is its only consumer, and no preprocessor stands between, which would not take null.
+     */
+    public static void leaveOutInputGradients(Model model) {
+        leaveOutInputGradients(Network.of(model));
+    }
+
+    private static void leaveOutInputGradients(Network<?> network) {
+        Map<String, Integer> consumers = new HashMap<>();
+        Set<String> passing = new HashSet<>();
+        for (Node node : network.nodes()) {
+            node.inputs().forEach(input -> consumers.merge(input, 1, Integer::sum));
+            if (!stops(node)) {
+                passing.add(node.name());
+            }
+        }
+        for (Node node : network.nodes()) {
+            if (network.runtime(node.name()) instanceof AdaptedRuntime runtime) {
+                String input = node.inputs().get(0);
+                runtime.setInputGradientUnneeded(!node.hasPreprocessor() && !passing.contains(input) && consumers.get(input) == 1);
+            }
+        }
+    }
+
+    private static boolean stops(Node node) {
+        return node.layer() instanceof FrozenLayer || node.vertex() instanceof FrozenVertex
+                || node.layer() instanceof FrozenBaseLayer layer && layer.isStopsGradient()
+                || node.vertex() instanceof FrozenBaseVertex vertex && vertex.isStopsGradient();
+    }
+
+    /**
+     * The stock network that computes the same: ΔW added to W.
+     *
+     * @throws IllegalStateException if the base has changed, or a merged weight would be NaN or infinite
+     */
+    public static <M extends Model> M merge(M model) {
+        return toStock(model, true);
+    }
+
+    /** The stock network without ΔW. Layers that were trained in full keep what they learned. */
+    public static <M extends Model> M unload(M model) {
+        return toStock(model, false);
+    }
+
+    private static <M extends Model> M toStock(M model, boolean merge) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Network<M> adapted = Network.of(model);
+            verifyBase(adapted);
+            Map<String, Layer> layers = new HashMap<>();
+            Map<String, GraphVertex> vertices = new HashMap<>();
+            for (Node node : adapted.nodes()) {
+                if (node.unwrappedLayer() instanceof LoRADenseLayer lora) {
+                    layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(lora)));
+                } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
+                    layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
+                } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
+                    vertices.put(node.name(), frozen.getOrigin().clone());
+                } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
+                    refuseUnload(node, merge);
+                    layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));
+                }
+            }
+            if (layers.isEmpty() && vertices.isEmpty()) {
+                throw new IllegalArgumentException("The network is not adapted: it has no LoRADenseLayer, so there is nothing to "
+                        + (merge ? "merge" : "unload"));
+            }
+            Network<M> stock = adapted.rebuild(layers, vertices);
+            for (Node node : adapted.nodes()) {
+                fillStock(node, adapted, stock, merge);
+            }
+            return stock.model();
+        }
+    }
+
+    /** A layer that TransferLearning froze after it was adapted stays frozen. */
+    private static Layer wrappedLike(Node node, Layer stock) {
+        return node.layer() instanceof FrozenLayer && !(stock instanceof FrozenLayer) ? new FrozenLayer(stock) : stock;
+    }
+
+    private static void refuseUnload(Node node, boolean merge) {
+        if (!merge) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a lone LowRankLayer: without its path nothing would be "
+                    + "left of it. Use LoRA.merge");
+        }
+    }
+
+    private static void fillStock(Node node, Network<?> adapted, Network<?> stock, boolean merge) {
+        Trainable runtime = stock.runtime(node.name());
+        INDArray values = runtime.params();
+        if (values == null || values.length() == 0) {
+            return;
+        }
+        if (node.unwrappedLayer() instanceof LowRankLayer path) {
+            addDelta(node, adapted, runtime.paramTable(false).get(DefaultParamInitializer.WEIGHT_KEY), path.factor());
+            return;
+        }
+        values.assign(frozenOrTrained(node, adapted, values.length()).reshape(values.shape()));
+        if (merge && node.unwrappedLayer() instanceof LoRADenseLayer lora) {
+            addDelta(node, adapted, runtime.paramTable(false).get(DefaultParamInitializer.WEIGHT_KEY), lora.factor());
+        }
+    }
+
+    private static void addDelta(Node node, Network<?> adapted, INDArray w, double factor) {
+        Map<String, INDArray> table = adapted.runtime(node.name()).paramTable(false);
+        Nd4j.gemm(table.get(LoRAParams.A), table.get(LoRAParams.B), w, false, false, factor, 1);
+        if (BooleanIndexing.or(w, Conditions.notFinite())) {
+            throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter has "
+                    + "diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
+        }
+    }
+
+    /** The values of a node's stock layer, without ΔW, whichever way the adapted network holds them. */
+    private static INDArray frozenOrTrained(Node node, Network<?> network, long length) {
+        FrozenReference frozen = reference(node);
+        if (frozen != null) {
+            return frozen.require(node.name()).valuesAs(network.dataType());
+        }
+        return head(network.runtime(node.name()).params(), length);
+    }
+
+    /** The frozen weights a node refers to; null for one that has none outside the vector. */
+    static FrozenReference reference(Node node) {
+        return node.unwrappedLayer() instanceof LoRADenseLayer lora ? lora.getFrozen()
+                : node.unwrappedLayer() instanceof FrozenBaseLayer frozen ? frozen.getFrozen()
+                : node.unwrappedVertex() instanceof FrozenBaseVertex frozen ? frozen.getFrozen()
+                : null;
+    }
+
+    /**
+     * Every layer's frozen weights by name, in topological order.
+     *
+     * @throws IllegalStateException if weights are missing, or are not what they were when the network was adapted
+     */
+    public static Map<String, FrozenWeights> verifiedBase(Model model) {
+        return verifyBase(Network.of(model));
+    }
+
+    private static Map<String, FrozenWeights> verifyBase(Network<?> network) {
+        Map<String, FrozenWeights> verified = new LinkedHashMap<>();
+        for (Node node : network.nodes()) {
+            FrozenReference reference = reference(node);
+            if (reference != null) {
+                FrozenWeights weights = reference.require(node.name());
+                weights.verify(node.name());
+                verified.put(node.name(), weights);
+            }
+        }
+        return verified;
+    }
+
+    /**
+     * Gives a restored network the base it was adapted from. All layers are compared before the first is bound.
+     *
+     * @throws IllegalArgumentException if the base lacks a layer or has another in its place
+     */
+    public static void attach(Model model, Model base) {
+        Network<?> network = Network.of(model);
+        Network<?> from = Network.of(base);
+        List<String> names = from.nodes().stream().map(Node::name).toList();
+        Map<FrozenReference, FrozenWeights> found = new IdentityHashMap<>();
+        for (Node node : network.nodes()) {
+            FrozenReference reference = reference(node);
+            if (reference == null) {
+                continue;
+            }
+            if (!names.contains(node.name())) {
+                throw new IllegalArgumentException("The base has no layer \"" + node.name() + "\"; it has " + names
+                        + ". Attach the network that was adapted");
+            }
+            found.put(reference, matching(node.name(), reference, from.runtime(node.name())));
+        }
+        if (found.isEmpty()) {
+            throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage SHARED");
+        }
+        found.forEach(FrozenReference::bind);
+        leaveOutInputGradients(network);
+    }
+
+    private static FrozenWeights matching(String name, FrozenReference reference, Trainable base) {
+        INDArray values = base.params();
+        if (values == null || values.length() == 0) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has no parameters, but the network expects "
+                    + reference.getSignature());
+        }
+        if (values.wasClosed()) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base was closed");
+        }
+        FrozenWeights weights = FrozenWeights.of(values, base.paramTable(false));
+        if (!weights.signature().equals(reference.getSignature())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + weights.signature() + ", but the network was "
+                    + "adapted from one with " + reference.getSignature() + ". Attach the network that was adapted");
+        }
+        if (!weights.id().equals(reference.getId())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has other weights than the network was adapted from: "
+                    + "content id " + weights.id() + ", expected " + reference.getId() + ". Attach the network that was adapted, "
+                    + "as it was then: a base must not be trained afterwards");
+        }
+        return weights;
+    }
+}
