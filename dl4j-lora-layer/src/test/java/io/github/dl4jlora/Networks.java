@@ -1,0 +1,117 @@
+package io.github.dl4jlora;
+
+import io.github.dl4jlora.layer.LoRAParams;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
+
+import java.util.Map;
+import java.util.Random;
+
+/** Small networks, data and adapters for the tests, the same in every run. */
+public final class Networks {
+
+    public static final int IN = 6;
+    public static final int HIDDEN = 5;
+    public static final int OUT = 3;
+
+    private Networks() {
+    }
+
+    /** fc1 → fc2 → out, trained a little. */
+    public static MultiLayerNetwork trainedLayers(DataType type, IUpdater updater) {
+        MultiLayerNetwork network = new MultiLayerNetwork(layersConf(type, updater));
+        network.init();
+        for (int i = 0; i < 3; i++) {
+            network.fit(data(type, 8, i));
+        }
+        return network;
+    }
+
+    public static MultiLayerNetwork trainedLayers() {
+        return trainedLayers(DataType.FLOAT, new Adam(0.01));
+    }
+
+    public static MultiLayerConfiguration layersConf(DataType type, IUpdater updater) {
+        return new NeuralNetConfiguration.Builder().seed(12).dataType(type).updater(updater).activation(Activation.TANH).list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(IN).nOut(HIDDEN).build())
+                .layer(new DenseLayer.Builder().name("fc2").nOut(HIDDEN).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).name("out").nOut(OUT)
+                        .activation(Activation.SOFTMAX).build())
+                .build();
+    }
+
+    /** in → fc1 → fc2 → out as a graph, trained a little. */
+    public static ComputationGraph trainedGraph(DataType type, IUpdater updater) {
+        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(12).dataType(type).updater(updater)
+                .activation(Activation.TANH).graphBuilder().addInputs("in")
+                .addLayer("fc1", new DenseLayer.Builder().nIn(IN).nOut(HIDDEN).build(), "in")
+                .addLayer("fc2", new DenseLayer.Builder().nIn(HIDDEN).nOut(HIDDEN).build(), "fc1")
+                .addLayer("out", new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).nIn(HIDDEN).nOut(OUT)
+                        .activation(Activation.SOFTMAX).build(), "fc2")
+                .setOutputs("out").build();
+        ComputationGraph graph = new ComputationGraph(conf);
+        graph.init();
+        for (int i = 0; i < 3; i++) {
+            graph.fit(data(type, 8, i));
+        }
+        return graph;
+    }
+
+    public static ComputationGraph trainedGraph() {
+        return trainedGraph(DataType.FLOAT, new Adam(0.01));
+    }
+
+    public static ComputationGraph trainedGraph(DataType type) {
+        return trainedGraph(type, new Sgd(0.1));
+    }
+
+    /** A classification batch. */
+    public static DataSet data(DataType type, int rows, long seed) {
+        Random random = new Random(seed);
+        INDArray labels = Nd4j.zeros(type, rows, OUT);
+        for (int i = 0; i < rows; i++) {
+            labels.putScalar(i, random.nextInt(OUT), 1);
+        }
+        return new DataSet(random(type, seed, rows, IN), labels);
+    }
+
+    /** Values of N(0, 1), from Java's generator, so that ND4J's stays where it is. */
+    public static INDArray random(DataType type, long seed, long... shape) {
+        Random random = new Random(seed);
+        INDArray array = Nd4j.create(DataType.DOUBLE, shape);
+        for (long i = 0; i < array.length(); i++) {
+            array.putScalar(i, random.nextGaussian());
+        }
+        return array.castTo(type);
+    }
+
+    /** Gives every A and B values, as if trained, so that ΔW is no longer zero. */
+    public static void randomizeAdapters(Map<String, INDArray> paramTable, long seed) {
+        for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
+            String key = parameter.getKey();
+            if (key.endsWith("_" + LoRAParams.A) || key.endsWith("_" + LoRAParams.B)) {
+                INDArray value = parameter.getValue();
+                value.assign(random(value.dataType(), seed++, value.shape()).muli(0.5));
+            }
+        }
+    }
+
+    /** The largest absolute difference. */
+    public static double difference(INDArray a, INDArray b) {
+        return a.castTo(DataType.DOUBLE).sub(b.castTo(DataType.DOUBLE)).amaxNumber().doubleValue();
+    }
+}
