@@ -1,0 +1,45 @@
+package io.github.dl4jlora.benchmarks;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** What the operating system says of this process's memory, in bytes. Linux only. */
+final class Memory {
+
+    private static final Path STATUS = Path.of("/proc/self/status");
+
+    private Memory() {
+    }
+
+    static boolean isMeasurable() {
+        return Files.isReadable(STATUS) && Files.isWritable(Path.of("/proc/self/clear_refs"));
+    }
+
+    /** Starts the peak anew from the present size. */
+    static void resetPeak() {
+        try {
+            Files.writeString(Path.of("/proc/self/clear_refs"), "5");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    static long resident() {
+        return read("VmRSS:");
+    }
+
+    static long peak() {
+        return read("VmHWM:");
+    }
+
+    private static long read(String field) {
+        try (var lines = Files.lines(STATUS)) {
+            return lines.filter(line -> line.startsWith(field)).findFirst().map(line -> line.replaceAll("\\D", ""))
+                    .map(kib -> Long.parseLong(kib) * 1024).orElseThrow();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+package io.github.dl4jlora.benchmarks;
+
+import org.knowm.xchart.CategoryChart;
+import org.knowm.xchart.CategoryChartBuilder;
+import org.knowm.xchart.VectorGraphicsEncoder;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** Writes {@link Results} as Markdown, and as one self-contained HTML page with plots. */
+final class Report {
+
+    /** A table; the first row is its head. */
+    private record Table(String title, String note, List<List<String>> rows) {
+    }
+
+    private final Results results;
+
+    Report(Results results) {
+        this.results = results;
+    }
+
+    void write(Path folder) throws IOException {
+        List<Table> tables = tables();
+        Files.writeString(folder.resolve("report.md"), markdown(tables));
+        Files.writeString(folder.resolve("report.html"), html(tables));
+    }
+
+    private List<Table> tables() {
+        List<Table> tables = new ArrayList<>();
+        if (!results.steps.isEmpty()) {
+            tables.add(steps());
+            tables.add(ratios());
+        }
+        if (!results.inference.isEmpty()) {
+            tables.add(inference());
+        }
+        if (!results.memory.isEmpty()) {
+            tables.add(memory());
+        }
+        if (!results.manyAdapters.isEmpty()) {
+            tables.add(manyAdapters());
+        }
+        if (!results.disk.isEmpty()) {
+            tables.add(disk());
+        }
+        return tables;
+    }
+
+    private Table steps() {
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("ms per step"));
+        results.steps.keySet().forEach(shape -> head.add(shape.name()));
+        rows.add(head);
+        for (Side side : Side.values()) {
+            List<String> row = new ArrayList<>(List.of(side.title()));
+            results.steps.values().forEach(millis -> row.add(number(millis.getOrDefault(side, Double.NaN))));
+            rows.add(row);
+        }
+        return new Table("Time per training step", "Medians of each process's median.", rows);
+    }
+
+    private Table ratios() {
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("ratio of steps"));
+        results.steps.keySet().forEach(shape -> head.add(shape.name()));
+        rows.add(head);
+        for (Side to : List.of(Side.PYTORCH_LORA, Side.FLOOR, Side.DL4J_FULL, Side.DL4J_FROZEN, Side.LORA_EMBEDDED, Side.LORA_SAMEDIFF)) {
+            List<String> row = new ArrayList<>(List.of("LoRA / " + to.title()));
+            results.steps.keySet().forEach(shape -> row.add(number(results.ratio(shape, Side.LORA, to))));
+            rows.add(row);
+        }
+        return new Table("The same as ratios", "LoRA is the default: FUSED, SHARED.", rows);
+    }
+
+    private Table inference() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("", "base ms", "adapted / base", "merged / base"));
+        results.inference.forEach((shape, of) ->
+                rows.add(List.of(shape.name(), number(of.base()), number(of.adapted() / of.base()), number(of.merged() / of.base()))));
+        return new Table("Inference", "Medians; the three networks take turns in one process.", rows);
+    }
+
+    private Table memory() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("parameters of the base", "full, peak MB", "LoRA, peak MB", "LoRA / full", "full, steady MB", "LoRA, steady MB", "LoRA.apply, s"));
+        results.memory.forEach((shape, use) -> {
+            Results.MemoryUse full = use.get(Side.DL4J_FULL);
+            Results.MemoryUse lora = use.get(Side.LORA);
+            rows.add(List.of(String.format(Locale.ROOT, "%,d", shape.parameters()), megabytes(full.peak()), megabytes(lora.peak()),
+                    number((double) lora.peak() / full.peak()), megabytes(full.steady()), megabytes(lora.steady()), number(lora.seconds())));
+        });
+        return new Table("Memory while training, on top of the loaded base",
+                "Resident memory, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply included.", rows);
+    }
+
+    private Table manyAdapters() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("adapted networks", "MB on top of the base", "KiB each", "of which adapter KiB"));
+        results.manyAdapters.forEach((count, bytes) -> rows.add(List.of(String.valueOf(count), megabytes(bytes),
+                number(bytes / 1024.0 / count), number(results.adapterBytes / 1024.0))));
+        return new Table("Many adapted networks on one base", "Never trained; the Java heap counted by what is in use.", rows);
+    }
+
+    private Table disk() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("", "model with Adam's state, MB", "adapter, MB", "adapter / model"));
+        results.disk.forEach((shape, bytes) -> rows.add(List.of(shape.name(), megabytes(bytes.full()), megabytes(bytes.adapter()),
+                number((double) bytes.adapter() / bytes.full()))));
+        return new Table("Bytes on disk", "", rows);
+    }
+
+    private static String number(double value) {
+        if (Double.isNaN(value)) {
+            return "absent";
+        }
+        return value >= 100 ? String.format(Locale.ROOT, "%.0f", value)
+                : value >= 10 ? String.format(Locale.ROOT, "%.1f", value)
+                : value >= 0.1 ? String.format(Locale.ROOT, "%.2f", value) : String.format(Locale.ROOT, "%.4f", value);
+    }
+
+    private static String megabytes(long bytes) {
+        return number(bytes / 1e6);
+    }
+
+    private String conditions() {
+        return results.machine + "; PyTorch: " + results.pyTorch;
+    }
+
+    private String markdown(List<Table> tables) {
+        StringBuilder text = new StringBuilder("Machine: " + conditions() + ".\n");
+        for (Table table : tables) {
+            text.append("\n### ").append(table.title).append("\n\n").append(table.note).append(table.note.isEmpty() ? "" : "\n\n");
+            for (int i = 0; i < table.rows.size(); i++) {
+                text.append("| ").append(String.join(" | ", table.rows.get(i))).append(" |\n");
+                if (i == 0) {
+                    text.append("| --- |").append(" ---: |".repeat(table.rows.get(0).size() - 1)).append("\n");
+                }
+            }
+        }
+        return text.toString();
+    }
+
+    private String html(List<Table> tables) throws IOException {
+        StringBuilder page = new StringBuilder("""
+                <!DOCTYPE html>
+                <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+                <title>dl4j-lora benchmark</title>
+                <style>
+                body { font: 16px/1.5 sans-serif; max-width: 70rem; margin: 1rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
+                table { border-collapse: collapse } th, td { border: 1px solid #888; padding: .2rem .6rem; text-align: right }
+                th:first-child, td:first-child { text-align: left } .wide { overflow-x: auto } svg { max-width: 100%; height: auto }
+                </style></head><body><h1>dl4j-lora benchmark</h1>
+                """);
+        page.append("<p>").append(escaped(conditions())).append("</p>\n");
+        for (Table table : tables) {
+            page.append("<h2>").append(escaped(table.title)).append("</h2><p>").append(escaped(table.note)).append("</p><div class=\"wide\"><table>\n");
+            for (int i = 0; i < table.rows.size(); i++) {
+                String cell = i == 0 ? "th" : "td";
+                page.append("<tr>");
+                table.rows.get(i).forEach(value -> page.append('<').append(cell).append('>').append(escaped(value)).append("</").append(cell).append('>'));
+                page.append("</tr>\n");
+            }
+            page.append("</table></div>\n");
+        }
+        results.steps.forEach((shape, millis) -> page.append(plot(shape, millis)));
+        return page.append("</body></html>\n").toString();
+    }
+
+    private static String plot(Shape shape, Map<Side, Double> millis) {
+        CategoryChart chart = new CategoryChartBuilder().width(900).height(420).title("ms per step, " + shape.name()).build();
+        chart.getStyler().setXAxisLabelRotation(20);
+        chart.getStyler().setLegendVisible(false);
+        chart.addSeries("ms", millis.keySet().stream().map(Side::title).toList(), new ArrayList<>(millis.values()));
+        ByteArrayOutputStream svg = new ByteArrayOutputStream();
+        try {
+            VectorGraphicsEncoder.saveVectorGraphic(chart, svg, VectorGraphicsEncoder.VectorGraphicsFormat.SVG);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        String text = svg.toString(StandardCharsets.UTF_8);
+        return "<figure>" + text.substring(Math.max(0, text.indexOf("<svg"))) + "</figure>\n";
+    }
+
+    private static String escaped(String text) {
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;");
+    }
+}

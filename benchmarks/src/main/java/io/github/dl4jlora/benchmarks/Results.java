@@ -1,0 +1,42 @@
+package io.github.dl4jlora.benchmarks;
+
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Everything one run measured. */
+final class Results {
+
+    /** Memory of one side, in bytes on top of the loaded base; seconds to make the network. */
+    record MemoryUse(long peak, long steady, double seconds) {
+    }
+
+    /** Milliseconds of a forward pass. */
+    record Inference(double base, double adapted, double merged) {
+    }
+
+    /** Bytes of a saved model with its updater, of a saved adapter. */
+    record Disk(long full, long adapter) {
+    }
+
+    final Map<Shape, Map<Side, Double>> steps = new LinkedHashMap<>();
+    final Map<Shape, Map<Side, MemoryUse>> memory = new LinkedHashMap<>();
+    final Map<Shape, Disk> disk = new LinkedHashMap<>();
+    final Map<Shape, Inference> inference = new LinkedHashMap<>();
+    /** Bytes on top of the base by number of adapted networks. */
+    final Map<Integer, Long> manyAdapters = new LinkedHashMap<>();
+    long adapterBytes;
+    String pyTorch = "absent";
+    String machine = "";
+    String command = "";
+
+    Map<Side, Double> stepsOf(Shape shape) {
+        return steps.computeIfAbsent(shape, key -> new EnumMap<>(Side.class));
+    }
+
+    /** The ratio of two sides' steps; NaN where one was not measured. */
+    double ratio(Shape shape, Side side, Side to) {
+        Map<Side, Double> of = stepsOf(shape);
+        return of.getOrDefault(side, Double.NaN) / of.getOrDefault(to, Double.NaN);
+    }
+}
