@@ -1,0 +1,38 @@
+package io.github.dl4jlora.examples;
+
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
+
+import java.util.stream.LongStream;
+
+/**
+ * Times the steps of a training, each from the end of the step before it; the first of an epoch, which has none before
+ * it, does not count.
+ */
+final class StepTimer extends BaseTrainingListener {
+
+    private static final long NONE = -1;
+
+    private final LongStream.Builder nanos = LongStream.builder();
+    private long last = NONE;
+
+    @Override
+    public void onEpochStart(Model model) {
+        last = NONE;
+    }
+
+    @Override
+    public void iterationDone(Model model, int iteration, int epoch) {
+        long now = System.nanoTime();
+        if (last != NONE) {
+            nanos.add(now - last);
+        }
+        last = now;
+    }
+
+    /** Call it once, after the training; NaN if no step was timed. */
+    double medianMillis() {
+        long[] sorted = nanos.build().sorted().toArray();
+        return sorted.length == 0 ? Double.NaN : sorted[sorted.length / 2] / 1e6;
+    }
+}

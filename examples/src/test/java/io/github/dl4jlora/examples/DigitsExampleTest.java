@@ -1,0 +1,62 @@
+package io.github.dl4jlora.examples;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+class DigitsExampleTest {
+
+    private final StringWriter out = new StringWriter();
+    private final StringWriter err = new StringWriter();
+
+    @ParameterizedTest
+    @ValueSource(strings = {"SHARED", "embedded"})
+    void itsShortFormRunsToTheEndAndEveryCheckHolds(String storage, @TempDir Path folder) {
+        int exitCode = run("--short", "--storage", storage, "--rank", "4", "--output", folder.resolve("new").toString());
+
+        assertThat(err.toString()).isEmpty();
+        assertThat(exitCode).isZero();
+        assertThat(out.toString().lines().filter(line -> line.startsWith("ok "))).hasSize(4);
+        assertThat(out.toString()).doesNotContain("FAILED").contains("full fine-tuning", "adapter removed");
+        assertThat(folder.resolve("new/adapter/adapter_model.safetensors")).isNotEmptyFile();
+        assertThat(folder.resolve("new/base.zip")).isNotEmptyFile();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"--rank, 0, --rank is 0", "--alpha, NaN, --alpha is NaN", "--epochs, 0, --epochs is 0",
+            "--storage, cloud, 'expected one of [SHARED, EMBEDDED]'", "--seed, x, 'is not a long'"})
+    void aBadValueIsNamedWithWhatIsExpected(String option, String value, String message) {
+        int exitCode = run(option, value);
+
+        assertThat(exitCode).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains(message, "Usage: digits");
+    }
+
+    @Test
+    void shortAndEpochsExcludeEachOther() {
+        assertThat(run("--short", "--epochs", "5")).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("mutually exclusive");
+    }
+
+    @Test
+    void aFileIsNoOutputFolder(@TempDir Path folder) throws Exception {
+        Path file = Files.writeString(folder.resolve("file"), "");
+
+        assertThat(run("--output", file.toString())).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("is no folder");
+    }
+
+    private int run(String... args) {
+        return DigitsExample.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true)).execute(args);
+    }
+}
