@@ -9,7 +9,6 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.learning.config.Nesterovs;
@@ -54,7 +53,7 @@ class CopiesTest {
                 return withParams(MultiLayerConfiguration.fromYaml(layers.getLayerWiseConfigurations().toYaml()), layers);
             }
         },
-        /** Cloned and given a listener: DL4J leaves a deserialized network of either type without list and counts. */
+        /** And built anew of its parts, since DL4J leaves a deserialized network of either type unfit for training. */
         JAVA {
             @Override
             Model copy(Model model) throws IOException, ClassNotFoundException {
@@ -63,8 +62,12 @@ class CopiesTest {
                     out.writeObject(model);
                 }
                 try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
-                    Model copy = Models.copy((Model) in.readObject());
-                    copy.setListeners(new CollectScoresIterationListener());
+                    Model read = (Model) in.readObject();
+                    if (!(read instanceof ComputationGraph graph)) {
+                        return Models.copy(read);
+                    }
+                    ComputationGraph copy = (ComputationGraph) withParams(graph.getConfiguration(), graph);
+                    copy.getUpdater().getStateViewArray().assign(graph.getUpdater().getStateViewArray());
                     return copy;
                 }
             }
