@@ -10,6 +10,8 @@ import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.BooleanIndexing;
+import org.nd4j.linalg.indexing.conditions.Conditions;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -154,10 +156,12 @@ public final class LoRAAdapter {
                 requireSameBase(name, delta.baseId, ids.get(name));
                 requireShape(name, LoRAParams.A, delta.a, layer.a());
                 requireShape(name, LoRAParams.B, delta.b, layer.b());
+                INDArray a = inTypeOf(layer.a(), name, LoRAParams.A, delta.a);
+                INDArray b = inTypeOf(layer.b(), name, LoRAParams.B, delta.b);
                 assignments.add(() -> {
                     layer.rescale(delta.alpha, delta.scaling);
-                    layer.a().assign(delta.a);
-                    layer.b().assign(delta.b);
+                    layer.a().assign(a);
+                    layer.b().assign(b);
                 });
             });
             trained.forEach((name, values) -> {
@@ -172,7 +176,8 @@ public final class LoRAAdapter {
                     } catch (IllegalArgumentException e) {
                         throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " " + e.getMessage(), e);
                     }
-                    assignments.add(() -> parameter.assign(shaped));
+                    INDArray cast = inTypeOf(parameter, name, torchName, shaped);
+                    assignments.add(() -> parameter.assign(cast));
                 });
             });
             assignments.forEach(Runnable::run);
@@ -203,6 +208,16 @@ public final class LoRAAdapter {
                     + ", but the network's has " + Arrays.toString(parameter.shape())
                     + ". Make the network with LoRA.apply(base, adapter), or set the rank with override");
         }
+    }
+
+    /** The value in the parameter's data type, which may have a smaller range than the file's. */
+    private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
+        INDArray cast = value.castTo(parameter.dataType());
+        if (BooleanIndexing.or(cast, Conditions.notFinite())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has values that are too large for the "
+                    + "network's data type " + parameter.dataType());
+        }
+        return cast;
     }
 
     /**
@@ -307,7 +322,12 @@ public final class LoRAAdapter {
                         + Arrays.toString(a.get(name).transpose().shape()) + " and lora_B " + Arrays.toString(b.get(name).transpose().shape()));
             }
             Scaling scaling = scaling(folder, name, config, metadata);
-            deltas.put(name, new Delta(a.get(name), b.get(name), alpha(config, name, rank, scaling), scaling, metadata.get(BASE_ID + name)));
+            double alpha = alpha(config, name, rank, scaling);
+            if (!Double.isFinite(alpha)) {
+                throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
+                        + config.alphaOf(name));
+            }
+            deltas.put(name, new Delta(a.get(name), b.get(name), alpha, scaling, metadata.get(BASE_ID + name)));
         }
         return deltas;
     }

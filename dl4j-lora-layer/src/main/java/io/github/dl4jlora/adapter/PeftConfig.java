@@ -34,11 +34,40 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     private static final int DEEPEST = 16;
+    private static final int LONGEST_NUMBER = 400;
+    private static final int MOST_READS = 1_000_000;
 
     /** Settings that change what the adapter computes, each with the value at which it does not. */
     private static final List<String> UNSUPPORTED_IF_TRUE =
             List.of("use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
                     "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config", "eva_config");
+
+    /** Text that a regular expression may look at only so often: some take exponential time. */
+    private record Metered(CharSequence text, int[] readsLeft) implements CharSequence {
+
+        @Override
+        public char charAt(int index) {
+            if (readsLeft[0]-- == 0) {
+                throw new TooCostly();
+            }
+            return text.charAt(index);
+        }
+
+        @Override
+        public int length() {
+            return text.length();
+        }
+
+        @Override
+        public CharSequence subSequence(int from, int to) {
+            return new Metered(text.subSequence(from, to), readsLeft);
+        }
+    }
+
+    private static final class TooCostly extends RuntimeException {
+
+        private static final long serialVersionUID = 1L;
+    }
 
     /** One adapted module. */
     record Module(String name, int rank, double peftAlpha) {
@@ -51,10 +80,10 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         Map<String, Double> alphas = new LinkedHashMap<>();
         for (Module module : modules) {
             if (module.rank != rank) {
-                ranks.put(escaped(module.name), module.rank);
+                ranks.put(pattern(module, modules), module.rank);
             }
             if (module.peftAlpha != alpha) {
-                alphas.put(escaped(module.name), module.peftAlpha);
+                alphas.put(pattern(module, modules), module.peftAlpha);
             }
         }
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, modules.stream().map(Module::name).toList(), modulesToSave,
@@ -66,9 +95,10 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         return counts.entrySet().stream().max(Comparator.comparingLong(Map.Entry::getValue)).orElseThrow().getKey();
     }
 
-    /** PEFT reads the keys of its patterns as regular expressions. */
-    private static String escaped(String name) {
-        return name.replaceAll("([\\\\.^$|?*+()\\[\\]{}])", "\\\\$1");
+    /** PEFT reads the keys of its patterns as regular expressions, and as the end of a dotted name unless they begin with ^. */
+    private static String pattern(Module module, List<Module> modules) {
+        boolean endsOther = modules.stream().anyMatch(other -> other.name.endsWith("." + module.name));
+        return (endsOther ? "^" : "") + module.name.replaceAll("([\\\\.^$|?*+()\\[\\]{}])", "\\\\$1");
     }
 
     int rankOf(String module) throws AdapterFormatException {
@@ -82,11 +112,13 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
     private static <T> T matching(Map<String, T> patterns, String module, T otherwise) throws AdapterFormatException {
         for (Map.Entry<String, T> pattern : patterns.entrySet()) {
             try {
-                if (Pattern.matches("(.*\\.)?(" + pattern.getKey() + ")", module)) {
+                if (Pattern.matches("(.*\\.)?(" + pattern.getKey() + ")", new Metered(module, new int[] {MOST_READS}))) {
                     return pattern.getValue();
                 }
             } catch (PatternSyntaxException e) {
                 throw new AdapterFormatException("adapter_config.json: \"" + pattern.getKey() + "\" is no regular expression", e);
+            } catch (TooCostly | StackOverflowError e) {
+                throw new AdapterFormatException("adapter_config.json: \"" + pattern.getKey() + "\" takes too long to match", e);
             }
         }
         return otherwise;
@@ -131,7 +163,7 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
     static PeftConfig parse(byte[] text) throws AdapterFormatException {
         JsonNode json;
         try {
-            refuseDepth(text);
+            refuseExcess(text);
             json = JSON.readTree(text);
         } catch (IOException e) {
             throw new AdapterFormatException("adapter_config.json is no JSON: " + e.getMessage(), e);
@@ -172,13 +204,17 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
                 strings(json.path("modules_to_save")), drop, json.path("auto_mapping").path("dl4j_lora_save").asText(null));
     }
 
-    private static void refuseDepth(byte[] text) throws IOException {
+    /** Depth costs stack, digits cost time, before anybody looks at the values. */
+    private static void refuseExcess(byte[] text) throws IOException {
         int depth = 0;
         try (JsonParser parser = JSON.getFactory().createParser(text)) {
             for (var token = parser.nextToken(); token != null; token = parser.nextToken()) {
                 depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
                 if (depth > DEEPEST) {
                     throw new IOException("it is nested more than " + DEEPEST + " deep");
+                }
+                if (token.isNumeric() && parser.getTextLength() > LONGEST_NUMBER) {
+                    throw new IOException("it has a number of " + parser.getTextLength() + " digits");
                 }
             }
         }

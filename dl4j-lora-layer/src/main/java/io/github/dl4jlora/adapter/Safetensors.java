@@ -105,18 +105,27 @@ final class Safetensors {
             if (size > Integer.MAX_VALUE) {
                 throw new AdapterFormatException(file + " has " + size + " bytes; adapters of up to 2 GiB are supported");
             }
-            ByteBuffer all = channel.map(FileChannel.MapMode.READ_ONLY, 0, size).order(ByteOrder.LITTLE_ENDIAN);
-            long headerLength = all.getLong(0);
+            // Read, not mapped: a mapping would keep the file from being replaced on some systems, and fail in the middle of
+            // a copy if somebody shortened it.
+            long headerLength = read(file, channel, 8).getLong();
             if (headerLength < 2 || headerLength > size - 8 || headerLength > LONGEST_HEADER) {
                 throw new AdapterFormatException(file + ": the header claims " + headerLength + " bytes, but the file has " + size);
             }
-            byte[] header = new byte[(int) headerLength];
-            all.get(8, header);
             Map<String, String> metadata = new LinkedHashMap<>();
-            List<Entry> entries = parse(file, header, metadata);
-            ByteBuffer data = all.slice(8 + (int) headerLength, (int) (size - 8 - headerLength));
-            return new Safetensors(file, checked(file, entries, data.capacity()), metadata, data);
+            List<Entry> entries = parse(file, read(file, channel, (int) headerLength).array(), metadata);
+            Map<String, Entry> checked = checked(file, entries, size - 8 - headerLength);
+            return new Safetensors(file, checked, metadata, read(file, channel, (int) (size - 8 - headerLength)));
         }
+    }
+
+    private static ByteBuffer read(Path file, FileChannel channel, int length) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+        while (bytes.hasRemaining()) {
+            if (channel.read(bytes) < 0) {
+                throw new AdapterFormatException(file + " was shortened while it was read");
+            }
+        }
+        return bytes.flip();
     }
 
     private static Map<String, Entry> checked(Path file, List<Entry> entries, long available) throws AdapterFormatException {

@@ -6,7 +6,11 @@ import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -21,7 +25,8 @@ final class TorchLayout {
 
     private static final Map<String, String> DENSE = Map.of("W", "weight", "b", "bias");
     private static final Map<String, String> BATCH_NORM =
-            Map.of("gamma", "weight", "beta", "bias", "mean", "running_mean", "var", "running_var");
+            Map.of("gamma", "weight", "beta", "bias", "mean", "running_mean", "var", "running_var",
+                    BatchNormalizationParamInitializer.GLOBAL_LOG_STD, "running_var");
 
     private TorchLayout() {
     }
@@ -42,12 +47,22 @@ final class TorchLayout {
         return isDense(stock) || stock != null && stock.getClass() == ConvolutionLayer.class ? DENSE : Map.of();
     }
 
+    /** DL4J's batch normalisation keeps log10(σ) instead of σ² unless told otherwise. */
+    private static boolean isLogStd(Layer layer, String key) {
+        return key.equals(BatchNormalizationParamInitializer.GLOBAL_LOG_STD) && names(layer) == BATCH_NORM;
+    }
+
     private static boolean isDense(Layer layer) {
         return layer instanceof DenseLayer || layer instanceof BaseOutputLayer;
     }
 
-    /** The array as PyTorch shapes it; a view. */
+    /** The array as PyTorch has it; mostly a view. */
     static INDArray toTorch(Layer layer, String key, INDArray value) {
+        if (isLogStd(layer, key)) {
+            INDArray exponent = value.castTo(DataType.DOUBLE).mul(2);
+            return Transforms.pow(Nd4j.valueArrayOf(exponent.shape(), 10.0, DataType.DOUBLE), exponent).castTo(value.dataType())
+                    .reshape(value.length());
+        }
         Layer stock = layer == null ? null : StockLayers.unwrap(layer);
         if (isDense(stock) && key.equals("W")) {
             return value.transpose();
@@ -66,6 +81,10 @@ final class TorchLayout {
         if (!java.util.Arrays.equals(expected, value.shape())) {
             throw new IllegalArgumentException("has shape " + java.util.Arrays.toString(value.shape()) + ", but the network's layer needs "
                     + java.util.Arrays.toString(expected));
+        }
+        if (isLogStd(layer, key)) {
+            INDArray logVariance = Transforms.log(value.castTo(DataType.DOUBLE));
+            return logVariance.div(2 * Math.log(10)).castTo(value.dataType()).reshape(like.shape());
         }
         Layer stock = layer == null ? null : StockLayers.unwrap(layer);
         return isDense(stock) && key.equals("W") ? value.transpose() : value.reshape(like.shape());

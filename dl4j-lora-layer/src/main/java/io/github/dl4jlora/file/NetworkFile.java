@@ -6,9 +6,11 @@ import io.github.dl4jlora.frozen.RawValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
+import java.io.EOFException;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -94,14 +96,16 @@ public final class NetworkFile {
         }
         try (ZipFile zip = new ZipFile(file)) {
             ZipEntry index = zip.getEntry(INDEX);
-            if (index != null) {
-                JsonNode ids = JSON.readTree(bounded(zip, index));
-                for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
-                    weights.add(read(zip, source, entry.getKey(), entry.getValue().asText()));
-                }
+            if (index == null) {
+                throw new IOException(source + " was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
+                        + "ModelSerializer wrote with ModelSerializer and, if it is adapted, give it its base with LoRA.attach");
             }
-        } catch (ZipException e) {
-            throw new IOException(source + " is truncated or no saved network: " + e.getMessage(), e);
+            JsonNode ids = JSON.readTree(bounded(zip, index));
+            for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
+                weights.add(read(zip, source, entry.getKey(), entry.getValue().asText()));
+            }
+        } catch (ZipException | EOFException | JsonProcessingException e) {
+            throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
         }
         Model network = ModelZip.restore(file, true);
         Reference.reachabilityFence(weights);

@@ -31,7 +31,7 @@ public final class ModelZip {
         try {
             return graph ? ModelSerializer.restoreComputationGraph(file, loadUpdater)
                     : ModelSerializer.restoreMultiLayerNetwork(file, loadUpdater);
-        } catch (RuntimeException e) {
+        } catch (IOException | RuntimeException e) {
             throw new IOException(file + " cannot be restored as a DL4J network: " + e.getMessage(), e);
         }
     }

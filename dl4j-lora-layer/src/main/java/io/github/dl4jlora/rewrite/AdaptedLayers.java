@@ -89,7 +89,12 @@ final class AdaptedLayers {
     /** The stock layer for an adapted one: the base's own, or, where it was declared, a DenseLayer with the same settings. */
     static Layer toStock(LoRADenseLayer lora) {
         if (lora.getOrigin() != null) {
-            return lora.getOrigin().clone();
+            Layer origin = lora.getOrigin().clone();
+            // FineTuneConfiguration may have given the adapted layer others since.
+            FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
+            stock.setActivationFn(lora.getActivationFn());
+            stock.setIDropout(lora.getIDropout() == null ? null : lora.getIDropout().clone());
+            return origin;
         }
         DenseLayer dense = new DenseLayer();
         copyCommon(lora, dense);

@@ -222,7 +222,13 @@ public final class Rewriter {
 
     /** A layer that TransferLearning froze after it was adapted stays frozen. */
     private static Layer wrappedLike(Node node, Layer stock) {
-        return node.layer() instanceof FrozenLayer && !(stock instanceof FrozenLayer) ? new FrozenLayer(stock) : stock;
+        if (!(node.layer() instanceof FrozenLayer) || stock instanceof FrozenLayer) {
+            return stock;
+        }
+        FrozenLayer frozen = new FrozenLayer(stock);
+        // Its own name, which the constructor does not take from the layer inside.
+        frozen.setLayerName(stock.getLayerName());
+        return frozen;
     }
 
     private static void refuseUnload(Node node, boolean merge) {

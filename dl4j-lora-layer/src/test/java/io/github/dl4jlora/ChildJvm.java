@@ -1,0 +1,43 @@
+package io.github.dl4jlora;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** Another JVM: one that has lost every network, may lack this library, or may be killed. */
+public final class ChildJvm {
+
+    private ChildJvm() {
+    }
+
+    /** What the tests run on. */
+    public static List<String> classpath() {
+        String path = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+        return Arrays.asList(path.split(File.pathSeparator));
+    }
+
+    /** Starts a main class; what it prints goes into {@code log}. */
+    public static Process start(List<String> classpath, Path log, String main, String... arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", String.join(File.pathSeparator, classpath), main));
+        command.addAll(List.of(arguments));
+        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+    }
+
+    /** Runs a main class to its end, which must be a good one. */
+    public static void run(List<String> classpath, Path log, String main, String... arguments) throws IOException, InterruptedException {
+        Process process = start(classpath, log, main, arguments);
+        try {
+            if (!process.waitFor(120, TimeUnit.SECONDS) || process.exitValue() != 0) {
+                throw new AssertionError(main + " failed:\n" + Files.readString(log));
+            }
+        } finally {
+            process.destroyForcibly();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+package io.github.dl4jlora;
+
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.learning.config.Adam;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/** What the two network types have in common, for tests that run on both. */
+public final class Models {
+
+    /** A network type, and where its frozen weights live. */
+    public enum Kind {
+        GRAPH_SHARED(true, FrozenStorage.SHARED),
+        GRAPH_EMBEDDED(true, FrozenStorage.EMBEDDED),
+        LAYERS_SHARED(false, FrozenStorage.SHARED),
+        LAYERS_EMBEDDED(false, FrozenStorage.EMBEDDED);
+
+        public final boolean graph;
+        public final FrozenStorage storage;
+
+        Kind(boolean graph, FrozenStorage storage) {
+            this.graph = graph;
+            this.storage = storage;
+        }
+
+        public Model base() {
+            return graph ? Networks.trainedGraph() : Networks.trainedLayers();
+        }
+
+        /** One of the same topology with other weights. */
+        public Model stranger() {
+            Model stranger = base();
+            fit(stranger, 99);
+            return stranger;
+        }
+
+        public LoRAConfig.Builder config() {
+            return LoRAConfig.builder().rank(2).alpha(2).storage(storage).updater(new Adam(0.02));
+        }
+
+        public Model adapt(Model base) {
+            return apply(base, config().build());
+        }
+
+        public boolean isShared() {
+            return storage == FrozenStorage.SHARED;
+        }
+
+        public Model restore(File file, boolean updater) throws IOException {
+            return graph ? ModelSerializer.restoreComputationGraph(file, updater) : ModelSerializer.restoreMultiLayerNetwork(file, updater);
+        }
+
+        public Model load(Path file) throws IOException {
+            return graph ? LoRA.loadComputationGraph(file) : LoRA.loadMultiLayerNetwork(file);
+        }
+    }
+
+    private Models() {
+    }
+
+    public static Model apply(Model base, LoRAConfig config) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, config) : LoRA.apply((MultiLayerNetwork) base, config);
+    }
+
+    public static Model merge(Model adapted) {
+        return adapted instanceof ComputationGraph graph ? LoRA.merge(graph) : LoRA.merge((MultiLayerNetwork) adapted);
+    }
+
+    public static Model unload(Model adapted) {
+        return adapted instanceof ComputationGraph graph ? LoRA.unload(graph) : LoRA.unload((MultiLayerNetwork) adapted);
+    }
+
+    public static void attach(Model adapted, Model base) {
+        if (adapted instanceof ComputationGraph graph) {
+            LoRA.attach(graph, (ComputationGraph) base);
+        } else {
+            LoRA.attach((MultiLayerNetwork) adapted, (MultiLayerNetwork) base);
+        }
+    }
+
+    public static Model copy(Model model) {
+        return model instanceof ComputationGraph graph ? graph.clone() : ((MultiLayerNetwork) model).clone();
+    }
+
+    /** One batch of 8, the same for the same seed. */
+    public static void fit(Model model, long seed) {
+        fit(model, Networks.data(DataType.FLOAT, 8, seed));
+    }
+
+    public static void fit(Model model, DataSet data) {
+        if (model instanceof ComputationGraph graph) {
+            graph.fit(data);
+        } else {
+            ((MultiLayerNetwork) model).fit(data);
+        }
+    }
+
+    public static void fit(Model model, DataSetIterator data) {
+        if (model instanceof ComputationGraph graph) {
+            graph.fit(data);
+        } else {
+            ((MultiLayerNetwork) model).fit(data);
+        }
+    }
+
+    /** Steps {@code from} to {@code to}, each with a batch of its own. */
+    public static void fitSteps(Model model, int from, int to) {
+        for (int step = from; step < to; step++) {
+            fit(model, 1000 + step);
+        }
+    }
+
+    public static INDArray output(Model model, INDArray features) {
+        return model instanceof ComputationGraph graph ? graph.outputSingle(features) : ((MultiLayerNetwork) model).output(features);
+    }
+
+    public static double[] outputs(Model model) {
+        return values(output(model, Networks.random(model.params().dataType(), 77, 5, Networks.IN)));
+    }
+
+    public static Map<String, INDArray> paramTable(Model model) {
+        return model instanceof ComputationGraph graph ? graph.paramTable() : ((MultiLayerNetwork) model).paramTable();
+    }
+
+    public static double[] updaterState(Model model) {
+        INDArray state = model instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
+                : ((MultiLayerNetwork) model).getUpdater().getStateViewArray();
+        return values(state);
+    }
+
+    public static double[] params(Model model) {
+        return values(model.params());
+    }
+
+    /** Exact; two arrays are equal as lists only if they are so bit by bit. */
+    public static double[] values(INDArray array) {
+        return array.castTo(DataType.DOUBLE).dup('c').data().asDouble();
+    }
+
+    /** Every frozen value of a network that trains nothing in full, bit by bit: what is left without the adapters. */
+    public static List<Long> frozen(Model adapted) {
+        return Arrays.stream(params(unload(adapted))).mapToObj(Double::doubleToRawLongBits).toList();
+    }
+}

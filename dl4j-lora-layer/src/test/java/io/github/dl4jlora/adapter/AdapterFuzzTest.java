@@ -1,0 +1,157 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Random;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/**
+ * Adapter files with random damage: each loads as some well-formed adapter or is refused with an AdapterFormatException,
+ * and an adapter is taken by a network whole or not at all.
+ */
+class AdapterFuzzTest {
+
+    /** Pieces of both files' grammar, for damage that gets past the parser. */
+    private static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "3", "99999999999", "1e999",
+        "1.5", "\"F64\"", "\"F16\"", "\"BF16\"", "\"I8\"", "\"fc1\"", "lora_A", "lora_B", ".weight", "data_offsets", "shape", "dtype",
+        "use_rslora", "rank_pattern", "modules_to_save", "(.*)", "dl4j_lora.base.fc1", "ALPHA", "\\u0000"};
+
+    @TempDir
+    Path temporary;
+    private Path folder;
+    private ComputationGraph network;
+    private byte[] tensors;
+    private byte[] config;
+
+    @BeforeEach
+    void aSoundAdapter() throws IOException {
+        // Where there is a memory-backed folder the campaign costs no disk.
+        Path memory = Path.of("/dev/shm");
+        folder = Files.isWritable(memory) ? Files.createTempDirectory(memory, "dl4j-lora-fuzz") : temporary;
+        network = LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out").override("fc2", o -> o.alpha(3)).build());
+        Networks.randomizeAdapters(network.paramTable(), 4);
+        LoRAAdapter.of(network).save(folder);
+        tensors = Files.readAllBytes(folder.resolve(AdapterFiles.TENSORS));
+        config = Files.readAllBytes(folder.resolve(AdapterFiles.CONFIG));
+    }
+
+    @org.junit.jupiter.api.AfterEach
+    void clean() throws IOException {
+        Files.deleteIfExists(folder.resolve(AdapterFiles.TENSORS));
+        Files.deleteIfExists(folder.resolve(AdapterFiles.CONFIG));
+        if (!folder.equals(temporary)) {
+            Files.delete(folder);
+        }
+    }
+
+    @Test
+    void damageIsRefusedOrHarmless() throws IOException {
+        campaign(20, 600);
+    }
+
+    @Test
+    @Tag("heavy")
+    void muchDamageIsRefusedOrHarmless() throws IOException {
+        campaign(21, 100_000);
+    }
+
+    private void campaign(long seed, int mutations) throws IOException {
+        Random random = new Random(seed);
+        int[] outcomes = new int[3];
+        for (int i = 0; i < mutations; i++) {
+            boolean hitsConfig = random.nextInt(3) == 0;
+            Files.write(folder.resolve(AdapterFiles.TENSORS), hitsConfig && random.nextBoolean() ? tensors : mutate(tensors, random));
+            Files.write(folder.resolve(AdapterFiles.CONFIG), hitsConfig ? mutate(config, random) : config);
+            outcomes[outcome(seed, i)]++;
+        }
+        assertThat(outcomes[0]).as("refused by load").isGreaterThan(mutations / 4);
+        assertThat(outcomes[1]).as("refused by the network").isPositive();
+        assertThat(outcomes[2]).as("taken").isPositive();
+    }
+
+    private int outcome(long seed, int number) {
+        double[] before = Models.params(network);
+        LoRAAdapter adapter;
+        try {
+            adapter = LoRAAdapter.load(folder);
+            adapter.config();
+        } catch (AdapterFormatException e) {
+            assertThat(e.getMessage()).isNotBlank();
+            return 0;
+        } catch (Throwable e) {
+            throw new AssertionError("mutation " + number + " of seed " + seed + ": load failed with " + e, e);
+        }
+        try {
+            adapter.applyTo(network);
+        } catch (IllegalArgumentException e) {
+            assertThat(Models.params(network)).as("mutation %d of seed %d: half-applied", number, seed).isEqualTo(before);
+            return 1;
+        } catch (Throwable e) {
+            throw new AssertionError("mutation " + number + " of seed " + seed + ": applyTo failed with " + e, e);
+        }
+        double[] after = Models.params(network);
+        assertThat(Arrays.stream(after).allMatch(Double::isFinite)).as("mutation %d of seed %d", number, seed).isTrue();
+        adapter.applyTo(network);
+        assertThat(Models.params(network)).isEqualTo(after);
+        return 2;
+    }
+
+    private byte[] mutate(byte[] original, Random random) {
+        byte[] bytes = original.clone();
+        // Most of it where the grammar is: the header of the one file, all of the other.
+        int reach = original == tensors ? 8 + AdapterFiles.headerLength(tensors) : bytes.length;
+        for (int times = 1 + random.nextInt(3); times > 0 && bytes.length > 0; times--) {
+            int at = random.nextInt(random.nextInt(4) == 0 ? bytes.length : Math.min(reach, bytes.length));
+            switch (random.nextInt(8)) {
+                case 0 -> bytes[at] ^= (byte) (1 << random.nextInt(8));
+                case 1 -> bytes[at] = (byte) random.nextInt(256);
+                case 2 -> bytes = Arrays.copyOf(bytes, at);
+                case 3 -> bytes = spliced(bytes, at, at, TOKENS[random.nextInt(TOKENS.length)].getBytes(StandardCharsets.UTF_8));
+                case 4 -> bytes = spliced(bytes, at, Math.min(bytes.length, at + 1 + random.nextInt(30)), new byte[0]);
+                case 5 -> {
+                    int to = Math.min(bytes.length, at + 1 + random.nextInt(60));
+                    bytes = spliced(bytes, at, at, Arrays.copyOfRange(bytes, at, to));
+                }
+                case 6 -> bytes = digitChanged(bytes, at, random);
+                default -> {
+                    byte[] token = TOKENS[random.nextInt(TOKENS.length)].getBytes(StandardCharsets.UTF_8);
+                    bytes = spliced(bytes, at, Math.min(bytes.length, at + token.length), token);
+                }
+            }
+        }
+        return bytes;
+    }
+
+    /** A number of the header becomes another of as many digits, so that all else stays in place. */
+    private static byte[] digitChanged(byte[] bytes, int from, Random random) {
+        for (int i = from; i < bytes.length; i++) {
+            if (bytes[i] >= '0' && bytes[i] <= '9') {
+                bytes[i] = (byte) ('0' + random.nextInt(10));
+                return bytes;
+            }
+        }
+        return bytes;
+    }
+
+    private static byte[] spliced(byte[] bytes, int from, int to, byte[] inserted) {
+        byte[] result = new byte[bytes.length - (to - from) + inserted.length];
+        System.arraycopy(bytes, 0, result, 0, from);
+        System.arraycopy(inserted, 0, result, from, inserted.length);
+        System.arraycopy(bytes, to, result, from + inserted.length, bytes.length - to);
+        return result;
+    }
+}

@@ -1,0 +1,437 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+/** Adapters as PEFT's files, and back into networks. */
+class LoRAAdapterTest {
+
+    @TempDir
+    Path folder;
+
+    // ---- what PEFT would compute from the files
+
+    @ParameterizedTest
+    @EnumSource
+    void peftComputesTheSameDeltaFromTheFiles(Scaling scaling) throws IOException {
+        for (Kind kind : Kind.values()) {
+            Model base = kind.base();
+            Model adapted = Models.apply(base, kind.config().rank(2).alpha(0.3).scaling(scaling).targets("fc.*", "out")
+                    .override("fc2", o -> o.rank(3).alpha(1.7)).override("out", o -> o.alpha(5)).build());
+            Networks.randomizeAdapters(Models.paramTable(adapted), 3);
+
+            LoRAAdapter.of(adapted).save(folder);
+
+            JsonNode config = AdapterFiles.config(folder);
+            Map<String, INDArray> before = Models.paramTable(base);
+            Map<String, INDArray> after = Models.paramTable(Models.merge(adapted));
+            List<String> names = List.of("fc1", "fc2", "out");
+            for (String name : names) {
+                String key = (kind.graph ? name : String.valueOf(names.indexOf(name))) + "_W";
+                INDArray delta = after.get(key).sub(before.get(key));
+                double[][] expected = peftDelta(config, name);
+                assertThat(new long[] {expected[0].length, expected.length}).isEqualTo(delta.shape());
+                for (int out = 0; out < expected.length; out++) {
+                    for (int in = 0; in < expected[out].length; in++) {
+                        assertThat(delta.getDouble(in, out)).as("%s %s", kind, name).isEqualTo(expected[out][in], within(2e-6));
+                    }
+                }
+            }
+            assertThat(config.path("use_rslora").asBoolean()).isEqualTo(scaling == Scaling.ALPHA_OVER_SQRT_RANK);
+            assertThat(strings(config.path("target_modules"))).containsExactlyElementsOf(names);
+            assertThat(config.path("modules_to_save").isNull()).isTrue();
+        }
+    }
+
+    /** {@code (lora_B @ lora_A) * scaling}, with rank and alpha by PEFT's get_pattern_key, from the two files alone. */
+    private double[][] peftDelta(JsonNode config, String name) throws IOException {
+        double[][] a = AdapterFiles.matrix(folder, "base_model.model." + name + ".lora_A.weight");
+        double[][] b = AdapterFiles.matrix(folder, "base_model.model." + name + ".lora_B.weight");
+        int rank = peftPattern(config.path("rank_pattern"), name, config.path("r")).asInt();
+        double alpha = peftPattern(config.path("alpha_pattern"), name, config.path("lora_alpha")).asDouble();
+        assertThat(a).hasDimensions(rank, a[0].length);
+        assertThat(b).hasDimensions(b.length, rank);
+        double scaling = config.path("use_rslora").asBoolean() ? alpha / Math.sqrt(rank) : alpha / rank;
+        double[][] delta = new double[b.length][a[0].length];
+        for (int out = 0; out < b.length; out++) {
+            for (int in = 0; in < a[0].length; in++) {
+                for (int k = 0; k < rank; k++) {
+                    delta[out][in] += scaling * b[out][k] * a[k][in];
+                }
+            }
+        }
+        return delta;
+    }
+
+    private static JsonNode peftPattern(JsonNode patterns, String name, JsonNode otherwise) {
+        for (Iterator<Map.Entry<String, JsonNode>> fields = patterns.fields(); fields.hasNext();) {
+            Map.Entry<String, JsonNode> entry = fields.next();
+            if (name.matches("(.*\\.)?(" + entry.getKey() + ")")) {
+                return entry.getValue();
+            }
+        }
+        return otherwise;
+    }
+
+    @Test
+    void aNameThatEndsAnotherDoesNotGetItsRank() throws IOException {
+        NeuralNetConfiguration.Builder conf = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1));
+        ComputationGraph base = new ComputationGraph(conf.graphBuilder().addInputs("in")
+                .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "in")
+                .addLayer("enc.fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "fc")
+                .addLayer("a+b", new DenseLayer.Builder().nIn(4).nOut(4).build(), "enc.fc")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).build(), "a+b").setOutputs("out").build());
+        base.init();
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(1).override("fc", o -> o.rank(3).alpha(7))
+                .override("a\\+b", o -> o.rank(1)).build());
+        Networks.randomizeAdapters(adapted.paramTable(), 3);
+
+        LoRAAdapter.of(adapted).save(folder);
+
+        for (String name : List.of("fc", "enc.fc", "a+b")) {
+            assertThat(peftDelta(AdapterFiles.config(folder), name)).hasDimensions(4, 4);
+        }
+        INDArray features = Networks.random(DataType.FLOAT, 1, 3, 4);
+        assertThat(Models.values(LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(features)))
+                .containsExactly(Models.values(adapted.outputSingle(features)), within(1e-5));
+    }
+
+    // ---- round trips
+
+    @ParameterizedTest
+    @EnumSource
+    void aSavedAdapterGivesABaseTheSameFunction(Kind kind) throws IOException {
+        Model base = kind.base();
+        Model adapted = Models.apply(base, kind.config().trainable("out").override("fc2", o -> o.rank(3).alpha(0.7)).build());
+        Models.fitSteps(adapted, 0, 5);
+        LoRAAdapter.of(adapted).save(folder.resolve("not/yet/there"));
+        LoRAAdapter loaded = LoRAAdapter.load(folder.resolve("not/yet/there"));
+
+        Model built = base instanceof ComputationGraph graph ? LoRA.apply(graph, loaded)
+                : LoRA.apply((org.deeplearning4j.nn.multilayer.MultiLayerNetwork) base, loaded);
+        Model swapped = Models.apply(base, kind.config().trainable("out").override("fc2", o -> o.rank(3)).build());
+        double[] frozen = Models.params(base);
+        loaded.applyTo(swapped);
+
+        assertThat(loaded.layers()).containsExactly("fc1", "fc2");
+        assertThat(Models.outputs(swapped)).containsExactly(Models.outputs(adapted), within(1e-6));
+        assertThat(Models.outputs(built)).containsExactly(Models.outputs(adapted), within(1e-6));
+        assertThat(Models.params(swapped)).isEqualTo(Models.params(adapted));
+        assertThat(Models.params(base)).isEqualTo(frozen);
+        Models.fitSteps(swapped, 5, 6);
+        assertThat(Models.params(swapped)).isNotEqualTo(Models.params(adapted));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"DOUBLE, F64", "FLOAT, F32", "HALF, F16", "BFLOAT16, BF16"})
+    void everyDataTypeIsStoredAsItself(DataType type, String name) throws IOException {
+        ComputationGraph base = Networks.trainedGraph(DataType.FLOAT).convertDataType(type);
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+        Networks.randomizeAdapters(adapted.paramTable(), 3);
+
+        LoRAAdapter.of(adapted).save(folder);
+
+        assertThat(AdapterFiles.header(folder).path("base_model.model.fc1.lora_A.weight").path("dtype").asText()).isEqualTo(name);
+        assertThat(Models.params(LoRA.apply(base, LoRAAdapter.load(folder)))).isEqualTo(Models.params(adapted));
+    }
+
+    @Test
+    void layersTrainedInFullAreModulesToSaveInPytorchsShapes() throws IOException {
+        ComputationGraph base = vision();
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets("fc").trainable("conv", "bn", "out").build();
+        ComputationGraph adapted = LoRA.apply(base, config);
+        INDArray images = Networks.random(DataType.FLOAT, 5, 4, 1, 6, 6);
+        for (int i = 0; i < 3; i++) {
+            adapted.fit(new DataSet(images, Networks.data(DataType.FLOAT, 4, i).getLabels()));
+        }
+
+        LoRAAdapter.of(adapted).save(folder);
+
+        JsonNode header = AdapterFiles.header(folder);
+        Map<String, String> shapes = new LinkedHashMap<>();
+        header.fields().forEachRemaining(entry -> {
+            if (!entry.getKey().equals("__metadata__")) {
+                shapes.put(entry.getKey().replace("base_model.model.", ""), entry.getValue().path("shape").toString());
+            }
+        });
+        assertThat(shapes).containsOnly(Map.entry("fc.lora_A.weight", "[2,32]"), Map.entry("fc.lora_B.weight", "[5,2]"),
+                Map.entry("conv.weight", "[2,1,3,3]"), Map.entry("conv.bias", "[2]"),
+                Map.entry("bn.weight", "[2]"), Map.entry("bn.bias", "[2]"), Map.entry("bn.running_mean", "[2]"),
+                Map.entry("bn.running_var", "[2]"), Map.entry("out.weight", "[3,5]"), Map.entry("out.bias", "[3]"));
+        assertThat(strings(AdapterFiles.config(folder).path("modules_to_save"))).containsExactly("conv", "bn", "out");
+        assertThat(AdapterFiles.matrix(folder, "base_model.model.out.weight")[1][2])
+                .isEqualTo(adapted.getParam("out_W").getDouble(2, 1));
+        ComputationGraph again = LoRA.apply(base, LoRAAdapter.load(folder));
+        assertThat(Models.values(again.outputSingle(images))).containsExactly(Models.values(adapted.outputSingle(images)), within(1e-6));
+        assertThat(again.getParam("conv_W")).isEqualTo(adapted.getParam("conv_W"));
+        double[] logStd = Models.values(adapted.getParam("bn_log10stdev"));
+        double[] variance = AdapterFiles.numbers(folder, "base_model.model.bn.running_var");
+        assertThat(variance).containsExactly(new double[] {Math.pow(10, 2 * logStd[0]), Math.pow(10, 2 * logStd[1])}, within(1e-6));
+        assertThat(Models.values(again.outputSingle(images))).isNotEqualTo(Models.values(base.outputSingle(images)));
+    }
+
+    private static ComputationGraph vision() {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1)).graphBuilder()
+                .addInputs("in").setInputTypes(InputType.convolutional(6, 6, 1))
+                .addLayer("conv", new ConvolutionLayer.Builder(3, 3).nOut(2).activation(Activation.TANH).build(), "in")
+                .addLayer("bn", new BatchNormalization.Builder().build(), "conv")
+                .addLayer("fc", new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build(), "bn")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(), "fc")
+                .setOutputs("out").build());
+        graph.init();
+        return graph;
+    }
+
+    // ---- files of PEFT's own
+
+    private static final String PEFT_CONFIG = """
+            {
+              "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null, "base_model_name_or_path": null,
+              "bias": "none", "corda_config": null, "ensure_weight_tying": false, "eva_config": null,
+              "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true, "init_lora_weights": true,
+              "layer_replication": null, "layers_pattern": null, "layers_to_transform": null, "loftq_config": {},
+              "lora_alpha": 16, "lora_bias": false, "lora_dropout": 0.0, "megatron_config": null,
+              "megatron_core": "megatron.core", "modules_to_save": null, "peft_type": "LORA", "peft_version": "0.20.0",
+              "qalora_group_size": 16, "r": 2, "rank_pattern": {}, "revision": null, "target_modules": ["fc1"],
+              "target_parameters": null, "task_type": null, "trainable_token_indices": null, "use_dora": false,
+              "use_qalora": false, "use_rslora": false, "a_setting_of_the_future": null
+            }
+            """;
+
+    @Test
+    void aFileThatPeftWroteIsReadAsPeftReadsIt() throws IOException {
+        float[][] a = {{1, 2, 3, 4, 5, 6}, {0, 1, 0, -1, 0, 1}};
+        float[][] b = {{1, 0}, {0, 1}, {1, 1}, {-1, 0}, {0.5f, 0.25f}};
+        writePeft(PEFT_CONFIG, a, b);
+        ComputationGraph base = Networks.trainedGraph();
+
+        ComputationGraph adapted = LoRA.apply(base, LoRAAdapter.load(folder));
+
+        INDArray delta = LoRA.merge(adapted).getParam("fc1_W").sub(base.getParam("fc1_W"));
+        for (int in = 0; in < 6; in++) {
+            for (int out = 0; out < 5; out++) {
+                double expected = 16.0 / 2 * (b[out][0] * a[0][in] + b[out][1] * a[1][in]);
+                assertThat(delta.getDouble(in, out)).isEqualTo(expected, within(1e-5));
+            }
+        }
+    }
+
+    private void writePeft(String config, float[][] a, float[][] b) throws IOException {
+        Map<String, float[][]> tensors = new LinkedHashMap<>();
+        tensors.put("base_model.model.fc1.lora_A.weight", a);
+        tensors.put("base_model.model.fc1.lora_B.weight", b);
+        Files.write(folder.resolve(AdapterFiles.TENSORS), AdapterFiles.safetensors(tensors));
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG), config);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            use_dora         | true          | use_dora is true
+            lora_bias        | true          | lora_bias is true
+            fan_in_fan_out   | true          | fan_in_fan_out is true
+            layer_replication| [[0,4]]       | layer_replication is
+            bias             | "all"         | bias is "all"
+            bias             | "lora_only"   | bias is "lora_only"
+            peft_type        | "IA3"         | peft_type is "IA3"
+            r                | 0             | r is 0
+            r                | 2.5           | r is 2.5
+            r                | null          | r is null
+            r                | 3             | has rank 3
+            lora_alpha       | "16"          | lora_alpha is "16"
+            lora_alpha       | 1e999         | lora_alpha is
+            lora_dropout     | 1             | lora_dropout is 1.0
+            rank_pattern     | {"fc1": 4}    | has rank 4
+            rank_pattern     | {"(": 4}      | "(" is no regular expression
+            """)
+    void whatIsNotSupportedIsRefusedByName(String setting, String value, String reason) throws IOException {
+        writePeft(PEFT_CONFIG, new float[2][6], new float[5][2]);
+        ObjectNode config = (ObjectNode) AdapterFiles.config(folder);
+        config.remove(setting);
+        String text = config.toString();
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG), "{\"" + setting + "\":" + value + "," + text.substring(1));
+
+        refused(reason);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "[]", "null", "{", "{} {}", "{\"peft_type\":\"LORA\",\"peft_type\":\"LORA\"}"})
+    void aConfigurationThatIsNoJsonObjectIsRefused(String text) throws IOException {
+        writePeft(text, new float[2][6], new float[5][2]);
+
+        refused("adapter_config.json");
+    }
+
+    @Test
+    void aConfigurationThatWouldTakeForeverIsRefused() throws IOException {
+        writePeft(PEFT_CONFIG.replace("\"lora_alpha\": 16", "\"lora_alpha\": 1" + "0".repeat(1_000_000)), new float[2][6], new float[5][2]);
+        refused("digits");
+        writePeft(PEFT_CONFIG.replace("\"revision\": null", "\"revision\": " + "[".repeat(100_000)), new float[2][6], new float[5][2]);
+        refused("nested");
+        String name = "a".repeat(40);
+        Files.write(folder.resolve(AdapterFiles.TENSORS), AdapterFiles.safetensors(Map.of("base_model.model." + name + ".lora_A.weight",
+                new float[2][6], "base_model.model." + name + ".lora_B.weight", new float[5][2])));
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG), PEFT_CONFIG.replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"(.*a){20}b\": 2}"));
+        refused("takes too long to match");
+        String longName = "a".repeat(20_000);
+        Files.write(folder.resolve(AdapterFiles.TENSORS), AdapterFiles.safetensors(Map.of("base_model.model." + longName + ".lora_A.weight",
+                new float[2][6], "base_model.model." + longName + ".lora_B.weight", new float[5][2])));
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG), PEFT_CONFIG.replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"(a|b)*c\": 2}"));
+        refused("takes too long to match");
+    }
+
+    @Test
+    void strayTensorsAreRefused() throws IOException {
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG), PEFT_CONFIG);
+        Path tensors = folder.resolve(AdapterFiles.TENSORS);
+        Files.write(tensors, AdapterFiles.safetensors(Map.of("fc1.lora_A.weight", new float[2][6])));
+        refused("does not begin with base_model.model.");
+        Files.write(tensors, AdapterFiles.safetensors(Map.of("base_model.model.fc1.lora_A.weight", new float[2][6])));
+        refused("lora_A is there for [fc1], lora_B for []");
+        Files.write(tensors, AdapterFiles.safetensors(Map.of("base_model.model.fc1.weight", new float[2][6])));
+        refused("is neither lora_A, lora_B nor of a module in modules_to_save []");
+        Files.write(tensors, AdapterFiles.safetensors("{}", new byte[0]));
+        refused("lora_A is there for []");
+    }
+
+    @Test
+    void missingFilesAreNamed() throws IOException {
+        refused(AdapterFiles.TENSORS, "does not exist");
+        writePeft(PEFT_CONFIG, new float[2][6], new float[5][2]);
+        Files.delete(folder.resolve(AdapterFiles.CONFIG));
+        refused(AdapterFiles.CONFIG, "does not exist");
+    }
+
+    private void refused(String... parts) {
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class).hasMessageContainingAll(parts);
+    }
+
+    // ---- all or nothing
+
+    @Test
+    void anAdapterForOtherLayersChangesNothing() throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAAdapter both = adapter(base, LoRAConfig.builder().rank(2));
+        applyingChangesNothing(both, LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1").build()),
+                "missing in the adapter []", "surplus in it [fc2]");
+        applyingChangesNothing(both, LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc.*", "out").build()),
+                "missing in the adapter [out]", "surplus in it []");
+        applyingChangesNothing(both, LoRA.apply(base, LoRAConfig.builder().rank(2).trainable("out").build()),
+                "fully trained", "missing in the adapter [out]");
+    }
+
+    @Test
+    void anAdapterOfAnotherRankChangesNothing() throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAConfig.Builder wider = LoRAConfig.builder().rank(2).override("fc2", o -> o.rank(3));
+
+        applyingChangesNothing(adapter(base, LoRAConfig.builder().rank(2)), LoRA.apply(base, wider.build()),
+                "\"fc2\"", "A has shape [5, 2]", "network's has [5, 3]");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void anAdapterForAnotherBaseChangesNothing(Kind kind) throws IOException {
+        Model base = kind.base();
+        Model adapted = kind.adapt(base);
+        Models.fitSteps(adapted, 0, 2);
+        LoRAAdapter.of(adapted).save(folder);
+        String id = AdapterFiles.header(folder).path("__metadata__").path("dl4j_lora.base.fc1").asText();
+
+        assertThat(id).hasSize(64);
+        applyingChangesNothing(LoRAAdapter.load(folder), kind.adapt(kind.stranger()), "\"fc1\"", "made for the base weights " + id,
+                "but the network stands on");
+    }
+
+    @Test
+    void valuesBeyondTheNetworksDataTypeChangeNothing() throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+        float[][] a = new float[2][6];
+        a[1][5] = 1e30f;
+        writePeft(PEFT_CONFIG, a, new float[5][2]);
+        ComputationGraph half = base.convertDataType(DataType.HALF);
+
+        applyingChangesNothing(LoRAAdapter.load(folder), LoRA.apply(half, LoRAConfig.builder().rank(2).targets("fc1").build()),
+                "\"fc1\"", "too large", "HALF");
+    }
+
+    @Test
+    void aNetworkThatIsNotAdaptedTakesNoneAndGivesNone() throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+
+        assertThatThrownBy(() -> LoRAAdapter.of(base)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("no adapted layer").hasMessageContaining("LoRA.apply");
+        applyingChangesNothing(adapter(Networks.trainedGraph(), LoRAConfig.builder().rank(2)), base, "surplus in it [fc1, fc2]");
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = ".*_SHARED", mode = EnumSource.Mode.MATCH_ALL)
+    void aBaseThatMovedNeitherGivesNorTakesAnAdapter(Kind kind) throws IOException {
+        Model base = kind.base();
+        Model adapted = kind.adapt(base);
+        LoRAAdapter adapter = LoRAAdapter.of(adapted);
+        Models.fit(base, 1);
+
+        assertThatThrownBy(() -> LoRAAdapter.of(adapted)).isInstanceOf(IllegalStateException.class).hasMessageContaining("\"fc1\"");
+        assertThatThrownBy(() -> adapter.applyTo(adapted)).isInstanceOf(IllegalStateException.class).hasMessageContaining("\"fc1\"");
+    }
+
+    private static LoRAAdapter adapter(ComputationGraph base, LoRAConfig.Builder config) {
+        ComputationGraph adapted = LoRA.apply(base, config.build());
+        Networks.randomizeAdapters(adapted.paramTable(), 9);
+        return LoRAAdapter.of(adapted);
+    }
+
+    private static void applyingChangesNothing(LoRAAdapter adapter, Model network, String... reasons) {
+        double[] params = Models.params(network);
+        double[] outputs = Models.outputs(network);
+
+        assertThatThrownBy(() -> adapter.applyTo(network)).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(reasons);
+
+        assertThat(Models.params(network)).isEqualTo(params);
+        assertThat(Models.outputs(network)).isEqualTo(outputs);
+    }
+
+    private static List<String> strings(JsonNode array) {
+        List<String> strings = new java.util.ArrayList<>();
+        array.forEach(element -> strings.add(element.asText()));
+        return strings;
+    }
+}

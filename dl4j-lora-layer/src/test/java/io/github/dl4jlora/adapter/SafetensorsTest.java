@@ -1,0 +1,150 @@
+package io.github.dl4jlora.adapter;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import io.github.dl4jlora.Networks;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
+
+/** The reader of safetensors against files that lie. */
+class SafetensorsTest {
+
+    @TempDir
+    Path folder;
+
+    @ParameterizedTest
+    @ValueSource(strings = {"DOUBLE", "FLOAT", "HALF", "BFLOAT16"})
+    void whatIsWrittenIsRead(DataType type) throws IOException {
+        Map<String, INDArray> tensors = new LinkedHashMap<>();
+        tensors.put("plain", Networks.random(type, 1, 3, 4));
+        tensors.put("transposed", Networks.random(type, 2, 3, 4).transpose());
+        tensors.put("vector", Networks.random(type, 3, 7));
+        Path file = folder.resolve("file");
+
+        Safetensors.write(file, tensors, Map.of("key", "täxt \" \n"));
+        Safetensors read = Safetensors.open(file);
+
+        assertThat(read.names()).containsExactly("plain", "transposed", "vector");
+        assertThat(read.metadata()).isEqualTo(Map.of("key", "täxt \" \n"));
+        for (Map.Entry<String, INDArray> tensor : tensors.entrySet()) {
+            INDArray found = read.read(tensor.getKey());
+            assertThat(found.dataType()).isEqualTo(type);
+            assertThat(found.shape()).isEqualTo(tensor.getValue().shape());
+            assertThat(Networks.difference(found, tensor.getValue())).isZero();
+        }
+        assertThat((AdapterFiles.headerLength(Files.readAllBytes(file)) + 8) % 8).as("aligned data").isZero();
+    }
+
+    static Stream<Arguments> lies() {
+        String deep = "[".repeat(50_000);
+        return Stream.of(
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,16]}}", "lies at"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", "lies at"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "lies at"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", "lies at"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                        + "\"u\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[3,7]}}", "lies at [3, 7)"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                        + "\"u\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[5,7]}}", "lies at [5, 7)"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "4 bytes of data belong to no tensor"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", "has 8 bytes, which is not FLOAT[3]"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,8]}}", "overflows"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1,-2],\"data_offsets\":[0,8]}}", "has the shape [-1, -2]"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", "has the shape [0]"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", "no safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", "longer than 8"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2.5],\"data_offsets\":[0,8]}}", "VALUE_NUMBER_FLOAT"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,9]}}", "longer than 2"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", "lacks"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2]}}", "lacks"),
+                arguments("{\"t\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", "dtype I64"),
+                arguments("{\"t\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,8]}}", "VALUE_NUMBER_INT"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"code\":1}}", "unknown field \"code\""),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                        + "\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "Duplicate field 't'"),
+                arguments("{\"__metadata__\":{\"a\":1}}", "VALUE_NUMBER_INT"),
+                arguments("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", "Duplicate field 'a'"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":" + deep + "}", "no safetensors header"),
+                arguments("{\"t\":" + "{\"t\":".repeat(50_000) + "}", "no safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", "no safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}} {}", "goes on after its end"),
+                arguments("[1]", "START_ARRAY"), arguments("  ", "no safetensors header"), arguments("{\"t\":null}", "VALUE_NULL"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("lies")
+    void aLyingHeaderIsRefused(String header, String reason) throws IOException {
+        refused(AdapterFiles.safetensors(header, new byte[8]), reason);
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {-1, 0, 1, Long.MIN_VALUE, Long.MAX_VALUE, 1L << 32, 100_000_001, 60})
+    void anAbsurdHeaderLengthIsRefused(long length) throws IOException {
+        byte[] file = AdapterFiles.safetensors("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", new byte[0]);
+        ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).putLong(0, length);
+
+        refused(file, "the header claims " + length + " bytes");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 7})
+    void aFileTooShortForAHeaderIsRefused(int length) throws IOException {
+        refused(new byte[length], "has " + length + " bytes");
+    }
+
+    @Test
+    void aTruncatedOrLengthenedFileIsRefused() throws IOException {
+        byte[] file = AdapterFiles.safetensors("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", new byte[8]);
+
+        for (int length = 0; length < file.length; length++) {
+            refused(Arrays.copyOf(file, length), "file");
+        }
+        refused(Arrays.copyOf(file, file.length + 1), "1 bytes of data belong to no tensor");
+    }
+
+    @ParameterizedTest
+    @ValueSource(floats = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY})
+    void aTensorThatIsNotFiniteIsRefused(float value) throws IOException {
+        byte[] data = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putFloat(1).putFloat(value).array();
+        Path file = Files.write(folder.resolve("file"),
+                AdapterFiles.safetensors("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", data));
+        Safetensors tensors = Safetensors.open(file);
+
+        assertThatThrownBy(() -> tensors.read("t")).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("tensor \"t\" holds " + (double) value + " at position 1");
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aLinkToAFolderIsRefused() throws IOException {
+        Path link = Files.createSymbolicLink(folder.resolve("link"), Files.createDirectory(folder.resolve("folder")));
+
+        assertThatThrownBy(() -> Safetensors.open(link)).isInstanceOf(AdapterFormatException.class).hasMessageContaining("is no file");
+    }
+
+    private void refused(byte[] bytes, String reason) throws IOException {
+        Path file = Files.write(folder.resolve("file"), bytes);
+        assertThatThrownBy(() -> Safetensors.open(file)).isInstanceOf(AdapterFormatException.class).hasMessageContaining(file.toString())
+                .hasMessageContaining(reason);
+    }
+}
