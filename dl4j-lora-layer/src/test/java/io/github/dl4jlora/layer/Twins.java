@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
@@ -77,7 +78,7 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
             lora.accept(adapted);
             Twins twins = new Twins(network(adapted.build()), network(dense.build()));
             Networks.randomizeAdapters(twins.lora.paramTable(), 5);
-            twins.stock.paramTable().forEach((key, value) -> value.assign(twins.lora.getParam(key)));
+            twins.stock.paramTable().forEach((key, value) -> value.assign(twins.current(key)));
             twins.stock.getParam("1_W").addi(twins.delta());
             return twins;
         }
@@ -98,6 +99,14 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
 
     LoRADenseLayer conf() {
         return (LoRADenseLayer) lora.getLayer(1).conf().getLayer();
+    }
+
+    private INDArray current(String key) {
+        if (conf().getStorage() == FrozenStorage.EMBEDDED || !key.startsWith("1_")) {
+            return lora.getParam(key);
+        }
+        INDArray values = conf().getFrozen().require("1").valuesAs(lora.params().dataType());
+        return LoRADenseParamInitializer.frozenTable(conf(), values, false).get(key.substring(2));
     }
 
     INDArray delta() {
