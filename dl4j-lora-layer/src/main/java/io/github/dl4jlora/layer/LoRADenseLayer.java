@@ -101,7 +101,7 @@ public class LoRADenseLayer extends DenseLayer {
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         LayerValidation.assertNInNOutSet("LoRADenseLayer", getLayerName(), index, getNIn(), getNOut());
-        LoRAParams.check(getLayerName(), rank, alpha);
+        validate();
         LoRAParams.warnOfExcessRank(getLayerName(), rank, nIn, nOut);
         LoRADenseRuntime runtime = newRuntime(conf, type);
         runtime.setListeners(listeners);
@@ -110,6 +110,16 @@ public class LoRADenseLayer extends DenseLayer {
         runtime.setParamTable(initializer().init(conf, view, initialize));
         runtime.setConf(conf);
         return runtime;
+    }
+
+    /** When built, and again when instantiated: setters and the network's global settings come in between. */
+    private void validate() {
+        LoRAParams.check(getLayerName(), rank, alpha);
+        LoRAParams.checkDropout(getLayerName(), loraDropout);
+        if (getWeightNoise() != null && engine == Engine.SAMEDIFF) {
+            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(getLayerName()) + ": weightNoise is not supported by "
+                    + "Engine.SAMEDIFF, whose graph reads A and B directly. Use Engine.FUSED or remove weightNoise.");
+        }
     }
 
     LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -368,13 +378,9 @@ public class LoRADenseLayer extends DenseLayer {
         @Override
         @SuppressWarnings("unchecked")
         public LoRADenseLayer build() {
-            LoRAParams.check(getLayerName(), rank, alpha);
-            LoRAParams.checkDropout(getLayerName(), loraDropout);
-            if (getWeightNoise() != null && engine == Engine.SAMEDIFF) {
-                throw new IllegalArgumentException("Layer " + LoRAParams.quoted(getLayerName()) + ": weightNoise is not supported by "
-                        + "Engine.SAMEDIFF, whose graph reads A and B directly. Use Engine.FUSED or remove weightNoise.");
-            }
-            return new LoRADenseLayer(this);
+            LoRADenseLayer layer = new LoRADenseLayer(this);
+            layer.validate();
+            return layer;
         }
     }
 }

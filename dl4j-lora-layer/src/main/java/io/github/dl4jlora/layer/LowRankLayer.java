@@ -69,13 +69,12 @@ public class LowRankLayer extends SameDiffLayer {
         return input.mmul(parameters.get(LoRAParams.A)).mmul(parameters.get(LoRAParams.B)).mul(factor());
     }
 
+    /** Names both even while the size is still to be inferred: DL4J hands constraints out by name when it builds the layer. */
     @Override
     public void defineParameters(SDLayerParams parameters) {
         parameters.clear();
-        if (nIn > 0 && nOut > 0) {
-            parameters.addWeightParam(LoRAParams.A, nIn, rank);
-            parameters.addWeightParam(LoRAParams.B, rank, nOut);
-        }
+        parameters.addWeightParam(LoRAParams.A, nIn, rank);
+        parameters.addWeightParam(LoRAParams.B, rank, nOut);
     }
 
     @Override

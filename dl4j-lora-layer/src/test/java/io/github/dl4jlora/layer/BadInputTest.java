@@ -1,0 +1,203 @@
+package io.github.dl4jlora.layer;
+
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.slf4j.LoggerFactory;
+
+import java.util.List;
+import java.util.function.Consumer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** What cannot work is refused early, with the layer, the value and a way out in the message. */
+class BadInputTest {
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, -3})
+    void ranksBelowOneAreRefused(int rank) {
+        assertThatThrownBy(() -> lora().rank(rank).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("rank is " + rank).hasMessageContaining("rank(8)");
+        assertThatThrownBy(() -> lowRank().rank(rank).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("rank is " + rank).hasMessageContaining("rank(8)");
+    }
+
+    @Test
+    void aForgottenRankIsRefused() {
+        assertThatThrownBy(() -> new LoRADenseLayer.Builder().nIn(6).nOut(5).build())
+                .hasMessageContaining("(unnamed)").hasMessageContaining("rank is 0");
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY})
+    void alphasThatAreNotFiniteAreRefused(double alpha) {
+        assertThatThrownBy(() -> lora().alpha(alpha).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("alpha is " + alpha).hasMessageContaining("alpha(16)");
+        assertThatThrownBy(() -> lowRank().alpha(alpha).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("alpha is " + alpha).hasMessageContaining("alpha(16)");
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {-0.1, 1, 1.5, Double.NaN})
+    void dropoutsOutsideTheirRangeAreRefused(double probability) {
+        assertThatThrownBy(() -> lora().loraDropout(probability).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("loraDropout is " + probability).hasMessageContaining("below 1");
+        assertThatThrownBy(() -> lowRank().loraDropout(probability).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("loraDropout is " + probability).hasMessageContaining("below 1");
+    }
+
+    @Test
+    void valuesSetLaterAreRefusedWhenTheNetworkIsMade() {
+        assertThatThrownBy(() -> initWith(layer -> layer.setRank(0))).hasMessageContaining("\"fc1\"").hasMessageContaining("rank is 0");
+        assertThatThrownBy(() -> initWith(layer -> layer.setAlpha(Double.NaN))).hasMessageContaining("alpha is NaN");
+        assertThatThrownBy(() -> initWith(layer -> layer.setLoraDropout(2))).hasMessageContaining("loraDropout is 2");
+    }
+
+    private static void initWith(Consumer<LoRADenseLayer> change) {
+        LoRADenseLayer layer = lora().build();
+        change.accept(layer);
+        network(new NeuralNetConfiguration.Builder(), layer);
+    }
+
+    @Test
+    void weightNoiseThatTheSameDiffEngineWouldIgnoreIsRefused() {
+        assertThatThrownBy(() -> lora().engine(Engine.SAMEDIFF).weightNoise(new DropConnect(0.5)).build())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("weightNoise").hasMessageContaining("Engine.FUSED");
+    }
+
+    @Test
+    void weightNoiseOfTheWholeNetworkThatTheSameDiffEngineWouldIgnoreIsRefused() {
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder().weightNoise(new DropConnect(0.5)),
+                lora().engine(Engine.SAMEDIFF).build()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("weightNoise").hasMessageContaining("Engine.FUSED");
+    }
+
+    @Test
+    void missingSizesAreRefused() {
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LoRADenseLayer.Builder().name("fc1").nOut(5).rank(2).build()))
+                .hasMessageContaining("LoRADenseLayer").hasMessageContaining("fc1").hasMessageContaining("nIn");
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LowRankLayer.Builder().name("fc1").nOut(5).rank(2).build()))
+                .hasMessageContaining("LowRankLayer").hasMessageContaining("fc1").hasMessageContaining("nIn");
+    }
+
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void inputsOfTheWrongWidthAreRefused(Engine engine) {
+        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lora().engine(engine).build());
+
+        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7))).isInstanceOf(DL4JInvalidInputException.class)
+                .hasMessageContaining("7 columns").hasMessageContaining("inputs = 6").hasMessageContaining("fc1");
+    }
+
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void inputsThatAreNoMatrixAreRefused(Engine engine) {
+        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lora().engine(engine).build());
+
+        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 6, 2))).isInstanceOf(DL4JInvalidInputException.class)
+                .hasMessageContaining("[4, 6, 2]").hasMessageContaining("preprocessor").hasMessageContaining("fc1");
+    }
+
+    @Test
+    void inputsThatDoNotFitALowRankLayerAreRefused() {
+        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lowRank().build());
+
+        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7))).isInstanceOf(DL4JInvalidInputException.class)
+                .hasMessageContaining("[4, 7]").hasMessageContaining("6").hasMessageContaining("fc1");
+    }
+
+    @Test
+    void resizingALayerThatHasItsSizeIsRefused() {
+        LoRADenseLayer layer = lora().build();
+
+        assertThatThrownBy(() -> layer.setNIn(7)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("nIn").hasMessageContaining("6 to 7").hasMessageContaining("LoRA.merge");
+        assertThatThrownBy(() -> layer.setNOut(9)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("nOut").hasMessageContaining("5 to 9").hasMessageContaining("LoRA.merge");
+    }
+
+    @Test
+    void settingTheSizeALayerHasIsNoResize() {
+        LoRADenseLayer layer = lora().build();
+
+        layer.setNIn(6);
+        layer.setNOut(5);
+
+        assertThat(layer.getNIn()).isEqualTo(6);
+        assertThat(layer.getNOut()).isEqualTo(5);
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void excessiveRanksWarnAndNameTheOverride(FrozenStorage storage) {
+        List<String> declared = warnings(() -> network(new NeuralNetConfiguration.Builder(), lora().rank(7).storage(storage).build()));
+        List<String> lone = warnings(() -> network(new NeuralNetConfiguration.Builder(), lowRank().rank(7).build()));
+        List<String> converted = warnings(() -> LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(7).storage(storage)
+                .override("fc2", o -> o.rank(2)).build()));
+
+        for (List<String> each : List.of(declared, lone, converted)) {
+            assertThat(each).singleElement().asString().contains("\"fc1\"").contains("rank 7").contains("= 5")
+                    .contains("override(\"fc1\", o -> o.rank(5))");
+        }
+    }
+
+    @Test
+    void fittingRanksDoNotWarn() {
+        assertThat(warnings(() -> network(new NeuralNetConfiguration.Builder(), lora().rank(5).build()))).isEmpty();
+    }
+
+    private static List<String> warnings(Runnable work) {
+        Logger logger = (Logger) LoggerFactory.getLogger(LoRAParams.class);
+        ListAppender<ILoggingEvent> events = new ListAppender<>();
+        events.start();
+        Level before = logger.getLevel();
+        boolean additive = logger.isAdditive();
+        logger.setLevel(Level.WARN);
+        logger.setAdditive(false);
+        logger.addAppender(events);
+        try {
+            work.run();
+        } finally {
+            logger.detachAppender(events);
+            logger.setAdditive(additive);
+            logger.setLevel(before);
+        }
+        return events.list.stream().map(ILoggingEvent::getFormattedMessage).toList();
+    }
+
+    private static LoRADenseLayer.Builder lora() {
+        return new LoRADenseLayer.Builder().name("fc1").nIn(6).nOut(5).rank(2);
+    }
+
+    private static LowRankLayer.Builder lowRank() {
+        return new LowRankLayer.Builder().name("fc1").nIn(6).nOut(5).rank(2);
+    }
+
+    private static MultiLayerNetwork network(NeuralNetConfiguration.Builder conf, Layer layer) {
+        MultiLayerNetwork network = new MultiLayerNetwork(conf.list().layer(layer)
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(5).nOut(3).activation(Activation.SOFTMAX).build()).build());
+        network.init();
+        return network;
+    }
+}

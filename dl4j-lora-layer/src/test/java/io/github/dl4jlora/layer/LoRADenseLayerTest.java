@@ -1,0 +1,514 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.nn.conf.CacheMode;
+import org.deeplearning4j.nn.conf.GradientNormalization;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.conf.memory.MemoryType;
+import org.deeplearning4j.nn.conf.memory.MemoryUseMode;
+import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.activations.BaseActivationFunction;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+/** Whatever DenseLayer's builder offers does the same here; the oracle is a DenseLayer of W + ΔW. */
+class LoRADenseLayerTest {
+
+    private static final double TOLERANCE = 1e-12;
+
+    /** z³ / 3 + z; DL4J wants activations in place. */
+    public static final class Bulge extends BaseActivationFunction {
+
+        @Override
+        public INDArray getActivation(INDArray in, boolean training) {
+            return in.addi(in.mul(in).muli(in).divi(3));
+        }
+
+        @Override
+        public Pair<INDArray, INDArray> backprop(INDArray in, INDArray epsilon) {
+            return new Pair<>(in.mul(in).addi(1).muli(epsilon), null);
+        }
+    }
+
+    static Stream<Arguments> variants() {
+        Stream<Twins.Recipe> activations = Stream.of(Activation.values()).filter(activation -> activation != Activation.RRELU)
+                .map(activation -> new Twins.Recipe().common(builder -> builder.activation(activation)));
+        Stream<Twins.Recipe> others = Stream.of(
+                new Twins.Recipe().common(builder -> builder.activation(new Bulge())),
+                new Twins.Recipe().hasBias(false),
+                new Twins.Recipe().hasLayerNorm(true),
+                new Twins.Recipe().hasLayerNorm(true).hasBias(false),
+                new Twins.Recipe().hasLayerNorm(true).common(builder -> builder.activation(Activation.IDENTITY)),
+                new Twins.Recipe().common(builder -> builder.biasInit(0.4)),
+                new Twins.Recipe().hasLayerNorm(true).common(builder -> builder.gainInit(1.7)),
+                new Twins.Recipe().lora(builder -> builder.rank(4).alpha(-3).scaling(Scaling.ALPHA_OVER_RANK)),
+                new Twins.Recipe().lora(builder -> builder.rank(1).alpha(2).scaling(Scaling.ALPHA_OVER_SQRT_RANK)),
+                new Twins.Recipe().lora(builder -> builder.alpha(0)),
+                new Twins.Recipe().lora(builder -> builder.storage(FrozenStorage.SHARED)),
+                new Twins.Recipe().common(builder -> builder.gradientNormalization(GradientNormalization.ClipL2PerLayer)));
+        return Stream.concat(activations, others).map(Arguments::of);
+    }
+
+    @ParameterizedTest
+    @MethodSource("variants")
+    void computesWhatADenseLayerOfTheSumComputes(Twins.Recipe recipe) {
+        Twins twins = recipe.build();
+        DataSet data = Networks.data(DataType.DOUBLE, 4, 1);
+
+        assertThat(Networks.difference(twins.lora().output(data.getFeatures()), twins.stock().output(data.getFeatures())))
+                .isLessThan(TOLERANCE);
+        assertThat(twins.lora().score(data, true)).isCloseTo(twins.stock().score(data, true), within(TOLERANCE));
+    }
+
+    @ParameterizedTest
+    @MethodSource("variants")
+    void hasTheGradientsOfADenseLayerOfTheSum(Twins.Recipe recipe) {
+        Twins twins = recipe.build();
+
+        assertSameGradients(twins, Networks.data(DataType.DOUBLE, 4, 1));
+    }
+
+    @Test
+    void appliesMasksAsADenseLayerDoes() {
+        for (boolean norm : new boolean[]{false, true}) {
+            Twins twins = new Twins.Recipe().hasLayerNorm(norm).common(builder -> builder.activation(Activation.SIGMOID)).build();
+            DataSet data = Networks.data(DataType.DOUBLE, 4, 1);
+            INDArray mask = Nd4j.createFromArray(1.0, 0.0, 1.0, 0.0).reshape(4, 1);
+            data.setFeaturesMaskArray(mask);
+            data.setLabelsMaskArray(mask);
+
+            assertSameGradients(twins, data);
+            INDArray masked = twins.lora().output(data.getFeatures(), false, mask, mask);
+            assertThat(Networks.difference(masked, twins.stock().output(data.getFeatures(), false, mask, mask))).isLessThan(TOLERANCE);
+            assertThat(Networks.difference(masked, twins.lora().output(data.getFeatures()))).isGreaterThan(1e-3);
+        }
+    }
+
+    @Test
+    void dropsInputsAsADenseLayerDoes() {
+        Twins twins = new Twins.Recipe().common(builder -> builder.dropOut(0.5)).build();
+        DataSet data = Networks.data(DataType.DOUBLE, 4, 1);
+        Nd4j.getRandom().setSeed(77);
+        Map<String, INDArray> expected = twins.expectedGradients(data);
+        Nd4j.getRandom().setSeed(77);
+        Map<String, INDArray> actual = Twins.gradients(twins.lora(), data);
+
+        assertSame(actual, expected);
+        assertThat(Networks.difference(twins.lora().output(data.getFeatures()), twins.stock().output(data.getFeatures())))
+                .isLessThan(TOLERANCE);
+    }
+
+    @Test
+    void initialisesItsFrozenWeightsAsADenseLayerDoes() {
+        MultiLayerNetwork lora = network(new LoRADenseLayer.Builder().nIn(6).nOut(5).rank(2).weightInit(WeightInit.RELU)
+                .biasInit(0.25).hasLayerNorm(true).gainInit(1.5).build());
+        MultiLayerNetwork stock = network(new DenseLayer.Builder().nIn(6).nOut(5).weightInit(WeightInit.RELU)
+                .biasInit(0.25).hasLayerNorm(true).gainInit(1.5).build());
+
+        assertThat(lora.getParam("0_W")).isEqualTo(stock.getParam("0_W"));
+        assertThat(lora.getParam("0_b")).isEqualTo(stock.getParam("0_b"));
+        assertThat(lora.getParam("0_g")).isEqualTo(stock.getParam("0_g"));
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void parametersAreFoundByNameWithTheirShapes(FrozenStorage storage) {
+        MultiLayerNetwork network = network(lora().storage(storage).build());
+
+        assertThat(network.getParam("0_A").shape()).containsExactly(6, 2);
+        assertThat(network.getParam("0_B").shape()).containsExactly(2, 5);
+        assertThat(network.getParam("0_B").sumNumber().doubleValue()).isZero();
+        assertThat(Twins.largest(network.getParam("0_A"))).isPositive();
+        assertThat(network.getLayer(0).paramTable().keySet()).containsExactlyElementsOf(
+                storage == FrozenStorage.SHARED ? List.of("A", "B") : List.of("W", "b", "A", "B"));
+        assertThat(network.getLayer(0).numParams()).isEqualTo(storage == FrozenStorage.SHARED ? 22 : 22 + 35);
+    }
+
+    @Test
+    void parametersOfAGraphAreFoundByVertexName() {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+                .addLayer("fc1", lora().build(), "in").addLayer("out", output().nIn(5).build(), "fc1").setOutputs("out").build());
+        graph.init();
+
+        assertThat(graph.getParam("fc1_A").shape()).containsExactly(6, 2);
+        assertThat(graph.getParam("fc1_B").shape()).containsExactly(2, 5);
+    }
+
+    // --- input types ---
+
+    @Test
+    void infersItsInputFromFeedForwardTypes() {
+        assertInfers(InputType.feedForward(7), 7, DataType.FLOAT, 3, 7);
+    }
+
+    @Test
+    void infersItsInputFromFlatImages() {
+        assertInfers(InputType.convolutionalFlat(3, 4, 2), 24, DataType.FLOAT, 3, 24);
+    }
+
+    @Test
+    void infersItsInputFromImages() {
+        assertInfers(InputType.convolutional(3, 4, 2), 24, DataType.FLOAT, 3, 2, 3, 4);
+    }
+
+    private static void assertInfers(InputType type, int nIn, DataType dataType, long... inputShape) {
+        MultiLayerNetwork lora = inferring(new LoRADenseLayer.Builder().nOut(5).rank(2).build(), type);
+        MultiLayerNetwork stock = inferring(new DenseLayer.Builder().nOut(5).build(), type);
+        stock.paramTable().forEach((key, value) -> value.assign(lora.getParam(key)));
+        INDArray input = Networks.random(dataType, 3, inputShape);
+
+        assertThat(lora.getParam("0_A").shape()).containsExactly(nIn, 2);
+        assertThat(Networks.difference(lora.output(input), stock.output(input))).isLessThan(1e-6);
+        lora.fit(new DataSet(input, Networks.data(dataType, 3, 1).getLabels()));
+        assertThat(Twins.largest(lora.getParam("0_B"))).isPositive();
+    }
+
+    private static MultiLayerNetwork inferring(Layer layer, InputType type) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(layer).layer(output().build()).setInputType(type).build());
+        network.init();
+        return network;
+    }
+
+    @Test
+    void standsBehindConvolutionsThroughTheAutomaticPreprocessor() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new ConvolutionLayer.Builder(2, 2).nOut(3).build())
+                .layer(new LoRADenseLayer.Builder().nOut(5).rank(2).build()).layer(output().build())
+                .setInputType(InputType.convolutional(4, 4, 2)).build());
+        network.init();
+        INDArray before = network.getParam("0_W").dup();
+
+        network.fit(Networks.random(DataType.FLOAT, 3, 3, 2, 4, 4), Networks.data(DataType.FLOAT, 3, 1).getLabels());
+
+        assertThat(network.getParam("1_A").shape()).containsExactly(27, 2);
+        assertThat(network.getParam("0_W")).isNotEqualTo(before);
+    }
+
+    @Test
+    void standsBetweenRecurrentLayersThroughTheAutomaticPreprocessors() {
+        MultiLayerNetwork lora = sequences(new LoRADenseLayer.Builder().nOut(5).rank(2).build());
+        MultiLayerNetwork stock = sequences(new DenseLayer.Builder().nOut(5).build());
+        stock.paramTable().forEach((key, value) -> value.assign(lora.getParam(key)));
+        INDArray input = Networks.random(DataType.FLOAT, 3, 2, 6, 4);
+        INDArray mask = Nd4j.createFromArray(new float[][]{{1, 1, 1, 1}, {1, 1, 0, 0}});
+
+        INDArray output = lora.output(input, false, mask, mask);
+
+        assertThat(Networks.difference(output, stock.output(input, false, mask, mask))).isLessThan(1e-6);
+        assertThat(lora.getParam("1_A").shape()).containsExactly(4, 2);
+    }
+
+    private static MultiLayerNetwork sequences(Layer middle) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().nOut(4).build()).layer(middle)
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
+                .setInputType(InputType.recurrent(6)).build());
+        network.init();
+        return network;
+    }
+
+    @Test
+    void firstLayerWithItsInputSetLetsTheOthersInferTheirs() {
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().list()
+                .layer(lora().build())
+                .layer(new LoRADenseLayer.Builder().nOut(4).rank(2).build())
+                .layer(output().build()).build();
+
+        MultiLayerNetwork network = new MultiLayerNetwork(conf);
+        network.init();
+
+        assertThat(network.getParam("1_A").shape()).containsExactly(5, 2);
+        assertThat(network.getParam("2_W").shape()).containsExactly(4, Networks.OUT);
+    }
+
+    // --- what trains ---
+
+    @Test
+    void globalAndOwnSettingsReachTheAdapters() {
+        LoRADenseLayer layer = lora().updater(new Adam(0.02)).biasUpdater(new Sgd(5)).l1(0.1).l2(0.2)
+                .gradientNormalization(GradientNormalization.ClipL2PerLayer).gradientNormalizationThreshold(3).name("mine").build();
+
+        assertThat(layer.getUpdaterByParam("A")).isEqualTo(new Adam(0.02));
+        assertThat(layer.getUpdaterByParam("B")).isEqualTo(new Adam(0.02));
+        assertThat(layer.getUpdaterByParam("W")).isInstanceOf(NoOp.class);
+        assertThat(layer.getUpdaterByParam("b")).isInstanceOf(NoOp.class);
+        assertThat(layer.getRegularizationByParam("A")).hasSize(2);
+        assertThat(layer.getRegularizationByParam("W")).isNull();
+        assertThat(layer.getGradientNormalization()).isEqualTo(GradientNormalization.ClipL2PerLayer);
+        assertThat(layer.getGradientNormalizationThreshold()).isEqualTo(3);
+        assertThat(layer.getLayerName()).isEqualTo("mine");
+    }
+
+    @Test
+    void regularizationScoresAdaptersAlone() {
+        MultiLayerNetwork network = network(lora().l1(0.1).l2(0.2).build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        INDArray a = network.getParam("0_A");
+        INDArray b = network.getParam("0_B");
+
+        double expected = 0.1 * (a.norm1Number().doubleValue() + b.norm1Number().doubleValue())
+                + 0.5 * 0.2 * (Math.pow(a.norm2Number().doubleValue(), 2) + Math.pow(b.norm2Number().doubleValue(), 2));
+
+        assertThat(network.getLayer(0).calcRegularizationScore(true)).isCloseTo(expected, within(1e-5));
+    }
+
+    @Test
+    void weightDecayShrinksAdaptersAlone() {
+        MultiLayerNetwork network = network(lora().updater(new Sgd(0.5)).weightDecay(0.1).build());
+        MultiLayerNetwork free = network(lora().updater(new Sgd(0.5)).build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        free.params().assign(network.params());
+        INDArray a = network.getParam("0_A").dup();
+        INDArray w = network.getParam("0_W").dup();
+
+        network.fit(Networks.data(DataType.FLOAT, 4, 1));
+        free.fit(Networks.data(DataType.FLOAT, 4, 1));
+
+        assertThat(Networks.difference(free.getParam("0_A").sub(network.getParam("0_A")), a.mul(0.5 * 0.1))).isLessThan(1e-6);
+        assertThat(network.getParam("0_W")).isEqualTo(w);
+    }
+
+    @Test
+    void constraintsMoveAdaptersAlone() {
+        for (boolean global : new boolean[]{false, true}) {
+            MaxNormConstraint tight = new MaxNormConstraint(1e-3, 1);
+            LoRADenseLayer.Builder builder = lora().biasInit(3);
+            NeuralNetConfiguration.Builder conf = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1));
+            if (global) {
+                conf.constrainWeights(tight);
+            } else {
+                builder.constrainAllParameters(tight).constrainBias(tight).constrainWeights(tight);
+            }
+            MultiLayerNetwork network = new MultiLayerNetwork(conf.list().layer(builder.build()).layer(output().build()).build());
+            network.init();
+            INDArray w = network.getParam("0_W").dup();
+            INDArray b = network.getParam("0_b").dup();
+
+            network.fit(Networks.data(DataType.FLOAT, 4, 1));
+
+            assertThat(network.getParam("0_A").norm2(1).maxNumber().doubleValue()).isLessThan(1.1e-3);
+            assertThat(network.getParam("0_W")).isEqualTo(w);
+            assertThat(network.getParam("0_b")).isEqualTo(b);
+        }
+    }
+
+    @Test
+    void dropConnectDropsEntriesOfAdaptersWhileTrainingAndNotInInference() {
+        MultiLayerNetwork network = network(lora().weightNoise(new DropConnect(0.5)).build());
+        MultiLayerNetwork plain = network(lora().build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        plain.params().assign(network.params());
+        DataSet data = Networks.data(DataType.FLOAT, 4, 1);
+        INDArray w = network.getParam("0_W").dup();
+
+        assertThat(network.output(data.getFeatures())).isEqualTo(plain.output(data.getFeatures()));
+        assertThat(network.output(data.getFeatures(), true)).isNotEqualTo(network.output(data.getFeatures(), true));
+        network.fit(data);
+        assertThat(network.getParam("0_W")).isEqualTo(w);
+        assertThat(Double.isFinite(network.score())).isTrue();
+    }
+
+    @Test
+    void dropConnectUsesOneMaskForForwardAndBackward() {
+        MultiLayerNetwork network = network(DataType.DOUBLE, lora().weightNoise(new DropConnect(0.5)).build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        DataSet data = Networks.data(DataType.DOUBLE, 4, 1);
+        Nd4j.getRandom().setSeed(9);
+        INDArray analytic = Twins.gradients(network, data).get("0_A").divi(4);
+        INDArray a = network.getParam("0_A");
+        int dropped = 0;
+
+        for (int i = 0; i < 6; i++) {
+            for (int j = 0; j < 2; j++) {
+                double value = a.getDouble(i, j);
+                double up = scoreWith(network, data, a, i, j, value + 1e-6);
+                double down = scoreWith(network, data, a, i, j, value - 1e-6);
+                a.putScalar(i, j, value);
+                if (up == down) {
+                    dropped++;
+                } else {
+                    assertThat((up - down) / 2e-6).isCloseTo(analytic.getDouble(i, j), within(1e-7));
+                }
+            }
+        }
+        assertThat(dropped).isBetween(1, 11);
+    }
+
+    private static double scoreWith(MultiLayerNetwork network, DataSet data, INDArray a, int i, int j, double value) {
+        a.putScalar(i, j, value);
+        Nd4j.getRandom().setSeed(9);
+        return network.score(data, true);
+    }
+
+    @Test
+    void setLearningRateReachesTheAdapters() {
+        MultiLayerNetwork network = network(lora().updater(new Sgd(0.1)).build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        INDArray a = network.getParam("0_A").dup();
+
+        network.setLearningRate(0);
+        network.fit(Networks.data(DataType.FLOAT, 4, 1));
+
+        assertThat(network.getParam("0_A")).isEqualTo(a);
+        assertThat(network.getLearningRate(0)).isZero();
+    }
+
+    // --- setting and copying ---
+
+    @Test
+    void setParamSetsAdaptersAndRefusesOthers() {
+        MultiLayerNetwork network = network(lora().name("fc1").build());
+        INDArray value = Networks.random(DataType.FLOAT, 2, 6, 2);
+
+        network.setParam("0_A", value);
+
+        assertThat(network.getParam("0_A")).isEqualTo(value);
+        assertThat(network.params().reshape(network.numParams()).getDouble(35)).isEqualTo(value.getDouble(0));
+        assertThatThrownBy(() -> network.setParam("0_W", Networks.random(DataType.FLOAT, 2, 6, 5)))
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("\"W\"").hasMessageContaining("A [6, 2]");
+        assertThatThrownBy(() -> network.setParam("0_A", Networks.random(DataType.FLOAT, 2, 2, 6)))
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("[6, 2]").hasMessageContaining("[2, 6]");
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void setParamsOfLayerAndNetworkCopyValues(FrozenStorage storage) {
+        MultiLayerNetwork network = network(lora().storage(storage).build());
+        INDArray whole = Networks.random(DataType.FLOAT, 2, 1, network.numParams());
+        INDArray layer = Networks.random(DataType.FLOAT, 4, 1, network.getLayer(0).numParams());
+        INDArray x = Networks.random(DataType.FLOAT, 1, 4, 6);
+        INDArray before = network.output(x);
+
+        network.setParams(whole);
+        assertThat(Networks.difference(network.params(), whole)).isZero();
+        network.getLayer(0).setParams(layer);
+        assertThat(Networks.difference(network.getLayer(0).params().reshape(layer.shape()), layer)).isZero();
+        assertThat(network.output(x)).isNotEqualTo(before);
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void cloneOfALayerComputesTheSameOnParametersOfItsOwn(FrozenStorage storage) {
+        MultiLayerNetwork network = network(lora().storage(storage).build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        INDArray x = Networks.random(DataType.FLOAT, 1, 4, 6);
+        INDArray expected = network.feedForward(x).get(1);
+
+        LoRADenseRuntime clone = (LoRADenseRuntime) ((LoRADenseRuntime) network.getLayer(0)).clone();
+        network.getParam("0_B").assign(0);
+        INDArray actual = clone.activate(x, false, LayerWorkspaceMgr.noWorkspaces());
+
+        assertThat(Networks.difference(actual, expected)).isLessThan(1e-6);
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void clonedNetworkComputesTheSameAndTrainsApart(FrozenStorage storage) {
+        MultiLayerNetwork network = network(lora().storage(storage).build());
+        Networks.randomizeAdapters(network.paramTable(), 3);
+        DataSet data = Networks.data(DataType.FLOAT, 4, 1);
+        INDArray expected = network.output(data.getFeatures());
+
+        MultiLayerNetwork clone = network.clone();
+        assertThat(clone.output(data.getFeatures())).isEqualTo(expected);
+        clone.fit(data);
+
+        assertThat(network.output(data.getFeatures())).isEqualTo(expected);
+        assertThat(clone.output(data.getFeatures())).isNotEqualTo(expected);
+    }
+
+    @Test
+    void configurationSurvivesJsonAndYaml() {
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().list()
+                .layer(lora().alpha(3).scaling(Scaling.ALPHA_OVER_SQRT_RANK).loraDropout(0.25).engine(Engine.SAMEDIFF)
+                        .hasLayerNorm(true).hasBias(false).name("mine").build()).layer(output().build()).build();
+
+        assertThat(MultiLayerConfiguration.fromJson(conf.toJson())).isEqualTo(conf);
+        assertThat(MultiLayerConfiguration.fromYaml(conf.toYaml()).getConf(0).getLayer()).isEqualTo(conf.getConf(0).getLayer());
+        assertThat(conf.clone()).isEqualTo(conf);
+    }
+
+    @Test
+    void memoryReportCountsUpdaterStateOfAdaptersAlone() {
+        LoRADenseLayer layer = lora().updater(new Adam(0.1)).build();
+
+        LayerMemoryReport report = (LayerMemoryReport) layer.getMemoryReport(InputType.feedForward(6));
+
+        assertThat(report.getMemoryBytes(MemoryType.PARAMETERS, 1,
+                MemoryUseMode.TRAINING, CacheMode.NONE, DataType.FLOAT))
+                .isEqualTo(4 * (35 + 22));
+        assertThat(report.getMemoryBytes(MemoryType.UPDATER_STATE, 1,
+                MemoryUseMode.TRAINING, CacheMode.NONE, DataType.FLOAT))
+                .isEqualTo(4 * 2 * 22);
+        assertThat(new NeuralNetConfiguration.Builder().list().layer(layer).layer(output().build()).build()
+                .getMemoryReport(InputType.feedForward(6))).isInstanceOf(MemoryReport.class);
+    }
+
+    private static void assertSameGradients(Twins twins, DataSet data) {
+        assertSame(Twins.gradients(twins.lora(), data), twins.expectedGradients(data));
+    }
+
+    private static void assertSame(Map<String, INDArray> actual, Map<String, INDArray> expected) {
+        assertThat(actual).containsOnlyKeys(expected.keySet());
+        expected.forEach((key, gradient) ->
+                assertThat(Networks.difference(actual.get(key), gradient)).as(key).isLessThan(TOLERANCE));
+    }
+
+    private static LoRADenseLayer.Builder lora() {
+        return new LoRADenseLayer.Builder().nIn(6).nOut(5).rank(2);
+    }
+
+    private static OutputLayer.Builder output() {
+        return new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX);
+    }
+
+    private static MultiLayerNetwork network(Layer layer) {
+        return network(DataType.FLOAT, layer);
+    }
+
+    private static MultiLayerNetwork network(DataType type, Layer layer) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(type)
+                .updater(new Sgd(0.1)).list().layer(layer).layer(output().build()).build());
+        network.init();
+        return network;
+    }
+}
