@@ -9,7 +9,6 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -20,6 +19,7 @@ import static org.assertj.core.api.Assertions.within;
 public final class Gradients {
 
     private static final double STEP = 1e-5;
+    private static final int DIRECTIONS = 6;
 
     private Gradients() {
     }
@@ -56,25 +56,26 @@ public final class Gradients {
         return network.score();
     }
 
-    /** (L(p + h) − L(p − h)) / 2h for every trained value p, against the gradient over the minibatch. */
+    /**
+     * (L(p + h·d) − L(p − h·d)) / 2h against the gradient times d, in random directions d of the trained values. No
+     * wrong component hides from all of them, at a tenth of the cost of one value at a time.
+     */
     public static void assertEqualFiniteDifferences(Model network, MultiDataSet data) {
         pass(network, data);
-        double[] analytic = network.getGradientsViewArray().div(data.getFeatures(0).size(0)).toDoubleVector();
+        INDArray analytic = network.getGradientsViewArray().div(data.getFeatures(0).size(0)).reshape(network.params().length());
+        assertThat(analytic.amaxNumber().doubleValue()).as("the loss depends on what trains").isGreaterThan(1e-5);
         INDArray params = network.params();
-        double[] numeric = new double[analytic.length];
-        for (int i = 0; i < numeric.length; i++) {
-            double value = params.getDouble(i);
-            params.putScalar(i, value + STEP);
+        INDArray start = params.dup();
+        for (int seed = 0; seed < DIRECTIONS; seed++) {
+            INDArray direction = Networks.random(params.dataType(), 1000 + seed, params.shape());
+            params.assign(start.add(direction.mul(STEP)));
             double above = pass(network, data);
-            params.putScalar(i, value - STEP);
+            params.assign(start.sub(direction.mul(STEP)));
             double below = pass(network, data);
-            params.putScalar(i, value);
-            numeric[i] = (above - below) / (2 * STEP);
-        }
-        double scale = Math.max(1e-3, Arrays.stream(numeric).map(Math::abs).max().orElse(0));
-        assertThat(Arrays.stream(numeric).map(Math::abs).max().orElse(0)).as("the loss depends on what trains").isGreaterThan(1e-5);
-        for (int i = 0; i < numeric.length; i++) {
-            assertThat(analytic[i]).as("gradient of value %d", i).isCloseTo(numeric[i], within(1e-6 * scale));
+            params.assign(start);
+            double expected = (above - below) / (2 * STEP);
+            double slope = analytic.mul(direction.reshape(analytic.shape())).sumNumber().doubleValue();
+            assertThat(slope).as("slope in direction %d", seed).isCloseTo(expected, within(1e-6 * Math.max(1, Math.abs(expected))));
         }
     }
 
