@@ -3,13 +3,14 @@ package io.github.dl4jlora.frozen;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
-import org.nd4j.linalg.activations.impl.ActivationLReLU;
+import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
 
 /**
@@ -45,7 +46,7 @@ public final class StockLayers {
 
     /**
      * A copy that computes the same in training mode as in test mode: without dropout, weight noise and constraints,
-     * and with RReLU's slope at its mean. The training flag itself cannot be withheld: told to work in test mode, some
+     * and with RReLU as it is in test mode. The training flag itself cannot be withheld: told to work in test mode, some
      * layers overwrite their input, which gradients and neighbours still need.
      */
     static Layer inTestMode(Layer layer) {
@@ -59,9 +60,10 @@ public final class StockLayers {
         layer.setConstraints(null);
         if (layer instanceof BaseLayer base) {
             base.setWeightNoise(null);
-            if (base.getActivationFn() instanceof ActivationRReLU random) {
-                base.setActivationFn(new ActivationLReLU((random.getL() + random.getU()) / 2));
-            }
+            base.setActivationFn(inTestMode(base.getActivationFn()));
+        }
+        if (layer instanceof ActivationLayer activation) {
+            activation.setActivationFn(inTestMode(activation.getActivationFn()));
         }
         if (layer instanceof BaseWrapperLayer wrapper) {
             removeRandomness(wrapper.getUnderlying());
@@ -70,5 +72,9 @@ public final class StockLayers {
             removeRandomness(both.getFwd());
             removeRandomness(both.getBwd());
         }
+    }
+
+    private static IActivation inTestMode(IActivation activation) {
+        return activation instanceof ActivationRReLU random ? new TestModeRReLU(random.getL(), random.getU()) : activation;
     }
 }

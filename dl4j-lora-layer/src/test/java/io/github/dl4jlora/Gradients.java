@@ -1,0 +1,118 @@
+package io.github.dl4jlora;
+
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LoRAParams;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+/** What the gradients of an adapted network must be: finite differences, and the stock network's, projected. */
+public final class Gradients {
+
+    private static final double STEP = 1e-5;
+    private static final int DIRECTIONS = 6;
+
+    private Gradients() {
+    }
+
+    /** One training pass: every gradient by DL4J's parameter name, as summed over the batch. */
+    public static Map<String, INDArray> of(Model network, MultiDataSet data) {
+        pass(network, data);
+        return copyOf(network.gradient());
+    }
+
+    public static Map<String, INDArray> copyOf(Gradient gradient) {
+        Map<String, INDArray> copy = new LinkedHashMap<>();
+        gradient.gradientForVariable().forEach((name, value) -> copy.put(name, value.dup()));
+        return copy;
+    }
+
+    /** A training pass without an update. */
+    public static double pass(Model network, MultiDataSet data) {
+        if (network instanceof ComputationGraph graph) {
+            graph.setInputs(data.getFeatures());
+            graph.setLabels(data.getLabels());
+            graph.setLayerMaskArrays(data.getFeaturesMaskArrays(), data.getLabelsMaskArrays());
+            graph.computeGradientAndScore();
+            graph.clearLayerMaskArrays();
+        } else {
+            MultiLayerNetwork layers = (MultiLayerNetwork) network;
+            layers.setInput(data.getFeatures(0));
+            layers.setLabels(data.getLabels(0));
+            layers.setLayerMaskArrays(data.hasMaskArrays() ? data.getFeaturesMaskArray(0) : null,
+                    data.hasMaskArrays() ? data.getLabelsMaskArray(0) : null);
+            layers.computeGradientAndScore();
+            layers.clearLayerMaskArrays();
+        }
+        return network.score();
+    }
+
+    /**
+     * (L(p + h·d) − L(p − h·d)) / 2h against the gradient times d, in random directions d of the trained values. No
+     * wrong component hides from all of them, at a tenth of the cost of one value at a time.
+     */
+    public static void assertEqualFiniteDifferences(Model network, MultiDataSet data) {
+        pass(network, data);
+        INDArray analytic = network.getGradientsViewArray().div(data.getFeatures(0).size(0)).reshape(network.params().length());
+        assertThat(analytic.amaxNumber().doubleValue()).as("the loss depends on what trains").isGreaterThan(1e-5);
+        INDArray params = network.params();
+        INDArray start = params.dup();
+        for (int seed = 0; seed < DIRECTIONS; seed++) {
+            INDArray direction = Networks.random(params.dataType(), 1000 + seed, params.shape());
+            params.assign(start.add(direction.mul(STEP)));
+            double above = pass(network, data);
+            params.assign(start.sub(direction.mul(STEP)));
+            double below = pass(network, data);
+            params.assign(start);
+            double expected = (above - below) / (2 * STEP);
+            double slope = analytic.mul(direction.reshape(analytic.shape())).sumNumber().doubleValue();
+            assertThat(slope).as("slope in direction %d", seed).isCloseTo(expected, within(1e-6 * Math.max(1, Math.abs(expected))));
+        }
+    }
+
+    /**
+     * dL/dA = s · dL/dW · Bᵀ, dL/dB = s · Aᵀ · dL/dW, everything else equal.
+     *
+     * @param adapted gradients of the adapted network
+     * @param stock   gradients of the stock network with W + ΔW in place of W
+     */
+    public static void assertProjections(Model network, Map<String, INDArray> adapted, Map<String, INDArray> stock) {
+        assertThat(adapted).isNotEmpty();
+        adapted.forEach((name, gradient) -> {
+            String layer = name.substring(0, name.lastIndexOf('_'));
+            INDArray expected = stock.get(name);
+            if (configuration(network, layer) instanceof LoRADenseLayer lora) {
+                boolean isA = name.endsWith("_" + LoRAParams.A);
+                INDArray dw = stock.get(layer + "_W");
+                assertThat(dw).as("the stock network's dW of " + layer).isNotNull();
+                Map<String, INDArray> table = parameters(network);
+                expected = isA ? dw.mmul(table.get(layer + "_B").transpose()) : table.get(layer + "_A").transpose().mmul(dw);
+                expected.muli(lora.factor());
+                assertThat(expected.amaxNumber().doubleValue()).as("a gradient reaches " + name).isPositive();
+            }
+            assertThat(expected).as("the stock network's gradient of " + name).isNotNull();
+            double scale = Math.max(1, expected.amaxNumber().doubleValue());
+            assertThat(Networks.difference(gradient, expected) / scale).as("gradient of " + name).isLessThan(1e-10);
+        });
+    }
+
+    public static Map<String, INDArray> parameters(Model network) {
+        return network instanceof ComputationGraph graph ? graph.paramTable() : ((MultiLayerNetwork) network).paramTable();
+    }
+
+    private static org.deeplearning4j.nn.conf.layers.Layer configuration(Model network, String layer) {
+        if (network instanceof ComputationGraph graph) {
+            return graph.getVertex(layer).hasLayer() ? graph.getLayer(layer).conf().getLayer() : null;
+        }
+        return ((MultiLayerNetwork) network).getLayer(Integer.parseInt(layer)).conf().getLayer();
+    }
+}
