@@ -7,13 +7,13 @@ import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
@@ -38,6 +38,7 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
         private Consumer<LoRADenseLayer.Builder> lora = builder -> { };
         private boolean hasBias = true;
         private boolean hasLayerNorm;
+        private boolean headless;
 
         Recipe type(DataType type) {
             this.type = type;
@@ -69,6 +70,12 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
             return this;
         }
 
+        /** No output layer: the network ends with the layer under test, and takes its errors from outside. */
+        Recipe headless() {
+            this.headless = true;
+            return this;
+        }
+
         /** Both networks, A and B away from zero. */
         Twins build() {
             LoRADenseLayer.Builder adapted = new LoRADenseLayer.Builder().rank(2).alpha(0.7).hasBias(hasBias).hasLayerNorm(hasLayerNorm);
@@ -84,14 +91,16 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
         }
 
         private MultiLayerNetwork network(FeedForwardLayer middle) {
-            MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(type)
+            NeuralNetConfiguration.ListBuilder layers = new NeuralNetConfiguration.Builder().seed(12).dataType(type)
                     .updater(new Sgd(0.1)).trainingWorkspaceMode(workspaces).inferenceWorkspaceMode(workspaces)
                     .activation(Activation.TANH).list()
                     .layer(new DenseLayer.Builder().nIn(Networks.IN).nOut(Networks.HIDDEN).build())
-                    .layer(middle)
-                    .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).nOut(Networks.OUT)
-                            .activation(Activation.SOFTMAX).build())
-                    .build());
+                    .layer(middle);
+            if (!headless) {
+                layers.layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).nOut(Networks.OUT)
+                        .activation(Activation.SOFTMAX).build());
+            }
+            MultiLayerNetwork network = new MultiLayerNetwork(layers.build());
             network.init();
             return network;
         }
@@ -115,7 +124,11 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
 
     /** What dL/dW of the stock layer makes of dL/dA and dL/dB, by the chain rule; everything else as the stock network has it. */
     Map<String, INDArray> expectedGradients(DataSet data) {
-        Map<String, INDArray> expected = gradients(stock, data);
+        return byChainRule(gradients(stock, data));
+    }
+
+    Map<String, INDArray> byChainRule(Map<String, INDArray> stockGradients) {
+        Map<String, INDArray> expected = new HashMap<>(stockGradients);
         INDArray dw = expected.remove("1_W");
         expected.remove("1_b");
         expected.remove("1_g");
@@ -130,10 +143,8 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
         network.setLabels(data.getLabels());
         network.setLayerMaskArrays(data.getFeaturesMaskArray(), data.getLabelsMaskArray());
         network.computeGradientAndScore();
-        Map<String, INDArray> copies = new HashMap<>();
-        network.gradient().gradientForVariable().forEach((key, value) -> copies.put(key, value.dup()));
         network.clearLayerMaskArrays();
-        return copies;
+        return copies(network.gradient());
     }
 
     static Map<String, INDArray> gradients(ComputationGraph network, DataSet data) {
@@ -141,9 +152,13 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
         network.setLabels(data.getLabels());
         network.setLayerMaskArrays(array(data.getFeaturesMaskArray()), array(data.getLabelsMaskArray()));
         network.computeGradientAndScore();
-        Map<String, INDArray> copies = new HashMap<>();
-        network.gradient().gradientForVariable().forEach((key, value) -> copies.put(key, value.dup()));
         network.clearLayerMaskArrays();
+        return copies(network.gradient());
+    }
+
+    static Map<String, INDArray> copies(Gradient gradient) {
+        Map<String, INDArray> copies = new HashMap<>();
+        gradient.gradientForVariable().forEach((key, value) -> copies.put(key, value.dup()));
         return copies;
     }
 
@@ -153,9 +168,5 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
 
     static double largest(INDArray array) {
         return array.castTo(DataType.DOUBLE).amaxNumber().doubleValue();
-    }
-
-    static INDArray ones(DataType type, long... shape) {
-        return Nd4j.ones(type, shape);
     }
 }
