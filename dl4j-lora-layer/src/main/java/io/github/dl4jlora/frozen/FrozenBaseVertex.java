@@ -65,7 +65,7 @@ public final class FrozenBaseVertex extends GraphVertex {
 
     @Override
     public GraphVertex clone() {
-        return new FrozenBaseVertex(origin.clone(), stopsGradient, frozen);
+        return new FrozenBaseVertex(StockLayers.copy(origin), stopsGradient, frozen);
     }
 
     @Override

@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
@@ -35,6 +36,25 @@ public final class StockLayers {
     /** The vertex inside DL4J's own freezing wrappers. */
     public static GraphVertex unwrap(GraphVertex vertex) {
         return vertex instanceof FrozenVertex frozen ? unwrap(frozen.getUnderlying()) : vertex;
+    }
+
+    /** A clone that can be trained: AttentionVertex.clone() drops its updater, without which a trained one throws. */
+    public static GraphVertex copy(GraphVertex vertex) {
+        GraphVertex copy = vertex.clone();
+        keepTrainingConfiguration(unwrap(vertex), unwrap(copy));
+        return copy;
+    }
+
+    /** Gives a vertex's clone what cloning may have lost. */
+    public static void keepTrainingConfiguration(GraphVertex from, GraphVertex to) {
+        if (from instanceof SameDiffVertex original && to instanceof SameDiffVertex copy) {
+            copy.setUpdater(original.getUpdater());
+            copy.setBiasUpdater(original.getBiasUpdater());
+            copy.setRegularization(original.getRegularization());
+            copy.setRegularizationBias(original.getRegularizationBias());
+            copy.setGradientNormalization(original.getGradientNormalization());
+            copy.setGradientNormalizationThreshold(original.getGradientNormalizationThreshold());
+        }
     }
 
     /** The number of parameters; the overload that takes a configuration, since the other is wrong for a few layers. */

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -83,7 +83,7 @@ final class GraphNetwork extends Network<ComputationGraph> {
                 layerConf.setLayer(layers.getOrDefault(name, layerConf.getLayer()));
                 return layerVertex;
             }
-            keepTrainingConfiguration(from.getVertices().get(name), vertex);
+            StockLayers.keepTrainingConfiguration(from.getVertices().get(name), vertex);
             return vertices.getOrDefault(name, vertex);
         });
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -91,18 +91,6 @@ final class GraphNetwork extends Network<ComputationGraph> {
             long length = conf.getVertices().values().stream().mapToLong(vertex -> vertex.numParams(true)).sum();
             built.init(Nd4j.create(conf.getDataType(), 1, length), false);
             return new GraphNetwork(built);
-        }
-    }
-
-    /** AttentionVertex.clone() drops its updater, without which a trained one throws. */
-    private static void keepTrainingConfiguration(GraphVertex from, GraphVertex to) {
-        if (from instanceof SameDiffVertex original && to instanceof SameDiffVertex copy) {
-            copy.setUpdater(original.getUpdater());
-            copy.setBiasUpdater(original.getBiasUpdater());
-            copy.setRegularization(original.getRegularization());
-            copy.setRegularizationBias(original.getRegularizationBias());
-            copy.setGradientNormalization(original.getGradientNormalization());
-            copy.setGradientNormalizationThreshold(original.getGradientNormalizationThreshold());
         }
     }
 }

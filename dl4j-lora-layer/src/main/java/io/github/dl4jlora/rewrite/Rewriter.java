@@ -6,6 +6,7 @@ import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeights;
+import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
@@ -94,7 +95,7 @@ public final class Rewriter {
                 if (node.layer() != null) {
                     layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
                 } else if (config.updater() != null && node.vertex() instanceof SameDiffVertex) {
-                    SameDiffVertex vertex = (SameDiffVertex) node.vertex().clone();
+                    SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.vertex());
                     vertex.setUpdater(config.updater().clone());
                     vertices.put(node.name(), vertex);
                 }
@@ -104,7 +105,7 @@ public final class Rewriter {
                 if (node.layer() != null) {
                     layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
                 } else {
-                    vertices.put(node.name(), new FrozenBaseVertex(node.vertex().clone(), stops, frozen));
+                    vertices.put(node.name(), new FrozenBaseVertex(StockLayers.copy(node.vertex()), stops, frozen));
                 }
             }
             case KEEP -> {
@@ -202,7 +203,7 @@ public final class Rewriter {
                 } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
                     layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
                 } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
-                    vertices.put(node.name(), frozen.getOrigin().clone());
+                    vertices.put(node.name(), StockLayers.copy(frozen.getOrigin()));
                 } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
                     refuseUnload(node, merge);
                     layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));

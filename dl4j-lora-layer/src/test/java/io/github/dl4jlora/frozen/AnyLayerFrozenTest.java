@@ -179,6 +179,7 @@ class AnyLayerFrozenTest {
         double[] before = base.params().toDoubleVector();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc.*").storage(FrozenStorage.EMBEDDED).build());
         assertThat(Networks.difference(adapted.output(features), base.output(features))).as("a fresh rewrite").isLessThan(1e-14);
+        assertThat(LoRA.unload(adapted).getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
 
         for (int i = 0; i < 3; i++) {
             adapted.fit(features, labels);
@@ -260,6 +261,7 @@ class AnyLayerFrozenTest {
         ComputationGraph adapted = LoRA.apply(base, FC);
         INDArray features = data.getFeatures(0);
         assertThat(Networks.difference(adapted.outputSingle(features), base.outputSingle(features))).as("a fresh rewrite").isLessThan(1e-14);
+        assertThat(LoRA.unload(adapted).getConfiguration().toJson()).isEqualTo(base.getConfiguration().toJson());
         Networks.randomizeAdapters(adapted.paramTable(), 3);
 
         Gradients.assertEqualFiniteDifferences(adapted, data);

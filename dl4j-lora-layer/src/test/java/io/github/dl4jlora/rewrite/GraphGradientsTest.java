@@ -167,6 +167,17 @@ class GraphGradientsTest {
         return IntStream.rangeClosed(1, 40);
     }
 
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("topologies")
+    void unloadGivesBackTheBase(String name, LoRAConfig.Builder config, MultiDataSet data, UnaryOperator<GraphBuilder> topology) {
+        ComputationGraph base = initialized(topology);
+
+        ComputationGraph unloaded = LoRA.unload(adapted(LoRA.apply(base, config.build())));
+
+        assertThat(unloaded.getConfiguration().toJson()).isEqualTo(base.getConfiguration().toJson());
+        assertThat(unloaded.params().toDoubleVector()).containsExactly(base.params().toDoubleVector());
+    }
+
     @ParameterizedTest(name = "seed {0}")
     @MethodSource("seeds")
     void gradientsInRandomGraphsAreProjectionsOfTheStockNetworks(int seed) {
