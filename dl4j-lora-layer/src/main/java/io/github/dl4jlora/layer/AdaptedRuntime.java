@@ -7,11 +7,17 @@ import io.github.dl4jlora.Scaling;
  */
 public interface AdaptedRuntime {
 
-    /**
-     * Tells the layer that nothing uses the gradient of its input while the network trains. It is still computed
-     * whenever anything but the network's own training step asks.
-     */
-    void setInputGradientUnneeded(boolean unneeded);
+    /** Who uses the gradient of a layer's input. */
+    enum InputGradient {
+        /** A layer upstream. */
+        NEEDED,
+        /** Whoever calls {@code calculateGradients} or {@code backpropGradient}; not the network's own training step. */
+        FOR_CALLERS,
+        /** Nobody: DL4J ends backpropagation at the layer upstream. */
+        UNNEEDED
+    }
+
+    void setInputGradient(InputGradient use);
 
     /** Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it. */
     void rescale(double alpha, Scaling scaling);

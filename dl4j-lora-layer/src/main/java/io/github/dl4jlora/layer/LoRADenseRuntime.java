@@ -40,15 +40,23 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     private INDArray g;
     private INDArray z;
     private INDArray preNorm;
-    private boolean inputGradientUnneeded;
+    private InputGradient inputGradient = InputGradient.NEEDED;
 
     LoRADenseRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
     }
 
     @Override
-    public void setInputGradientUnneeded(boolean unneeded) {
-        inputGradientUnneeded = unneeded;
+    public void setInputGradient(InputGradient use) {
+        inputGradient = use;
+    }
+
+    private boolean needsInputGradient() {
+        return switch (inputGradient) {
+            case NEEDED -> true;
+            case FOR_CALLERS -> !BackpropCaller.isTrainingStep();
+            case UNNEEDED -> false;
+        };
     }
 
     @Override
@@ -121,7 +129,8 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
         INDArray x = checkedInput();
-        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, x.size(0), w.size(1));
+        long[] shape = {x.size(0), w.size(1)};
+        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, order(shape[0], shape[1]));
         Nd4j.gemm(x, w, result, false, false, 1, 0);
         path().forward(x, result, training, workspaces);
         if (g != null) {
@@ -135,6 +144,14 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             applyMask(result);
         }
         return result;
+    }
+
+    /**
+     * OpenBLAS is faster into a column-major result when a batch is much lower than it is wide, and into a row-major
+     * one otherwise (docs/benchmarks.md).
+     */
+    private static char order(long rows, long columns) {
+        return 4 * rows <= columns ? 'f' : 'c';
     }
 
     private INDArray checkedInput() {
@@ -193,8 +210,8 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         }
         INDArray x = input.castTo(dataType);
         INDArray dx = null;
-        if (!inputGradientUnneeded || !BackpropCaller.isTrainingStep()) {
-            dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, delta.dataType(), x.size(0), x.size(1));
+        if (needsInputGradient()) {
+            dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, delta.dataType(), x.shape(), order(x.size(0), x.size(1)));
             Nd4j.gemm(delta, w, dx, false, true, 1, 0);
         }
         path().backward(x, delta, gradientViews, dx, workspaces);

@@ -18,6 +18,7 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.Collection;
@@ -66,7 +67,9 @@ public class LowRankLayer extends SameDiffLayer {
 
     @Override
     public SDVariable defineLayer(SameDiff graph, SDVariable input, Map<String, SDVariable> parameters, SDVariable mask) {
-        return input.mmul(parameters.get(LoRAParams.A)).mmul(parameters.get(LoRAParams.B)).mul(factor());
+        // A constant of the input's type: SameDiff's scalar multiplication has a wrong gradient in BFLOAT16.
+        SDVariable factor = graph.constant(Nd4j.scalar(input.dataType(), factor()));
+        return input.mmul(parameters.get(LoRAParams.A)).mmul(parameters.get(LoRAParams.B)).mul(factor);
     }
 
     /** Names both even while the size is still to be inferred: DL4J hands constraints out by name when it builds the layer. */

@@ -8,6 +8,7 @@ import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedRuntime;
+import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.layer.LowRankLayer;
@@ -157,16 +158,17 @@ public final class Rewriter {
     private static void leaveOutInputGradients(Network<?> network) {
         Map<String, Integer> consumers = new HashMap<>();
         Set<String> passing = new HashSet<>();
+        Set<String> stopped = new HashSet<>();
         for (Node node : network.nodes()) {
             node.inputs().forEach(input -> consumers.merge(input, 1, Integer::sum));
-            if (!stops(node)) {
-                passing.add(node.name());
-            }
+            (stops(node) ? stopped : passing).add(node.name());
         }
         for (Node node : network.nodes()) {
             if (network.runtime(node.name()) instanceof AdaptedRuntime runtime) {
                 String input = node.inputs().get(0);
-                runtime.setInputGradientUnneeded(!node.hasPreprocessor() && !passing.contains(input) && consumers.get(input) == 1);
+                boolean missed = node.hasPreprocessor() || passing.contains(input) || consumers.get(input) > 1;
+                runtime.setInputGradient(missed ? InputGradient.NEEDED
+                        : stopped.contains(input) ? InputGradient.UNNEEDED : InputGradient.FOR_CALLERS);
             }
         }
     }
