@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.TreeSet;
 import java.util.Set;
 import java.util.UUID;
@@ -58,10 +59,14 @@ public final class LoRAAdapter {
      * @param b      {@code [rank, nOut]}
      * @param baseId content id of the frozen layer; null if the file does not say
      */
-    private record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
 
         int rank() {
             return (int) a.size(1);
+        }
+
+        double factor() {
+            return scaling.factor(alpha, rank());
         }
     }
 
@@ -70,7 +75,7 @@ public final class LoRAAdapter {
     private final Map<String, Map<String, INDArray>> trained;
     private final double dropout;
 
-    private LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
+    LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
         this.deltas = deltas;
         this.trained = trained;
         this.dropout = dropout;
@@ -106,6 +111,62 @@ public final class LoRAAdapter {
     /** Names of the adapted layers, in topological order. */
     public List<String> layers() {
         return List.copyOf(deltas.keySet());
+    }
+
+    Map<String, Delta> deltas() {
+        return deltas;
+    }
+
+    /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
+    Map<String, Map<String, INDArray>> trained() {
+        return trained;
+    }
+
+    double dropout() {
+        return dropout;
+    }
+
+    /**
+     * What the adapter adds to a layer's weights: ΔW = s·A·B.
+     *
+     * @return a new array {@code [nIn, nOut]}
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public INDArray deltaWeight(String layer) {
+        Delta delta = delta(layer);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray product = Nd4j.create(delta.a.dataType(), new long[] {delta.a.size(0), delta.b.size(1)}, 'f');
+            return Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0);
+        }
+    }
+
+    /**
+     * The Frobenius norm of ΔW, which is not formed.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double norm(String layer) {
+        return SlimSvd.of(layer, delta(layer)).norm();
+    }
+
+    /**
+     * The singular values of ΔW, which is not formed: how many directions the adapter uses, and how strongly.
+     *
+     * @return min(rank, nIn, nOut) values, the largest first
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double[] spectrum(String layer) {
+        return SlimSvd.of(layer, delta(layer)).values();
+    }
+
+    private Delta delta(String layer) {
+        Delta delta = deltas.get(layer);
+        if (delta == null) {
+            throw new NoSuchElementException("The adapter has no layer \"" + layer + "\"; it has " + layers());
+        }
+        return delta;
     }
 
     /**
