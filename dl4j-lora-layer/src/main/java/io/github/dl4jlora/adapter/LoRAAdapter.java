@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -159,6 +160,48 @@ public final class LoRAAdapter {
      */
     public double[] spectrum(String layer) {
         return SlimSvd.of(layer, delta(layer)).values();
+    }
+
+    /**
+     * A weighted combination of adapters of one base, PEFT's {@code add_weighted_adapter}:
+     * {@code LoRAAdapter.combine(Combination.Method.CAT).add(spam, 0.7).add(tone, -0.3).build()}. A negative weight takes
+     * a task away.
+     */
+    public static Combination combine(Combination.Method method) {
+        return new Combination(method);
+    }
+
+    /**
+     * An adapter of smaller rank.
+     *
+     * @param adapter        layers above the rank have their ΔW replaced by the closest one of that rank, a truncated
+     *                       singular value decomposition; the others are as they were
+     * @param relativeErrors by layer: Frobenius norm of what was lost, divided by that of ΔW
+     */
+    public record Compressed(LoRAAdapter adapter, Map<String, Double> relativeErrors) {
+    }
+
+    /**
+     * @throws IllegalArgumentException for a rank below 1
+     * @throws IllegalStateException    if A or B holds NaN or infinity
+     */
+    public Compressed compress(int rank) {
+        if (rank < 1) {
+            throw new IllegalArgumentException("The rank to compress to is " + rank + ", but must be at least 1");
+        }
+        Map<String, Delta> smaller = new LinkedHashMap<>();
+        Map<String, Double> errors = new LinkedHashMap<>();
+        deltas.forEach((name, delta) -> {
+            if (delta.rank() <= rank) {
+                smaller.put(name, delta);
+                errors.put(name, 0.0);
+            } else {
+                SlimSvd svd = SlimSvd.of(name, delta);
+                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId));
+                errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
+            }
+        });
+        return new Compressed(new LoRAAdapter(smaller, trained, dropout), Collections.unmodifiableMap(errors));
     }
 
     private Delta delta(String layer) {
