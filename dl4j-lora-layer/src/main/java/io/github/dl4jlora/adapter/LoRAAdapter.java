@@ -289,21 +289,7 @@ public final class LoRAAdapter {
                     layer.b().assign(delta.b);
                 });
             });
-            trained.forEach((name, values) -> {
-                AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
-                Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
-                requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
-                values.forEach((torchName, value) -> {
-                    INDArray parameter = layer.table().get(keys.get(torchName));
-                    INDArray shaped;
-                    try {
-                        shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
-                    } catch (IllegalArgumentException e) {
-                        throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " " + e.getMessage(), e);
-                    }
-                    assignments.add(() -> parameter.assign(shaped));
-                });
-            });
+            trainedAssignments(view, assignments);
             if (!strangers.isEmpty()) {
                 LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
             }
@@ -311,6 +297,33 @@ public final class LoRAAdapter {
             if (chosen.contains(ApplyOption.RESET_UPDATER)) {
                 resetUpdater(adapted);
             }
+        }
+    }
+
+    private void trainedAssignments(AdaptedView view, List<Runnable> assignments) {
+        trained.forEach((name, values) -> {
+            AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
+            Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
+            requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
+            values.forEach((torchName, value) -> {
+                INDArray parameter = layer.table().get(keys.get(torchName));
+                INDArray shaped;
+                try {
+                    shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
+                } catch (IllegalArgumentException e) {
+                    throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " " + e.getMessage(), e);
+                }
+                assignments.add(() -> parameter.assign(shaped));
+            });
+        });
+    }
+
+    /** Gives a network that has been checked the values of fully trained layers, and nothing else. */
+    void assignTrained(AdaptedView view) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            List<Runnable> assignments = new ArrayList<>();
+            trainedAssignments(view, assignments);
+            assignments.forEach(Runnable::run);
         }
     }
 
