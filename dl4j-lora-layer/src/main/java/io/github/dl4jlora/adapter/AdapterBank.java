@@ -194,7 +194,8 @@ public final class AdapterBank implements AutoCloseable {
     public INDArray[] outputs(String[] names, INDArray... inputs) {
         for (INDArray input : inputs) {
             if (names.length == 0 || input.size(0) != names.length) {
-                throw new IllegalArgumentException("There are " + names.length + " names of adapters for an input of " + input.size(0)
+                throw new IllegalArgumentException("There are " + names.length + " names of adapters for an input of "
+                        + input.size(0)
                         + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
             }
         }
@@ -202,7 +203,8 @@ public final class AdapterBank implements AutoCloseable {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             // Rows of one adapter side by side.
             Map<LoRAAdapter, List<Integer>> groups = new LinkedHashMap<>();
-            IntStream.range(0, names.length).forEach(row -> groups.computeIfAbsent(byRow.get(row), key -> new ArrayList<>()).add(row));
+            IntStream.range(0, names.length)
+                    .forEach(row -> groups.computeIfAbsent(byRow.get(row), key -> new ArrayList<>()).add(row));
             if (groups.size() == 1) {
                 return compute(byRow.get(0), inputs);
             }
@@ -265,7 +267,8 @@ public final class AdapterBank implements AutoCloseable {
         for (Map.Entry<LoRAAdapter, List<Integer>> group : groups.entrySet()) {
             long start = from;
             long end = from + group.getValue().size();
-            parts.add(compute(group.getKey(), Arrays.stream(sorted).map(input -> interval(input, start, end)).toArray(INDArray[]::new)));
+            parts.add(compute(group.getKey(), Arrays.stream(sorted).map(input -> interval(input, start, end))
+                    .toArray(INDArray[]::new)));
             from = end;
         }
         return IntStream.range(0, parts.get(0).length)
@@ -346,7 +349,8 @@ public final class AdapterBank implements AutoCloseable {
             }
             prototype = prototypes.get(layout);
             if (prototype == null) {
-                throw new IllegalStateException(closed ? "The bank is closed" : "The adapter was removed while its request waited");
+                throw new IllegalStateException(closed ? "The bank is closed"
+                        : "The adapter was removed while its request waited");
             }
             if (built == maxNetworks) {
                 idle.removeLast();

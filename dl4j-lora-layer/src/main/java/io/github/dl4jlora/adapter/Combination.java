@@ -67,7 +67,8 @@ public final class Combination {
      */
     public Combination add(LoRAAdapter adapter, double weight) {
         if (!Double.isFinite(weight)) {
-            throw new IllegalArgumentException("Adapter " + (adapters.size() + 1) + ": its weight is " + weight + ", but must be finite");
+            throw new IllegalArgumentException("Adapter " + (adapters.size() + 1) + ": its weight is " + weight
+                    + ", but must be finite");
         }
         adapters.add(Objects.requireNonNull(adapter, "adapter"));
         weights.add(weight);
@@ -118,15 +119,18 @@ public final class Combination {
             throw new IllegalArgumentException("There is nothing to combine: add(adapter, weight) first");
         }
         if (method.sparsifies() && !(density != null && density > 0 && density <= 1)) {
-            throw new IllegalArgumentException(method + " needs a density above 0 and at most 1, the fraction of values to keep, but it is "
+            throw new IllegalArgumentException(method
+                    + " needs a density above 0 and at most 1, the fraction of values to keep, but it is "
                     + (density == null ? "not set" : density) + ": density(0.5), for example");
         }
         if (!method.sparsifies() && density != null) {
-            throw new IllegalArgumentException(method + " has no use for density(" + density + "); TIES, DARE_LINEAR and DARE_TIES have");
+            throw new IllegalArgumentException(method + " has no use for density(" + density
+                    + "); TIES, DARE_LINEAR and DARE_TIES have");
         }
         if (rank != null && (method != Method.SVD || rank < 1)) {
             throw new IllegalArgumentException(method == Method.SVD ? "The rank is " + rank + ", but must be at least 1"
-                    : method + " has no use for rank(" + rank + "); SVD has. A result of any method can be compressed afterwards");
+                    : method + " has no use for rank(" + rank
+                    + "); SVD has. A result of any method can be compressed afterwards");
         }
     }
 
@@ -150,11 +154,13 @@ public final class Combination {
                         + ". Combine adapters of one base");
             }
             if (delta.rank() != first.rank() && method != Method.CAT && method != Method.SVD) {
-                throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", but adapter 1 has " + first.rank() + "; "
+                throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", but adapter 1 has " + first.rank()
+                        + "; "
                         + method + " needs equal ranks. Use CAT or SVD");
             }
             if (base != null && delta.baseId() != null && !base.equals(delta.baseId())) {
-                throw new IllegalArgumentException(which + "was made for the base weights " + delta.baseId() + ", but those before it for "
+                throw new IllegalArgumentException(which + "was made for the base weights " + delta.baseId()
+                        + ", but those before it for "
                         + base + ". Combine adapters of one base");
             }
             base = base == null ? delta.baseId() : base;
@@ -170,7 +176,8 @@ public final class Combination {
         for (LoRAAdapter adapter : adapters) {
             adapter.trained().forEach((layer, values) -> {
                 if (trained.put(layer, values) != null) {
-                    throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, and whole "
+                    throw new IllegalArgumentException("Layer \"" + layer
+                            + "\" was trained in full by two of the adapters, and whole "
                             + "layers cannot be combined. Combine adapters of which at most one has trained it");
                 }
             });

@@ -311,7 +311,8 @@ public final class LoRAAdapter {
                 try {
                     shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
                 } catch (IllegalArgumentException e) {
-                    throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " " + e.getMessage(), e);
+                    throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " "
+                            + e.getMessage(), e);
                 }
                 assignments.add(() -> parameter.assign(shaped));
             });
@@ -351,7 +352,8 @@ public final class LoRAAdapter {
     private static void requireSameBase(String layer, String expected, String found) {
         if (expected != null && !expected.equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
-                    + ", but the network stands on " + found + ". Use the network that the adapter was trained on, or ApplyOption.FORCE");
+                    + ", but the network stands on " + found
+                    + ". Use the network that the adapter was trained on, or ApplyOption.FORCE");
         }
     }
 
@@ -480,7 +482,8 @@ public final class LoRAAdapter {
         }
         Set<String> missing = missing(config, a.keySet(), b.keySet(), trained.keySet());
         if (loader.strict && !(missing.isEmpty() && surplus.isEmpty())) {
-            throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus + ". Expected were "
+            throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
+                    + ". Expected were "
                     + "lora_A and lora_B of every layer, named " + PREFIX + "(layer).lora_A.weight, and those of modules_to_save "
                     + config.modulesToSave() + ". To load what there is: LoRAAdapter.loader().strict(false)");
         }
@@ -507,12 +510,14 @@ public final class LoRAAdapter {
         return missing;
     }
 
-    private static <T> Map<String, T> renamed(Path folder, Map<String, T> byModule, UnaryOperator<String> mapper) throws AdapterFormatException {
+    private static <T> Map<String, T> renamed(Path folder, Map<String, T> byModule,
+            UnaryOperator<String> mapper) throws AdapterFormatException {
         Map<String, T> byLayer = new LinkedHashMap<>();
         for (Map.Entry<String, T> entry : byModule.entrySet()) {
             String layer = mapper.apply(entry.getKey());
             if (layer != null && byLayer.put(layer, entry.getValue()) != null) {
-                throw new AdapterFormatException(folder + ": the keyMapper maps \"" + entry.getKey() + "\" and another module to the layer \""
+                throw new AdapterFormatException(folder + ": the keyMapper maps \"" + entry.getKey()
+                        + "\" and another module to the layer \""
                         + layer + "\"");
             }
         }

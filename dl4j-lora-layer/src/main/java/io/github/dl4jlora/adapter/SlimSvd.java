@@ -52,7 +52,8 @@ final class SlimSvd {
     private static SingularValueDecomposition decompose(String layer, String key, INDArray matrix) {
         double[][] rows = matrix.castTo(DataType.DOUBLE).toDoubleMatrix();
         if (!Arrays.stream(rows).flatMapToDouble(Arrays::stream).allMatch(Double::isFinite)) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key + " holds NaN or infinity. It has diverged; "
+            throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
+                    + " holds NaN or infinity. It has diverged; "
                     + "go back to an earlier one");
         }
         return new SingularValueDecomposition(new Array2DRowRealMatrix(rows, false));

@@ -79,7 +79,8 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
 
     private void requireEnabled() {
         if (disabled > 0) {
-            throw new IllegalStateException("Layer " + LoRAParams.quoted(layerConf().getLayerName()) + ": its adapter is disabled, so there "
+            throw new IllegalStateException("Layer " + LoRAParams.quoted(layerConf().getLayerName())
+                    + ": its adapter is disabled, so there "
                     + "is nothing to train. Close the scope that LoRA.disabled opened first");
         }
     }

@@ -38,13 +38,20 @@ final class RoutedPath implements LowRankPath {
             INDArray b = route.b().castTo(x.dataType());
             INDArray down = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, x.dataType(), input.size(0), a.size(1));
             Nd4j.gemm(input, a, down, false, false, 1, 0);
-            Nd4j.gemm(down, b, output, false, false, route.factor(), 1);
+            if (all || z.ordering() == 'c') {
+                Nd4j.gemm(down, b, output, false, false, route.factor(), 1);
+            } else {
+                // Rows of a column-major array are apart, which gemm's result must not be.
+                INDArray share = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(), input.size(0), z.size(1));
+                output.addi(Nd4j.gemm(down, b, share, false, false, route.factor(), 0));
+            }
         }
     }
 
     @Override
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
-        throw new IllegalStateException("Layer " + LoRAParams.quoted(layer) + " serves the adapters of a bank and cannot be trained");
+        throw new IllegalStateException("Layer " + LoRAParams.quoted(layer)
+                + " serves the adapters of a bank and cannot be trained");
     }
 
     @Override

@@ -80,7 +80,8 @@ public final class AdaptedView {
      */
     public List<AdaptedRuntime> disable() {
         if (!trained.isEmpty()) {
-            throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet() + " are trained in full, and "
+            throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
+                    + " are trained in full, and "
                     + "what they held in the base is gone from it. Use the base network itself");
         }
         List<AdaptedRuntime> layers = new ArrayList<>();
@@ -92,7 +93,8 @@ public final class AdaptedView {
             }
         }
         if (layers.isEmpty()) {
-            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: make one with LoRA.apply");
+            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
+                    + "make one with LoRA.apply");
         }
         layers.forEach(AdaptedRuntime::disable);
         return layers;

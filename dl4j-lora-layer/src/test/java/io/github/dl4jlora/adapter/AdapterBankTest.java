@@ -105,9 +105,11 @@ class AdapterBankTest {
 
     @Test
     void mixedBatchPassesThroughTheBaseOnce() {
-        MultiLayerNetwork counted = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork counted = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new CountedTanh()).build())
-                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build()).build());
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
+                .build());
         counted.init();
         try (AdapterBank bank = new AdapterBank(counted)) {
             bank.add("a", LoRAAdapter.of(LoRA.apply(counted, LoRAConfig.builder().rank(2).build())));
@@ -149,7 +151,8 @@ class AdapterBankTest {
     @ParameterizedTest(name = "{0} steps")
     @ValueSource(ints = {1, 4})
     void sequencesAreServedThoughTheirRowsAreNoExamples(int steps) {
-        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .list()
                 .layer(new LSTM.Builder().nOut(4).activation(Activation.TANH).build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(5).activation(Activation.TANH).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
@@ -168,8 +171,10 @@ class AdapterBankTest {
             INDArray output = bank.output(new String[] {"1", "0", "1"}, x);
 
             for (int row = 0; row < 3; row++) {
-                INDArray wanted = expected.get(row == 1 ? 0 : 1).get(NDArrayIndex.point(row), NDArrayIndex.all(), NDArrayIndex.all());
-                assertThat(Networks.difference(output.get(NDArrayIndex.point(row), NDArrayIndex.all(), NDArrayIndex.all()), wanted))
+                INDArray wanted = expected.get(row == 1 ? 0 : 1)
+                        .get(NDArrayIndex.point(row), NDArrayIndex.all(), NDArrayIndex.all());
+                assertThat(Networks.difference(output.get(NDArrayIndex.point(row), NDArrayIndex.all(), NDArrayIndex.all()),
+                        wanted))
                         .isLessThan(1e-6);
             }
         }
@@ -199,7 +204,8 @@ class AdapterBankTest {
         stranger.getParam("fc2_W").addi(1);
 
         assertThatIllegalArgumentException().isThrownBy(() -> bank.add("a", adapter(2, 1))).withMessageContaining("already");
-        assertThatIllegalArgumentException().isThrownBy(() -> bank.add("b", Adapters.on(stranger, LoRAConfig.builder().rank(2), 1)))
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> bank.add("b", Adapters.on(stranger, LoRAConfig.builder().rank(2), 1)))
                 .withMessageContaining("\"fc2\"").withMessageContaining("base");
         assertThatIllegalArgumentException().isThrownBy(() -> bank.output("b", input)).withMessageContaining("[a]");
         assertThatIllegalArgumentException().isThrownBy(() -> bank.output(new String[] {"a"}, input))
@@ -217,7 +223,8 @@ class AdapterBankTest {
             LoRAAdapter adapter = adapter(2, 1);
             bank.add("a", adapter);
 
-            assertThat(org.assertj.core.api.Assertions.catchThrowable(() -> bank.output("a", Nd4j.ones(2, Networks.IN + 1)))).isNotNull();
+            assertThat(org.assertj.core.api.Assertions.catchThrowable(() -> bank.output("a", Nd4j.ones(2, Networks.IN + 1))))
+                    .isNotNull();
 
             assertThat(Networks.difference(bank.output("a", input), direct(base, adapter, input))).isLessThan(1e-6);
         }
@@ -284,7 +291,8 @@ class AdapterBankTest {
         for (int i = 0; i < requests; i++) {
             if (i % 5 == 4) {
                 int[] chosen = random.ints(input.size(0), 0, expected.size()).toArray();
-                INDArray output = bank.output(java.util.Arrays.stream(chosen).mapToObj(String::valueOf).toArray(String[]::new), input);
+                INDArray output = bank.output(java.util.Arrays.stream(chosen).mapToObj(String::valueOf).toArray(String[]::new),
+                        input);
                 for (int row = 0; row < chosen.length; row++) {
                     worst = Math.max(worst, Networks.difference(output.getRow(row), expected.get(chosen[row]).getRow(row)));
                 }

@@ -43,7 +43,8 @@ final class Adapters {
     /** s·A·B, by commons-math. */
     static RealMatrix product(LoRAAdapter adapter, String layer) {
         LoRAAdapter.Delta delta = adapter.deltas().get(layer);
-        return matrix(delta.a()).multiply(matrix(delta.b())).scalarMultiply(delta.scaling().factor(delta.alpha(), (int) delta.a().size(1)));
+        return matrix(delta.a()).multiply(matrix(delta.b()))
+                .scalarMultiply(delta.scaling().factor(delta.alpha(), (int) delta.a().size(1)));
     }
 
     static RealMatrix matrix(INDArray array) {

@@ -67,7 +67,8 @@ class CombinationTest {
         RealMatrix sum = product(first, "fc1").scalarMultiply(0.7).add(product(third, "fc1").scalarMultiply(1.1));
         SingularValueDecomposition svd = new SingularValueDecomposition(sum);
         RealMatrix expected = svd.getU().getSubMatrix(0, 5, 0, rank - 1)
-                .multiply(svd.getS().getSubMatrix(0, rank - 1, 0, rank - 1)).multiply(svd.getVT().getSubMatrix(0, rank - 1, 0, 4));
+                .multiply(svd.getS().getSubMatrix(0, rank - 1, 0, rank - 1))
+                .multiply(svd.getVT().getSubMatrix(0, rank - 1, 0, 4));
         assertThat(difference(matrix(combined.deltaWeight("fc1")), expected)).isLessThan(1e-13);
         assertThat(combined.deltas().get("fc1").rank()).isEqualTo(rank);
     }
@@ -168,7 +169,8 @@ class CombinationTest {
         LoRAAdapter plus = ofRows(new double[] {3, 3, 3, 3}, new double[] {1, 1, 1, 1});
         LoRAAdapter minus = ofRows(new double[] {-1, -1, -1, -1}, new double[] {1, 1, 1, 1});
 
-        double[] a = part(LoRAAdapter.combine(Method.DARE_TIES).add(plus, 1).add(minus, 1).density(0.5).seed(1).build(), "fc1", true)
+        double[] a = part(LoRAAdapter.combine(Method.DARE_TIES).add(plus, 1).add(minus, 1).density(0.5).seed(1).build(), "fc1",
+                true)
                 .toDoubleVector();
 
         assertThat(a).containsAnyOf(6, -2);
@@ -249,7 +251,8 @@ class CombinationTest {
                 .withMessageContaining("nothing to combine");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.TIES).add(first, 1).build())
                 .withMessageContaining("TIES needs a density").withMessageContaining("not set");
-        assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.DARE_TIES).add(first, 1).density(0).build())
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> LoRAAdapter.combine(Method.DARE_TIES).add(first, 1).density(0).build())
                 .withMessageContaining("0.0");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, 1).density(0.5).build())
                 .withMessageContaining("no use for density(0.5)");

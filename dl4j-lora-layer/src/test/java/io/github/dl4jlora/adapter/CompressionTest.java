@@ -54,7 +54,8 @@ class CompressionTest {
     @Test
     void layersOfSmallerRankStayAsTheyAre() {
         LoRAAdapter.Delta small = Adapters.delta(6, 1, 1, Scaling.ALPHA, 1);
-        LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", small, "fc2", Adapters.delta(5, 4, 1, Scaling.ALPHA, 2)), Map.of(), 0);
+        LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", small, "fc2", Adapters.delta(5, 4, 1, Scaling.ALPHA, 2)), Map.of(),
+                0);
 
         LoRAAdapter.Compressed compressed = adapter.compress(2);
 
@@ -79,7 +80,8 @@ class CompressionTest {
         // No ΔW here has more than five directions, so nothing is lost.
         LoRAAdapter compressed = adapter.compress(5).adapter();
 
-        assertThat(Networks.difference(LoRA.apply(base, compressed).outputSingle(input), LoRA.apply(base, adapter).outputSingle(input)))
+        assertThat(Networks.difference(LoRA.apply(base, compressed).outputSingle(input), LoRA.apply(base, adapter)
+                .outputSingle(input)))
                 .isLessThan(1e-12);
     }
 

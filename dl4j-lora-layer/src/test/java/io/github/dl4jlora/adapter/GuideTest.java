@@ -53,7 +53,8 @@ class GuideTest {
             int samples = 0;
             while (sample.find()) {
                 samples++;
-                assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", ""))).filter(line -> !line.isBlank()))
+                assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "")))
+                        .filter(line -> !line.isBlank()))
                         .as(page).allSatisfy(line -> assertThat(here).contains(line));
             }
             assertThat(samples).as(page).isPositive();

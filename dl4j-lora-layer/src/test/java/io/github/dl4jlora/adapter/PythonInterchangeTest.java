@@ -56,7 +56,8 @@ class PythonInterchangeTest {
     private static MultiLayerNetwork base(boolean bias) {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
-                .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).hasBias(bias).biasInit(0.3).build())
+                .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).hasBias(bias).biasInit(0.3)
+                .build())
                 .layer(new DenseLayer.Builder().name("fc2").nOut(4).hasBias(bias).biasInit(-0.2).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).name("out").nOut(Networks.OUT).hasBias(bias)
                         .activation(Activation.SOFTMAX).build())
@@ -99,7 +100,8 @@ class PythonInterchangeTest {
         Networks.randomizeAdapters(tuned.paramTable(), 5);
         Map<String, LoRAAdapter.Delta> deltas = new LinkedHashMap<>();
         LoRAAdapter exact = LoRAAdapter.of(tuned);
-        exact.deltas().forEach((name, delta) -> deltas.put(name, new LoRAAdapter.Delta(delta.a().castTo(stored), delta.b().castTo(stored),
+        exact.deltas().forEach((name, delta) -> deltas.put(name,
+                new LoRAAdapter.Delta(delta.a().castTo(stored), delta.b().castTo(stored),
                 delta.alpha(), delta.scaling(), delta.baseId())));
         LoRAAdapter adapter = new LoRAAdapter(deltas, exact.trained(), 0);
         Path files = folder.resolve("adapter");
