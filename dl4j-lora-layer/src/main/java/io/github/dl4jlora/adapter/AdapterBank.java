@@ -377,7 +377,7 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     private static Model copy(Model prototype) {
-        // Networks that are being initialised seed ND4J's generator, which others may be using.
+        // DL4J does not promise that a network can be cloned by two threads at once.
         synchronized (prototype) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 return prototype instanceof ComputationGraph graph ? graph.clone() : ((MultiLayerNetwork) prototype).clone();
