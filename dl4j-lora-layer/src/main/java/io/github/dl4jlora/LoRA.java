@@ -2,6 +2,8 @@ package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.file.NetworkFile;
+import io.github.dl4jlora.layer.AdaptedRuntime;
+import io.github.dl4jlora.rewrite.AdaptedView;
 import io.github.dl4jlora.rewrite.Rewriter;
 import io.github.dl4jlora.rewrite.Summaries;
 import org.deeplearning4j.nn.api.Model;
@@ -10,6 +12,8 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Adapts trained networks: frozen base, low-rank adapters that DL4J's own trainer updates, merge back into stock classes.
@@ -55,6 +59,31 @@ public final class LoRA {
         MultiLayerNetwork adapted = Rewriter.apply(base, adapter.config());
         adapter.applyTo(adapted);
         return adapted;
+    }
+
+    /** Something that lasts until it is closed; closing twice does nothing. */
+    public interface Scope extends AutoCloseable {
+
+        @Override
+        void close();
+    }
+
+    /**
+     * A scope in which the network computes what its base computes, bit for bit:
+     * {@code try (LoRA.Scope base = LoRA.disabled(tuned)) { … }}. Training in it is refused. Scopes may be nested; the
+     * adapters are back when the last one is closed.
+     *
+     * @throws IllegalArgumentException if the network has no adapted layer
+     * @throws IllegalStateException    if it has layers that are trained in full: of these the base's values are gone
+     */
+    public static Scope disabled(Model adapted) {
+        List<AdaptedRuntime> layers = AdaptedView.of(adapted).disable();
+        AtomicBoolean open = new AtomicBoolean(true);
+        return () -> {
+            if (open.getAndSet(false)) {
+                layers.forEach(AdaptedRuntime::enable);
+            }
+        };
     }
 
     /** What trains and what does not, by layer; prints as a table. */

@@ -7,6 +7,8 @@ import io.github.dl4jlora.file.AtomicFile;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.rewrite.AdaptedView;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -21,12 +23,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.Objects;
 import java.util.TreeSet;
 import java.util.Set;
 import java.util.UUID;
+import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 
 /**
@@ -60,10 +66,14 @@ public final class LoRAAdapter {
      * @param b      {@code [rank, nOut]}
      * @param baseId content id of the frozen layer; null if the file does not say
      */
-    private record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
 
         int rank() {
             return (int) a.size(1);
+        }
+
+        double factor() {
+            return scaling.factor(alpha, rank());
         }
     }
 
@@ -72,7 +82,7 @@ public final class LoRAAdapter {
     private final Map<String, Map<String, INDArray>> trained;
     private final double dropout;
 
-    private LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
+    LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
         this.deltas = deltas;
         this.trained = trained;
         this.dropout = dropout;
@@ -110,6 +120,104 @@ public final class LoRAAdapter {
         return List.copyOf(deltas.keySet());
     }
 
+    Map<String, Delta> deltas() {
+        return deltas;
+    }
+
+    /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
+    Map<String, Map<String, INDArray>> trained() {
+        return trained;
+    }
+
+    double dropout() {
+        return dropout;
+    }
+
+    /**
+     * What the adapter adds to a layer's weights: ΔW = s·A·B.
+     *
+     * @return a new array {@code [nIn, nOut]}
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public INDArray deltaWeight(String layer) {
+        Delta delta = delta(layer);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray product = Nd4j.create(delta.a.dataType(), new long[] {delta.a.size(0), delta.b.size(1)}, 'f');
+            return Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0);
+        }
+    }
+
+    /**
+     * The Frobenius norm of ΔW, which is not formed.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double norm(String layer) {
+        return SlimSvd.of(layer, delta(layer)).norm();
+    }
+
+    /**
+     * The singular values of ΔW, which is not formed: how many directions the adapter uses, and how strongly.
+     *
+     * @return min(rank, nIn, nOut) values, the largest first
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double[] spectrum(String layer) {
+        return SlimSvd.of(layer, delta(layer)).values();
+    }
+
+    /**
+     * A weighted combination of adapters of one base, PEFT's {@code add_weighted_adapter}:
+     * {@code LoRAAdapter.combine(Combination.Method.CAT).add(spam, 0.7).add(tone, -0.3).build()}. A negative weight takes
+     * a task away.
+     */
+    public static Combination combine(Combination.Method method) {
+        return new Combination(method);
+    }
+
+    /**
+     * An adapter of smaller rank.
+     *
+     * @param adapter        layers above the rank have their ΔW replaced by the closest one of that rank, a truncated
+     *                       singular value decomposition; the others are as they were
+     * @param relativeErrors by layer: Frobenius norm of what was lost, divided by that of ΔW
+     */
+    public record Compressed(LoRAAdapter adapter, Map<String, Double> relativeErrors) {
+    }
+
+    /**
+     * @throws IllegalArgumentException for a rank below 1
+     * @throws IllegalStateException    if A or B holds NaN or infinity
+     */
+    public Compressed compress(int rank) {
+        if (rank < 1) {
+            throw new IllegalArgumentException("The rank to compress to is " + rank + ", but must be at least 1");
+        }
+        Map<String, Delta> smaller = new LinkedHashMap<>();
+        Map<String, Double> errors = new LinkedHashMap<>();
+        deltas.forEach((name, delta) -> {
+            if (delta.rank() <= rank) {
+                smaller.put(name, delta);
+                errors.put(name, 0.0);
+            } else {
+                SlimSvd svd = SlimSvd.of(name, delta);
+                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId));
+                errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
+            }
+        });
+        return new Compressed(new LoRAAdapter(smaller, trained, dropout), Collections.unmodifiableMap(errors));
+    }
+
+    private Delta delta(String layer) {
+        Delta delta = deltas.get(layer);
+        if (delta == null) {
+            throw new NoSuchElementException("The adapter has no layer \"" + layer + "\"; it has " + layers());
+        }
+        return delta;
+    }
+
     /**
      * The configuration that makes a network for this adapter: every layer by name, with its rank and alpha.
      */
@@ -136,6 +244,16 @@ public final class LoRAAdapter {
         return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 
+    /** What {@link #applyTo(Model, ApplyOption...)} does differently. */
+    public enum ApplyOption {
+
+        /** Sets the updater's state to zero: momentum that belongs to another task is forgotten. */
+        RESET_UPDATER,
+
+        /** Accepts a base other than the adapter's, with a warning that names the layers. Shapes must fit all the same. */
+        FORCE
+    }
+
     /**
      * Puts this adapter into a network in place of the one it has: a hot swap, nothing is rebuilt. Everything is
      * checked before the first value changes. Updater state stays what it is.
@@ -145,6 +263,13 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
     public void applyTo(Model adapted) {
+        applyTo(adapted, new ApplyOption[0]);
+    }
+
+    /** As {@link #applyTo(Model)}, with options. */
+    public void applyTo(Model adapted, ApplyOption... options) {
+        Set<ApplyOption> chosen = Set.of(options);
+        List<String> strangers = new ArrayList<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
             requireSameNames("adapted", deltas.keySet(), view.adaptedLayers().keySet());
@@ -153,7 +278,11 @@ public final class LoRAAdapter {
             List<Runnable> assignments = new ArrayList<>();
             deltas.forEach((name, delta) -> {
                 AdaptedView.AdaptedLayer layer = view.adaptedLayers().get(name);
-                requireSameBase(name, delta.baseId, ids.get(name));
+                if (!chosen.contains(ApplyOption.FORCE)) {
+                    requireSameBase(name, delta.baseId, ids.get(name));
+                } else if (delta.baseId != null && !delta.baseId.equals(ids.get(name))) {
+                    strangers.add(name);
+                }
                 requireShape(name, LoRAParams.A, delta.a, layer.a());
                 requireShape(name, LoRAParams.B, delta.b, layer.b());
                 INDArray a = inTypeOf(layer.a(), name, LoRAParams.A, delta.a);
@@ -164,23 +293,53 @@ public final class LoRAAdapter {
                     layer.b().assign(b);
                 });
             });
-            trained.forEach((name, values) -> {
-                AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
-                Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
-                requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
-                values.forEach((torchName, value) -> {
-                    INDArray parameter = layer.table().get(keys.get(torchName));
-                    INDArray shaped;
-                    try {
-                        shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
-                    } catch (IllegalArgumentException e) {
-                        throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " " + e.getMessage(), e);
-                    }
-                    INDArray cast = inTypeOf(parameter, name, torchName, shaped);
-                    assignments.add(() -> parameter.assign(cast));
-                });
-            });
+            trainedAssignments(view, assignments);
+            if (!strangers.isEmpty()) {
+                LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
+            }
             assignments.forEach(Runnable::run);
+            if (chosen.contains(ApplyOption.RESET_UPDATER)) {
+                resetUpdater(adapted);
+            }
+        }
+    }
+
+    private void trainedAssignments(AdaptedView view, List<Runnable> assignments) {
+        trained.forEach((name, values) -> {
+            AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
+            Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
+            requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
+            values.forEach((torchName, value) -> {
+                INDArray parameter = layer.table().get(keys.get(torchName));
+                INDArray shaped;
+                try {
+                    shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
+                } catch (IllegalArgumentException e) {
+                    throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " "
+                            + e.getMessage(), e);
+                }
+                INDArray cast = inTypeOf(parameter, name, torchName, shaped);
+                assignments.add(() -> parameter.assign(cast));
+            });
+        });
+    }
+
+    /** Gives a network that has been checked the values of fully trained layers, and nothing else. */
+    void assignTrained(AdaptedView view) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            List<Runnable> assignments = new ArrayList<>();
+            trainedAssignments(view, assignments);
+            assignments.forEach(Runnable::run);
+        }
+    }
+
+    private static void resetUpdater(Model network) {
+        INDArray state = network instanceof ComputationGraph graph
+                ? graph.getUpdater(false) == null ? null : graph.getUpdater(false).getStateViewArray()
+                : ((MultiLayerNetwork) network).getUpdater(false) == null ? null
+                : ((MultiLayerNetwork) network).getUpdater(false).getStateViewArray();
+        if (state != null) {
+            state.assign(0);
         }
     }
 
@@ -198,7 +357,8 @@ public final class LoRAAdapter {
     private static void requireSameBase(String layer, String expected, String found) {
         if (expected != null && !expected.equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
-                    + ", but the network stands on " + found + ". Use the network that the adapter was trained on");
+                    + ", but the network stands on " + found
+                    + ". Use the network that the adapter was trained on, or ApplyOption.FORCE");
         }
     }
 
@@ -272,33 +432,114 @@ public final class LoRAAdapter {
      *                                supported
      */
     public static LoRAAdapter load(Path folder) throws IOException {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
-            PeftConfig config = config(folder, tensors);
-            Map<String, INDArray> a = new LinkedHashMap<>();
-            Map<String, INDArray> b = new LinkedHashMap<>();
-            Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
-            for (String name : tensors.names()) {
-                if (!name.startsWith(PREFIX)) {
-                    throw new AdapterFormatException(folder + ": tensor \"" + name + "\" does not begin with " + PREFIX);
-                }
-                String module = name.substring(PREFIX.length());
-                if (module.endsWith(SUFFIX_A)) {
-                    a.put(module.substring(0, module.length() - SUFFIX_A.length()), matrix(tensors, name));
-                } else if (module.endsWith(SUFFIX_B)) {
-                    b.put(module.substring(0, module.length() - SUFFIX_B.length()), matrix(tensors, name));
-                } else {
-                    int dot = module.lastIndexOf('.');
-                    if (dot < 1 || !config.modulesToSave().contains(module.substring(0, dot))) {
-                        throw new AdapterFormatException(folder + ": tensor \"" + name + "\" is neither lora_A, lora_B nor of a module in "
-                                + "modules_to_save " + config.modulesToSave());
-                    }
-                    trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
-                            .put(module.substring(dot + 1), tensors.read(name));
-                }
-            }
-            return new LoRAAdapter(deltas(folder, config, tensors.metadata(), a, b), trained, config.dropout());
+        return loader().load(folder);
+    }
+
+    /** Reads PEFT's two files with options. */
+    public static Loader loader() {
+        return new Loader();
+    }
+
+    /** How an adapter is read. */
+    public static final class Loader {
+
+        private UnaryOperator<String> keyMapper = UnaryOperator.identity();
+        private boolean strict = true;
+
+        private Loader() {
         }
+
+        /**
+         * The DL4J layer for a PyTorch module, whose name comes without {@code base_model.model.}; null for one that has
+         * no like here. Default: the same name.
+         */
+        public Loader keyMapper(UnaryOperator<String> mapper) {
+            keyMapper = Objects.requireNonNull(mapper, "keyMapper");
+            return this;
+        }
+
+        /**
+         * Whether missing and surplus tensors are an error, which is the default; else they are warned about and left out.
+         */
+        public Loader strict(boolean strict) {
+            this.strict = strict;
+            return this;
+        }
+
+        /** As {@link LoRAAdapter#load}. */
+        public LoRAAdapter load(Path folder) throws IOException {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                return read(folder, this);
+            }
+        }
+    }
+
+    private static LoRAAdapter read(Path folder, Loader loader) throws IOException {
+        Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
+        PeftConfig config = config(folder, tensors);
+        Map<String, INDArray> a = new LinkedHashMap<>();
+        Map<String, INDArray> b = new LinkedHashMap<>();
+        Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
+        Set<String> surplus = new TreeSet<>();
+        for (String name : tensors.names()) {
+            String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
+            int dot = module.lastIndexOf('.');
+            if (module.endsWith(SUFFIX_A)) {
+                a.put(module.substring(0, module.length() - SUFFIX_A.length()), matrix(tensors, name));
+            } else if (module.endsWith(SUFFIX_B)) {
+                b.put(module.substring(0, module.length() - SUFFIX_B.length()), matrix(tensors, name));
+            } else if (dot > 0 && config.savesModule(module.substring(0, dot))) {
+                trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
+                        .put(module.substring(dot + 1), tensors.read(name));
+            } else {
+                surplus.add(name);
+            }
+        }
+        Set<String> missing = missing(config, a.keySet(), b.keySet(), trained.keySet());
+        if (loader.strict && !(missing.isEmpty() && surplus.isEmpty())) {
+            throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
+                    + ". Expected were "
+                    + "lora_A and lora_B of every layer, named " + PREFIX + "(layer).lora_A.weight, and those of modules_to_save "
+                    + config.modulesToSave() + ". To load what there is: LoRAAdapter.loader().strict(false)");
+        }
+        if (!missing.isEmpty() || !surplus.isEmpty()) {
+            LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out", folder, missing, surplus);
+        }
+        a.keySet().retainAll(b.keySet());
+        b.keySet().retainAll(a.keySet());
+        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors.metadata(), a, b), loader.keyMapper),
+                renamed(folder, trained, loader.keyMapper), config.dropout());
+    }
+
+    private static Set<String> missing(PeftConfig config, Set<String> a, Set<String> b, Set<String> trained) {
+        Set<String> missing = new TreeSet<>();
+        a.stream().filter(layer -> !b.contains(layer)).forEach(layer -> missing.add(PREFIX + layer + SUFFIX_B));
+        b.stream().filter(layer -> !a.contains(layer)).forEach(layer -> missing.add(PREFIX + layer + SUFFIX_A));
+        config.modulesToSave().stream().filter(saved -> trained.stream().noneMatch(layer -> PeftConfig.isPartOf(layer, saved)))
+                .forEach(saved -> missing.add(PREFIX + saved + ".*"));
+        // Files of ours name every target in full; PEFT's may name some that a model has not.
+        if (config.saveId() != null) {
+            config.targets().stream().filter(layer -> !a.contains(layer) && !b.contains(layer))
+                    .forEach(layer -> missing.addAll(List.of(PREFIX + layer + SUFFIX_A, PREFIX + layer + SUFFIX_B)));
+        }
+        return missing;
+    }
+
+    private static <T> Map<String, T> renamed(Path folder, Map<String, T> byModule,
+            UnaryOperator<String> mapper) throws AdapterFormatException {
+        Map<String, T> byLayer = new LinkedHashMap<>();
+        for (Map.Entry<String, T> entry : byModule.entrySet()) {
+            String layer = mapper.apply(entry.getKey());
+            if (layer != null && byLayer.put(layer, entry.getValue()) != null) {
+                throw new AdapterFormatException(folder + ": the keyMapper maps \"" + entry.getKey()
+                        + "\" and another module to the layer \""
+                        + layer + "\"");
+            }
+        }
+        if (byLayer.isEmpty() && !byModule.isEmpty()) {
+            throw new AdapterFormatException(folder + ": the keyMapper maps none of the modules " + byModule.keySet());
+        }
+        return byLayer;
     }
 
     private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
@@ -311,8 +552,8 @@ public final class LoRAAdapter {
 
     private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata,
                                              Map<String, INDArray> a, Map<String, INDArray> b) throws AdapterFormatException {
-        if (a.isEmpty() || !a.keySet().equals(b.keySet())) {
-            throw new AdapterFormatException(folder + ": lora_A is there for " + a.keySet() + ", lora_B for " + b.keySet());
+        if (a.isEmpty()) {
+            throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
         Map<String, Delta> deltas = new LinkedHashMap<>();
         for (String name : a.keySet()) {

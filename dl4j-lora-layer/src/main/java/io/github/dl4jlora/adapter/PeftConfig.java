@@ -101,6 +101,15 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         return (endsOther ? "^" : "") + module.name.replaceAll("([\\\\.^$|?*+()\\[\\]{}])", "\\\\$1");
     }
 
+    /** Whether {@code modules_to_save} names the module, one around it, or the end of either's dotted name. */
+    boolean savesModule(String module) {
+        return modulesToSave.stream().anyMatch(saved -> isPartOf(module, saved));
+    }
+
+    static boolean isPartOf(String module, String saved) {
+        return ("." + module + ".").contains("." + saved + ".");
+    }
+
     int rankOf(String module) throws AdapterFormatException {
         return matching(rankPattern, module, rank);
     }

@@ -1,6 +1,9 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.List;
 
 /**
  * What the rewriter and adapters tell a running adapted layer.
@@ -21,4 +24,44 @@ public interface AdaptedRuntime {
 
     /** Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it. */
     void rescale(double alpha, Scaling scaling);
+
+    /**
+     * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's
+     * layer computes, bit for bit, and has no backward pass.
+     */
+    void disable();
+
+    /** Undoes one {@link #disable}. */
+    void enable();
+
+    /**
+     * Another adapter for some rows of the input, while the network serves.
+     *
+     * @param from   first row
+     * @param to     row after the last
+     * @param a      {@code [nIn, rank]}
+     * @param b      {@code [rank, nOut]}
+     * @param factor of their product
+     */
+    record Route(long from, long to, INDArray a, INDArray b, double factor) {
+    }
+
+    /**
+     * Computes other low-rank paths than the layer's own, inference only.
+     *
+     * @param rows   how many rows the input will have; another number is refused with {@link RowsMismatchException}.
+     *               0: any, and each route is for all of them
+     * @param routes null: the layer's own path again
+     */
+    void route(long rows, List<Route> routes);
+
+    /** The rows of a layer's input are not the rows of the network's. */
+    final class RowsMismatchException extends IllegalStateException {
+
+        private static final long serialVersionUID = 1L;
+
+        RowsMismatchException(String message) {
+            super(message);
+        }
+    }
 }

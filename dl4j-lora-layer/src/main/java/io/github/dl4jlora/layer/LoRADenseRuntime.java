@@ -23,6 +23,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -41,6 +42,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     private INDArray z;
     private INDArray preNorm;
     private InputGradient inputGradient = InputGradient.NEEDED;
+    private int disabled;
 
     LoRADenseRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
@@ -64,6 +66,31 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         layerConf().setAlpha(alpha);
         layerConf().setScaling(scaling);
         path = null;
+    }
+
+    @Override
+    public void disable() {
+        forget();
+        disabled++;
+    }
+
+    @Override
+    public void enable() {
+        forget();
+        disabled--;
+    }
+
+    @Override
+    public void route(long rows, List<Route> routes) {
+        path = routes == null ? null : new RoutedPath(layerConf().getLayerName(), rows, routes);
+    }
+
+    private void requireEnabled() {
+        if (disabled > 0) {
+            throw new IllegalStateException("Layer " + LoRAParams.quoted(layerConf().getLayerName())
+                    + ": its adapter is disabled, so there "
+                    + "is nothing to train. Close the scope that LoRA.disabled opened first");
+        }
     }
 
     @Override
@@ -130,9 +157,16 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         applyDropOutIfNecessary(training, workspaces);
         INDArray x = checkedInput();
         long[] shape = {x.size(0), w.size(1)};
-        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, order(shape[0], shape[1]));
-        Nd4j.gemm(x, w, result, false, false, 1, 0);
-        path().forward(x, result, training, workspaces);
+        INDArray result;
+        if (disabled > 0) {
+            // The stock layer's own call into the stock layer's order: anything else may round otherwise.
+            result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, 'c');
+            x.mmuli(w, result);
+        } else {
+            result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, order(shape[0], shape[1]));
+            Nd4j.gemm(x, w, result, false, false, 1, 0);
+            path().forward(x, result, training, workspaces);
+        }
         if (g != null) {
             preNorm = training ? workspaces.dup(ArrayType.ACTIVATIONS, result, result.ordering()) : null;
             Nd4j.getExecutioner().exec(new LayerNorm(training ? preNorm : result, g, result, true, 1));
@@ -186,6 +220,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        requireEnabled();
         assertInputSet(true);
         INDArray preActivation = keptOrRecomputed(workspaces);
         INDArray delta = layerConf().getActivationFn().backprop(preActivation, epsilon).getFirst();
@@ -204,6 +239,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
      * @param delta dL/d(pre-activation) {@code [minibatch, nOut]}; may be overwritten
      */
     final Pair<Gradient, INDArray> backpropDelta(INDArray delta, LayerWorkspaceMgr workspaces) {
+        requireEnabled();
         if (g != null) {
             INDArray unreadGain = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, g.dataType(), g.shape());
             Nd4j.getExecutioner().exec(new LayerNormBp(preNorm, g, delta, delta, unreadGain, true, 1));

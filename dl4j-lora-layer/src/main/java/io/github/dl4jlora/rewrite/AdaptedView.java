@@ -9,10 +9,13 @@ import io.github.dl4jlora.layer.LoRAParams;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -66,6 +69,35 @@ public final class AdaptedView {
     /** By name, in topological order. */
     public Map<String, TrainedLayer> trainedLayers() {
         return trained;
+    }
+
+    /**
+     * Disables the low-rank paths of all layers, those included that TransferLearning froze after they were adapted.
+     *
+     * @return the layers, each to be enabled again
+     * @throws IllegalArgumentException if there is none
+     * @throws IllegalStateException    if some layers are trained in full
+     */
+    public List<AdaptedRuntime> disable() {
+        if (!trained.isEmpty()) {
+            throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
+                    + " are trained in full, and "
+                    + "what they held in the base is gone from it. Use the base network itself");
+        }
+        List<AdaptedRuntime> layers = new ArrayList<>();
+        for (Node node : network.nodes()) {
+            Trainable runtime = network.runtime(node.name());
+            Object inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
+            if (inner instanceof AdaptedRuntime layer) {
+                layers.add(layer);
+            }
+        }
+        if (layers.isEmpty()) {
+            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
+                    + "make one with LoRA.apply");
+        }
+        layers.forEach(AdaptedRuntime::disable);
+        return layers;
     }
 
     /** The probability with which the low-rank paths drop their inputs. */

@@ -1,0 +1,134 @@
+package io.github.dl4jlora;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+
+class DisabledTest {
+
+    private static final INDArray INPUT = Networks.random(DataType.FLOAT, 5, 7, Networks.IN);
+
+    private static ComputationGraph tuned(ComputationGraph base, LoRAConfig.Builder config) {
+        ComputationGraph tuned = LoRA.apply(base, config.build());
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
+        return tuned;
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void disabledNetworkComputesWhatTheBaseComputesBitForBit(FrozenStorage storage) {
+        ComputationGraph base = Networks.trainedGraph();
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2).storage(storage).targets(".*"));
+        INDArray adapted = tuned.outputSingle(INPUT);
+
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            assertThat(tuned.outputSingle(INPUT).toFloatMatrix()).isDeepEqualTo(base.outputSingle(INPUT).toFloatMatrix());
+        }
+
+        assertThat(tuned.outputSingle(INPUT)).isEqualTo(adapted).isNotEqualTo(base.outputSingle(INPUT));
+    }
+
+    @ParameterizedTest(name = "{0} → {1}, {2} rows")
+    @CsvSource({"257, 129, 33", "64, 300, 1", "1000, 17, 64", "300, 500, 8"})
+    void roundingOfLargerLayersIsTheBasesToo(int in, int hidden, int rows) {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new DenseLayer.Builder().nIn(in).nOut(hidden).hasLayerNorm(true).activation(Activation.TANH).build())
+                .layer(new DenseLayer.Builder().nOut(hidden).activation(Activation.SIGMOID).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(5).activation(Activation.IDENTITY).build())
+                .build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(4).build());
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
+        INDArray input = Networks.random(DataType.FLOAT, 2, rows, in);
+
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            assertThat(tuned.output(input).toFloatMatrix()).isDeepEqualTo(base.output(input).toFloatMatrix());
+        }
+    }
+
+    @Test
+    void adaptersAreBackWhenTheLastOfNestedScopesIsClosed() {
+        ComputationGraph base = Networks.trainedGraph();
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2));
+        INDArray adapted = tuned.outputSingle(INPUT);
+        LoRA.Scope outer = LoRA.disabled(tuned);
+        LoRA.Scope inner = LoRA.disabled(tuned);
+
+        outer.close();
+        outer.close();
+        assertThat(tuned.outputSingle(INPUT)).isEqualTo(base.outputSingle(INPUT));
+
+        inner.close();
+        assertThat(tuned.outputSingle(INPUT)).isEqualTo(adapted);
+    }
+
+    @Test
+    void adaptersAreBackAfterAnException() {
+        ComputationGraph tuned = tuned(Networks.trainedGraph(), LoRAConfig.builder().rank(2));
+        INDArray adapted = tuned.outputSingle(INPUT);
+
+        assertThatIllegalStateException().isThrownBy(() -> {
+            try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+                tuned.fit(Networks.data(DataType.FLOAT, 4, 1));
+            }
+        }).withMessageContaining("adapter is disabled").withMessageContaining("\"fc");
+
+        assertThat(tuned.outputSingle(INPUT)).isEqualTo(adapted);
+        tuned.fit(Networks.data(DataType.FLOAT, 4, 1));
+        assertThat(tuned.outputSingle(INPUT)).isNotEqualTo(adapted);
+    }
+
+    @Test
+    void adapterSwappedInsideAScopeIsThereAfterwards() {
+        ComputationGraph base = Networks.trainedGraph();
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2));
+        ComputationGraph other = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(3).build());
+        Networks.randomizeAdapters(other.paramTable(), 30);
+
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            io.github.dl4jlora.adapter.LoRAAdapter.of(other).applyTo(tuned);
+            assertThat(tuned.outputSingle(INPUT)).isEqualTo(base.outputSingle(INPUT));
+        }
+
+        assertThat(tuned.outputSingle(INPUT)).isEqualTo(other.outputSingle(INPUT));
+    }
+
+    @Test
+    void adaptedLayerThatTransferLearningFrozeIsDisabledToo() {
+        ComputationGraph base = Networks.trainedGraph();
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2));
+        ComputationGraph frozen = new TransferLearning.GraphBuilder(tuned).setFeatureExtractor("fc1").build();
+
+        try (LoRA.Scope scope = LoRA.disabled(frozen)) {
+            assertThat(frozen.outputSingle(INPUT)).isEqualTo(base.outputSingle(INPUT));
+        }
+    }
+
+    @Test
+    void networkWithFullyTrainedLayersIsRefusedNamingThem() {
+        ComputationGraph tuned = tuned(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out"));
+
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(tuned)).withMessageContaining("[out]");
+    }
+
+    @Test
+    void networkWithoutFrozenBaseIsRefused() {
+        // Every layer of a stock network is trained in full.
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(Networks.trainedGraph())).withMessageContaining("fc1");
+    }
+}

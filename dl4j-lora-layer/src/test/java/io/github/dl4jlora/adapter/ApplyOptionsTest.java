@@ -1,0 +1,85 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+class ApplyOptionsTest {
+
+    private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).build();
+
+    @Test
+    void updaterStateIsKeptUnlessResetIsAskedFor() {
+        ComputationGraph tuned = LoRA.apply(Networks.trainedGraph(), CONFIG);
+        LoRAAdapter adapter = LoRAAdapter.of(tuned);
+        tuned.fit(Networks.data(DataType.FLOAT, 8, 1));
+        INDArray state = tuned.getUpdater().getStateViewArray().dup();
+
+        adapter.applyTo(tuned);
+        assertThat(tuned.getUpdater().getStateViewArray()).isEqualTo(state);
+        assertThat(state.amaxNumber().doubleValue()).isPositive();
+
+        adapter.applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
+        assertThat(tuned.getUpdater().getStateViewArray().amaxNumber().doubleValue()).isZero();
+    }
+
+    @Test
+    void updaterStateOfAChainIsResetToo() {
+        MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(DataType.FLOAT, new Adam(0.01)), CONFIG);
+        tuned.fit(Networks.data(DataType.FLOAT, 8, 1));
+
+        LoRAAdapter.of(tuned).applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
+
+        assertThat(tuned.getUpdater().getStateViewArray().amaxNumber().doubleValue()).isZero();
+    }
+
+    @Test
+    void resetIsNoErrorWhereThereIsNoState() {
+        ComputationGraph untouched = LoRA.apply(Networks.trainedGraph(), CONFIG);
+        ComputationGraph stateless = LoRA.apply(Networks.trainedGraph(DataType.FLOAT, new Sgd(0.1)), CONFIG);
+        stateless.fit(Networks.data(DataType.FLOAT, 8, 1));
+
+        LoRAAdapter.of(untouched).applyTo(untouched, LoRAAdapter.ApplyOption.RESET_UPDATER);
+        LoRAAdapter.of(stateless).applyTo(stateless, LoRAAdapter.ApplyOption.RESET_UPDATER);
+
+        assertThat(untouched.getUpdater(false)).isNull();
+    }
+
+    @Test
+    void forceAcceptsAnotherBaseAndSaysSoNamingTheLayers() {
+        ComputationGraph base = Networks.trainedGraph();
+        ComputationGraph other = base.clone();
+        other.getParam("fc2_W").addi(0.1);
+        LoRAAdapter adapter = Adapters.on(base, LoRAConfig.builder().rank(2), 3);
+        ComputationGraph onOther = LoRA.apply(other, CONFIG);
+
+        assertThatIllegalArgumentException().isThrownBy(() -> adapter.applyTo(onOther))
+                .withMessageContaining("\"fc2\"").withMessageContaining("FORCE");
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            adapter.applyTo(onOther, LoRAAdapter.ApplyOption.FORCE);
+            assertThat(log.messages()).singleElement().asString().contains("[fc2]").contains("Forced");
+        }
+
+        assertThat(LoRAAdapter.of(onOther).deltaWeight("fc2")).isEqualTo(adapter.deltaWeight("fc2"));
+    }
+
+    @Test
+    void forceStillRefusesAnotherShape() {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAAdapter wider = Adapters.on(base, LoRAConfig.builder().rank(3), 3);
+        ComputationGraph tuned = LoRA.apply(base, CONFIG);
+
+        assertThatIllegalArgumentException().isThrownBy(() -> wider.applyTo(tuned, LoRAAdapter.ApplyOption.FORCE))
+                .withMessageContaining("\"fc1\"").withMessageContaining("shape");
+    }
+}

@@ -1,0 +1,155 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Runs the code on the guide's pages about adapters. A line of a page that is not in this file fails a test. */
+class GuideTest {
+
+    private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
+
+    @TempDir
+    private Path folder;
+    private Path spamFolder;
+    private Path toneFolder;
+    private final ComputationGraph base = Networks.trainedGraph();
+    private final ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(3).build());
+    private final LoRAAdapter spam = Adapters.on(base, LoRAConfig.builder().rank(3), 1);
+    private final LoRAAdapter tone = Adapters.on(base, LoRAConfig.builder().rank(3), 20);
+    private final INDArray input = Networks.random(DataType.FLOAT, 5, 3, Networks.IN);
+    private final INDArray threeRows = input;
+
+    @BeforeEach
+    void saveAdapters() throws IOException {
+        spamFolder = folder.resolve("spam");
+        toneFolder = folder.resolve("tone");
+        spam.save(spamFolder);
+        tone.save(toneFolder);
+    }
+
+    @Test
+    void everyLineOfThePagesIsHere() throws IOException {
+        Path guide = Path.of("../docs/guide");
+        String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/adapter/GuideTest.java")));
+        for (String page : new String[] {"serve.md", "combine.md", "peft.md"}) {
+            Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
+            int samples = 0;
+            while (sample.find()) {
+                samples++;
+                assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "")))
+                        .filter(line -> !line.isBlank()))
+                        .as(page).allSatisfy(line -> assertThat(here).contains(line));
+            }
+            assertThat(samples).as(page).isPositive();
+        }
+    }
+
+    private static String normal(String text) {
+        return text.replaceAll("\\s+", " ").strip();
+    }
+
+    @Test
+    void swap() throws IOException {
+        LoRAAdapter.load(spamFolder).applyTo(tuned);
+        INDArray spam = tuned.outputSingle(input);
+        LoRAAdapter.load(toneFolder).applyTo(tuned);
+        INDArray tone = tuned.outputSingle(input);
+
+        assertThat(spam).isEqualTo(LoRA.apply(base, this.spam).outputSingle(input));
+        assertThat(tone).isEqualTo(LoRA.apply(base, this.tone).outputSingle(input));
+    }
+
+    @Test
+    void theBaseAlone() {
+        ComputationGraph stock = this.base;
+        spam.applyTo(tuned);
+        INDArray inside;
+        try (LoRA.Scope base = LoRA.disabled(tuned)) {
+            INDArray before = tuned.outputSingle(input);
+            inside = before;
+        }
+        INDArray after = tuned.outputSingle(input);
+
+        assertThat(inside).isEqualTo(stock.outputSingle(input));
+        assertThat(after).isNotEqualTo(inside);
+    }
+
+    @Test
+    void bank() throws IOException {
+        try (AdapterBank bank = new AdapterBank(base)) {
+            bank.add("spam", LoRAAdapter.load(spamFolder));
+            bank.add("tone", LoRAAdapter.load(toneFolder));
+            INDArray one = bank.output("spam", input);
+            INDArray each = bank.output(new String[] {"spam", "tone", "spam"}, threeRows);
+            bank.remove("spam");
+
+            INDArray ofTone = LoRA.apply(base, tone).outputSingle(input);
+            assertThat(Networks.difference(each.getRow(0), one.getRow(0))).isLessThan(1e-6);
+            assertThat(Networks.difference(each.getRow(1), ofTone.getRow(1))).isLessThan(1e-6);
+            assertThat(bank.names()).containsExactly("tone");
+        }
+    }
+
+    @Test
+    void combineAndTakeAwayAgain() throws IOException {
+        LoRAAdapter both = LoRAAdapter.combine(Combination.Method.CAT).add(spam, 0.7).add(tone, 0.3).build();
+        both.applyTo(LoRA.apply(base, both.config()));
+        LoRAAdapter without = LoRAAdapter.combine(Combination.Method.SVD).add(both, 1).add(tone, -0.3).rank(4).build();
+        LoRAAdapter merged = LoRAAdapter.combine(Combination.Method.TIES).add(spam, 1).add(tone, 1).density(0.5).build();
+
+        assertThat(Networks.difference(without.deltaWeight("fc1"), spam.deltaWeight("fc1").mul(0.7))).isLessThan(1e-5);
+        assertThat(merged.layers()).isEqualTo(spam.layers());
+
+        LoRAAdapter.Compressed compressed = both.compress(2);
+        compressed.relativeErrors().forEach((layer, error) -> System.out.println(layer + " loses " + error));
+        compressed.adapter().save(folder);
+
+        assertThat(LoRAAdapter.load(folder).config().rank()).isEqualTo(2);
+    }
+
+    @Test
+    void lookAtOne() {
+        INDArray change = spam.deltaWeight("fc1");
+        double size = spam.norm("fc1");
+        double[] spectrum = spam.spectrum("fc1");
+
+        assertThat(change.shape()).containsExactly(Networks.IN, Networks.HIDDEN);
+        assertThat(size).isGreaterThanOrEqualTo(spectrum[0]);
+        assertThat(spectrum).hasSize(3);
+    }
+
+    @Test
+    void shareWithPython() throws IOException {
+        LoRAAdapter.of(tuned).save(folder);
+        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        Map<String, INDArray> renamed = new LinkedHashMap<>();
+        for (String name : file.names()) {
+            renamed.put(name.replace("fc1", "encoder.dense").replace("fc2", "encoder.proj"), file.read(name));
+        }
+        Safetensors.write(folder.resolve("adapter_model.safetensors"), renamed, Map.of("format", "pt"));
+        Path config = folder.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replace("fc1", "encoder.dense").replace("fc2", "encoder.proj"));
+
+        Map<String, String> layers = Map.of("encoder.dense", "fc1", "encoder.proj", "fc2");
+        LoRAAdapter adapter = LoRAAdapter.loader().keyMapper(layers::get).load(folder);
+
+        assertThat(adapter.layers()).containsExactly("fc1", "fc2");
+    }
+}

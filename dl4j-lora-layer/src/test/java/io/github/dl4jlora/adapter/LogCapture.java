@@ -1,0 +1,37 @@
+package io.github.dl4jlora.adapter;
+
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
+import org.slf4j.LoggerFactory;
+
+import java.util.List;
+
+/** What a class logs while this is open. */
+final class LogCapture implements AutoCloseable {
+
+    private final Logger logger;
+    private final Level level;
+    private final ListAppender<ILoggingEvent> appender = new ListAppender<>();
+
+    LogCapture(Class<?> type) {
+        logger = (Logger) LoggerFactory.getLogger(type);
+        level = logger.getLevel();
+        logger.setLevel(Level.WARN);
+        logger.setAdditive(false);
+        appender.start();
+        logger.addAppender(appender);
+    }
+
+    List<String> messages() {
+        return appender.list.stream().map(ILoggingEvent::getFormattedMessage).toList();
+    }
+
+    @Override
+    public void close() {
+        logger.detachAppender(appender);
+        logger.setLevel(level);
+        logger.setAdditive(true);
+    }
+}

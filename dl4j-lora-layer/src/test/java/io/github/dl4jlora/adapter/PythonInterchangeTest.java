@@ -1,0 +1,179 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
+
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+/** What we write computes the same in PyTorch, and what PyTorch writes computes the same here. */
+@Tag("heavy")
+class PythonInterchangeTest {
+
+    private static final String PYTHON = "/usr/bin/python3";
+
+    @TempDir
+    private Path folder;
+    private final INDArray input = Networks.random(DataType.DOUBLE, 4, 7, Networks.IN);
+
+    @BeforeAll
+    static void requirePython() throws Exception {
+        assumeTrue(Files.isExecutable(Path.of(PYTHON)), "there is no " + PYTHON);
+        Process probe = new ProcessBuilder(PYTHON, "-c", "import torch, safetensors.torch").redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+        assumeTrue(probe.waitFor(2, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch or safetensors");
+    }
+
+    private static MultiLayerNetwork base(boolean bias) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
+                .updater(new Sgd(0.1)).activation(Activation.TANH).list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).hasBias(bias).biasInit(0.3)
+                .build())
+                .layer(new DenseLayer.Builder().name("fc2").nOut(4).hasBias(bias).biasInit(-0.2).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).name("out").nOut(Networks.OUT).hasBias(bias)
+                        .activation(Activation.SOFTMAX).build())
+                .build());
+        network.init();
+        return network;
+    }
+
+    private Path state(MultiLayerNetwork network) throws IOException {
+        Map<String, INDArray> state = new LinkedHashMap<>();
+        state.put("x", input);
+        for (int i = 0; i < 3; i++) {
+            String layer = network.getLayer(i).conf().getLayer().getLayerName();
+            state.put(layer + ".weight", network.getParam(i + "_W").transpose());
+            if (network.getParam(i + "_b") != null) {
+                state.put(layer + ".bias", network.getParam(i + "_b").reshape(network.getParam(i + "_b").length()));
+            }
+        }
+        Path file = folder.resolve("base.safetensors");
+        Safetensors.write(file, state, Map.of());
+        return file;
+    }
+
+    private INDArray python(String command, Path adapter, MultiLayerNetwork base, String... more)
+            throws IOException, InterruptedException, URISyntaxException {
+        Path result = folder.resolve("result.safetensors");
+        List<String> line = new ArrayList<>(List.of(PYTHON,
+                Path.of(PythonInterchangeTest.class.getResource("/interchange.py").toURI()).toString(),
+                command, adapter.toString(), state(base).toString(), result.toString()));
+        line.addAll(List.of(more));
+        Path log = folder.resolve("python.log");
+        int status = new ProcessBuilder(line).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
+        assertThat(status).as("python says %s", Files.readString(log)).isZero();
+        return Safetensors.open(result).read("y");
+    }
+
+    private void assertPythonAgrees(LoRAConfig.Builder config, boolean bias, DataType stored) throws Exception {
+        MultiLayerNetwork base = base(bias);
+        MultiLayerNetwork tuned = LoRA.apply(base, config.build());
+        Networks.randomizeAdapters(tuned.paramTable(), 5);
+        Map<String, LoRAAdapter.Delta> deltas = new LinkedHashMap<>();
+        LoRAAdapter exact = LoRAAdapter.of(tuned);
+        exact.deltas().forEach((name, delta) -> deltas.put(name,
+                new LoRAAdapter.Delta(delta.a().castTo(stored), delta.b().castTo(stored),
+                delta.alpha(), delta.scaling(), delta.baseId())));
+        LoRAAdapter adapter = new LoRAAdapter(deltas, exact.trained(), 0);
+        Path files = folder.resolve("adapter");
+
+        adapter.save(files);
+
+        INDArray here = LoRA.apply(base, LoRAAdapter.load(files)).output(input);
+        assertThat(Networks.difference(here, base.output(input))).isGreaterThan(1e-2);
+        assertThat(Networks.difference(python("run", files, base), here)).isLessThan(1e-6);
+    }
+
+    @ParameterizedTest
+    @EnumSource(Scaling.class)
+    void everyScalingIsPeftsThere(Scaling scaling) throws Exception {
+        assertPythonAgrees(LoRAConfig.builder().rank(3).alpha(2.5).scaling(scaling).targets(".*"), true, DataType.DOUBLE);
+    }
+
+    @ParameterizedTest
+    @EnumSource(Scaling.class)
+    void ranksAndAlphasOfTheirOwnArrive(Scaling scaling) throws Exception {
+        assertPythonAgrees(LoRAConfig.builder().rank(3).alpha(2).scaling(scaling).targets(".*")
+                .override("fc2", o -> o.rank(2).alpha(5)).override("out", o -> o.alpha(0.5)), true, DataType.DOUBLE);
+    }
+
+    @Test
+    void layersWithoutBiasArrive() throws Exception {
+        assertPythonAgrees(LoRAConfig.builder().rank(2).alpha(2).trainable("out"), false, DataType.DOUBLE);
+    }
+
+    @Test
+    void modulesToSaveArrive() throws Exception {
+        MultiLayerNetwork base = base(true);
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).trainable("out").build());
+        Networks.randomizeAdapters(tuned.paramTable(), 5);
+        tuned.getParam("2_W").addi(Networks.random(DataType.DOUBLE, 8, 4, Networks.OUT));
+        tuned.getParam("2_b").addi(1.5);
+        tuned.getParam("2_b").putScalar(0, -2);
+
+        LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
+
+        assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), tuned.output(input))).isLessThan(1e-6);
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = DataType.class, names = {"DOUBLE", "FLOAT", "HALF", "BFLOAT16"})
+    void everyDataTypeArrives(DataType stored) throws Exception {
+        assertPythonAgrees(LoRAConfig.builder().rank(3).alpha(2).scaling(Scaling.ALPHA_OVER_RANK), true, stored);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"float64", "float32", "float16", "bfloat16"})
+    void adapterThatPythonWroteInPeftsLayoutComputesTheSameHere(String dtype) throws Exception {
+        MultiLayerNetwork base = base(true);
+        Path files = folder.resolve("theirs");
+
+        INDArray there = python("write", files, base, dtype);
+
+        LoRAAdapter adapter = LoRAAdapter.load(files);
+        assertThat(adapter.config().alpha()).isEqualTo(16);
+        assertThat(adapter.deltas().get("fc2").rank()).isEqualTo(2);
+        assertThat(adapter.trained()).containsOnlyKeys("out");
+        assertThat(Networks.difference(LoRA.apply(base, adapter).output(input), there)).isLessThan(1e-6);
+    }
+
+    @Test
+    void adapterThatPythonWroteWithDoraIsRefusedByName() throws Exception {
+        Path files = folder.resolve("theirs");
+        python("write", files, base(true), "float32");
+        Path config = files.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replace("\"use_dora\": false", "\"use_dora\": true"));
+
+        assertThat(catchThrowable(() -> LoRAAdapter.load(files))).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("use_dora");
+    }
+}
