@@ -317,8 +317,9 @@ public final class AdapterBank implements AutoCloseable {
             Worker worker = borrow(layout, adapter);
             try {
                 if (!layout.trained.isEmpty() && worker.trainedOf != adapter) {
-                    worker.trainedOf = adapter;
+                    worker.trainedOf = null;
                     adapter.assignTrained(worker.view);
+                    worker.trainedOf = adapter;
                 }
                 return use.of(worker);
             } finally {

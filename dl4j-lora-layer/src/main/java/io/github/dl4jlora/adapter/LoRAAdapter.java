@@ -374,7 +374,7 @@ public final class LoRAAdapter {
     private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
         INDArray cast = value.castTo(parameter.dataType());
         if (BooleanIndexing.or(cast, Conditions.notFinite())) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has values that are too large for the "
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has values that are not finite in the "
                     + "network's data type " + parameter.dataType());
         }
         return cast;
@@ -383,6 +383,8 @@ public final class LoRAAdapter {
     /**
      * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
      * that finds one new and one old takes the configuration that the tensors' file carries along.
+     *
+     * @throws IllegalStateException if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {
         Files.createDirectories(folder);
@@ -405,6 +407,12 @@ public final class LoRAAdapter {
             }
         });
         trained.forEach((name, values) -> values.forEach((torchName, value) -> tensors.put(PREFIX + name + "." + torchName, value)));
+        tensors.forEach((name, value) -> {
+            if (BooleanIndexing.or(value, Conditions.notFinite())) {
+                throw new IllegalStateException("Tensor \"" + name + "\" holds NaN or infinity: training has diverged. Lower the learning "
+                        + "rate or alpha, or go back to a checkpoint. Nothing was written");
+            }
+        });
         Safetensors.write(folder.resolve(TENSORS), tensors, metadata);
         AtomicFile.write(folder.resolve(CONFIG), out -> out.write(json));
     }

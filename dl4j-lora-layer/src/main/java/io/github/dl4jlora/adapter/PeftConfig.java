@@ -144,7 +144,7 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         json.put("fan_in_fan_out", false);
         json.put("inference_mode", true);
         json.put("init_lora_weights", true);
-        if (alpha == Math.rint(alpha)) {
+        if (alpha == Math.rint(alpha) && Math.abs(alpha) < 1L << 53) {
             json.put("lora_alpha", (long) alpha);
         } else {
             json.put("lora_alpha", alpha);

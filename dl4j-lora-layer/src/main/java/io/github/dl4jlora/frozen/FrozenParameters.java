@@ -17,6 +17,7 @@ final class FrozenParameters {
     private final DataType type;
     private final long length;
     private final INDArray view;
+    private boolean hadValues;
 
     private FrozenParameters(FrozenReference reference, String layer, DataType type, long length, INDArray view) {
         this.reference = reference;
@@ -39,9 +40,9 @@ final class FrozenParameters {
         return reference == null;
     }
 
-    /** Whether the values are there already. */
-    boolean isBound() {
-        return isEmbedded() || reference.resolve() != null;
+    /** Whether {@link #initial} gave out the values, not zeros. */
+    boolean hadValues() {
+        return hadValues;
     }
 
     /**
@@ -49,8 +50,10 @@ final class FrozenParameters {
      * ever use.
      */
     INDArray initial() {
-        if (isBound()) {
-            return values();
+        FrozenWeights present = isEmbedded() ? null : reference.resolveHere();
+        hadValues = isEmbedded() || present != null;
+        if (hadValues) {
+            return isEmbedded() ? view : present.valuesAs(type);
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return Nd4j.create(type, length);

@@ -52,14 +52,12 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * @return the weights, or null where this JVM has not got them yet
+     * @return the weights, or null where this JVM has not got them yet; the base location is not asked, so that a
+     *         network can be restored, and attached, although nobody answers there
      */
-    public FrozenWeights resolve() {
+    FrozenWeights resolveHere() {
         if (weights == null) {
             weights = FrozenWeightsRegistry.find(id).orElse(null);
-        }
-        if (weights == null && baseLocation != null) {
-            weights = BaseLocation.load(baseLocation, id);
         }
         return weights;
     }
@@ -70,11 +68,13 @@ public final class FrozenReference implements Serializable {
      * @throws FrozenWeightsMissingException if they cannot be found
      */
     public FrozenWeights require(String layer) {
-        FrozenWeights found = resolve();
-        if (found == null) {
+        if (resolveHere() == null && baseLocation != null) {
+            weights = BaseLocation.load(baseLocation, id);
+        }
+        if (weights == null) {
             throw new FrozenWeightsMissingException(layer, id);
         }
-        return found;
+        return weights;
     }
 
     @Override

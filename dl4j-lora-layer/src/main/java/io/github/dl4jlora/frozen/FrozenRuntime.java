@@ -33,13 +33,14 @@ class FrozenRuntime extends BaseWrapperLayer {
     private final Builder builder;
     private boolean bound;
     private boolean inputModificationAllowed;
+    private boolean differentiated;
     private TrainingConfig config;
 
     FrozenRuntime(FrozenParameters parameters, Builder builder, Layer layer) {
         super(layer);
         this.parameters = parameters;
         this.builder = builder;
-        this.bound = parameters.isBound();
+        this.bound = parameters.hadValues();
     }
 
     /** Replaces the layer that stands on zeros once its weights have been attached. */
@@ -53,6 +54,7 @@ class FrozenRuntime extends BaseWrapperLayer {
         found.setMaskArray(underlying.getMaskArray());
         underlying = found;
         bound = true;
+        differentiated = false;
     }
 
     @Override
@@ -94,9 +96,13 @@ class FrozenRuntime extends BaseWrapperLayer {
         if (scratch != null) {
             underlying.setBackpropGradientsViewArray(scratch);
         }
-        INDArray input = isSameDiff()
-                ? SameDiffGradients.quietly(() -> backprop.apply(SameDiffGradients.corrected(epsilon))).getSecond()
-                : backprop.apply(epsilon).getSecond();
+        if (!isSameDiff()) {
+            return new Pair<>(new DefaultGradient(), backprop.apply(epsilon).getSecond());
+        }
+        INDArray corrected = SameDiffGradients.corrected(epsilon);
+        INDArray input = differentiated ? backprop.apply(corrected).getSecond()
+                : SameDiffGradients.quietly(() -> backprop.apply(corrected)).getSecond();
+        differentiated = true;
         return new Pair<>(new DefaultGradient(), input);
     }
 

@@ -26,25 +26,38 @@ final class FrozenVertexRuntime extends BaseWrapperVertex {
     private final FrozenParameters parameters;
     private final Builder builder;
     private boolean bound;
+    private boolean differentiated;
 
     FrozenVertexRuntime(FrozenParameters parameters, Builder builder, boolean initialize) {
         super(builder.build(parameters.initial(), initialize));
         this.parameters = parameters;
         this.builder = builder;
-        this.bound = parameters.isBound();
+        this.bound = parameters.hadValues();
+    }
+
+    /** Replaces the vertex that stands on zeros once its weights have been attached. */
+    private void bind() {
+        if (bound) {
+            return;
+        }
+        GraphVertex found = builder.build(parameters.values(), false);
+        found.setInputVertices(underlying.getInputVertices());
+        found.setOutputVertices(underlying.getOutputVertices());
+        found.setOutputVertex(underlying.isOutputVertex());
+        underlying = found;
+        bound = true;
     }
 
     @Override
     public void setInput(int number, INDArray input, LayerWorkspaceMgr workspaces) {
-        if (!bound) {
-            GraphVertex found = builder.build(parameters.values(), false);
-            found.setInputVertices(underlying.getInputVertices());
-            found.setOutputVertices(underlying.getOutputVertices());
-            found.setOutputVertex(underlying.isOutputVertex());
-            underlying = found;
-            bound = true;
-        }
+        bind();
         underlying.setInput(number, input, workspaces);
+    }
+
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
+        bind();
+        return underlying.feedForwardMaskArrays(masks, state, minibatch);
     }
 
     @Override
@@ -55,7 +68,10 @@ final class FrozenVertexRuntime extends BaseWrapperVertex {
         }
         if (underlying instanceof SameDiffGraphVertex) {
             underlying.setEpsilon(SameDiffGradients.corrected(underlying.getEpsilon()));
-            return SameDiffGradients.quietly(() -> new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond()));
+            if (!differentiated) {
+                differentiated = true;
+                return SameDiffGradients.quietly(() -> new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond()));
+            }
         }
         return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
     }

@@ -53,7 +53,8 @@ public final class FrozenWeights {
         return FrozenWeightsRegistry.register(new FrozenWeights(hash(signature, flat), signature, flat));
     }
 
-    static String signature(DataType type, Map<String, INDArray> table) {
+    /** Data type and shapes as {@link #signature()} spells them. */
+    public static String signature(DataType type, Map<String, INDArray> table) {
         StringBuilder text = new StringBuilder(type.name());
         new TreeMap<>(table).forEach((key, array) ->
                 text.append(' ').append(key).append(Arrays.toString(array.shape()).replace(" ", "")));
@@ -75,11 +76,18 @@ public final class FrozenWeights {
         return values;
     }
 
-    /** A copy that does not change with the network it was taken from. */
-    public FrozenWeights detach() {
+    /**
+     * As {@link #of(INDArray, Map)}, but on a copy of the values, which does not change with the network they are from.
+     */
+    public static FrozenWeights copyOf(INDArray values, Map<String, INDArray> shapes) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return FrozenWeightsRegistry.register(new FrozenWeights(id, signature, values.dup()));
+            return of(values.dup(), shapes);
         }
+    }
+
+    /** The content id that {@link #of(INDArray, Map)} would give, without making the values findable. */
+    public static String idOf(INDArray values, Map<String, INDArray> shapes) {
+        return hash(signature(values.dataType(), shapes), values.reshape(values.length()));
     }
 
     /**

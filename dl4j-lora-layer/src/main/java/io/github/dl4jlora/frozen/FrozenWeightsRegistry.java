@@ -6,7 +6,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
 
 /**
  * Frozen weights of this JVM by content id. It holds them weakly: a live network, or whoever registered them, keeps
@@ -25,14 +25,16 @@ public final class FrozenWeightsRegistry {
      * @return the argument
      */
     public static FrozenWeights register(FrozenWeights weights) {
-        BY_ID.values().removeIf(holders -> holders.stream().allMatch(holder -> holder.get() == null));
-        BY_ID.compute(weights.id(), (id, holders) -> {
-            List<WeakReference<FrozenWeights>> kept = holders == null ? new CopyOnWriteArrayList<>() : holders;
-            kept.removeIf(holder -> holder.get() == null);
-            kept.add(new WeakReference<>(weights));
-            return kept;
-        });
+        BY_ID.keySet().forEach(id -> BY_ID.computeIfPresent(id, (key, holders) -> living(holders)));
+        BY_ID.merge(weights.id(), List.of(new WeakReference<>(weights)), (present, added) ->
+                Stream.concat(present.stream(), added.stream()).toList());
         return weights;
+    }
+
+    /** Null, which removes the entry, where nothing is alive. */
+    private static List<WeakReference<FrozenWeights>> living(List<WeakReference<FrozenWeights>> holders) {
+        List<WeakReference<FrozenWeights>> living = holders.stream().filter(holder -> holder.get() != null).toList();
+        return living.isEmpty() ? null : living;
     }
 
     /**

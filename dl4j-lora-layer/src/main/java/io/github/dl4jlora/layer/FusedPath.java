@@ -9,7 +9,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.Map;
 
 /**
- * The low-rank path in five slim matrix products:
+ * The low-rank path in six slim matrix products, five where nobody needs dx:
  *
  * <pre>
  * forward    u = x·A             z  += s·u·B

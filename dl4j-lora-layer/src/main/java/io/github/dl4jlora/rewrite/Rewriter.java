@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -79,7 +80,8 @@ public final class Rewriter {
     /** Whether nothing of this node trains, through this library or through DL4J's own wrappers. */
     static boolean isFrozen(Node node) {
         return node.unwrappedLayer() instanceof FrozenBaseLayer || node.unwrappedVertex() instanceof FrozenBaseVertex
-                || node.layer() instanceof FrozenLayer || node.vertex() instanceof FrozenVertex;
+                || node.layer() instanceof FrozenLayer || node.layer() instanceof FrozenLayerWithBackprop
+                || node.vertex() instanceof FrozenVertex;
     }
 
     private static boolean isOurs(Node node) {
@@ -120,8 +122,9 @@ public final class Rewriter {
         if (config.storage() == FrozenStorage.EMBEDDED || runtime.params() == null || runtime.params().length() == 0) {
             return null;
         }
-        FrozenWeights weights = FrozenWeights.of(runtime.params(), runtime.paramTable(false));
-        return FrozenReference.to(config.copyBase() ? weights.detach() : weights, config.baseLocation());
+        FrozenWeights weights = config.copyBase() ? FrozenWeights.copyOf(runtime.params(), runtime.paramTable(false))
+                : FrozenWeights.of(runtime.params(), runtime.paramTable(false));
+        return FrozenReference.to(weights, config.baseLocation());
     }
 
     private static void fill(Node node, Network<?> from, Network<?> adapted, LoRAConfig config) {
@@ -342,16 +345,17 @@ public final class Rewriter {
         if (values.wasClosed()) {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base was closed");
         }
-        FrozenWeights weights = FrozenWeights.of(values, base.paramTable(false));
-        if (!weights.signature().equals(reference.getSignature())) {
-            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + weights.signature() + ", but the network was "
+        String signature = FrozenWeights.signature(values.dataType(), base.paramTable(false));
+        if (!signature.equals(reference.getSignature())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + signature + ", but the network was "
                     + "adapted from one with " + reference.getSignature() + ". Attach the network that was adapted");
         }
-        if (!weights.id().equals(reference.getId())) {
+        String id = FrozenWeights.idOf(values, base.paramTable(false));
+        if (!id.equals(reference.getId())) {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base has other weights than the network was adapted from: "
-                    + "content id " + weights.id() + ", expected " + reference.getId() + ". Attach the network that was adapted, "
+                    + "content id " + id + ", expected " + reference.getId() + ". Attach the network that was adapted, "
                     + "as it was then: a base must not be trained afterwards");
         }
-        return weights;
+        return FrozenWeights.of(values, base.paramTable(false));
     }
 }

@@ -42,8 +42,9 @@ public final class Summaries {
             return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), frozen.isStopsGradient(),
                     frozen.getOrigin().numParams(true));
         }
-        if (stockFrozen) {
-            return frozen(node, node.unwrappedLayer().getClass(), true, node.numParams());
+        if (Rewriter.isFrozen(node)) {
+            Class<?> type = node.layer() != null ? node.unwrappedLayer().getClass() : node.unwrappedVertex().getClass();
+            return frozen(node, type, stockFrozen || node.vertex() != null, node.numParams());
         }
         Role role = node.numParams() > 0 ? Role.TRAIN : Role.KEEP;
         return new LoRASummary.Row(node.name(), node.type(), role.toString(), 0, 0, node.numParams(), 0);

@@ -318,6 +318,17 @@ class LoRAAdapterTest {
     }
 
     @Test
+    void aDivergedAdapterDoesNotReplaceASavedOne() throws IOException {
+        ComputationGraph adapted = LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).build());
+        LoRAAdapter.of(adapted).save(folder);
+        adapted.getParam("fc1_B").assign(Double.NaN);
+
+        assertThatThrownBy(() -> LoRAAdapter.of(adapted).save(folder)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("fc1.lora_B.weight").hasMessageContaining("Nothing was written");
+        assertThat(LoRAAdapter.load(folder).layers()).containsExactly("fc1", "fc2");
+    }
+
+    @Test
     void strayTensorsAreRefused() throws IOException {
         Files.writeString(folder.resolve(AdapterFiles.CONFIG), PEFT_CONFIG);
         Path tensors = folder.resolve(AdapterFiles.TENSORS);
