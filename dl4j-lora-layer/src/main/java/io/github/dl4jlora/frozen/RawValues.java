@@ -2,6 +2,7 @@ package io.github.dl4jlora.frozen;
 
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.concurrency.AffinityManager;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -55,15 +56,14 @@ public final class RawValues {
 
     private static void forEachChunk(INDArray flat, Sink sink) throws IOException {
         long n = flat.length();
-        INDArray chunk = null;
         for (long from = 0; from < n; from += CHUNK) {
             long to = Math.min(n, from + CHUNK);
-            if (chunk == null || chunk.length() != to - from) {
-                chunk = Nd4j.createUninitialized(flat.dataType(), to - from);
-            }
             // An array of its own per chunk: a view's buffer would hand out the whole parameter vector.
-            chunk.assign(flat.get(NDArrayIndex.interval(from, to)));
-            sink.accept(bytesOf(chunk));
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+                 INDArray chunk = Nd4j.createUninitialized(flat.dataType(), to - from)) {
+                chunk.assign(flat.get(NDArrayIndex.interval(from, to)));
+                sink.accept(bytesOf(chunk));
+            }
         }
     }
 
