@@ -374,8 +374,8 @@ public final class LoRAAdapter {
     private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
         INDArray cast = value.castTo(parameter.dataType());
         if (BooleanIndexing.or(cast, Conditions.notFinite())) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has values that are not finite in the "
-                    + "network's data type " + parameter.dataType());
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has values that are not finite or "
+                    + "too large for the network's data type " + parameter.dataType());
         }
         return cast;
     }

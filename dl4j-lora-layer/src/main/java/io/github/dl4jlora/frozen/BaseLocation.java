@@ -4,6 +4,8 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.File;
 import java.io.IOException;
@@ -51,7 +53,8 @@ final class BaseLocation {
     }
 
     private static Map<String, FrozenWeights> read(URI location) {
-        try {
+        // A forward pass asks, with workspaces open: the network must not end up in one of them.
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if ("file".equals(location.getScheme())) {
                 return byId(ModelZip.restore(new File(location), false));
             }

@@ -12,7 +12,9 @@ import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
 import java.util.function.Function;
@@ -48,7 +50,10 @@ class FrozenRuntime extends BaseWrapperLayer {
         if (bound) {
             return;
         }
-        Layer found = builder.build(parameters.values(), false);
+        Layer found;
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            found = builder.build(parameters.values(), false);
+        }
         found.allowInputModification(inputModificationAllowed);
         found.setIndex(underlying.getIndex());
         found.setMaskArray(underlying.getMaskArray());

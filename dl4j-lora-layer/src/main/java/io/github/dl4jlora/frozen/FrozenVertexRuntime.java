@@ -10,7 +10,9 @@ import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
 
@@ -40,7 +42,10 @@ final class FrozenVertexRuntime extends BaseWrapperVertex {
         if (bound) {
             return;
         }
-        GraphVertex found = builder.build(parameters.values(), false);
+        GraphVertex found;
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            found = builder.build(parameters.values(), false);
+        }
         found.setInputVertices(underlying.getInputVertices());
         found.setOutputVertices(underlying.getOutputVertices());
         found.setOutputVertex(underlying.isOutputVertex());
