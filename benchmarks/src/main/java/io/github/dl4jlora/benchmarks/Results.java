@@ -28,7 +28,6 @@ final class Results {
     long adapterBytes;
     String pyTorch = "absent";
     String machine = "";
-    String command = "";
 
     Map<Side, Double> stepsOf(Shape shape) {
         return steps.computeIfAbsent(shape, key -> new EnumMap<>(Side.class));

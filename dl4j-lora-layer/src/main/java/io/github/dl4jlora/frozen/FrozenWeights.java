@@ -49,8 +49,7 @@ public final class FrozenWeights {
      * As {@link #of(INDArray, Map)} with the signature spelled out, for weights that are read from a file.
      */
     public static FrozenWeights of(INDArray values, String signature) {
-        INDArray flat = values.reshape(values.length());
-        return FrozenWeightsRegistry.register(new FrozenWeights(hash(signature, flat), signature, flat));
+        return FrozenWeightsRegistry.register(hashed(values, signature));
     }
 
     /** Data type and shapes as {@link #signature()} spells them. */
@@ -85,9 +84,14 @@ public final class FrozenWeights {
         }
     }
 
-    /** The content id that {@link #of(INDArray, Map)} would give, without making the values findable. */
-    public static String idOf(INDArray values, Map<String, INDArray> shapes) {
-        return hash(signature(values.dataType(), shapes), values.reshape(values.length()));
+    /** As {@link #of(INDArray, Map)}, but not registered: to be compared first. */
+    public static FrozenWeights unregistered(INDArray values, Map<String, INDArray> shapes) {
+        return hashed(values, signature(values.dataType(), shapes));
+    }
+
+    private static FrozenWeights hashed(INDArray values, String signature) {
+        INDArray flat = values.reshape(values.length());
+        return new FrozenWeights(hash(signature, flat), signature, flat);
     }
 
     /**

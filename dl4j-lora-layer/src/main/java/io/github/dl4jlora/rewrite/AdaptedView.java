@@ -126,6 +126,6 @@ public final class AdaptedView {
         frozen.remove(LoRAParams.A);
         frozen.remove(LoRAParams.B);
         long length = DefaultParamInitializer.getInstance().numParams(lora);
-        return FrozenWeights.idOf(Rewriter.head(runtime.params(), length), frozen);
+        return FrozenWeights.unregistered(Rewriter.head(runtime.params(), length), frozen).id();
     }
 }

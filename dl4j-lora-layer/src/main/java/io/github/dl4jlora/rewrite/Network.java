@@ -1,6 +1,5 @@
 package io.github.dl4jlora.rewrite;
 
-import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -67,9 +66,5 @@ abstract class Network<M extends Model> {
         return nodes().stream().filter(node -> node.name().equals(name)).findFirst()
                 .orElseThrow(() -> new NoSuchElementException("The network has no layer \"" + name + "\"; it has "
                         + nodes().stream().map(Node::name).toList()));
-    }
-
-    final Layer runtimeLayer(String name) {
-        return (Layer) runtime(name);
     }
 }

@@ -6,6 +6,7 @@ import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeights;
+import io.github.dl4jlora.frozen.FrozenWeightsRegistry;
 import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
@@ -350,12 +351,12 @@ public final class Rewriter {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + signature + ", but the network was "
                     + "adapted from one with " + reference.getSignature() + ". Attach the network that was adapted");
         }
-        String id = FrozenWeights.idOf(values, base.paramTable(false));
-        if (!id.equals(reference.getId())) {
+        FrozenWeights weights = FrozenWeights.unregistered(values, base.paramTable(false));
+        if (!weights.id().equals(reference.getId())) {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base has other weights than the network was adapted from: "
-                    + "content id " + id + ", expected " + reference.getId() + ". Attach the network that was adapted, "
+                    + "content id " + weights.id() + ", expected " + reference.getId() + ". Attach the network that was adapted, "
                     + "as it was then: a base must not be trained afterwards");
         }
-        return FrozenWeights.of(values, base.paramTable(false));
+        return FrozenWeightsRegistry.register(weights);
     }
 }
