@@ -5,6 +5,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import java.io.Serializable;
 import java.net.URI;
 import java.util.Objects;
+import java.util.function.Supplier;
 
 /**
  * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
@@ -73,6 +74,22 @@ public final class FrozenReference implements Serializable {
         }
         if (weights == null) {
             throw new FrozenWeightsMissingException(layer, id);
+        }
+        return weights;
+    }
+
+    /**
+     * As {@link #require}, for weights that can be computed again.
+     *
+     * @param derivation computes them, perhaps others by now: the ids are compared
+     */
+    public FrozenWeights requireOr(String layer, Supplier<FrozenWeights> derivation) {
+        if (resolveHere() == null) {
+            FrozenWeights derived = derivation.get();
+            if (!derived.id().equals(id)) {
+                throw new FrozenWeightsMissingException(layer, id);
+            }
+            weights = derived;
         }
         return weights;
     }

@@ -1,9 +1,12 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * What the rewriter and adapters tell a running adapted layer.
@@ -20,10 +23,25 @@ public interface AdaptedRuntime {
         UNNEEDED
     }
 
+    /** The adapted layer inside a layer that DL4J may have frozen since; null for any other. */
+    static AdaptedRuntime of(Trainable runtime) {
+        Trainable inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
+        return inner instanceof AdaptedRuntime adapted ? adapted : null;
+    }
+
     void setInputGradient(InputGradient use);
 
     /** Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it. */
     void rescale(double alpha, Scaling scaling);
+
+    /** Gives the adapter a fresh start, drawn from a seed or taken from the frozen weights, as configured. */
+    void start(long seed);
+
+    /** What the adapter consists of, by key, live, what does not train included. */
+    Map<String, INDArray> adapterParameters();
+
+    /** Writes what the adapter makes of them into the parameters of the stock layer. */
+    void mergeInto(Map<String, INDArray> stock);
 
     /**
      * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenReference;
@@ -45,7 +46,11 @@ final class AdaptedLayers {
         }
         lora.setScaling(config.scaling());
         lora.setLoraInit(config.loraInit());
+        lora.setPissaIterations(config.pissaIterations());
         lora.setLoraDropout(config.loraDropout());
+        lora.setVariant(config.variant());
+        lora.setTrainBias(config.bias() != BiasTraining.NONE && hasBias(stock));
+        lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setEngine(config.engine());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
@@ -56,6 +61,7 @@ final class AdaptedLayers {
         // The base's l1, l2, weight decay, constraints and weight noise speak of W, which does not move.
         lora.setRegularization(new ArrayList<>(config.regularization()));
         lora.setIUpdater(updater(name, config.updater() != null ? config.updater() : stock.getIUpdater()));
+        lora.setBiasUpdater(config.updater() != null || stock.getBiasUpdater() == null ? null : stock.getBiasUpdater().clone());
         return lora;
     }
 

@@ -11,8 +11,8 @@ import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.layer.LoRADenseLayer;
-import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -35,7 +35,6 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.Set;
 
 /**
@@ -141,7 +140,7 @@ public final class Rewriter {
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
             // Java's hash of the name tells layers of one shape apart.
-            config.loraInit().fill(runtime.paramTable(false).get(LoRAParams.A), new Random(seed * 31 + node.name().hashCode()));
+            ((AdaptedRuntime) runtime).start(seed * 31 + node.name().hashCode());
         } else {
             values.assign(base.reshape(values.shape()));
         }
@@ -251,20 +250,22 @@ public final class Rewriter {
         if (values == null || values.length() == 0) {
             return;
         }
+        Map<String, INDArray> table = runtime.paramTable(false);
         if (node.unwrappedLayer() instanceof LowRankLayer path) {
-            addDelta(node, adapted, runtime.paramTable(false).get(DefaultParamInitializer.WEIGHT_KEY), path.factor());
+            Map<String, INDArray> parameters = adapted.runtime(node.name()).paramTable(false);
+            new PlainLoRA().merge(table.get(DefaultParamInitializer.WEIGHT_KEY), parameters, path.factor());
+            requireFinite(node, values);
             return;
         }
         values.assign(frozenOrTrained(node, adapted, values.length()).reshape(values.shape()));
-        if (merge && node.unwrappedLayer() instanceof LoRADenseLayer lora) {
-            addDelta(node, adapted, runtime.paramTable(false).get(DefaultParamInitializer.WEIGHT_KEY), lora.factor());
+        if (merge && node.unwrappedLayer() instanceof LoRADenseLayer) {
+            AdaptedRuntime.of(adapted.runtime(node.name())).mergeInto(table);
+            requireFinite(node, values);
         }
     }
 
-    private static void addDelta(Node node, Network<?> adapted, INDArray w, double factor) {
-        Map<String, INDArray> table = adapted.runtime(node.name()).paramTable(false);
-        Nd4j.gemm(table.get(LoRAParams.A), table.get(LoRAParams.B), w, false, false, factor, 1);
-        if (BooleanIndexing.or(w, Conditions.notFinite())) {
+    private static void requireFinite(Node node, INDArray merged) {
+        if (BooleanIndexing.or(merged, Conditions.notFinite())) {
             throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter has "
                     + "diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
         }

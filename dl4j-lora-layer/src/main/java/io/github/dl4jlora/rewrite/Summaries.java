@@ -23,8 +23,8 @@ public final class Summaries {
     private static LoRASummary.Row row(Node node) {
         boolean stockFrozen = node.layer() instanceof FrozenLayer;
         if (node.unwrappedLayer() instanceof LoRADenseLayer lora) {
-            long adapter = lora.getRank() * (lora.getNIn() + lora.getNOut());
-            long base = DefaultParamInitializer.getInstance().numParams(lora);
+            long adapter = lora.numTrained();
+            long base = DefaultParamInitializer.getInstance().numParams(lora) + lora.numConstants();
             String type = lora.getOrigin() == null ? node.type() : StockLayers.unwrap(lora.getOrigin()).getClass().getSimpleName();
             return stockFrozen
                     ? new LoRASummary.Row(node.name(), type, Role.FREEZE_STOP.toString(), lora.getRank(), lora.getAlpha(), 0, base + adapter)
