@@ -60,7 +60,7 @@ final class AdapterStart {
             return null;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray flat = Nd4j.create(values.get(parameters.get(0).key()).dataType(), conf.numConstants());
+            INDArray flat = Nd4j.create(values.get(parameters.get(0).key()).dataType(), conf.constantParams());
             Map<String, INDArray> views = views(parameters, flat);
             views.forEach((key, view) -> view.assign(values.get(key)));
             return FrozenWeights.of(flat, views);

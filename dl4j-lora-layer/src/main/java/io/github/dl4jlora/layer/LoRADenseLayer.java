@@ -4,12 +4,14 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.Parameter.Role;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -28,7 +30,9 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -56,7 +60,7 @@ import java.util.Objects;
  * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization
  * concern what trains alone (dropout: the layer's input, as ever).
  */
-public class LoRADenseLayer extends DenseLayer {
+public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     private static final long serialVersionUID = 1L;
 
@@ -211,14 +215,31 @@ public class LoRADenseLayer extends DenseLayer {
         return trainBias || loraInit.isTakenFromW() || !variant.isAdditive();
     }
 
-    /** How many values train. */
-    public long numTrained() {
-        return adapterParameters(true).stream().mapToLong(Parameter::length).sum();
+    private long length(boolean trained) {
+        return adapterParameters(trained).stream().mapToLong(Parameter::length).sum();
     }
 
-    /** How many values the adapter holds that do not train. */
-    public long numConstants() {
-        return adapterParameters(false).stream().mapToLong(Parameter::length).sum();
+    long trainedParams() {
+        return length(true);
+    }
+
+    @Override
+    public long trainedParams(AdaptedParameter parameter) {
+        return length(true);
+    }
+
+    @Override
+    public long constantParams() {
+        return length(false);
+    }
+
+    @Override
+    public Map<String, INDArray> stockTable(Map<String, INDArray> table) {
+        Map<String, INDArray> stock = new LinkedHashMap<>();
+        for (String key : DefaultParamInitializer.getInstance().paramKeys(this)) {
+            stock.put(key, table.get(LoRADenseParamInitializer.frozenKey(this, key)));
+        }
+        return stock;
     }
 
     /**
@@ -226,7 +247,7 @@ public class LoRADenseLayer extends DenseLayer {
      */
     @Override
     public void setNIn(long size) {
-        refuseResize("nIn", nIn, size);
+        LoRAParams.refuseResize(getLayerName(), "nIn", nIn, size);
         super.setNIn(size);
     }
 
@@ -235,23 +256,15 @@ public class LoRADenseLayer extends DenseLayer {
      */
     @Override
     public void setNOut(long size) {
-        refuseResize("nOut", nOut, size);
+        LoRAParams.refuseResize(getLayerName(), "nOut", nOut, size);
         super.setNOut(size);
-    }
-
-    private void refuseResize(String what, long from, long to) {
-        if (from > 0 && from != to) {
-            throw new IllegalStateException("Layer " + LoRAParams.quoted(getLayerName()) + ": " + what + " cannot be changed from "
-                    + from + " to " + to + ", because its frozen weights would have to be replaced by random ones. "
-                    + "Call LoRA.merge or LoRA.unload first, resize the stock network, then adapt it again.");
-        }
     }
 
     @Override
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         InputType outputType = getOutputType(-1, inputType);
         long parameters = initializer().numParams(this);
-        long trained = numTrained();
+        long trained = trainedParams();
         // Kept for backward: the pre-activation and x·A; made there: epsilon.
         long perExample = outputType.arrayElementsPerExample() + rank + (getIDropout() == null ? 0 : nIn);
         return new LayerMemoryReport.Builder(layerName, LoRADenseLayer.class, inputType, outputType)
@@ -300,6 +313,7 @@ public class LoRADenseLayer extends DenseLayer {
         this.loraInit = loraInit;
     }
 
+    @Override
     public double getLoraDropout() {
         return loraDropout;
     }
@@ -340,6 +354,7 @@ public class LoRADenseLayer extends DenseLayer {
         this.pissaIterations = iterations;
     }
 
+    @Override
     public FrozenStorage getStorage() {
         return storage;
     }
@@ -357,6 +372,7 @@ public class LoRADenseLayer extends DenseLayer {
     }
 
     /** The frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised. */
+    @Override
     public FrozenReference getFrozen() {
         return frozen;
     }
@@ -401,6 +417,37 @@ public class LoRADenseLayer extends DenseLayer {
         if (origin != null) {
             origin.setLayerName(name);
         }
+    }
+
+    @Override
+    public List<AdaptedParameter> adapted() {
+        return List.of(new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, rank, alpha, scaling));
+    }
+
+    /** A and B: there is one adapted parameter only. */
+    @Override
+    public String key(AdaptedParameter parameter, String part) {
+        return part;
+    }
+
+    @Override
+    public Layer stockLayer() {
+        return origin == null ? this : StockLayers.unwrap(origin);
+    }
+
+    @Override
+    public GraphVertex stockVertex() {
+        return null;
+    }
+
+    @Override
+    public StockMatrices matrices() {
+        return StockMatrices.DENSE;
+    }
+
+    @Override
+    public long frozenParams() {
+        return DefaultParamInitializer.getInstance().numParams(this);
     }
 
     /** The factor s of ΔW = s·A·B. */

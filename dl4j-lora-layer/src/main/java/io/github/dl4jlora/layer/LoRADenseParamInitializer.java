@@ -45,11 +45,11 @@ final class LoRADenseParamInitializer implements ParamInitializer {
     @Override
     public long numParams(Layer layer) {
         LoRADenseLayer lora = (LoRADenseLayer) layer;
-        return numFrozen(lora) + lora.numTrained();
+        return numFrozen(lora) + lora.trainedParams();
     }
 
     private static long numFrozen(LoRADenseLayer lora) {
-        return lora.getStorage() == FrozenStorage.EMBEDDED ? DENSE.numParams(lora) + lora.numConstants() : 0;
+        return lora.getStorage() == FrozenStorage.EMBEDDED ? DENSE.numParams(lora) + lora.constantParams() : 0;
     }
 
     // DL4J makes constraints and regularization of these lists: they name what trains.
@@ -92,7 +92,7 @@ final class LoRADenseParamInitializer implements ParamInitializer {
             long dense = DENSE.numParams(lora);
             stock = DENSE.init(conf, interval(view, 0, dense), initialize);
             stock.forEach((key, value) -> table.put(frozenKey(lora, key), value));
-            if (lora.numConstants() > 0) {
+            if (lora.constantParams() > 0) {
                 table.putAll(AdapterStart.views(lora.adapterParameters(false), interval(view, dense, numFrozen(lora))));
             }
         } else if (initialize) {

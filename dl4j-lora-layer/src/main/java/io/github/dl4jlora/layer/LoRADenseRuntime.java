@@ -73,7 +73,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
-    public void rescale(double alpha, Scaling scaling) {
+    public void rescale(String key, double alpha, Scaling scaling) {
         layerConf().setAlpha(alpha);
         layerConf().setScaling(scaling);
         path = null;
@@ -92,7 +92,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
-    public void route(long rows, List<Route> routes) {
+    public void route(String key, long rows, List<Route> routes) {
         path = routes == null ? null : new RoutedPath(layerConf().getLayerName(), rows, routes);
     }
 
@@ -123,17 +123,17 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     public void setParamTable(Map<String, INDArray> table) {
         super.setParamTable(table);
         path = null;
+        constants = null;
         w = null;
     }
 
     /** Looks the frozen weights up. The first forward pass does so, not the constructor: they may be attached in between. */
     private void requireFrozen() {
+        requireConstants();
         if (w != null) {
             return;
         }
-        LoRADenseLayer conf = layerConf();
         Map<String, INDArray> table = stock(dataType);
-        constants = constants(conf);
         b = table.get(DefaultParamInitializer.BIAS_KEY);
         g = table.get(DefaultParamInitializer.GAIN_KEY);
         w = table.get(DefaultParamInitializer.WEIGHT_KEY);
@@ -156,11 +156,15 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         return LoRADenseParamInitializer.frozenTable(conf, reference.require(conf.getLayerName()).valuesAs(type), false);
     }
 
+    private void requireConstants() {
+        if (constants == null) {
+            constants = layerConf().getStorage() == FrozenStorage.EMBEDDED || layerConf().constantParams() == 0 ? params
+                    : constants(layerConf());
+        }
+    }
+
     private Map<String, INDArray> constants(LoRADenseLayer conf) {
         List<Parameter> parameters = conf.adapterParameters(false);
-        if (parameters.isEmpty() || conf.getStorage() == FrozenStorage.EMBEDDED) {
-            return params;
-        }
         FrozenReference reference = conf.getConstants();
         if (reference == null) {
             throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
@@ -190,12 +194,12 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             AdapterStart.keepConstants(layerConf(), values, seed);
         }
         path = null;
-        w = null;
+        constants = null;
     }
 
     @Override
     public Map<String, INDArray> adapterParameters() {
-        requireFrozen();
+        requireConstants();
         Map<String, INDArray> parameters = new LinkedHashMap<>();
         layerConf().adapterParameters().forEach(parameter -> parameters.put(parameter.key(), value(parameter.key())));
         return parameters;

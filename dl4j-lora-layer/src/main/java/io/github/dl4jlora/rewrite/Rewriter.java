@@ -8,9 +8,13 @@ import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.FrozenWeightsRegistry;
 import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Model;
@@ -35,6 +39,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 
 /**
@@ -57,7 +62,7 @@ public final class Rewriter {
             Map<String, Layer> layers = new HashMap<>();
             Map<String, GraphVertex> vertices = new HashMap<>();
             for (Node node : from.nodes()) {
-                replace(node, plan.decisions().get(node.name()).role(), from, config, layers, vertices);
+                replace(node, plan.decisions().get(node.name()), from, config, layers, vertices);
             }
             Network<M> adapted = from.rebuild(layers, vertices);
             for (Node node : adapted.nodes()) {
@@ -85,15 +90,23 @@ public final class Rewriter {
     }
 
     private static boolean isOurs(Node node) {
-        return node.unwrappedLayer() instanceof LoRADenseLayer || node.unwrappedLayer() instanceof FrozenBaseLayer
+        return node.adapted() != null || node.unwrappedLayer() instanceof FrozenBaseLayer
                 || node.unwrappedVertex() instanceof FrozenBaseVertex;
     }
 
-    private static void replace(Node node, Role role, Network<?> from, LoRAConfig config,
+    private static void replace(Node node, Plan.Decision decision, Network<?> from, LoRAConfig config,
                                 Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        boolean stops = role == Role.FREEZE_STOP;
-        switch (role) {
-            case ADAPT -> layers.put(node.name(), AdaptedLayers.adapt(node.name(), node.layer(), config, reference(node, from, config)));
+        boolean stops = decision.role() == Role.FREEZE_STOP;
+        switch (decision.role()) {
+            case ADAPT -> {
+                FrozenReference frozen = reference(node, from, config);
+                Map<String, INDArray> table = from.runtime(node.name()).paramTable(false);
+                if (node.layer() != null) {
+                    layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), table, config, frozen));
+                } else {
+                    vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), table, config, frozen));
+                }
+            }
             case TRAIN -> {
                 if (node.layer() != null) {
                     layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
@@ -134,13 +147,23 @@ public final class Rewriter {
             return;
         }
         INDArray base = from.runtime(node.name()).params();
-        if (node.layer() instanceof LoRADenseLayer lora) {
+        AdaptedConfiguration lora = node.adapted();
+        if (lora != null) {
             if (lora.getStorage() == FrozenStorage.EMBEDDED) {
                 head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
-            // Java's hash of the name tells layers of one shape apart.
-            ((AdaptedRuntime) runtime).start(seed * 31 + node.name().hashCode());
+            for (AdaptedParameter parameter : lora.adapted()) {
+                // Java's hash of the name tells matrices of one shape apart.
+                long start = seed * 31 + lora.matrices().module(node.name(), parameter.key()).hashCode();
+                if (lora instanceof LoRADenseLayer) {
+                    ((AdaptedRuntime) runtime).start(start);
+                } else {
+                    Map<String, INDArray> table = runtime.paramTable(false);
+                    config.loraInit().fill(table.get(lora.key(parameter, LoRAParams.A)),
+                            table.get(lora.key(parameter, LoRAParams.B)), new Random(start));
+                }
+            }
         } else {
             values.assign(base.reshape(values.shape()));
         }
@@ -203,8 +226,10 @@ public final class Rewriter {
             Map<String, Layer> layers = new HashMap<>();
             Map<String, GraphVertex> vertices = new HashMap<>();
             for (Node node : adapted.nodes()) {
-                if (node.unwrappedLayer() instanceof LoRADenseLayer lora) {
-                    layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(lora)));
+                if (node.adapted() instanceof LoRAWrapperVertex lora) {
+                    vertices.put(node.name(), wrappedLike(node, StockLayers.copy(lora.getOrigin())));
+                } else if (node.adapted() != null) {
+                    layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(node.adapted())));
                 } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
                     layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
                 } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
@@ -215,7 +240,7 @@ public final class Rewriter {
                 }
             }
             if (layers.isEmpty() && vertices.isEmpty()) {
-                throw new IllegalArgumentException("The network is not adapted: it has no LoRADenseLayer, so there is nothing to "
+                throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
                         + (merge ? "merge" : "unload"));
             }
             Network<M> stock = adapted.rebuild(layers, vertices);
@@ -237,6 +262,10 @@ public final class Rewriter {
         return frozen;
     }
 
+    private static GraphVertex wrappedLike(Node node, GraphVertex stock) {
+        return node.vertex() instanceof FrozenVertex && !(stock instanceof FrozenVertex) ? new FrozenVertex(stock) : stock;
+    }
+
     private static void refuseUnload(Node node, boolean merge) {
         if (!merge) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a lone LowRankLayer: without its path nothing would be "
@@ -250,16 +279,23 @@ public final class Rewriter {
         if (values == null || values.length() == 0) {
             return;
         }
-        Map<String, INDArray> table = runtime.paramTable(false);
+        Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
+        Map<String, INDArray> merged = runtime.paramTable(false);
         if (node.unwrappedLayer() instanceof LowRankLayer path) {
-            Map<String, INDArray> parameters = adapted.runtime(node.name()).paramTable(false);
-            new PlainLoRA().merge(table.get(DefaultParamInitializer.WEIGHT_KEY), parameters, path.factor());
+            new PlainLoRA().merge(merged.get(DefaultParamInitializer.WEIGHT_KEY), trained, path.factor());
             requireFinite(node, values);
             return;
         }
         values.assign(frozenOrTrained(node, adapted, values.length()).reshape(values.shape()));
-        if (merge && node.unwrappedLayer() instanceof LoRADenseLayer) {
-            AdaptedRuntime.of(adapted.runtime(node.name())).mergeInto(table);
+        AdaptedConfiguration lora = node.adapted();
+        if (merge && lora instanceof LoRADenseLayer) {
+            AdaptedRuntime.of(adapted.runtime(node.name())).mergeInto(merged);
+            requireFinite(node, values);
+        } else if (merge && lora != null) {
+            for (AdaptedParameter parameter : lora.adapted()) {
+                lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, LoRAParams.A)),
+                        trained.get(lora.key(parameter, LoRAParams.B)), parameter.factor(), merged.get(parameter.key()));
+            }
             requireFinite(node, values);
         }
     }
@@ -282,7 +318,7 @@ public final class Rewriter {
 
     /** The frozen weights a node refers to; null for one that has none outside the vector. */
     static FrozenReference reference(Node node) {
-        return node.unwrappedLayer() instanceof LoRADenseLayer lora ? lora.getFrozen()
+        return node.adapted() != null ? node.adapted().getFrozen()
                 : node.unwrappedLayer() instanceof FrozenBaseLayer frozen ? frozen.getFrozen()
                 : node.unwrappedVertex() instanceof FrozenBaseVertex frozen ? frozen.getFrozen()
                 : null;
