@@ -1,14 +1,19 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.file.AtomicFile;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -51,31 +56,25 @@ public final class LoRAAdapter {
     private static final String PREFIX = "base_model.model.";
     private static final String SUFFIX_A = ".lora_A.weight";
     private static final String SUFFIX_B = ".lora_B.weight";
+    private static final String SUFFIX_M = ".lora_magnitude_vector";
+    private static final String BIAS = ".bias";
+    private static final String SUFFIX_BIAS = ".base_layer.bias";
+    /** Not PEFT's: it ignores them, and computes the start again. */
+    private static final String SUFFIX_START_A = ".initial_A.weight";
+    private static final String SUFFIX_START_B = ".initial_B.weight";
+    private static final Map<String, String> SUFFIXES = Map.of(LoRAParams.A, SUFFIX_A, LoRAParams.B, SUFFIX_B,
+            DoRA.MAGNITUDE, SUFFIX_M, DefaultParamInitializer.BIAS_KEY, SUFFIX_BIAS,
+            Variant.START_A, SUFFIX_START_A, Variant.START_B, SUFFIX_START_B);
+    private static final Set<String> VECTORS = Set.of(DoRA.MAGNITUDE, DefaultParamInitializer.BIAS_KEY);
     private static final long LONGEST_CONFIG = 16 << 20;
 
     private static final String FORMAT = "dl4j_lora.format";
     private static final String FORMAT_VERSION = "1";
     private static final String SCALING = "dl4j_lora.scaling";
+    private static final String VARIANT = "dl4j_lora.variant";
+    private static final String INIT = "dl4j_lora.init";
     private static final String SAVED_CONFIG = "dl4j_lora.adapter_config";
     private static final String BASE_ID = "dl4j_lora.base.";
-
-    /**
-     * One adapted layer.
-     *
-     * @param a      {@code [nIn, rank]}
-     * @param b      {@code [rank, nOut]}
-     * @param baseId content id of the frozen layer; null if the file does not say
-     */
-    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
-
-        int rank() {
-            return (int) a.size(1);
-        }
-
-        double factor() {
-            return scaling.factor(alpha, rank());
-        }
-    }
 
     private final Map<String, Delta> deltas;
     /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
@@ -99,8 +98,7 @@ public final class LoRAAdapter {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();
             Map<String, Delta> deltas = new LinkedHashMap<>();
-            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, new Delta(matrix.a().dup(), matrix.b().dup(),
-                    matrix.alpha(), matrix.scaling(), ids.get(matrix.layer()))));
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix, ids.get(matrix.layer()))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -113,6 +111,16 @@ public final class LoRAAdapter {
             });
             return new LoRAAdapter(deltas, trained, view.dropout());
         }
+    }
+
+    private static Delta delta(AdaptedView.AdaptedMatrix matrix, String baseId) {
+        Map<String, INDArray> more = new LinkedHashMap<>();
+        matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
+        INDArray a = more.remove(LoRAParams.A);
+        INDArray b = more.remove(LoRAParams.B);
+        LoRADenseLayer dense = matrix.dense();
+        Kind kind = dense == null ? Kind.PLAIN : new Kind(dense.getVariant(), dense.getLoraInit(), dense.getPissaIterations());
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, more, kind);
     }
 
     /** Names of the adapted layers, in topological order. */
@@ -134,38 +142,59 @@ public final class LoRAAdapter {
     }
 
     /**
-     * What the adapter adds to a layer's weights: ΔW = s·A·B.
+     * What the adapter adds to a layer's weights: ΔW = s·A·B, less its start where that was taken from W.
      *
      * @return a new array {@code [nIn, nOut]}
-     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws NoSuchElementException   if the adapter has no such layer
+     * @throws IllegalArgumentException for DoRA, which does more than to add
      */
     public INDArray deltaWeight(String layer) {
-        Delta delta = delta(layer);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray product = Nd4j.create(delta.a.dataType(), new long[] {delta.a.size(0), delta.b.size(1)}, 'f');
-            return Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0);
+            Delta delta = delta(layer).plain(layer, "deltaWeight");
+            INDArray product = Nd4j.create(delta.a().dataType(), new long[] {delta.a().size(0), delta.b().size(1)}, 'f');
+            return Nd4j.gemm(delta.a(), delta.b(), product, false, false, delta.factor(), 0);
+        }
+    }
+
+    /**
+     * The adapter as one that starts from nothing: where A and B started as a part of W, it gets twice the rank and the same
+     * ΔW, and can be used on the base as it is, together with other adapters. PEFT's
+     * {@code path_initial_model_for_weight_conversion}. Where nothing was taken from W, this adapter.
+     *
+     * @throws IllegalArgumentException for DoRA, whose magnitude cannot be added, or a file that lacks the start
+     */
+    public LoRAAdapter toPlainLoRA() {
+        if (deltas.values().stream().noneMatch(delta -> delta.kind().init().isTakenFromW())) {
+            return this;
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Map<String, Delta> plain = new LinkedHashMap<>();
+            deltas.forEach((name, delta) -> plain.put(name, delta.plain(name, "toPlainLoRA")));
+            return new LoRAAdapter(plain, trained, dropout);
         }
     }
 
     /**
      * The Frobenius norm of ΔW, which is not formed.
      *
-     * @throws NoSuchElementException if the adapter has no such layer
-     * @throws IllegalStateException  if A or B holds NaN or infinity
+     * @throws NoSuchElementException   if the adapter has no such layer
+     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double norm(String layer) {
-        return SlimSvd.of(layer, delta(layer)).norm();
+        return SlimSvd.of(layer, delta(layer).plain(layer, "norm")).norm();
     }
 
     /**
      * The singular values of ΔW, which is not formed: how many directions the adapter uses, and how strongly.
      *
-     * @return min(rank, nIn, nOut) values, the largest first
-     * @throws NoSuchElementException if the adapter has no such layer
-     * @throws IllegalStateException  if A or B holds NaN or infinity
+     * @return min(rank, nIn, nOut) values, the largest first; twice as many ranks where the start was taken from W
+     * @throws NoSuchElementException   if the adapter has no such layer
+     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double[] spectrum(String layer) {
-        return SlimSvd.of(layer, delta(layer)).values();
+        return SlimSvd.of(layer, delta(layer).plain(layer, "spectrum")).values();
     }
 
     /**
@@ -188,7 +217,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * @throws IllegalArgumentException for a rank below 1
+     * @throws IllegalArgumentException for a rank below 1, or for DoRA, which does more than to add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public Compressed compress(int rank) {
@@ -197,13 +226,14 @@ public final class LoRAAdapter {
         }
         Map<String, Delta> smaller = new LinkedHashMap<>();
         Map<String, Double> errors = new LinkedHashMap<>();
-        deltas.forEach((name, delta) -> {
+        deltas.forEach((name, whole) -> {
+            Delta delta = whole.plain(name, "compress");
             if (delta.rank() <= rank) {
-                smaller.put(name, delta);
+                smaller.put(name, delta.with(delta));
                 errors.put(name, 0.0);
             } else {
                 SlimSvd svd = SlimSvd.of(name, delta);
-                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId));
+                smaller.put(name, delta.with(svd.truncate(rank, delta.a().dataType(), delta.baseId())));
                 errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
             }
         });
@@ -224,9 +254,11 @@ public final class LoRAAdapter {
     public LoRAConfig config() {
         Delta first = deltas.values().iterator().next();
         // One scaling per configuration: where layers differ, each layer's alpha becomes its raw factor.
-        boolean uniform = deltas.values().stream().allMatch(delta -> delta.scaling == first.scaling);
+        boolean uniform = deltas.values().stream().allMatch(delta -> delta.scaling() == first.scaling());
         LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
-                .scaling(uniform ? first.scaling : Scaling.ALPHA).loraDropout(dropout).storage(FrozenStorage.SHARED)
+                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(dropout)
+                .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
+                .bias(deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE).storage(FrozenStorage.SHARED)
                 .targets(quoted(deltas.keySet())).trainable(quoted(trained.keySet()));
         deltas.forEach((name, delta) -> {
             if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
@@ -237,7 +269,7 @@ public final class LoRAAdapter {
     }
 
     private static double alpha(Delta delta, boolean uniform) {
-        return uniform ? delta.alpha : delta.scaling.factor(delta.alpha, delta.rank());
+        return uniform ? delta.alpha() : delta.scaling().factor(delta.alpha(), delta.rank());
     }
 
     private static String[] quoted(Set<String> names) {
@@ -280,18 +312,19 @@ public final class LoRAAdapter {
                 AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
                 String id = ids.get(matrix.layer());
                 if (!chosen.contains(ApplyOption.FORCE)) {
-                    requireSameBase(name, delta.baseId, id);
-                } else if (delta.baseId != null && !delta.baseId.equals(id)) {
+                    requireSameBase(name, delta.baseId(), id);
+                } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
                     strangers.add(name);
                 }
-                requireShape(name, LoRAParams.A, delta.a, matrix.a());
-                requireShape(name, LoRAParams.B, delta.b, matrix.b());
-                INDArray a = inTypeOf(matrix.a(), name, LoRAParams.A, delta.a);
-                INDArray b = inTypeOf(matrix.b(), name, LoRAParams.B, delta.b);
+                requireSameKind(name, delta, matrix);
+                Map<String, INDArray> parts = new LinkedHashMap<>();
+                delta.parts().forEach((key, value) -> {
+                    requireShape(name, key, value, matrix.parts().get(key));
+                    parts.put(key, inTypeOf(matrix.parts().get(key), name, key, value));
+                });
                 assignments.add(() -> {
-                    matrix.rescale(delta.alpha, delta.scaling);
-                    matrix.a().assign(a);
-                    matrix.b().assign(b);
+                    matrix.rescale(delta.alpha(), delta.scaling());
+                    matrix.replace(parts);
                 });
             });
             trainedAssignments(view, assignments);
@@ -355,6 +388,18 @@ public final class LoRAAdapter {
         }
     }
 
+    private static void requireSameKind(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
+        Set<String> network = matrix.parts().keySet();
+        boolean started = network.contains(Variant.START_A);
+        boolean taken = delta.kind().init().isTakenFromW();
+        if (!delta.isLike(network.contains(DoRA.MAGNITUDE), network.contains(DefaultParamInitializer.BIAS_KEY)) || started != taken) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter consists of " + new TreeSet<>(delta.parts().keySet())
+                    + (taken ? " and started from a part of W" : "") + ", but the network's of " + new TreeSet<>(network)
+                    + ". Make the network with LoRA.apply(base, adapter)"
+                    + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
+        }
+    }
+
     private static void requireSameBase(String layer, String expected, String found) {
         if (expected != null && !expected.equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
@@ -396,12 +441,17 @@ public final class LoRAAdapter {
         metadata.put("format", "pt");
         metadata.put(FORMAT, FORMAT_VERSION);
         metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
+        Kind kind = deltas.values().iterator().next().kind();
+        metadata.put(VARIANT, kind.variant().name());
+        metadata.put(INIT, kind.init().name());
         deltas.forEach((name, delta) -> {
-            tensors.put(PREFIX + name + SUFFIX_A, delta.a.transpose());
-            tensors.put(PREFIX + name + SUFFIX_B, delta.b.transpose());
-            metadata.put(SCALING + "." + name, delta.scaling.name());
-            if (delta.baseId != null) {
-                metadata.put(BASE_ID + name, delta.baseId);
+            tensors.put(PREFIX + name + SUFFIX_A, delta.a().transpose());
+            tensors.put(PREFIX + name + SUFFIX_B, delta.b().transpose());
+            delta.more().forEach((key, value) -> tensors.put(PREFIX + name + SUFFIXES.get(key),
+                    VECTORS.contains(key) ? value.reshape(value.length()) : value.transpose()));
+            metadata.put(SCALING + "." + name, delta.scaling().name());
+            if (delta.baseId() != null) {
+                metadata.put(BASE_ID + name, delta.baseId());
             }
             if (name.equals("lora_dropout") || name.equals("lora_A") || name.equals("lora_B") || name.equals("base_layer")) {
                 LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", name);
@@ -419,18 +469,21 @@ public final class LoRAAdapter {
     }
 
     private PeftConfig peftConfig() {
-        boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling == Scaling.ALPHA_OVER_SQRT_RANK);
+        boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling() == Scaling.ALPHA_OVER_SQRT_RANK);
         List<PeftConfig.Module> modules = new ArrayList<>();
         deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(), peftAlpha(delta, rsLora))));
-        return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString());
+        Kind kind = deltas.values().iterator().next().kind();
+        BiasTraining bias = deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE;
+        return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString())
+                .with(!kind.variant().isAdditive(), kind.peftInit(), bias);
     }
 
     /** The lora_alpha from which PEFT computes the layer's factor. */
     private static double peftAlpha(Delta delta, boolean rsLora) {
-        return switch (delta.scaling) {
-            case ALPHA -> delta.alpha * delta.rank();
-            case ALPHA_OVER_RANK -> delta.alpha;
-            case ALPHA_OVER_SQRT_RANK -> rsLora ? delta.alpha : delta.alpha * Math.sqrt(delta.rank());
+        return switch (delta.scaling()) {
+            case ALPHA -> delta.alpha() * delta.rank();
+            case ALPHA_OVER_RANK -> delta.alpha();
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? delta.alpha() : delta.alpha() * Math.sqrt(delta.rank());
         };
     }
 
@@ -488,23 +541,30 @@ public final class LoRAAdapter {
         PeftConfig config = config(folder, tensors);
         Map<String, INDArray> a = new LinkedHashMap<>();
         Map<String, INDArray> b = new LinkedHashMap<>();
+        Map<String, Map<String, INDArray>> more = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         Set<String> surplus = new TreeSet<>();
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
             int dot = module.lastIndexOf('.');
-            if (module.endsWith(SUFFIX_A)) {
-                a.put(module.substring(0, module.length() - SUFFIX_A.length()), matrix(tensors, name));
-            } else if (module.endsWith(SUFFIX_B)) {
-                b.put(module.substring(0, module.length() - SUFFIX_B.length()), matrix(tensors, name));
+            String key = partOf(module, tensors, config);
+            String layer = key == null ? null : module.substring(0, module.length() - suffix(module, key).length());
+            if (LoRAParams.A.equals(key)) {
+                a.put(layer, matrix(tensors, name));
+            } else if (LoRAParams.B.equals(key)) {
+                b.put(layer, matrix(tensors, name));
+            } else if (key != null) {
+                more.computeIfAbsent(layer, none -> new LinkedHashMap<>())
+                        .put(key, VECTORS.contains(key) ? vector(tensors, name) : matrix(tensors, name));
             } else if (dot > 0 && config.savesModule(module.substring(0, dot))) {
-                trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
+                trained.computeIfAbsent(module.substring(0, dot), none -> new LinkedHashMap<>())
                         .put(module.substring(dot + 1), tensors.read(name));
             } else {
                 surplus.add(name);
             }
         }
         Set<String> missing = missing(config, a.keySet(), b.keySet(), trained.keySet());
+        missing.addAll(missingParts(config, a.keySet(), more));
         if (loader.strict && !(missing.isEmpty() && surplus.isEmpty())) {
             throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
                     + ". Expected were "
@@ -516,8 +576,47 @@ public final class LoRAAdapter {
         }
         a.keySet().retainAll(b.keySet());
         b.keySet().retainAll(a.keySet());
-        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors.metadata(), a, b), loader.keyMapper),
+        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors.metadata(), a, b, more), loader.keyMapper),
                 renamed(folder, trained, loader.keyMapper), config.dropout());
+    }
+
+    /** Which part of an adapted layer's adapter a tensor is; null for none. */
+    private static String partOf(String module, Safetensors tensors, PeftConfig config) {
+        for (Map.Entry<String, String> suffix : SUFFIXES.entrySet()) {
+            if (module.endsWith(suffix.getValue()) && isWanted(suffix.getKey(), config)) {
+                return suffix.getKey();
+            }
+        }
+        // PEFT's own lora_only, and loralib, leave base_layer out.
+        String layer = module.endsWith(BIAS) ? module.substring(0, module.length() - BIAS.length()) : null;
+        boolean adapted = layer != null && config.bias() != BiasTraining.NONE && tensors.names().contains(PREFIX + layer + SUFFIX_A);
+        return adapted ? DefaultParamInitializer.BIAS_KEY : null;
+    }
+
+    private static boolean isWanted(String key, PeftConfig config) {
+        return switch (key) {
+            case DoRA.MAGNITUDE -> config.useDora();
+            case DefaultParamInitializer.BIAS_KEY -> config.bias() != BiasTraining.NONE;
+            default -> true;
+        };
+    }
+
+    private static String suffix(String module, String key) {
+        return module.endsWith(SUFFIXES.get(key)) ? SUFFIXES.get(key) : BIAS;
+    }
+
+    private static Set<String> missingParts(PeftConfig config, Set<String> layers, Map<String, Map<String, INDArray>> more) {
+        Set<String> missing = new TreeSet<>();
+        for (String layer : layers) {
+            Set<String> parts = more.getOrDefault(layer, Map.of()).keySet();
+            if (config.useDora() && !parts.contains(DoRA.MAGNITUDE)) {
+                missing.add(PREFIX + layer + SUFFIX_M);
+            }
+            if (parts.contains(Variant.START_A) != parts.contains(Variant.START_B)) {
+                missing.add(PREFIX + layer + (parts.contains(Variant.START_A) ? SUFFIX_START_B : SUFFIX_START_A));
+            }
+        }
+        return missing;
     }
 
     private static Set<String> missing(PeftConfig config, Set<String> a, Set<String> b, Set<String> trained) {
@@ -559,11 +658,23 @@ public final class LoRAAdapter {
         return tensors.read(name).transpose();
     }
 
-    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata,
-                                             Map<String, INDArray> a, Map<String, INDArray> b) throws AdapterFormatException {
+    /** As DL4J shapes it, {@code [1, n]}. */
+    private static INDArray vector(Safetensors tensors, String name) throws AdapterFormatException {
+        INDArray vector = tensors.read(name);
+        if (vector.length() != vector.size(0) && vector.length() != vector.size(-1)) {
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
+                    + ", but must be a vector");
+        }
+        return vector.reshape(1, vector.length());
+    }
+
+    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata, Map<String, INDArray> a,
+                                             Map<String, INDArray> b, Map<String, Map<String, INDArray>> more) throws AdapterFormatException {
         if (a.isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
+        Kind kind = Kind.of(config.init() == null ? null : config.init().toString(), config.useDora(), metadata.get(VARIANT),
+                metadata.get(INIT));
         Map<String, Delta> deltas = new LinkedHashMap<>();
         for (String name : a.keySet()) {
             int rank = config.rankOf(name);
@@ -577,7 +688,8 @@ public final class LoRAAdapter {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
                         + config.alphaOf(name));
             }
-            deltas.put(name, new Delta(a.get(name), b.get(name), alpha, scaling, metadata.get(BASE_ID + name)));
+            Map<String, INDArray> parts = more.getOrDefault(name, Map.of());
+            deltas.put(name, new Delta(a.get(name), b.get(name), alpha, scaling, metadata.get(BASE_ID + name), parts, kind));
         }
         return deltas;
     }

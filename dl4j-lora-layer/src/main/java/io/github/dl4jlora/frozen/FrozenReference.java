@@ -56,7 +56,7 @@ public final class FrozenReference implements Serializable {
      * @return the weights, or null where this JVM has not got them yet; the base location is not asked, so that a
      *         network can be restored, and attached, although nobody answers there
      */
-    FrozenWeights resolveHere() {
+    public FrozenWeights resolveHere() {
         if (weights == null) {
             weights = FrozenWeightsRegistry.find(id).orElse(null);
         }

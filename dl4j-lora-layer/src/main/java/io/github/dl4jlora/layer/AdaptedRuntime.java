@@ -48,6 +48,14 @@ public interface AdaptedRuntime {
         throw new UnsupportedOperationException();
     }
 
+    /**
+     * Replaces parts of the adapter of a dense layer by others, by key. Those that do not train and are outside the vector
+     * are then known by another content.
+     */
+    default void replace(Map<String, INDArray> parts) {
+        throw new UnsupportedOperationException();
+    }
+
     /** Writes what the adapter of a dense layer makes of them into the parameters of the stock layer. */
     default void mergeInto(Map<String, INDArray> stock) {
         throw new UnsupportedOperationException();

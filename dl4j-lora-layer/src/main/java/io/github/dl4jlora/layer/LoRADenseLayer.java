@@ -34,6 +34,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Stream;
 
 /**
  * A dense layer whose own weights are frozen, with a trained low-rank path beside it.
@@ -133,7 +134,13 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         runtime.setParamsViewArray(view);
         runtime.setParamTable(initializer().init(conf, view, initialize));
         runtime.setConf(conf);
+        bindWhatIsHere();
         return runtime;
+    }
+
+    /** The registry holds weights weakly: what has just been read from a file would be gone before the first forward pass. */
+    private void bindWhatIsHere() {
+        Stream.of(frozen, constants).filter(Objects::nonNull).forEach(FrozenReference::resolveHere);
     }
 
     /** When built, and again when instantiated: setters and the network's global settings come in between. */

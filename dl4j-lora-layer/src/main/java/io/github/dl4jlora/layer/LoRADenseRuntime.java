@@ -34,6 +34,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -77,6 +78,12 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         layerConf().setAlpha(alpha);
         layerConf().setScaling(scaling);
         path = null;
+        if (layerConf().getLoraInit().isTakenFromW()) {
+            // What stands in W's place is W − s·A0·B0, of the s that there is now.
+            Map<String, INDArray> start = AdapterStart.of(layerConf(), stock(dataType), dataType, layerConf().getStartSeed());
+            start.keySet().retainAll(Set.of(Variant.START_A, Variant.START_B));
+            replace(start);
+        }
     }
 
     @Override
@@ -181,20 +188,30 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     public void start(long seed) {
         LoRADenseLayer conf = layerConf();
         Map<String, INDArray> start = AdapterStart.of(conf, stock(dataType), dataType, seed);
-        assign(start, seed);
+        if (conf.getStorage() == FrozenStorage.SHARED) {
+            AdapterStart.keepConstants(conf, start, seed);
+            constants = null;
+        }
+        replace(start);
     }
 
-    private void assign(Map<String, INDArray> values, long seed) {
-        values.forEach((key, value) -> {
+    @Override
+    public void replace(Map<String, INDArray> parts) {
+        Map<String, INDArray> all = adapterParameters();
+        boolean outside = layerConf().getStorage() == FrozenStorage.SHARED
+                && parts.keySet().stream().anyMatch(key -> !params.containsKey(key));
+        parts.forEach((key, value) -> {
             if (params.containsKey(key)) {
                 params.get(key).assign(value);
+            } else {
+                all.put(key, value);
             }
         });
-        if (layerConf().getStorage() == FrozenStorage.SHARED) {
-            AdapterStart.keepConstants(layerConf(), values, seed);
+        if (outside) {
+            AdapterStart.keepConstants(layerConf(), all, layerConf().getStartSeed());
         }
-        path = null;
         constants = null;
+        path = null;
     }
 
     @Override

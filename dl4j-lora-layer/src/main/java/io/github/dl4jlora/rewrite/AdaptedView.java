@@ -50,6 +50,15 @@ public final class AdaptedView {
             }
         }
 
+        /** Overwrites parts, by key. */
+        public void replace(Map<String, INDArray> values) {
+            if (dense != null) {
+                runtime.replace(values);
+            } else {
+                values.forEach((key, value) -> parts.get(key).assign(value));
+            }
+        }
+
         /** See {@link AdaptedRuntime#route}. */
         public void route(long rows, List<AdaptedRuntime.Route> routes) {
             runtime.route(key, rows, routes);

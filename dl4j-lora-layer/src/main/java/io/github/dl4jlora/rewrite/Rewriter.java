@@ -33,6 +33,7 @@ import org.nd4j.linalg.indexing.BooleanIndexing;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.indexing.conditions.Conditions;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -331,6 +332,22 @@ public final class Rewriter {
      */
     public static Map<String, FrozenWeights> verifiedBase(Model model) {
         return verifyBase(Network.of(model));
+    }
+
+    /**
+     * The frozen weights of every layer, and what adapters hold that does not train.
+     *
+     * @throws IllegalStateException if weights are missing, or are not what they were when the network was adapted
+     */
+    public static List<FrozenWeights> everythingFrozen(Model model) {
+        List<FrozenWeights> all = new ArrayList<>(verifiedBase(model).values());
+        for (Node node : Network.of(model).nodes()) {
+            if (node.adapted() instanceof LoRADenseLayer lora && lora.getConstants() != null) {
+                AdaptedRuntime.of(Network.of(model).runtime(node.name())).adapterParameters();
+                all.add(lora.getConstants().require(node.name()));
+            }
+        }
+        return all;
     }
 
     private static Map<String, FrozenWeights> verifyBase(Network<?> network) {

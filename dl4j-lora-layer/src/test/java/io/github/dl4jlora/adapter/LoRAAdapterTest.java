@@ -264,12 +264,12 @@ class LoRAAdapterTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            use_dora         | true          | use_dora is true
+            use_dora         | true          | fc1.lora_magnitude_vector
             lora_bias        | true          | lora_bias is true
             fan_in_fan_out   | true          | fan_in_fan_out is true
             layer_replication| [[0,4]]       | layer_replication is
-            bias             | "all"         | bias is "all"
-            bias             | "lora_only"   | bias is "lora_only"
+            bias             | "some"        | bias is "some"
+            init_lora_weights| "loftq"       | init_lora_weights is "loftq"
             peft_type        | "IA3"         | peft_type is "IA3"
             r                | 0             | r is 0
             r                | 2.5           | r is 2.5
