@@ -67,7 +67,18 @@ public final class Rewriter {
                 fill(node, from, adapted, config);
             }
             leaveOutInputGradients(adapted);
+            refuseUntrainable(adapted);
             return adapted.model();
+        }
+    }
+
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    private static void refuseUntrainable(Network<?> adapted) {
+        if (adapted.model().numParams() == 0) {
+            throw new IllegalArgumentException("Only vertices would train, "
+                    + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
+                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks vertices. "
+                    + "Adapt a layer too with targets(...), train one in full with trainable(...), or use FrozenStorage.EMBEDDED");
         }
     }
 
