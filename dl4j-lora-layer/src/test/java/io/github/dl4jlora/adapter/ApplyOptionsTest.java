@@ -6,7 +6,6 @@ import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
-import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Adam;
@@ -66,7 +65,7 @@ class ApplyOptionsTest {
                 Adapters.on(base, LoRAConfig.builder().rank(2), 9));
         ComputationGraph tuned = LoRA.apply(base, CONFIG);
         INDArray input = Networks.random(DataType.FLOAT, 2, 3, Networks.IN);
-        DataBuffer vector = tuned.params().data();
+        long address = tuned.params().data().address();
         long afterHalf = 0;
         for (int swap = 0; swap < 400; swap++) {
             tasks.get(swap % 2).applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
@@ -77,7 +76,7 @@ class ApplyOptionsTest {
         }
 
         assertThat(Adapters.nativeBytes() - afterHalf).isLessThan(1 << 16);
-        assertThat(tuned.params().data()).isSameAs(vector);
+        assertThat(tuned.params().data().address()).isEqualTo(address);
         assertThat(tuned.outputSingle(input)).isEqualTo(LoRA.apply(base, tasks.get(1)).outputSingle(input));
     }
 
