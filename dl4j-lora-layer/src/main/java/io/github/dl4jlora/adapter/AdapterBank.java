@@ -255,8 +255,7 @@ public final class AdapterBank implements AutoCloseable {
 
     private INDArray[] compute(Served served, INDArray[] inputs) {
         return withNetwork(served, worker -> {
-            worker.view.adaptedLayers()
-                    .forEach((name, layer) -> layer.runtime().route(0, List.of(route(served, name, 0, 0))));
+            worker.view.adaptedMatrices().forEach((name, matrix) -> matrix.route(0, List.of(route(served, name, 0, 0))));
             return forward(worker.network, inputs);
         });
     }
@@ -286,14 +285,14 @@ public final class AdapterBank implements AutoCloseable {
 
     private INDArray[] computeAtOnce(Served any, Map<Served, List<Integer>> groups, INDArray[] sorted) {
         return withNetwork(any, worker -> {
-            worker.view.adaptedLayers().forEach((name, layer) -> {
+            worker.view.adaptedMatrices().forEach((name, matrix) -> {
                 List<Route> routes = new ArrayList<>();
                 long from = 0;
                 for (Map.Entry<Served, List<Integer>> group : groups.entrySet()) {
                     routes.add(route(group.getKey(), name, from, from + group.getValue().size()));
                     from += group.getValue().size();
                 }
-                layer.runtime().route(from, routes);
+                matrix.route(from, routes);
             });
             return forward(worker.network, sorted);
         });
@@ -331,7 +330,7 @@ public final class AdapterBank implements AutoCloseable {
                 }
                 return use.of(worker);
             } finally {
-                worker.view.adaptedLayers().values().forEach(layer -> layer.runtime().route(0, null));
+                worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, null));
                 giveBack(worker);
             }
         } finally {
