@@ -1,87 +1,66 @@
 package io.github.dl4jlora.zoo;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.frozen.FrozenWeights;
-import io.github.dl4jlora.rewrite.Rewriter;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.zoo.model.NASNet;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
-import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Every architecture of DL4J's model zoo: adapted, trained, merged, saved. */
+/** Every architecture of DL4J's model zoo is adapted, trained, merged, saved and restored. */
 @Tag("heavy")
 class ZooTest {
 
     @TempDir
     Path folder;
 
-    @ParameterizedTest
+    @ParameterizedTest(name = "{0}")
     @EnumSource
     void isAdaptedTrainedMergedAndSaved(Architecture architecture) throws IOException {
         Model base = architecture.base();
-        DataSet batch = architecture.batch();
-        INDArray x = batch.getFeatures();
-        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).alpha(4).updater(new Adam(0.01));
-        architecture.target(config);
-        INDArray before = Models.output(base, x);
+        bendStatistics(base);
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).alpha(4).updater(new Adam(1e-3));
 
-        Model adapted = Models.apply(base, config.build());
+        RealNetwork.check(base, architecture.target(config).build(), architecture.batch(), folder);
+    }
 
-        System.out.println(LoRA.summary(adapted));
-        assertThat(Networks.difference(Models.output(adapted, x), before)).isLessThan(1e-6);
-        Map<String, String> ids = ids(adapted);
-        Map<String, INDArray> start = copy(Models.paramTable(adapted));
-        for (int step = 0; step < 2; step++) {
-            Models.fit(adapted, batch);
+    /** Batch normalisation that was never trained would divide by one and add nothing. */
+    private static void bendStatistics(Model base) {
+        long seed = 40;
+        for (Map.Entry<String, INDArray> parameter : Models.paramTable(base).entrySet()) {
+            INDArray noise = Networks.random(DataType.FLOAT, seed++, parameter.getValue().shape()).muli(0.1);
+            if (parameter.getKey().endsWith("_mean") || parameter.getKey().endsWith("_beta")) {
+                parameter.getValue().addi(noise);
+            } else if (parameter.getKey().endsWith("_var") || parameter.getKey().endsWith("_gamma")) {
+                parameter.getValue().muli(noise.addi(1));
+            }
         }
-        assertThat(ids(adapted)).isEqualTo(ids);
-        Models.paramTable(adapted).forEach((name, value) ->
-                assertThat(value.equals(start.get(name))).as("%s stayed where it was", name).isFalse());
-        INDArray after = Models.output(adapted, x);
-        System.out.println(architecture + " moved " + Networks.difference(after, before) + " of " + before.amaxNumber() + " params " + adapted.params().length() + " of base " + base.params().length());
-        Model merged = Models.merge(adapted);
-        System.out.println("merged difference " + Networks.difference(Models.output(merged, x), after));
-        LoRA.save(adapted, folder.resolve("model.zip"), true);
-        Model loaded = adapted instanceof ComputationGraph ? LoRA.loadComputationGraph(folder.resolve("model.zip"))
-                : LoRA.loadMultiLayerNetwork(folder.resolve("model.zip"));
-        System.out.println("loaded difference " + Networks.difference(Models.output(loaded, x), after));
-        LoRAAdapter.of(adapted).save(folder);
-        System.out.println("adapter difference " + Networks.difference(Models.output(applied(base, LoRAAdapter.load(folder)), x), after));
     }
 
-    private static Model applied(Model base, LoRAAdapter adapter) {
-        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+    /** Arrays outside the heap are freed with their Java objects, of which a hundred megabytes are a handful. */
+    @AfterEach
+    void free() {
+        System.gc();
     }
 
-    /** Content ids of all frozen weights, hashed again. */
-    private static Map<String, String> ids(Model adapted) {
-        Map<String, String> ids = new LinkedHashMap<>();
-        for (Map.Entry<String, FrozenWeights> layer : Rewriter.verifiedBase(adapted).entrySet()) {
-            ids.put(layer.getKey(), layer.getValue().id());
-        }
-        return ids;
-    }
-
-    private static Map<String, INDArray> copy(Map<String, INDArray> table) {
-        Map<String, INDArray> copy = new LinkedHashMap<>();
-        table.forEach((name, value) -> copy.put(name, value.dup()));
-        return copy;
+    /** Why {@link NasCells} stands in for it: its helper asks for activation types before there is an input. */
+    @Test
+    void theZoosOwnNasNetCannotBeBuilt() {
+        assertThatThrownBy(() -> NASNet.builder().numClasses(5).build().init())
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("no inputs have been set");
     }
 }
