@@ -129,7 +129,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             if (reference == null) {
                 throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
             }
-            INDArray values = reference.require(conf.getLayerName()).valuesAs(dataType);
+            INDArray values = reference.values(conf.getLayerName(), dataType, DefaultParamInitializer.getInstance().numParams(conf));
             table = LoRADenseParamInitializer.frozenTable(conf, values, false);
         }
         b = table.get(DefaultParamInitializer.BIAS_KEY);
