@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -30,8 +31,9 @@ import java.util.Arrays;
  * @param in       size of the input: channels, depth, height, width
  * @param out      size of the output: depth, height, width
  * @param padding  what precedes the input; what follows it is whatever the output size needs
+ * @param covering whether the output size is that of the input by the stride, whatever the kernel
  */
-record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, int[] dilation) {
+record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, int[] dilation, boolean covering) {
 
     private static final int CHANNELS = 0;
     private static final int DEPTH = 1;
@@ -40,7 +42,7 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
 
     /**
      * @param input as the layer gets it, channels first
-     * @throws org.deeplearning4j.exception.DL4JInvalidInputException what DL4J's own layer throws if kernel and input do
+     * @throws DL4JInvalidInputException what DL4J's own layer throws if kernel and input do
      *                                                               not go together
      */
     static Windows of(ConvolutionLayer conf, INDArray input) {
@@ -63,11 +65,12 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
             default -> conf.getPadding()[0];
         };
         if (out < 1) {
-            throw new org.deeplearning4j.exception.DL4JInvalidInputException("A kernel of " + kernel + " steps with dilation "
+            throw new DL4JInvalidInputException("A kernel of " + kernel + " steps with dilation "
                     + dilation + " does not fit into a sequence of " + steps);
         }
         return new Windows(new int[] {(int) input.size(1), 1, steps, 1}, new int[] {1, out, 1}, new int[] {1, kernel, 1},
-                new int[] {1, stride, 1}, new int[] {0, before, 0}, new int[] {1, dilation, 1});
+                new int[] {1, stride, 1}, new int[] {0, before, 0}, new int[] {1, dilation, 1},
+                mode == ConvolutionMode.Same || mode == ConvolutionMode.Causal);
     }
 
     private static Windows ofImages(ConvolutionLayer conf, INDArray input) {
@@ -78,7 +81,7 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
         int[] padding = same ? ConvolutionUtils.getSameModeTopLeftPadding(out, size, conf.getKernelSize(), conf.getStride(),
                 conf.getDilation()) : conf.getPadding();
         return new Windows(new int[] {(int) input.size(1), 1, size[0], size[1]}, flat(1, out), flat(1, conf.getKernelSize()),
-                flat(1, conf.getStride()), flat(0, padding), flat(1, conf.getDilation()));
+                flat(1, conf.getStride()), flat(0, padding), flat(1, conf.getDilation()), same);
     }
 
     private static int[] flat(int depth, int[] heightAndWidth) {
@@ -93,7 +96,7 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
         int[] padding = same ? Convolution3DUtils.get3DSameModeTopLeftPadding(out, size, conf.getKernelSize(), conf.getStride(),
                 conf.getDilation()) : conf.getPadding();
         return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(), conf.getStride(),
-                padding, conf.getDilation());
+                padding, conf.getDilation(), same);
     }
 
     /** Whether this layer's channels come last. */
@@ -140,7 +143,7 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
                     target.assign(0);
                 } else {
                     Convolution.im2col(layer(input, from, windows.size(0), depth), kernel[1], kernel[2], stride[1], stride[2],
-                            padding[1], padding[2], dilation[1], dilation[2], false, target);
+                            padding[1], padding[2], dilation[1], dilation[2], covering, target);
                 }
             }
         }
