@@ -1,9 +1,12 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.layer.AdaptedRuntime.Route;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
 
 /**
  * A frozen convolution and a low-rank one beside it, as matrix products over the windows of the input, example by example:
@@ -30,49 +33,54 @@ final class UnfoldedConvolution {
 
     private final Windows windows;
     private final INDArray w;
-    private final INDArray a;
-    private final INDArray b;
-    private final double factor;
 
-    UnfoldedConvolution(Windows windows, INDArray w, INDArray a, INDArray b, double factor) {
+    UnfoldedConvolution(Windows windows, INDArray w) {
         this.windows = windows;
         this.w = w;
-        this.a = a;
-        this.b = b;
-        this.factor = factor;
     }
 
     /**
      * @param x       channels first, any strides
      * @param dropped what the low-rank convolution gets; x itself without dropout
+     * @param routes  low-rank convolutions, each for some examples
      * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
-     * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten
+     * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
      */
-    void forward(INDArray x, INDArray dropped, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
+    void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         for (long from = 0; from < x.size(0); from += chunk.size(0)) {
             INDArray columns = part(chunk, x.size(0) - from);
             windows.unfold(x, from, columns);
             for (long i = 0; i < columns.size(0); i++) {
                 Nd4j.gemm(matrix(columns, i), w, matrix(z, from + i), false, false, 1, 0);
-                if (dropped == x) {
-                    Nd4j.gemm(matrix(columns, i), a, matrix(u, from + i), false, false, 1, 0);
-                }
             }
             if (dropped != x) {
                 windows.unfold(dropped, from, columns);
-                for (long i = 0; i < columns.size(0); i++) {
-                    Nd4j.gemm(matrix(columns, i), a, matrix(u, from + i), false, false, 1, 0);
-                }
             }
-            for (long i = 0; i < columns.size(0); i++) {
-                Nd4j.gemm(matrix(u, from + i), b, matrix(z, from + i), false, false, factor, 1);
+            for (Route route : routes) {
+                addLowRank(route, columns, from, z, u, workspaces);
             }
+        }
+    }
+
+    private void addLowRank(Route route, INDArray columns, long from, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
+        long first = Math.max(from, route.from());
+        long end = Math.min(from + columns.size(0), route.to());
+        if (first >= end) {
+            return;
+        }
+        INDArray scratch = u != null ? u : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
+                new long[] {1, route.a().size(1), windows.positions()}, 'c');
+        for (long example = first; example < end; example++) {
+            INDArray down = matrix(scratch, u != null ? example : 0);
+            Nd4j.gemm(matrix(columns, example - from), route.a(), down, false, false, 1, 0);
+            Nd4j.gemm(down, route.b(), matrix(z, example), false, false, route.factor(), 1);
         }
     }
 
     /**
      * @param dropped   what the low-rank convolution got
+     * @param route     the low-rank convolution
      * @param u         what the forward pass wrote
      * @param dz        {@code [minibatch, nOut, …]}, 'c' order
      * @param gradientA written to
@@ -80,33 +88,38 @@ final class UnfoldedConvolution {
      * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
      * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
      */
-    void backward(INDArray dropped, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB, INDArray dx, INDArray dropDx,
-                  LayerWorkspaceMgr workspaces) {
+    void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB, INDArray dx,
+                  INDArray dropDx, LayerWorkspaceMgr workspaces) {
+        INDArray a = route.a();
+        INDArray b = route.b();
+        double factor = route.factor();
         INDArray chunk = chunk(dropped, ArrayType.BP_WORKING_MEM, workspaces);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
-                new long[] {chunk.size(0), u.size(1), windows.positions()}, 'c');
-        double beta = 0;
+                new long[] {1, u.size(1), windows.positions()}, 'c');
+        INDArray up = matrix(v, 0);
         for (long from = 0; from < dropped.size(0); from += chunk.size(0)) {
             INDArray columns = part(chunk, dropped.size(0) - from);
             windows.unfold(dropped, from, columns);
             for (long i = 0; i < columns.size(0); i++) {
                 INDArray x = matrix(columns, i);
                 INDArray delta = matrix(dz, from + i);
-                Nd4j.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, beta);
-                Nd4j.gemm(delta, b, matrix(v, i), false, true, 1, 0);
-                Nd4j.gemm(x, matrix(v, i), gradientA, true, false, factor, beta);
-                beta = 1;
-                if (dx != null && dropDx == dx) {
-                    Nd4j.gemm(delta, w, x, false, true, 1, 0);
-                    Nd4j.gemm(matrix(v, i), a, x, false, true, factor, 1);
-                } else if (dx != null) {
-                    Nd4j.gemm(matrix(v, i), a, x, false, true, factor, 0);
+                int accumulate = from + i == 0 ? 0 : 1;
+                Nd4j.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
+                Nd4j.gemm(delta, b, up, false, true, 1, 0);
+                Nd4j.gemm(x, up, gradientA, true, false, factor, accumulate);
+                if (dx != null) {
+                    // What it read of x is done with: the windows become those of dx.
+                    Nd4j.gemm(up, a, x, false, true, factor, 0);
+                    if (dropDx == dx) {
+                        Nd4j.gemm(delta, w, x, false, true, 1, 1);
+                    }
                 }
             }
-            if (dx != null) {
-                windows.fold(columns, dropDx, from);
+            if (dx == null) {
+                continue;
             }
-            if (dx != null && dropDx != dx) {
+            windows.fold(columns, dropDx, from);
+            if (dropDx != dx) {
                 for (long i = 0; i < columns.size(0); i++) {
                     Nd4j.gemm(matrix(dz, from + i), w, matrix(columns, i), false, true, 1, 0);
                 }
