@@ -248,7 +248,7 @@ public final class AdapterBank implements AutoCloseable {
 
     private INDArray[] compute(LoRAAdapter adapter, INDArray[] inputs) {
         return withNetwork(Layout.of(adapter), adapter, worker -> {
-            worker.view.adaptedLayers().forEach((name, layer) -> layer.runtime().route(0, List.of(route(adapter, name, 0, 0))));
+            worker.view.adaptedMatrices().forEach((name, matrix) -> matrix.route(0, List.of(route(adapter, name, 0, 0))));
             return forward(worker.network, inputs);
         });
     }
@@ -278,14 +278,14 @@ public final class AdapterBank implements AutoCloseable {
 
     private INDArray[] computeAtOnce(Layout layout, Map<LoRAAdapter, List<Integer>> groups, INDArray[] sorted) {
         return withNetwork(layout, null, worker -> {
-            worker.view.adaptedLayers().forEach((name, layer) -> {
+            worker.view.adaptedMatrices().forEach((name, matrix) -> {
                 List<Route> routes = new ArrayList<>();
                 long from = 0;
                 for (Map.Entry<LoRAAdapter, List<Integer>> group : groups.entrySet()) {
                     routes.add(route(group.getKey(), name, from, from + group.getValue().size()));
                     from += group.getValue().size();
                 }
-                layer.runtime().route(from, routes);
+                matrix.route(from, routes);
             });
             return forward(worker.network, sorted);
         });
@@ -323,7 +323,7 @@ public final class AdapterBank implements AutoCloseable {
                 }
                 return use.of(worker);
             } finally {
-                worker.view.adaptedLayers().values().forEach(layer -> layer.runtime().route(0, null));
+                worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, null));
                 giveBack(worker);
             }
         } finally {

@@ -99,8 +99,8 @@ public final class LoRAAdapter {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();
             Map<String, Delta> deltas = new LinkedHashMap<>();
-            view.adaptedLayers().forEach((name, layer) -> deltas.put(name, new Delta(layer.a().dup(), layer.b().dup(),
-                    layer.alpha(), layer.scaling(), ids.get(name))));
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, new Delta(matrix.a().dup(), matrix.b().dup(),
+                    matrix.alpha(), matrix.scaling(), ids.get(matrix.layer()))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -272,25 +272,26 @@ public final class LoRAAdapter {
         List<String> strangers = new ArrayList<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
-            requireSameNames("adapted", deltas.keySet(), view.adaptedLayers().keySet());
+            requireSameNames("adapted", deltas.keySet(), view.adaptedMatrices().keySet());
             requireSameNames("fully trained", trained.keySet(), view.trainedLayers().keySet());
             Map<String, String> ids = view.verifiedIds();
             List<Runnable> assignments = new ArrayList<>();
             deltas.forEach((name, delta) -> {
-                AdaptedView.AdaptedLayer layer = view.adaptedLayers().get(name);
+                AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+                String id = ids.get(matrix.layer());
                 if (!chosen.contains(ApplyOption.FORCE)) {
-                    requireSameBase(name, delta.baseId, ids.get(name));
-                } else if (delta.baseId != null && !delta.baseId.equals(ids.get(name))) {
+                    requireSameBase(name, delta.baseId, id);
+                } else if (delta.baseId != null && !delta.baseId.equals(id)) {
                     strangers.add(name);
                 }
-                requireShape(name, LoRAParams.A, delta.a, layer.a());
-                requireShape(name, LoRAParams.B, delta.b, layer.b());
-                INDArray a = inTypeOf(layer.a(), name, LoRAParams.A, delta.a);
-                INDArray b = inTypeOf(layer.b(), name, LoRAParams.B, delta.b);
+                requireShape(name, LoRAParams.A, delta.a, matrix.a());
+                requireShape(name, LoRAParams.B, delta.b, matrix.b());
+                INDArray a = inTypeOf(matrix.a(), name, LoRAParams.A, delta.a);
+                INDArray b = inTypeOf(matrix.b(), name, LoRAParams.B, delta.b);
                 assignments.add(() -> {
-                    layer.rescale(delta.alpha, delta.scaling);
-                    layer.a().assign(a);
-                    layer.b().assign(b);
+                    matrix.rescale(delta.alpha, delta.scaling);
+                    matrix.a().assign(a);
+                    matrix.b().assign(b);
                 });
             });
             trainedAssignments(view, assignments);

@@ -61,7 +61,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
-    public void rescale(double alpha, Scaling scaling) {
+    public void rescale(String key, double alpha, Scaling scaling) {
         layerConf().setAlpha(alpha);
         layerConf().setScaling(scaling);
         path = null;
@@ -80,7 +80,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
-    public void route(long rows, List<Route> routes) {
+    public void route(String key, long rows, List<Route> routes) {
         path = routes == null ? null : new RoutedPath(layerConf().getLayerName(), rows, routes);
     }
 
