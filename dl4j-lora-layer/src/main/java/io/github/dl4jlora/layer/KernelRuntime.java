@@ -316,7 +316,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
     /** Keeps frozen values out of reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        LowRankTable.set(layerConf(), paramTable(), key, value);
+        LowRankTable.set(layerConf().getLayerName(), layerConf().adapted(), paramTable(), key, value);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.layer.AdaptedRuntime.Route;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
@@ -16,6 +17,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.List;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -77,10 +79,11 @@ class UnfoldedConvolutionTest {
 
         INDArray expected = stock.forward(x);
         Windows windows = Windows.of(conf, x);
-        UnfoldedConvolution convolution = new UnfoldedConvolution(windows, frozen, a, b, FACTOR);
+        UnfoldedConvolution convolution = new UnfoldedConvolution(windows, frozen);
+        Route route = new Route(0, Long.MAX_VALUE, a, b, FACTOR);
         INDArray z = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
         INDArray u = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), RANK, x.rank()), 'c');
-        convolution.forward(x, x, z, u, NO_WORKSPACES);
+        convolution.forward(x, x, List.of(route), z, u, NO_WORKSPACES);
         assertThat(z.shape()).isEqualTo(expected.shape());
         assertThat(Networks.difference(z, expected)).isLessThan(1e-10);
 
@@ -89,7 +92,7 @@ class UnfoldedConvolutionTest {
         INDArray dx = Nd4j.create(DataType.DOUBLE, inputShape, 'c');
         INDArray gradientA = Nd4j.valueArrayOf(a.shape(), 7.0, DataType.DOUBLE).dup('f');
         INDArray gradientB = Nd4j.valueArrayOf(b.shape(), 7.0, DataType.DOUBLE).dup('f');
-        convolution.backward(x, u, epsilon, gradientA, gradientB, dx, dx, NO_WORKSPACES);
+        convolution.backward(x, route, u, epsilon, gradientA, gradientB, dx, dx, NO_WORKSPACES);
         INDArray dw = stock.gradient();
         assertThat(Networks.difference(dx, expectedDx)).isLessThan(1e-10);
         assertThat(Networks.difference(gradientA, dw.mmul(b.transpose()).muli(FACTOR))).isLessThan(1e-10);
