@@ -132,7 +132,7 @@ final class EmbeddingRuntime extends KernelRuntime {
                         + sequences().getInputLength() + ". Set inferInputLength(true) for any length " + layerId());
             }
         }
-        int[] found = indexes.ravel('c').castTo(DataType.INT).toIntVector();
+        int[] found = indexes.castTo(DataType.INT).dup('c').data().asInt();
         long nIn = layerConf().getNIn();
         for (int i = 0; i < found.length; i++) {
             if (found[i] < 0 || found[i] >= nIn) {

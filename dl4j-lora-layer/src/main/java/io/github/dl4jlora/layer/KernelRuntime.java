@@ -272,11 +272,21 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
         super.clear();
     }
 
+    /** Takes the mask for itself only if the stock layer does: convolutions pass masks on, and work without. */
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
-        maskArray = mask;
+        Pair<INDArray, MaskState> output = stock().feedForwardMaskArray(mask, state, minibatch);
+        maskArray = stock().getMaskArray();
         maskState = state;
-        return stock().feedForwardMaskArray(mask, state, minibatch);
+        return output;
+    }
+
+    @Override
+    public void setMaskArray(INDArray mask) {
+        super.setMaskArray(mask);
+        if (stock != null) {
+            stock.setMaskArray(mask);
+        }
     }
 
     /** The mask of the layer's output, from that of its input. */
