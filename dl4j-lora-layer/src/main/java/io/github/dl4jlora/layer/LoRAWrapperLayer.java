@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.weights.WeightInitXavier;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
@@ -75,7 +76,10 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         this.frozen = frozen;
         this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
         this.layerName = origin.getLayerName();
+        // DL4J takes a configuration that lacks any of these for one of its oldest format.
         this.activationFn = new ActivationIdentity();
+        this.weightInitFn = new WeightInitXavier();
+        this.regularization = new ArrayList<>();
         if (stockLayer() instanceof BaseLayer base) {
             this.activationFn = base.getActivationFn();
             this.weightInitFn = base.getWeightInitFn();
