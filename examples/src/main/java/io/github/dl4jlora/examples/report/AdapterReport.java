@@ -43,6 +43,7 @@ public final class AdapterReport {
     private final Model base;
     private final Map<String, LoRAAdapter> adapters = new LinkedHashMap<>();
     private final Map<String, ScoreHistory> histories = new LinkedHashMap<>();
+    private final Outlines outlines = new Outlines();
     private Consumer<String> watcher = layer -> { };
 
     /**
@@ -109,7 +110,7 @@ public final class AdapterReport {
         if (adapters.size() > 1) {
             page.append(comparison());
         }
-        return page.append("</main></body></html>\n").toString();
+        return page.append("</main>").append(outlines.definitions()).append("</body></html>\n").toString();
     }
 
     /** Of one layer in one adapter. */
@@ -134,7 +135,7 @@ public final class AdapterReport {
             html.append("<h3>").append(mark(look(name))).append(Html.escaped(name)).append("</h3><p>")
                     .append(String.format(Locale.ROOT, "%,d of %,d values train: %.2f %%.", summary.trainableParams(),
                             summary.totalParams(), summary.trainablePercent()))
-                    .append("</p>\n<details").append(summary.rows().size() <= 12 ? " open" : "").append("><summary>By layer</summary>")
+                    .append("</p>\n<details").append(adapters.size() == 1 && summary.rows().size() <= 12 ? " open" : "").append("><summary>By layer</summary>")
                     .append(Html.table("Layers of " + name, List.of("layer", "role", "trained", "frozen"),
                             List.of(false, false, true, true), summary.rows().stream().map(AdapterReport::cells).toList()))
                     .append("</details>\n");
@@ -145,12 +146,12 @@ public final class AdapterReport {
     private static List<String> cells(LoRASummary.Row row) {
         String adapted = row.rank() == 0 ? "" : String.format(Locale.ROOT, "<br><small>rank %d, alpha %s</small>", row.rank(),
                 figure(row.alpha()));
-        return List.of(Html.escaped(row.name()) + "<br><small>" + Html.escaped(row.type()) + "</small>", Html.escaped(row.role()) + adapted,
+        return List.of(Html.name(row.name()) + "<br><small>" + Html.escaped(row.type()) + "</small>", Html.escaped(row.role()) + adapted,
                 String.format(Locale.ROOT, "%,d", row.trainable()), String.format(Locale.ROOT, "%,d", row.frozen()));
     }
 
     private String losses() {
-        Chart chart = new Chart("Loss by iteration", sentences(histories, AdapterReport::course), "iteration", "loss");
+        Chart chart = new Chart("Loss by iteration", sentences(histories, AdapterReport::course), "iteration", "loss").fromZero();
         boolean any = false;
         for (Map.Entry<String, ScoreHistory> entry : histories.entrySet()) {
             ScoreHistory drawn = entry.getValue().drawn().orElse(null);
@@ -160,7 +161,7 @@ public final class AdapterReport {
                         drawn.scores(), drawn.scores().length == 1);
             }
         }
-        return "<section><h2>Loss</h2>\n<figure class=\"wide\">" + (any ? chart.svg("loss") : "") + "<figcaption><ul>"
+        return "<section><h2>Loss</h2>\n<figure class=\"wide\">" + (any ? outlines.shared(chart.svg("loss")) : "") + "<figcaption><ul>"
                 + histories.entrySet().stream().map(entry -> item(entry.getKey(), course(entry.getValue()))).collect(Collectors.joining())
                 + "</ul></figcaption></figure></section>\n";
     }
@@ -174,12 +175,12 @@ public final class AdapterReport {
         double largest = figures.values().stream().flatMap(byName -> byName.values().stream()).mapToDouble(Figures::relativeNorm)
                 .filter(Double::isFinite).max().orElse(0);
         List<List<String>> rows = new ArrayList<>();
-        figures.forEach((layer, byName) -> rows.add(List.of(Html.escaped(layer), byName.entrySet().stream().map(entry -> {
+        figures.forEach((layer, byName) -> rows.add(List.of(Html.name(layer), byName.entrySet().stream().map(entry -> {
             double value = entry.getValue().relativeNorm();
             double width = largest == 0 || !Double.isFinite(value) ? 0 : 100 * value / largest;
             return String.format(Locale.ROOT, "<div class=\"row\"><span class=\"track\"><span class=\"bar s%d\" style=\"width:%.1f%%\" "
-                    + "title=\"%s: %s\"></span></span><span class=\"n\">%s</span></div>", look(entry.getKey()), width,
-                    Html.escaped(entry.getKey()), figure(value), figure(value));
+                    + "title=\"%s\"></span></span><span class=\"n\">%s</span></div>", look(entry.getKey()), width,
+                    Html.escaped(entry.getKey()), figure(value));
         }).collect(Collectors.joining()))));
         return "<section><h2>How far each layer moves</h2>\n<p>‖ΔW‖ / ‖W‖: the size of what the adapter adds, beside the weights "
                 + "that it adds it to.</p>" + legend() + "<div class=\"bars\">" + Html.table("‖ΔW‖ / ‖W‖ by layer",
@@ -199,7 +200,7 @@ public final class AdapterReport {
             byName.forEach((name, of) -> chart.add(name, look(name), IntStream.rangeClosed(1, of.spectrum().length).asDoubleStream()
                     .toArray(), of.spectrum(), of.spectrum().length <= 32));
             chart.wholeNumbers(byName.values().stream().mapToInt(of -> of.spectrum().length).max().orElse(1));
-            html.append("<figure><h3>").append(Html.escaped(layer.getKey())).append("</h3>").append(chart.svg("layer" + id++))
+            html.append("<figure><h3>").append(Html.name(layer.getKey())).append("</h3>").append(outlines.shared(chart.svg("layer" + id++)))
                     .append("<figcaption><ul>");
             byName.forEach((name, of) -> html.append(item(name, verdict(of))));
             html.append("</ul><details><summary>Figures</summary><ul>");
@@ -231,7 +232,7 @@ public final class AdapterReport {
                 pairs.add(List.of(pair, cosine(cosine), Verdict.onCosine(cosine)));
                 Set<String> common = new LinkedHashSet<>(one.layers());
                 common.retainAll(other.layers());
-                common.forEach(layer -> byLayer.add(List.of(pair, Html.escaped(layer), cosine(one.cosine(layer, other)))));
+                common.forEach(layer -> byLayer.add(List.of(pair, Html.name(layer), cosine(one.cosine(layer, other)))));
             }
         }
         return html.append(Html.table("Cosine between adapters", List.of("adapters", "cosine", "in words"), List.of(false, true, false), pairs))

@@ -63,9 +63,15 @@ final class Chart {
         return this;
     }
 
-    /** Only whole numbers on the axis, all of them if they are few. */
+    /** An axis from zero, its figures far enough apart to be read. */
+    Chart fromZero() {
+        chart.getStyler().setXAxisMin(0.0).setXAxisTickMarkSpacingHint(80);
+        return this;
+    }
+
+    /** Only whole numbers on the axis. */
     Chart wholeNumbers(int upTo) {
-        chart.getStyler().setXAxisMin(Math.min(1.0, upTo)).setXAxisMax((double) Math.max(2, upTo));
+        chart.getStyler().setXAxisMin(1.0).setXAxisMax((double) Math.max(2, upTo));
         chart.getStyler().setxAxisTickLabelsFormattingFunction(value -> value == Math.rint(value) ? String.valueOf(Math.round(value)) : " ");
         return this;
     }
@@ -81,7 +87,7 @@ final class Chart {
         String inner = text.substring(text.indexOf('>', text.indexOf("<svg")) + 1)
                 .replace("rgb(1,1,1)", "var(--ink)").replace("rgb(2,2,2)", "var(--grid)")
                 .replaceAll("rgb\\(3,3,(\\d)\\)", "var(--series-$1)")
-                .replaceAll("(\\.\\d\\d)\\d+", "$1").replaceAll("\\s*\n\\s*", "")
+                .replaceAll("(\\.\\d)\\d+", "$1").replaceAll("\\s*\n\\s*", "")
                 .replaceAll("clip(-?\\d+)", "clip-" + id + "-$1");
         return "<svg viewBox=\"0 0 " + WIDTH + " " + HEIGHT + "\" role=\"img\" aria-labelledby=\"" + id + "-t " + id + "-d\"><title id=\""
                 + id + "-t\">" + Html.escaped(title) + "</title><desc id=\"" + id + "-d\">" + Html.escaped(description) + "</desc>" + inner;

@@ -12,6 +12,11 @@ final class Html {
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
     }
 
+    /** A layer's name, which may break after its dots. */
+    static String name(String layer) {
+        return escaped(layer).replaceAll("([./_])", "$1<wbr>");
+    }
+
     /**
      * A table whose first column names its rows.
      *

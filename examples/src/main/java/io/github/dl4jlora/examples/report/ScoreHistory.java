@@ -21,7 +21,7 @@ import java.util.stream.IntStream;
 public record ScoreHistory(long[] iterations, double[] scores) {
 
     /** At most so many points are drawn: more than a chart has pixels for tell nothing. */
-    private static final int DRAWN = 240;
+    private static final int DRAWN = 120;
 
     /**
      * @throws IllegalArgumentException if there is none, or the two differ in length
