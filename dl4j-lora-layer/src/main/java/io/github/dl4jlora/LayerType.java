@@ -19,7 +19,7 @@ public enum LayerType {
     LOCALLY_CONNECTED,
     /** LSTM, GravesLSTM, GravesBidirectionalLSTM, SimpleRnn. */
     RECURRENT,
-    /** SelfAttentionLayer, LearnedSelfAttentionLayer, RecurrentAttentionLayer, AttentionVertex. */
+    /** SelfAttentionLayer, RecurrentAttentionLayer, AttentionVertex. */
     ATTENTION,
     /** PrimaryCapsules, CapsuleLayer. */
     CAPSULE,

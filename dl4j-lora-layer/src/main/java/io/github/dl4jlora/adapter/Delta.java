@@ -17,12 +17,18 @@ import java.util.Map;
  * @param a      {@code [nIn, rank]}
  * @param b      {@code [rank, nOut]}
  * @param baseId content id of the frozen layer; null if the file does not say
+ * @param layout what A and B look like in a file
  * @param more   other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b
  */
-record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, Map<String, INDArray> more, Kind kind) {
+record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
+             Map<String, INDArray> more, Kind kind) {
+
+    Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
+        this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN);
+    }
 
     Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
-        this(a, b, alpha, scaling, baseId, Map.of(), Kind.PLAIN);
+        this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
     }
 
     int rank() {
@@ -76,12 +82,13 @@ record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseI
         INDArray startB = rest.remove(Variant.START_B);
         // One factor before and after, although the rank has doubled.
         double same = factor() / scaling.factor(1, 2 * rank());
-        return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, rest, kind.started());
+        return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
+                kind.started());
     }
 
     /** With other A and B for the same ΔW. */
     Delta with(Delta product) {
-        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, more, kind.started());
+        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started());
     }
 
     /** The keys of what a network must have to take this adapter, apart from A, B and the start. */

@@ -42,11 +42,12 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     }
 
     /**
-     * @param peftInit    {@code init_lora_weights}; null for its default
-     * @param ourVariant  as a file of ours records it; null for PEFT's
+     * @param init        {@code init_lora_weights}; null for its default
+     * @param ourVariant  as a file of ours records it, like {@code ourInit}; null in PEFT's
      * @throws AdapterFormatException for a start or variant that is unknown
      */
-    static Kind of(String peftInit, boolean dora, String ourVariant, String ourInit) throws AdapterFormatException {
+    static Kind of(Object init, boolean dora, String ourVariant, String ourInit) throws AdapterFormatException {
+        String peftInit = init == null ? null : init.toString();
         Variant variant = dora ? new DoRA() : ourVariant == null ? new PlainLoRA() : VARIANTS.get(ourVariant);
         if (variant == null || !dora && !variant.isAdditive()) {
             throw new AdapterFormatException("The variant \"" + ourVariant + "\" is not supported here; "

@@ -34,6 +34,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeSet;
 import java.util.Set;
 import java.util.UUID;
@@ -54,23 +55,20 @@ public final class LoRAAdapter {
     private static final String TENSORS = "adapter_model.safetensors";
     private static final String CONFIG = "adapter_config.json";
     private static final String PREFIX = "base_model.model.";
-    private static final String SUFFIX_A = ".lora_A.weight";
-    private static final String SUFFIX_B = ".lora_B.weight";
-    private static final String SUFFIX_M = ".lora_magnitude_vector";
+    private static final String SUFFIX_A = TensorLayout.LINEAR.nameOfA();
+    private static final String SUFFIX_B = TensorLayout.LINEAR.nameOfB();
     private static final String BIAS = ".bias";
-    private static final String SUFFIX_BIAS = ".base_layer.bias";
-    /** Not PEFT's: it ignores them, and computes the start again. */
-    private static final String SUFFIX_START_A = ".initial_A.weight";
-    private static final String SUFFIX_START_B = ".initial_B.weight";
-    private static final Map<String, String> SUFFIXES = Map.of(LoRAParams.A, SUFFIX_A, LoRAParams.B, SUFFIX_B,
-            DoRA.MAGNITUDE, SUFFIX_M, DefaultParamInitializer.BIAS_KEY, SUFFIX_BIAS,
-            Variant.START_A, SUFFIX_START_A, Variant.START_B, SUFFIX_START_B);
-    private static final Set<String> VECTORS = Set.of(DoRA.MAGNITUDE, DefaultParamInitializer.BIAS_KEY);
+    /** Beside A and B; the last two are not PEFT's, which ignores them and computes the start again. */
+    private static final Map<String, String> SUFFIXES = Map.of(DoRA.MAGNITUDE, ".lora_magnitude_vector",
+            DefaultParamInitializer.BIAS_KEY, ".base_layer.bias",
+            Variant.START_A, ".initial_A.weight", Variant.START_B, ".initial_B.weight");
     private static final long LONGEST_CONFIG = 16 << 20;
 
     private static final String FORMAT = "dl4j_lora.format";
     private static final String FORMAT_VERSION = "1";
-    private static final String SCALING = "dl4j_lora.scaling";
+    private static final String WRITTEN_BY = "dl4j_lora.version";
+    private static final String SCALING = "dl4j_lora.scaling.";
+    private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String VARIANT = "dl4j_lora.variant";
     private static final String INIT = "dl4j_lora.init";
     private static final String SAVED_CONFIG = "dl4j_lora.adapter_config";
@@ -120,12 +118,35 @@ public final class LoRAAdapter {
         INDArray b = more.remove(LoRAParams.B);
         LoRADenseLayer dense = matrix.dense();
         Kind kind = dense == null ? Kind.PLAIN : new Kind(dense.getVariant(), dense.getLoraInit(), dense.getPissaIterations());
-        return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, more, kind);
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, TensorLayout.of(matrix.stock()), more, kind);
     }
 
     /** Names of the adapted layers, in topological order. */
     public List<String> layers() {
         return List.copyOf(deltas.keySet());
+    }
+
+    /** Names of the layers that were trained in full. */
+    public List<String> trainedLayers() {
+        return List.copyOf(trained.keySet());
+    }
+
+    /**
+     * The rank of a layer's A and B.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public int rank(String layer) {
+        return delta(layer).rank();
+    }
+
+    /**
+     * Content id of the frozen layer that A and B belong to; empty if the file that they came from does not say.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public Optional<String> baseId(String layer) {
+        return Optional.ofNullable(delta(layer).baseId());
     }
 
     Map<String, Delta> deltas() {
@@ -144,16 +165,21 @@ public final class LoRAAdapter {
     /**
      * What the adapter adds to a layer's weights: ΔW = s·A·B, less its start where that was taken from W.
      *
-     * @return a new array {@code [nIn, nOut]}
+     * @return a new array {@code [nIn, nOut]}, for a convolution {@code [nOut, nIn, kernel…]}
      * @throws NoSuchElementException   if the adapter has no such layer
      * @throws IllegalArgumentException for DoRA, which does more than to add
      */
     public INDArray deltaWeight(String layer) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Delta delta = delta(layer).plain(layer, "deltaWeight");
+            Delta delta = product(layer, "deltaWeight");
             INDArray product = Nd4j.create(delta.a().dataType(), new long[] {delta.a().size(0), delta.b().size(1)}, 'f');
-            return Nd4j.gemm(delta.a(), delta.b(), product, false, false, delta.factor(), 0);
+            return delta.layout().weight(Nd4j.gemm(delta.a(), delta.b(), product, false, false, delta.factor(), 0));
         }
+    }
+
+    /** What a layer's adapter adds, as one product. */
+    private Delta product(String layer, String purpose) {
+        return delta(layer).plain(layer, purpose);
     }
 
     /**
@@ -177,24 +203,86 @@ public final class LoRAAdapter {
     /**
      * The Frobenius norm of ΔW, which is not formed.
      *
-     * @throws NoSuchElementException   if the adapter has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
-     * @throws IllegalStateException    if A or B holds NaN or infinity
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
      */
     public double norm(String layer) {
-        return SlimSvd.of(layer, delta(layer).plain(layer, "norm")).norm();
+        return SlimSvd.of(layer, product(layer, "norm")).norm();
     }
 
     /**
      * The singular values of ΔW, which is not formed: how many directions the adapter uses, and how strongly.
      *
-     * @return min(rank, nIn, nOut) values, the largest first; twice as many ranks where the start was taken from W
-     * @throws NoSuchElementException   if the adapter has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
-     * @throws IllegalStateException    if A or B holds NaN or infinity
+     * @return min(rank, nIn, nOut) values, the largest first
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
      */
     public double[] spectrum(String layer) {
-        return SlimSvd.of(layer, delta(layer).plain(layer, "spectrum")).values();
+        return SlimSvd.of(layer, product(layer, "spectrum")).values();
+    }
+
+    /**
+     * How many directions ΔW uses, weak ones counted less: exp(−Σ pᵢ·ln pᵢ) with pᵢ = σᵢ / Σ σ, the effective rank of
+     * Roy and Vetterli 2007. Well below the rank, a smaller one would do.
+     *
+     * @return between 1 and min(rank, nIn, nOut); 0 if ΔW is zero
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double effectiveRank(String layer) {
+        double[] values = spectrum(layer);
+        double sum = Arrays.stream(values).sum();
+        return sum == 0 ? 0
+                : Math.exp(-Arrays.stream(values).map(value -> value / sum).filter(p -> p > 0).map(p -> p * Math.log(p)).sum());
+    }
+
+    /**
+     * ‖ΔW‖ / ‖W‖, Frobenius norms: how far the adapter moves a layer from its base.
+     *
+     * @param base the network that the adapter was made for, not adapted
+     * @return infinity if only W is zero, 0 if ΔW is
+     * @throws NoSuchElementException if the adapter or the network has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double relativeNorm(String layer, Model base) {
+        double norm = norm(layer);
+        return norm == 0 ? 0 : norm / BaseMatrix.norm(base, layer);
+    }
+
+    /**
+     * The cosine of the angle between ΔW of a layer here and in another adapter, neither of which is formed: 1 for the
+     * same direction, 0 for unrelated changes, −1 for opposite ones.
+     *
+     * @return 0 if one of the two is zero
+     * @throws NoSuchElementException   if one of the adapters has no such layer
+     * @throws IllegalArgumentException if the layers differ in shape
+     * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
+     */
+    public double cosine(String layer, LoRAAdapter other) {
+        return InnerProduct.cosine(InnerProduct.of(layer, product(layer, "cosine"), other.product(layer, "cosine")),
+                InnerProduct.of(layer, product(layer, "cosine"), product(layer, "cosine")),
+                InnerProduct.of(layer, other.product(layer, "cosine"), other.product(layer, "cosine")));
+    }
+
+    /**
+     * As {@link #cosine(String, LoRAAdapter)}, of all layers together; one that an adapter lacks counts as unchanged by
+     * it.
+     *
+     * @throws IllegalArgumentException if a layer differs in shape
+     */
+    public double cosine(LoRAAdapter other) {
+        double common = 0;
+        for (String layer : deltas.keySet()) {
+            if (other.deltas.containsKey(layer)) {
+                common += InnerProduct.of(layer, product(layer, "cosine"), other.product(layer, "cosine"));
+            }
+        }
+        return InnerProduct.cosine(common, squaredNorm(), other.squaredNorm());
+    }
+
+    private double squaredNorm() {
+        return deltas.keySet().stream()
+                .mapToDouble(layer -> InnerProduct.of(layer, product(layer, "cosine"), product(layer, "cosine"))).sum();
     }
 
     /**
@@ -226,14 +314,14 @@ public final class LoRAAdapter {
         }
         Map<String, Delta> smaller = new LinkedHashMap<>();
         Map<String, Double> errors = new LinkedHashMap<>();
-        deltas.forEach((name, whole) -> {
-            Delta delta = whole.plain(name, "compress");
+        deltas.keySet().forEach(name -> {
+            Delta delta = product(name, "compress");
             if (delta.rank() <= rank) {
                 smaller.put(name, delta.with(delta));
                 errors.put(name, 0.0);
             } else {
                 SlimSvd svd = SlimSvd.of(name, delta);
-                smaller.put(name, delta.with(svd.truncate(rank, delta.a().dataType(), delta.baseId())));
+                smaller.put(name, delta.with(svd.truncate(rank, delta.a().dataType(), delta.baseId(), delta.layout())));
                 errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
             }
         });
@@ -258,7 +346,7 @@ public final class LoRAAdapter {
         LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
                 .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(dropout)
                 .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
-                .bias(deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE).storage(FrozenStorage.SHARED)
+                .bias(biasTraining()).storage(FrozenStorage.SHARED)
                 .targets(quoted(deltas.keySet())).trainable(quoted(trained.keySet()));
         deltas.forEach((name, delta) -> {
             if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
@@ -266,6 +354,10 @@ public final class LoRAAdapter {
             }
         });
         return config.build();
+    }
+
+    private BiasTraining biasTraining() {
+        return deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE;
     }
 
     private static double alpha(Delta delta, boolean uniform) {
@@ -316,6 +408,7 @@ public final class LoRAAdapter {
                 } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
                     strangers.add(name);
                 }
+                requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
                 requireSameKind(name, delta, matrix);
                 Map<String, INDArray> parts = new LinkedHashMap<>();
                 delta.parts().forEach((key, value) -> {
@@ -408,6 +501,13 @@ public final class LoRAAdapter {
         }
     }
 
+    private static void requireLayout(String layer, TensorLayout adapter, TensorLayout network) {
+        if (!adapter.equals(network)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for " + adapter + ", but the network's layer is "
+                    + network + ". Use the network that the adapter was trained on");
+        }
+    }
+
     private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
         if (!Arrays.equals(value.shape(), parameter.shape())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape " + Arrays.toString(value.shape())
@@ -440,16 +540,18 @@ public final class LoRAAdapter {
         Map<String, String> metadata = new LinkedHashMap<>();
         metadata.put("format", "pt");
         metadata.put(FORMAT, FORMAT_VERSION);
+        metadata.put(WRITTEN_BY, PluginVersion.get());
         metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
         Kind kind = deltas.values().iterator().next().kind();
         metadata.put(VARIANT, kind.variant().name());
         metadata.put(INIT, kind.init().name());
         deltas.forEach((name, delta) -> {
-            tensors.put(PREFIX + name + SUFFIX_A, delta.a().transpose());
-            tensors.put(PREFIX + name + SUFFIX_B, delta.b().transpose());
+            tensors.put(PREFIX + name + delta.layout().nameOfA(), delta.layout().fileA(delta.a()));
+            tensors.put(PREFIX + name + delta.layout().nameOfB(), delta.layout().fileB(delta.b()));
             delta.more().forEach((key, value) -> tensors.put(PREFIX + name + SUFFIXES.get(key),
-                    VECTORS.contains(key) ? value.reshape(value.length()) : value.transpose()));
-            metadata.put(SCALING + "." + name, delta.scaling().name());
+                    isVector(key) ? value.reshape(value.length()) : value.transpose()));
+            metadata.put(SCALING + name, delta.scaling().name());
+            metadata.put(ALPHA + name, Double.toString(delta.alpha()));
             if (delta.baseId() != null) {
                 metadata.put(BASE_ID + name, delta.baseId());
             }
@@ -471,19 +573,19 @@ public final class LoRAAdapter {
     private PeftConfig peftConfig() {
         boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling() == Scaling.ALPHA_OVER_SQRT_RANK);
         List<PeftConfig.Module> modules = new ArrayList<>();
-        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(), peftAlpha(delta, rsLora))));
+        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(),
+                peftAlpha(delta.alpha(), delta.scaling(), delta.rank(), rsLora))));
         Kind kind = deltas.values().iterator().next().kind();
-        BiasTraining bias = deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE;
         return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString())
-                .with(!kind.variant().isAdditive(), kind.peftInit(), bias);
+                .with(!kind.variant().isAdditive(), kind.peftInit(), biasTraining());
     }
 
     /** The lora_alpha from which PEFT computes the layer's factor. */
-    private static double peftAlpha(Delta delta, boolean rsLora) {
-        return switch (delta.scaling()) {
-            case ALPHA -> delta.alpha() * delta.rank();
-            case ALPHA_OVER_RANK -> delta.alpha();
-            case ALPHA_OVER_SQRT_RANK -> rsLora ? delta.alpha() : delta.alpha() * Math.sqrt(delta.rank());
+    private static double peftAlpha(double alpha, Scaling scaling, int rank, boolean rsLora) {
+        return switch (scaling) {
+            case ALPHA -> alpha * rank;
+            case ALPHA_OVER_RANK -> alpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? alpha : alpha * Math.sqrt(rank);
         };
     }
 
@@ -539,25 +641,25 @@ public final class LoRAAdapter {
     private static LoRAAdapter read(Path folder, Loader loader) throws IOException {
         Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
         PeftConfig config = config(folder, tensors);
-        Map<String, INDArray> a = new LinkedHashMap<>();
-        Map<String, INDArray> b = new LinkedHashMap<>();
+        Map<String, String> a = new LinkedHashMap<>();
+        Map<String, String> b = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> more = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         Set<String> surplus = new TreeSet<>();
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
             int dot = module.lastIndexOf('.');
-            String key = partOf(module, tensors, config);
-            String layer = key == null ? null : module.substring(0, module.length() - suffix(module, key).length());
-            if (LoRAParams.A.equals(key)) {
-                a.put(layer, matrix(tensors, name));
-            } else if (LoRAParams.B.equals(key)) {
-                b.put(layer, matrix(tensors, name));
-            } else if (key != null) {
-                more.computeIfAbsent(layer, none -> new LinkedHashMap<>())
-                        .put(key, VECTORS.contains(key) ? vector(tensors, name) : matrix(tensors, name));
+            String part = partOf(module, tensors, config);
+            if (part != null) {
+                String suffix = module.endsWith(SUFFIXES.get(part)) ? SUFFIXES.get(part) : BIAS;
+                more.computeIfAbsent(module.substring(0, module.length() - suffix.length()), key -> new LinkedHashMap<>())
+                        .put(part, isVector(part) ? vector(tensors, name) : matrix(tensors, name));
+            } else if (isPart(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
+                putOnce(a, layerOf(module), name);
+            } else if (isPart(module, TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB())) {
+                putOnce(b, layerOf(module), name);
             } else if (dot > 0 && config.savesModule(module.substring(0, dot))) {
-                trained.computeIfAbsent(module.substring(0, dot), none -> new LinkedHashMap<>())
+                trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
                         .put(module.substring(dot + 1), tensors.read(name));
             } else {
                 surplus.add(name);
@@ -565,6 +667,9 @@ public final class LoRAAdapter {
         }
         Set<String> missing = missing(config, a.keySet(), b.keySet(), trained.keySet());
         missing.addAll(missingParts(config, a.keySet(), more));
+        Set<String> strays = new TreeSet<>(more.keySet());
+        strays.removeAll(a.keySet());
+        strays.forEach(layer -> more.get(layer).keySet().forEach(key -> surplus.add(PREFIX + layer + SUFFIXES.get(key))));
         if (loader.strict && !(missing.isEmpty() && surplus.isEmpty())) {
             throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
                     + ". Expected were "
@@ -576,11 +681,15 @@ public final class LoRAAdapter {
         }
         a.keySet().retainAll(b.keySet());
         b.keySet().retainAll(a.keySet());
-        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors.metadata(), a, b, more), loader.keyMapper),
+        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b, more), loader.keyMapper),
                 renamed(folder, trained, loader.keyMapper), config.dropout());
     }
 
-    /** Which part of an adapted layer's adapter a tensor is; null for none. */
+    private static boolean isVector(String key) {
+        return key.equals(DoRA.MAGNITUDE) || key.equals(DefaultParamInitializer.BIAS_KEY);
+    }
+
+    /** Which part of an adapter beside A and B a tensor is; null for none. */
     private static String partOf(String module, Safetensors tensors, PeftConfig config) {
         for (Map.Entry<String, String> suffix : SUFFIXES.entrySet()) {
             if (module.endsWith(suffix.getValue()) && isWanted(suffix.getKey(), config)) {
@@ -601,8 +710,22 @@ public final class LoRAAdapter {
         };
     }
 
-    private static String suffix(String module, String key) {
-        return module.endsWith(SUFFIXES.get(key)) ? SUFFIXES.get(key) : BIAS;
+    /** As DL4J shapes it, {@code [1, n]}. */
+    private static INDArray vector(Safetensors tensors, String name) throws AdapterFormatException {
+        INDArray vector = tensors.read(name);
+        if (vector.rank() != 1) {
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
+                    + ", but must be a vector");
+        }
+        return vector.reshape(1, vector.length());
+    }
+
+    private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
+        if (tensors.shape(name).length != 2) {
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
+                    + ", but must be a matrix");
+        }
+        return tensors.read(name).transpose();
     }
 
     private static Set<String> missingParts(PeftConfig config, Set<String> layers, Map<String, Map<String, INDArray>> more) {
@@ -610,10 +733,10 @@ public final class LoRAAdapter {
         for (String layer : layers) {
             Set<String> parts = more.getOrDefault(layer, Map.of()).keySet();
             if (config.useDora() && !parts.contains(DoRA.MAGNITUDE)) {
-                missing.add(PREFIX + layer + SUFFIX_M);
+                missing.add(PREFIX + layer + SUFFIXES.get(DoRA.MAGNITUDE));
             }
             if (parts.contains(Variant.START_A) != parts.contains(Variant.START_B)) {
-                missing.add(PREFIX + layer + (parts.contains(Variant.START_A) ? SUFFIX_START_B : SUFFIX_START_A));
+                missing.add(PREFIX + layer + SUFFIXES.get(parts.contains(Variant.START_A) ? Variant.START_B : Variant.START_A));
             }
         }
         return missing;
@@ -650,52 +773,58 @@ public final class LoRAAdapter {
         return byLayer;
     }
 
-    private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
-        if (tensors.shape(name).length != 2) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
-                    + "; a dense layer's adapter has matrices");
-        }
-        return tensors.read(name).transpose();
+    private static boolean isPart(String module, String name, String nameInEmbedding) {
+        return module.endsWith(name) || module.endsWith(nameInEmbedding);
     }
 
-    /** As DL4J shapes it, {@code [1, n]}. */
-    private static INDArray vector(Safetensors tensors, String name) throws AdapterFormatException {
-        INDArray vector = tensors.read(name);
-        if (vector.length() != vector.size(0) && vector.length() != vector.size(-1)) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
-                    + ", but must be a vector");
-        }
-        return vector.reshape(1, vector.length());
+    private static String layerOf(String module) {
+        return module.substring(0, module.lastIndexOf(".lora_"));
     }
 
-    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata, Map<String, INDArray> a,
-                                             Map<String, INDArray> b, Map<String, Map<String, INDArray>> more) throws AdapterFormatException {
+    private static void putOnce(Map<String, String> tensors, String layer, String name) throws AdapterFormatException {
+        String other = tensors.put(layer, name);
+        if (other != null) {
+            throw new AdapterFormatException("Layer \"" + layer + "\" has both " + other + " and " + name);
+        }
+    }
+
+    /**
+     * @param a names of tensors by layer
+     * @param b names of tensors by layer
+     */
+    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Safetensors tensors,
+                                             Map<String, String> a, Map<String, String> b,
+                                             Map<String, Map<String, INDArray>> more) throws AdapterFormatException {
+        Map<String, String> metadata = tensors.metadata();
+        Kind kind = Kind.of(config.init(), config.useDora(), metadata.get(VARIANT), metadata.get(INIT));
         if (a.isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
-        Kind kind = Kind.of(config.init() == null ? null : config.init().toString(), config.useDora(), metadata.get(VARIANT),
-                metadata.get(INIT));
         Map<String, Delta> deltas = new LinkedHashMap<>();
         for (String name : a.keySet()) {
             int rank = config.rankOf(name);
-            if (a.get(name).size(1) != rank || b.get(name).size(0) != rank) {
+            long[] shapeA = tensors.shape(a.get(name));
+            long[] shapeB = tensors.shape(b.get(name));
+            boolean embedding = a.get(name).endsWith(TensorLayout.EMBEDDING.nameOfA());
+            TensorLayout layout = TensorLayout.of(name, embedding, shapeA, shapeB);
+            if (shapeA[0] != rank || shapeB[1] != rank) {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has rank " + rank + " by " + CONFIG + ", but lora_A "
-                        + Arrays.toString(a.get(name).transpose().shape()) + " and lora_B " + Arrays.toString(b.get(name).transpose().shape()));
+                        + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
             }
             Scaling scaling = scaling(folder, name, config, metadata);
-            double alpha = alpha(config, name, rank, scaling);
+            double alpha = alpha(folder, config, metadata, name, rank, scaling);
             if (!Double.isFinite(alpha)) {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
                         + config.alphaOf(name));
             }
-            Map<String, INDArray> parts = more.getOrDefault(name, Map.of());
-            deltas.put(name, new Delta(a.get(name), b.get(name), alpha, scaling, metadata.get(BASE_ID + name), parts, kind));
+            deltas.put(name, new Delta(layout.a(tensors.read(a.get(name))), layout.b(tensors.read(b.get(name))), alpha, scaling,
+                    metadata.get(BASE_ID + name), layout, more.getOrDefault(name, Map.of()), kind));
         }
         return deltas;
     }
 
     private static Scaling scaling(Path folder, String layer, PeftConfig config, Map<String, String> metadata) throws AdapterFormatException {
-        String recorded = metadata.get(SCALING + "." + layer);
+        String recorded = metadata.get(SCALING + layer);
         Scaling peft = config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK;
         try {
             return recorded == null ? peft : Scaling.valueOf(recorded);
@@ -704,14 +833,30 @@ public final class LoRAAdapter {
         }
     }
 
-    /** The alpha that, under the recorded scaling, gives the factor that PEFT computes. */
-    private static double alpha(PeftConfig config, String layer, int rank, Scaling scaling) throws AdapterFormatException {
+    /**
+     * The alpha that, under the recorded scaling, gives the factor that PEFT computes: exactly the one that was saved,
+     * where lora_alpha is still what was written for it, since dividing by the rank again would round.
+     */
+    private static double alpha(Path folder, PeftConfig config, Map<String, String> metadata, String layer, int rank, Scaling scaling)
+            throws AdapterFormatException {
+        boolean rsLora = config.useRsLora();
         double peftAlpha = config.alphaOf(layer);
-        double factor = config.useRsLora() ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
+        String recorded = metadata.get(ALPHA + layer);
+        if (recorded != null) {
+            try {
+                double alpha = Double.parseDouble(recorded);
+                if (peftAlpha(alpha, scaling, rank, rsLora) == peftAlpha) {
+                    return alpha;
+                }
+            } catch (NumberFormatException e) {
+                throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has an alpha that is no number", e);
+            }
+        }
+        double factor = rsLora ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
         return switch (scaling) {
             case ALPHA -> factor;
-            case ALPHA_OVER_RANK -> config.useRsLora() ? factor * rank : peftAlpha;
-            case ALPHA_OVER_SQRT_RANK -> config.useRsLora() ? peftAlpha : factor * Math.sqrt(rank);
+            case ALPHA_OVER_RANK -> rsLora ? factor * rank : peftAlpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? peftAlpha : factor * Math.sqrt(rank);
         };
     }
 

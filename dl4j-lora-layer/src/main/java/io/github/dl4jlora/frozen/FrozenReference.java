@@ -1,5 +1,7 @@
 package io.github.dl4jlora.frozen;
 
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.io.Serializable;
@@ -56,11 +58,24 @@ public final class FrozenReference implements Serializable {
      * @return the weights, or null where this JVM has not got them yet; the base location is not asked, so that a
      *         network can be restored, and attached, although nobody answers there
      */
-    public FrozenWeights resolveHere() {
+    private FrozenWeights resolveHere() {
         if (weights == null) {
             weights = FrozenWeightsRegistry.find(id).orElse(null);
         }
         return weights;
+    }
+
+    /** Looks the weights up where this JVM has them, and holds on to them: the registry does not. */
+    public void bindIfHere() {
+        resolveHere();
+    }
+
+    /**
+     * As {@link #values}, of what is here already; null where nothing is.
+     */
+    INDArray valuesHere(String layer, DataType type, long length) {
+        FrozenWeights here = resolveHere();
+        return here == null ? null : requireLength(here, layer, length).valuesAs(type);
     }
 
     /**
@@ -79,11 +94,12 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * As {@link #require}, for weights that can be computed again.
+     * Computes weights that are not here again, where that is possible.
      *
-     * @param derivation computes them, perhaps others by now: the ids are compared
+     * @param derivation perhaps yields others by now: the ids are compared
+     * @throws FrozenWeightsMissingException if they are others
      */
-    public FrozenWeights requireOr(String layer, Supplier<FrozenWeights> derivation) {
+    public void bindOr(String layer, Supplier<FrozenWeights> derivation) {
         if (resolveHere() == null) {
             FrozenWeights derived = derivation.get();
             if (!derived.id().equals(id)) {
@@ -91,7 +107,26 @@ public final class FrozenReference implements Serializable {
             }
             weights = derived;
         }
-        return weights;
+    }
+
+    /**
+     * @param layer  name for the message
+     * @param length how many parameters the layer has
+     * @return the values in the data type, shape {@code [length]}
+     * @throws FrozenWeightsMissingException if they cannot be found
+     * @throws IllegalStateException         if they are another number than that
+     */
+    public INDArray values(String layer, DataType type, long length) {
+        return requireLength(require(layer), layer, length).valuesAs(type);
+    }
+
+    private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
+        if (found.values().length() != length) {
+            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "
+                    + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
+                    + "the base again");
+        }
+        return found;
     }
 
     @Override

@@ -140,7 +140,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     /** The registry holds weights weakly: what has just been read from a file would be gone before the first forward pass. */
     private void bindWhatIsHere() {
-        Stream.of(frozen, constants).filter(Objects::nonNull).forEach(FrozenReference::resolveHere);
+        Stream.of(frozen, constants).filter(Objects::nonNull).forEach(FrozenReference::bindIfHere);
     }
 
     /** When built, and again when instantiated: setters and the network's global settings come in between. */

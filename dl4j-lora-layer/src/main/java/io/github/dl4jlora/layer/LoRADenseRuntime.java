@@ -3,7 +3,6 @@ package io.github.dl4jlora.layer;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
-import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.variant.Host;
 import io.github.dl4jlora.variant.LowRankPath;
@@ -160,7 +159,8 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         if (reference == null) {
             throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
         }
-        return LoRADenseParamInitializer.frozenTable(conf, reference.require(conf.getLayerName()).valuesAs(type), false);
+        INDArray values = reference.values(conf.getLayerName(), type, DefaultParamInitializer.getInstance().numParams(conf));
+        return LoRADenseParamInitializer.frozenTable(conf, values, false);
     }
 
     private void requireConstants() {
@@ -176,12 +176,12 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         if (reference == null) {
             throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
         }
-        FrozenWeights found = reference.requireOr(conf.getLayerName(), () -> {
+        reference.bindOr(conf.getLayerName(), () -> {
             // In the type in which they were made.
             DataType type = conf.getFrozen().require(conf.getLayerName()).values().dataType();
             return AdapterStart.constants(conf, AdapterStart.of(conf, stock(type), type, conf.getStartSeed()));
         });
-        return AdapterStart.views(parameters, found.valuesAs(dataType));
+        return AdapterStart.views(parameters, reference.values(conf.getLayerName(), dataType, conf.constantParams()));
     }
 
     @Override

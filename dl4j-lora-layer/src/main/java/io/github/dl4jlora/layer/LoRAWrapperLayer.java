@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.weights.WeightInitXavier;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
@@ -58,6 +59,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     private FrozenStorage storage = FrozenStorage.SHARED;
     private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
     private double loraDropout;
+    private double loraPlusRatio = 1;
     private Mechanism mechanism;
 
     /** For Jackson. */
@@ -75,7 +77,10 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         this.frozen = frozen;
         this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
         this.layerName = origin.getLayerName();
+        // DL4J takes a configuration that lacks any of these for one of its oldest format.
         this.activationFn = new ActivationIdentity();
+        this.weightInitFn = new WeightInitXavier();
+        this.regularization = new ArrayList<>();
         if (stockLayer() instanceof BaseLayer base) {
             this.activationFn = base.getActivationFn();
             this.weightInitFn = base.getWeightInitFn();
@@ -108,6 +113,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
                     + stockLayer().getClass().getSimpleName() + ". Remove it");
         }
         requireNoDropout(getLayerName(), stockLayer(), getMechanism(), loraDropout);
+        LoRAParams.checkRatio(getLayerName(), loraPlusRatio, iUpdater);
     }
 
     /**
@@ -132,9 +138,22 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return parameters.stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()));
     }
 
+    /** B's learning rate is a multiple of A's. */
+    static IUpdater updater(List<AdaptedParameter> parameters, String key, IUpdater updater, double loraPlusRatio) {
+        for (AdaptedParameter parameter : parameters) {
+            if (key.equals(parameter.keyOfA())) {
+                return updater;
+            }
+            if (key.equals(parameter.keyOfB())) {
+                return loraPlusRatio == 1 ? updater : ScaledLearningRate.of(updater, loraPlusRatio);
+            }
+        }
+        return new NoOp();
+    }
+
     @Override
     public IUpdater getUpdaterByParam(String key) {
-        return trains(key) ? iUpdater : new NoOp();
+        return updater(parameters, key, iUpdater, loraPlusRatio);
     }
 
     @Override
@@ -218,6 +237,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     public void setLoraDropout(double loraDropout) {
         this.loraDropout = loraDropout;
+    }
+
+    public double getLoraPlusRatio() {
+        return loraPlusRatio;
+    }
+
+    public void setLoraPlusRatio(double ratio) {
+        this.loraPlusRatio = ratio;
     }
 
     /** What computes the layer; default: the one for its type. */
@@ -340,13 +367,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
                 && storage == that.storage && loraInit == that.loraInit && loraDropout == that.loraDropout
+                && loraPlusRatio == that.loraPlusRatio
                 && getMechanism() == that.getMechanism()
                 && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
     }
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(parameters, storage, loraInit, loraDropout, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(parameters, storage, loraInit, loraDropout, loraPlusRatio, frozen, origin);
     }
 
     @Override

@@ -12,6 +12,7 @@ import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -73,11 +74,31 @@ final class AdaptedLayers {
         return parameters;
     }
 
+    /**
+     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     */
+    private static void requirePlain(Node node, LoRAConfig config) {
+        String asked = !config.variant().equals(new PlainLoRA()) ? "variant " + config.variant().name()
+                : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
+                : config.bias() != BiasTraining.NONE && !biasKeys(node).isEmpty() ? "bias(" + config.bias() + ")" : null;
+        if (asked != null) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked + " is for DenseLayer, "
+                    + "OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
+        }
+    }
+
+    /** The stock layer's own biases. */
+    static List<String> biasKeys(Node node) {
+        return node.layer() == null ? List.of() : node.unwrappedLayer().initializer().biasKeys(node.unwrappedLayer());
+    }
+
     private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, LoRAConfig config, FrozenReference frozen) {
+        requirePlain(node, config);
         Layer stock = node.unwrappedLayer();
         LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, frozen);
         lora.setLoraInit(config.loraInit());
         lora.setLoraDropout(config.loraDropout());
+        lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setRegularization(new ArrayList<>(config.regularization()));
         Layer sized = StockLayers.innermost(stock);
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -91,10 +112,12 @@ final class AdaptedLayers {
     /** As {@link #adapt} for a vertex. */
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
                                          FrozenReference frozen) {
+        requirePlain(node, config);
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
                 parameters(node, keys, table, config), frozen);
         lora.setLoraInit(config.loraInit());
         lora.setLoraDropout(config.loraDropout());
+        lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setRegularization(new ArrayList<>(config.regularization()));
         SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
         lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater() : stock.getUpdater()));

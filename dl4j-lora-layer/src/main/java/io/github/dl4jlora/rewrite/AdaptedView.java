@@ -31,10 +31,11 @@ public final class AdaptedView {
      * @param layer the layer's or vertex's name
      * @param key   of the parameter in the stock layer
      * @param parts A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of
+     * @param stock the stock layer; null for a vertex
      * @param dense the configuration of a dense layer; null for any other, which has A and B only
      */
     public record AdaptedMatrix(String layer, String key, Map<String, INDArray> parts, double alpha, Scaling scaling,
-                                AdaptedRuntime runtime, LoRADenseLayer dense) {
+                                AdaptedRuntime runtime, Layer stock, LoRADenseLayer dense) {
 
         public INDArray a() {
             return parts.get(LoRAParams.A);
@@ -86,7 +87,8 @@ public final class AdaptedView {
                             : Map.of(LoRAParams.A, table.get(lora.key(parameter, LoRAParams.A)),
                             LoRAParams.B, table.get(lora.key(parameter, LoRAParams.B)));
                     adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
-                            parts, parameter.alpha(), parameter.scaling(), adaptable, lora instanceof LoRADenseLayer dense ? dense : null));
+                            parts, parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer(),
+                            lora instanceof LoRADenseLayer dense ? dense : null));
                 }
                 dropout = Math.max(dropout, lora.getLoraDropout());
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {

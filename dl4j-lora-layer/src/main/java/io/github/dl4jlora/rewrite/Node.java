@@ -5,6 +5,7 @@ import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 
 import java.util.List;
@@ -41,6 +42,12 @@ record Node(String name, Layer layer, GraphVertex vertex, List<String> inputs, b
 
     boolean isAdaptable() {
         return matrices().refusal() == null;
+    }
+
+    /** Whether SameDiff computes it, from an external error: not an output layer. */
+    boolean isSameDiff() {
+        return layer != null ? StockLayers.innermost(unwrappedLayer()) instanceof SameDiffLayer
+                : unwrappedVertex() instanceof SameDiffVertex;
     }
 
     /** Keys of all parameters, adaptable or not. */

@@ -58,6 +58,9 @@ record Plan(Map<String, Decision> decisions) {
         if (!trainsUpstream) {
             return new Decision(Role.FREEZE_STOP, "nothing upstream trains");
         }
+        if (!hasParameters(node) && node.isSameDiff()) {
+            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J doubles the gradients of SameDiff layers");
+        }
         return hasParameters(node) ? new Decision(Role.FREEZE_PASS, "a trained layer is upstream")
                 : new Decision(Role.KEEP, "has no parameters and a trained layer is upstream");
     }

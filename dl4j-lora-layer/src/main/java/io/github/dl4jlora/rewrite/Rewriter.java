@@ -1,5 +1,6 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
@@ -70,7 +71,18 @@ public final class Rewriter {
                 fill(node, from, adapted, config);
             }
             leaveOutInputGradients(adapted);
+            refuseUntrainable(adapted);
             return adapted.model();
+        }
+    }
+
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    private static void refuseUntrainable(Network<?> adapted) {
+        if (adapted.model().numParams() == 0) {
+            throw new IllegalArgumentException("Only vertices would train, "
+                    + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
+                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks vertices. "
+                    + "Adapt a layer too with targets(...), train one in full with trainable(...), or use FrozenStorage.EMBEDDED");
         }
     }
 
@@ -118,6 +130,7 @@ public final class Rewriter {
                 }
             }
             case FREEZE_PASS, FREEZE_STOP -> {
+                refuseBias(node, config);
                 FrozenReference frozen = reference(node, from, config);
                 if (node.layer() != null) {
                     layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
@@ -128,6 +141,14 @@ public final class Rewriter {
             case KEEP -> {
                 // Computes as it did.
             }
+        }
+    }
+
+    private static void refuseBias(Node node, LoRAConfig config) {
+        if (config.bias() == BiasTraining.ALL && node.numParams() > 0 && !AdaptedLayers.biasKeys(node).isEmpty()) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): bias(ALL) trains the bias of "
+                    + "every layer, but only adapted layers can train theirs beside frozen weights. Name the layer in targets(...) or "
+                    + "trainable(...), or use bias(LORA_ONLY)");
         }
     }
 
@@ -161,8 +182,8 @@ public final class Rewriter {
                     ((AdaptedRuntime) runtime).start(start);
                 } else {
                     Map<String, INDArray> table = runtime.paramTable(false);
-                    config.loraInit().fill(table.get(lora.key(parameter, LoRAParams.A)),
-                            table.get(lora.key(parameter, LoRAParams.B)), new Random(start));
+                    lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)),
+                            table.get(lora.key(parameter, LoRAParams.B)), config.loraInit(), new Random(start));
                 }
             }
         } else {
@@ -312,7 +333,7 @@ public final class Rewriter {
     private static INDArray frozenOrTrained(Node node, Network<?> network, long length) {
         FrozenReference frozen = reference(node);
         if (frozen != null) {
-            return frozen.require(node.name()).valuesAs(network.dataType());
+            return frozen.values(node.name(), network.dataType(), length);
         }
         return head(network.runtime(node.name()).params(), length);
     }
