@@ -86,9 +86,9 @@ final class LocalCluster implements AutoCloseable {
         throw new IllegalArgumentException("No worker in " + folder + " has started executor " + executor + " of " + application);
     }
 
-    /** What the executors of a worker, the running and the past ones, have logged. */
-    List<String> executorLogs(int worker) {
-        try (var files = Files.find(workFolder(worker), 3, (path, attributes) -> path.endsWith("stderr"))) {
+    /** What the executors that a worker has started for this application have logged. */
+    List<String> executorLogs(String application, int worker) {
+        try (var files = Files.find(workFolder(worker).resolve(application), 2, (path, attributes) -> path.endsWith("stderr"))) {
             List<String> logs = new ArrayList<>();
             for (Path file : files.toList()) {
                 logs.add(Files.readString(file));

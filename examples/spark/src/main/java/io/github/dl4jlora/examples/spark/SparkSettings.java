@@ -50,6 +50,7 @@ final class SparkSettings {
                 .set("spark.executor.extraJavaOptions", executorOptions)
                 .set("spark.executorEnv.OMP_NUM_THREADS", "1")
                 // Both executors are there before the first round, which would else train on one of them.
+                .set("spark.cores.max", Integer.toString(Engine.WORKERS))
                 .set("spark.scheduler.minRegisteredResourcesRatio", "1")
                 .set("spark.scheduler.maxRegisteredResourcesWaitingTime", "60s")
                 .set("spark.locality.wait", "0s");
