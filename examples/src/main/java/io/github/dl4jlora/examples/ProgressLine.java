@@ -7,7 +7,7 @@ import java.io.PrintWriter;
 import java.util.Locale;
 
 /** One line for one training: on a terminal it is rewritten after every epoch, elsewhere printed once, at the end. */
-final class ProgressLine extends BaseTrainingListener {
+public final class ProgressLine extends BaseTrainingListener {
 
     private final PrintWriter out;
     private final boolean terminal;
@@ -16,7 +16,7 @@ final class ProgressLine extends BaseTrainingListener {
     private final long start = System.nanoTime();
     private int done;
 
-    ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
+    public ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
         this.out = out;
         this.terminal = terminal;
         this.training = training;
