@@ -62,11 +62,12 @@ public final class ErfGelu extends BaseActivationFunction {
         HostFloats errors = HostFloats.of(epsilon);
         float[] block = new float[HostFloats.BLOCK];
         float[] error = new float[HostFloats.BLOCK];
+        float[] exp = new float[HostFloats.BLOCK];
         for (long i = 0; i < x.length(); i += block.length) {
             int length = (int) Math.min(block.length, x.length() - i);
             values.read(i, block, length);
             errors.read(i, error, length);
-            differentiate(block, error, length);
+            differentiate(block, error, exp, length);
             values.write(i, block, length);
         }
         return new Pair<>(x, null);
@@ -87,14 +88,17 @@ public final class ErfGelu extends BaseActivationFunction {
         }
     }
 
-    private static void differentiate(float[] x, float[] error, int length) {
+    /** Two loops: HotSpot vectorises neither if the exponential is used twice in the loop that computes it. */
+    private static void differentiate(float[] x, float[] error, float[] exp, int length) {
         for (int i = 0; i < length; i++) {
-            float exp = FastExp.exp(-0.5f * x[i] * x[i]);
-            float tail = tail(Math.abs(x[i]), exp);
-            // Φ is tail for negative x and 1 - tail for positive; at 0, where the sign is 0, both are 1/2.
-            float sign = Math.max(-1, Math.min(1, x[i] * 1e30f));
-            float phi = 0.5f + sign * (0.5f - tail);
-            x[i] = error[i] * (phi + x[i] * DENSITY * exp);
+            exp[i] = FastExp.exp(-0.5f * x[i] * x[i]);
+        }
+        for (int i = 0; i < length; i++) {
+            float magnitude = Math.abs(x[i]);
+            // Φ is tail for negative x and 1 - tail for positive; at 0, where the sign comes out 0, both are 1/2.
+            float sign = x[i] / (magnitude + Float.MIN_NORMAL);
+            float phi = 0.5f + sign * (0.5f - tail(magnitude, exp[i]));
+            x[i] = error[i] * (phi + x[i] * DENSITY * exp[i]);
         }
     }
 

@@ -33,32 +33,35 @@ final class MaskedSoftmax {
         scores.diviColumnVector(scores.sum(true, 1));
     }
 
+    /** Block by block, a head of a text each. */
     private static void forwardInJava(INDArray scores, int[] lengths, int heads, int tokens) {
         HostFloats values = HostFloats.of(scores);
-        float[] row = new float[tokens];
+        float[] block = new float[tokens * tokens];
         long at = 0;
         for (int length : lengths) {
-            for (int i = 0; i < heads * tokens; i++, at += tokens) {
-                values.read(at, row, length);
-                softmax(row, length);
-                values.write(at, row, tokens);
+            for (int head = 0; head < heads; head++, at += block.length) {
+                values.read(at, block, block.length);
+                for (int row = 0; row < block.length; row += tokens) {
+                    softmax(block, row, length);
+                    Arrays.fill(block, row + length, row + tokens, 0);
+                }
+                values.write(at, block, block.length);
             }
         }
     }
 
-    private static void softmax(float[] row, int length) {
-        float max = row[0];
-        for (int i = 1; i < length; i++) {
-            max = Math.max(max, row[i]);
+    private static void softmax(float[] x, int from, int length) {
+        float max = x[from];
+        for (int i = from + 1; i < from + length; i++) {
+            max = Math.max(max, x[i]);
         }
-        for (int i = 0; i < length; i++) {
-            row[i] = FastExp.exp(row[i] - max);
+        for (int i = from; i < from + length; i++) {
+            x[i] = FastExp.exp(x[i] - max);
         }
-        float inverse = 1 / RowSums.sum(row, length);
-        for (int i = 0; i < length; i++) {
-            row[i] *= inverse;
+        float inverse = 1 / RowSums.sum(x, from, length);
+        for (int i = from; i < from + length; i++) {
+            x[i] *= inverse;
         }
-        Arrays.fill(row, length, row.length, 0);
     }
 
     /** Turns {@code errors}, dL/dP, into dL/d(scores) {@code = P ⊙ (dP - rowsum(P ⊙ dP))}. */
@@ -71,16 +74,18 @@ final class MaskedSoftmax {
         int tokens = (int) errors.size(1);
         HostFloats p = HostFloats.of(probabilities);
         HostFloats e = HostFloats.of(errors);
-        float[] probability = new float[tokens];
-        float[] error = new float[tokens];
-        for (long at = 0; at < errors.length(); at += tokens) {
-            p.read(at, probability, tokens);
-            e.read(at, error, tokens);
-            float projection = RowSums.dot(probability, error);
-            for (int i = 0; i < tokens; i++) {
-                error[i] = probability[i] * (error[i] - projection);
+        float[] probability = new float[tokens * tokens];
+        float[] error = new float[tokens * tokens];
+        for (long at = 0; at < errors.length(); at += error.length) {
+            p.read(at, probability, error.length);
+            e.read(at, error, error.length);
+            for (int row = 0; row < error.length; row += tokens) {
+                float projection = RowSums.dot(probability, error, row, tokens);
+                for (int i = row; i < row + tokens; i++) {
+                    error[i] = probability[i] * (error[i] - projection);
+                }
             }
-            e.write(at, error, tokens);
+            e.write(at, error, error.length);
         }
     }
 }
