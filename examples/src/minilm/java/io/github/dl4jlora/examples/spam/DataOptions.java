@@ -53,6 +53,6 @@ final class DataOptions {
             throw new FileNotFoundException(e.getMessage() + ".\nFetch the SpamAssassin corpus with: examples/fetch-mails.sh\n"
                     + "or give a folder of your own: --mails FOLDER, with a file for each mail in its folders ham and spam");
         }
-        return size.full ? all : size.brief ? all.limited(48, 48) : all.limited(800, 600);
+        return size.full ? all : size.brief ? all.limited(48, 48) : all.limited(640, 600);
     }
 }
