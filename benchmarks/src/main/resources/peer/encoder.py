@@ -1,7 +1,7 @@
 """Times a BERT encoder in PyTorch: the architecture of all-MiniLM-L6-v2 with random weights, mean pooling, a classifier,
 and LoRA on query and value, as EncoderChild has it in Deeplearning4j.
 
-usage: encoder.py (lora|forward) TEXTS TOKENS RANK
+usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK
 """
 import statistics
 import sys
@@ -32,7 +32,8 @@ def main(mode, texts, tokens, rank):
     class Layer(nn.Module):
         def __init__(self):
             super().__init__()
-            self.query, self.key, self.value = LoRALinear(HIDDEN), nn.Linear(HIDDEN, HIDDEN), LoRALinear(HIDDEN)
+            adapted = (lambda: nn.Linear(HIDDEN, HIDDEN)) if mode == "base-forward" else (lambda: LoRALinear(HIDDEN))
+            self.query, self.key, self.value = adapted(), nn.Linear(HIDDEN, HIDDEN), adapted()
             self.mix = nn.Linear(HIDDEN, HIDDEN)
             self.mix_norm = nn.LayerNorm(HIDDEN, eps=1e-12)
             self.widen, self.narrow = nn.Linear(HIDDEN, INTERMEDIATE), nn.Linear(INTERMEDIATE, HIDDEN)

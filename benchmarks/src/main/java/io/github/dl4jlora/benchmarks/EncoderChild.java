@@ -18,7 +18,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /**
  * A child process: times all-MiniLM-L6-v2's architecture with random weights under a classifier, with LoRA on query and
- * value. Arguments: lora, forward (both with adapters) or base-forward; texts; tokens; rank.
+ * value. Arguments: those of an {@link EncoderTask}.
  */
 final class EncoderChild {
 
