@@ -167,7 +167,10 @@ public final class LoRA {
         throw new IOException(path + " holds a ComputationGraph: use LoRA.loadComputationGraph");
     }
 
-    private static Model load(Path path) throws IOException {
+    /**
+     * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
+     */
+    public static Model load(Path path) throws IOException {
         Model network = NetworkFile.load(path);
         Rewriter.leaveOutInputGradients(network);
         return network;
