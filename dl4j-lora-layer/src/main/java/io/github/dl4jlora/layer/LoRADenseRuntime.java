@@ -250,6 +250,11 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
+    public boolean hasFixedWeights() {
+        return layerConf().getStorage() == FrozenStorage.SHARED;
+    }
+
+    @Override
     public double factor() {
         return layerConf().factor();
     }

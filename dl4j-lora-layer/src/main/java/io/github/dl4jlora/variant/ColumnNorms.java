@@ -24,28 +24,29 @@ final class ColumnNorms {
         return w.dataType() == DataType.DOUBLE ? DataType.DOUBLE : DataType.FLOAT;
     }
 
+    /** ‖W‖² of each column {@code [1, nOut]}, of {@link #typeFor}, in whatever workspace is open. */
+    static INDArray squares(INDArray w) {
+        INDArray norms = w.castTo(typeFor(w)).norm2(true, 0);
+        return norms.muli(norms);
+    }
+
     /**
+     * @param squares    of W, not written to
      * @param parameters A, B and, where the start was taken from W, A0 and B0
      * @return {@code [1, nOut]}, of {@link #typeFor}, in whatever workspace is open
      */
-    static INDArray ofSum(INDArray w, Map<String, INDArray> parameters, double factor) {
+    static INDArray ofSum(INDArray w, INDArray squares, Map<String, INDArray> parameters, double factor) {
         INDArray p = parameters.get(Variant.A);
         INDArray q = parameters.get(Variant.B).mul(factor);
         if (parameters.get(Variant.START_A) != null) {
             p = Nd4j.concat(1, p, parameters.get(Variant.START_A));
             q = Nd4j.concat(0, q, parameters.get(Variant.START_B).mul(-factor));
         }
-        return ofSum(w, p, q);
-    }
-
-    private static INDArray ofSum(INDArray w, INDArray p, INDArray q) {
         DataType type = typeFor(w);
-        INDArray squares = w.castTo(type).norm2(true, 0);
-        squares.muli(squares);
         INDArray slim = Nd4j.create(w.dataType(), new long[] {p.size(1), w.size(1)}, 'f');
         Nd4j.gemm(p, w, slim, true, false, 2, 0);
         Nd4j.gemm(Nd4j.gemm(p, p, true, false), q, slim, false, false, 1, 1);
-        squares.addi(slim.castTo(type).muli(q.castTo(type)).sum(true, 0));
-        return Transforms.sqrt(Transforms.max(squares, 0, false), false);
+        INDArray change = slim.castTo(type).muli(q.castTo(type)).sum(true, 0);
+        return Transforms.sqrt(Transforms.max(change.addi(squares), 0, false), false);
     }
 }

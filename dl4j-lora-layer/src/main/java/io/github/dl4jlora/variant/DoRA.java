@@ -42,7 +42,7 @@ public final class DoRA extends NamedVariant {
 
     @Override
     public void start(Map<String, INDArray> parameters, INDArray w, double factor) {
-        parameters.put(MAGNITUDE, ColumnNorms.ofSum(w, parameters, factor).castTo(w.dataType()));
+        parameters.put(MAGNITUDE, ColumnNorms.ofSum(w, ColumnNorms.squares(w), parameters, factor).castTo(w.dataType()));
     }
 
     @Override

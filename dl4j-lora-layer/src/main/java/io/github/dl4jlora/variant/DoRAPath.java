@@ -2,7 +2,9 @@ package io.github.dl4jlora.variant;
 
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -21,6 +23,7 @@ final class DoRAPath implements LowRankPath {
 
     private final Host layer;
     private final LowRankPath plain;
+    private INDArray squares;
     private INDArray p;
     private INDArray norms;
     private INDArray c;
@@ -38,7 +41,7 @@ final class DoRAPath implements LowRankPath {
             parameters.put(key, layer.parameter(key, training, workspaces));
         }
         INDArray m = layer.parameter(DoRA.MAGNITUDE, training, workspaces);
-        INDArray v = ColumnNorms.ofSum(layer.weights(), parameters, layer.factor());
+        INDArray v = ColumnNorms.ofSum(layer.weights(), squares(), parameters, layer.factor());
         INDArray scale = m.castTo(v.dataType()).div(v).castTo(z.dataType());
         if (training) {
             p = workspaces.dup(ArrayType.ACTIVATIONS, z, z.ordering());
@@ -46,6 +49,18 @@ final class DoRAPath implements LowRankPath {
             c = workspaces.dup(ArrayType.ACTIVATIONS, scale);
         }
         z.muliRowVector(scale);
+    }
+
+    private INDArray squares() {
+        if (!layer.hasFixedWeights()) {
+            return ColumnNorms.squares(layer.weights());
+        }
+        if (squares == null) {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                squares = ColumnNorms.squares(layer.weights());
+            }
+        }
+        return squares;
     }
 
     @Override

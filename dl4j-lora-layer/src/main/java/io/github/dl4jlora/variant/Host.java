@@ -9,6 +9,9 @@ public interface Host {
     /** W {@code [nIn, nOut]}, frozen. */
     INDArray weights();
 
+    /** Whether W is outside the network's vector, where nobody may write to it. */
+    boolean hasFixedWeights();
+
     /** A parameter by its key, while training with weight noise if the layer has any; null where there is none. */
     INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces);
 

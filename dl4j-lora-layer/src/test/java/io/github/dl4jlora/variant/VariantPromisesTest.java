@@ -4,7 +4,9 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -22,6 +24,8 @@ import org.nd4j.linalg.learning.config.Adam;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -58,6 +62,7 @@ class VariantPromisesTest {
         ComputationGraph adapted = fresh(variant, storage, engine);
         double[] before = Models.params(adapted);
         double score = adapted.score(Networks.data(DataType.DOUBLE, 8, 1000));
+        Map<String, INDArray> frozen = whatDoesNotTrain(adapted);
 
         fit(adapted, 0, 5);
 
@@ -65,6 +70,23 @@ class VariantPromisesTest {
         assertThat(adapted.score(Networks.data(DataType.DOUBLE, 8, 1000))).isLessThan(score);
         assertThat(Models.params(LoRA.unload(adapted))).isEqualTo(baseParams);
         assertThat(Models.params(base)).isEqualTo(baseParams);
+        assertThat(whatDoesNotTrain(adapted)).isEqualTo(frozen);
+        assertThat(frozen).hasSize(2 * (variant.config().build().loraInit().isTakenFromW() ? 2 : 0)
+                + 2 * (variant.config().build().variant().equals(new FrozenALoRA()) ? 1 : 0));
+    }
+
+    /** Copies of what the adapters of fc1 and fc2 hold beside what trains. */
+    private static Map<String, INDArray> whatDoesNotTrain(ComputationGraph network) {
+        Map<String, INDArray> frozen = new HashMap<>();
+        for (String layer : new String[] {"fc1", "fc2"}) {
+            LoRADenseLayer conf = (LoRADenseLayer) network.getLayer(layer).conf().getLayer();
+            ((AdaptedRuntime) network.getLayer(layer)).adapterParameters().forEach((key, value) -> {
+                if (!conf.trains(key)) {
+                    frozen.put(layer + "_" + key, value.dup());
+                }
+            });
+        }
+        return frozen;
     }
 
     @ParameterizedTest
