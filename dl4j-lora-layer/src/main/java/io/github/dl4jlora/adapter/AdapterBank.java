@@ -130,9 +130,10 @@ public final class AdapterBank implements AutoCloseable {
     private static void refuseMoreThanProducts(String name, LoRAAdapter adapter) {
         adapter.deltas().forEach((layer, delta) -> {
             if (!delta.kind().variant().isAdditive() || delta.trainsBias()) {
-                throw new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: on layer \"" + layer + "\" it "
-                        + (delta.trainsBias() ? "has a trained bias" : "is " + delta.kind().variant().name())
-                        + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), or LoRA.merge it");
+                throw new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: on layer \"" + layer
+                        + "\" it " + (delta.trainsBias() ? "has a trained bias" : "is " + delta.kind().variant().name())
+                        + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), "
+                        + "or LoRA.merge it");
             }
         });
     }

@@ -105,7 +105,8 @@ public final class Combination {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             requireSameLayers();
             for (String layer : first.layers()) {
-                List<Delta> deltas = adapters.stream().map(adapter -> adapter.deltas().get(layer).plain(layer, "combining adapters")).toList();
+                List<Delta> deltas = adapters.stream()
+                        .map(adapter -> adapter.deltas().get(layer).plain(layer, "combining adapters")).toList();
                 requireLike(layer, deltas);
                 combined.put(layer, withBias(layer, combine(layer, deltas), deltas));
             }

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -89,10 +88,5 @@ record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseI
     /** With other A and B for the same ΔW. */
     Delta with(Delta product) {
         return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started());
-    }
-
-    /** The keys of what a network must have to take this adapter, apart from A, B and the start. */
-    boolean isLike(boolean dora, boolean bias) {
-        return has(DoRA.MAGNITUDE) == dora && trainsBias() == bias;
     }
 }

@@ -54,14 +54,9 @@ public final class LoRAAdapter {
 
     private static final String TENSORS = "adapter_model.safetensors";
     private static final String CONFIG = "adapter_config.json";
-    private static final String PREFIX = "base_model.model.";
+    static final String PREFIX = "base_model.model.";
     private static final String SUFFIX_A = TensorLayout.LINEAR.nameOfA();
     private static final String SUFFIX_B = TensorLayout.LINEAR.nameOfB();
-    private static final String BIAS = ".bias";
-    /** Beside A and B; the last two are not PEFT's, which ignores them and computes the start again. */
-    private static final Map<String, String> SUFFIXES = Map.of(DoRA.MAGNITUDE, ".lora_magnitude_vector",
-            DefaultParamInitializer.BIAS_KEY, ".base_layer.bias",
-            Variant.START_A, ".initial_A.weight", Variant.START_B, ".initial_B.weight");
     private static final long LONGEST_CONFIG = 16 << 20;
 
     private static final String FORMAT = "dl4j_lora.format";
@@ -485,9 +480,11 @@ public final class LoRAAdapter {
         Set<String> network = matrix.parts().keySet();
         boolean started = network.contains(Variant.START_A);
         boolean taken = delta.kind().init().isTakenFromW();
-        if (!delta.isLike(network.contains(DoRA.MAGNITUDE), network.contains(DefaultParamInitializer.BIAS_KEY)) || started != taken) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter consists of " + new TreeSet<>(delta.parts().keySet())
-                    + (taken ? " and started from a part of W" : "") + ", but the network's of " + new TreeSet<>(network)
+        boolean dora = network.contains(DoRA.MAGNITUDE);
+        boolean bias = network.contains(DefaultParamInitializer.BIAS_KEY);
+        if (dora != delta.has(DoRA.MAGNITUDE) || bias != delta.trainsBias() || started != taken) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter consists of "
+                    + new TreeSet<>(delta.parts().keySet()) + (taken ? " and started from a part of W" : "") + ", but the network's of " + new TreeSet<>(network)
                     + ". Make the network with LoRA.apply(base, adapter)"
                     + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
         }
@@ -548,8 +545,7 @@ public final class LoRAAdapter {
         deltas.forEach((name, delta) -> {
             tensors.put(PREFIX + name + delta.layout().nameOfA(), delta.layout().fileA(delta.a()));
             tensors.put(PREFIX + name + delta.layout().nameOfB(), delta.layout().fileB(delta.b()));
-            delta.more().forEach((key, value) -> tensors.put(PREFIX + name + SUFFIXES.get(key),
-                    isVector(key) ? value.reshape(value.length()) : value.transpose()));
+            delta.more().forEach((key, value) -> tensors.put(PREFIX + name + ExtraParts.nameOf(key), ExtraParts.toFile(key, value)));
             metadata.put(SCALING + name, delta.scaling().name());
             metadata.put(ALPHA + name, Double.toString(delta.alpha()));
             if (delta.baseId() != null) {
@@ -649,11 +645,10 @@ public final class LoRAAdapter {
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
             int dot = module.lastIndexOf('.');
-            String part = partOf(module, tensors, config);
+            String part = ExtraParts.keyOf(module, config, tensors.names());
             if (part != null) {
-                String suffix = module.endsWith(SUFFIXES.get(part)) ? SUFFIXES.get(part) : BIAS;
-                more.computeIfAbsent(module.substring(0, module.length() - suffix.length()), key -> new LinkedHashMap<>())
-                        .put(part, isVector(part) ? vector(tensors, name) : matrix(tensors, name));
+                more.computeIfAbsent(ExtraParts.layerOf(module, part), key -> new LinkedHashMap<>())
+                        .put(part, ExtraParts.read(part, tensors, name));
             } else if (isPart(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
                 putOnce(a, layerOf(module), name);
             } else if (isPart(module, TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB())) {
@@ -666,10 +661,11 @@ public final class LoRAAdapter {
             }
         }
         Set<String> missing = missing(config, a.keySet(), b.keySet(), trained.keySet());
-        missing.addAll(missingParts(config, a.keySet(), more));
+        a.keySet().forEach(layer -> ExtraParts.missing(config, more.getOrDefault(layer, Map.of()).keySet())
+                .forEach(name -> missing.add(PREFIX + layer + name)));
         Set<String> strays = new TreeSet<>(more.keySet());
         strays.removeAll(a.keySet());
-        strays.forEach(layer -> more.get(layer).keySet().forEach(key -> surplus.add(PREFIX + layer + SUFFIXES.get(key))));
+        strays.forEach(layer -> more.get(layer).keySet().forEach(key -> surplus.add(PREFIX + layer + ExtraParts.nameOf(key))));
         if (loader.strict && !(missing.isEmpty() && surplus.isEmpty())) {
             throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
                     + ". Expected were "
@@ -683,63 +679,6 @@ public final class LoRAAdapter {
         b.keySet().retainAll(a.keySet());
         return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b, more), loader.keyMapper),
                 renamed(folder, trained, loader.keyMapper), config.dropout());
-    }
-
-    private static boolean isVector(String key) {
-        return key.equals(DoRA.MAGNITUDE) || key.equals(DefaultParamInitializer.BIAS_KEY);
-    }
-
-    /** Which part of an adapter beside A and B a tensor is; null for none. */
-    private static String partOf(String module, Safetensors tensors, PeftConfig config) {
-        for (Map.Entry<String, String> suffix : SUFFIXES.entrySet()) {
-            if (module.endsWith(suffix.getValue()) && isWanted(suffix.getKey(), config)) {
-                return suffix.getKey();
-            }
-        }
-        // PEFT's own lora_only, and loralib, leave base_layer out.
-        String layer = module.endsWith(BIAS) ? module.substring(0, module.length() - BIAS.length()) : null;
-        boolean adapted = layer != null && config.bias() != BiasTraining.NONE && tensors.names().contains(PREFIX + layer + SUFFIX_A);
-        return adapted ? DefaultParamInitializer.BIAS_KEY : null;
-    }
-
-    private static boolean isWanted(String key, PeftConfig config) {
-        return switch (key) {
-            case DoRA.MAGNITUDE -> config.useDora();
-            case DefaultParamInitializer.BIAS_KEY -> config.bias() != BiasTraining.NONE;
-            default -> true;
-        };
-    }
-
-    /** As DL4J shapes it, {@code [1, n]}. */
-    private static INDArray vector(Safetensors tensors, String name) throws AdapterFormatException {
-        INDArray vector = tensors.read(name);
-        if (vector.rank() != 1) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
-                    + ", but must be a vector");
-        }
-        return vector.reshape(1, vector.length());
-    }
-
-    private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
-        if (tensors.shape(name).length != 2) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
-                    + ", but must be a matrix");
-        }
-        return tensors.read(name).transpose();
-    }
-
-    private static Set<String> missingParts(PeftConfig config, Set<String> layers, Map<String, Map<String, INDArray>> more) {
-        Set<String> missing = new TreeSet<>();
-        for (String layer : layers) {
-            Set<String> parts = more.getOrDefault(layer, Map.of()).keySet();
-            if (config.useDora() && !parts.contains(DoRA.MAGNITUDE)) {
-                missing.add(PREFIX + layer + SUFFIXES.get(DoRA.MAGNITUDE));
-            }
-            if (parts.contains(Variant.START_A) != parts.contains(Variant.START_B)) {
-                missing.add(PREFIX + layer + SUFFIXES.get(parts.contains(Variant.START_A) ? Variant.START_B : Variant.START_A));
-            }
-        }
-        return missing;
     }
 
     private static Set<String> missing(PeftConfig config, Set<String> a, Set<String> b, Set<String> trained) {

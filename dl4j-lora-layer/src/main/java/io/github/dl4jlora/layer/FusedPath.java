@@ -20,8 +20,8 @@ import java.util.Map;
  * </pre>
  *
  * u is kept from the training forward pass; where A does not train, neither dA is formed nor a dropped x kept. Every
- * product goes through {@code Nd4j.gemm}, which takes operands in whichever order they
- * have; {@code mmul} copies some of them first.
+ * product goes through {@code Nd4j.gemm}, which takes operands in whichever order they have; {@code mmul} copies some of
+ * them first.
  */
 final class FusedPath implements LowRankPath {
 

@@ -50,6 +50,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     private INDArray b;
     private INDArray g;
     private Map<String, INDArray> constants;
+    private Set<String> trained;
     private INDArray z;
     private INDArray preNorm;
     private InputGradient inputGradient = InputGradient.NEEDED;
@@ -128,6 +129,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     @Override
     public void setParamTable(Map<String, INDArray> table) {
         super.setParamTable(table);
+        trained = layerConf().adapterParameters(true).stream().map(Parameter::key).collect(Collectors.toSet());
         path = null;
         constants = null;
         w = null;
@@ -261,14 +263,14 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
 
     /** A parameter of the adapter, wherever it lives; null for one that it has not. */
     final INDArray value(String key) {
-        INDArray trained = params.get(key);
-        return trained != null ? trained : constants.get(key);
+        INDArray inVector = params.get(key);
+        return inVector != null ? inVector : constants.get(key);
     }
 
     /** With weight noise while training if the layer has any. */
     @Override
     public INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces) {
-        return layerConf().trains(key) ? getParamWithNoise(key, training, workspaces) : value(key);
+        return trained.contains(key) ? getParamWithNoise(key, training, workspaces) : value(key);
     }
 
     @Override
@@ -295,8 +297,8 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             Nd4j.getExecutioner().exec(new LayerNorm(training ? preNorm : result, g, result, true, 1));
         }
         if (b != null) {
-            boolean trained = disabled == 0 && layerConf().isTrainBias();
-            result.addiRowVector(trained ? parameter(DefaultParamInitializer.BIAS_KEY, training, workspaces) : b);
+            boolean ours = disabled == 0 && layerConf().isTrainBias();
+            result.addiRowVector(ours ? parameter(DefaultParamInitializer.BIAS_KEY, training, workspaces) : b);
         }
         if (maskArray != null) {
             applyMask(result);
