@@ -29,9 +29,10 @@ public final class AdaptedView {
      *
      * @param layer the layer's or vertex's name
      * @param key   of the parameter in the stock layer
+     * @param stock the stock layer; null for a vertex
      */
     public record AdaptedMatrix(String layer, String key, INDArray a, INDArray b, double alpha, Scaling scaling,
-                                AdaptedRuntime runtime) {
+                                AdaptedRuntime runtime, Layer stock) {
 
         public void rescale(double newAlpha, Scaling newScaling) {
             if (newAlpha != alpha || newScaling != scaling) {
@@ -64,7 +65,7 @@ public final class AdaptedView {
                 for (AdaptedParameter parameter : lora.adapted()) {
                     adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
                             table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
-                            parameter.alpha(), parameter.scaling(), adaptable));
+                            parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer()));
                 }
                 dropout = Math.max(dropout, lora.getLoraDropout());
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {

@@ -163,10 +163,11 @@ public final class Rewriter {
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
             for (AdaptedParameter parameter : lora.adapted()) {
-                INDArray a = runtime.paramTable(false).get(lora.key(parameter, LoRAParams.A));
+                Map<String, INDArray> table = runtime.paramTable(false);
                 // Java's hash of the name tells matrices of one shape apart.
                 int name = lora.matrices().module(node.name(), parameter.key()).hashCode();
-                config.loraInit().fill(a, new Random(seed * 31 + name));
+                lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
+                        config.loraInit(), new Random(seed * 31 + name));
             }
         } else {
             values.assign(base.reshape(values.shape()));

@@ -73,6 +73,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -164,7 +165,7 @@ class DeltaLayersTest {
 
         MultiLayerNetwork adapted = LoRA.apply(base, CONFIG);
 
-        assertSame("a fresh rewrite", adapted.output(features), expected);
+        assertFreshRewrite(adapted, features, expected);
         assertThat(LoRA.unload(adapted).getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
         assertThat(adapted.params().length()).isEqualTo(LoRA.summary(adapted).trainableParams());
         assertThat(LoRA.summary(adapted).totalParams()).isEqualTo(base.numParams() + adapted.params().length());
@@ -195,7 +196,7 @@ class DeltaLayersTest {
     /** Below a SameDiff layer the stock network's gradients are wrong. */
     private static Map<String, INDArray> atTheLayer(MultiLayerNetwork network, Map<String, INDArray> gradients) {
         Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
-        some.keySet().removeIf(key -> !(network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof DeltaRuntime));
+        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof LoRADenseRuntime);
         return some;
     }
 
@@ -248,7 +249,7 @@ class DeltaLayersTest {
         double[] before = base.params().toDoubleVector();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1|lora.*").updater(new Adam(0.02))
                 .storage(FrozenStorage.EMBEDDED).build());
-        assertSame("a fresh rewrite", adapted.output(features), base.output(features));
+        assertFreshRewrite(adapted, features, base.output(features));
 
         for (int i = 0; i < 3; i++) {
             adapted.fit(features, labels);
@@ -257,6 +258,15 @@ class DeltaLayersTest {
         assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned").isPositive();
         assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(before);
         assertSame("clone", adapted.clone().output(features), adapted.output(features));
+    }
+
+    /** Kernels may round otherwise than the stock layer; the stock layer on effective weights may not. */
+    private static void assertFreshRewrite(MultiLayerNetwork adapted, INDArray features, INDArray expected) {
+        if (Arrays.stream(adapted.getLayers()).anyMatch(KernelRuntime.class::isInstance)) {
+            assertThat(Networks.difference(adapted.output(features), expected)).isLessThan(1e-14);
+        } else {
+            assertSame("a fresh rewrite", adapted.output(features), expected);
+        }
     }
 
     private static MultiLayerNetwork copy(MultiLayerNetwork network, MultiLayerConfiguration conf) {
