@@ -315,7 +315,7 @@ public final class Rewriter {
     private static INDArray frozenOrTrained(Node node, Network<?> network, long length) {
         FrozenReference frozen = reference(node);
         if (frozen != null) {
-            return frozen.require(node.name()).valuesAs(network.dataType());
+            return frozen.values(node.name(), network.dataType(), length);
         }
         return head(network.runtime(node.name()).params(), length);
     }
