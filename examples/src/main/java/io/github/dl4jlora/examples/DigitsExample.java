@@ -4,6 +4,8 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.report.AdapterReport;
+import io.github.dl4jlora.examples.report.ScoreHistory;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -11,6 +13,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.weights.WeightInit;
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -19,6 +22,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -29,15 +33,17 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 
 /**
  * A network that reads upright digits learns to read digits that lie on their side, in three ways: with only its output
  * layer trained, with LoRA, and with every weight trained. All three start from the same network and get the same
- * images, epochs and updater. {@link #call} is the story from top to bottom.
+ * images, epochs and updater. {@link #tell} is the story from top to bottom.
  */
 @Command(name = "digits", sortOptions = false, description = "Trains a network on upright handwritten digits, teaches it digits "
         + "turned by 90 degrees with LoRA, and compares that with training only its output layer and with full fine-tuning.")
@@ -71,13 +77,17 @@ public final class DigitsExample implements Callable<Integer> {
             description = "Where networks and adapter are saved. Default: a new temporary folder.")
     private Path output;
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    @Mixin
+    private final UiOption ui = new UiOption();
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
     private boolean help;
 
     @Spec
     private CommandSpec spec;
 
     private PrintWriter out;
+    private final Map<String, ScoreHistory> losses = new HashMap<>();
 
     /** How long every training takes. */
     private static final class Length {
@@ -106,6 +116,18 @@ public final class DigitsExample implements Callable<Integer> {
         out = spec.commandLine().getOut();
         LoRAConfig lora = checkedConfig();
         Path folder = outputFolder();
+        try (ui) {
+            ui.open(out);
+            boolean passed = tell(lora, folder);
+            ui.linger(out, System.in);
+            if (!passed) {
+                spec.commandLine().getErr().println("digits: a check failed, see FAILED above");
+            }
+            return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+        }
+    }
+
+    private boolean tell(LoRAConfig lora, Path folder) throws IOException {
 
         // Real handwriting, and the same images lying on their side. Nothing is trained on test images.
         Digits.Split upright = Digits.load().split(TEST_SHARE, seed);
@@ -168,11 +190,15 @@ public final class DigitsExample implements Callable<Integer> {
                 check("base: no parameter moved by a bit", sameBits(base.params(), baseParams))
         ).toList().stream().allMatch(ok -> ok);
         out.println("Saved in " + folder);
+
+        // What the adapter did, as a page to look at.
+        Path page = folder.resolve("report.html");
+        new AdapterReport("LoRA on turned digits", base).add("LoRA", LoRAAdapter.of(adapted))
+                .scores("head-only", losses.get("head-only")).scores("LoRA", losses.get("LoRA"))
+                .scores("full fine-tuning", losses.get("full fine-tuning")).write(page);
+        out.println("Look at it: " + page.toUri());
         out.flush();
-        if (!passed) {
-            spec.commandLine().getErr().println("digits: a check failed, see FAILED above");
-        }
-        return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+        return passed;
     }
 
     private LoRAConfig checkedConfig() {
@@ -214,9 +240,12 @@ public final class DigitsExample implements Callable<Integer> {
     /** Gives back the median time of a step in milliseconds. */
     private double train(String name, MultiLayerNetwork network, Digits digits) {
         StepTimer timer = new StepTimer();
-        network.setListeners(new ProgressLine(out, System.console() != null, name, length.epochs()), timer);
+        CollectScoresIterationListener scores = new CollectScoresIterationListener();
+        network.setListeners(new ProgressLine(out, System.console() != null, name, length.epochs()), timer, scores);
+        ui.listeners(name).forEach(network::addListeners);
         network.fit(digits.batches(BATCH), length.epochs());
         network.setListeners(List.of());
+        losses.put(name, ScoreHistory.of(scores));
         return timer.medianMillis();
     }
 
