@@ -10,10 +10,12 @@ import org.nd4j.linalg.learning.regularization.WeightDecay;
 
 import java.net.URI;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
@@ -30,6 +32,7 @@ public final class LoRAConfig {
     private final double loraDropout;
     private final Engine engine;
     private final List<Pattern> targets;
+    private final Set<LayerType> targetTypes;
     private final List<Pattern> exclude;
     private final List<Pattern> trainable;
     private final Map<Pattern, Override> overrides;
@@ -48,6 +51,7 @@ public final class LoRAConfig {
         this.loraDropout = builder.loraDropout;
         this.engine = builder.engine;
         this.targets = List.copyOf(builder.targets);
+        this.targetTypes = Set.copyOf(builder.targetTypes);
         this.exclude = List.copyOf(builder.exclude);
         this.trainable = List.copyOf(builder.trainable);
         this.overrides = new LinkedHashMap<>(builder.overrides);
@@ -87,9 +91,14 @@ public final class LoRAConfig {
         return engine;
     }
 
-    /** Empty: every DenseLayer. */
+    /** Empty, and no target types: every DenseLayer. */
     public List<Pattern> targets() {
         return targets;
+    }
+
+    /** Targets beside those that patterns name. */
+    public Set<LayerType> targetTypes() {
+        return targetTypes;
     }
 
     public List<Pattern> exclude() {
@@ -172,6 +181,7 @@ public final class LoRAConfig {
         private double loraDropout;
         private Engine engine = Engine.FUSED;
         private final List<Pattern> targets = new ArrayList<>();
+        private final Set<LayerType> targetTypes = EnumSet.noneOf(LayerType.class);
         private final List<Pattern> exclude = new ArrayList<>();
         private final List<Pattern> trainable = new ArrayList<>();
         private final Map<Pattern, Override> overrides = new LinkedHashMap<>();
@@ -209,7 +219,10 @@ public final class LoRAConfig {
             return this;
         }
 
-        /** The probability of dropping an input of the low-rank paths while training, in [0, 1); default 0. */
+        /**
+         * The probability of dropping an input of the low-rank paths while training, in [0, 1); default 0. Layers that
+         * have no such path, since they run on W + s·A·B, refuse it.
+         */
         public Builder loraDropout(double probability) {
             this.loraDropout = probability;
             return this;
@@ -222,7 +235,9 @@ public final class LoRAConfig {
         }
 
         /**
-         * The layers to adapt; default every DenseLayer. Output layers are adapted only when named.
+         * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all weight
+         * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
+         * these. Output layers are adapted only when named.
          *
          * @throws IllegalArgumentException if one is no regular expression
          */
@@ -231,7 +246,13 @@ public final class LoRAConfig {
             return this;
         }
 
-        /** Layers that are not to be adapted although a target pattern matches them. */
+        /** Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}. */
+        public Builder targets(LayerType... types) {
+            targetTypes.addAll(List.of(types));
+            return this;
+        }
+
+        /** Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them. */
         public Builder exclude(String... patterns) {
             addAll(exclude, "exclude", patterns);
             return this;
@@ -243,7 +264,7 @@ public final class LoRAConfig {
             return this;
         }
 
-        /** Another rank or alpha for the layers that the pattern matches: PEFT's {@code rank_pattern}, {@code alpha_pattern}. */
+        /** Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's {@code rank_pattern}, {@code alpha_pattern}. */
         public Builder override(String pattern, Consumer<Override> settings) {
             Override override = new Override();
             settings.accept(override);

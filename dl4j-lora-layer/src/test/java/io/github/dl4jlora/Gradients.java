@@ -1,8 +1,13 @@
 package io.github.dl4jlora;
 
-import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.LoRAParams;
 import org.deeplearning4j.nn.api.Model;
+import io.github.dl4jlora.samediff.SameDiffGradients;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -90,14 +95,22 @@ public final class Gradients {
         adapted.forEach((name, gradient) -> {
             String layer = name.substring(0, name.lastIndexOf('_'));
             INDArray expected = stock.get(name);
-            if (configuration(network, layer) instanceof LoRADenseLayer lora) {
-                boolean isA = name.endsWith("_" + LoRAParams.A);
-                INDArray dw = stock.get(layer + "_W");
-                assertThat(dw).as("the stock network's dW of " + layer).isNotNull();
-                Map<String, INDArray> table = parameters(network);
-                expected = isA ? dw.mmul(table.get(layer + "_B").transpose()) : table.get(layer + "_A").transpose().mmul(dw);
-                expected.muli(lora.factor());
-                assertThat(expected.amaxNumber().doubleValue()).as("a gradient reaches " + name).isPositive();
+            AdaptedConfiguration lora = configuration(network, layer);
+            if (lora != null) {
+                boolean isA = name.endsWith(LoRAParams.A);
+                for (AdaptedParameter parameter : lora.adapted()) {
+                    String a = layer + "_" + lora.key(parameter, LoRAParams.A);
+                    String b = layer + "_" + lora.key(parameter, LoRAParams.B);
+                    if (name.equals(isA ? a : b)) {
+                        INDArray stockGradient = stock.get(layer + "_" + parameter.key());
+                        assertThat(stockGradient).as("the stock network's gradient of " + layer + "_" + parameter.key()).isNotNull();
+                        INDArray dw = lora.matrices().forms().get(parameter.key()).viewOf(stockGradient.dup(order(stockGradient)));
+                        Map<String, INDArray> table = parameters(network);
+                        expected = isA ? dw.mmul(table.get(b).transpose()) : table.get(a).transpose().mmul(dw);
+                        expected.muli(parameter.factor() * correction(lora));
+                        assertThat(expected.amaxNumber().doubleValue()).as("a gradient reaches " + name).isPositive();
+                    }
+                }
             }
             assertThat(expected).as("the stock network's gradient of " + name).isNotNull();
             double scale = Math.max(1, expected.amaxNumber().doubleValue());
@@ -109,10 +122,25 @@ public final class Gradients {
         return network instanceof ComputationGraph graph ? graph.paramTable() : ((MultiLayerNetwork) network).paramTable();
     }
 
-    private static org.deeplearning4j.nn.conf.layers.Layer configuration(Model network, String layer) {
+    private static char order(INDArray array) {
+        return array.rank() > 2 ? 'c' : 'f';
+    }
+
+    /** What the stock layer's gradients must be multiplied by to be right. */
+    private static double correction(AdaptedConfiguration lora) {
+        boolean sameDiff = lora.stockVertex() instanceof SameDiffVertex
+                || lora.stockLayer() != null && StockLayers.innermost(lora.stockLayer()) instanceof SameDiffLayer;
+        return sameDiff ? SameDiffGradients.correction() : 1;
+    }
+
+    private static AdaptedConfiguration configuration(Model network, String layer) {
+        Object conf;
         if (network instanceof ComputationGraph graph) {
-            return graph.getVertex(layer).hasLayer() ? graph.getLayer(layer).conf().getLayer() : null;
+            conf = graph.getVertex(layer).hasLayer() ? graph.getLayer(layer).conf().getLayer()
+                    : graph.getConfiguration().getVertices().get(layer);
+        } else {
+            conf = ((MultiLayerNetwork) network).getLayer(Integer.parseInt(layer)).conf().getLayer();
         }
-        return ((MultiLayerNetwork) network).getLayer(Integer.parseInt(layer)).conf().getLayer();
+        return conf instanceof AdaptedConfiguration lora ? lora : null;
     }
 }

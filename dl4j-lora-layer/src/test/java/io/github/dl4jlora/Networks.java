@@ -103,7 +103,7 @@ public final class Networks {
     public static void randomizeAdapters(Map<String, INDArray> paramTable, long seed) {
         for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
             String key = parameter.getKey();
-            if (key.endsWith("_" + LoRAParams.A) || key.endsWith("_" + LoRAParams.B)) {
+            if (key.matches(".*[_.](" + LoRAParams.A + "|" + LoRAParams.B + ")")) {
                 INDArray value = parameter.getValue();
                 value.assign(random(value.dataType(), seed++, value.shape()).muli(0.5));
             }

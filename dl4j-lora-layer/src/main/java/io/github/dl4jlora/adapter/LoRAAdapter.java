@@ -50,13 +50,15 @@ public final class LoRAAdapter {
     private static final String TENSORS = "adapter_model.safetensors";
     private static final String CONFIG = "adapter_config.json";
     private static final String PREFIX = "base_model.model.";
-    private static final String SUFFIX_A = ".lora_A.weight";
-    private static final String SUFFIX_B = ".lora_B.weight";
+    private static final String SUFFIX_A = TensorLayout.LINEAR.nameOfA();
+    private static final String SUFFIX_B = TensorLayout.LINEAR.nameOfB();
     private static final long LONGEST_CONFIG = 16 << 20;
 
     private static final String FORMAT = "dl4j_lora.format";
     private static final String FORMAT_VERSION = "1";
-    private static final String SCALING = "dl4j_lora.scaling";
+    private static final String WRITTEN_BY = "dl4j_lora.version";
+    private static final String SCALING = "dl4j_lora.scaling.";
+    private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String SAVED_CONFIG = "dl4j_lora.adapter_config";
     private static final String BASE_ID = "dl4j_lora.base.";
 
@@ -66,8 +68,13 @@ public final class LoRAAdapter {
      * @param a      {@code [nIn, rank]}
      * @param b      {@code [rank, nOut]}
      * @param baseId content id of the frozen layer; null if the file does not say
+     * @param layout what they look like in a file
      */
-    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
+
+        Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+            this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
+        }
 
         int rank() {
             return (int) a.size(1);
@@ -100,8 +107,8 @@ public final class LoRAAdapter {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();
             Map<String, Delta> deltas = new LinkedHashMap<>();
-            view.adaptedLayers().forEach((name, layer) -> deltas.put(name, new Delta(layer.a().dup(), layer.b().dup(),
-                    layer.alpha(), layer.scaling(), ids.get(name))));
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, new Delta(matrix.a().dup(), matrix.b().dup(),
+                    matrix.alpha(), matrix.scaling(), ids.get(matrix.layer()), TensorLayout.of(matrix.stock()))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -160,14 +167,14 @@ public final class LoRAAdapter {
     /**
      * What the adapter adds to a layer's weights: ΔW = s·A·B.
      *
-     * @return a new array {@code [nIn, nOut]}
+     * @return a new array {@code [nIn, nOut]}, for a convolution {@code [nOut, nIn, kernel…]}
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public INDArray deltaWeight(String layer) {
         Delta delta = delta(layer);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray product = Nd4j.create(delta.a.dataType(), new long[] {delta.a.size(0), delta.b.size(1)}, 'f');
-            return Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0);
+            return delta.layout.weight(Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0));
         }
     }
 
@@ -291,7 +298,7 @@ public final class LoRAAdapter {
                 errors.put(name, 0.0);
             } else {
                 SlimSvd svd = SlimSvd.of(name, delta);
-                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId));
+                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId, delta.layout));
                 errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
             }
         });
@@ -360,25 +367,27 @@ public final class LoRAAdapter {
         List<String> strangers = new ArrayList<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
-            requireSameNames("adapted", deltas.keySet(), view.adaptedLayers().keySet());
+            requireSameNames("adapted", deltas.keySet(), view.adaptedMatrices().keySet());
             requireSameNames("fully trained", trained.keySet(), view.trainedLayers().keySet());
             Map<String, String> ids = view.verifiedIds();
             List<Runnable> assignments = new ArrayList<>();
             deltas.forEach((name, delta) -> {
-                AdaptedView.AdaptedLayer layer = view.adaptedLayers().get(name);
+                AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+                String id = ids.get(matrix.layer());
                 if (!chosen.contains(ApplyOption.FORCE)) {
-                    requireSameBase(name, delta.baseId, ids.get(name));
-                } else if (delta.baseId != null && !delta.baseId.equals(ids.get(name))) {
+                    requireSameBase(name, delta.baseId, id);
+                } else if (delta.baseId != null && !delta.baseId.equals(id)) {
                     strangers.add(name);
                 }
-                requireShape(name, LoRAParams.A, delta.a, layer.a());
-                requireShape(name, LoRAParams.B, delta.b, layer.b());
-                INDArray a = inTypeOf(layer.a(), name, LoRAParams.A, delta.a);
-                INDArray b = inTypeOf(layer.b(), name, LoRAParams.B, delta.b);
+                requireLayout(name, delta.layout, TensorLayout.of(matrix.stock()));
+                requireShape(name, LoRAParams.A, delta.a, matrix.a());
+                requireShape(name, LoRAParams.B, delta.b, matrix.b());
+                INDArray a = inTypeOf(matrix.a(), name, LoRAParams.A, delta.a);
+                INDArray b = inTypeOf(matrix.b(), name, LoRAParams.B, delta.b);
                 assignments.add(() -> {
-                    layer.rescale(delta.alpha, delta.scaling);
-                    layer.a().assign(a);
-                    layer.b().assign(b);
+                    matrix.rescale(delta.alpha, delta.scaling);
+                    matrix.a().assign(a);
+                    matrix.b().assign(b);
                 });
             });
             trainedAssignments(view, assignments);
@@ -450,6 +459,13 @@ public final class LoRAAdapter {
         }
     }
 
+    private static void requireLayout(String layer, TensorLayout adapter, TensorLayout network) {
+        if (!adapter.equals(network)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for " + adapter + ", but the network's layer is "
+                    + network + ". Use the network that the adapter was trained on");
+        }
+    }
+
     private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
         if (!Arrays.equals(value.shape(), parameter.shape())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape " + Arrays.toString(value.shape())
@@ -482,11 +498,13 @@ public final class LoRAAdapter {
         Map<String, String> metadata = new LinkedHashMap<>();
         metadata.put("format", "pt");
         metadata.put(FORMAT, FORMAT_VERSION);
+        metadata.put(WRITTEN_BY, PluginVersion.get());
         metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
         deltas.forEach((name, delta) -> {
-            tensors.put(PREFIX + name + SUFFIX_A, delta.a.transpose());
-            tensors.put(PREFIX + name + SUFFIX_B, delta.b.transpose());
-            metadata.put(SCALING + "." + name, delta.scaling.name());
+            tensors.put(PREFIX + name + delta.layout.nameOfA(), delta.layout.fileA(delta.a));
+            tensors.put(PREFIX + name + delta.layout.nameOfB(), delta.layout.fileB(delta.b));
+            metadata.put(SCALING + name, delta.scaling.name());
+            metadata.put(ALPHA + name, Double.toString(delta.alpha));
             if (delta.baseId != null) {
                 metadata.put(BASE_ID + name, delta.baseId);
             }
@@ -508,16 +526,17 @@ public final class LoRAAdapter {
     private PeftConfig peftConfig() {
         boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling == Scaling.ALPHA_OVER_SQRT_RANK);
         List<PeftConfig.Module> modules = new ArrayList<>();
-        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(), peftAlpha(delta, rsLora))));
+        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(),
+                peftAlpha(delta.alpha, delta.scaling, delta.rank(), rsLora))));
         return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString());
     }
 
     /** The lora_alpha from which PEFT computes the layer's factor. */
-    private static double peftAlpha(Delta delta, boolean rsLora) {
-        return switch (delta.scaling) {
-            case ALPHA -> delta.alpha * delta.rank();
-            case ALPHA_OVER_RANK -> delta.alpha;
-            case ALPHA_OVER_SQRT_RANK -> rsLora ? delta.alpha : delta.alpha * Math.sqrt(delta.rank());
+    private static double peftAlpha(double alpha, Scaling scaling, int rank, boolean rsLora) {
+        return switch (scaling) {
+            case ALPHA -> alpha * rank;
+            case ALPHA_OVER_RANK -> alpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? alpha : alpha * Math.sqrt(rank);
         };
     }
 
@@ -573,17 +592,17 @@ public final class LoRAAdapter {
     private static LoRAAdapter read(Path folder, Loader loader) throws IOException {
         Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
         PeftConfig config = config(folder, tensors);
-        Map<String, INDArray> a = new LinkedHashMap<>();
-        Map<String, INDArray> b = new LinkedHashMap<>();
+        Map<String, String> a = new LinkedHashMap<>();
+        Map<String, String> b = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         Set<String> surplus = new TreeSet<>();
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
             int dot = module.lastIndexOf('.');
-            if (module.endsWith(SUFFIX_A)) {
-                a.put(module.substring(0, module.length() - SUFFIX_A.length()), matrix(tensors, name));
-            } else if (module.endsWith(SUFFIX_B)) {
-                b.put(module.substring(0, module.length() - SUFFIX_B.length()), matrix(tensors, name));
+            if (isPart(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
+                putOnce(a, layerOf(module), name);
+            } else if (isPart(module, TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB())) {
+                putOnce(b, layerOf(module), name);
             } else if (dot > 0 && config.savesModule(module.substring(0, dot))) {
                 trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
                         .put(module.substring(dot + 1), tensors.read(name));
@@ -603,7 +622,7 @@ public final class LoRAAdapter {
         }
         a.keySet().retainAll(b.keySet());
         b.keySet().retainAll(a.keySet());
-        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors.metadata(), a, b), loader.keyMapper),
+        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b), loader.keyMapper),
                 renamed(folder, trained, loader.keyMapper), config.dropout());
     }
 
@@ -638,39 +657,56 @@ public final class LoRAAdapter {
         return byLayer;
     }
 
-    private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
-        if (tensors.shape(name).length != 2) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
-                    + "; a dense layer's adapter has matrices");
-        }
-        return tensors.read(name).transpose();
+    private static boolean isPart(String module, String name, String nameInEmbedding) {
+        return module.endsWith(name) || module.endsWith(nameInEmbedding);
     }
 
-    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata,
-                                             Map<String, INDArray> a, Map<String, INDArray> b) throws AdapterFormatException {
+    private static String layerOf(String module) {
+        return module.substring(0, module.lastIndexOf(".lora_"));
+    }
+
+    private static void putOnce(Map<String, String> tensors, String layer, String name) throws AdapterFormatException {
+        String other = tensors.put(layer, name);
+        if (other != null) {
+            throw new AdapterFormatException("Layer \"" + layer + "\" has both " + other + " and " + name);
+        }
+    }
+
+    /**
+     * @param a names of tensors by layer
+     * @param b names of tensors by layer
+     */
+    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Safetensors tensors,
+                                             Map<String, String> a, Map<String, String> b) throws AdapterFormatException {
+        Map<String, String> metadata = tensors.metadata();
         if (a.isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
         Map<String, Delta> deltas = new LinkedHashMap<>();
         for (String name : a.keySet()) {
             int rank = config.rankOf(name);
-            if (a.get(name).size(1) != rank || b.get(name).size(0) != rank) {
+            long[] shapeA = tensors.shape(a.get(name));
+            long[] shapeB = tensors.shape(b.get(name));
+            boolean embedding = a.get(name).endsWith(TensorLayout.EMBEDDING.nameOfA());
+            TensorLayout layout = TensorLayout.of(name, embedding, shapeA, shapeB);
+            if (shapeA[0] != rank || shapeB[1] != rank) {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has rank " + rank + " by " + CONFIG + ", but lora_A "
-                        + Arrays.toString(a.get(name).transpose().shape()) + " and lora_B " + Arrays.toString(b.get(name).transpose().shape()));
+                        + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
             }
             Scaling scaling = scaling(folder, name, config, metadata);
-            double alpha = alpha(config, name, rank, scaling);
+            double alpha = alpha(folder, config, metadata, name, rank, scaling);
             if (!Double.isFinite(alpha)) {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
                         + config.alphaOf(name));
             }
-            deltas.put(name, new Delta(a.get(name), b.get(name), alpha, scaling, metadata.get(BASE_ID + name)));
+            deltas.put(name, new Delta(layout.a(tensors.read(a.get(name))), layout.b(tensors.read(b.get(name))), alpha, scaling,
+                    metadata.get(BASE_ID + name), layout));
         }
         return deltas;
     }
 
     private static Scaling scaling(Path folder, String layer, PeftConfig config, Map<String, String> metadata) throws AdapterFormatException {
-        String recorded = metadata.get(SCALING + "." + layer);
+        String recorded = metadata.get(SCALING + layer);
         Scaling peft = config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK;
         try {
             return recorded == null ? peft : Scaling.valueOf(recorded);
@@ -679,14 +715,30 @@ public final class LoRAAdapter {
         }
     }
 
-    /** The alpha that, under the recorded scaling, gives the factor that PEFT computes. */
-    private static double alpha(PeftConfig config, String layer, int rank, Scaling scaling) throws AdapterFormatException {
+    /**
+     * The alpha that, under the recorded scaling, gives the factor that PEFT computes: exactly the one that was saved,
+     * where lora_alpha is still what was written for it, since dividing by the rank again would round.
+     */
+    private static double alpha(Path folder, PeftConfig config, Map<String, String> metadata, String layer, int rank, Scaling scaling)
+            throws AdapterFormatException {
+        boolean rsLora = config.useRsLora();
         double peftAlpha = config.alphaOf(layer);
-        double factor = config.useRsLora() ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
+        String recorded = metadata.get(ALPHA + layer);
+        if (recorded != null) {
+            try {
+                double alpha = Double.parseDouble(recorded);
+                if (peftAlpha(alpha, scaling, rank, rsLora) == peftAlpha) {
+                    return alpha;
+                }
+            } catch (NumberFormatException e) {
+                throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has an alpha that is no number", e);
+            }
+        }
+        double factor = rsLora ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
         return switch (scaling) {
             case ALPHA -> factor;
-            case ALPHA_OVER_RANK -> config.useRsLora() ? factor * rank : peftAlpha;
-            case ALPHA_OVER_SQRT_RANK -> config.useRsLora() ? peftAlpha : factor * Math.sqrt(rank);
+            case ALPHA_OVER_RANK -> rsLora ? factor * rank : peftAlpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? peftAlpha : factor * Math.sqrt(rank);
         };
     }
 

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.frozen;
 
-import io.github.dl4jlora.samediff.SameDiffGradients;
+import io.github.dl4jlora.samediff.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -8,7 +8,6 @@ import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.normalization.BatchNormalization;
-import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
@@ -35,7 +34,7 @@ class FrozenRuntime extends BaseWrapperLayer {
     private final Builder builder;
     private boolean bound;
     private boolean inputModificationAllowed;
-    private boolean differentiated;
+    private SameDiffBackprop sameDiff = new SameDiffBackprop();
     private TrainingConfig config;
 
     FrozenRuntime(FrozenParameters parameters, Builder builder, Layer layer) {
@@ -59,7 +58,7 @@ class FrozenRuntime extends BaseWrapperLayer {
         found.setMaskArray(underlying.getMaskArray());
         underlying = found;
         bound = true;
-        differentiated = false;
+        sameDiff = new SameDiffBackprop();
     }
 
     @Override
@@ -101,26 +100,13 @@ class FrozenRuntime extends BaseWrapperLayer {
         if (scratch != null) {
             underlying.setBackpropGradientsViewArray(scratch);
         }
-        if (!isSameDiff()) {
-            return new Pair<>(new DefaultGradient(), backprop.apply(epsilon).getSecond());
-        }
-        INDArray corrected = SameDiffGradients.corrected(epsilon);
-        INDArray input = differentiated ? backprop.apply(corrected).getSecond()
-                : SameDiffGradients.quietly(() -> backprop.apply(corrected)).getSecond();
-        differentiated = true;
+        INDArray input = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop).getSecond()
+                : backprop.apply(epsilon).getSecond();
         return new Pair<>(new DefaultGradient(), input);
     }
 
     private boolean isBatchNorm() {
         return underlying instanceof BatchNormalization;
-    }
-
-    private boolean isSameDiff() {
-        Layer innermost = underlying;
-        while (innermost instanceof BaseWrapperLayer wrapper) {
-            innermost = wrapper.getUnderlying();
-        }
-        return innermost instanceof SameDiffLayer;
     }
 
     @Override

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.frozen;
 
-import io.github.dl4jlora.samediff.SameDiffGradients;
+import io.github.dl4jlora.samediff.SameDiffBackprop;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.misc.DummyConfig;
@@ -28,7 +28,7 @@ final class FrozenVertexRuntime extends BaseWrapperVertex {
     private final FrozenParameters parameters;
     private final Builder builder;
     private boolean bound;
-    private boolean differentiated;
+    private SameDiffBackprop sameDiff = new SameDiffBackprop();
 
     FrozenVertexRuntime(FrozenParameters parameters, Builder builder, boolean initialize) {
         super(builder.build(parameters.initial(), initialize));
@@ -51,6 +51,7 @@ final class FrozenVertexRuntime extends BaseWrapperVertex {
         found.setOutputVertex(underlying.isOutputVertex());
         underlying = found;
         bound = true;
+        sameDiff = new SameDiffBackprop();
     }
 
     @Override
@@ -72,11 +73,10 @@ final class FrozenVertexRuntime extends BaseWrapperVertex {
             underlying.setBackpropGradientsViewArray(scratch);
         }
         if (underlying instanceof SameDiffGraphVertex) {
-            underlying.setEpsilon(SameDiffGradients.corrected(underlying.getEpsilon()));
-            if (!differentiated) {
-                differentiated = true;
-                return SameDiffGradients.quietly(() -> new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond()));
-            }
+            return sameDiff.run(underlying.getEpsilon(), corrected -> {
+                underlying.setEpsilon(corrected);
+                return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
+            });
         }
         return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
     }

@@ -11,9 +11,9 @@ import java.util.Map;
 /**
  * A wrapper that hides a recurrent layer from DL4J makes it keep its state across sequences, silently. This one shows it.
  */
-interface RecurrentDelegate extends RecurrentLayer {
+public interface RecurrentDelegate extends RecurrentLayer {
 
-    /** The wrapped layer, with its weights bound. */
+    /** The wrapped layer, with its weights up to date. */
     RecurrentLayer recurrent();
 
     @Override

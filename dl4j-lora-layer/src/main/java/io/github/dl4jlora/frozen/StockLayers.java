@@ -14,6 +14,8 @@ import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
 
+import java.util.function.Consumer;
+
 /**
  * What has to be known about DL4J's layer configurations to freeze any of them.
  */
@@ -31,6 +33,12 @@ public final class StockLayers {
             return unwrap(frozen.getUnderlying());
         }
         return layer;
+    }
+
+    /** The layer that has the weights, inside wrappers for time; the forward one of a bidirectional layer's two. */
+    public static Layer innermost(Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying())
+                : layer instanceof Bidirectional both ? innermost(both.getFwd()) : layer;
     }
 
     /** The vertex inside DL4J's own freezing wrappers. */
@@ -65,6 +73,34 @@ public final class StockLayers {
     }
 
     /**
+     * A copy to run on weights that another layer owns: with its dropout, but without weight noise and constraints,
+     * which speak of weights that do not train.
+     */
+    public static Layer withoutWeightRules(Layer layer) {
+        Layer copy = layer.clone();
+        removeWeightRules(copy);
+        return copy;
+    }
+
+    private static void removeWeightRules(Layer layer) {
+        layer.setConstraints(null);
+        if (layer instanceof BaseLayer base) {
+            base.setWeightNoise(null);
+        }
+        forEachInside(layer, StockLayers::removeWeightRules);
+    }
+
+    private static void forEachInside(Layer layer, Consumer<Layer> action) {
+        if (layer instanceof BaseWrapperLayer wrapper) {
+            action.accept(wrapper.getUnderlying());
+        }
+        if (layer instanceof Bidirectional both) {
+            action.accept(both.getFwd());
+            action.accept(both.getBwd());
+        }
+    }
+
+    /**
      * A copy that computes the same in training mode as in test mode: without dropout, weight noise and constraints,
      * and with RReLU as it is in test mode. The training flag itself cannot be withheld: told to work in test mode, some
      * layers overwrite their input, which gradients and neighbours still need.
@@ -76,22 +112,15 @@ public final class StockLayers {
     }
 
     private static void removeRandomness(Layer layer) {
+        removeWeightRules(layer);
         layer.setIDropout(null);
-        layer.setConstraints(null);
         if (layer instanceof BaseLayer base) {
-            base.setWeightNoise(null);
             base.setActivationFn(inTestMode(base.getActivationFn()));
         }
         if (layer instanceof ActivationLayer activation) {
             activation.setActivationFn(inTestMode(activation.getActivationFn()));
         }
-        if (layer instanceof BaseWrapperLayer wrapper) {
-            removeRandomness(wrapper.getUnderlying());
-        }
-        if (layer instanceof Bidirectional both) {
-            removeRandomness(both.getFwd());
-            removeRandomness(both.getBwd());
-        }
+        forEachInside(layer, StockLayers::removeRandomness);
     }
 
     private static IActivation inTestMode(IActivation activation) {

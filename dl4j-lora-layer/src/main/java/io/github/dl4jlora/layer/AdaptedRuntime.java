@@ -22,8 +22,12 @@ public interface AdaptedRuntime {
 
     void setInputGradient(InputGradient use);
 
-    /** Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it. */
-    void rescale(double alpha, Scaling scaling);
+    /**
+     * Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it.
+     *
+     * @param key of the adapted parameter
+     */
+    void rescale(String key, double alpha, Scaling scaling);
 
     /**
      * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's
@@ -49,11 +53,12 @@ public interface AdaptedRuntime {
     /**
      * Computes other low-rank paths than the layer's own, inference only.
      *
+     * @param key    of the adapted parameter
      * @param rows   how many rows the input will have; another number is refused with {@link RowsMismatchException}.
-     *               0: any, and each route is for all of them
+     *               0: any, and each route is for all of them. A layer that cannot tell rows apart refuses at once
      * @param routes null: the layer's own path again
      */
-    void route(long rows, List<Route> routes);
+    void route(String key, long rows, List<Route> routes);
 
     /** The rows of a layer's input are not the rows of the network's. */
     final class RowsMismatchException extends IllegalStateException {

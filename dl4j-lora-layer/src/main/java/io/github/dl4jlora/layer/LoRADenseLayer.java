@@ -4,8 +4,10 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -13,6 +15,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LayerValidation;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -46,7 +49,7 @@ import java.util.Objects;
  * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization
  * concern A and B alone (dropout: the layer's input, as ever).
  */
-public class LoRADenseLayer extends DenseLayer {
+public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     private static final long serialVersionUID = 1L;
 
@@ -150,7 +153,7 @@ public class LoRADenseLayer extends DenseLayer {
      */
     @Override
     public void setNIn(long size) {
-        refuseResize("nIn", nIn, size);
+        LoRAParams.refuseResize(getLayerName(), "nIn", nIn, size);
         super.setNIn(size);
     }
 
@@ -159,16 +162,8 @@ public class LoRADenseLayer extends DenseLayer {
      */
     @Override
     public void setNOut(long size) {
-        refuseResize("nOut", nOut, size);
+        LoRAParams.refuseResize(getLayerName(), "nOut", nOut, size);
         super.setNOut(size);
-    }
-
-    private void refuseResize(String what, long from, long to) {
-        if (from > 0 && from != to) {
-            throw new IllegalStateException("Layer " + LoRAParams.quoted(getLayerName()) + ": " + what + " cannot be changed from "
-                    + from + " to " + to + ", because its frozen weights would have to be replaced by random ones. "
-                    + "Call LoRA.merge or LoRA.unload first, resize the stock network, then adapt it again.");
-        }
     }
 
     @Override
@@ -224,6 +219,7 @@ public class LoRADenseLayer extends DenseLayer {
         this.loraInit = loraInit;
     }
 
+    @Override
     public double getLoraDropout() {
         return loraDropout;
     }
@@ -232,6 +228,7 @@ public class LoRADenseLayer extends DenseLayer {
         this.loraDropout = loraDropout;
     }
 
+    @Override
     public FrozenStorage getStorage() {
         return storage;
     }
@@ -249,6 +246,7 @@ public class LoRADenseLayer extends DenseLayer {
     }
 
     /** The frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised. */
+    @Override
     public FrozenReference getFrozen() {
         return frozen;
     }
@@ -272,6 +270,37 @@ public class LoRADenseLayer extends DenseLayer {
         if (origin != null) {
             origin.setLayerName(name);
         }
+    }
+
+    @Override
+    public List<AdaptedParameter> adapted() {
+        return List.of(new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, rank, alpha, scaling));
+    }
+
+    /** A and B: there is one adapted parameter only. */
+    @Override
+    public String key(AdaptedParameter parameter, String part) {
+        return part;
+    }
+
+    @Override
+    public Layer stockLayer() {
+        return origin == null ? this : StockLayers.unwrap(origin);
+    }
+
+    @Override
+    public GraphVertex stockVertex() {
+        return null;
+    }
+
+    @Override
+    public StockMatrices matrices() {
+        return StockMatrices.DENSE;
+    }
+
+    @Override
+    public long frozenParams() {
+        return DefaultParamInitializer.getInstance().numParams(this);
     }
 
     /** The factor s of ΔW = s·A·B. */

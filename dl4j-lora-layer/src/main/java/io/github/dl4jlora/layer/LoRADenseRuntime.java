@@ -64,7 +64,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
-    public void rescale(double alpha, Scaling scaling) {
+    public void rescale(String key, double alpha, Scaling scaling) {
         layerConf().setAlpha(alpha);
         layerConf().setScaling(scaling);
         path = null;
@@ -83,7 +83,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     @Override
-    public void route(long rows, List<Route> routes) {
+    public void route(String key, long rows, List<Route> routes) {
         path = routes == null ? null : new RoutedPath(layerConf().getLayerName(), rows, routes);
     }
 
@@ -129,7 +129,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             if (reference == null) {
                 throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
             }
-            INDArray values = reference.require(conf.getLayerName()).valuesAs(dataType);
+            INDArray values = reference.values(conf.getLayerName(), dataType, DefaultParamInitializer.getInstance().numParams(conf));
             table = LoRADenseParamInitializer.frozenTable(conf, values, false);
         }
         b = table.get(DefaultParamInitializer.BIAS_KEY);

@@ -56,6 +56,17 @@ public final class LoRAParams {
         }
     }
 
+    /**
+     * @throws IllegalStateException for another size than the layer has already
+     */
+    static void refuseResize(String layer, String what, long from, long to) {
+        if (from > 0 && from != to) {
+            throw new IllegalStateException("Layer " + quoted(layer) + ": " + what + " cannot be changed from "
+                    + from + " to " + to + ", because its frozen weights would have to be replaced by random ones. "
+                    + "Call LoRA.merge or LoRA.unload first, resize the stock network, then adapt it again.");
+        }
+    }
+
     /** A from its distribution, drawn after ND4J's generator that {@code init()} has seeded; B zero. */
     static void initialize(INDArray a, INDArray b, LoRAInit init) {
         init.fill(a, new Random(Nd4j.getRandom().nextLong()));

@@ -4,21 +4,31 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedOutputLayer;
+import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LoRAWrapperLayer;
+import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 
 /**
@@ -30,32 +40,86 @@ final class AdaptedLayers {
     }
 
     /**
+     * @param keys   of the parameters to adapt
+     * @param table  the base layer's parameters
      * @param frozen the layer's weights; null for embedded storage
      */
-    static LoRADenseLayer adapt(String name, Layer origin, LoRAConfig config, FrozenReference frozen) {
-        FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
-        LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
-        lora.setRank(config.rank());
-        lora.setAlpha(config.alpha());
-        for (Map.Entry<Pattern, LoRAConfig.Override> override : config.overrides().entrySet()) {
-            if (override.getKey().matcher(name).matches()) {
-                lora.setRank(override.getValue().rank() == null ? lora.getRank() : override.getValue().rank());
-                lora.setAlpha(override.getValue().alpha() == null ? lora.getAlpha() : override.getValue().alpha());
+    static Layer adapt(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config, FrozenReference frozen) {
+        Class<?> type = node.unwrappedLayer().getClass();
+        List<AdaptedParameter> parameters = parameters(node, keys, table, config);
+        return type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class
+                ? dense(node, parameters.get(0), config, frozen) : wrapper(node, parameters, config, frozen);
+    }
+
+    private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config) {
+        List<AdaptedParameter> parameters = new ArrayList<>();
+        // In the stock layer's order, not the targets'.
+        node.matrices().forms().forEach((key, form) -> {
+            if (keys.contains(key)) {
+                MatrixName name = MatrixName.of(node, key);
+                int rank = config.rank();
+                double alpha = config.alpha();
+                for (Map.Entry<Pattern, LoRAConfig.Override> override : config.overrides().entrySet()) {
+                    if (name.isMatchedBy(override.getKey())) {
+                        rank = override.getValue().rank() == null ? rank : override.getValue().rank();
+                        alpha = override.getValue().alpha() == null ? alpha : override.getValue().alpha();
+                    }
+                }
+                INDArray matrix = form.viewOf(table.get(key));
+                parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), rank, alpha, config.scaling()));
             }
-        }
+        });
+        return parameters;
+    }
+
+    private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, LoRAConfig config, FrozenReference frozen) {
+        Layer stock = node.unwrappedLayer();
+        LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, frozen);
+        lora.setLoraInit(config.loraInit());
+        lora.setLoraDropout(config.loraDropout());
+        lora.setRegularization(new ArrayList<>(config.regularization()));
+        Layer sized = StockLayers.innermost(stock);
+        lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
+                : sized instanceof BaseLayer base ? base.getIUpdater()
+                : sized instanceof AbstractSameDiffLayer sameDiff ? sameDiff.getUpdater() : null));
+        lora.setGradientNormalization(sized.getGradientNormalization());
+        lora.setGradientNormalizationThreshold(sized.getGradientNormalizationThreshold());
+        return lora;
+    }
+
+    /** As {@link #adapt} for a vertex. */
+    static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
+                                         FrozenReference frozen) {
+        LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
+                parameters(node, keys, table, config), frozen);
+        lora.setLoraInit(config.loraInit());
+        lora.setLoraDropout(config.loraDropout());
+        lora.setRegularization(new ArrayList<>(config.regularization()));
+        SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
+        lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater() : stock.getUpdater()));
+        lora.setGradientNormalization(stock.getGradientNormalization());
+        lora.setGradientNormalizationThreshold(stock.getGradientNormalizationThreshold());
+        return lora;
+    }
+
+    private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {
+        FeedForwardLayer stock = (FeedForwardLayer) node.unwrappedLayer();
+        LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
+        lora.setRank(parameter.rank());
+        lora.setAlpha(parameter.alpha());
         lora.setScaling(config.scaling());
         lora.setLoraInit(config.loraInit());
         lora.setLoraDropout(config.loraDropout());
         lora.setEngine(config.engine());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
-        lora.setOrigin(origin.clone());
+        lora.setOrigin(node.layer().clone());
         copyCommon(stock, lora);
         lora.setHasBias(hasBias(stock));
         lora.setHasLayerNorm(stock instanceof DenseLayer dense && dense.hasLayerNorm());
         // The base's l1, l2, weight decay, constraints and weight noise speak of W, which does not move.
         lora.setRegularization(new ArrayList<>(config.regularization()));
-        lora.setIUpdater(updater(name, config.updater() != null ? config.updater() : stock.getIUpdater()));
+        lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater() : stock.getIUpdater()));
         return lora;
     }
 
@@ -86,8 +150,13 @@ final class AdaptedLayers {
         to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
     }
 
+    /** The stock layer for an adapted one. */
+    static Layer toStock(AdaptedConfiguration adapted) {
+        return adapted instanceof LoRADenseLayer dense ? toStock(dense) : ((LoRAWrapperLayer) adapted).getOrigin().clone();
+    }
+
     /** The stock layer for an adapted one: the base's own, or, where it was declared, a DenseLayer with the same settings. */
-    static Layer toStock(LoRADenseLayer lora) {
+    private static Layer toStock(LoRADenseLayer lora) {
         if (lora.getOrigin() != null) {
             Layer origin = lora.getOrigin().clone();
             // FineTuneConfiguration may have given the adapted layer others since.

@@ -3,14 +3,15 @@ package io.github.dl4jlora.rewrite;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenWeights;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
-import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.layers.FrozenLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -23,13 +24,25 @@ import java.util.Map;
  */
 public final class AdaptedView {
 
-    /** An adapted layer; A {@code [nIn, rank]}, B {@code [rank, nOut]}. */
-    public record AdaptedLayer(INDArray a, INDArray b, double alpha, Scaling scaling, AdaptedRuntime runtime) {
+    /**
+     * An adapted parameter of a layer; A {@code [nIn, rank]}, B {@code [rank, nOut]}.
+     *
+     * @param layer the layer's or vertex's name
+     * @param key   of the parameter in the stock layer
+     * @param stock the stock layer; null for a vertex
+     */
+    public record AdaptedMatrix(String layer, String key, INDArray a, INDArray b, double alpha, Scaling scaling,
+                                AdaptedRuntime runtime, Layer stock) {
 
         public void rescale(double newAlpha, Scaling newScaling) {
             if (newAlpha != alpha || newScaling != scaling) {
-                runtime.rescale(newAlpha, newScaling);
+                runtime.rescale(key, newAlpha, newScaling);
             }
+        }
+
+        /** See {@link AdaptedRuntime#route}. */
+        public void route(long rows, List<AdaptedRuntime.Route> routes) {
+            runtime.route(key, rows, routes);
         }
     }
 
@@ -38,7 +51,7 @@ public final class AdaptedView {
     }
 
     private final Network<?> network;
-    private final Map<String, AdaptedLayer> adapted = new LinkedHashMap<>();
+    private final Map<String, AdaptedMatrix> adapted = new LinkedHashMap<>();
     private final Map<String, TrainedLayer> trained = new LinkedHashMap<>();
     private double dropout;
 
@@ -47,10 +60,14 @@ public final class AdaptedView {
         for (Node node : network.nodes()) {
             Trainable runtime = network.runtime(node.name());
             Map<String, INDArray> table = runtime.paramTable(false);
-            if (runtime instanceof AdaptedRuntime adaptable && node.layer() instanceof LoRADenseLayer lora) {
-                adapted.put(node.name(), new AdaptedLayer(table.get(LoRAParams.A), table.get(LoRAParams.B), lora.getAlpha(),
-                        lora.getScaling(), adaptable));
-                dropout = lora.getLoraDropout();
+            AdaptedConfiguration lora = node.adapted();
+            if (lora != null && runtime instanceof AdaptedRuntime adaptable) {
+                for (AdaptedParameter parameter : lora.adapted()) {
+                    adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
+                            table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
+                            parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer()));
+                }
+                dropout = Math.max(dropout, lora.getLoraDropout());
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
@@ -61,8 +78,11 @@ public final class AdaptedView {
         return new AdaptedView(Network.of(model));
     }
 
-    /** By name, in topological order. */
-    public Map<String, AdaptedLayer> adaptedLayers() {
+    /**
+     * In topological order, by the name they have in adapter files: the layer's, or {@code layer.key} where a layer has
+     * several matrices.
+     */
+    public Map<String, AdaptedMatrix> adaptedMatrices() {
         return adapted;
     }
 
@@ -87,6 +107,10 @@ public final class AdaptedView {
         List<AdaptedRuntime> layers = new ArrayList<>();
         for (Node node : network.nodes()) {
             Trainable runtime = network.runtime(node.name());
+            if (node.vertex() instanceof FrozenVertex && node.adapted() != null) {
+                throw new IllegalStateException("Vertex \"" + node.name() + "\" cannot be disabled: it was frozen after it was adapted, "
+                        + "and DL4J's FrozenVertex hides it. Use LoRA.unload");
+            }
             Object inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
             if (inner instanceof AdaptedRuntime layer) {
                 layers.add(layer);
@@ -113,19 +137,21 @@ public final class AdaptedView {
     public Map<String, String> verifiedIds() {
         Map<String, String> ids = new LinkedHashMap<>();
         Rewriter.verifiedBase(network.model()).forEach((name, weights) -> ids.put(name, weights.id()));
-        for (String name : adapted.keySet()) {
-            if (network.node(name).layer() instanceof LoRADenseLayer lora && lora.getStorage() == FrozenStorage.EMBEDDED) {
-                ids.put(name, embeddedId(lora, network.runtime(name)));
+        for (Node node : network.nodes()) {
+            AdaptedConfiguration lora = node.adapted();
+            if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED && network.runtime(node.name()) instanceof AdaptedRuntime) {
+                ids.put(node.name(), embeddedId(lora, network.runtime(node.name())));
             }
         }
         return ids;
     }
 
-    private static String embeddedId(LoRADenseLayer lora, Trainable runtime) {
+    private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {
         Map<String, INDArray> frozen = new LinkedHashMap<>(runtime.paramTable(false));
-        frozen.remove(LoRAParams.A);
-        frozen.remove(LoRAParams.B);
-        long length = DefaultParamInitializer.getInstance().numParams(lora);
-        return FrozenWeights.unregistered(Rewriter.head(runtime.params(), length), frozen).id();
+        for (AdaptedParameter parameter : lora.adapted()) {
+            frozen.remove(lora.key(parameter, LoRAParams.A));
+            frozen.remove(lora.key(parameter, LoRAParams.B));
+        }
+        return FrozenWeights.unregistered(Rewriter.head(runtime.params(), lora.frozenParams()), frozen).id();
     }
 }

@@ -1,8 +1,12 @@
 package io.github.dl4jlora.rewrite;
 
 import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 
 import java.util.List;
 
@@ -29,6 +33,36 @@ record Node(String name, Layer layer, GraphVertex vertex, List<String> inputs, b
 
     String type() {
         return (layer != null ? unwrappedLayer() : unwrappedVertex()).getClass().getSimpleName();
+    }
+
+    /** What can be adapted of it. */
+    StockMatrices matrices() {
+        return layer != null ? StockMatrices.of(unwrappedLayer()) : StockMatrices.of(unwrappedVertex());
+    }
+
+    boolean isAdaptable() {
+        return matrices().refusal() == null;
+    }
+
+    /** Whether SameDiff computes it, from an external error: not an output layer. */
+    boolean isSameDiff() {
+        return layer != null ? StockLayers.innermost(unwrappedLayer()) instanceof SameDiffLayer
+                : unwrappedVertex() instanceof SameDiffVertex;
+    }
+
+    /** Keys of all parameters, adaptable or not. */
+    List<String> parameterKeys() {
+        if (layer != null) {
+            return unwrappedLayer().initializer().paramKeys(unwrappedLayer());
+        }
+        return unwrappedVertex() instanceof SameDiffVertex sameDiff && numParams() > 0
+                ? sameDiff.getVertexParams().getParameterKeys() : List.of();
+    }
+
+    /** The configuration of an adapted layer or vertex; null for any other. */
+    AdaptedConfiguration adapted() {
+        return unwrappedLayer() instanceof AdaptedConfiguration adapted ? adapted
+                : unwrappedVertex() instanceof AdaptedConfiguration adapted ? adapted : null;
     }
 
     long numParams() {

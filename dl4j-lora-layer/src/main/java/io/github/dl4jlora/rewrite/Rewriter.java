@@ -8,10 +8,12 @@ import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.FrozenWeightsRegistry;
 import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
-import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -58,14 +60,25 @@ public final class Rewriter {
             Map<String, Layer> layers = new HashMap<>();
             Map<String, GraphVertex> vertices = new HashMap<>();
             for (Node node : from.nodes()) {
-                replace(node, plan.decisions().get(node.name()).role(), from, config, layers, vertices);
+                replace(node, plan.decisions().get(node.name()), from, config, layers, vertices);
             }
             Network<M> adapted = from.rebuild(layers, vertices);
             for (Node node : adapted.nodes()) {
                 fill(node, from, adapted, config);
             }
             leaveOutInputGradients(adapted);
+            refuseUntrainable(adapted);
             return adapted.model();
+        }
+    }
+
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    private static void refuseUntrainable(Network<?> adapted) {
+        if (adapted.model().numParams() == 0) {
+            throw new IllegalArgumentException("Only vertices would train, "
+                    + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
+                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks vertices. "
+                    + "Adapt a layer too with targets(...), train one in full with trainable(...), or use FrozenStorage.EMBEDDED");
         }
     }
 
@@ -86,15 +99,23 @@ public final class Rewriter {
     }
 
     private static boolean isOurs(Node node) {
-        return node.unwrappedLayer() instanceof LoRADenseLayer || node.unwrappedLayer() instanceof FrozenBaseLayer
+        return node.adapted() != null || node.unwrappedLayer() instanceof FrozenBaseLayer
                 || node.unwrappedVertex() instanceof FrozenBaseVertex;
     }
 
-    private static void replace(Node node, Role role, Network<?> from, LoRAConfig config,
+    private static void replace(Node node, Plan.Decision decision, Network<?> from, LoRAConfig config,
                                 Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        boolean stops = role == Role.FREEZE_STOP;
-        switch (role) {
-            case ADAPT -> layers.put(node.name(), AdaptedLayers.adapt(node.name(), node.layer(), config, reference(node, from, config)));
+        boolean stops = decision.role() == Role.FREEZE_STOP;
+        switch (decision.role()) {
+            case ADAPT -> {
+                FrozenReference frozen = reference(node, from, config);
+                Map<String, INDArray> table = from.runtime(node.name()).paramTable(false);
+                if (node.layer() != null) {
+                    layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), table, config, frozen));
+                } else {
+                    vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), table, config, frozen));
+                }
+            }
             case TRAIN -> {
                 if (node.layer() != null) {
                     layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
@@ -135,13 +156,19 @@ public final class Rewriter {
             return;
         }
         INDArray base = from.runtime(node.name()).params();
-        if (node.layer() instanceof LoRADenseLayer lora) {
+        AdaptedConfiguration lora = node.adapted();
+        if (lora != null) {
             if (lora.getStorage() == FrozenStorage.EMBEDDED) {
                 head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
-            // Java's hash of the name tells layers of one shape apart.
-            config.loraInit().fill(runtime.paramTable(false).get(LoRAParams.A), new Random(seed * 31 + node.name().hashCode()));
+            for (AdaptedParameter parameter : lora.adapted()) {
+                Map<String, INDArray> table = runtime.paramTable(false);
+                // Java's hash of the name tells matrices of one shape apart.
+                int name = lora.matrices().module(node.name(), parameter.key()).hashCode();
+                lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
+                        config.loraInit(), new Random(seed * 31 + name));
+            }
         } else {
             values.assign(base.reshape(values.shape()));
         }
@@ -204,8 +231,10 @@ public final class Rewriter {
             Map<String, Layer> layers = new HashMap<>();
             Map<String, GraphVertex> vertices = new HashMap<>();
             for (Node node : adapted.nodes()) {
-                if (node.unwrappedLayer() instanceof LoRADenseLayer lora) {
-                    layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(lora)));
+                if (node.adapted() instanceof LoRAWrapperVertex lora) {
+                    vertices.put(node.name(), wrappedLike(node, StockLayers.copy(lora.getOrigin())));
+                } else if (node.adapted() != null) {
+                    layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(node.adapted())));
                 } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
                     layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
                 } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
@@ -216,7 +245,7 @@ public final class Rewriter {
                 }
             }
             if (layers.isEmpty() && vertices.isEmpty()) {
-                throw new IllegalArgumentException("The network is not adapted: it has no LoRADenseLayer, so there is nothing to "
+                throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
                         + (merge ? "merge" : "unload"));
             }
             Network<M> stock = adapted.rebuild(layers, vertices);
@@ -238,6 +267,10 @@ public final class Rewriter {
         return frozen;
     }
 
+    private static GraphVertex wrappedLike(Node node, GraphVertex stock) {
+        return node.vertex() instanceof FrozenVertex && !(stock instanceof FrozenVertex) ? new FrozenVertex(stock) : stock;
+    }
+
     private static void refuseUnload(Node node, boolean merge) {
         if (!merge) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a lone LowRankLayer: without its path nothing would be "
@@ -251,19 +284,27 @@ public final class Rewriter {
         if (values == null || values.length() == 0) {
             return;
         }
+        Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
+        Map<String, INDArray> merged = runtime.paramTable(false);
         if (node.unwrappedLayer() instanceof LowRankLayer path) {
-            addDelta(node, adapted, runtime.paramTable(false).get(DefaultParamInitializer.WEIGHT_KEY), path.factor());
+            INDArray w = merged.get(DefaultParamInitializer.WEIGHT_KEY);
+            Nd4j.gemm(trained.get(LoRAParams.A), trained.get(LoRAParams.B), w, false, false, path.factor(), 1);
+            requireFinite(node, w);
             return;
         }
         values.assign(frozenOrTrained(node, adapted, values.length()).reshape(values.shape()));
-        if (merge && node.unwrappedLayer() instanceof LoRADenseLayer lora) {
-            addDelta(node, adapted, runtime.paramTable(false).get(DefaultParamInitializer.WEIGHT_KEY), lora.factor());
+        AdaptedConfiguration lora = node.adapted();
+        if (merge && lora != null) {
+            for (AdaptedParameter parameter : lora.adapted()) {
+                INDArray w = merged.get(parameter.key());
+                lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, LoRAParams.A)),
+                        trained.get(lora.key(parameter, LoRAParams.B)), parameter.factor(), w);
+                requireFinite(node, w);
+            }
         }
     }
 
-    private static void addDelta(Node node, Network<?> adapted, INDArray w, double factor) {
-        Map<String, INDArray> table = adapted.runtime(node.name()).paramTable(false);
-        Nd4j.gemm(table.get(LoRAParams.A), table.get(LoRAParams.B), w, false, false, factor, 1);
+    private static void requireFinite(Node node, INDArray w) {
         if (BooleanIndexing.or(w, Conditions.notFinite())) {
             throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter has "
                     + "diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
@@ -274,14 +315,14 @@ public final class Rewriter {
     private static INDArray frozenOrTrained(Node node, Network<?> network, long length) {
         FrozenReference frozen = reference(node);
         if (frozen != null) {
-            return frozen.require(node.name()).valuesAs(network.dataType());
+            return frozen.values(node.name(), network.dataType(), length);
         }
         return head(network.runtime(node.name()).params(), length);
     }
 
     /** The frozen weights a node refers to; null for one that has none outside the vector. */
     static FrozenReference reference(Node node) {
-        return node.unwrappedLayer() instanceof LoRADenseLayer lora ? lora.getFrozen()
+        return node.adapted() != null ? node.adapted().getFrozen()
                 : node.unwrappedLayer() instanceof FrozenBaseLayer frozen ? frozen.getFrozen()
                 : node.unwrappedVertex() instanceof FrozenBaseVertex frozen ? frozen.getFrozen()
                 : null;

@@ -4,11 +4,16 @@ import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.StockLayers;
-import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 
 /** Reads a {@link LoRASummary} off a network. */
 public final class Summaries {
@@ -17,19 +22,36 @@ public final class Summaries {
     }
 
     public static LoRASummary of(Model model) {
-        return new LoRASummary(Network.of(model).nodes().stream().map(Summaries::row).toList());
+        return new LoRASummary(Network.of(model).nodes().stream().flatMap(Summaries::rows).toList());
+    }
+
+    private static Stream<LoRASummary.Row> rows(Node node) {
+        return node.adapted() == null ? Stream.of(row(node)) : adapted(node, node.adapted()).stream();
+    }
+
+    /** A row for each adapted matrix, and one for what else the layer has, unless it has one matrix only. */
+    private static List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora) {
+        boolean stopped = node.layer() instanceof FrozenLayer || node.vertex() instanceof FrozenVertex;
+        Role role = stopped ? Role.FREEZE_STOP : Role.ADAPT;
+        Object stock = lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex();
+        boolean single = lora.matrices().forms().size() == 1;
+        List<LoRASummary.Row> rows = new ArrayList<>();
+        long rest = lora.frozenParams();
+        for (AdaptedParameter parameter : lora.adapted()) {
+            long frozen = single ? rest : parameter.nIn() * parameter.nOut();
+            rest -= frozen;
+            rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass().getSimpleName(),
+                    role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : parameter.length(),
+                    stopped ? frozen + parameter.length() : frozen));
+        }
+        if (rest > 0) {
+            rows.add(frozen(node, stock.getClass(), stopped, rest));
+        }
+        return rows;
     }
 
     private static LoRASummary.Row row(Node node) {
         boolean stockFrozen = node.layer() instanceof FrozenLayer;
-        if (node.unwrappedLayer() instanceof LoRADenseLayer lora) {
-            long adapter = lora.getRank() * (lora.getNIn() + lora.getNOut());
-            long base = DefaultParamInitializer.getInstance().numParams(lora);
-            String type = lora.getOrigin() == null ? node.type() : StockLayers.unwrap(lora.getOrigin()).getClass().getSimpleName();
-            return stockFrozen
-                    ? new LoRASummary.Row(node.name(), type, Role.FREEZE_STOP.toString(), lora.getRank(), lora.getAlpha(), 0, base + adapter)
-                    : new LoRASummary.Row(node.name(), type, Role.ADAPT.toString(), lora.getRank(), lora.getAlpha(), adapter, base);
-        }
         if (node.layer() instanceof LowRankLayer path) {
             return new LoRASummary.Row(node.name(), node.type(), Role.ADAPT.toString(), path.getRank(), path.getAlpha(),
                     node.numParams(), 0);

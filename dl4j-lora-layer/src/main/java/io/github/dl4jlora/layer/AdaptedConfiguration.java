@@ -1,0 +1,44 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.frozen.FrozenReference;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+import java.util.List;
+
+/**
+ * What the configurations of all adapted layers and vertices have in common.
+ */
+public interface AdaptedConfiguration {
+
+    /** The frozen weights outside the vector; null when embedded. */
+    FrozenReference getFrozen();
+
+    FrozenStorage getStorage();
+
+    /** At least one, in the order in which their A and B lie in the vector. */
+    List<AdaptedParameter> adapted();
+
+    /** The key under which the parameter table has A ({@link LoRAParams#A}) or B of an adapted parameter. */
+    default String key(AdaptedParameter parameter, String part) {
+        return parameter.key() + "." + part;
+    }
+
+    /** The probability of dropping an input of the low-rank path. */
+    double getLoraDropout();
+
+    /** The stock layer, without DL4J's freezing wrappers; null for a vertex. */
+    Layer stockLayer();
+
+    /** The stock vertex; null for a layer. */
+    GraphVertex stockVertex();
+
+    /** How the adapted parameters are matrices. */
+    default StockMatrices matrices() {
+        return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(stockVertex());
+    }
+
+    /** Number of the stock layer's own values. */
+    long frozenParams();
+}

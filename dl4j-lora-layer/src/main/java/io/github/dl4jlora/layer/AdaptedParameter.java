@@ -1,0 +1,44 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.Scaling;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.io.Serializable;
+
+/**
+ * One adapted parameter of a layer: ΔM = s·A·B, A {@code [nIn, rank]}, B {@code [rank, nOut]}.
+ *
+ * @param key  the stock layer's name for it, such as {@code RW}
+ * @param nIn  rows of the parameter, read as a matrix
+ * @param nOut columns of it
+ */
+public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("nIn") long nIn, @JsonProperty("nOut") long nOut,
+                               @JsonProperty("rank") int rank, @JsonProperty("alpha") double alpha,
+                               @JsonProperty("scaling") Scaling scaling) implements Serializable {
+
+    private static final long serialVersionUID = 1L;
+
+    /** The factor s. */
+    public double factor() {
+        return scaling.factor(alpha, rank);
+    }
+
+    /** Number of values in A and B. */
+    public long length() {
+        return rank * (nIn + nOut);
+    }
+
+    /** A's key; without an underscore, at which DL4J's updater would split it. */
+    String keyOfA() {
+        return key + "." + LoRAParams.A;
+    }
+
+    /** B's key. */
+    String keyOfB() {
+        return key + "." + LoRAParams.B;
+    }
+
+    AdaptedParameter rescaled(double newAlpha, Scaling newScaling) {
+        return new AdaptedParameter(key, nIn, nOut, rank, newAlpha, newScaling);
+    }
+}

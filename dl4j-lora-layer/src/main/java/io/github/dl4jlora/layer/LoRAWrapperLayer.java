@@ -1,0 +1,360 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.StockLayers;
+import org.deeplearning4j.nn.api.ParamInitializer;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.dropout.IDropout;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.weights.WeightInitXavier;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.learning.regularization.Regularization;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * Any stock layer, its own parameters frozen, with a trained low-rank change to one or several of them:
+ *
+ * <pre>
+ * y = layer(x; M + s·A·B)
+ *
+ * M  a parameter of the layer, read as a matrix [nIn, nOut]    frozen
+ * A  [nIn, rank]                                               trained
+ * B  [rank, nOut]                                              trained, zero at the start
+ * </pre>
+ *
+ * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. What computes it is a {@link Mechanism}.
+ *
+ * <p>Extends {@link FeedForwardLayer}, so that DL4J's learning-rate utilities, regularization, gradient normalization and
+ * FineTuneConfiguration work on A and B. Made by the rewriter, from a layer that has its weights.
+ */
+public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedConfiguration {
+
+    private static final long serialVersionUID = 1L;
+
+    private Layer origin;
+    private List<AdaptedParameter> parameters = List.of();
+    private FrozenReference frozen;
+    private FrozenStorage storage = FrozenStorage.SHARED;
+    private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
+    private double loraDropout;
+    private Mechanism mechanism;
+
+    /** For Jackson. */
+    public LoRAWrapperLayer() {
+    }
+
+    /**
+     * @param origin     the layer as the base configures it, possibly in DL4J's own FrozenLayer
+     * @param parameters what is adapted
+     * @param frozen     its weights; null for embedded storage
+     */
+    public LoRAWrapperLayer(Layer origin, List<AdaptedParameter> parameters, FrozenReference frozen) {
+        this.origin = origin;
+        this.parameters = List.copyOf(parameters);
+        this.frozen = frozen;
+        this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
+        this.layerName = origin.getLayerName();
+        // DL4J takes a configuration that lacks any of these for one of its oldest format.
+        this.activationFn = new ActivationIdentity();
+        this.weightInitFn = new WeightInitXavier();
+        this.regularization = new ArrayList<>();
+        if (stockLayer() instanceof BaseLayer base) {
+            this.activationFn = base.getActivationFn();
+            this.weightInitFn = base.getWeightInitFn();
+            this.biasInit = base.getBiasInit();
+            this.gainInit = base.getGainInit();
+        }
+        if (StockLayers.innermost(stockLayer()) instanceof FeedForwardLayer sized) {
+            this.nIn = sized.getNIn();
+            this.nOut = sized.getNOut();
+        }
+    }
+
+    @Override
+    public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
+                                                       int index, INDArray view, boolean initialize, DataType type) {
+        validate();
+        return getMechanism().instantiate(conf, listeners, index, view, initialize, type);
+    }
+
+    private void validate() {
+        String name = LoRAParams.quoted(getLayerName());
+        if (parameters.isEmpty()) {
+            throw new IllegalArgumentException("Layer " + name + " adapts no parameter: make it with LoRA.apply");
+        }
+        for (AdaptedParameter parameter : parameters) {
+            LoRAParams.check(getLayerName(), parameter.rank(), parameter.alpha());
+        }
+        if (getWeightNoise() != null) {
+            throw new IllegalArgumentException("Layer " + name + ": weightNoise is not supported on an adapted "
+                    + stockLayer().getClass().getSimpleName() + ". Remove it");
+        }
+        requireNoDropout(getLayerName(), stockLayer(), getMechanism(), loraDropout);
+    }
+
+    /**
+     * @throws IllegalArgumentException if there is dropout, and no input of the low-rank path to drop
+     */
+    static void requireNoDropout(String layer, Object stock, Mechanism mechanism, double dropout) {
+        LoRAParams.checkDropout(layer, dropout);
+        if (dropout > 0 && !mechanism.dropsInputs()) {
+            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + ": loraDropout is " + dropout + ", but an adapted "
+                    + stock.getClass().getSimpleName() + " has no separate low-rank path whose input could be dropped: it runs on "
+                    + "W + s·A·B. Set loraDropout(0), or give the layer itself dropout before it is adapted");
+        }
+    }
+
+    @Override
+    public ParamInitializer initializer() {
+        return LoRAWrapperParamInitializer.INSTANCE;
+    }
+
+    /** Whether a key of the parameter table names an A or a B. */
+    boolean trains(String key) {
+        return parameters.stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()));
+    }
+
+    @Override
+    public IUpdater getUpdaterByParam(String key) {
+        return trains(key) ? iUpdater : new NoOp();
+    }
+
+    @Override
+    public List<Regularization> getRegularizationByParam(String key) {
+        return trains(key) ? regularization : null;
+    }
+
+    @Override
+    public List<AdaptedParameter> adapted() {
+        return parameters;
+    }
+
+    @Override
+    public Layer stockLayer() {
+        return StockLayers.unwrap(origin);
+    }
+
+    @Override
+    public GraphVertex stockVertex() {
+        return null;
+    }
+
+    @Override
+    public long frozenParams() {
+        return StockLayers.numParams(stockLayer());
+    }
+
+    /** Changes alpha and scaling of an adapted parameter. */
+    void rescale(String key, double alpha, Scaling scaling) {
+        parameters = parameters.stream()
+                .map(parameter -> parameter.key().equals(key) ? parameter.rescaled(alpha, scaling) : parameter).toList();
+    }
+
+    /** The layer as the base configures it. */
+    public Layer getOrigin() {
+        return origin;
+    }
+
+    public void setOrigin(Layer origin) {
+        this.origin = origin;
+    }
+
+    public List<AdaptedParameter> getParameters() {
+        return parameters;
+    }
+
+    public void setParameters(List<AdaptedParameter> parameters) {
+        this.parameters = List.copyOf(parameters);
+    }
+
+    @Override
+    public FrozenReference getFrozen() {
+        return frozen;
+    }
+
+    public void setFrozen(FrozenReference frozen) {
+        this.frozen = frozen;
+    }
+
+    @Override
+    public FrozenStorage getStorage() {
+        return storage;
+    }
+
+    public void setStorage(FrozenStorage storage) {
+        this.storage = storage;
+    }
+
+    public LoRAInit getLoraInit() {
+        return loraInit;
+    }
+
+    public void setLoraInit(LoRAInit loraInit) {
+        this.loraInit = loraInit;
+    }
+
+    @Override
+    public double getLoraDropout() {
+        return loraDropout;
+    }
+
+    public void setLoraDropout(double loraDropout) {
+        this.loraDropout = loraDropout;
+    }
+
+    /** What computes the layer; default: the one for its type. */
+    public Mechanism getMechanism() {
+        return mechanism != null ? mechanism : Mechanism.of(stockLayer());
+    }
+
+    public void setMechanism(Mechanism mechanism) {
+        this.mechanism = mechanism;
+    }
+
+    // Settings that act on the stock layer reach it, whoever changes them.
+
+    @Override
+    public void setLayerName(String name) {
+        super.setLayerName(name);
+        if (origin != null) {
+            origin.setLayerName(name);
+        }
+    }
+
+    @Override
+    public void setActivationFn(IActivation activation) {
+        super.setActivationFn(activation);
+        if (origin != null && stockLayer() instanceof BaseLayer base) {
+            base.setActivationFn(activation);
+        }
+    }
+
+    @Override
+    public IDropout getIDropout() {
+        return origin == null ? super.getIDropout() : StockLayers.innermost(stockLayer()).getIDropout();
+    }
+
+    @Override
+    public void setIDropout(IDropout dropout) {
+        super.setIDropout(dropout);
+        if (origin != null) {
+            setDropout(stockLayer(), dropout);
+        }
+    }
+
+    private static void setDropout(Layer layer, IDropout dropout) {
+        if (layer instanceof BaseWrapperLayer wrapper) {
+            setDropout(wrapper.getUnderlying(), dropout);
+        } else if (layer instanceof Bidirectional both) {
+            setDropout(both.getFwd(), dropout);
+            setDropout(both.getBwd(), dropout);
+        } else {
+            layer.setIDropout(dropout);
+        }
+    }
+
+    @Override
+    public InputType getOutputType(int layerIndex, InputType inputType) {
+        return stockLayer().getOutputType(layerIndex, inputType);
+    }
+
+    @Override
+    public void setNIn(InputType inputType, boolean override) {
+        stockLayer().setNIn(inputType, false);
+    }
+
+    @Override
+    public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
+        return stockLayer().getPreProcessorForInputType(inputType);
+    }
+
+    @Override
+    public void setDataType(DataType dataType) {
+        stockLayer().setDataType(dataType);
+    }
+
+    /**
+     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
+     */
+    @Override
+    public void setNIn(long size) {
+        LoRAParams.refuseResize(getLayerName(), "nIn", nIn, size);
+        super.setNIn(size);
+    }
+
+    /**
+     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
+     */
+    @Override
+    public void setNOut(long size) {
+        LoRAParams.refuseResize(getLayerName(), "nOut", nOut, size);
+        super.setNOut(size);
+    }
+
+    @Override
+    public LayerMemoryReport getMemoryReport(InputType inputType) {
+        LayerMemoryReport stock = stockLayer().getMemoryReport(inputType);
+        long trained = LowRankTable.length(parameters);
+        // Kept: W + s·A·B; made in the backward pass: dW.
+        long fixed = frozenParams();
+        return new LayerMemoryReport.Builder(layerName, LoRAWrapperLayer.class, inputType, stock.getOutputType())
+                .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
+                .workingMemory(stock.getWorkingMemoryFixedInference() + fixed, stock.getWorkingMemoryVariableInference(),
+                        MemoryReport.cacheModeMapFor(2 * fixed), stock.getWorkingMemoryVariableTrain())
+                .cacheMemory(MemoryReport.CACHE_MODE_ALL_ZEROS, MemoryReport.CACHE_MODE_ALL_ZEROS)
+                .build();
+    }
+
+    @Override
+    public LoRAWrapperLayer clone() {
+        LoRAWrapperLayer clone = (LoRAWrapperLayer) super.clone();
+        clone.origin = origin.clone();
+        clone.parameters = new ArrayList<>(parameters);
+        return clone;
+    }
+
+    @Override
+    protected boolean canEqual(Object other) {
+        return other instanceof LoRAWrapperLayer;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
+                && storage == that.storage && loraInit == that.loraInit && loraDropout == that.loraDropout
+                && getMechanism() == that.getMechanism()
+                && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * super.hashCode() + Objects.hash(parameters, storage, loraInit, loraDropout, frozen, origin);
+    }
+
+    @Override
+    public String toString() {
+        return "LoRAWrapperLayer(parameters=" + parameters + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
+    }
+}

@@ -1,0 +1,92 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.frozen.StockLayers;
+import org.deeplearning4j.nn.api.ParamInitializer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Lays out a {@link LoRAWrapperLayer}'s part of the vector: the stock layer's parameters in its own order (embedded
+ * only), then A and B of each adapted parameter.
+ */
+final class LoRAWrapperParamInitializer implements ParamInitializer {
+
+    static final LoRAWrapperParamInitializer INSTANCE = new LoRAWrapperParamInitializer();
+
+    private LoRAWrapperParamInitializer() {
+    }
+
+    /** How many values of the vector the stock layer takes. */
+    static long embedded(LoRAWrapperLayer layer) {
+        return layer.getStorage() == FrozenStorage.EMBEDDED ? StockLayers.numParams(layer.stockLayer()) : 0;
+    }
+
+    @Override
+    public long numParams(NeuralNetConfiguration conf) {
+        return numParams(conf.getLayer());
+    }
+
+    @Override
+    public long numParams(Layer layer) {
+        LoRAWrapperLayer lora = (LoRAWrapperLayer) layer;
+        return embedded(lora) + LowRankTable.length(lora.adapted());
+    }
+
+    // DL4J makes constraints and regularization of these lists: they name what trains.
+
+    @Override
+    public List<String> paramKeys(Layer layer) {
+        return weightKeys(layer);
+    }
+
+    @Override
+    public List<String> weightKeys(Layer layer) {
+        return LowRankTable.keys(((LoRAWrapperLayer) layer).adapted());
+    }
+
+    @Override
+    public List<String> biasKeys(Layer layer) {
+        return List.of();
+    }
+
+    @Override
+    public boolean isWeightParam(Layer layer, String key) {
+        return ((LoRAWrapperLayer) layer).trains(key);
+    }
+
+    @Override
+    public boolean isBiasParam(Layer layer, String key) {
+        return false;
+    }
+
+    @Override
+    public Map<String, INDArray> init(NeuralNetConfiguration conf, INDArray view, boolean initialize) {
+        LoRAWrapperLayer lora = (LoRAWrapperLayer) conf.getLayer();
+        long embedded = embedded(lora);
+        Map<String, INDArray> table = new LinkedHashMap<>();
+        if (embedded > 0) {
+            NeuralNetConfiguration stock = new NeuralNetConfiguration();
+            stock.setLayer(lora.stockLayer());
+            table.putAll(lora.stockLayer().initializer().init(stock, LowRankTable.interval(view, 0, embedded), initialize));
+        }
+        Map<String, INDArray> trained = LowRankTable.of(lora.adapted(), LowRankTable.interval(view, embedded, view.length()));
+        table.putAll(trained);
+        trained.keySet().forEach(conf::addVariable);
+        if (initialize) {
+            LowRankTable.initialize(lora, trained, lora.getLoraInit());
+        }
+        return table;
+    }
+
+    @Override
+    public Map<String, INDArray> getGradientsFromFlattened(NeuralNetConfiguration conf, INDArray view) {
+        LoRAWrapperLayer lora = (LoRAWrapperLayer) conf.getLayer();
+        return LowRankTable.of(lora.adapted(), LowRankTable.interval(view, embedded(lora), view.length()));
+    }
+}

@@ -1,0 +1,366 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.Gradients;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.gradientcheck.GradientCheckUtil;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.AutoEncoder;
+import org.deeplearning4j.nn.conf.layers.CapsuleLayer;
+import org.deeplearning4j.nn.conf.layers.CapsuleStrengthLayer;
+import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.GravesBidirectionalLSTM;
+import org.deeplearning4j.nn.conf.layers.GravesLSTM;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
+import org.deeplearning4j.nn.conf.layers.LocallyConnected2D;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.PrimaryCapsules;
+import org.deeplearning4j.nn.conf.layers.RecurrentAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
+import org.deeplearning4j.nn.conf.layers.variational.GaussianReconstructionDistribution;
+import org.deeplearning4j.nn.conf.layers.variational.VariationalAutoencoder;
+import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B, in a network with an adapted dense layer below it. */
+@SuppressWarnings("deprecation")
+class DeltaLayersTest {
+
+    private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets("fc1|lora.*").build();
+
+    private static DataType defaultType;
+    private static DataType defaultFloatType;
+
+    @TempDir
+    private Path folder;
+
+    @BeforeAll
+    static void defaultToDouble() {
+        defaultType = Nd4j.dataType();
+        defaultFloatType = Nd4j.defaultFloatingPointType();
+        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
+    }
+
+    @AfterAll
+    static void restoreDefaults() {
+        Nd4j.setDefaultDataTypes(defaultType, defaultFloatType);
+    }
+
+    static Stream<Arguments> layers() {
+        return Stream.of(
+                flat("auto-encoder", new AutoEncoder.Builder().nIn(9).nOut(4).build(), 4),
+                flat("variational auto-encoder", new VariationalAutoencoder.Builder().encoderLayerSizes(5, 4).decoderLayerSizes(4)
+                        .reconstructionDistribution(new GaussianReconstructionDistribution(Activation.TANH)).nIn(9).nOut(3).build(), 3),
+                image("convolution 2D", 2, 2, 2, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(2).build()),
+                image("convolution 2D, same padding, strides, no bias", 2, 2, 3, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(3)
+                        .stride(2, 2).hasBias(false).convolutionMode(ConvolutionMode.Same).build()),
+                image("deconvolution 2D", 4, 4, 2, new Deconvolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
+                image("depthwise convolution", 2, 2, 2, new DepthwiseConvolution2D.Builder(2, 2).nIn(1).depthMultiplier(2).nOut(2).build()),
+                image("separable convolution", 2, 2, 2, new SeparableConvolution2D.Builder(2, 2).depthMultiplier(2).nIn(1).nOut(2).build()),
+                image("locally connected 2D", 2, 2, 2, new LocallyConnected2D.Builder().kernelSize(2, 2).stride(1, 1).nIn(1).nOut(2)
+                        .setInputSize(3, 3).convolutionMode(ConvolutionMode.Truncate).build()),
+                volume("convolution 3D", 1, 2, new Convolution3D.Builder(2, 2, 2).nIn(1).nOut(2).build()),
+                volume("deconvolution 3D", 3, 2, new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(1, 1, 1).nIn(1).nOut(2).build()),
+                series("convolution 1D", 4, new Convolution1DLayer.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
+                series("locally connected 1D", 4, new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4).kernelSize(2).stride(1)
+                        .convolutionMode(ConvolutionMode.Same).build()),
+                series("LSTM", 4, new LSTM.Builder().nIn(9).nOut(4).build()),
+                series("Graves LSTM", 4, new GravesLSTM.Builder().nIn(9).nOut(4).build()),
+                series("Graves bidirectional LSTM", 4, new GravesBidirectionalLSTM.Builder().nIn(9).nOut(4).build()),
+                series("simple RNN", 4, new SimpleRnn.Builder().nIn(9).nOut(4).build()),
+                series("bidirectional LSTM, concatenated", 8, new Bidirectional(Bidirectional.Mode.CONCAT, lstm())),
+                series("bidirectional LSTM, added", 4, new Bidirectional(Bidirectional.Mode.ADD, lstm())),
+                series("bidirectional LSTM, averaged", 4, new Bidirectional(Bidirectional.Mode.AVERAGE, lstm())),
+                series("bidirectional LSTM, multiplied", 4, new Bidirectional(Bidirectional.Mode.MUL, lstm())),
+                series("LSTM that skips zeros", 4, new MaskZeroLayer(lstm(), 0)),
+                series("time distributed dense", 4, new TimeDistributed(new DenseLayer.Builder().nIn(9).nOut(4).build())),
+                series("self-attention", 4, new SelfAttentionLayer.Builder().nIn(9).nOut(4).nHeads(2).projectInput(true).build()),
+                series("recurrent attention", 4, new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true)
+                        .hasBias(true).build()),
+                Arguments.of("last step of an LSTM", features(1, 3, 5, 4), labels(3), chain(InputType.recurrent(5),
+                        named(new LastTimeStep(new LSTM.Builder().nOut(4).build()), "lora"), output("out"))),
+                Arguments.of("center loss", features(1, 3, 5), labels(3), chain(InputType.feedForward(5),
+                        new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(3).alpha(0.1).lambda(0.3).gradientCheck(true)
+                                .activation(Activation.SOFTMAX).name("lora").build())),
+                Arguments.of("embedding", Nd4j.createFromArray(new double[][]{{1}, {3}, {0}}), labels(3), builder().list()
+                        .layer(new EmbeddingLayer.Builder().nIn(5).nOut(4).name("lora").build())
+                        .layer(new DenseLayer.Builder().nIn(4).nOut(4).name("fc1").build()).layer(outputOf(4)).build()),
+                Arguments.of("embedding sequence", Nd4j.createFromArray(new double[][]{{1, 3, 0}, {2, 2, 1}, {0, 3, 1}}), labels(3),
+                        builder().list().layer(new EmbeddingSequenceLayer.Builder().nIn(5).nOut(4).inputLength(3).name("lora").build())
+                                .layer(new GlobalPoolingLayer.Builder().build()).layer(named(dense(4), "fc1")).layer(output("out"))
+                                .setInputType(InputType.recurrent(5, 3)).build()),
+                Arguments.of("capsules", features(1, 3, 1, 6, 6), labels(3), builder().list(
+                        new PrimaryCapsules.Builder(3, 2).kernelSize(3, 3).stride(2, 2).hasBias(true).name("lora1").build(),
+                        new CapsuleLayer.Builder(3, 2, 2).hasBias(true).name("lora2").build(), new CapsuleStrengthLayer.Builder().build(),
+                        named(dense(4), "fc1"), output("out")).setInputType(InputType.convolutional(6, 6, 1)).build()),
+                Arguments.of("channels-last convolution", features(1, 3, 3, 3, 2), labels(3), builder().list()
+                        .layer(new ConvolutionLayer.Builder(2, 2).nOut(2).dataFormat(CNN2DFormat.NHWC).name("lora").build())
+                        .layer(named(dense(4), "fc1")).layer(output("out"))
+                        .setInputType(InputType.convolutional(3, 3, 2, CNN2DFormat.NHWC)).build()));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void computesWhatTheBaseComputesUntilItIsTrained(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
+        MultiLayerNetwork base = trained(conf, features, labels);
+        INDArray expected = base.output(features).dup();
+
+        MultiLayerNetwork adapted = LoRA.apply(base, CONFIG);
+
+        assertFreshRewrite(adapted, features, expected);
+        assertThat(LoRA.unload(adapted).getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
+        assertThat(adapted.params().length()).isEqualTo(LoRA.summary(adapted).trainableParams());
+        assertThat(LoRA.summary(adapted).totalParams()).isEqualTo(base.numParams() + adapted.params().length());
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void hasTheGradientsOfFiniteDifferencesAndOfTheStockLayer(String name, INDArray features, INDArray labels,
+                                                              MultiLayerConfiguration conf) {
+        MultiLayerNetwork adapted = LoRA.apply(trained(conf, features, labels), CONFIG);
+        Networks.randomizeAdapters(adapted.paramTable(), 3);
+        MultiDataSet data = new MultiDataSet(features, labels);
+
+        Map<String, INDArray> gradients = Gradients.of(adapted, data);
+        assertThat(gradients).hasSize(adapted.paramTable().size());
+        if (!name.equals("capsules")) {
+            // Two SameDiff layers above one another: the stock network's gradients are doubled twice.
+            Gradients.assertProjections(adapted, atTheLayer(adapted, gradients), Gradients.of(LoRA.merge(adapted), data));
+        }
+        if (!name.equals("separable convolution")) {
+            // DL4J's own backward pass for it disagrees with finite differences; ours is its projection.
+            assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features).labels(labels)
+                    .epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8).print(GradientCheckUtil.PrintMode.FAILURES_ONLY)))
+                    .isTrue();
+        }
+    }
+
+    /** Below a SameDiff layer the stock network's gradients are wrong. */
+    private static Map<String, INDArray> atTheLayer(MultiLayerNetwork network, Map<String, INDArray> gradients) {
+        Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
+        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof LoRADenseRuntime);
+        return some;
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void trainsWithoutMovingTheBaseAndTravels(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
+            throws IOException {
+        MultiLayerNetwork base = trained(conf, features, labels);
+        double[] frozen = base.params().toDoubleVector();
+        INDArray before = base.output(features).dup();
+        LoRAConfig config = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Adam(0.02)).targets("fc1|lora.*").build();
+        MultiLayerNetwork adapted = LoRA.apply(base, config);
+
+        for (int i = 0; i < 15; i++) {
+            adapted.fit(features, labels);
+        }
+
+        assertThat(base.params().toDoubleVector()).as("base after training").containsExactly(frozen);
+        INDArray output = adapted.output(features).dup();
+        assertThat(Networks.difference(output, before)).as("what was learned").isGreaterThan(1e-4);
+        adapted.paramTable().forEach((key, value) -> assertThat(value.amaxNumber().doubleValue()).as(key).isPositive());
+        assertThat(Networks.difference(LoRA.merge(adapted).output(features), output)).as("merged").isLessThan(1e-10);
+        try (LoRA.Scope off = LoRA.disabled(adapted)) {
+            assertSame("disabled", adapted.output(features), before);
+        }
+        assertSame("enabled again", adapted.output(features), output);
+        assertSame("clone", adapted.clone().output(features), output);
+        assertSame("from JSON", copy(adapted, MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson()))
+                .output(features), output);
+        assertSame("from YAML", copy(adapted, MultiLayerConfiguration.fromYaml(adapted.getLayerWiseConfigurations().toYaml()))
+                .output(features), output);
+        assertThat(MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson()))
+                .isEqualTo(adapted.getLayerWiseConfigurations());
+        File file = folder.resolve("network.zip").toFile();
+        ModelSerializer.writeModel(adapted, file, true);
+        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file, true);
+        LoRA.attach(restored, base);
+        assertSame("restored", restored.output(features), output);
+        LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
+        MultiLayerNetwork again = LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter")));
+        assertSame("from the adapter's files", again.output(features), output);
+        LoRA.save(adapted, folder.resolve("whole.zip"), true);
+        assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void staysPutInsideTheVectorToo(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
+        MultiLayerNetwork base = trained(conf, features, labels);
+        double[] before = base.params().toDoubleVector();
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1|lora.*").updater(new Adam(0.02))
+                .storage(FrozenStorage.EMBEDDED).build());
+        assertFreshRewrite(adapted, features, base.output(features));
+
+        for (int i = 0; i < 3; i++) {
+            adapted.fit(features, labels);
+        }
+
+        assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned").isPositive();
+        assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(before);
+        assertSame("clone", adapted.clone().output(features), adapted.output(features));
+    }
+
+    /** Kernels may round otherwise than the stock layer; the stock layer on effective weights may not. */
+    private static void assertFreshRewrite(MultiLayerNetwork adapted, INDArray features, INDArray expected) {
+        if (Arrays.stream(adapted.getLayers()).anyMatch(KernelRuntime.class::isInstance)) {
+            assertThat(Networks.difference(adapted.output(features), expected)).isLessThan(1e-14);
+        } else {
+            assertSame("a fresh rewrite", adapted.output(features), expected);
+        }
+    }
+
+    private static MultiLayerNetwork copy(MultiLayerNetwork network, MultiLayerConfiguration conf) {
+        MultiLayerNetwork copy = new MultiLayerNetwork(conf);
+        copy.init(network.params().dup(), false);
+        return copy;
+    }
+
+    private static MultiLayerNetwork trained(MultiLayerConfiguration conf, INDArray features, INDArray labels) {
+        MultiLayerNetwork base = new MultiLayerNetwork(conf.clone());
+        base.init();
+        base.fit(features, labels);
+        return base;
+    }
+
+    /** Bit for bit: INDArray's own equality allows for 1e-5. */
+    private static void assertSame(String what, INDArray actual, INDArray expected) {
+        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
+    }
+
+    private static Layer lstm() {
+        return new LSTM.Builder().nIn(9).nOut(4).build();
+    }
+
+    private static Arguments flat(String name, Layer layer, int size) {
+        return Arguments.of(name, features(1, 3, 5), labels(3), builder().list().layer(fc1(9)).layer(named(layer, "lora"))
+                .layer(outputOf(size)).build());
+    }
+
+    /** Preprocessors by hand: DL4J's input types forget the number of steps on their way through fc1. */
+    private static Arguments series(String name, int size, Layer layer) {
+        layer.getOutputType(1, InputType.recurrent(9, 4));
+        MultiLayerConfiguration conf = builder().list().layer(fc1(9)).layer(named(layer, "lora"))
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3).name("out").build())
+                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor()).inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
+        return Arguments.of(name, features(1, 3, 5, 4), features(2, 3, 3, 4), conf);
+    }
+
+    /** fc1's nine outputs are an image of 3 × 3. */
+    private static Arguments image(String name, int height, int width, int channels, Layer layer) {
+        MultiLayerConfiguration conf = builder().list().layer(fc1(9)).layer(named(layer, "lora"))
+                .layer(outputOf(height * width * channels)).inputPreProcessor(1, new FeedForwardToCnnPreProcessor(3, 3, 1))
+                .inputPreProcessor(2, new CnnToFeedForwardPreProcessor(height, width, channels)).build();
+        return Arguments.of(name, features(1, 3, 5), labels(3), conf);
+    }
+
+    /** fc1's eight outputs are a cube of 2 × 2 × 2. */
+    private static Arguments volume(String name, int side, int channels, Layer layer) {
+        MultiLayerConfiguration conf = builder().list().layer(fc1(8)).layer(named(layer, "lora"))
+                .layer(outputOf(side * side * side * channels)).inputPreProcessor(1, new FeedForwardToCnn3DPreProcessor(2, 2, 2, 1, true))
+                .inputPreProcessor(2, new Cnn3DToFeedForwardPreProcessor(side, side, side, channels, true)).build();
+        return Arguments.of(name, features(1, 3, 5), labels(3), conf);
+    }
+
+    private static MultiLayerConfiguration chain(InputType input, Layer... layers) {
+        List<Layer> all = new ArrayList<>(List.of(named(dense(9), "fc1")));
+        all.addAll(List.of(layers));
+        return builder().list(all.toArray(Layer[]::new)).setInputType(input).build();
+    }
+
+    private static NeuralNetConfiguration.Builder builder() {
+        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1)).activation(Activation.TANH);
+    }
+
+    private static Layer named(Layer layer, String name) {
+        layer.setLayerName(name);
+        return layer;
+    }
+
+    private static DenseLayer dense(int nOut) {
+        return new DenseLayer.Builder().nOut(nOut).build();
+    }
+
+    private static DenseLayer fc1(int nOut) {
+        return new DenseLayer.Builder().nIn(5).nOut(nOut).name("fc1").build();
+    }
+
+    private static OutputLayer output(String name) {
+        return new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).name(name).build();
+    }
+
+    private static OutputLayer outputOf(int nIn) {
+        return new OutputLayer.Builder(LossFunction.MCXENT).nIn(nIn).nOut(3).activation(Activation.SOFTMAX).name("out").build();
+    }
+
+    private static INDArray features(long seed, long... shape) {
+        return Networks.random(DataType.DOUBLE, seed, shape);
+    }
+
+    private static INDArray labels(int rows) {
+        INDArray labels = Nd4j.zeros(DataType.DOUBLE, rows, 3);
+        for (int i = 0; i < rows; i++) {
+            labels.putScalar(i, i % 3, 1);
+        }
+        return labels;
+    }
+}
