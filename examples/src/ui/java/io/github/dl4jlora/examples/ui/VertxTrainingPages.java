@@ -4,7 +4,6 @@ import io.github.dl4jlora.examples.TrainingPages;
 import org.deeplearning4j.core.storage.StatsStorage;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.ui.VertxUIServer;
-import org.deeplearning4j.ui.model.stats.StatsListener;
 import org.deeplearning4j.ui.model.storage.InMemoryStatsStorage;
 
 import java.io.IOException;
@@ -30,7 +29,7 @@ final class VertxTrainingPages implements TrainingPages {
 
     @Override
     public TrainingListener listener(String training) {
-        return new StatsListener(storage, 1, training.replaceAll("[^A-Za-z0-9-]+", "-"));
+        return new AdapterStatsListener(storage, training.replaceAll("[^A-Za-z0-9-]+", "-"));
     }
 
     @Override
