@@ -67,7 +67,6 @@ class MessagesTest {
     @CsvSource(delimiter = '|', value = {
             "inspect | Missing required parameter: 'NETWORK|ADAPTER'",
             "merge @base.zip @spam | Missing required option: '--output=OUTPUT'",
-            "melt @base.zip | Unmatched argument",
             "apply @base.zip @spam --rank 4 -o @x | leave out either",
             "apply @base.zip --rank 0 -o @x | rank is 0",
             "apply @base.zip --targets ( -o @x | is no regular expression",
@@ -90,6 +89,12 @@ class MessagesTest {
     void noCommandAtAllIsWrongUsage() {
         assertThat(shell.run()).isEqualTo(2);
         assertThat(shell.err()).contains("Name a command", "inspect", "report");
+    }
+
+    @Test
+    void aCommandThatIsNoneIsGuessed() {
+        assertThat(shell.run("melt", "@base.zip")).isEqualTo(2);
+        assertThat(shell.err()).contains("Did you mean: dl4j-lora merge?");
     }
 
     @Test
