@@ -7,7 +7,7 @@ import java.io.PrintWriter;
 import java.util.Locale;
 
 /** One {@link StatusLine} for one training, renewed after every epoch. */
-final class ProgressLine extends BaseTrainingListener {
+public final class ProgressLine extends BaseTrainingListener {
 
     private final StatusLine line;
     private final String training;
@@ -15,7 +15,7 @@ final class ProgressLine extends BaseTrainingListener {
     private final long start = System.nanoTime();
     private int done;
 
-    ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
+    public ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
         this.line = new StatusLine(out, terminal);
         this.training = training;
         this.epochs = epochs;
