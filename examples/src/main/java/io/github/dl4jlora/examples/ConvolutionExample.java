@@ -57,7 +57,7 @@ public final class ConvolutionExample extends Comparison {
     }
 
     @Override
-    public Integer call() throws IOException {
+    Integer compare() throws IOException {
         LoRAConfig lora = lora(LEARNING_RATE).targets("conv.*").build();
         Path folder = outputFolder();
 
@@ -100,6 +100,7 @@ public final class ConvolutionExample extends Comparison {
         out().println();
         checkAdapter(adapted, base, before, baseFile, adapterFolder);
         out().println("Saved in " + folder);
+        report("LoRA on convolutions: digits on the board", base, adapted, folder);
         return exitCode();
     }
 

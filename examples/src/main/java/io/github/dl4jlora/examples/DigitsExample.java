@@ -23,7 +23,7 @@ import java.util.Locale;
 /**
  * A network that reads upright digits learns to read digits that lie on their side, in three ways: with only its output
  * layer trained, with LoRA, and with every weight trained. All three start from the same network and get the same
- * images, epochs and updater. {@link #call} is the story from top to bottom.
+ * images, epochs and updater. {@link #compare} is the story from top to bottom.
  */
 @Command(name = "digits", sortOptions = false, description = "Trains a network on upright handwritten digits, teaches it digits "
         + "turned by 90 degrees with LoRA, and compares that with training only its output layer and with full fine-tuning.")
@@ -49,7 +49,7 @@ public final class DigitsExample extends Comparison {
     }
 
     @Override
-    public Integer call() throws IOException {
+    Integer compare() throws IOException {
         LoRAConfig lora = lora(LEARNING_RATE).build();
         Path folder = outputFolder();
 
@@ -98,6 +98,7 @@ public final class DigitsExample extends Comparison {
 
         checkAdapter(adapted, base, before, baseFile, adapterFolder);
         out().println("Saved in " + folder);
+        report("LoRA on turned digits", base, adapted, folder);
         return exitCode();
     }
 

@@ -57,7 +57,7 @@ public final class StyleExample extends Comparison {
     }
 
     @Override
-    public Integer call() throws IOException {
+    Integer compare() throws IOException {
         LoRAConfig lora = lora(LEARNING_RATE).targets("lstm").build();
         Path folder = outputFolder();
         Text.Split alice = load("alice.txt.gz");
@@ -101,6 +101,7 @@ public final class StyleExample extends Comparison {
         out().println();
         checkAdapter(adapted, base, before, baseFile, adapterFolder);
         out().println("Saved in " + folder);
+        report("LoRA on an LSTM: from Carroll to Shakespeare", base, adapted, folder);
         return exitCode();
     }
 
