@@ -58,7 +58,7 @@ class ScaleGuideTest {
     }
 
     @Test
-    void cores() {
+    void cores() throws Exception {
         LoRAConfig config = LoRAConfig.builder().rank(4).build();
         DataSetIterator batches = task.batchesHere();
         float[] frozen = base.params().toFloatVector();
