@@ -118,12 +118,12 @@ final class UnfoldedConvolution {
             if (dx == null) {
                 continue;
             }
-            windows.fold(columns, dropDx, from);
+            windows.fold(columns, dropDx, from, workspaces);
             if (dropDx != dx) {
                 for (long i = 0; i < columns.size(0); i++) {
                     Nd4j.gemm(matrix(dz, from + i), w, matrix(columns, i), false, true, 1, 0);
                 }
-                windows.fold(columns, dx, from);
+                windows.fold(columns, dx, from, workspaces);
             }
         }
     }
