@@ -19,9 +19,15 @@ final class Child {
 
     /** @return what the child printed after {@link #RESULT} */
     static String java(Class<?> main, String... args) {
+        return java(List.of(), main, args);
+    }
+
+    /** @return what the child printed after {@link #RESULT} */
+    static String java(List<String> jvmOptions, Class<?> main, String... args) {
         List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java"),
-                "-Xms1g", "-Xmx1g", "-Dorg.bytedeco.javacpp.maxbytes=8g", "-Dorg.bytedeco.javacpp.maxphysicalbytes=14g",
-                "-cp", System.getProperty("java.class.path"), main.getName()));
+                "-Xms1g", "-Xmx1g", "-Dorg.bytedeco.javacpp.maxbytes=8g", "-Dorg.bytedeco.javacpp.maxphysicalbytes=14g"));
+        command.addAll(jvmOptions);
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
         command.addAll(List.of(args));
         return run(command);
     }

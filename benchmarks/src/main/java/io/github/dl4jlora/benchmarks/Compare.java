@@ -145,7 +145,8 @@ public final class Compare implements Callable<Integer> {
         }
         List<String> args = new ArrayList<>(List.of(Shape.square(512, 3, 32, 8, "Adam").encode()));
         Arrays.stream(ADAPTER_COUNTS).mapToObj(String::valueOf).forEach(args::add);
-        String[] parts = Child.java(ManyAdaptersChild.class, args.toArray(String[]::new)).split(" ");
+        // Else pages of the heap that are touched for the first time in between would count as growth.
+        String[] parts = Child.java(List.of("-XX:+AlwaysPreTouch"), ManyAdaptersChild.class, args.toArray(String[]::new)).split(" ");
         results.adapterBytes = Long.parseLong(parts[0]);
         for (int i = 0; i < ADAPTER_COUNTS.length; i++) {
             results.manyAdapters.put(ADAPTER_COUNTS[i], Long.parseLong(parts[i + 1]));

@@ -49,6 +49,10 @@ public final class AdapterBank implements AutoCloseable {
         }
     }
 
+    /** An adapter, and the network whose copies compute it. A request holds on to it, whatever becomes of the bank. */
+    private record Served(LoRAAdapter adapter, Layout layout, Model prototype) {
+    }
+
     /** A network of the pool; {@code trainedOf} is the adapter whose fully trained layers it holds, null for none. */
     private static final class Worker {
 
@@ -68,7 +72,7 @@ public final class AdapterBank implements AutoCloseable {
     private final int maxNetworks;
     private final Semaphore permits;
     // All below is guarded by this.
-    private final Map<String, LoRAAdapter> adapters = new LinkedHashMap<>();
+    private final Map<String, Served> adapters = new LinkedHashMap<>();
     private final Map<Layout, Model> prototypes = new HashMap<>();
     /** The most recently used first. */
     private final Deque<Worker> idle = new ArrayDeque<>();
@@ -115,8 +119,8 @@ public final class AdapterBank implements AutoCloseable {
         synchronized (this) {
             requireOpen();
             requireFree(name);
-            adapters.put(name, adapter);
-            prototypes.putIfAbsent(Layout.of(adapter), fitting);
+            Layout layout = Layout.of(adapter);
+            adapters.put(name, new Served(adapter, layout, prototypes.computeIfAbsent(layout, key -> fitting)));
         }
     }
 
@@ -127,14 +131,14 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * Forgets an adapter; requests that are under way still get its answer.
+     * Forgets an adapter; requests that have begun still get its answer, those that wait for a network included.
      *
      * @throws IllegalArgumentException if there is none of that name
      */
     public synchronized void remove(String name) {
-        Layout layout = Layout.of(adapter(name));
+        Layout layout = served(name).layout;
         adapters.remove(name);
-        if (adapters.values().stream().noneMatch(other -> Layout.of(other).equals(layout))) {
+        if (adapters.values().stream().noneMatch(other -> other.layout.equals(layout))) {
             prototypes.remove(layout);
         }
         for (Iterator<Worker> workers = idle.iterator(); workers.hasNext();) {
@@ -147,7 +151,8 @@ public final class AdapterBank implements AutoCloseable {
 
     /** Whether a network serves no adapter any more, or holds the layers of one that was removed. */
     private boolean isStale(Worker worker) {
-        return !prototypes.containsKey(worker.layout) || worker.trainedOf != null && !adapters.containsValue(worker.trainedOf);
+        return !prototypes.containsKey(worker.layout) || worker.trainedOf != null
+                && adapters.values().stream().noneMatch(served -> served.adapter == worker.trainedOf);
     }
 
     /** Names of the adapters, in the order in which they were added. */
@@ -155,18 +160,19 @@ public final class AdapterBank implements AutoCloseable {
         return List.copyOf(adapters.keySet());
     }
 
-    private LoRAAdapter adapter(String name) {
-        LoRAAdapter adapter = adapters.get(name);
-        if (adapter == null) {
+    private Served served(String name) {
+        Served served = adapters.get(name);
+        if (served == null) {
             throw new IllegalArgumentException("The bank has no adapter \"" + name + "\"; it has " + adapters.keySet());
         }
-        return adapter;
+        return served;
     }
 
     /**
      * What the base with this adapter computes.
      *
      * @throws IllegalArgumentException if there is no adapter of that name, or the network has several outputs
+     * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String name, INDArray... inputs) {
         return single(outputs(name, inputs));
@@ -185,6 +191,7 @@ public final class AdapterBank implements AutoCloseable {
      * @param names of the adapters, one for each row
      * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, or the
      *                                  network has several outputs
+     * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String[] names, INDArray input) {
         return single(outputs(names, input));
@@ -199,10 +206,10 @@ public final class AdapterBank implements AutoCloseable {
                         + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
             }
         }
-        List<LoRAAdapter> byRow = require(names);
+        List<Served> byRow = require(names);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             // Rows of one adapter side by side.
-            Map<LoRAAdapter, List<Integer>> groups = new LinkedHashMap<>();
+            Map<Served, List<Integer>> groups = new LinkedHashMap<>();
             IntStream.range(0, names.length)
                     .forEach(row -> groups.computeIfAbsent(byRow.get(row), key -> new ArrayList<>()).add(row));
             if (groups.size() == 1) {
@@ -235,9 +242,9 @@ public final class AdapterBank implements AutoCloseable {
         return outputs[0];
     }
 
-    private synchronized List<LoRAAdapter> require(String[] names) {
+    private synchronized List<Served> require(String[] names) {
         requireOpen();
-        return Arrays.stream(names).map(this::adapter).toList();
+        return Arrays.stream(names).map(this::served).toList();
     }
 
     private void requireOpen() {
@@ -246,25 +253,25 @@ public final class AdapterBank implements AutoCloseable {
         }
     }
 
-    private INDArray[] compute(LoRAAdapter adapter, INDArray[] inputs) {
-        return withNetwork(Layout.of(adapter), adapter, worker -> {
-            worker.view.adaptedMatrices().forEach((name, matrix) -> matrix.route(0, List.of(route(adapter, name, 0, 0))));
+    private INDArray[] compute(Served served, INDArray[] inputs) {
+        return withNetwork(served, worker -> {
+            worker.view.adaptedMatrices().forEach((name, matrix) -> matrix.route(0, List.of(route(served, name, 0, 0))));
             return forward(worker.network, inputs);
         });
     }
 
-    private INDArray[] compute(Map<LoRAAdapter, List<Integer>> groups, INDArray[] sorted) {
-        List<Layout> layouts = groups.keySet().stream().map(Layout::of).distinct().toList();
-        if (layouts.size() == 1 && layouts.get(0).trained.isEmpty()) {
+    private INDArray[] compute(Map<Served, List<Integer>> groups, INDArray[] sorted) {
+        Served first = groups.keySet().iterator().next();
+        if (first.layout.trained.isEmpty() && groups.keySet().stream().allMatch(other -> other.layout.equals(first.layout))) {
             try {
-                return computeAtOnce(layouts.get(0), groups, sorted);
+                return computeAtOnce(first, groups, sorted);
             } catch (RowsMismatchException rowsAreNoExamples) {
                 // One pass for each adapter, then.
             }
         }
         List<INDArray[]> parts = new ArrayList<>();
         long from = 0;
-        for (Map.Entry<LoRAAdapter, List<Integer>> group : groups.entrySet()) {
+        for (Map.Entry<Served, List<Integer>> group : groups.entrySet()) {
             long start = from;
             long end = from + group.getValue().size();
             parts.add(compute(group.getKey(), Arrays.stream(sorted).map(input -> interval(input, start, end))
@@ -276,12 +283,12 @@ public final class AdapterBank implements AutoCloseable {
                 .toArray(INDArray[]::new);
     }
 
-    private INDArray[] computeAtOnce(Layout layout, Map<LoRAAdapter, List<Integer>> groups, INDArray[] sorted) {
-        return withNetwork(layout, null, worker -> {
+    private INDArray[] computeAtOnce(Served any, Map<Served, List<Integer>> groups, INDArray[] sorted) {
+        return withNetwork(any, worker -> {
             worker.view.adaptedMatrices().forEach((name, matrix) -> {
                 List<Route> routes = new ArrayList<>();
                 long from = 0;
-                for (Map.Entry<LoRAAdapter, List<Integer>> group : groups.entrySet()) {
+                for (Map.Entry<Served, List<Integer>> group : groups.entrySet()) {
                     routes.add(route(group.getKey(), name, from, from + group.getValue().size()));
                     from += group.getValue().size();
                 }
@@ -291,8 +298,8 @@ public final class AdapterBank implements AutoCloseable {
         });
     }
 
-    private static Route route(LoRAAdapter adapter, String layer, long from, long to) {
-        Delta delta = adapter.deltas().get(layer);
+    private static Route route(Served served, String layer, long from, long to) {
+        Delta delta = served.adapter.deltas().get(layer);
         return new Route(from, to, delta.a(), delta.b(), delta.factor());
     }
 
@@ -311,15 +318,15 @@ public final class AdapterBank implements AutoCloseable {
         INDArray[] of(Worker worker);
     }
 
-    private INDArray[] withNetwork(Layout layout, LoRAAdapter adapter, Use use) {
+    private INDArray[] withNetwork(Served served, Use use) {
         permits.acquireUninterruptibly();
         try {
-            Worker worker = borrow(layout, adapter);
+            Worker worker = borrow(served);
             try {
-                if (!layout.trained.isEmpty() && worker.trainedOf != adapter) {
+                if (!served.layout.trained.isEmpty() && worker.trainedOf != served.adapter) {
                     worker.trainedOf = null;
-                    adapter.assignTrained(worker.view);
-                    worker.trainedOf = adapter;
+                    served.adapter.assignTrained(worker.view);
+                    worker.trainedOf = served.adapter;
                 }
                 return use.of(worker);
             } finally {
@@ -332,14 +339,13 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /** An idle network, best one that needs no change, or a new one, for which the one idle longest makes way if need be. */
-    private Worker borrow(Layout layout, LoRAAdapter adapter) {
-        Model prototype;
+    private Worker borrow(Served served) {
         synchronized (this) {
             Worker found = null;
             for (Worker worker : idle) {
-                if (worker.layout.equals(layout) && (found == null || worker.trainedOf == adapter)) {
+                if (worker.layout.equals(served.layout) && (found == null || worker.trainedOf == served.adapter)) {
                     found = worker;
-                    if (worker.trainedOf == adapter) {
+                    if (worker.trainedOf == served.adapter) {
                         break;
                     }
                 }
@@ -348,11 +354,6 @@ public final class AdapterBank implements AutoCloseable {
                 idle.remove(found);
                 return found;
             }
-            prototype = prototypes.get(layout);
-            if (prototype == null) {
-                throw new IllegalStateException(closed ? "The bank is closed"
-                        : "The adapter was removed while its request waited");
-            }
             if (built == maxNetworks) {
                 idle.removeLast();
                 built--;
@@ -360,7 +361,7 @@ public final class AdapterBank implements AutoCloseable {
             built++;
         }
         try {
-            return new Worker(layout, copy(prototype));
+            return new Worker(served.layout, copy(served.prototype));
         } catch (RuntimeException | Error e) {
             synchronized (this) {
                 built--;
@@ -391,7 +392,15 @@ public final class AdapterBank implements AutoCloseable {
         return built;
     }
 
-    /** Forgets adapters and networks; the base stays open. Requests that are under way still get their answer. */
+    /** How many requests wait for a network. */
+    int waiting() {
+        return permits.getQueueLength();
+    }
+
+    /**
+     * Forgets adapters and networks; the base stays open. Requests that have begun still get their answer, those that
+     * wait for a network included.
+     */
     @Override
     public synchronized void close() {
         closed = true;

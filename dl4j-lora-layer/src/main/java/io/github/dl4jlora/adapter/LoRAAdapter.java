@@ -55,7 +55,9 @@ public final class LoRAAdapter {
 
     private static final String FORMAT = "dl4j_lora.format";
     private static final String FORMAT_VERSION = "1";
-    private static final String SCALING = "dl4j_lora.scaling";
+    private static final String WRITTEN_BY = "dl4j_lora.version";
+    private static final String SCALING = "dl4j_lora.scaling.";
+    private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String SAVED_CONFIG = "dl4j_lora.adapter_config";
     private static final String BASE_ID = "dl4j_lora.base.";
 
@@ -408,11 +410,13 @@ public final class LoRAAdapter {
         Map<String, String> metadata = new LinkedHashMap<>();
         metadata.put("format", "pt");
         metadata.put(FORMAT, FORMAT_VERSION);
+        metadata.put(WRITTEN_BY, PluginVersion.get());
         metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
         deltas.forEach((name, delta) -> {
             tensors.put(PREFIX + name + delta.layout.nameOfA(), delta.layout.fileA(delta.a));
             tensors.put(PREFIX + name + delta.layout.nameOfB(), delta.layout.fileB(delta.b));
-            metadata.put(SCALING + "." + name, delta.scaling.name());
+            metadata.put(SCALING + name, delta.scaling.name());
+            metadata.put(ALPHA + name, Double.toString(delta.alpha));
             if (delta.baseId != null) {
                 metadata.put(BASE_ID + name, delta.baseId);
             }
@@ -434,16 +438,17 @@ public final class LoRAAdapter {
     private PeftConfig peftConfig() {
         boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling == Scaling.ALPHA_OVER_SQRT_RANK);
         List<PeftConfig.Module> modules = new ArrayList<>();
-        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(), peftAlpha(delta, rsLora))));
+        deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(),
+                peftAlpha(delta.alpha, delta.scaling, delta.rank(), rsLora))));
         return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString());
     }
 
     /** The lora_alpha from which PEFT computes the layer's factor. */
-    private static double peftAlpha(Delta delta, boolean rsLora) {
-        return switch (delta.scaling) {
-            case ALPHA -> delta.alpha * delta.rank();
-            case ALPHA_OVER_RANK -> delta.alpha;
-            case ALPHA_OVER_SQRT_RANK -> rsLora ? delta.alpha : delta.alpha * Math.sqrt(delta.rank());
+    private static double peftAlpha(double alpha, Scaling scaling, int rank, boolean rsLora) {
+        return switch (scaling) {
+            case ALPHA -> alpha * rank;
+            case ALPHA_OVER_RANK -> alpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? alpha : alpha * Math.sqrt(rank);
         };
     }
 
@@ -601,7 +606,7 @@ public final class LoRAAdapter {
                         + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
             }
             Scaling scaling = scaling(folder, name, config, metadata);
-            double alpha = alpha(config, name, rank, scaling);
+            double alpha = alpha(folder, config, metadata, name, rank, scaling);
             if (!Double.isFinite(alpha)) {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
                         + config.alphaOf(name));
@@ -613,7 +618,7 @@ public final class LoRAAdapter {
     }
 
     private static Scaling scaling(Path folder, String layer, PeftConfig config, Map<String, String> metadata) throws AdapterFormatException {
-        String recorded = metadata.get(SCALING + "." + layer);
+        String recorded = metadata.get(SCALING + layer);
         Scaling peft = config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK;
         try {
             return recorded == null ? peft : Scaling.valueOf(recorded);
@@ -622,14 +627,30 @@ public final class LoRAAdapter {
         }
     }
 
-    /** The alpha that, under the recorded scaling, gives the factor that PEFT computes. */
-    private static double alpha(PeftConfig config, String layer, int rank, Scaling scaling) throws AdapterFormatException {
+    /**
+     * The alpha that, under the recorded scaling, gives the factor that PEFT computes: exactly the one that was saved,
+     * where lora_alpha is still what was written for it, since dividing by the rank again would round.
+     */
+    private static double alpha(Path folder, PeftConfig config, Map<String, String> metadata, String layer, int rank, Scaling scaling)
+            throws AdapterFormatException {
+        boolean rsLora = config.useRsLora();
         double peftAlpha = config.alphaOf(layer);
-        double factor = config.useRsLora() ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
+        String recorded = metadata.get(ALPHA + layer);
+        if (recorded != null) {
+            try {
+                double alpha = Double.parseDouble(recorded);
+                if (peftAlpha(alpha, scaling, rank, rsLora) == peftAlpha) {
+                    return alpha;
+                }
+            } catch (NumberFormatException e) {
+                throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has an alpha that is no number", e);
+            }
+        }
+        double factor = rsLora ? peftAlpha / Math.sqrt(rank) : peftAlpha / rank;
         return switch (scaling) {
             case ALPHA -> factor;
-            case ALPHA_OVER_RANK -> config.useRsLora() ? factor * rank : peftAlpha;
-            case ALPHA_OVER_SQRT_RANK -> config.useRsLora() ? peftAlpha : factor * Math.sqrt(rank);
+            case ALPHA_OVER_RANK -> rsLora ? factor * rank : peftAlpha;
+            case ALPHA_OVER_SQRT_RANK -> rsLora ? peftAlpha : factor * Math.sqrt(rank);
         };
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.frozen.UntrustedJson;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -34,7 +35,6 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     private static final int DEEPEST = 16;
-    private static final int LONGEST_NUMBER = 400;
     private static final int MOST_READS = 1_000_000;
 
     /** Settings that change what the adapter computes, each with the value at which it does not. */
@@ -172,7 +172,7 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
     static PeftConfig parse(byte[] text) throws AdapterFormatException {
         JsonNode json;
         try {
-            refuseExcess(text);
+            UntrustedJson.refuseExcess(text, DEEPEST);
             json = JSON.readTree(text);
         } catch (IOException e) {
             throw new AdapterFormatException("adapter_config.json is no JSON: " + e.getMessage(), e);
@@ -211,22 +211,6 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         return new PeftConfig(rank(json.path("r"), "r"), number(json.path("lora_alpha"), "lora_alpha"),
                 json.path("use_rslora").asBoolean(false), ranks, alphas, strings(json.path("target_modules")),
                 strings(json.path("modules_to_save")), drop, json.path("auto_mapping").path("dl4j_lora_save").asText(null));
-    }
-
-    /** Depth costs stack, digits cost time, before anybody looks at the values. */
-    private static void refuseExcess(byte[] text) throws IOException {
-        int depth = 0;
-        try (JsonParser parser = JSON.getFactory().createParser(text)) {
-            for (var token = parser.nextToken(); token != null; token = parser.nextToken()) {
-                depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
-                if (depth > DEEPEST) {
-                    throw new IOException("it is nested more than " + DEEPEST + " deep");
-                }
-                if (token.isNumeric() && parser.getTextLength() > LONGEST_NUMBER) {
-                    throw new IOException("it has a number of " + parser.getTextLength() + " digits");
-                }
-            }
-        }
     }
 
     private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) {

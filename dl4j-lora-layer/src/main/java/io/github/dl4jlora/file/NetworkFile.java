@@ -3,6 +3,7 @@ package io.github.dl4jlora.file;
 import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.ModelZip;
 import io.github.dl4jlora.frozen.RawValues;
+import io.github.dl4jlora.frozen.UntrustedJson;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -17,11 +18,9 @@ import java.io.InputStream;
 import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Enumeration;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
@@ -89,51 +88,61 @@ public final class NetworkFile {
      */
     public static Model load(Path source) throws IOException {
         File file = source.toFile();
-        // Held until the network has found them in the registry, which is weak.
-        List<FrozenWeights> weights = new ArrayList<>();
         if (!file.isFile()) {
             throw new IOException(source + " does not exist or is no file");
         }
+        Map<String, FrozenWeights> weights;
         try (ZipFile zip = new ZipFile(file)) {
-            ZipEntry index = zip.getEntry(INDEX);
-            if (index == null) {
-                throw new IOException(source + " was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
-                        + "ModelSerializer wrote with ModelSerializer and, if it is adapted, give it its base with LoRA.attach");
-            }
-            JsonNode ids = JSON.readTree(bounded(zip, index));
-            for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
-                weights.add(read(zip, source, entry.getKey(), entry.getValue().asText()));
-            }
+            weights = frozenWeights(zip, file.length());
         } catch (ZipException | EOFException | JsonProcessingException e) {
             throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
+        } catch (IOException | RuntimeException e) {
+            throw new IOException(source + ": " + e.getMessage(), e);
         }
-        Model network = ModelZip.restore(file, true);
+        Model network = ModelZip.restore(file, true, weights.keySet());
+        // The network has found them in the registry, which is weak.
         Reference.reachabilityFence(weights);
         return network;
     }
 
-    private static byte[] bounded(ZipFile zip, ZipEntry entry) throws IOException {
-        try (InputStream in = zip.getInputStream(entry)) {
-            byte[] bytes = in.readNBytes(LONGEST_INDEX + 1);
-            if (bytes.length > LONGEST_INDEX) {
-                throw new IOException(entry.getName() + " is longer than " + LONGEST_INDEX + " bytes");
-            }
-            return bytes;
+    /** @param size of the file: as entries are not compressed it holds all of them */
+    private static Map<String, FrozenWeights> frozenWeights(ZipFile zip, long size) throws IOException {
+        ZipEntry index = zip.getEntry(INDEX);
+        if (index == null) {
+            throw new IOException("it was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
+                    + "ModelSerializer wrote with ModelSerializer and, if it is adapted, give it its base with LoRA.attach");
         }
+        byte[] text;
+        try (InputStream in = zip.getInputStream(index)) {
+            text = in.readNBytes(LONGEST_INDEX + 1);
+        }
+        if (text.length > LONGEST_INDEX) {
+            throw new IOException(INDEX + " is longer than " + LONGEST_INDEX + " bytes");
+        }
+        UntrustedJson.refuseExcess(text, 1);
+        JsonNode ids = JSON.readTree(text);
+        Map<String, FrozenWeights> weights = new LinkedHashMap<>();
+        long left = size;
+        for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
+            FrozenWeights layer = read(zip, entry.getKey(), entry.getValue().asText(), left);
+            left -= layer.values().length() * layer.values().dataType().width();
+            weights.put(layer.id(), layer);
+        }
+        return weights;
     }
 
-    private static FrozenWeights read(ZipFile zip, Path source, String id, String signature) throws IOException {
+    private static FrozenWeights read(ZipFile zip, String id, String signature, long mostBytes) throws IOException {
         ZipEntry entry = zip.getEntry(FROZEN + id);
         if (entry == null) {
-            throw new IOException(source + " lacks the frozen weights " + id + " (" + signature + ")");
+            throw new IOException("it lacks the frozen weights " + id + " (" + signature + ")");
         }
         INDArray values;
         try (InputStream in = zip.getInputStream(entry)) {
-            values = RawValues.read(in, signature, source.toFile().length());
+            values = RawValues.read(in, signature, mostBytes);
         }
         FrozenWeights weights = FrozenWeights.of(values, signature);
         if (!weights.id().equals(id)) {
-            throw new IOException(source + " is damaged: the frozen weights " + id + " (" + signature + ") hash to " + weights.id());
+            throw new IOException("it is damaged: the frozen weights " + id + " (" + signature + ") hash to " + weights.id());
         }
         return weights;
     }

@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Base networks that a configuration names by URI, for JVMs (a cluster's executors) that get the adapted network but
@@ -56,12 +57,12 @@ final class BaseLocation {
         // A forward pass asks, with workspaces open: the network must not end up in one of them.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if ("file".equals(location.getScheme())) {
-                return byId(ModelZip.restore(new File(location), false));
+                return byId(ModelZip.restore(new File(location), false, Set.of()));
             }
             Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
             try (InputStream in = location.toURL().openStream()) {
                 Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
-                return byId(ModelZip.restore(copy.toFile(), false));
+                return byId(ModelZip.restore(copy.toFile(), false, Set.of()));
             } finally {
                 Files.deleteIfExists(copy);
             }

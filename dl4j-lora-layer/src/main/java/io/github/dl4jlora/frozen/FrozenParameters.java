@@ -50,10 +50,10 @@ final class FrozenParameters {
      * ever use.
      */
     INDArray initial() {
-        FrozenWeights present = isEmbedded() ? null : reference.resolveHere();
+        INDArray present = isEmbedded() ? view : reference.valuesHere(layer, type, length);
         hadValues = isEmbedded() || present != null;
         if (hadValues) {
-            return isEmbedded() ? view : present.valuesAs(type);
+            return present;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return Nd4j.create(type, length);
@@ -64,7 +64,7 @@ final class FrozenParameters {
      * @throws FrozenWeightsMissingException if they cannot be found
      */
     INDArray values() {
-        return isEmbedded() ? view : reference.require(layer).valuesAs(type);
+        return isEmbedded() ? view : reference.values(layer, type, length);
     }
 
     /** An array for weight gradients that the stock layer insists on computing and nobody reads; null for no parameters. */

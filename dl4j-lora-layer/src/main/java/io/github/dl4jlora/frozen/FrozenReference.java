@@ -1,5 +1,7 @@
 package io.github.dl4jlora.frozen;
 
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.io.Serializable;
@@ -55,11 +57,19 @@ public final class FrozenReference implements Serializable {
      * @return the weights, or null where this JVM has not got them yet; the base location is not asked, so that a
      *         network can be restored, and attached, although nobody answers there
      */
-    FrozenWeights resolveHere() {
+    private FrozenWeights resolveHere() {
         if (weights == null) {
             weights = FrozenWeightsRegistry.find(id).orElse(null);
         }
         return weights;
+    }
+
+    /**
+     * As {@link #values}, of what is here already; null where nothing is.
+     */
+    INDArray valuesHere(String layer, DataType type, long length) {
+        FrozenWeights here = resolveHere();
+        return here == null ? null : requireLength(here, layer, length).valuesAs(type);
     }
 
     /**
@@ -75,6 +85,26 @@ public final class FrozenReference implements Serializable {
             throw new FrozenWeightsMissingException(layer, id);
         }
         return weights;
+    }
+
+    /**
+     * @param layer  name for the message
+     * @param length how many parameters the layer has
+     * @return the values in the data type, shape {@code [length]}
+     * @throws FrozenWeightsMissingException if they cannot be found
+     * @throws IllegalStateException         if they are another number than that
+     */
+    public INDArray values(String layer, DataType type, long length) {
+        return requireLength(require(layer), layer, length).valuesAs(type);
+    }
+
+    private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
+        if (found.values().length() != length) {
+            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "
+                    + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
+                    + "the base again");
+        }
+        return found;
     }
 
     @Override

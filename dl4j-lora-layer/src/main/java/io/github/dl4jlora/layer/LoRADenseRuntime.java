@@ -14,9 +14,12 @@ import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.scalar.Step;
 import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNorm;
 import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNormBp;
 import org.nd4j.linalg.factory.Nd4j;
@@ -126,7 +129,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             if (reference == null) {
                 throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
             }
-            INDArray values = reference.require(conf.getLayerName()).valuesAs(dataType);
+            INDArray values = reference.values(conf.getLayerName(), dataType, DefaultParamInitializer.getInstance().numParams(conf));
             table = LoRADenseParamInitializer.frozenTable(conf, values, false);
         }
         b = table.get(DefaultParamInitializer.BIAS_KEY);
@@ -222,11 +225,25 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         requireEnabled();
         assertInputSet(true);
         INDArray preActivation = keptOrRecomputed(workspaces);
-        INDArray delta = layerConf().getActivationFn().backprop(preActivation, epsilon).getFirst();
+        INDArray delta = activationGradient(preActivation, epsilon);
         if (maskArray != null) {
             applyMask(delta);
         }
         return backpropDelta(delta, workspaces);
+    }
+
+    /** ReLU's as two vectorised passes, overwriting z: ND4J's one operation for it takes five times as long. */
+    private INDArray activationGradient(INDArray preActivation, INDArray epsilon) {
+        IActivation activation = layerConf().getActivationFn();
+        if (!isPlainReLU(activation) || !Arrays.equals(preActivation.shape(), epsilon.shape())) {
+            return activation.backprop(preActivation, epsilon).getFirst();
+        }
+        return Nd4j.getExecutioner().exec(new Step(preActivation, preActivation)).muli(epsilon);
+    }
+
+    private static boolean isPlainReLU(IActivation activation) {
+        return activation.getClass() == ActivationReLU.class && ((ActivationReLU) activation).getMax() == null
+                && ((ActivationReLU) activation).getThreshold() == null && ((ActivationReLU) activation).getNegativeSlope() == null;
     }
 
     private INDArray keptOrRecomputed(LayerWorkspaceMgr workspaces) {

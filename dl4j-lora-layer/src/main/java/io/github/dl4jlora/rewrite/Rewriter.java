@@ -67,7 +67,18 @@ public final class Rewriter {
                 fill(node, from, adapted, config);
             }
             leaveOutInputGradients(adapted);
+            refuseUntrainable(adapted);
             return adapted.model();
+        }
+    }
+
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    private static void refuseUntrainable(Network<?> adapted) {
+        if (adapted.model().numParams() == 0) {
+            throw new IllegalArgumentException("Only vertices would train, "
+                    + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
+                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks vertices. "
+                    + "Adapt a layer too with targets(...), train one in full with trainable(...), or use FrozenStorage.EMBEDDED");
         }
     }
 
@@ -304,7 +315,7 @@ public final class Rewriter {
     private static INDArray frozenOrTrained(Node node, Network<?> network, long length) {
         FrozenReference frozen = reference(node);
         if (frozen != null) {
-            return frozen.require(node.name()).valuesAs(network.dataType());
+            return frozen.values(node.name(), network.dataType(), length);
         }
         return head(network.runtime(node.name()).params(), length);
     }

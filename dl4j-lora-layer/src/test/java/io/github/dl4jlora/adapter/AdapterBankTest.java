@@ -4,7 +4,6 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
-import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -15,6 +14,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
@@ -30,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -38,6 +39,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class AdapterBankTest {
 
@@ -196,6 +198,79 @@ class AdapterBankTest {
         }
     }
 
+    /** tanh that, when told to, stands still until it may go on. */
+    public static final class HeldTanh extends ActivationTanH {
+
+        private static final long serialVersionUID = 1L;
+        private static volatile CountDownLatch entered = new CountDownLatch(0);
+        private static volatile CountDownLatch free = new CountDownLatch(0);
+
+        static void hold() {
+            entered = new CountDownLatch(1);
+            free = new CountDownLatch(1);
+        }
+
+        @Override
+        public INDArray getActivation(INDArray in, boolean training) {
+            entered.countDown();
+            try {
+                free.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            return super.getActivation(in, training);
+        }
+    }
+
+    @ParameterizedTest(name = "closed: {0}")
+    @ValueSource(booleans = {false, true})
+    @Timeout(60)
+    void requestsThatWaitAreAnsweredThoughTheirAdapterGoesMeanwhile(boolean closed) throws Exception {
+        MultiLayerNetwork held = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+                .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new HeldTanh()).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nOut(2)
+                        .activation(Activation.IDENTITY).build())
+                .build());
+        held.init();
+        LoRAAdapter one = LoRAAdapter.of(LoRA.apply(held, LoRAConfig.builder().rank(2).build()));
+        MultiLayerNetwork tuned = LoRA.apply(held, LoRAConfig.builder().rank(3).targets("fc", "out").build());
+        Networks.randomizeAdapters(tuned.paramTable(), 8);
+        INDArray expected = tuned.output(input);
+        ExecutorService callers = Executors.newFixedThreadPool(3);
+        try (AdapterBank bank = new AdapterBank(held, 1)) {
+            bank.add("one", one);
+            bank.add("two", LoRAAdapter.of(tuned));
+            HeldTanh.hold();
+            Future<INDArray> under = callers.submit(() -> bank.output("one", input));
+            HeldTanh.entered.await();
+            Future<INDArray> waits = callers.submit(() -> bank.output("two", input));
+            Future<INDArray> mixed =
+                    callers.submit(() -> bank.output(new String[] {"two", "one", "two", "one", "two", "one"}, input));
+            while (bank.waiting() < 2) {
+                Thread.sleep(1);
+            }
+
+            if (closed) {
+                bank.close();
+            } else {
+                bank.remove("one");
+                bank.remove("two");
+            }
+            HeldTanh.free.countDown();
+
+            assertThat(Networks.difference(under.get(), held.output(input))).isLessThan(1e-6);
+            assertThat(Networks.difference(waits.get(), expected)).isLessThan(1e-6);
+            assertThat(Networks.difference(mixed.get().getRow(0), expected.getRow(0))).isLessThan(1e-6);
+            assertThat(Networks.difference(mixed.get().getRow(1), held.output(input).getRow(1))).isLessThan(1e-6);
+            assertThat(bank.networks()).isZero();
+            assertThatThrownBy(() -> bank.output("two", input))
+                    .isInstanceOf(closed ? IllegalStateException.class : IllegalArgumentException.class);
+        } finally {
+            HeldTanh.free.countDown();
+            callers.shutdownNow();
+        }
+    }
+
     @Test
     void badCallsSayWhatIsWrong() {
         AdapterBank bank = new AdapterBank(base);
@@ -277,7 +352,7 @@ class AdapterBankTest {
                     assertThat(result.get()).isLessThan(1e-5);
                 }
                 assertThat(bank.networks()).isLessThanOrEqualTo(limit);
-                long now = nativeBytes();
+                long now = Adapters.nativeBytes();
                 assertThat(half == 0 ? 0 : now - afterHalf).isLessThan(16 << 20);
                 afterHalf = now;
             }
@@ -302,14 +377,5 @@ class AdapterBankTest {
             }
         }
         return worst;
-    }
-
-    /** Bytes outside the heap that are still reachable. */
-    private static long nativeBytes() throws InterruptedException {
-        for (int i = 0; i < 3; i++) {
-            System.gc();
-            Thread.sleep(100);
-        }
-        return Pointer.totalBytes();
     }
 }

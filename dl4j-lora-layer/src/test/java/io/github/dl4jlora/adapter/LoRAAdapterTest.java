@@ -30,6 +30,7 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
@@ -218,6 +219,77 @@ class LoRAAdapterTest {
                 .setOutputs("out").build());
         graph.init();
         return graph;
+    }
+
+    @Test
+    void theTensorsSayWhereTheyComeFrom() throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(0.5).override("fc2", o -> o.rank(3)).build())).save(folder);
+
+        JsonNode metadata = AdapterFiles.header(folder).path("__metadata__");
+
+        assertThat(metadata.path("dl4j_lora.version").asText()).matches("\\d+\\.\\d+\\.\\d+.*");
+        assertThat(metadata.path("dl4j_lora.base.fc1").asText()).matches("[0-9a-f]{64}");
+        assertThat(metadata.path("dl4j_lora.scaling.fc1").asText()).isEqualTo("ALPHA");
+        assertThat(metadata.path("dl4j_lora.alpha.fc2").asText()).isEqualTo("0.5");
+        JsonNode config = AdapterFiles.JSON.readTree(metadata.path("dl4j_lora.adapter_config").asText());
+        assertThat(config.path("r").asInt()).isEqualTo(2);
+        assertThat(config.path("rank_pattern").path("fc2").asInt()).isEqualTo(3);
+    }
+
+    /** 0.1 · 3 / 3 is 0.10000000000000002. */
+    @ParameterizedTest
+    @EnumSource
+    void alphaComesBackExactlyAsItWas(Scaling scaling) throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+        for (int rank = 1; rank <= 5; rank++) {
+            LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(rank).alpha(0.1).scaling(scaling)
+                    .override("fc2", o -> o.alpha(1 / 3.0)).build()));
+
+            adapter.save(folder);
+
+            Map<String, LoRAAdapter.Delta> loaded = LoRAAdapter.load(folder).deltas();
+            assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);
+            assertThat(loaded.get("fc2").alpha()).isEqualTo(1 / 3.0);
+            assertThat(loaded.get("fc1").scaling()).isEqualTo(scaling);
+        }
+    }
+
+    /** Of layers that differ in their scaling PEFT's file can keep only one. */
+    @Test
+    void alphaComesBackExactlyUnderMixedScalings() throws IOException {
+        LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3).alpha(0.1).build()));
+        Map<String, LoRAAdapter.Delta> mixed = new LinkedHashMap<>(adapter.deltas());
+        mixed.computeIfPresent("fc2", (name, delta) ->
+                new LoRAAdapter.Delta(delta.a(), delta.b(), 0.7, Scaling.ALPHA_OVER_SQRT_RANK, delta.baseId()));
+
+        new LoRAAdapter(mixed, Map.of(), 0).save(folder);
+
+        Map<String, LoRAAdapter.Delta> loaded = LoRAAdapter.load(folder).deltas();
+        assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);
+        assertThat(loaded.get("fc2").alpha()).isEqualTo(0.7);
+    }
+
+    @Test
+    void anAlphaThatSomebodyEditedInTheConfigurationCounts() throws IOException {
+        LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3).alpha(0.1).build())).save(folder);
+        Path config = folder.resolve(AdapterFiles.CONFIG);
+
+        Files.writeString(config, Files.readString(config).replaceFirst("\"lora_alpha\" : [0-9.]+", "\"lora_alpha\" : 6"));
+
+        assertThat(LoRAAdapter.load(folder).deltas().get("fc1").alpha()).isEqualTo(2);
+    }
+
+    @Test
+    void aRecordedAlphaThatIsNoNumberIsRefused() throws IOException {
+        LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3).alpha(0.1).build())).save(folder);
+        Path tensors = folder.resolve(AdapterFiles.TENSORS);
+        String text = Files.readString(tensors, StandardCharsets.ISO_8859_1);
+
+        Files.writeString(tensors, text.replace("\"dl4j_lora.alpha.fc1\":\"0.1\"", "\"dl4j_lora.alpha.fc1\":\"0,1\""),
+                StandardCharsets.ISO_8859_1);
+
+        refused("\"fc1\"", "alpha that is no number");
     }
 
     // ---- files of PEFT's own

@@ -17,9 +17,7 @@ import org.deeplearning4j.nn.conf.layers.AutoEncoder;
 import org.deeplearning4j.nn.conf.layers.CapsuleLayer;
 import org.deeplearning4j.nn.conf.layers.CapsuleStrengthLayer;
 import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
@@ -112,7 +110,6 @@ class DeltaLayersTest {
                 flat("variational auto-encoder", new VariationalAutoencoder.Builder().encoderLayerSizes(5, 4).decoderLayerSizes(4)
                         .reconstructionDistribution(new GaussianReconstructionDistribution(Activation.TANH)).nIn(9).nOut(3).build(), 3),
                 image("convolution 2D", 2, 2, 2, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(2).build()),
-                image("convolution 2D by its other name", 2, 2, 2, new Convolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
                 image("convolution 2D, same padding, strides, no bias", 2, 2, 3, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(3)
                         .stride(2, 2).hasBias(false).convolutionMode(ConvolutionMode.Same).build()),
                 image("deconvolution 2D", 4, 4, 2, new Deconvolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
@@ -123,8 +120,6 @@ class DeltaLayersTest {
                 volume("convolution 3D", 1, 2, new Convolution3D.Builder(2, 2, 2).nIn(1).nOut(2).build()),
                 volume("deconvolution 3D", 3, 2, new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(1, 1, 1).nIn(1).nOut(2).build()),
                 series("convolution 1D", 4, new Convolution1DLayer.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
-                series("convolution 1D by its other name", 4,
-                        new Convolution1D.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
                 series("locally connected 1D", 4, new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4).kernelSize(2).stride(1)
                         .convolutionMode(ConvolutionMode.Same).build()),
                 series("LSTM", 4, new LSTM.Builder().nIn(9).nOut(4).build()),

@@ -1,0 +1,75 @@
+package io.github.dl4jlora.zoo;
+
+import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.modelimport.keras.KerasModelImport;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+
+import java.net.URISyntaxException;
+import java.nio.file.Path;
+
+/** Keras models, as DL4J imports them, are networks like any other. The files are written by keras/write_models.py. */
+@Tag("heavy")
+class KerasImportTest {
+
+    @TempDir
+    Path folder;
+
+    private static String file(String name) throws URISyntaxException {
+        return Path.of(KerasImportTest.class.getResource("/keras/" + name).toURI()).toString();
+    }
+
+    private static LoRAConfig.Builder config() {
+        return LoRAConfig.builder().rank(1).alpha(2).updater(new Adam(0.01));
+    }
+
+    private static DataSet images() {
+        return new DataSet(Networks.random(DataType.FLOAT, 1, 4, 8, 8, 1), Nd4j.eye(5).castTo(DataType.FLOAT).getRows(0, 4, 2, 3));
+    }
+
+    private static DataSet characters() {
+        INDArray letters = Nd4j.zeros(DataType.FLOAT, 4, 7);
+        for (int i = 0; i < letters.length(); i++) {
+            letters.putScalar(i, i * 5 % 11);
+        }
+        return new DataSet(letters, Nd4j.eye(11).castTo(DataType.FLOAT).getRows(0, 9, 2, 3));
+    }
+
+    @Test
+    void denseLayersOfAFunctionalModel() throws Exception {
+        ComputationGraph imported = KerasModelImport.importKerasModelAndWeights(file("images.h5"));
+
+        RealNetwork.check(imported, config().build(), images(), folder);
+    }
+
+    @Test
+    void convolutionsOfAFunctionalModel() throws Exception {
+        ComputationGraph imported = KerasModelImport.importKerasModelAndWeights(file("images.h5"));
+
+        RealNetwork.check(imported, config().targets(LayerType.CONVOLUTION).build(), images(), folder);
+    }
+
+    @Test
+    void denseLayersOfASequentialModel() throws Exception {
+        MultiLayerNetwork imported = KerasModelImport.importKerasSequentialModelAndWeights(file("characters.h5"));
+
+        RealNetwork.check(imported, config().build(), characters(), folder);
+    }
+
+    @Test
+    void embeddingAndLstmOfASequentialModel() throws Exception {
+        MultiLayerNetwork imported = KerasModelImport.importKerasSequentialModelAndWeights(file("characters.h5"));
+
+        RealNetwork.check(imported, config().targets(LayerType.EMBEDDING, LayerType.RECURRENT).build(), characters(), folder);
+    }
+}

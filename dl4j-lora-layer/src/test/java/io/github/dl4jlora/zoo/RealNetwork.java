@@ -1,0 +1,94 @@
+package io.github.dl4jlora.zoo;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.rewrite.Rewriter;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** What must hold for any network, whoever made it. */
+final class RealNetwork {
+
+    private RealNetwork() {
+    }
+
+    static void check(Model base, LoRAConfig config, DataSet batch, Path folder) throws IOException {
+        INDArray x = batch.getFeatures();
+        INDArray before = Models.output(base, x);
+
+        Model adapted = Models.apply(base, config);
+
+        assertThat(difference(adapted, x, before)).as("fresh rewrite against base").isLessThan(1e-6);
+        assertThat(adapted.params().length()).isLessThan(base.params().length() / 5);
+        Map<String, INDArray> start = copy(Models.paramTable(adapted));
+        Map<String, String> ids = frozenIds(adapted);
+        for (int step = 0; step < 2; step++) {
+            Models.fit(adapted, batch);
+        }
+        // Hashes all frozen values again.
+        assertThat(frozenIds(adapted)).isEqualTo(ids).isNotEmpty();
+        assertThat(difference(base, x, before)).as("base before and after").isZero();
+        assertAdaptersMoved(start, Models.paramTable(adapted));
+        INDArray after = Models.output(adapted, x);
+        double moved = Networks.difference(after, before);
+        assertThat(moved).as("adapted against base").isGreaterThan(1e-5);
+
+        assertThat(difference(Models.merge(adapted), x, after)).as("merged against adapted").isLessThan(Math.min(1e-6, moved / 10));
+
+        LoRA.save(adapted, folder.resolve("model.zip"), true);
+        Model restored = adapted instanceof ComputationGraph ? LoRA.loadComputationGraph(folder.resolve("model.zip"))
+                : LoRA.loadMultiLayerNetwork(folder.resolve("model.zip"));
+        assertThat(difference(restored, x, after)).as("restored against saved").isZero();
+        assertThat(Models.updaterState(restored)).isEqualTo(Models.updaterState(adapted));
+
+        LoRAAdapter.of(adapted).save(folder);
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+        Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+        assertThat(difference(again, x, after)).as("base with the saved adapter against adapted").isZero();
+    }
+
+    private static double difference(Model model, INDArray x, INDArray expected) {
+        return Networks.difference(Models.output(model, x), expected);
+    }
+
+    /**
+     * Every B leaves zero with the first step. A follows with the second, by a gradient that is proportional to B: far
+     * from the loss of a deep network without trained weights that is less than rounding.
+     */
+    private static void assertAdaptersMoved(Map<String, INDArray> start, Map<String, INDArray> now) {
+        assertThat(now).allSatisfy((name, value) -> {
+            assertThat(name).matches(".*[_.][AB]");
+            if (name.endsWith("B")) {
+                assertThat(start.get(name).amaxNumber().doubleValue()).as(name).isZero();
+                assertThat(value.amaxNumber().doubleValue()).as(name).isPositive();
+            }
+        });
+        assertThat(now.entrySet()).as("A").anyMatch(entry -> entry.getKey().endsWith("A")
+                && Networks.difference(entry.getValue(), start.get(entry.getKey())) > 1e-4);
+    }
+
+    private static Map<String, String> frozenIds(Model adapted) {
+        Map<String, String> ids = new LinkedHashMap<>();
+        Rewriter.verifiedBase(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
+        return ids;
+    }
+
+    private static Map<String, INDArray> copy(Map<String, INDArray> table) {
+        Map<String, INDArray> copy = new LinkedHashMap<>();
+        table.forEach((name, value) -> copy.put(name, value.dup()));
+        return copy;
+    }
+}

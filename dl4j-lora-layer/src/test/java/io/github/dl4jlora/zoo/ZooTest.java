@@ -1,0 +1,66 @@
+package io.github.dl4jlora.zoo;
+
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.zoo.model.NASNet;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Adam;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Every architecture of DL4J's model zoo is adapted, trained, merged, saved and restored. */
+@Tag("heavy")
+class ZooTest {
+
+    @TempDir
+    Path folder;
+
+    @ParameterizedTest(name = "{0}")
+    @EnumSource
+    void isAdaptedTrainedMergedAndSaved(Architecture architecture) throws IOException {
+        Model base = architecture.base();
+        bendStatistics(base);
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).alpha(4).updater(new Adam(1e-3));
+
+        RealNetwork.check(base, architecture.target(config).build(), architecture.batch(), folder);
+    }
+
+    /** Batch normalisation that was never trained would divide by one and add nothing. */
+    private static void bendStatistics(Model base) {
+        long seed = 40;
+        for (Map.Entry<String, INDArray> parameter : Models.paramTable(base).entrySet()) {
+            INDArray noise = Networks.random(DataType.FLOAT, seed++, parameter.getValue().shape()).muli(0.1);
+            if (parameter.getKey().endsWith("_mean") || parameter.getKey().endsWith("_beta")) {
+                parameter.getValue().addi(noise);
+            } else if (parameter.getKey().endsWith("_var") || parameter.getKey().endsWith("_gamma")) {
+                parameter.getValue().muli(noise.addi(1));
+            }
+        }
+    }
+
+    /** Arrays outside the heap are freed with their Java objects, of which a hundred megabytes are a handful. */
+    @AfterEach
+    void free() {
+        System.gc();
+    }
+
+    /** Why {@link NasCells} stands in for it: its helper asks for activation types before there is an input. */
+    @Test
+    void theZoosOwnNasNetCannotBeBuilt() {
+        assertThatThrownBy(() -> NASNet.builder().numClasses(5).build().init())
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("no inputs have been set");
+    }
+}
