@@ -33,10 +33,17 @@ final class UnfoldedConvolution {
 
     private final Windows windows;
     private final INDArray w;
+    private final long chunkBytes;
 
     UnfoldedConvolution(Windows windows, INDArray w) {
+        this(windows, w, CHUNK_BYTES);
+    }
+
+    /** @param chunkBytes memory for windows, exceeded only where one example's windows need more */
+    UnfoldedConvolution(Windows windows, INDArray w, long chunkBytes) {
         this.windows = windows;
         this.w = w;
+        this.chunkBytes = chunkBytes;
     }
 
     /**
@@ -131,7 +138,7 @@ final class UnfoldedConvolution {
     /** {@code [examples, window size, positions]}. */
     private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
         long bytes = windows.size() * windows.positions() * x.dataType().width();
-        long examples = Math.max(1, Math.min(x.size(0), CHUNK_BYTES / bytes));
+        long examples = Math.max(1, Math.min(x.size(0), chunkBytes / bytes));
         return workspaces.createUninitialized(type, x.dataType(), new long[] {examples, windows.size(), windows.positions()}, 'c');
     }
 
