@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeSet;
 import java.util.Set;
 import java.util.UUID;
@@ -127,6 +128,29 @@ public final class LoRAAdapter {
         return List.copyOf(deltas.keySet());
     }
 
+    /** Names of the layers that were trained in full. */
+    public List<String> trainedLayers() {
+        return List.copyOf(trained.keySet());
+    }
+
+    /**
+     * The rank of a layer's A and B.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public int rank(String layer) {
+        return delta(layer).rank();
+    }
+
+    /**
+     * Content id of the frozen layer that A and B belong to; empty if the file that they came from does not say.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public Optional<String> baseId(String layer) {
+        return Optional.ofNullable(delta(layer).baseId);
+    }
+
     Map<String, Delta> deltas() {
         return deltas;
     }
@@ -173,6 +197,70 @@ public final class LoRAAdapter {
      */
     public double[] spectrum(String layer) {
         return SlimSvd.of(layer, delta(layer)).values();
+    }
+
+    /**
+     * How many directions ΔW uses, weak ones counted less: exp(−Σ pᵢ·ln pᵢ) with pᵢ = σᵢ / Σ σ, the effective rank of
+     * Roy and Vetterli 2007. Well below the rank, a smaller one would do.
+     *
+     * @return between 1 and min(rank, nIn, nOut); 0 if ΔW is zero
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double effectiveRank(String layer) {
+        double[] values = spectrum(layer);
+        double sum = Arrays.stream(values).sum();
+        return sum == 0 ? 0
+                : Math.exp(-Arrays.stream(values).map(value -> value / sum).filter(p -> p > 0).map(p -> p * Math.log(p)).sum());
+    }
+
+    /**
+     * ‖ΔW‖ / ‖W‖, Frobenius norms: how far the adapter moves a layer from its base.
+     *
+     * @param base the network that the adapter was made for, not adapted
+     * @return infinity if only W is zero, 0 if ΔW is
+     * @throws NoSuchElementException if the adapter or the network has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double relativeNorm(String layer, Model base) {
+        double norm = norm(layer);
+        return norm == 0 ? 0 : norm / BaseMatrix.norm(base, layer);
+    }
+
+    /**
+     * The cosine of the angle between ΔW of a layer here and in another adapter, neither of which is formed: 1 for the
+     * same direction, 0 for unrelated changes, −1 for opposite ones.
+     *
+     * @return 0 if one of the two is zero
+     * @throws NoSuchElementException   if one of the adapters has no such layer
+     * @throws IllegalArgumentException if the layers differ in shape
+     * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
+     */
+    public double cosine(String layer, LoRAAdapter other) {
+        return InnerProduct.cosine(InnerProduct.of(layer, delta(layer), other.delta(layer)),
+                InnerProduct.of(layer, delta(layer), delta(layer)),
+                InnerProduct.of(layer, other.delta(layer), other.delta(layer)));
+    }
+
+    /**
+     * As {@link #cosine(String, LoRAAdapter)}, of all layers together; one that an adapter lacks counts as unchanged by
+     * it.
+     *
+     * @throws IllegalArgumentException if a layer differs in shape
+     */
+    public double cosine(LoRAAdapter other) {
+        double common = 0;
+        for (String layer : deltas.keySet()) {
+            if (other.deltas.containsKey(layer)) {
+                common += InnerProduct.of(layer, delta(layer), other.delta(layer));
+            }
+        }
+        return InnerProduct.cosine(common, squaredNorm(), other.squaredNorm());
+    }
+
+    private double squaredNorm() {
+        return deltas.entrySet().stream()
+                .mapToDouble(entry -> InnerProduct.of(entry.getKey(), entry.getValue(), entry.getValue())).sum();
     }
 
     /**
