@@ -37,6 +37,7 @@ import java.util.function.DoubleUnaryOperator;
 public final class ConvolutionExample extends Comparison {
 
     private static final int EPOCHS = 12;
+    private static final double ALPHA = 2;
     private static final int CHANNELS = 32;
     private static final int WIDTH = 64;
     private static final int LAST_HIDDEN = 4;
@@ -46,7 +47,7 @@ public final class ConvolutionExample extends Comparison {
     private static final double SPECKLES = 0.4;
 
     ConvolutionExample() {
-        super(EPOCHS);
+        super(EPOCHS, ALPHA);
     }
 
     public static void main(String[] args) {
@@ -126,7 +127,7 @@ public final class ConvolutionExample extends Comparison {
 
     private MultiLayerNetwork newNetwork() {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(seed())
-                .updater(new Adam(LEARNING_RATE)).weightInit(WeightInit.RELU).activation(Activation.RELU)
+                .updater(new Adam(LEARNING_RATE)).weightInit(WeightInit.RELU).activation(Activation.ELU)
                 .convolutionMode(ConvolutionMode.Same).list()
                 .layer(new ConvolutionLayer.Builder(3, 3).name("conv1").nOut(CHANNELS).build())
                 .layer(new ConvolutionLayer.Builder(3, 3).name("conv2").nOut(2 * CHANNELS).build())
