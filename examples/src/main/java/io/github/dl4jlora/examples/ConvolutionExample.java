@@ -36,8 +36,8 @@ import java.util.function.DoubleUnaryOperator;
         + "and with full fine-tuning.")
 public final class ConvolutionExample extends Comparison {
 
-    private static final int EPOCHS = 12;
-    private static final double ALPHA = 2;
+    private static final int EPOCHS = 8;
+    private static final double ALPHA = 4;
     private static final int CHANNELS = 32;
     private static final int WIDTH = 64;
     private static final int LAST_HIDDEN = 4;
