@@ -8,6 +8,7 @@ import io.github.dl4jlora.file.AtomicFile;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.rewrite.BaseMatrices;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
@@ -241,7 +242,7 @@ public final class LoRAAdapter {
      */
     public double relativeNorm(String layer, Model base) {
         double norm = norm(layer);
-        return norm == 0 ? 0 : norm / BaseMatrix.norm(base, layer);
+        return norm == 0 ? 0 : norm / BaseMatrices.of(base).norm(layer);
     }
 
     /**
