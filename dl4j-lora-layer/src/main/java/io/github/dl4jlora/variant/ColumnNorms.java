@@ -16,7 +16,15 @@ import java.util.Map;
  */
 final class ColumnNorms {
 
+    /** Of a column of zeros, so that nothing is divided by zero. */
+    private static final double SMALLEST = 1e-15;
+
     private ColumnNorms() {
+    }
+
+    /** By forming nothing less than V itself. */
+    static INDArray of(INDArray v) {
+        return Transforms.max(v.castTo(typeFor(v)).norm2(true, 0), SMALLEST, false);
     }
 
     /** Sums of squares leave the range of 16-bit numbers. */
@@ -47,6 +55,6 @@ final class ColumnNorms {
         Nd4j.gemm(p, w, slim, true, false, 2, 0);
         Nd4j.gemm(Nd4j.gemm(p, p, true, false), q, slim, false, false, 1, 1);
         INDArray change = slim.castTo(type).muli(q.castTo(type)).sum(true, 0);
-        return Transforms.sqrt(Transforms.max(change.addi(squares), 0, false), false);
+        return Transforms.sqrt(Transforms.max(change.addi(squares), SMALLEST * SMALLEST, false), false);
     }
 }

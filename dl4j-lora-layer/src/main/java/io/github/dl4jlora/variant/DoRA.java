@@ -55,7 +55,7 @@ public final class DoRA extends NamedVariant {
     public void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             EffectiveWeights.addTo(w, parameters, factor);
-            INDArray norms = w.castTo(ColumnNorms.typeFor(w)).norm2(true, 0);
+            INDArray norms = ColumnNorms.of(w);
             INDArray scale = parameters.get(MAGNITUDE).castTo(norms.dataType()).div(norms);
             w.muliRowVector(scale.castTo(w.dataType()));
         }

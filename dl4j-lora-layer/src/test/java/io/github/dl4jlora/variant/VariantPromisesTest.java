@@ -19,6 +19,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 
 import java.io.File;
@@ -196,6 +197,22 @@ class VariantPromisesTest {
         for (FrozenStorage storage : FrozenStorage.values()) {
             ComputationGraph adapted = fresh(variant, storage, Engine.FUSED);
             assertThat(adapted.getUpdater().getStateViewArray().length()).isEqualTo(2 * LoRA.summary(adapted).trainableParams());
+        }
+    }
+
+    /** A unit that no input reaches has no direction, and a norm of zero. */
+    @Test
+    void doraTakesAColumnOfZerosAsItIs() {
+        base.getParam("fc1_W").putColumn(2, Nd4j.zeros(DataType.DOUBLE, Networks.IN));
+        for (FrozenStorage storage : FrozenStorage.values()) {
+            ComputationGraph adapted = LoRA.apply(base, Variants.DORA.config().storage(storage).build());
+            assertThat(Networks.difference(adapted.outputSingle(INPUT), base.outputSingle(INPUT))).isLessThan(1e-12);
+            assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(INPUT), base.outputSingle(INPUT))).isLessThan(1e-12);
+
+            fit(adapted, 0, 3);
+
+            assertThat(Models.params(adapted)).doesNotContain(Double.NaN);
+            assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(INPUT), adapted.outputSingle(INPUT))).isLessThan(1e-9);
         }
     }
 
