@@ -98,6 +98,17 @@ public final class FrozenReference implements Serializable {
         return requireLength(require(layer), layer, length).valuesAs(type);
     }
 
+    /**
+     * To be asked before an array of that length is made.
+     *
+     * @throws IllegalStateException if the weights are here and are another number than that
+     */
+    public void requireLength(String layer, long length) {
+        if (resolveHere() != null) {
+            requireLength(weights, layer, length);
+        }
+    }
+
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
         if (found.values().length() != length) {
             throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "

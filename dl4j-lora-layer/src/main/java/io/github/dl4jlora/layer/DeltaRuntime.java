@@ -65,9 +65,13 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         NeuralNetConfiguration stockConf = conf.clone();
         stockConf.setLayer(StockLayers.withoutWeightRules(lora.stockLayer()));
         stockConf.clearVariables();
+        long length = StockLayers.numParams(lora.stockLayer());
+        if (lora.getFrozen() != null) {
+            lora.getFrozen().requireLength(lora.getLayerName(), length);
+        }
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            values = Nd4j.create(type, StockLayers.numParams(lora.stockLayer()));
+            values = Nd4j.create(type, length);
         }
         Layer stock = stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type);
         return stock instanceof IOutputLayer ? new DeltaOutputRuntime(conf, stock, values, view, initialize, type)
@@ -81,7 +85,7 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private Supplier<INDArray> base() {
         return () -> lora().getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, stockLength)
-                : lora().getFrozen().require(lora().getLayerName()).valuesAs(type);
+                : lora().getFrozen().values(lora().getLayerName(), type, stockLength);
     }
 
     /** The stock layer, its weights up to date. */

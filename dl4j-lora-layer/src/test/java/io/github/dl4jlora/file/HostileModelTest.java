@@ -9,7 +9,11 @@ import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.ModelZip;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -18,9 +22,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
@@ -230,6 +237,25 @@ class HostileModelTest {
                 + configuration().substring(frozen).replaceFirst("\"nout\" : 5", "\"nout\" : 1000000000"));
 
         refused("\"fc1\"", "frozen values", "FLOAT W[6,5] b[5]");
+    }
+
+    /** RW is not adapted, so its size shows in no parameter. */
+    @Test
+    void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build()).build());
+        base.init();
+        LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
+        entries = Zips.read(file);
+        int wide = 100_000;
+        configure(configuration().replace("\"nout\" : 4", "\"nout\" : " + wide));
+        int length = 3 + 4 * wide;
+        entries.put(COEFFICIENTS, joined(header("FLOAT", length), new byte[4 * length]));
+        Zips.write(file, entries);
+
+        assertThatThrownBy(() -> LoRA.loadMultiLayerNetwork(file)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("model.zip", "\"lstm\"", "40001600000 frozen values", "RW[4,16]");
     }
 
     /** Its parameters are made when it is first used, so then it is refused. */
