@@ -2,7 +2,7 @@ package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.file.NetworkFile;
-import io.github.dl4jlora.layer.AdaptedRuntime;
+import io.github.dl4jlora.frozen.Disableable;
 import io.github.dl4jlora.rewrite.AdaptedView;
 import io.github.dl4jlora.rewrite.Rewriter;
 import io.github.dl4jlora.rewrite.Summaries;
@@ -77,11 +77,11 @@ public final class LoRA {
      * @throws IllegalStateException    if it has layers that are trained in full: of these the base's values are gone
      */
     public static Scope disabled(Model adapted) {
-        List<AdaptedRuntime> layers = AdaptedView.of(adapted).disable();
+        List<Disableable> layers = AdaptedView.of(adapted).disable();
         AtomicBoolean open = new AtomicBoolean(true);
         return () -> {
             if (open.getAndSet(false)) {
-                layers.forEach(AdaptedRuntime::enable);
+                layers.forEach(Disableable::enable);
             }
         };
     }
@@ -167,7 +167,10 @@ public final class LoRA {
         throw new IOException(path + " holds a ComputationGraph: use LoRA.loadComputationGraph");
     }
 
-    private static Model load(Path path) throws IOException {
+    /**
+     * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
+     */
+    public static Model load(Path path) throws IOException {
         Model network = NetworkFile.load(path);
         Rewriter.leaveOutInputGradients(network);
         return network;

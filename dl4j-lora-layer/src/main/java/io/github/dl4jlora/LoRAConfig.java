@@ -317,9 +317,16 @@ public final class LoRAConfig {
 
         /**
          * Where a JVM that has not got the base network can load it from (a file that DL4J's ModelSerializer wrote),
-         * such as the executors of a cluster. What is found there must have the recorded content ids.
+         * such as the executors of a cluster. What is found there must have the recorded content ids. Schemes that the
+         * JDK cannot open need a {@link io.github.dl4jlora.frozen.BaseOpener}.
+         *
+         * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine
          */
         public Builder baseLocation(URI location) {
+            if (location != null && !location.isAbsolute()) {
+                throw new IllegalArgumentException("The base location \"" + location + "\" has no scheme; use Path.toUri() for a "
+                        + "file, or a URI such as hdfs://host/path");
+            }
             this.baseLocation = location;
             return this;
         }

@@ -49,15 +49,21 @@ public enum LoRAInit {
      * @param random where the values come from
      */
     public void fill(INDArray a, Random random) {
-        long nIn = a.size(0);
-        long rank = a.size(1);
-        DoubleSupplier next = sampler(nIn, rank, random);
-        double[][] values = new double[Math.toIntExact(nIn)][Math.toIntExact(rank)];
+        fill(a, sampler(a.size(0), a.size(1), random));
+    }
+
+    /** Overwrites a matrix with values from N(0, 1). */
+    public static void fillNormal(INDArray matrix, Random random) {
+        fill(matrix, random::nextGaussian);
+    }
+
+    private static void fill(INDArray matrix, DoubleSupplier next) {
+        double[][] values = new double[Math.toIntExact(matrix.size(0))][Math.toIntExact(matrix.size(1))];
         for (double[] row : values) {
             for (int j = 0; j < row.length; j++) {
                 row[j] = next.getAsDouble();
             }
         }
-        a.assign(Nd4j.create(values));
+        matrix.assign(Nd4j.create(values));
     }
 }

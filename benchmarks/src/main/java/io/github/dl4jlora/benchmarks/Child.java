@@ -32,11 +32,14 @@ final class Child {
         return run(command);
     }
 
-    static String python(Path interpreter, String... args) {
+    /**
+     * @param peer name of a script among this module's resources
+     */
+    static String python(Path interpreter, String peer, String... args) {
         Path script = null;
         try {
             script = Files.createTempFile("peer", ".py");
-            Files.write(script, Child.class.getResourceAsStream("/peer/peer.py").readAllBytes());
+            Files.write(script, Child.class.getResourceAsStream("/peer/" + peer).readAllBytes());
             List<String> command = new ArrayList<>(List.of(interpreter.toString(), script.toString()));
             command.addAll(List.of(args));
             return run(command);

@@ -48,7 +48,7 @@ public final class Compare implements Callable<Integer> {
     private List<Side> sides = List.of(Side.values());
 
     /** What can be measured by itself. */
-    enum Part { STEPS, MEMORY, ADAPTERS, INFERENCE, DISK }
+    enum Part { STEPS, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER }
 
     public static void main(String[] args) {
         System.exit(new CommandLine(new Compare()).setCaseInsensitiveEnumValuesAllowed(true).execute(args));
@@ -68,6 +68,7 @@ public final class Compare implements Callable<Integer> {
                 case ADAPTERS -> measureManyAdapters(results);
                 case INFERENCE -> measureInference(results);
                 case DISK -> measureDisk(grid, results);
+                case ENCODER -> measureEncoder(results);
             }
         }
         Files.createDirectories(output);
@@ -81,7 +82,7 @@ public final class Compare implements Callable<Integer> {
             return "not asked for";
         }
         try {
-            String found = Child.python(python, "check");
+            String found = Child.python(python, "peer.py", "check");
             say("PyTorch: " + found);
             return found;
         } catch (RuntimeException e) {
@@ -117,7 +118,7 @@ public final class Compare implements Callable<Integer> {
 
     private double step(Side side, Shape shape) {
         if (side.isPyTorch()) {
-            return Double.parseDouble(Child.python(python, side == Side.PYTORCH_LORA ? "lora" : "full", String.valueOf(shape.rows()),
+            return Double.parseDouble(Child.python(python, "peer.py", side == Side.PYTORCH_LORA ? "lora" : "full", String.valueOf(shape.rows()),
                     String.join(",", shape.widths().stream().map(String::valueOf).toList()), String.valueOf(shape.rank()), shape.updater()));
         }
         return Double.parseDouble(Child.java(StepChild.class, side.name(), shape.encode()));
@@ -182,6 +183,28 @@ public final class Compare implements Callable<Integer> {
             Files.delete(folder.resolve("adapter"));
             Files.delete(folder);
         }
+    }
+
+    private void measureEncoder(Results results) {
+        Map<EncoderTask, List<Double>> here = new EnumMap<>(EncoderTask.class);
+        Map<EncoderTask, List<Double>> there = new EnumMap<>(EncoderTask.class);
+        for (int round = 0; round < rounds; round++) {
+            for (EncoderTask task : EncoderTask.values()) {
+                here.computeIfAbsent(task, key -> new ArrayList<>())
+                        .add(Double.parseDouble(Child.java(EncoderChild.class, task.arguments())));
+                if (results.pyTorch.endsWith(" ok")) {
+                    there.computeIfAbsent(task, key -> new ArrayList<>())
+                            .add(Double.parseDouble(Child.python(python, "encoder.py", task.arguments())));
+                }
+            }
+            say("encoder, round " + (round + 1) + ": " + here + ", PyTorch " + there);
+        }
+        here.forEach((task, millis) -> results.encoder.put(task, new Results.Encoder(median(millis), median(there.get(task)))));
+    }
+
+    /** NaN of nothing. */
+    private static double median(List<Double> values) {
+        return values == null ? Double.NaN : StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray());
     }
 
     private static void say(String line) {

@@ -52,7 +52,19 @@ final class Report {
         if (!results.disk.isEmpty()) {
             tables.add(disk());
         }
+        if (!results.encoder.isEmpty()) {
+            tables.add(encoder());
+        }
         return tables;
+    }
+
+    private Table encoder() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("ms", "DL4J", "PyTorch", "DL4J / PyTorch"));
+        results.encoder.forEach((task, of) ->
+                rows.add(List.of(task.title(), number(of.here()), number(of.pyTorch()), number(of.here() / of.pyTorch()))));
+        return new Table("A BERT encoder", "The sizes of all-MiniLM-L6-v2 with random weights, 8 texts of 64 tokens, Adam. "
+                + "Medians of each process's median.", rows);
     }
 
     private Table steps() {

@@ -19,6 +19,11 @@ final class Results {
     record Disk(long full, long adapter) {
     }
 
+    /** Milliseconds with DL4J and with PyTorch; NaN where it was not measured. */
+    record Encoder(double here, double pyTorch) {
+    }
+
+    final Map<EncoderTask, Encoder> encoder = new EnumMap<>(EncoderTask.class);
     final Map<Shape, Map<Side, Double>> steps = new LinkedHashMap<>();
     final Map<Shape, Map<Side, MemoryUse>> memory = new LinkedHashMap<>();
     final Map<Shape, Disk> disk = new LinkedHashMap<>();

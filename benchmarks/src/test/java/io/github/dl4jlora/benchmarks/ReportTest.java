@@ -28,6 +28,17 @@ class ReportTest {
     }
 
     @Test
+    void theEncoderHasItsRatiosToPyTorch(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        results.encoder.put(EncoderTask.STEP, new Results.Encoder(220, 200));
+        results.encoder.put(EncoderTask.FORWARD, new Results.Encoder(90, Double.NaN));
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md"))).contains("| 220 | 200 | 1.10 |", "| 90.0 | absent | absent |");
+    }
+
+    @Test
     void aShapeSurvivesItsWayToAChildProcess() {
         Shape back = Shape.decode(SHAPE.encode());
 

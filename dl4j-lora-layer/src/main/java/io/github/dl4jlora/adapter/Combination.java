@@ -149,7 +149,8 @@ public final class Combination {
         for (int i = 0; i < deltas.size(); i++) {
             Delta delta = deltas.get(i);
             String which = "Layer \"" + layer + "\": adapter " + (i + 1) + " ";
-            if (delta.a().size(0) != first.a().size(0) || delta.b().size(1) != first.b().size(1)) {
+            if (delta.a().size(0) != first.a().size(0) || delta.b().size(1) != first.b().size(1)
+                    || !delta.layout().equals(first.layout())) {
                 throw new IllegalArgumentException(which + "is for " + shape(delta) + ", but adapter 1 for " + shape(first)
                         + ". Combine adapters of one base");
             }
@@ -168,7 +169,7 @@ public final class Combination {
     }
 
     private static String shape(Delta delta) {
-        return "[" + delta.a().size(0) + ", " + delta.b().size(1) + "]";
+        return delta.layout() + " [" + delta.a().size(0) + ", " + delta.b().size(1) + "]";
     }
 
     private Map<String, Map<String, INDArray>> trained() {
@@ -188,15 +189,16 @@ public final class Combination {
     private Delta combine(String layer, List<Delta> deltas) {
         String base = deltas.stream().map(Delta::baseId).filter(Objects::nonNull).findFirst().orElse(null);
         DataType type = deltas.get(0).a().dataType();
+        TensorLayout layout = deltas.get(0).layout();
         return switch (method) {
             case CAT -> concatenated(deltas, type, base);
             case SVD -> SlimSvd.of(layer, concatenated(deltas, DataType.DOUBLE, base))
-                    .truncate(rank != null ? rank : deltas.stream().mapToInt(Delta::rank).max().orElseThrow(), type, base);
+                    .truncate(rank != null ? rank : deltas.stream().mapToInt(Delta::rank).max().orElseThrow(), type, base, layout);
             default -> {
                 Random random = new Random(seed * 31 + layer.hashCode());
                 INDArray a = merged(deltas, Delta::a, true, random).castTo(type);
                 INDArray b = merged(deltas, Delta::b, false, random).castTo(type);
-                yield factorOne(a, b, base);
+                yield factorOne(a, b, base, layout);
             }
         };
     }
@@ -208,11 +210,11 @@ public final class Combination {
             a[i] = deltas.get(i).a().castTo(DataType.DOUBLE).mul(weights.get(i) * deltas.get(i).factor());
             b[i] = deltas.get(i).b().castTo(DataType.DOUBLE);
         }
-        return factorOne(Nd4j.concat(1, a).castTo(type), Nd4j.concat(0, b).castTo(type), base);
+        return factorOne(Nd4j.concat(1, a).castTo(type), Nd4j.concat(0, b).castTo(type), base, deltas.get(0).layout());
     }
 
-    private static Delta factorOne(INDArray a, INDArray b, String base) {
-        return new Delta(a, b, a.size(1), Scaling.ALPHA_OVER_RANK, base);
+    private static Delta factorOne(INDArray a, INDArray b, String base, TensorLayout layout) {
+        return new Delta(a, b, a.size(1), Scaling.ALPHA_OVER_RANK, base, layout);
     }
 
     /** A or B. Weight and factor go by halves into both; the sign goes into A alone. */

@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeSet;
 import java.util.Set;
 import java.util.UUID;
@@ -49,8 +50,8 @@ public final class LoRAAdapter {
     private static final String TENSORS = "adapter_model.safetensors";
     private static final String CONFIG = "adapter_config.json";
     private static final String PREFIX = "base_model.model.";
-    private static final String SUFFIX_A = ".lora_A.weight";
-    private static final String SUFFIX_B = ".lora_B.weight";
+    private static final String SUFFIX_A = TensorLayout.LINEAR.nameOfA();
+    private static final String SUFFIX_B = TensorLayout.LINEAR.nameOfB();
     private static final long LONGEST_CONFIG = 16 << 20;
 
     private static final String FORMAT = "dl4j_lora.format";
@@ -67,8 +68,13 @@ public final class LoRAAdapter {
      * @param a      {@code [nIn, rank]}
      * @param b      {@code [rank, nOut]}
      * @param baseId content id of the frozen layer; null if the file does not say
+     * @param layout what they look like in a file
      */
-    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
+
+        Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+            this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
+        }
 
         int rank() {
             return (int) a.size(1);
@@ -102,7 +108,7 @@ public final class LoRAAdapter {
             Map<String, String> ids = view.verifiedIds();
             Map<String, Delta> deltas = new LinkedHashMap<>();
             view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, new Delta(matrix.a().dup(), matrix.b().dup(),
-                    matrix.alpha(), matrix.scaling(), ids.get(matrix.layer()))));
+                    matrix.alpha(), matrix.scaling(), ids.get(matrix.layer()), TensorLayout.of(matrix.stock()))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -122,6 +128,29 @@ public final class LoRAAdapter {
         return List.copyOf(deltas.keySet());
     }
 
+    /** Names of the layers that were trained in full. */
+    public List<String> trainedLayers() {
+        return List.copyOf(trained.keySet());
+    }
+
+    /**
+     * The rank of a layer's A and B.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public int rank(String layer) {
+        return delta(layer).rank();
+    }
+
+    /**
+     * Content id of the frozen layer that A and B belong to; empty if the file that they came from does not say.
+     *
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public Optional<String> baseId(String layer) {
+        return Optional.ofNullable(delta(layer).baseId);
+    }
+
     Map<String, Delta> deltas() {
         return deltas;
     }
@@ -138,14 +167,14 @@ public final class LoRAAdapter {
     /**
      * What the adapter adds to a layer's weights: ΔW = s·A·B.
      *
-     * @return a new array {@code [nIn, nOut]}
+     * @return a new array {@code [nIn, nOut]}, for a convolution {@code [nOut, nIn, kernel…]}
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public INDArray deltaWeight(String layer) {
         Delta delta = delta(layer);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray product = Nd4j.create(delta.a.dataType(), new long[] {delta.a.size(0), delta.b.size(1)}, 'f');
-            return Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0);
+            return delta.layout.weight(Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0));
         }
     }
 
@@ -168,6 +197,70 @@ public final class LoRAAdapter {
      */
     public double[] spectrum(String layer) {
         return SlimSvd.of(layer, delta(layer)).values();
+    }
+
+    /**
+     * How many directions ΔW uses, weak ones counted less: exp(−Σ pᵢ·ln pᵢ) with pᵢ = σᵢ / Σ σ, the effective rank of
+     * Roy and Vetterli 2007. Well below the rank, a smaller one would do.
+     *
+     * @return between 1 and min(rank, nIn, nOut); 0 if ΔW is zero
+     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double effectiveRank(String layer) {
+        double[] values = spectrum(layer);
+        double sum = Arrays.stream(values).sum();
+        return sum == 0 ? 0
+                : Math.exp(-Arrays.stream(values).map(value -> value / sum).filter(p -> p > 0).map(p -> p * Math.log(p)).sum());
+    }
+
+    /**
+     * ‖ΔW‖ / ‖W‖, Frobenius norms: how far the adapter moves a layer from its base.
+     *
+     * @param base the network that the adapter was made for, not adapted
+     * @return infinity if only W is zero, 0 if ΔW is
+     * @throws NoSuchElementException if the adapter or the network has no such layer
+     * @throws IllegalStateException  if A or B holds NaN or infinity
+     */
+    public double relativeNorm(String layer, Model base) {
+        double norm = norm(layer);
+        return norm == 0 ? 0 : norm / BaseMatrix.norm(base, layer);
+    }
+
+    /**
+     * The cosine of the angle between ΔW of a layer here and in another adapter, neither of which is formed: 1 for the
+     * same direction, 0 for unrelated changes, −1 for opposite ones.
+     *
+     * @return 0 if one of the two is zero
+     * @throws NoSuchElementException   if one of the adapters has no such layer
+     * @throws IllegalArgumentException if the layers differ in shape
+     * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
+     */
+    public double cosine(String layer, LoRAAdapter other) {
+        return InnerProduct.cosine(InnerProduct.of(layer, delta(layer), other.delta(layer)),
+                InnerProduct.of(layer, delta(layer), delta(layer)),
+                InnerProduct.of(layer, other.delta(layer), other.delta(layer)));
+    }
+
+    /**
+     * As {@link #cosine(String, LoRAAdapter)}, of all layers together; one that an adapter lacks counts as unchanged by
+     * it.
+     *
+     * @throws IllegalArgumentException if a layer differs in shape
+     */
+    public double cosine(LoRAAdapter other) {
+        double common = 0;
+        for (String layer : deltas.keySet()) {
+            if (other.deltas.containsKey(layer)) {
+                common += InnerProduct.of(layer, delta(layer), other.delta(layer));
+            }
+        }
+        return InnerProduct.cosine(common, squaredNorm(), other.squaredNorm());
+    }
+
+    private double squaredNorm() {
+        return deltas.entrySet().stream()
+                .mapToDouble(entry -> InnerProduct.of(entry.getKey(), entry.getValue(), entry.getValue())).sum();
     }
 
     /**
@@ -205,7 +298,7 @@ public final class LoRAAdapter {
                 errors.put(name, 0.0);
             } else {
                 SlimSvd svd = SlimSvd.of(name, delta);
-                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId));
+                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId, delta.layout));
                 errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
             }
         });
@@ -286,6 +379,7 @@ public final class LoRAAdapter {
                 } else if (delta.baseId != null && !delta.baseId.equals(id)) {
                     strangers.add(name);
                 }
+                requireLayout(name, delta.layout, TensorLayout.of(matrix.stock()));
                 requireShape(name, LoRAParams.A, delta.a, matrix.a());
                 requireShape(name, LoRAParams.B, delta.b, matrix.b());
                 INDArray a = inTypeOf(matrix.a(), name, LoRAParams.A, delta.a);
@@ -365,6 +459,13 @@ public final class LoRAAdapter {
         }
     }
 
+    private static void requireLayout(String layer, TensorLayout adapter, TensorLayout network) {
+        if (!adapter.equals(network)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for " + adapter + ", but the network's layer is "
+                    + network + ". Use the network that the adapter was trained on");
+        }
+    }
+
     private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
         if (!Arrays.equals(value.shape(), parameter.shape())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape " + Arrays.toString(value.shape())
@@ -400,8 +501,8 @@ public final class LoRAAdapter {
         metadata.put(WRITTEN_BY, PluginVersion.get());
         metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
         deltas.forEach((name, delta) -> {
-            tensors.put(PREFIX + name + SUFFIX_A, delta.a.transpose());
-            tensors.put(PREFIX + name + SUFFIX_B, delta.b.transpose());
+            tensors.put(PREFIX + name + delta.layout.nameOfA(), delta.layout.fileA(delta.a));
+            tensors.put(PREFIX + name + delta.layout.nameOfB(), delta.layout.fileB(delta.b));
             metadata.put(SCALING + name, delta.scaling.name());
             metadata.put(ALPHA + name, Double.toString(delta.alpha));
             if (delta.baseId != null) {
@@ -491,17 +592,17 @@ public final class LoRAAdapter {
     private static LoRAAdapter read(Path folder, Loader loader) throws IOException {
         Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
         PeftConfig config = config(folder, tensors);
-        Map<String, INDArray> a = new LinkedHashMap<>();
-        Map<String, INDArray> b = new LinkedHashMap<>();
+        Map<String, String> a = new LinkedHashMap<>();
+        Map<String, String> b = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         Set<String> surplus = new TreeSet<>();
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
             int dot = module.lastIndexOf('.');
-            if (module.endsWith(SUFFIX_A)) {
-                a.put(module.substring(0, module.length() - SUFFIX_A.length()), matrix(tensors, name));
-            } else if (module.endsWith(SUFFIX_B)) {
-                b.put(module.substring(0, module.length() - SUFFIX_B.length()), matrix(tensors, name));
+            if (isPart(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
+                putOnce(a, layerOf(module), name);
+            } else if (isPart(module, TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB())) {
+                putOnce(b, layerOf(module), name);
             } else if (dot > 0 && config.savesModule(module.substring(0, dot))) {
                 trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
                         .put(module.substring(dot + 1), tensors.read(name));
@@ -521,7 +622,7 @@ public final class LoRAAdapter {
         }
         a.keySet().retainAll(b.keySet());
         b.keySet().retainAll(a.keySet());
-        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors.metadata(), a, b), loader.keyMapper),
+        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b), loader.keyMapper),
                 renamed(folder, trained, loader.keyMapper), config.dropout());
     }
 
@@ -556,25 +657,41 @@ public final class LoRAAdapter {
         return byLayer;
     }
 
-    private static INDArray matrix(Safetensors tensors, String name) throws AdapterFormatException {
-        if (tensors.shape(name).length != 2) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
-                    + "; a dense layer's adapter has matrices");
-        }
-        return tensors.read(name).transpose();
+    private static boolean isPart(String module, String name, String nameInEmbedding) {
+        return module.endsWith(name) || module.endsWith(nameInEmbedding);
     }
 
-    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Map<String, String> metadata,
-                                             Map<String, INDArray> a, Map<String, INDArray> b) throws AdapterFormatException {
+    private static String layerOf(String module) {
+        return module.substring(0, module.lastIndexOf(".lora_"));
+    }
+
+    private static void putOnce(Map<String, String> tensors, String layer, String name) throws AdapterFormatException {
+        String other = tensors.put(layer, name);
+        if (other != null) {
+            throw new AdapterFormatException("Layer \"" + layer + "\" has both " + other + " and " + name);
+        }
+    }
+
+    /**
+     * @param a names of tensors by layer
+     * @param b names of tensors by layer
+     */
+    private static Map<String, Delta> deltas(Path folder, PeftConfig config, Safetensors tensors,
+                                             Map<String, String> a, Map<String, String> b) throws AdapterFormatException {
+        Map<String, String> metadata = tensors.metadata();
         if (a.isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
         Map<String, Delta> deltas = new LinkedHashMap<>();
         for (String name : a.keySet()) {
             int rank = config.rankOf(name);
-            if (a.get(name).size(1) != rank || b.get(name).size(0) != rank) {
+            long[] shapeA = tensors.shape(a.get(name));
+            long[] shapeB = tensors.shape(b.get(name));
+            boolean embedding = a.get(name).endsWith(TensorLayout.EMBEDDING.nameOfA());
+            TensorLayout layout = TensorLayout.of(name, embedding, shapeA, shapeB);
+            if (shapeA[0] != rank || shapeB[1] != rank) {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has rank " + rank + " by " + CONFIG + ", but lora_A "
-                        + Arrays.toString(a.get(name).transpose().shape()) + " and lora_B " + Arrays.toString(b.get(name).transpose().shape()));
+                        + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
             }
             Scaling scaling = scaling(folder, name, config, metadata);
             double alpha = alpha(folder, config, metadata, name, rank, scaling);
@@ -582,7 +699,8 @@ public final class LoRAAdapter {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
                         + config.alphaOf(name));
             }
-            deltas.put(name, new Delta(a.get(name), b.get(name), alpha, scaling, metadata.get(BASE_ID + name)));
+            deltas.put(name, new Delta(layout.a(tensors.read(a.get(name))), layout.b(tensors.read(b.get(name))), alpha, scaling,
+                    metadata.get(BASE_ID + name), layout));
         }
         return deltas;
     }

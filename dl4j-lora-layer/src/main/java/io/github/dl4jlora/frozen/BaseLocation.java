@@ -6,12 +6,15 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.lang.ref.WeakReference;
+import java.lang.ref.SoftReference;
+import java.net.MalformedURLException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,15 +23,18 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.ServiceLoader;
 import java.util.Set;
 
 /**
  * Base networks that a configuration names by URI, for JVMs (a cluster's executors) that get the adapted network but
- * not its base. Each is read once per JVM and lives while any of its layers is in use.
+ * not its base. Each is read once per JVM. It stays while any of its layers is in use and, since a cluster builds and drops
+ * a network per task, softly after that: until nobody has asked for a while and the heap is short.
  */
 final class BaseLocation {
 
-    private static final Map<URI, WeakReference<Map<String, FrozenWeights>>> LOADED = new HashMap<>();
+    private static final Logger LOG = LoggerFactory.getLogger(BaseLocation.class);
+    private static final Map<URI, SoftReference<Map<String, FrozenWeights>>> LOADED = new HashMap<>();
 
     private BaseLocation() {
     }
@@ -39,11 +45,10 @@ final class BaseLocation {
      * @throws IllegalStateException if no layer of the network there has this id
      */
     static synchronized FrozenWeights load(URI location, String id) {
-        WeakReference<Map<String, FrozenWeights>> reference = LOADED.get(location);
-        Map<String, FrozenWeights> layers = reference == null ? null : reference.get();
+        Map<String, FrozenWeights> layers = loaded(location);
         if (layers == null) {
             layers = read(location);
-            LOADED.put(location, new WeakReference<>(layers));
+            LOADED.put(location, new SoftReference<>(layers));
         }
         FrozenWeights found = layers.get(id);
         if (found == null) {
@@ -53,21 +58,55 @@ final class BaseLocation {
         return found;
     }
 
+    /**
+     * @return the weights with this id, or null where this location has not been read yet or has none such
+     */
+    static synchronized FrozenWeights alreadyLoaded(URI location, String id) {
+        Map<String, FrozenWeights> layers = loaded(location);
+        return layers == null ? null : layers.get(id);
+    }
+
+    private static Map<String, FrozenWeights> loaded(URI location) {
+        SoftReference<Map<String, FrozenWeights>> reference = LOADED.get(location);
+        return reference == null ? null : reference.get();
+    }
+
     private static Map<String, FrozenWeights> read(URI location) {
         // A forward pass asks, with workspaces open: the network must not end up in one of them.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            if ("file".equals(location.getScheme())) {
-                return byId(ModelZip.restore(new File(location), false, Set.of()));
-            }
-            Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
-            try (InputStream in = location.toURL().openStream()) {
-                Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
-                return byId(ModelZip.restore(copy.toFile(), false, Set.of()));
-            } finally {
-                Files.deleteIfExists(copy);
-            }
+            Map<String, FrozenWeights> layers = byId(restore(location));
+            LOG.info("Read the base network at {}, {} layers with parameters", location, layers.size());
+            return layers;
         } catch (IOException e) {
             throw new UncheckedIOException("The base network at " + location + " cannot be loaded: " + e.getMessage(), e);
+        }
+    }
+
+    private static Model restore(URI location) throws IOException {
+        if ("file".equals(location.getScheme())) {
+            return ModelZip.restore(new File(location), false, Set.of());
+        }
+        Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
+        try (InputStream in = open(location)) {
+            Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
+            return ModelZip.restore(copy.toFile(), false, Set.of());
+        } finally {
+            Files.deleteIfExists(copy);
+        }
+    }
+
+    private static InputStream open(URI location) throws IOException {
+        // Where a cluster loads its jobs' classes by a loader of their own, the thread's is the one that sees them all.
+        for (BaseOpener opener : ServiceLoader.load(BaseOpener.class)) {
+            if (opener.opens(location)) {
+                return opener.open(location);
+            }
+        }
+        try {
+            return location.toURL().openStream();
+        } catch (MalformedURLException e) {
+            throw new IOException("nothing on the class path opens \"" + location.getScheme() + ":\"; register a "
+                    + BaseOpener.class.getName() + " for it, or use a file that every machine can see", e);
         }
     }
 

@@ -92,6 +92,7 @@ public final class FrozenBaseLayer extends Layer {
         org.deeplearning4j.nn.api.Layer layer = builder.build(parameters.initial(), initialize && frozen == null);
         FrozenRuntime runtime = layer instanceof IOutputLayer ? new FrozenOutputRuntime(parameters, builder, layer)
                 : layer instanceof RecurrentLayer ? new FrozenRecurrentRuntime(parameters, builder, layer)
+                : FrozenDenseRuntime.canRun(layer) ? new FrozenDenseRuntime(parameters, builder, layer)
                 : new FrozenRuntime(parameters, builder, layer);
         // An output layer sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
         if (!stopsGradient || layer instanceof IOutputLayer) {

@@ -11,7 +11,7 @@ import java.util.Objects;
 /**
  * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
  * loaded from. Only these go into JSON; the weights themselves are found in this order: the live reference, the
- * {@link FrozenWeightsRegistry}, the base location.
+ * base location if it has been read, the {@link FrozenWeightsRegistry}, the base location.
  */
 public final class FrozenReference implements Serializable {
 
@@ -54,10 +54,14 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * @return the weights, or null where this JVM has not got them yet; the base location is not asked, so that a
+     * @return the weights, or null where this JVM has not got them yet; the base location is not read, so that a
      *         network can be restored, and attached, although nobody answers there
      */
     private FrozenWeights resolveHere() {
+        if (weights == null && baseLocation != null) {
+            // Nobody else has these in hand, so that they need no hashing again, as those of the registry do.
+            weights = BaseLocation.alreadyLoaded(baseLocation, id);
+        }
         if (weights == null) {
             weights = FrozenWeightsRegistry.find(id).orElse(null);
         }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.Disableable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
@@ -8,7 +9,7 @@ import java.util.List;
 /**
  * What the rewriter and adapters tell a running adapted layer.
  */
-public interface AdaptedRuntime {
+public interface AdaptedRuntime extends Disableable {
 
     /** Who uses the gradient of a layer's input. */
     enum InputGradient {
@@ -33,10 +34,8 @@ public interface AdaptedRuntime {
      * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's
      * layer computes, bit for bit, and has no backward pass.
      */
+    @Override
     void disable();
-
-    /** Undoes one {@link #disable}. */
-    void enable();
 
     /**
      * Another adapter for some rows of the input, while the network serves.

@@ -23,7 +23,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -203,17 +202,7 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     /** Keeps frozen values out of reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        String layer = LoRAParams.quoted(lora().getLayerName());
-        if (!lora().trains(key)) {
-            throw new IllegalArgumentException("Layer " + layer + " has no trainable parameter " + LoRAParams.quoted(key) + "; it has "
-                    + LowRankTable.keys(lora().adapted()));
-        }
-        INDArray current = table.get(key);
-        if (!Arrays.equals(current.shape(), value.shape())) {
-            throw new IllegalArgumentException("Layer " + layer + ": parameter " + key + " has shape "
-                    + Arrays.toString(current.shape()) + ", but the new value has " + Arrays.toString(value.shape()));
-        }
-        current.assign(value);
+        LowRankTable.set(lora().getLayerName(), lora().adapted(), table, key, value);
     }
 
     @Override

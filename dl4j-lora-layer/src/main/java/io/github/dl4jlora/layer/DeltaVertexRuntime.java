@@ -59,7 +59,7 @@ final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRunti
         Map<String, INDArray> trained = LowRankTable.of(conf.adapted(), LowRankTable.interval(view, embedded, view.length()));
         table.putAll(trained);
         if (initialize) {
-            LowRankTable.initialize(conf.adapted(), trained, conf.getLoraInit());
+            LowRankTable.initialize(conf, trained, conf.getLoraInit());
         }
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.layer;
 
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import io.github.dl4jlora.frozen.KeptArrays;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** Arrays that a forward pass keeps for the backward pass. */
@@ -9,15 +9,8 @@ final class Kept {
     private Kept() {
     }
 
-    /** Whether the array is there and its workspace, if it lives in one, has neither been closed nor begun anew since. */
+    /** As {@link KeptArrays#isUsable}. */
     static boolean isUsable(INDArray array) {
-        if (array == null) {
-            return false;
-        }
-        if (!array.isAttached()) {
-            return true;
-        }
-        MemoryWorkspace home = array.data().getParentWorkspace();
-        return home != null && home.isScopeActive() && home.getGenerationId() == array.data().getGenerationId();
+        return KeptArrays.isUsable(array);
     }
 }

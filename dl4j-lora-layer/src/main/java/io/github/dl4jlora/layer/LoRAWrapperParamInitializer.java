@@ -79,7 +79,7 @@ final class LoRAWrapperParamInitializer implements ParamInitializer {
         table.putAll(trained);
         trained.keySet().forEach(conf::addVariable);
         if (initialize) {
-            LowRankTable.initialize(lora.adapted(), trained, lora.getLoraInit());
+            LowRankTable.initialize(lora, trained, lora.getLoraInit());
         }
         return table;
     }

@@ -2,11 +2,14 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.LoRAInit;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.stream.Stream;
 
 /**
@@ -39,9 +42,27 @@ final class LowRankTable {
         return table;
     }
 
-    static void initialize(List<AdaptedParameter> parameters, Map<String, INDArray> table, LoRAInit init) {
-        parameters.forEach(parameter ->
-                LoRAParams.initialize(table.get(parameter.keyOfA()), table.get(parameter.keyOfB()), init));
+    static void initialize(AdaptedConfiguration lora, Map<String, INDArray> table, LoRAInit init) {
+        lora.adapted().forEach(parameter -> lora.matrices().initialize(table.get(parameter.keyOfA()),
+                table.get(parameter.keyOfB()), init, new Random(Nd4j.getRandom().nextLong())));
+    }
+
+    /**
+     * Sets A or B of a running layer.
+     *
+     * @throws IllegalArgumentException for another key, or another shape
+     */
+    static void set(String layer, List<AdaptedParameter> parameters, Map<String, INDArray> table, String key, INDArray value) {
+        if (!keys(parameters).contains(key)) {
+            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + " has no trainable parameter "
+                    + LoRAParams.quoted(key) + "; it has " + keys(parameters));
+        }
+        INDArray current = table.get(key);
+        if (!Arrays.equals(current.shape(), value.shape())) {
+            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + ": parameter " + key + " has shape "
+                    + Arrays.toString(current.shape()) + ", but the new value has " + Arrays.toString(value.shape()));
+        }
+        current.assign(value);
     }
 
     static INDArray interval(INDArray flat, long from, long to) {

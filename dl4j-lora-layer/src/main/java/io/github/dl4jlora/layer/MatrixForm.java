@@ -8,11 +8,19 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * @param leading  how many of its leading dimensions make up one side of M; the others make up the other side
  * @param isOutput whether the leading dimensions are M's nOut, as in a convolution's {@code [out, in, height, width]}
+ * @param mislaid  whether the values lie as {@code [steps, in, out]} although the shape tells {@code [out, in, steps, 1]}
  */
-public record MatrixForm(int leading, boolean isOutput) {
+public record MatrixForm(int leading, boolean isOutput, boolean mislaid) {
 
     /** A matrix as it is. */
     static final MatrixForm PLAIN = new MatrixForm(1, false);
+
+    /** DL4J's one-dimensional convolution, whose forward and backward pass reinterpret its weights, not permute them. */
+    static final MatrixForm SEQUENCE = new MatrixForm(1, true, true);
+
+    MatrixForm(int leading, boolean isOutput) {
+        this(leading, isOutput, false);
+    }
 
     /**
      * @param parameter as the stock layer has it
@@ -48,6 +56,9 @@ public record MatrixForm(int leading, boolean isOutput) {
     }
 
     private INDArray of(INDArray array, boolean view) {
+        if (mislaid) {
+            return array.reshape('c', view, array.length() / array.size(0), array.size(0));
+        }
         if (array.rank() == 2 && leading == 1) {
             return isOutput ? array.transpose() : array;
         }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -45,10 +46,12 @@ import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.nn.params.BidirectionalParamInitializer;
 import org.deeplearning4j.nn.params.VariationalAutoencoderParamInitializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 
 /**
@@ -82,8 +85,8 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
             // [out, in, kernel…]
             Map.entry(ConvolutionLayer.class, of(LayerType.CONVOLUTION, "W", OUT_FIRST)),
             Map.entry(Convolution2D.class, of(LayerType.CONVOLUTION, "W", OUT_FIRST)),
-            Map.entry(Convolution1DLayer.class, of(LayerType.CONVOLUTION, "W", OUT_FIRST)),
-            Map.entry(Convolution1D.class, of(LayerType.CONVOLUTION, "W", OUT_FIRST)),
+            Map.entry(Convolution1DLayer.class, of(LayerType.CONVOLUTION, "W", MatrixForm.SEQUENCE)),
+            Map.entry(Convolution1D.class, of(LayerType.CONVOLUTION, "W", MatrixForm.SEQUENCE)),
             Map.entry(Convolution3D.class, of(LayerType.CONVOLUTION, "W", OUT_FIRST)),
             // [in, out, height, width]
             Map.entry(Deconvolution2D.class, plain(LayerType.CONVOLUTION, "W")),
@@ -213,6 +216,20 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
 
     private static StockMatrices refused(String reason) {
         return new StockMatrices(null, Map.of(), reason);
+    }
+
+    /**
+     * Gives A and B values with which A·B is zero: A from its distribution and B zero; for embeddings, as in PEFT, A zero
+     * and B from N(0, 1), since each word trains its own row of A alone and B has to be there for it to move.
+     */
+    public void initialize(INDArray a, INDArray b, LoRAInit init, Random random) {
+        if (type == LayerType.EMBEDDING) {
+            a.assign(0);
+            LoRAInit.fillNormal(b, random);
+        } else {
+            init.fill(a, random);
+            b.assign(0);
+        }
     }
 
     /**

@@ -2,6 +2,7 @@ package io.github.dl4jlora.rewrite;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.Disableable;
 import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedParameter;
@@ -29,9 +30,10 @@ public final class AdaptedView {
      *
      * @param layer the layer's or vertex's name
      * @param key   of the parameter in the stock layer
+     * @param stock the stock layer; null for a vertex
      */
     public record AdaptedMatrix(String layer, String key, INDArray a, INDArray b, double alpha, Scaling scaling,
-                                AdaptedRuntime runtime) {
+                                AdaptedRuntime runtime, Layer stock) {
 
         public void rescale(double newAlpha, Scaling newScaling) {
             if (newAlpha != alpha || newScaling != scaling) {
@@ -64,7 +66,7 @@ public final class AdaptedView {
                 for (AdaptedParameter parameter : lora.adapted()) {
                     adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
                             table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
-                            parameter.alpha(), parameter.scaling(), adaptable));
+                            parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer()));
                 }
                 dropout = Math.max(dropout, lora.getLoraDropout());
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
@@ -91,19 +93,20 @@ public final class AdaptedView {
     }
 
     /**
-     * Disables the low-rank paths of all layers, those included that TransferLearning froze after they were adapted.
+     * Disables the low-rank paths of all layers, those included that TransferLearning froze after they were adapted, and
+     * has frozen layers compute as the base's do.
      *
      * @return the layers, each to be enabled again
      * @throws IllegalArgumentException if there is none
      * @throws IllegalStateException    if some layers are trained in full
      */
-    public List<AdaptedRuntime> disable() {
+    public List<Disableable> disable() {
         if (!trained.isEmpty()) {
             throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
                     + " are trained in full, and "
                     + "what they held in the base is gone from it. Use the base network itself");
         }
-        List<AdaptedRuntime> layers = new ArrayList<>();
+        List<Disableable> layers = new ArrayList<>();
         for (Node node : network.nodes()) {
             Trainable runtime = network.runtime(node.name());
             if (node.vertex() instanceof FrozenVertex && node.adapted() != null) {
@@ -111,15 +114,15 @@ public final class AdaptedView {
                         + "and DL4J's FrozenVertex hides it. Use LoRA.unload");
             }
             Object inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
-            if (inner instanceof AdaptedRuntime layer) {
+            if (inner instanceof Disableable layer) {
                 layers.add(layer);
             }
         }
-        if (layers.isEmpty()) {
+        if (layers.stream().noneMatch(AdaptedRuntime.class::isInstance)) {
             throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
                     + "make one with LoRA.apply");
         }
-        layers.forEach(AdaptedRuntime::disable);
+        layers.forEach(Disableable::disable);
         return layers;
     }
 

@@ -67,7 +67,18 @@ public final class Rewriter {
                 fill(node, from, adapted, config);
             }
             leaveOutInputGradients(adapted);
+            refuseUntrainable(adapted);
             return adapted.model();
+        }
+    }
+
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    private static void refuseUntrainable(Network<?> adapted) {
+        if (adapted.model().numParams() == 0) {
+            throw new IllegalArgumentException("Only vertices would train, "
+                    + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
+                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks vertices. "
+                    + "Adapt a layer too with targets(...), train one in full with trainable(...), or use FrozenStorage.EMBEDDED");
         }
     }
 
@@ -152,10 +163,11 @@ public final class Rewriter {
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
             for (AdaptedParameter parameter : lora.adapted()) {
-                INDArray a = runtime.paramTable(false).get(lora.key(parameter, LoRAParams.A));
+                Map<String, INDArray> table = runtime.paramTable(false);
                 // Java's hash of the name tells matrices of one shape apart.
                 int name = lora.matrices().module(node.name(), parameter.key()).hashCode();
-                config.loraInit().fill(a, new Random(seed * 31 + name));
+                lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
+                        config.loraInit(), new Random(seed * 31 + name));
             }
         } else {
             values.assign(base.reshape(values.shape()));

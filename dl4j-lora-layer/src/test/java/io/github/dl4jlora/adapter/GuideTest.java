@@ -129,10 +129,16 @@ class GuideTest {
         INDArray change = spam.deltaWeight("fc1");
         double size = spam.norm("fc1");
         double[] spectrum = spam.spectrum("fc1");
+        double used = spam.effectiveRank("fc1");
+        double moved = spam.relativeNorm("fc1", base);
+        double alike = spam.cosine(tone);
 
         assertThat(change.shape()).containsExactly(Networks.IN, Networks.HIDDEN);
         assertThat(size).isGreaterThanOrEqualTo(spectrum[0]);
         assertThat(spectrum).hasSize(3);
+        assertThat(used).isBetween(1.0, 3.0);
+        assertThat(moved).isPositive();
+        assertThat(alike).isBetween(-1.0, 1.0);
     }
 
     @Test

@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
@@ -83,15 +84,20 @@ class PythonInterchangeTest {
 
     private INDArray python(String command, Path adapter, MultiLayerNetwork base, String... more)
             throws IOException, InterruptedException, URISyntaxException {
+        return python("/interchange.py", command, adapter, state(base), more).read("y");
+    }
+
+    private Safetensors python(String script, String command, Path adapter, Path base, String... more)
+            throws IOException, InterruptedException, URISyntaxException {
         Path result = folder.resolve("result.safetensors");
         List<String> line = new ArrayList<>(List.of(PYTHON,
-                Path.of(PythonInterchangeTest.class.getResource("/interchange.py").toURI()).toString(),
-                command, adapter.toString(), state(base).toString(), result.toString()));
+                Path.of(PythonInterchangeTest.class.getResource(script).toURI()).toString(),
+                command, adapter.toString(), base.toString(), result.toString()));
         line.addAll(List.of(more));
         Path log = folder.resolve("python.log");
         int status = new ProcessBuilder(line).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
         assertThat(status).as("python says %s", Files.readString(log)).isZero();
-        return Safetensors.open(result).read("y");
+        return Safetensors.open(result);
     }
 
     private void assertPythonAgrees(LoRAConfig.Builder config, boolean bias, DataType stored) throws Exception {
@@ -175,5 +181,38 @@ class PythonInterchangeTest {
 
         assertThat(catchThrowable(() -> LoRAAdapter.load(files))).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContaining("use_dora");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void convolutionsAndEmbeddingsComputeTheSameThere(KernelAdapters kind) throws Exception {
+        MultiLayerNetwork base = kind.base();
+        MultiLayerNetwork tuned = kind.adapted(base);
+        LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
+
+        Safetensors there = kernels("run", kind, base);
+
+        assertThat(there.shape("y")).isEqualTo(tuned.output(kind.input()).shape());
+        assertThat(Networks.difference(there.read("y"), tuned.output(kind.input()))).isLessThan(1e-12);
+        assertThat(Networks.difference(there.read("delta"), LoRAAdapter.of(tuned).deltaWeight("kernel1"))).isLessThan(1e-12);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void convolutionsAndEmbeddingsThatPythonWroteInPeftsLayoutComputeTheSameHere(KernelAdapters kind) throws Exception {
+        MultiLayerNetwork base = kind.base();
+
+        Safetensors there = kernels("write", kind, base);
+
+        LoRAAdapter adapter = LoRAAdapter.load(folder.resolve("adapter"));
+        assertThat(Networks.difference(adapter.deltaWeight("kernel1"), there.read("delta"))).isLessThan(1e-5);
+        assertThat(Networks.difference(LoRA.apply(base, adapter).output(kind.input()), there.read("y"))).isLessThan(1e-5);
+        assertThat(Networks.difference(base.output(kind.input()), there.read("y"))).isGreaterThan(1e-1);
+    }
+
+    private Safetensors kernels(String command, KernelAdapters kind, MultiLayerNetwork base) throws Exception {
+        Path state = folder.resolve("base.safetensors");
+        Safetensors.write(state, kind.torchState(base), Map.of());
+        return python("/interchange_kernels.py", command, folder.resolve("adapter"), state, kind.name().toLowerCase(Locale.ROOT));
     }
 }

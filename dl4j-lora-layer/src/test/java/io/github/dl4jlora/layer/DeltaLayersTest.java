@@ -17,9 +17,7 @@ import org.deeplearning4j.nn.conf.layers.AutoEncoder;
 import org.deeplearning4j.nn.conf.layers.CapsuleLayer;
 import org.deeplearning4j.nn.conf.layers.CapsuleStrengthLayer;
 import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
@@ -75,6 +73,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -111,7 +110,6 @@ class DeltaLayersTest {
                 flat("variational auto-encoder", new VariationalAutoencoder.Builder().encoderLayerSizes(5, 4).decoderLayerSizes(4)
                         .reconstructionDistribution(new GaussianReconstructionDistribution(Activation.TANH)).nIn(9).nOut(3).build(), 3),
                 image("convolution 2D", 2, 2, 2, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(2).build()),
-                image("convolution 2D by its other name", 2, 2, 2, new Convolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
                 image("convolution 2D, same padding, strides, no bias", 2, 2, 3, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(3)
                         .stride(2, 2).hasBias(false).convolutionMode(ConvolutionMode.Same).build()),
                 image("deconvolution 2D", 4, 4, 2, new Deconvolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
@@ -122,8 +120,6 @@ class DeltaLayersTest {
                 volume("convolution 3D", 1, 2, new Convolution3D.Builder(2, 2, 2).nIn(1).nOut(2).build()),
                 volume("deconvolution 3D", 3, 2, new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(1, 1, 1).nIn(1).nOut(2).build()),
                 series("convolution 1D", 4, new Convolution1DLayer.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
-                series("convolution 1D by its other name", 4,
-                        new Convolution1D.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
                 series("locally connected 1D", 4, new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4).kernelSize(2).stride(1)
                         .convolutionMode(ConvolutionMode.Same).build()),
                 series("LSTM", 4, new LSTM.Builder().nIn(9).nOut(4).build()),
@@ -169,7 +165,7 @@ class DeltaLayersTest {
 
         MultiLayerNetwork adapted = LoRA.apply(base, CONFIG);
 
-        assertSame("a fresh rewrite", adapted.output(features), expected);
+        assertFreshRewrite(adapted, features, expected);
         assertThat(LoRA.unload(adapted).getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
         assertThat(adapted.params().length()).isEqualTo(LoRA.summary(adapted).trainableParams());
         assertThat(LoRA.summary(adapted).totalParams()).isEqualTo(base.numParams() + adapted.params().length());
@@ -200,7 +196,7 @@ class DeltaLayersTest {
     /** Below a SameDiff layer the stock network's gradients are wrong. */
     private static Map<String, INDArray> atTheLayer(MultiLayerNetwork network, Map<String, INDArray> gradients) {
         Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
-        some.keySet().removeIf(key -> !(network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof DeltaRuntime));
+        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof LoRADenseRuntime);
         return some;
     }
 
@@ -253,7 +249,7 @@ class DeltaLayersTest {
         double[] before = base.params().toDoubleVector();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1|lora.*").updater(new Adam(0.02))
                 .storage(FrozenStorage.EMBEDDED).build());
-        assertSame("a fresh rewrite", adapted.output(features), base.output(features));
+        assertFreshRewrite(adapted, features, base.output(features));
 
         for (int i = 0; i < 3; i++) {
             adapted.fit(features, labels);
@@ -262,6 +258,15 @@ class DeltaLayersTest {
         assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned").isPositive();
         assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(before);
         assertSame("clone", adapted.clone().output(features), adapted.output(features));
+    }
+
+    /** Kernels may round otherwise than the stock layer; the stock layer on effective weights may not. */
+    private static void assertFreshRewrite(MultiLayerNetwork adapted, INDArray features, INDArray expected) {
+        if (Arrays.stream(adapted.getLayers()).anyMatch(KernelRuntime.class::isInstance)) {
+            assertThat(Networks.difference(adapted.output(features), expected)).isLessThan(1e-14);
+        } else {
+            assertSame("a fresh rewrite", adapted.output(features), expected);
+        }
     }
 
     private static MultiLayerNetwork copy(MultiLayerNetwork network, MultiLayerConfiguration conf) {

@@ -19,11 +19,11 @@ import java.util.Random;
 import java.util.zip.GZIPInputStream;
 
 /** Handwritten digits, 8×8 grey pixels each; where they come from is told in {@code digits.txt} beside the data. */
-record Digits(List<Digit> images) {
+public record Digits(List<Digit> images) {
 
     static final int SIDE = 8;
-    static final int PIXELS = SIDE * SIDE;
-    static final int CLASSES = 10;
+    public static final int PIXELS = SIDE * SIDE;
+    public static final int CLASSES = 10;
 
     private static final String RESOURCE = "digits.csv.gz";
     private static final float INK = 16;
@@ -34,7 +34,7 @@ record Digits(List<Digit> images) {
      * @param pixels row by row, 0 (paper) to 1 (ink)
      * @param label  the digit that it shows
      */
-    record Digit(float[] pixels, int label) {
+    public record Digit(float[] pixels, int label) {
 
         /** A quarter turn to the right: what was the left column becomes the top row. */
         Digit turned() {
@@ -49,15 +49,15 @@ record Digits(List<Digit> images) {
     }
 
     /** Two parts without a common image, in which every digit has the same share. */
-    record Split(Digits train, Digits test) {
+    public record Split(Digits train, Digits test) {
     }
 
-    Digits {
+    public Digits {
         images = List.copyOf(images);
     }
 
     /** All 1,797. */
-    static Digits load() {
+    public static Digits load() {
         try (InputStream file = Digits.class.getResourceAsStream(RESOURCE);
              BufferedReader lines = new BufferedReader(new InputStreamReader(new GZIPInputStream(file), StandardCharsets.US_ASCII))) {
             return new Digits(lines.lines().map(Digits::parse).toList());
@@ -76,7 +76,7 @@ record Digits(List<Digit> images) {
     }
 
     /** The same parts for the same seed. */
-    Split split(double testShare, long seed) {
+    public Split split(double testShare, long seed) {
         Random random = new Random(seed);
         List<Digit> train = new ArrayList<>();
         List<Digit> test = new ArrayList<>();
@@ -95,16 +95,16 @@ record Digits(List<Digit> images) {
         return images.stream().filter(digit -> digit.label == label).toList();
     }
 
-    Digits turned() {
+    public Digits turned() {
         return new Digits(images.stream().map(Digit::turned).toList());
     }
 
-    int size() {
+    public int size() {
         return images.size();
     }
 
     /** In order, in batches. */
-    DataSetIterator batches(int batchSize) {
+    public DataSetIterator batches(int batchSize) {
         List<DataSet> batches = new ArrayList<>();
         for (int from = 0; from < size(); from += batchSize) {
             Digits batch = new Digits(images.subList(from, Math.min(from + batchSize, size())));

@@ -6,19 +6,17 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import java.io.PrintWriter;
 import java.util.Locale;
 
-/** One line for one training: on a terminal it is rewritten after every epoch, elsewhere printed once, at the end. */
-final class ProgressLine extends BaseTrainingListener {
+/** One {@link StatusLine} for one training, renewed after every epoch. */
+public final class ProgressLine extends BaseTrainingListener {
 
-    private final PrintWriter out;
-    private final boolean terminal;
+    private final StatusLine line;
     private final String training;
     private final int epochs;
     private final long start = System.nanoTime();
     private int done;
 
-    ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
-        this.out = out;
-        this.terminal = terminal;
+    public ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
+        this.line = new StatusLine(out, terminal);
         this.training = training;
         this.epochs = epochs;
     }
@@ -26,11 +24,12 @@ final class ProgressLine extends BaseTrainingListener {
     @Override
     public void onEpochEnd(Model model) {
         done++;
-        boolean last = done == epochs;
-        if (terminal || last) {
-            out.printf(Locale.ROOT, "%s  %-16s epoch %d of %d, loss %.4f, %.1f s%s", terminal ? "\r" : "", training, done, epochs,
-                    model.score(), (System.nanoTime() - start) / 1e9, last ? System.lineSeparator() : "");
-            out.flush();
+        String state = String.format(Locale.ROOT, "  %-16s epoch %d of %d, loss %.4f, %.1f s", training, done, epochs,
+                model.score(), (System.nanoTime() - start) / 1e9);
+        if (done == epochs) {
+            line.end(state);
+        } else {
+            line.show(state);
         }
     }
 }

@@ -6,14 +6,14 @@ import java.util.List;
 import java.util.stream.Collectors;
 
 /** A text table: the first column to the left, the others, which hold figures, to the right. */
-final class ResultTable {
+public final class ResultTable {
 
     private static final String GAP = "   ";
 
     private final List<List<String>> rows = new ArrayList<>();
     private final int[] widths;
 
-    ResultTable(String... header) {
+    public ResultTable(String... header) {
         widths = new int[header.length];
         row(header);
     }
@@ -23,7 +23,7 @@ final class ResultTable {
      *
      * @throws IllegalArgumentException if it has more or fewer cells than the header
      */
-    ResultTable row(String... cells) {
+    public ResultTable row(String... cells) {
         if (cells.length != widths.length) {
             throw new IllegalArgumentException("A row of " + cells.length + " cells in a table of " + widths.length + " columns: "
                     + Arrays.toString(cells));

@@ -14,7 +14,14 @@ final class StepTimer extends BaseTrainingListener {
     private static final long NONE = -1;
 
     private final LongStream.Builder nanos = LongStream.builder();
+    private final long start = System.nanoTime();
     private long last = NONE;
+    private long end = start;
+
+    @Override
+    public void onEpochEnd(Model model) {
+        end = System.nanoTime();
+    }
 
     @Override
     public void onEpochStart(Model model) {
@@ -28,6 +35,11 @@ final class StepTimer extends BaseTrainingListener {
             nanos.add(now - last);
         }
         last = now;
+    }
+
+    /** From the timer's making to the end of the last epoch. */
+    double totalSeconds() {
+        return (end - start) / 1e9;
     }
 
     /** Call it once, after the training; NaN if no step was timed. */

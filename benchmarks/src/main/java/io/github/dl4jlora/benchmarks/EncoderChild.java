@@ -1,0 +1,63 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.examples.bert.BertEncoder;
+import io.github.dl4jlora.examples.bert.BertShape;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+/**
+ * A child process: times all-MiniLM-L6-v2's architecture with random weights under a classifier, with LoRA on query and
+ * value. Arguments: those of an {@link EncoderTask}.
+ */
+final class EncoderChild {
+
+    private static final int CLASSES = 2;
+
+    private EncoderChild() {
+    }
+
+    public static void main(String[] args) {
+        ComputationGraph base = base();
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(Integer.parseInt(args[3]))
+                .targets("encoder\\..*\\.(query|value)").trainable("classifier").updater(new Adam(1e-4)).build());
+        DataSet batch = batch(Integer.parseInt(args[1]), Integer.parseInt(args[2]));
+        Runnable measured = switch (args[0]) {
+            case "lora" -> () -> adapted.fit(batch);
+            case "forward" -> () -> adapted.output(batch.getFeatures());
+            case "base-forward" -> () -> base.output(batch.getFeatures());
+            default -> throw new IllegalArgumentException(args[0] + " is none of lora, forward, base-forward");
+        };
+        System.out.println(Child.RESULT + StepChild.medianMillis(measured));
+        System.exit(0);
+    }
+
+    private static ComputationGraph base() {
+        GraphBuilder configuration = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4)).graphBuilder(),
+                BertShape.MINI_LM_L6);
+        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(BertShape.MINI_LM_L6.hidden()).nOut(CLASSES)
+                .activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs("classifier");
+        ComputationGraph base = new ComputationGraph(configuration.build());
+        base.init();
+        return base;
+    }
+
+    private static DataSet batch(int texts, int tokens) {
+        INDArray ids = Nd4j.rand(DataType.FLOAT, texts, tokens).muli(BertShape.MINI_LM_L6.vocabulary() - 2).addi(1);
+        INDArray labels = Nd4j.zeros(texts, CLASSES);
+        for (int text = 0; text < texts; text++) {
+            labels.putScalar(text, text % CLASSES, 1);
+        }
+        return new DataSet(Nd4j.math().floor(ids), labels);
+    }
+}

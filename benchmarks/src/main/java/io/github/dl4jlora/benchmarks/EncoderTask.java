@@ -1,0 +1,28 @@
+package io.github.dl4jlora.benchmarks;
+
+/** What is timed of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
+enum EncoderTask {
+    STEP("training step, LoRA on query and value, rank 8", "lora"),
+    FORWARD("forward pass, the same network", "forward"),
+    BASE_FORWARD("forward pass, stock layers without adapters", "base-forward");
+
+    private static final String TEXTS = "8";
+    private static final String TOKENS = "64";
+    private static final String RANK = "8";
+
+    private final String title;
+    private final String mode;
+
+    EncoderTask(String title, String mode) {
+        this.title = title;
+        this.mode = mode;
+    }
+
+    String title() {
+        return title;
+    }
+
+    String[] arguments() {
+        return new String[]{mode, TEXTS, TOKENS, RANK};
+    }
+}

@@ -1,0 +1,126 @@
+package io.github.dl4jlora.adapter;
+
+import org.deeplearning4j.nn.conf.layers.Convolution1D;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution2D;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.LongStream;
+
+/**
+ * What A and B of a layer are called and how they are shaped in PEFT's files:
+ *
+ * <pre>
+ * linear        lora_A.weight [rank, nIn]            lora_B.weight [nOut, rank]
+ * convolution   lora_A.weight [rank, nIn, kernel…]   lora_B.weight [nOut, rank, 1…]
+ * embedding     lora_embedding_A [rank, nIn]         lora_embedding_B [nOut, rank]
+ * </pre>
+ *
+ * Here A is {@code [nIn·kernel, rank]} and B {@code [rank, nOut]}. A's rows go through the kernel fastest, as in the file,
+ * except for a kernel of one dimension: there they go through nIn fastest, which is how DL4J's weights lie.
+ *
+ * @param embedding whether it is an embedding
+ * @param kernel    sizes of a convolution's kernel; empty for others
+ */
+record TensorLayout(boolean embedding, List<Long> kernel) {
+
+    static final TensorLayout LINEAR = new TensorLayout(false, List.of());
+    static final TensorLayout EMBEDDING = new TensorLayout(true, List.of());
+
+    private static final Set<Class<?>> CONVOLUTIONS = Set.of(ConvolutionLayer.class, Convolution2D.class, Convolution3D.class);
+    private static final Set<Class<?>> SEQUENCES = Set.of(Convolution1DLayer.class, Convolution1D.class);
+    private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
+
+    /** @param stock the base's layer; null for a vertex */
+    static TensorLayout of(Layer stock) {
+        Class<?> type = stock == null ? null : stock.getClass();
+        if (type != null && EMBEDDINGS.contains(type)) {
+            return EMBEDDING;
+        }
+        if (type == null || !CONVOLUTIONS.contains(type) && !SEQUENCES.contains(type)) {
+            return LINEAR;
+        }
+        int[] sizes = ((ConvolutionLayer) stock).getKernelSize();
+        return SEQUENCES.contains(type) ? convolution(sizes[0]) : convolution(Arrays.stream(sizes).asLongStream().toArray());
+    }
+
+    private static TensorLayout convolution(long... kernel) {
+        return new TensorLayout(false, LongStream.of(kernel).boxed().toList());
+    }
+
+    /**
+     * @param shapeA of a file's tensor
+     * @param shapeB of a file's tensor
+     * @throws AdapterFormatException if PEFT has no such layer
+     */
+    static TensorLayout of(String layer, boolean embedding, long[] shapeA, long[] shapeB) throws AdapterFormatException {
+        int dimensions = shapeA.length - 2;
+        boolean fits = dimensions == 0 || !embedding && dimensions >= 1 && dimensions <= 3;
+        if (!fits || shapeB.length != shapeA.length || LongStream.of(shapeB).skip(2).anyMatch(size -> size != 1)
+                || LongStream.of(shapeA).anyMatch(size -> size < 1)) {
+            throw new AdapterFormatException("Layer \"" + layer + "\" has A of shape " + Arrays.toString(shapeA) + " and B of shape "
+                    + Arrays.toString(shapeB) + "; expected were matrices, or for a convolution [rank, nIn, kernel…] and "
+                    + "[nOut, rank, 1…]");
+        }
+        return embedding ? EMBEDDING : convolution(Arrays.copyOfRange(shapeA, 2, shapeA.length));
+    }
+
+    String nameOfA() {
+        return embedding ? ".lora_embedding_A" : ".lora_A.weight";
+    }
+
+    String nameOfB() {
+        return embedding ? ".lora_embedding_B" : ".lora_B.weight";
+    }
+
+    INDArray fileA(INDArray a) {
+        return toFile(a.transpose());
+    }
+
+    INDArray fileB(INDArray b) {
+        return b.transpose().dup('c').reshape('c', withKernel(b.size(1), b.size(0), 1));
+    }
+
+    INDArray a(INDArray fileA) {
+        INDArray rows = kernel.size() == 1 ? fileA.permute(0, 2, 1) : fileA;
+        return rows.dup('c').reshape('c', fileA.size(0), fileA.length() / fileA.size(0)).transpose();
+    }
+
+    INDArray b(INDArray fileB) {
+        return fileB.reshape('c', fileB.size(0), fileB.size(1)).transpose();
+    }
+
+    /**
+     * @param weight {@code [nIn·kernel, nOut]}
+     * @return {@code [nOut, nIn, kernel…]} for a convolution, the matrix itself for others
+     */
+    INDArray weight(INDArray weight) {
+        return kernel.isEmpty() ? weight : toFile(weight.transpose());
+    }
+
+    /** {@code [n, nIn·kernel]} to {@code [n, nIn, kernel…]}. */
+    private INDArray toFile(INDArray rows) {
+        long nIn = rows.size(1) / kernel.stream().reduce(1L, Math::multiplyExact);
+        INDArray values = rows.dup('c');
+        return kernel.size() == 1 ? values.reshape('c', rows.size(0), kernel.get(0), nIn).permute(0, 2, 1)
+                : values.reshape('c', withKernel(rows.size(0), nIn, 0));
+    }
+
+    /** @param size in place of every size of the kernel; 0: those of the kernel */
+    private long[] withKernel(long first, long second, long size) {
+        return LongStream.concat(LongStream.of(first, second), kernel.stream().mapToLong(own -> size == 0 ? own : size)).toArray();
+    }
+
+    @Override
+    public String toString() {
+        return embedding ? "an embedding" : kernel.isEmpty() ? "a matrix" : "a convolution with a kernel of " + kernel;
+    }
+}

@@ -1,0 +1,22 @@
+package io.github.dl4jlora.frozen;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URI;
+
+/**
+ * Opens base networks at locations that the JDK cannot open by itself, such as {@code hdfs:} or {@code s3a:}.
+ * Implementations are found by {@link java.util.ServiceLoader}: name the class in a file
+ * {@code META-INF/services/io.github.dl4jlora.frozen.BaseOpener}. Locations with the scheme {@code file} are not asked for.
+ */
+public interface BaseOpener {
+
+    /** Whether {@link #open} is to be tried on this location, usually by its scheme; called before the JDK's own handlers. */
+    boolean opens(URI location);
+
+    /**
+     * @return the file that DL4J's ModelSerializer wrote, from its first byte; closed by the caller
+     * @throws IOException if there is none, or it cannot be read
+     */
+    InputStream open(URI location) throws IOException;
+}

@@ -1,0 +1,152 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.layer.AdaptedRuntime.Route;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
+
+/**
+ * A frozen convolution and a low-rank one beside it, as matrix products over the windows of the input, example by example:
+ *
+ * <pre>
+ * forward    u = x·A         z = x·W + s·u·B
+ * backward   v = dz·Bᵀ       dB = Σ s·uᵀ·dz      dA = Σ s·xᵀ·v      dx = dz·Wᵀ + s·v·Aᵀ
+ *
+ * x     windows of one example   [positions, nIn·kernel]
+ * W     frozen weights           [nIn·kernel, nOut]        DL4J's [nOut, nIn, kernel…], read as a matrix
+ * A                              [nIn·kernel, rank]        PyTorch's [rank, nIn, kernel…]
+ * B                              [rank, nOut]              PyTorch's [nOut, rank, 1…]
+ * u, v                           [positions, rank]
+ * </pre>
+ *
+ * All are column-major, which makes a 'c' array {@code [channels, height, width]} of each {@code [positions, channels]}.
+ * The windows of a convolution are many times its input, so only a few examples' are there at a time; they are made
+ * once for both convolutions, and again in the backward pass.
+ */
+final class UnfoldedConvolution {
+
+    /** Windows in memory at a time, in bytes: enough to keep calls few, little enough to stay near the processor. */
+    private static final long CHUNK_BYTES = 4 << 20;
+
+    private final Windows windows;
+    private final INDArray w;
+
+    UnfoldedConvolution(Windows windows, INDArray w) {
+        this.windows = windows;
+        this.w = w;
+    }
+
+    /**
+     * @param x       channels first, any strides
+     * @param dropped what the low-rank convolution gets; x itself without dropout
+     * @param routes  low-rank convolutions, each for some examples
+     * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
+     * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
+     */
+    void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
+        for (long from = 0; from < x.size(0); from += chunk.size(0)) {
+            INDArray columns = part(chunk, x.size(0) - from);
+            windows.unfold(x, from, columns);
+            for (long i = 0; i < columns.size(0); i++) {
+                Nd4j.gemm(matrix(columns, i), w, matrix(z, from + i), false, false, 1, 0);
+            }
+            if (dropped != x) {
+                windows.unfold(dropped, from, columns);
+            }
+            for (Route route : routes) {
+                addLowRank(route, columns, from, z, u, workspaces);
+            }
+        }
+    }
+
+    private void addLowRank(Route route, INDArray columns, long from, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
+        long first = Math.max(from, route.from());
+        long end = Math.min(from + columns.size(0), route.to());
+        if (first >= end) {
+            return;
+        }
+        INDArray scratch = u != null ? u : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
+                new long[] {1, route.a().size(1), windows.positions()}, 'c');
+        for (long example = first; example < end; example++) {
+            INDArray down = matrix(scratch, u != null ? example : 0);
+            Nd4j.gemm(matrix(columns, example - from), route.a(), down, false, false, 1, 0);
+            Nd4j.gemm(down, route.b(), matrix(z, example), false, false, route.factor(), 1);
+        }
+    }
+
+    /**
+     * @param dropped   what the low-rank convolution got
+     * @param route     the low-rank convolution
+     * @param u         what the forward pass wrote
+     * @param dz        {@code [minibatch, nOut, …]}, 'c' order
+     * @param gradientA written to
+     * @param gradientB written to
+     * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
+     * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
+     */
+    void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB, INDArray dx,
+                  INDArray dropDx, LayerWorkspaceMgr workspaces) {
+        INDArray a = route.a();
+        INDArray b = route.b();
+        double factor = route.factor();
+        INDArray chunk = chunk(dropped, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
+                new long[] {1, u.size(1), windows.positions()}, 'c');
+        INDArray up = matrix(v, 0);
+        for (long from = 0; from < dropped.size(0); from += chunk.size(0)) {
+            INDArray columns = part(chunk, dropped.size(0) - from);
+            windows.unfold(dropped, from, columns);
+            for (long i = 0; i < columns.size(0); i++) {
+                INDArray x = matrix(columns, i);
+                INDArray delta = matrix(dz, from + i);
+                int accumulate = from + i == 0 ? 0 : 1;
+                Nd4j.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
+                Nd4j.gemm(delta, b, up, false, true, 1, 0);
+                Nd4j.gemm(x, up, gradientA, true, false, factor, accumulate);
+                if (dx != null) {
+                    // What it read of x is done with: the windows become those of dx.
+                    Nd4j.gemm(up, a, x, false, true, factor, 0);
+                    if (dropDx == dx) {
+                        Nd4j.gemm(delta, w, x, false, true, 1, 1);
+                    }
+                }
+            }
+            if (dx == null) {
+                continue;
+            }
+            windows.fold(columns, dropDx, from);
+            if (dropDx != dx) {
+                for (long i = 0; i < columns.size(0); i++) {
+                    Nd4j.gemm(matrix(dz, from + i), w, matrix(columns, i), false, true, 1, 0);
+                }
+                windows.fold(columns, dx, from);
+            }
+        }
+    }
+
+    /** {@code [examples, window size, positions]}. */
+    private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
+        long bytes = windows.size() * windows.positions() * x.dataType().width();
+        long examples = Math.max(1, Math.min(x.size(0), CHUNK_BYTES / bytes));
+        return workspaces.createUninitialized(type, x.dataType(), new long[] {examples, windows.size(), windows.positions()}, 'c');
+    }
+
+    /** The first examples of a chunk; a view. */
+    private static INDArray part(INDArray chunk, long examples) {
+        if (examples >= chunk.size(0)) {
+            return chunk;
+        }
+        return Nd4j.create(chunk.data(), new long[] {examples, chunk.size(1), chunk.size(2)}, chunk.stride(), chunk.offset(), 'c');
+    }
+
+    /** One example as a column-major matrix {@code [positions, channels]}; a view. */
+    private INDArray matrix(INDArray array, long example) {
+        long positions = windows.positions();
+        return Nd4j.create(array.data(), new long[] {positions, array.size(1)}, new long[] {1, positions},
+                array.offset() + example * array.size(1) * positions, 'f');
+    }
+}

@@ -1,0 +1,190 @@
+package io.github.dl4jlora.examples.spark;
+
+import io.github.dl4jlora.examples.ResultTable;
+import org.apache.spark.api.java.JavaRDD;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+
+/**
+ * Two workers of Spark teach a wide network to read turned digits, by LoRA and by full fine-tuning. {@link #call} is the
+ * story from top to bottom.
+ */
+@Command(name = "spark", sortOptions = false, description = "Trains LoRA adapters and, to compare, all weights of a wide "
+        + "network with Spark, and tells what was sent between driver and executors.")
+public final class SparkExample implements Callable<Integer> {
+
+    private static final String NONE = "-";
+
+    /** What workers send each other. */
+    enum Sharing { PARAMETERS, GRADIENTS }
+
+    @Option(names = "--cluster", description = "A standalone cluster on this machine, of a master, "
+            + Engine.WORKERS + " workers and their executors, each a JVM of its own, instead of threads of this JVM.")
+    private boolean onCluster;
+
+    @Option(names = "--sharing", defaultValue = "PARAMETERS", description = "What workers share: ${COMPLETION-CANDIDATES} "
+            + "(averaged after every " + ParameterAveraging.BATCHES_BETWEEN + " batches, or sent after every one). "
+            + "Default: ${DEFAULT-VALUE}.")
+    private Sharing sharing;
+
+    @Option(names = "--kill", description = "Trains LoRA once more and kills a worker in the middle. Needs --cluster and PARAMETERS.")
+    private boolean kill;
+
+    @Option(names = "--width", defaultValue = "2048", description = "Outputs of either hidden layer. Default: ${DEFAULT-VALUE}.")
+    private int width;
+
+    @Option(names = "--epochs", defaultValue = "10", description = "Epochs of every training. Default: ${DEFAULT-VALUE}.")
+    private int epochs;
+
+    @Option(names = "--seed", defaultValue = "7", description = "Seed of split, weights and adapters. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(names = "--output", paramLabel = "<folder>",
+            description = "Where the base and the cluster's logs go. Default: a new temporary folder.")
+    private Path output;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    private PrintWriter out;
+    private DigitsTask task;
+
+    public static void main(String[] args) {
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new SparkExample()).setCaseInsensitiveEnumValuesAllowed(true);
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        out = spec.commandLine().getOut();
+        checkOptions();
+        Path folder = output == null ? Files.createTempDirectory("dl4j-lora-spark-") : Files.createDirectories(output);
+        task = new DigitsTask(width, seed);
+
+        // Executors of a real cluster would find the base on a file system that all of them see, such as hdfs:.
+        ComputationGraph base = task.base();
+        INDArray baseParams = base.params().dup();
+        Path baseFile = folder.resolve("base.zip");
+        ModelSerializer.writeModel(base, baseFile.toFile(), false);
+        String baseHash = sha256(baseFile);
+
+        ResultTable table = new ResultTable("", "trained parameters", "turned digits", "seconds", "rounds",
+                "to an executor, a round", "from an executor, a round")
+                .row("base", NONE, percent(base), NONE, NONE, NONE, NONE);
+        boolean passed = true;
+
+        ComputationGraph lora = task.lora(base, baseFile.toUri());
+        try (Engine engine = engine(folder.resolve("lora"))) {
+            train("LoRA", lora, engine, table);
+            passed &= !onCluster || check("every executor has read the base once", engine.basesRead().equals(List.of(1L, 1L)));
+        }
+        ComputationGraph full = task.full(base);
+        try (Engine engine = engine(folder.resolve("full"))) {
+            train("full fine-tuning", full, engine, table);
+        }
+        if (kill) {
+            ComputationGraph disturbed = task.lora(base, baseFile.toUri());
+            try (Engine engine = engine(folder.resolve("killed"))) {
+                WorkerKiller killer = engine.killInRound(epochs * ParameterAveraging.rounds(task.batches(), Engine.WORKERS) / 2);
+                train("LoRA, a worker killed", disturbed, engine, table);
+                passed &= check("a worker was killed, training went on without it", killer.noticed());
+            }
+        }
+        passed &= check("base file: not changed", sha256(baseFile).equals(baseHash));
+        passed &= check("base network: no parameter moved by a bit", base.params().equalsWithEps(baseParams, 0));
+
+        out.println();
+        out.print(table);
+        out.println();
+        out.println("Base and logs in " + folder);
+        out.flush();
+        if (!passed) {
+            spec.commandLine().getErr().println("spark: a check failed, see FAILED above");
+        }
+        return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+    }
+
+    private void checkOptions() {
+        if (epochs < 1) {
+            throw new ParameterException(spec.commandLine(), "--epochs is " + epochs + ", but must be at least 1");
+        }
+        if (width < 1) {
+            throw new ParameterException(spec.commandLine(), "--width is " + width + ", but must be at least 1");
+        }
+        if (kill && !(onCluster && sharing == Sharing.PARAMETERS)) {
+            throw new ParameterException(spec.commandLine(), "--kill needs --cluster and --sharing PARAMETERS: a thread cannot be "
+                    + "killed, and gradient sharing waits for every worker it began with");
+        }
+    }
+
+    /** One a training: DL4J's gradient sharing does not start twice in the same executors. */
+    private Engine engine(Path folder) throws IOException {
+        return onCluster ? Engine.cluster(folder) : Engine.local();
+    }
+
+    private void train(String name, ComputationGraph network, Engine engine, ResultTable table) {
+        out.println("Training: " + name);
+        out.flush();
+        JavaRDD<DataSet> data = task.data(engine.spark(), Engine.WORKERS);
+        long start = System.nanoTime();
+        if (sharing == Sharing.PARAMETERS) {
+            ParameterAveraging.train(engine.spark(), network, data, Engine.WORKERS, epochs, seed);
+        } else {
+            GradientSharing.train(engine.spark(), network, data, Engine.WORKERS, onCluster ? 1 : Engine.WORKERS, epochs, seed);
+        }
+        String seconds = String.format(Locale.ROOT, "%.1f", (System.nanoTime() - start) / 1e9);
+        String trained = String.format(Locale.ROOT, "%,d", network.numParams());
+        if (sharing == Sharing.PARAMETERS) {
+            WireBytes.Count sent = engine.sent();
+            table.row(name, trained, percent(network), seconds, Integer.toString(sent.rounds()), bytes(sent.down()), bytes(sent.up()));
+        } else {
+            table.row(name, trained, percent(network), seconds, NONE, NONE, NONE);
+        }
+    }
+
+    private boolean check(String what, boolean ok) {
+        out.println((ok ? "ok      " : "FAILED  ") + what);
+        return ok;
+    }
+
+    private String percent(ComputationGraph network) {
+        return String.format(Locale.ROOT, "%.1f %%", 100 * task.accuracy(network));
+    }
+
+    private static String bytes(long bytes) {
+        return String.format(Locale.ROOT, "%,d bytes", bytes);
+    }
+
+    private static String sha256(Path file) throws IOException {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("This JVM has no SHA-256", e);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+package io.github.dl4jlora.examples.spark;
+
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerStageSubmitted;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+
+/** Kills a worker with its executor as soon as that executor has begun to train its share of a given round. */
+final class WorkerKiller extends SparkListener {
+
+    private final LocalCluster cluster;
+    private final String application;
+    private final int fatalRound;
+    private int rounds;
+    private int fatalStage = -1;
+    private int killed = -1;
+    private boolean noticed;
+
+    /**
+     * @param application the running application's id
+     * @param fatalRound  counted from 1
+     */
+    WorkerKiller(LocalCluster cluster, String application, int fatalRound) {
+        this.cluster = cluster;
+        this.application = application;
+        this.fatalRound = fatalRound;
+    }
+
+    @Override
+    public synchronized void onStageSubmitted(SparkListenerStageSubmitted event) {
+        if (WireBytes.isAveraging(event.stageInfo()) && ++rounds == fatalRound) {
+            fatalStage = event.stageInfo().stageId();
+        }
+    }
+
+    @Override
+    public synchronized void onTaskStart(SparkListenerTaskStart event) {
+        if (event.stageId() == fatalStage && killed < 0) {
+            killed = cluster.workerOf(application, event.taskInfo().executorId());
+            cluster.kill(killed);
+        }
+    }
+
+    @Override
+    public synchronized void onExecutorRemoved(SparkListenerExecutorRemoved event) {
+        noticed |= killed >= 0;
+    }
+
+    /** Which worker was killed; -1 for none yet. */
+    synchronized int killed() {
+        return killed;
+    }
+
+    /** Whether Spark has lost an executor since. */
+    synchronized boolean noticed() {
+        return noticed;
+    }
+}

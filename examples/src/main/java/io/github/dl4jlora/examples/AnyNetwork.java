@@ -1,0 +1,51 @@
+package io.github.dl4jlora.examples;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+/** LoRA's verbs for a network of which only the running program knows whether it is a graph or a list of layers. */
+public final class AnyNetwork {
+
+    private AnyNetwork() {
+    }
+
+    /** As {@link LoRA#apply(ComputationGraph, LoRAAdapter)}. */
+    public static Model apply(Model base, LoRAAdapter adapter) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+    }
+
+    /** As {@link LoRA#apply(ComputationGraph, LoRAConfig)}. */
+    public static Model apply(Model base, LoRAConfig config) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, config) : LoRA.apply((MultiLayerNetwork) base, config);
+    }
+
+    /** As {@link LoRA#merge(ComputationGraph)}. */
+    public static Model merge(Model adapted) {
+        return adapted instanceof ComputationGraph graph ? LoRA.merge(graph) : LoRA.merge((MultiLayerNetwork) adapted);
+    }
+
+    /** As {@link LoRA#unload(ComputationGraph)}. */
+    public static Model unload(Model adapted) {
+        return adapted instanceof ComputationGraph graph ? LoRA.unload(graph) : LoRA.unload((MultiLayerNetwork) adapted);
+    }
+
+    /**
+     * As {@link LoRA#attach(ComputationGraph, ComputationGraph)}.
+     *
+     * @throws IllegalArgumentException if one of the two is a ComputationGraph and the other is not
+     */
+    public static void attach(Model adapted, Model base) {
+        if (adapted instanceof ComputationGraph graph && base instanceof ComputationGraph baseGraph) {
+            LoRA.attach(graph, baseGraph);
+        } else if (adapted instanceof MultiLayerNetwork layers && base instanceof MultiLayerNetwork baseLayers) {
+            LoRA.attach(layers, baseLayers);
+        } else {
+            throw new IllegalArgumentException("The adapted network is a " + adapted.getClass().getSimpleName() + ", but the base a "
+                    + base.getClass().getSimpleName() + ". Give the network that it was adapted from");
+        }
+    }
+}

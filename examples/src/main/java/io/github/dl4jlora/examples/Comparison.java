@@ -1,0 +1,203 @@
+package io.github.dl4jlora.examples;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.learning.config.Adam;
+import picocli.CommandLine;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+
+/** What the examples that compare ways of adapting a network have in common: options, training, checks and figures. */
+abstract class Comparison implements Callable<Integer> {
+
+    static final String NONE = "-";
+
+    private static final int SHORT_EPOCHS = 2;
+    private static final double ROUNDING = 1e-4;
+
+    @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
+    private int rank;
+
+    @Option(names = "--alpha", defaultValue = "1", description = "Factor of the adapters, alpha x A x B. Default: ${DEFAULT-VALUE}.")
+    private double alpha;
+
+    @Option(names = "--storage", defaultValue = "SHARED",
+            description = "Where the frozen weights live: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+    private FrozenStorage storage;
+
+    @Option(names = "--seed", defaultValue = "7", description = "Seed of everything random. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @ArgGroup
+    private Length length = new Length();
+
+    @Option(names = "--output", paramLabel = "<folder>",
+            description = "Where networks and adapter are saved. Default: a new temporary folder.")
+    private Path output;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    private final int usualEpochs;
+    private boolean passed = true;
+
+    /** How long every training takes. */
+    private static final class Length {
+
+        @Option(names = "--epochs", description = "Epochs of every training, instead of the example's own number.")
+        private Integer epochs;
+
+        @Option(names = "--short", description = "Two epochs only: does everything work?")
+        private boolean brief;
+    }
+
+    Comparison(int usualEpochs) {
+        this.usualEpochs = usualEpochs;
+    }
+
+    static CommandLine commandLine(Comparison example) {
+        return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true);
+    }
+
+    final PrintWriter out() {
+        return spec.commandLine().getOut();
+    }
+
+    final long seed() {
+        return seed;
+    }
+
+    final boolean isShort() {
+        return length.brief;
+    }
+
+    final int epochs() {
+        return length.brief ? SHORT_EPOCHS : length.epochs == null ? usualEpochs : length.epochs;
+    }
+
+    /** The adapters that the options ask for. */
+    final LoRAConfig.Builder lora(double learningRate) {
+        if (epochs() < 1) {
+            throw new ParameterException(spec.commandLine(), "--epochs is " + epochs() + ", but must be at least 1");
+        }
+        if (rank < 1) {
+            throw new ParameterException(spec.commandLine(), "--rank is " + rank + ", but must be at least 1");
+        }
+        if (!Double.isFinite(alpha)) {
+            throw new ParameterException(spec.commandLine(), "--alpha is " + alpha + ", but must be a finite number");
+        }
+        return LoRAConfig.builder().rank(rank).alpha(alpha).storage(storage).updater(new Adam(learningRate)).seed(seed);
+    }
+
+    final Path outputFolder() throws IOException {
+        if (output == null) {
+            return Files.createTempDirectory("dl4j-lora-" + spec.name() + "-");
+        }
+        if (Files.exists(output) && !Files.isDirectory(output)) {
+            throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
+        }
+        return Files.createDirectories(output);
+    }
+
+    /** Gives back the time of its steps. */
+    final StepTimer train(String name, MultiLayerNetwork network, DataSetIterator data) {
+        StepTimer timer = new StepTimer();
+        network.setListeners(new ProgressLine(out(), System.console() != null, name, epochs()), timer);
+        network.fit(data, epochs());
+        network.setListeners(List.of());
+        return timer;
+    }
+
+    /** What a base was before anything was made of it. */
+    record Before(INDArray params, INDArray questions, INDArray answers) {
+
+        static Before of(MultiLayerNetwork base, INDArray questions) {
+            return new Before(base.params().dup(), questions, base.output(questions));
+        }
+    }
+
+    /** An adapter is a thing of its own: it comes off, goes on elsewhere, and merges into plain Deeplearning4j. */
+    final void checkAdapter(MultiLayerNetwork adapted, MultiLayerNetwork base, Before before, Path baseFile, Path adapterFolder)
+            throws IOException {
+        INDArray answers = adapted.output(before.questions);
+        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(baseFile.toFile());
+        MultiLayerNetwork reloaded = LoRA.apply(restored, LoRAAdapter.load(adapterFolder));
+        double rounding = LoRA.merge(adapted).output(before.questions).sub(answers).amaxNumber().doubleValue();
+        check("adapter removed: answers as the base, bit for bit",
+                sameBits(LoRA.unload(adapted).output(before.questions), before.answers));
+        check("base and adapter reloaded from disk: answers as before, bit for bit",
+                sameBits(reloaded.output(before.questions), answers));
+        check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e", rounding),
+                rounding <= ROUNDING);
+        check("base: no parameter moved by a bit", sameBits(base.params(), before.params));
+    }
+
+    /** Says so if something does not hold, and makes {@link #exitCode} tell. */
+    private void check(String what, boolean ok) {
+        out().println((ok ? "ok      " : "FAILED  ") + what);
+        passed &= ok;
+    }
+
+    final int exitCode() {
+        out().flush();
+        if (!passed) {
+            spec.commandLine().getErr().println(spec.name() + ": a check failed, see FAILED above");
+        }
+        return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+    }
+
+    static Path save(MultiLayerNetwork network, Path file) throws IOException {
+        ModelSerializer.writeModel(network, file.toFile(), false);
+        return file;
+    }
+
+    static String trained(MultiLayerNetwork network) {
+        return String.format(Locale.ROOT, "%,d", LoRA.summary(network).trainableParams());
+    }
+
+    static String millis(StepTimer timer) {
+        return String.format(Locale.ROOT, "%.2f ms", timer.medianMillis());
+    }
+
+    static String seconds(StepTimer timer) {
+        return String.format(Locale.ROOT, "%.1f s", timer.totalSeconds());
+    }
+
+    /** Of a file, or of all files in a folder. */
+    static String bytes(Path path) throws IOException {
+        long sum = 0;
+        try (Stream<Path> files = Files.walk(path)) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                sum += Files.size(file);
+            }
+        }
+        return String.format(Locale.ROOT, "%,d bytes", sum);
+    }
+
+    /** Unlike {@code INDArray.equals}, which tolerates rounding. */
+    private static boolean sameBits(INDArray a, INDArray b) {
+        return Arrays.equals(a.shape(), b.shape()) && Arrays.equals(a.dup('c').data().asFloat(), b.dup('c').data().asFloat());
+    }
+}

@@ -1,0 +1,136 @@
+package io.github.dl4jlora.examples;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
+import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Random;
+
+/**
+ * A convolutional network that reads dark digits on clean paper learns to read light digits on a dark, speckled ground:
+ * with its output layer trained, with adapters on its convolutions, and with every weight trained.
+ */
+@Command(name = "convolution", sortOptions = false, description = "Trains a convolutional network on handwritten digits, teaches it "
+        + "light digits on a noisy dark ground with LoRA on its convolutions, and compares that with training only its output layer "
+        + "and with full fine-tuning.")
+public final class ConvolutionExample extends Comparison {
+
+    private static final int EPOCHS = 12;
+    private static final int CHANNELS = 32;
+    private static final int WIDTH = 64;
+    private static final int LAST_HIDDEN = 4;
+    private static final int BATCH = 32;
+    private static final double LEARNING_RATE = 2e-3;
+    private static final double TEST_SHARE = 0.25;
+    private static final double SPECKLES = 0.3;
+
+    ConvolutionExample() {
+        super(EPOCHS);
+    }
+
+    public static void main(String[] args) {
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return commandLine(new ConvolutionExample());
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        LoRAConfig lora = lora(LEARNING_RATE).targets("conv.*").build();
+        Path folder = outputFolder();
+
+        // Real handwriting, and the same images as if chalked on a dirty board. Nothing is trained on test images.
+        Digits.Split paper = Digits.load().split(TEST_SHARE, seed());
+        Random random = new Random(seed());
+        Digits.Split board = new Digits.Split(onBoard(paper.train(), random), onBoard(paper.test(), random));
+        out().printf(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on%n", paper.train().size(), paper.test().size());
+
+        MultiLayerNetwork base = newNetwork();
+        train("base, paper", base, paper.train().batches(BATCH));
+        Before before = Before.of(base, board.test().features());
+
+        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(LEARNING_RATE)).seed(seed()).build();
+        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
+                .setFeatureExtractor(LAST_HIDDEN).build();
+        StepTimer headStep = train("head-only", headOnly, board.train().batches(BATCH));
+
+        MultiLayerNetwork adapted = LoRA.apply(base, lora);
+        StepTimer loraStep = train("LoRA", adapted, board.train().batches(BATCH));
+
+        MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
+        StepTimer fullStep = train("full fine-tuning", full, board.train().batches(BATCH));
+
+        Path baseFile = save(base, folder.resolve("base.zip"));
+        Path headFile = save(headOnly, folder.resolve("head-only.zip"));
+        Path fullFile = save(full, folder.resolve("full-fine-tuning.zip"));
+        Path adapterFolder = folder.resolve("adapter");
+        LoRAAdapter.of(adapted).save(adapterFolder);
+
+        out().println();
+        out().print(new ResultTable("", "trained parameters", "on the board", "on paper", "median step", "training", "on disk")
+                .row("base", NONE, accuracy(base, board), accuracy(base, paper), NONE, NONE, bytes(baseFile))
+                .row("head-only", trained(headOnly), accuracy(headOnly, board), accuracy(headOnly, paper), millis(headStep),
+                        seconds(headStep), bytes(headFile))
+                .row("LoRA", trained(adapted), accuracy(adapted, board), accuracy(adapted, paper), millis(loraStep),
+                        seconds(loraStep), bytes(adapterFolder))
+                .row("full fine-tuning", trained(full), accuracy(full, board), accuracy(full, paper), millis(fullStep),
+                        seconds(fullStep), bytes(fullFile)));
+        out().println();
+        checkAdapter(adapted, base, before, baseFile, adapterFolder);
+        out().println("Saved in " + folder);
+        return exitCode();
+    }
+
+    private static Digits onBoard(Digits digits, Random random) {
+        return new Digits(digits.images().stream().map(digit -> {
+            float[] pixels = new float[Digits.PIXELS];
+            for (int i = 0; i < pixels.length; i++) {
+                pixels[i] = (float) (1 - digit.pixels()[i] + SPECKLES * random.nextGaussian());
+            }
+            return new Digits.Digit(pixels, digit.label());
+        }).toList());
+    }
+
+    private MultiLayerNetwork newNetwork() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(seed())
+                .updater(new Adam(LEARNING_RATE)).weightInit(WeightInit.RELU).activation(Activation.RELU)
+                .convolutionMode(ConvolutionMode.Same).list()
+                .layer(new ConvolutionLayer.Builder(3, 3).name("conv1").nOut(CHANNELS).build())
+                .layer(new ConvolutionLayer.Builder(3, 3).name("conv2").nOut(2 * CHANNELS).build())
+                .layer(new SubsamplingLayer.Builder(PoolingType.MAX).kernelSize(2, 2).stride(2, 2).build())
+                .layer(new ConvolutionLayer.Builder(3, 3).name("conv3").nOut(2 * CHANNELS).build())
+                .layer(new DenseLayer.Builder().name("fc").nOut(WIDTH).build())
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(Digits.CLASSES)
+                        .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build())
+                .setInputType(InputType.convolutionalFlat(Digits.SIDE, Digits.SIDE, 1))
+                .build());
+        network.init();
+        return network;
+    }
+
+    private static String accuracy(MultiLayerNetwork network, Digits.Split digits) {
+        return String.format(Locale.ROOT, "%.1f %%", 100 * network.evaluate(digits.test().batches(BATCH)).accuracy());
+    }
+}

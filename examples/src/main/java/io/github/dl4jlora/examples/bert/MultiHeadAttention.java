@@ -1,0 +1,83 @@
+package io.github.dl4jlora.examples.bert;
+
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.nn.conf.memory.MemoryReport;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+/**
+ * Scaled dot-product attention in several heads (Vaswani et al. 2017, arXiv:1706.03762), without weights of its own:
+ * for every text and head {@code O = softmax(Q·Kᵀ / √d) · V}, d = hidden / heads, tokens that are padding left out of the
+ * softmax.
+ *
+ * <pre>
+ * inputs  Q, K, V    [minibatch · tokens, hidden], head h in columns h·d to (h+1)·d
+ *         token ids  [minibatch, tokens], zeros at the end are padding; the last input, as it has no gradient
+ * output  O          [minibatch · tokens, hidden]
+ * </pre>
+ */
+public final class MultiHeadAttention extends GraphVertex {
+
+    private static final int INPUTS = 4;
+
+    private final int heads;
+
+    public MultiHeadAttention(@JsonProperty("heads") int heads) {
+        this.heads = heads;
+    }
+
+    public int getHeads() {
+        return heads;
+    }
+
+    @Override
+    public MultiHeadAttention clone() {
+        return new MultiHeadAttention(heads);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof MultiHeadAttention that && heads == that.heads;
+    }
+
+    @Override
+    public int hashCode() {
+        return heads;
+    }
+
+    @Override
+    public long numParams(boolean backprop) {
+        return 0;
+    }
+
+    @Override
+    public int minVertexInputs() {
+        return INPUTS;
+    }
+
+    @Override
+    public int maxVertexInputs() {
+        return INPUTS;
+    }
+
+    @Override
+    public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
+                                                                      INDArray view, boolean initialize, DataType type) {
+        return new MultiHeadAttentionRuntime(graph, name, index, heads, type);
+    }
+
+    @Override
+    public InputType getOutputType(int layerIndex, InputType... inputs) {
+        return inputs[0];
+    }
+
+    @Override
+    public MemoryReport getMemoryReport(InputType... inputs) {
+        return new LayerMemoryReport.Builder(null, MultiHeadAttention.class, inputs[0], inputs[0])
+                .standardMemory(0, 0).workingMemory(0, 0, 0, 0).cacheMemory(0, 0).build();
+    }
+}

@@ -1,0 +1,38 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** An adapter on disk: a folder with PEFT's two files. */
+final class AdapterFolder {
+
+    private static final String TENSORS = "adapter_model.safetensors";
+
+    private AdapterFolder() {
+    }
+
+    static boolean is(Path path) {
+        return Files.isRegularFile(path.resolve(TENSORS));
+    }
+
+    static LoRAAdapter read(Path folder) throws IOException {
+        return read(folder, LoRAAdapter.loader());
+    }
+
+    /**
+     * @throws IOException if the folder is missing or holds no adapter; the message names it
+     */
+    static LoRAAdapter read(Path folder, LoRAAdapter.Loader loader) throws IOException {
+        if (!Files.exists(folder)) {
+            throw new IOException(folder + " does not exist. An adapter is a folder with " + TENSORS);
+        }
+        if (!Files.isDirectory(folder)) {
+            throw new IOException(folder + " is a file, but an adapter is a folder with " + TENSORS
+                    + ". Of a saved network, export makes one");
+        }
+        return loader.load(folder);
+    }
+}

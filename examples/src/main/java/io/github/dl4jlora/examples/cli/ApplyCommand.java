@@ -1,0 +1,100 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.examples.AnyNetwork;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Locale;
+
+@Command(name = "apply", header = "Makes an adapted network of a trained one.",
+        description = {"With an ADAPTER: the network as the adapter changes it. Without one: a fresh adapter, to be trained in Java; "
+                + "until then the network computes what it did.",
+                "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
+        footer = {"  dl4j-lora apply base.zip --rank 8 --targets 'fc.*' -o tuned.zip", "  dl4j-lora apply base.zip adapter -o tuned.zip"})
+final class ApplyCommand extends Work {
+
+    @Parameters(index = "0", paramLabel = "NETWORK", description = "The trained network.")
+    private Path network;
+
+    @Parameters(index = "1", arity = "0..1", paramLabel = "ADAPTER", description = "An adapter's folder.")
+    private Path adapter;
+
+    @Mixin
+    private Output output;
+
+    @ArgGroup(exclusive = false)
+    private Fresh fresh;
+
+    /** How a fresh adapter is made. */
+    private static final class Fresh {
+
+        @Option(names = "--rank", paramLabel = "N", description = "Rank of a fresh adapter. Default: 8.")
+        private int rank = 8;
+
+        @Option(names = "--alpha", paramLabel = "X", description = "Its alpha. Default: 1.")
+        private double alpha = 1;
+
+        @Option(names = "--scaling", paramLabel = "WORD", description = "What alpha means: ${COMPLETION-CANDIDATES}. Default: ALPHA.")
+        private Scaling scaling = Scaling.ALPHA;
+
+        @Option(names = "--targets", paramLabel = "REGEX", description = "Layers to adapt, by full name; may be given often. Default: all "
+                + "dense layers but the output.")
+        private String[] targets = {};
+
+        @Option(names = "--exclude", paramLabel = "REGEX", description = "Layers not to adapt although a target matches them.")
+        private String[] exclude = {};
+
+        @Option(names = "--trainable", paramLabel = "REGEX", description = "Layers to train in full beside the adapters.")
+        private String[] trainable = {};
+
+        @Option(names = "--seed", paramLabel = "N", description = "Seed of the adapter's A. Default: the network's.")
+        private Long seed;
+    }
+
+    @Override
+    void run(Progress progress, Facts facts) throws IOException {
+        if (adapter != null && fresh != null) {
+            throw new ParameterException(spec().commandLine(), "An ADAPTER brings its own rank and targets: leave out either "
+                    + adapter + " or the options of a fresh one");
+        }
+        LoRAConfig config = adapter == null ? config(fresh == null ? new Fresh() : fresh) : null;
+        output.checkedFile();
+        progress.expect(4).step("reading " + network);
+        SavedNetwork base = SavedNetwork.read(network).stock();
+        progress.step("adapting");
+        SavedNetwork adapted = adapter == null ? fresh(base, config) : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
+        progress.step("writing " + output.path());
+        output.writeAdapted(adapted);
+        LoRASummary summary = adapted.summary();
+        output.tell(String.format(Locale.ROOT, "adapted, %,d of %,d values train (%.2f %%).", summary.trainableParams(),
+                summary.totalParams(), summary.trainablePercent()), facts);
+        facts.put("trainable", summary.trainableParams()).put("total", summary.totalParams());
+    }
+
+    private LoRAConfig config(Fresh fresh) {
+        try {
+            LoRAConfig.Builder config = LoRAConfig.builder().rank(fresh.rank).alpha(fresh.alpha).scaling(fresh.scaling)
+                    .targets(fresh.targets).exclude(fresh.exclude).trainable(fresh.trainable);
+            return (fresh.seed == null ? config : config.seed(fresh.seed)).build();
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec().commandLine(), e.getMessage(), e);
+        }
+    }
+
+    private static SavedNetwork fresh(SavedNetwork base, LoRAConfig config) throws IOException {
+        try {
+            return base.with(AnyNetwork.apply(base.model(), config));
+        } catch (IllegalArgumentException e) {
+            throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.adapter.Combination;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.TypeConversionException;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+@Command(name = "combine", header = "Makes one adapter of several.",
+        description = {"All must be adapters of one base. A negative weight takes a task away.",
+                "Methods: CAT adds exactly, ranks add up. SVD is the closest of a rank. LINEAR, TIES, DARE_LINEAR and DARE_TIES keep "
+                        + "the rank, as in PEFT's add_weighted_adapter."},
+        footer = {"  dl4j-lora combine spam=0.7 tone=0.3 -o both", "  dl4j-lora combine both tone=-0.3 --method svd --rank 8 -o without",
+                "  dl4j-lora combine spam tone --method ties --density 0.5 -o merged", "  dl4j-lora combine both --compress 4 -o small"})
+final class CombineCommand extends Work {
+
+    @Parameters(arity = "1..*", paramLabel = "ADAPTER[=WEIGHT]", converter = Weighted.Converter.class,
+            description = "Adapters' folders, each with its weight. Default: 1.")
+    private List<Weighted> adapters;
+
+    @Option(names = "--method", paramLabel = "WORD", defaultValue = "CAT",
+            description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+    private Combination.Method method;
+
+    @Option(names = "--rank", paramLabel = "N", description = "SVD: the rank of the result. Default: the largest there is.")
+    private Integer rank;
+
+    @Option(names = "--density", paramLabel = "X", description = "TIES, DARE: the fraction of values to keep.")
+    private Double density;
+
+    @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "DARE: of its choice. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(names = "--compress", paramLabel = "N", description = "Afterwards, truncates to a rank and tells what is lost.")
+    private Integer compress;
+
+    @Mixin
+    private Output output;
+
+    /** A folder and a weight. */
+    record Weighted(Path folder, double weight) {
+
+        static final class Converter implements ITypeConverter<Weighted> {
+
+            @Override
+            public Weighted convert(String text) {
+                int equals = text.lastIndexOf('=');
+                if (equals < 1 || Files.exists(Path.of(text))) {
+                    return new Weighted(Path.of(text), 1);
+                }
+                try {
+                    return new Weighted(Path.of(text.substring(0, equals)), Double.parseDouble(text.substring(equals + 1)));
+                } catch (NumberFormatException e) {
+                    throw new TypeConversionException("\"" + text.substring(equals + 1) + "\" is no weight");
+                }
+            }
+        }
+
+        @Override
+        public String toString() {
+            return folder + "=" + weight;
+        }
+    }
+
+    @Override
+    void run(Progress progress, Facts facts) throws IOException {
+        Combination combination = settings();
+        output.checkedFolder();
+        progress.expect(adapters.size() + 2);
+        for (Weighted adapter : adapters) {
+            progress.step("reading " + adapter.folder);
+            combination.add(AdapterFolder.read(adapter.folder), adapter.weight);
+        }
+        progress.step("combining");
+        LoRAAdapter combined;
+        try {
+            combined = combination.build();
+        } catch (IllegalArgumentException e) {
+            throw new IOException("Adapters " + numbered() + " cannot be combined: " + e.getMessage(), e);
+        }
+        LoRAAdapter result = compress == null ? combined : compressed(combined, facts);
+        progress.step("writing " + output.path());
+        output.writeAdapter(result);
+        output.tell("an adapter made of " + adapters.stream().map(Weighted::toString).collect(Collectors.joining(", ")) + " by " + method
+                + ".", facts);
+        facts.put("method", method.name()).put("layers", result.layers());
+    }
+
+    private Combination settings() {
+        Combination combination = LoRAAdapter.combine(method).seed(seed);
+        if (rank != null) {
+            require(method == Combination.Method.SVD && rank >= 1, "--rank " + rank + " is for --method svd, at least 1; see --compress");
+            combination.rank(rank);
+        }
+        boolean sparse = method != Combination.Method.CAT && method != Combination.Method.SVD && method != Combination.Method.LINEAR;
+        require(sparse == (density != null) && (density == null || density > 0 && density <= 1),
+                sparse ? "--method " + method + " needs a --density above 0 and at most 1, such as 0.5" : "--density is for ties, dare_linear and dare_ties");
+        require(compress == null || compress >= 1, "--compress " + compress + " must be at least 1");
+        adapters.forEach(adapter -> require(Double.isFinite(adapter.weight), adapter + " has a weight that is no finite number"));
+        if (density != null) {
+            combination.density(density);
+        }
+        return combination;
+    }
+
+    private void require(boolean condition, String otherwise) {
+        if (!condition) {
+            throw new ParameterException(spec().commandLine(), otherwise);
+        }
+    }
+
+    private LoRAAdapter compressed(LoRAAdapter combined, Facts facts) {
+        LoRAAdapter.Compressed smaller = combined.compress(compress);
+        smaller.relativeErrors().forEach((layer, error) ->
+                facts.say(String.format(Locale.ROOT, "%s loses %.2f %% of its change.", layer, 100 * error)));
+        facts.put("lost", smaller.relativeErrors());
+        return smaller.adapter();
+    }
+
+    private String numbered() {
+        return adapters.stream().map(adapter -> (adapters.indexOf(adapter) + 1) + ": " + adapter.folder).collect(Collectors.joining(", "));
+    }
+}

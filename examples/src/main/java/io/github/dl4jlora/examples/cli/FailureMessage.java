@@ -1,0 +1,42 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import picocli.CommandLine;
+import picocli.CommandLine.IExecutionExceptionHandler;
+import picocli.CommandLine.ParseResult;
+
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
+
+/** What is said when the work failed: one message, no stack trace unless asked for, exit code 1. */
+final class FailureMessage implements IExecutionExceptionHandler {
+
+    static final String STACK_TRACE = "--stacktrace";
+
+    @Override
+    public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
+        command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + message(failure));
+        if (arguments.hasMatchedOption(STACK_TRACE)) {
+            failure.printStackTrace(command.getErr());
+        }
+        command.getErr().flush();
+        return CommandLine.ExitCode.SOFTWARE;
+    }
+
+    static String message(Throwable failure) {
+        if (failure instanceof FrozenWeightsMissingException) {
+            return failure.getMessage() + ". Here: name the network that it was adapted from with --base FILE";
+        }
+        if (failure instanceof NoSuchFileException file) {
+            return file.getFile() + " does not exist. Check the name";
+        }
+        if (failure instanceof AccessDeniedException file) {
+            return file.getFile() + " may not be read or written. Change its permissions, or name another";
+        }
+        if (failure instanceof FileSystemException file) {
+            return file.getFile() + ": " + (file.getReason() == null ? file.getClass().getSimpleName() : file.getReason());
+        }
+        return failure.getMessage() == null ? failure.toString() : failure.getMessage();
+    }
+}

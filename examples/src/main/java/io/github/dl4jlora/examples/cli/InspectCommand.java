@@ -1,0 +1,102 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.ResultTable;
+import org.deeplearning4j.nn.api.Model;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+@Command(name = "inspect", header = "Tells what a saved network or an adapter holds.",
+        description = {"Of a network: its layers, which of them train, and how many values that is.",
+                "Of an adapter: rank, size and effective rank of what each layer learned; with --base, also its size beside the "
+                        + "weights that it changes."},
+        footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip", "  dl4j-lora inspect adapter --json"})
+final class InspectCommand extends Work {
+
+    @Parameters(paramLabel = "NETWORK|ADAPTER", description = "A saved network (.zip) or an adapter's folder.")
+    private Path path;
+
+    @Option(names = "--base", paramLabel = "NETWORK", description = "The network that an adapter was made for, or that a checkpoint "
+            + "was adapted from.")
+    private Path base;
+
+    @Override
+    void run(Progress progress, Facts facts) throws IOException {
+        facts.put("file", path.toString());
+        if (Files.isDirectory(path)) {
+            adapter(progress, facts);
+        } else {
+            network(progress, facts);
+        }
+    }
+
+    private void network(Progress progress, Facts facts) throws IOException {
+        progress.expect(1).step("reading " + path);
+        SavedNetwork network = SavedNetwork.read(path, base);
+        LoRASummary summary = network.summary();
+        facts.say(path + ": " + network.kind() + ", a " + network.type()
+                        + (network.normalizer() == null ? "" : ", with a " + network.normalizer().getClass().getSimpleName()) + ".")
+                .say(summary.toString()).put("kind", network.kind().name()).put("type", network.type())
+                .put("trainable", summary.trainableParams()).put("total", summary.totalParams())
+                .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
+    }
+
+    private static Map<String, Object> values(LoRASummary.Row row) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("name", row.name());
+        values.put("type", row.type());
+        values.put("role", row.role());
+        values.put("rank", row.rank());
+        values.put("alpha", row.alpha());
+        values.put("trainable", row.trainable());
+        values.put("frozen", row.frozen());
+        return values;
+    }
+
+    private void adapter(Progress progress, Facts facts) throws IOException {
+        progress.expect(2).step("reading " + path);
+        LoRAAdapter adapter = AdapterFolder.read(path);
+        progress.expect(adapter.layers().size());
+        Model network = null;
+        if (base != null) {
+            progress.step("reading " + base);
+            SavedNetwork stock = SavedNetwork.read(base).stock();
+            Adapting.put(stock, adapter, path, false);
+            network = stock.model();
+        }
+        ResultTable table = network == null ? new ResultTable("layer", "rank", "effective rank", "norm of change")
+                : new ResultTable("layer", "rank", "effective rank", "norm of change", "beside the weights");
+        List<Map<String, Object>> layers = new ArrayList<>();
+        for (String layer : adapter.layers()) {
+            progress.step(layer);
+            Map<String, Object> values = new LinkedHashMap<>();
+            values.put("name", layer);
+            values.put("rank", adapter.rank(layer));
+            values.put("effectiveRank", adapter.effectiveRank(layer));
+            values.put("norm", adapter.norm(layer));
+            if (network != null) {
+                values.put("relativeNorm", adapter.relativeNorm(layer, network));
+            }
+            adapter.baseId(layer).ifPresent(id -> values.put("baseId", id));
+            layers.add(values);
+            table.row(values.entrySet().stream().filter(entry -> !entry.getKey().equals("baseId"))
+                    .map(entry -> entry.getValue() instanceof Double number ? String.format(Locale.ROOT, "%.4g", number)
+                            : entry.getValue().toString()).toArray(String[]::new));
+        }
+        facts.say(path + ": an adapter of " + layers.size() + " layers"
+                        + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".")
+                .say(table.toString().stripTrailing()).put("kind", "ADAPTER").put("layers", layers)
+                .put("trainedLayers", adapter.trainedLayers());
+    }
+}

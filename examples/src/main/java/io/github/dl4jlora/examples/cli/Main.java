@@ -1,0 +1,49 @@
+package io.github.dl4jlora.examples.cli;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The command line's entry: {@code java -jar dl4j-lora.jar}. */
+@Command(name = "dl4j-lora", sortOptions = false, subcommands = {InspectCommand.class, ApplyCommand.class, MergeCommand.class,
+        ExportCommand.class, ImportCommand.class, CombineCommand.class, ReportCommand.class},
+        header = "Low-rank adapters (LoRA) for saved Deeplearning4j networks.%n",
+        description = {"%nFiles: a NETWORK is a .zip that DL4J's ModelSerializer or LoRA.save wrote. An ADAPTER is a folder with "
+                + "adapter_model.safetensors and adapter_config.json, as Python's PEFT writes it.%n"},
+        footerHeading = "%nA walk through:%n",
+        footer = {
+                "  dl4j-lora inspect base.zip                        which layers are there?",
+                "  dl4j-lora apply base.zip --rank 8 -o tuned.zip    make it trainable, then train it in Java",
+                "  dl4j-lora export tuned.zip -o adapter             keep only what was learned",
+                "  dl4j-lora report base.zip adapter -o report.html  look at it",
+                "  dl4j-lora merge base.zip adapter -o plain.zip     a stock DL4J network again",
+                "",
+                "Exit codes: 0 done, 1 failed (the message names the file and what to do), 2 wrong usage.",
+                "A file that exists is left alone unless --force is given; a file appears whole or not at all.",
+                "Large networks: java -Xmx4g -Dorg.bytedeco.javacpp.maxbytes=16g -jar dl4j-lora.jar ..."})
+public final class Main implements Runnable {
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    public static void main(String[] args) {
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).setUsageHelpWidth(100)
+                .setUsageHelpLongOptionsMaxWidth(28);
+        return line.setExecutionExceptionHandler(new FailureMessage());
+    }
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "What is to be done? Name a command");
+    }
+}

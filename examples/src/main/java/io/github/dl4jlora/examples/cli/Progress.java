@@ -1,0 +1,38 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.examples.StatusLine;
+
+import java.util.Locale;
+
+/** A bar of as many steps as the work has, with the one that is under way. */
+final class Progress {
+
+    private static final int WIDTH = 20;
+
+    private final StatusLine line;
+    private final long start = System.nanoTime();
+    private int steps;
+    private int begun;
+
+    Progress(StatusLine line) {
+        this.line = line;
+    }
+
+    /** How many steps there are, or how many more have come to light. */
+    Progress expect(int more) {
+        steps += more;
+        return this;
+    }
+
+    /** The next step begins. */
+    void step(String what) {
+        int done = Math.min(begun++, steps);
+        int filled = steps == 0 ? 0 : WIDTH * done / steps;
+        line.show(String.format(Locale.ROOT, "[%s%s] %d of %d, %.0f s: %s", "#".repeat(filled), ".".repeat(WIDTH - filled), done,
+                steps, (System.nanoTime() - start) / 1e9, what));
+    }
+
+    void clear() {
+        line.clear();
+    }
+}

@@ -1,0 +1,58 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.examples.StatusLine;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.util.concurrent.Callable;
+
+/** What all commands have in common: help, {@code --json}, a progress bar on the terminal, and out of memory said in words. */
+@Command(sortOptions = false, descriptionHeading = "%n", parameterListHeading = "%nFiles:%n", optionListHeading = "%nOptions:%n",
+        footerHeading = "%nExamples:%n", synopsisHeading = "Usage: ")
+abstract class Work implements Callable<Integer> {
+
+    @Option(names = "--json", order = 90, description = "Prints the result as one JSON object.")
+    private boolean json;
+
+    @Option(names = FailureMessage.STACK_TRACE, order = 91, description = "On failure, where in the program it happened.")
+    private boolean stackTrace;
+
+    @Option(names = {"-h", "--help"}, order = 92, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    /**
+     * Does it.
+     *
+     * @param facts takes what there is to tell
+     */
+    abstract void run(Progress progress, Facts facts) throws IOException;
+
+    @Override
+    public final Integer call() throws IOException {
+        CommandLine line = spec.commandLine();
+        Progress progress = new Progress(new StatusLine(line.getErr(), System.console() != null && !json));
+        Facts facts = new Facts();
+        try {
+            run(progress, facts);
+        } catch (OutOfMemoryError e) {
+            throw new IOException("Memory ran out (" + e.getMessage() + "). Give it more: java -Xmx4g "
+                    + "-Dorg.bytedeco.javacpp.maxbytes=16g -jar dl4j-lora.jar ...", e);
+        } finally {
+            progress.clear();
+        }
+        line.getOut().println(json ? facts.json() : facts.text());
+        line.getOut().flush();
+        return CommandLine.ExitCode.OK;
+    }
+
+    final CommandSpec spec() {
+        return spec;
+    }
+}

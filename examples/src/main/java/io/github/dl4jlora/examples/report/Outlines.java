@@ -1,0 +1,28 @@
+package io.github.dl4jlora.examples.report;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/**
+ * XChart draws letters as outlines, the same ones in every chart. Here each is kept once for the whole page, and the
+ * charts refer to it: a page of many charts is a fraction of the size.
+ */
+final class Outlines {
+
+    private static final Pattern PATH = Pattern.compile("<path d=\"([^\"]{60,})\" style=\"(fill:[^\"]*stroke:none;)\"/>");
+
+    private final Map<String, String> ids = new LinkedHashMap<>();
+
+    String shared(String svg) {
+        return PATH.matcher(svg).replaceAll(path -> "<use href=\"#"
+                + ids.computeIfAbsent(path.group(1), outline -> "o" + ids.size()) + "\" style=\"" + path.group(2) + "\"/>");
+    }
+
+    /** What the page must hold besides the charts. */
+    String definitions() {
+        StringBuilder svg = new StringBuilder("<svg class=\"outlines\" aria-hidden=\"true\"><defs>");
+        ids.forEach((outline, id) -> svg.append("<path id=\"").append(id).append("\" d=\"").append(outline).append("\"/>"));
+        return svg.append("</defs></svg>\n").toString();
+    }
+}

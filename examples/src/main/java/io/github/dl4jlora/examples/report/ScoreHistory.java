@@ -1,0 +1,106 @@
+package io.github.dl4jlora.examples.report;
+
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
+
+import java.io.IOException;
+import java.nio.charset.MalformedInputException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/**
+ * The loss of a training, step by step, as DL4J's {@link CollectScoresIterationListener} records and exports it.
+ *
+ * @param iterations ascending
+ * @param scores     one for each iteration
+ */
+public record ScoreHistory(long[] iterations, double[] scores) {
+
+    /** At most so many points are drawn: more than a chart has pixels for tell nothing. */
+    private static final int DRAWN = 120;
+
+    /**
+     * @throws IllegalArgumentException if there is none, or the two differ in length
+     */
+    public ScoreHistory {
+        if (iterations.length != scores.length || scores.length == 0) {
+            throw new IllegalArgumentException("A score history needs as many scores as iterations, and at least one, but has "
+                    + scores.length + " and " + iterations.length);
+        }
+    }
+
+    /** What the listener has recorded so far. */
+    public static ScoreHistory of(CollectScoresIterationListener listener) {
+        return new ScoreHistory(listener.getScoreVsIter().getEffectiveIndexes(), listener.getScoreVsIter().getEffectiveScores());
+    }
+
+    /**
+     * Reads what {@link CollectScoresIterationListener#exportScores(java.io.File)} wrote, or any file with an iteration and
+     * a score on each line, parted by a tab, a comma or a semicolon.
+     *
+     * @throws IOException if the file cannot be read, or a line after the first is no such pair; the message names the line
+     */
+    public static ScoreHistory read(Path file) throws IOException {
+        List<String> lines;
+        try {
+            lines = Files.readAllLines(file);
+        } catch (MalformedInputException e) {
+            throw new IOException(file + " is no text file of scores", e);
+        }
+        List<Long> iterations = new ArrayList<>();
+        List<Double> scores = new ArrayList<>();
+        for (int i = 0; i < lines.size(); i++) {
+            String[] cells = lines.get(i).strip().split("\\s*[\t,;]\\s*");
+            boolean head = i == 0 && !cells[0].matches("[0-9.]+");
+            if (head || lines.get(i).isBlank()) {
+                continue;
+            }
+            try {
+                iterations.add(Long.parseLong(cells[0]));
+                scores.add(Double.parseDouble(cells[1]));
+            } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
+                throw new IOException(file + ", line " + (i + 1) + ": \"" + lines.get(i)
+                        + "\" is no iteration and score. Write it with CollectScoresIterationListener.exportScores", e);
+            }
+        }
+        if (scores.isEmpty()) {
+            throw new IOException(file + " holds no scores");
+        }
+        return new ScoreHistory(iterations.stream().mapToLong(Long::longValue).toArray(),
+                scores.stream().mapToDouble(Double::doubleValue).toArray());
+    }
+
+    double first() {
+        return scores[0];
+    }
+
+    double last() {
+        return scores[scores.length - 1];
+    }
+
+    /** Few enough points to draw, means of equally long stretches; empty if no score is finite, else only finite ones count. */
+    Optional<ScoreHistory> drawn() {
+        int[] finite = IntStream.range(0, scores.length).filter(i -> Double.isFinite(scores[i])).toArray();
+        if (finite.length == 0) {
+            return Optional.empty();
+        }
+        int stretch = (finite.length + DRAWN - 1) / DRAWN;
+        int points = (finite.length + stretch - 1) / stretch;
+        long[] x = new long[points];
+        double[] y = new double[points];
+        for (int point = 0; point < points; point++) {
+            int[] part = Arrays.copyOfRange(finite, point * stretch, Math.min(finite.length, (point + 1) * stretch));
+            x[point] = iterations[part[part.length / 2]];
+            y[point] = Arrays.stream(part).mapToDouble(i -> scores[i]).average().orElseThrow();
+        }
+        return Optional.of(new ScoreHistory(x, y));
+    }
+
+    boolean diverged() {
+        return !Arrays.stream(scores).allMatch(Double::isFinite);
+    }
+}

@@ -1,0 +1,97 @@
+package io.github.dl4jlora.examples.minilm;
+
+import io.github.dl4jlora.examples.bert.BertEncoder;
+import io.github.dl4jlora.examples.bert.BertShape;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.List;
+import java.util.Map;
+
+/** all-MiniLM-L6-v2 as a DL4J network, with the pretrained weights. */
+public final class MiniLm {
+
+    /** The output layer of {@link #classifier}. */
+    public static final String CLASSIFIER = "classifier";
+    /** The output of {@link #sentenceEncoder}. */
+    public static final String SENTENCE = "sentence";
+
+    private static final BertShape SHAPE = BertShape.MINI_LM_L6;
+    private static final List<String> DENSE = List.of("attention.self.query", "attention.self.key", "attention.self.value",
+            "attention.output.dense", "intermediate.dense", "output.dense");
+    private static final List<String> NORMS = List.of("attention.output.LayerNorm", "output.LayerNorm");
+
+    private MiniLm() {
+    }
+
+    /**
+     * Token ids {@code [minibatch, tokens]} in, sentence embeddings {@code [minibatch, 384]} of length 1 out, as
+     * sentence-transformers computes them.
+     *
+     * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
+     */
+    public static ComputationGraph sentenceEncoder() throws IOException {
+        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE);
+        graph.addVertex(SENTENCE, new L2NormalizeVertex(), BertEncoder.POOLING).setOutputs(SENTENCE);
+        return pretrained(graph);
+    }
+
+    /**
+     * Token ids {@code [minibatch, tokens]} in, probabilities {@code [minibatch, classes]} out: the encoder under a new
+     * output layer.
+     *
+     * @param seed of the output layer's weights
+     * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
+     */
+    public static ComputationGraph classifier(int classes, IUpdater updater, long seed) throws IOException {
+        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder(), SHAPE);
+        graph.addLayer(CLASSIFIER, new OutputLayer.Builder(LossFunction.MCXENT).nIn(SHAPE.hidden()).nOut(classes)
+                .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs(CLASSIFIER);
+        return pretrained(graph);
+    }
+
+    private static ComputationGraph pretrained(GraphBuilder configuration) throws IOException {
+        ComputationGraph graph = new ComputationGraph(configuration.build());
+        graph.init();
+        OnnxTensors tensors;
+        try (InputStream file = ModelFiles.open(ModelFiles.WEIGHTS)) {
+            tensors = OnnxTensors.read(file);
+        }
+        Map<String, INDArray> embeddings = graph.getLayer(BertEncoder.EMBEDDINGS).paramTable();
+        tensors.copy("embeddings.word_embeddings.weight", embeddings.get("W"));
+        tensors.copy("embeddings.position_embeddings.weight", embeddings.get("P"));
+        tensors.copy("embeddings.token_type_embeddings.weight", embeddings.get("T"));
+        norm(graph, BertEncoder.EMBEDDINGS_NORM, tensors);
+        for (int layer = 0; layer < SHAPE.layers(); layer++) {
+            for (String part : DENSE) {
+                dense(graph, BertEncoder.name(layer, part), tensors);
+            }
+            for (String part : NORMS) {
+                norm(graph, BertEncoder.name(layer, part), tensors);
+            }
+        }
+        return graph;
+    }
+
+    private static void dense(ComputationGraph graph, String name, OnnxTensors tensors) {
+        Map<String, INDArray> table = graph.getLayer(name).paramTable();
+        tensors.copy(name + ".weight", table.get("W"));
+        tensors.copy(name + ".bias", table.get("b"));
+    }
+
+    private static void norm(ComputationGraph graph, String name, OnnxTensors tensors) {
+        Map<String, INDArray> table = graph.getLayer(name).paramTable();
+        tensors.copy(name + ".weight", table.get("g"));
+        tensors.copy(name + ".bias", table.get("b"));
+    }
+}

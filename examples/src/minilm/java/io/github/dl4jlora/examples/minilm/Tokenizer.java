@@ -1,0 +1,77 @@
+package io.github.dl4jlora.examples.minilm;
+
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Cuts texts into tokens with the model's own tokenizer. DL4J's WordPiece tokenizer gives other tokens for some texts,
+ * and those other embeddings.
+ */
+public final class Tokenizer implements AutoCloseable {
+
+    static {
+        // The native library in the jar will do: no look for one that suits a graphics card, no download.
+        System.setProperty("RUST_FLAVOR", "cpu");
+        System.setProperty("ai.djl.offline", "true");
+    }
+
+    private final HuggingFaceTokenizer tokenizer;
+    private final int maxTokens;
+
+    /**
+     * @param maxTokens longer texts are cut, {@code [CLS]} and {@code [SEP]} included; at most 512
+     * @throws IOException if the artifact with the tokenizer is not on the classpath, or cannot be read
+     */
+    public Tokenizer(int maxTokens) throws IOException {
+        if (maxTokens < 2 || maxTokens > 512) {
+            throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
+        }
+        this.maxTokens = maxTokens;
+        try (InputStream file = ModelFiles.open(ModelFiles.TOKENIZER)) {
+            tokenizer = HuggingFaceTokenizer.newInstance(file, Map.of("padding", "false", "truncation", "true",
+                    "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+        }
+    }
+
+    /** The ids of one text's tokens, {@code [CLS]} first and {@code [SEP]} last. */
+    public int[] ids(String text) {
+        Encoding encoding = tokenizer.encode(text);
+        long[] ids = encoding.getIds();
+        int[] result = new int[ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            result[i] = (int) ids[i];
+        }
+        return result;
+    }
+
+    /** A network input {@code [texts, longest]}, padded with 0. */
+    public INDArray batch(List<String> texts) {
+        return padded(texts.stream().map(this::ids).toList());
+    }
+
+    /** A network input {@code [texts, longest]} of token ids, padded with 0. */
+    public static INDArray padded(List<int[]> texts) {
+        int longest = texts.stream().mapToInt(ids -> ids.length).max().orElseThrow();
+        float[] batch = new float[texts.size() * longest];
+        for (int text = 0; text < texts.size(); text++) {
+            int[] ids = texts.get(text);
+            for (int i = 0; i < ids.length; i++) {
+                batch[text * longest + i] = ids[i];
+            }
+        }
+        return Nd4j.create(batch, new long[]{texts.size(), longest}, 'c').castTo(DataType.FLOAT);
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+    }
+}

@@ -1,0 +1,64 @@
+package io.github.dl4jlora.examples.spam;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.minilm.MiniLm;
+import io.github.dl4jlora.examples.minilm.Tokenizer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.learning.config.Adam;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+
+/** Reads a text with the pretrained network and a saved adapter. */
+@Command(name = "classify", sortOptions = false, description = "Tells whether a text is spam, with an adapter that train has kept.")
+final class ClassifyCommand implements Callable<Integer> {
+
+    private static final int TOKENS = 256;
+
+    @Parameters(arity = "1..*", paramLabel = "<text>", description = "Subject and text of an e-mail.")
+    private List<String> text;
+
+    @Option(names = "--adapter", paramLabel = "<folder>", defaultValue = SpamExample.OUTPUT + "/lora_query_value",
+            description = "Default: ${DEFAULT-VALUE}.")
+    private Path adapter;
+
+    @Option(names = "--merged", description = "Merge the adapter into a plain network first.")
+    private boolean merged;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException {
+        if (!Files.isDirectory(adapter)) {
+            throw new FileNotFoundException("There is no adapter " + adapter.toAbsolutePath().normalize()
+                    + ". Make one with train, or name one with --adapter FOLDER");
+        }
+        // Whatever the output layer starts from, the adapter brings the one that was trained.
+        ComputationGraph base = MiniLm.classifier(Batches.CLASSES, new Adam(), DataOptions.SEED);
+        ComputationGraph network = LoRA.apply(base, LoRAAdapter.load(adapter));
+        if (merged) {
+            network = LoRA.merge(network);
+        }
+        try (Tokenizer tokenizer = new Tokenizer(TOKENS)) {
+            double spam = network.outputSingle(tokenizer.batch(List.of(String.join(" ", text)))).getDouble(0, Batches.SPAM);
+            spec.commandLine().getOut().printf(Locale.ROOT, "%s (probability of spam %.4f)%n", spam >= 0.5 ? "spam" : "ham", spam);
+            spec.commandLine().getOut().flush();
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,32 @@
+package io.github.dl4jlora.examples.spam;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** The largest this process was, as Linux counts it. */
+final class PeakMemory {
+
+    private static final Path STATUS = Path.of("/proc/self/status");
+    private static final Path RESET = Path.of("/proc/self/clear_refs");
+
+    private PeakMemory() {
+    }
+
+    /** Begins anew, without what loading has left behind. */
+    static void reset() throws IOException {
+        System.gc();
+        if (Files.isWritable(RESET)) {
+            Files.writeString(RESET, "5");
+        }
+    }
+
+    /** 0 on systems that do not say. */
+    static long mebibytes() throws IOException {
+        if (!Files.isReadable(STATUS)) {
+            return 0;
+        }
+        return Files.readAllLines(STATUS).stream().filter(line -> line.startsWith("VmHWM:")).findFirst()
+                .map(line -> Long.parseLong(line.replaceAll("\\D", "")) / 1024).orElse(0L);
+    }
+}

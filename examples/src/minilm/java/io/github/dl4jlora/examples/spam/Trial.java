@@ -1,0 +1,73 @@
+package io.github.dl4jlora.examples.spam;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.examples.ProgressLine;
+import io.github.dl4jlora.examples.minilm.MiniLm;
+import io.github.dl4jlora.examples.minilm.Tokenizer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.evaluation.classification.Evaluation;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.learning.config.Adam;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
+
+/** One method from the pretrained network to its figures. */
+final class Trial {
+
+    private static final int BATCH = 16;
+
+    private final Method method;
+    private final DataOptions data;
+    private final PrintWriter out;
+
+    Trial(Method method, DataOptions data, PrintWriter out) {
+        this.method = method;
+        this.data = data;
+        this.out = out;
+    }
+
+    /**
+     * @param output folder for what is learned, under the method's name
+     */
+    Outcome run(Path output) throws IOException {
+        Mails mails = data.load();
+        DataSetIterator train;
+        DataSetIterator test;
+        try (Tokenizer tokenizer = new Tokenizer(data.tokens())) {
+            train = Batches.of(mails.train(), tokenizer, BATCH, DataOptions.SEED);
+            test = Batches.of(mails.test(), tokenizer, BATCH, DataOptions.SEED);
+        }
+        ComputationGraph tuned = method.prepare(MiniLm.classifier(Batches.CLASSES, new Adam(method.learningRate), DataOptions.SEED));
+
+        PeakMemory.reset();
+        long start = System.nanoTime();
+        tuned.setListeners(new ProgressLine(out, System.console() != null, method.title, data.epochs()));
+        tuned.fit(train, data.epochs());
+        double seconds = (System.nanoTime() - start) / 1e9;
+        long peak = PeakMemory.mebibytes();
+        tuned.setListeners(List.of());
+
+        Evaluation evaluation = tuned.evaluate(test);
+        Path kept = Files.createDirectories(output).resolve(method.name().toLowerCase(Locale.ROOT));
+        method.save(tuned, kept);
+        return new Outcome(evaluation.f1(Batches.SPAM), evaluation.precision(Batches.SPAM), evaluation.recall(Batches.SPAM),
+                LoRA.summary(tuned).trainableParams(), seconds, peak, bytes(kept));
+    }
+
+    /** Of a file, or of all files in a folder. */
+    private static long bytes(Path path) throws IOException {
+        long sum = 0;
+        try (Stream<Path> files = Files.walk(path)) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                sum += Files.size(file);
+            }
+        }
+        return sum;
+    }
+}
