@@ -25,7 +25,8 @@ final class RealNetwork {
     private RealNetwork() {
     }
 
-    static void check(Model base, LoRAConfig config, DataSet batch, Path folder) throws IOException {
+    /** @return how many parameters the adapted network trains */
+    static long check(Model base, LoRAConfig config, DataSet batch, Path folder) throws IOException {
         INDArray x = batch.getFeatures();
         INDArray before = Models.output(base, x);
 
@@ -58,6 +59,7 @@ final class RealNetwork {
         LoRAAdapter adapter = LoRAAdapter.load(folder);
         Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
         assertThat(difference(again, x, after)).as("base with the saved adapter against adapted").isZero();
+        return adapted.params().length();
     }
 
     private static double difference(Model model, INDArray x, INDArray expected) {
