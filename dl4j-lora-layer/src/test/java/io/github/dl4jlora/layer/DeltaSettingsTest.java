@@ -7,6 +7,7 @@ import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
@@ -15,6 +16,7 @@ import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
@@ -182,8 +184,9 @@ class DeltaSettingsTest {
     void aFeatureExtractorFreezesItWhole() {
         MultiLayerNetwork adapted = adapted();
         INDArray before = adapted.output(FEATURES).dup();
-        MultiLayerNetwork extracted = new TransferLearning.Builder(adapted).setFeatureExtractor(0).removeOutputLayer()
-                .addLayer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).updater(new Sgd(0.1))
+        MultiLayerNetwork extracted = new TransferLearning.Builder(adapted)
+                .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).setFeatureExtractor(0).removeOutputLayer()
+                .addLayer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(4).nOut(2).activation(Activation.IDENTITY).updater(new Sgd(0.1))
                         .name("head").build()).build();
         INDArray frozen = extracted.getLayer(0).params().dup();
 
@@ -201,7 +204,7 @@ class DeltaSettingsTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = DataType.class, names = {"DOUBLE", "HALF", "BFLOAT16"})
+    @EnumSource(value = DataType.class, names = {"DOUBLE", "HALF"})
     void otherDataTypesUseACastOfTheSameBase(DataType type) {
         MultiLayerNetwork adapted = adapted();
         INDArray expected = adapted.output(FEATURES).dup();
@@ -210,7 +213,7 @@ class DeltaSettingsTest {
 
         INDArray output = converted.output(FEATURES.castTo(type));
         assertThat(output.dataType()).isEqualTo(type);
-        double precision = type == DataType.DOUBLE ? 1e-5 : type == DataType.HALF ? 1e-2 : 1e-1;
+        double precision = type == DataType.DOUBLE ? 1e-5 : 1e-2;
         assertThat(Networks.difference(output, expected)).isLessThan(precision);
         converted.fit(new DataSet(FEATURES.castTo(type), DATA.getLabels().castTo(type)));
         assertThat(converted.params().castTo(DataType.DOUBLE).sub(adapted.params().castTo(DataType.DOUBLE)).amaxNumber().doubleValue())
@@ -321,8 +324,10 @@ class DeltaSettingsTest {
         MultiLayerNetwork adapted = adapted();
         assertThat(adapted.layerSize(0)).isEqualTo(4);
         assertThat(adapted.layerInputSize(0)).isEqualTo(3);
-        assertThat(adapted.summary(InputType.recurrent(3))).contains("DeltaRecurrentRuntime", "RW.A:[4,2]");
-        assertThat(adapted.getLayerWiseConfigurations().getMemoryReport(InputType.recurrent(3)).toString()).contains("lstm");
+        assertThat(adapted.summary(InputType.recurrent(3))).contains("DeltaRecurrentRuntime", "RW.A:{4,2}");
+        LayerMemoryReport memory = conf(adapted).getMemoryReport(InputType.recurrent(3, 5));
+        assertThat(memory.getParameterSize()).isEqualTo(78);
+        assertThat(memory.getWorkingMemoryFixedInference()).as("W + s·A·B").isGreaterThanOrEqualTo(base.getLayer(0).numParams());
         MultiLayerNetwork both = base(DataType.FLOAT, new Bidirectional(Bidirectional.Mode.ADD, new LSTM.Builder().nIn(3).nOut(4).build()));
         both.getLayer(0).conf().getLayer().setLayerName("lstm");
         assertThat(LoRA.apply(both, config().build()).layerSize(0)).isEqualTo(4);
