@@ -103,11 +103,12 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * To be asked before an array of that length is made.
+     * Takes hold of the weights if they are here, so that they stay. Layers call it before they make arrays of that
+     * length.
      *
      * @throws IllegalStateException if the weights are here and are another number than that
      */
-    public void requireLength(String layer, long length) {
+    public void takeHold(String layer, long length) {
         if (resolveHere() != null) {
             requireLength(weights, layer, length);
         }

@@ -64,13 +64,9 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         NeuralNetConfiguration stockConf = conf.clone();
         stockConf.setLayer(StockLayers.withoutWeightRules(lora.stockLayer()));
         stockConf.clearVariables();
-        long length = StockLayers.numParams(lora.stockLayer());
-        if (lora.getFrozen() != null) {
-            lora.getFrozen().requireLength(lora.getLayerName(), length);
-        }
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            values = Nd4j.create(type, length);
+            values = Nd4j.create(type, StockLayers.numParams(lora.stockLayer()));
         }
         Layer stock = stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type);
         return stock instanceof IOutputLayer ? new DeltaOutputRuntime(conf, stock, values, view, initialize, type)
