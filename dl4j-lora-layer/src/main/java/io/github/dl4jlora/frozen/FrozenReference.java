@@ -69,11 +69,6 @@ public final class FrozenReference implements Serializable {
         return weights;
     }
 
-    /** Looks the weights up where this JVM has them, and holds on to them: the registry does not. */
-    public void bindIfHere() {
-        resolveHere();
-    }
-
     /**
      * As {@link #values}, of what is here already; null where nothing is.
      */
@@ -122,6 +117,18 @@ public final class FrozenReference implements Serializable {
      */
     public INDArray values(String layer, DataType type, long length) {
         return requireLength(require(layer), layer, length).valuesAs(type);
+    }
+
+    /**
+     * Takes hold of the weights if they are here, so that they stay. Layers call it before they make arrays of that
+     * length.
+     *
+     * @throws IllegalStateException if the weights are here and are another number than that
+     */
+    public void takeHold(String layer, long length) {
+        if (resolveHere() != null) {
+            requireLength(weights, layer, length);
+        }
     }
 
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {

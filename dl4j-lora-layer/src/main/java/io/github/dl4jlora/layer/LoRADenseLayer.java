@@ -34,7 +34,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.stream.Stream;
 
 /**
  * A dense layer whose own weights are frozen, with a trained low-rank path beside it.
@@ -128,19 +127,19 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         LayerValidation.assertNInNOutSet("LoRADenseLayer", getLayerName(), index, getNIn(), getNOut());
         validate();
         LoRAParams.warnOfExcessRank(getLayerName(), rank, nIn, nOut);
+        if (frozen != null) {
+            frozen.takeHold(getLayerName(), DefaultParamInitializer.getInstance().numParams(this));
+        }
+        if (constants != null) {
+            constants.takeHold(getLayerName(), constantParams());
+        }
         LoRADenseRuntime runtime = newRuntime(conf, type);
         runtime.setListeners(listeners);
         runtime.setIndex(index);
         runtime.setParamsViewArray(view);
         runtime.setParamTable(initializer().init(conf, view, initialize));
         runtime.setConf(conf);
-        bindWhatIsHere();
         return runtime;
-    }
-
-    /** The registry holds weights weakly: what has just been read from a file would be gone before the first forward pass. */
-    private void bindWhatIsHere() {
-        Stream.of(frozen, constants).filter(Objects::nonNull).forEach(FrozenReference::bindIfHere);
     }
 
     /** When built, and again when instantiated: setters and the network's global settings come in between. */

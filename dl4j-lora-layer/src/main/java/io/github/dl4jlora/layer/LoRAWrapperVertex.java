@@ -69,6 +69,9 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         }
         LoRAWrapperLayer.requireNoDropout(vertexName, stockVertex(), Mechanism.DELTA, loraDropout);
         LoRAParams.checkRatio(vertexName, loraPlusRatio, updater);
+        if (frozen != null) {
+            frozen.takeHold(vertexName, stockVertex().numParams(true));
+        }
         return DeltaVertexRuntime.of(this, graph, vertexName, index, view, initialize, type);
     }
 
