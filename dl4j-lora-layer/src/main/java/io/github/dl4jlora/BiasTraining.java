@@ -12,7 +12,7 @@ public enum BiasTraining {
     /** Those of adapted layers. */
     LORA_ONLY,
 
-    /** Those of every layer; a layer that is neither adapted nor trained in full must have none. */
+    /** Those of every layer. */
     ALL;
 
     /** PEFT's word for it: {@code none}, {@code lora_only}, {@code all}. */

@@ -110,7 +110,7 @@ public final class Combination {
                 requireLike(layer, deltas);
                 combined.put(layer, withBias(layer, combine(layer, deltas), deltas));
             }
-            return new LoRAAdapter(combined, trained(), first.dropout());
+            return new LoRAAdapter(combined, trained(), biases(), first.dropout());
         }
     }
 
@@ -194,6 +194,16 @@ public final class Combination {
             });
         }
         return trained;
+    }
+
+    private Biases biases() {
+        List<Biases> trained = adapters.stream().map(LoRAAdapter::biases).filter(biases -> !biases.values().isEmpty()).toList();
+        if (trained.size() > 1) {
+            throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""
+                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters of "
+                    + "which at most one has trained them");
+        }
+        return trained.isEmpty() ? Biases.NONE : trained.get(0);
     }
 
     private Delta combine(String layer, List<Delta> deltas) {

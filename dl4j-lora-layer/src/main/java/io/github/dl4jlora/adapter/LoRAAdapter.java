@@ -73,11 +73,17 @@ public final class LoRAAdapter {
     private final Map<String, Delta> deltas;
     /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
     private final Map<String, Map<String, INDArray>> trained;
+    private final Biases biases;
     private final double dropout;
 
     LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
+        this(deltas, trained, Biases.NONE, dropout);
+    }
+
+    LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases, double dropout) {
         this.deltas = deltas;
         this.trained = trained;
+        this.biases = biases;
         this.dropout = dropout;
     }
 
@@ -103,7 +109,7 @@ public final class LoRAAdapter {
                         values.put(torchName, TorchLayout.toTorch(layer.conf(), key, layer.table().get(key)).dup('c')));
                 trained.put(name, values);
             });
-            return new LoRAAdapter(deltas, trained, view.dropout());
+            return new LoRAAdapter(deltas, trained, Biases.of(view), view.dropout());
         }
     }
 
@@ -154,6 +160,10 @@ public final class LoRAAdapter {
         return trained;
     }
 
+    Biases biases() {
+        return biases;
+    }
+
     double dropout() {
         return dropout;
     }
@@ -192,7 +202,7 @@ public final class LoRAAdapter {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Map<String, Delta> plain = new LinkedHashMap<>();
             deltas.forEach((name, delta) -> plain.put(name, delta.plain(name, "toPlainLoRA")));
-            return new LoRAAdapter(plain, trained, dropout);
+            return new LoRAAdapter(plain, trained, biases, dropout);
         }
     }
 
@@ -321,7 +331,7 @@ public final class LoRAAdapter {
                 errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
             }
         });
-        return new Compressed(new LoRAAdapter(smaller, trained, dropout), Collections.unmodifiableMap(errors));
+        return new Compressed(new LoRAAdapter(smaller, trained, biases, dropout), Collections.unmodifiableMap(errors));
     }
 
     private Delta delta(String layer) {
@@ -353,7 +363,8 @@ public final class LoRAAdapter {
     }
 
     private BiasTraining biasTraining() {
-        return deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE;
+        return biases.values().isEmpty() && deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY
+                : biases.training();
     }
 
     private static double alpha(Delta delta, boolean uniform) {
@@ -417,6 +428,13 @@ public final class LoRAAdapter {
                 });
             });
             trainedAssignments(view, assignments);
+            requireSameNames("biases of", biases.values().keySet(), view.biases().keySet());
+            biases.values().forEach((name, value) -> {
+                INDArray parameter = view.biases().get(name);
+                requireShape(name, "bias", value, parameter);
+                INDArray cast = inTypeOf(parameter, name, "bias", value);
+                assignments.add(() -> parameter.assign(cast));
+            });
             if (!strangers.isEmpty()) {
                 LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
             }
@@ -556,6 +574,7 @@ public final class LoRAAdapter {
                 LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", name);
             }
         });
+        biases.values().forEach((name, value) -> tensors.put(PREFIX + name + Biases.SUFFIX, value.reshape(value.length())));
         trained.forEach((name, values) -> values.forEach((torchName, value) -> tensors.put(PREFIX + name + "." + torchName, value)));
         tensors.forEach((name, value) -> {
             if (BooleanIndexing.or(value, Conditions.notFinite())) {
@@ -642,6 +661,7 @@ public final class LoRAAdapter {
         Map<String, String> b = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> more = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
+        Map<String, INDArray> biases = new LinkedHashMap<>();
         Set<String> surplus = new TreeSet<>();
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
@@ -657,6 +677,8 @@ public final class LoRAAdapter {
             } else if (dot > 0 && config.savesModule(module.substring(0, dot))) {
                 trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>())
                         .put(module.substring(dot + 1), tensors.read(name));
+            } else if (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)) {
+                biases.put(module.substring(0, dot), ExtraParts.read(DefaultParamInitializer.BIAS_KEY, tensors, name));
             } else {
                 surplus.add(name);
             }
@@ -679,7 +701,8 @@ public final class LoRAAdapter {
         a.keySet().retainAll(b.keySet());
         b.keySet().retainAll(a.keySet());
         return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b, more), loader.keyMapper),
-                renamed(folder, trained, loader.keyMapper), config.dropout());
+                renamed(folder, trained, loader.keyMapper),
+                new Biases(renamed(folder, biases, loader.keyMapper), biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout());
     }
 
     private static Set<String> missing(PeftConfig config, Set<String> a, Set<String> b, Set<String> trained) {

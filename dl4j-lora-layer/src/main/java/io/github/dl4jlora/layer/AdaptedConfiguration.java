@@ -6,6 +6,7 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,8 +21,13 @@ public interface AdaptedConfiguration {
 
     FrozenStorage getStorage();
 
-    /** At least one, in the order in which their A and B lie in the vector. */
+    /** In the order in which their A and B lie in the vector; none where only biases train. */
     List<AdaptedParameter> adapted();
+
+    /** The biases of a layer that is not dense, which train beside A and B and follow them in the vector. */
+    default List<TrainedBias> biases() {
+        return List.of();
+    }
 
     /** The key under which the parameter table has A ({@link LoRAParams#A}) or B of an adapted parameter. */
     default String key(AdaptedParameter parameter, String part) {
@@ -61,11 +67,15 @@ public interface AdaptedConfiguration {
      * @param table the adapted layer's parameter table
      */
     default Map<String, INDArray> stockTable(Map<String, INDArray> table) {
-        Map<String, INDArray> stock = new LinkedHashMap<>(table);
-        for (AdaptedParameter parameter : adapted()) {
-            stock.remove(key(parameter, LoRAParams.A));
-            stock.remove(key(parameter, LoRAParams.B));
-        }
+        Map<String, String> frozenBiases = new HashMap<>();
+        biases().forEach(bias -> frozenBiases.put(bias.frozenKey(), bias.key()));
+        List<String> trained = LowRankTable.keys(this);
+        Map<String, INDArray> stock = new LinkedHashMap<>();
+        table.forEach((key, value) -> {
+            if (!trained.contains(key)) {
+                stock.put(frozenBiases.getOrDefault(key, key), value);
+            }
+        });
         return stock;
     }
 }

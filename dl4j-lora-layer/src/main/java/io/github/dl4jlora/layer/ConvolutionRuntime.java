@@ -19,6 +19,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * Runs an adapted convolution of one, two or three dimensions as an {@link UnfoldedConvolution}.
@@ -110,7 +111,7 @@ final class ConvolutionRuntime extends KernelRuntime {
         u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
         new UnfoldedConvolution(windows, weights()).forward(x, pathInput, paths, z, u, workspaces);
-        INDArray bias = frozen(ConvolutionParamInitializer.BIAS_KEY);
+        INDArray bias = bias();
         if (bias != null) {
             Broadcast.add(z, bias.reshape(bias.length()), z, 1);
         }
@@ -120,6 +121,7 @@ final class ConvolutionRuntime extends KernelRuntime {
     @Override
     INDArray backward(INDArray delta, Route path, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         INDArray dz = channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
+        sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
         INDArray x = dropout == null ? channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.samediff.SameDiffBackprop;
@@ -28,11 +27,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.function.Supplier;
 
 /**
  * Runs a {@link LoRAWrapperLayer} as the stock layer on {@link EffectiveWeights}. Its backward pass is the stock layer's,
- * into working memory, and what that says about M becomes the gradients of A and B.
+ * into working memory, and what that says about M becomes the gradients of A and B; a trained bias takes over its own.
  */
 class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
@@ -54,7 +52,7 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         this.table = lora().initializer().init(conf, view, initialize);
         this.stockLength = values.length();
         this.weights = new EffectiveWeights(lora().getLayerName(), StockMatrices.of(lora().stockLayer()).forms(),
-                () -> lora().adapted(), base(), view, table, values);
+                this::lora, () -> lora().frozenValues(view), view, table, values);
         weights.bind(stock.paramTable(false));
     }
 
@@ -76,11 +74,6 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private LoRAWrapperLayer lora() {
         return (LoRAWrapperLayer) conf.getLayer();
-    }
-
-    private Supplier<INDArray> base() {
-        return () -> lora().getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, stockLength)
-                : lora().getFrozen().values(lora().getLayerName(), type, stockLength);
     }
 
     /** The stock layer, its weights up to date. */
@@ -198,7 +191,7 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     /** Keeps frozen values out of reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        LowRankTable.set(lora().getLayerName(), lora().adapted(), table, key, value);
+        LowRankTable.set(lora().getLayerName(), lora(), table, key, value);
     }
 
     @Override

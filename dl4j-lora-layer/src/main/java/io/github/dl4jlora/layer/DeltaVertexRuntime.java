@@ -42,7 +42,7 @@ final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRunti
         this.table = table;
         this.type = type;
         this.stockLength = values.length();
-        this.weights = new EffectiveWeights(conf.getName(), StockMatrices.of(conf.stockVertex()).forms(), conf::adapted,
+        this.weights = new EffectiveWeights(conf.getName(), StockMatrices.of(conf.stockVertex()).forms(), () -> conf,
                 () -> conf.getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, stockLength)
                         : conf.getFrozen().values(conf.getName(), type, stockLength), view, table, values);
         weights.bind(stock.paramTable(false));
@@ -56,7 +56,7 @@ final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRunti
             INDArray head = LowRankTable.interval(view, 0, embedded);
             table.putAll(conf.stockVertex().instantiate(graph, name, index, head, initialize, type).paramTable(false));
         }
-        Map<String, INDArray> trained = LowRankTable.of(conf.adapted(), LowRankTable.interval(view, embedded, view.length()));
+        Map<String, INDArray> trained = LowRankTable.of(conf, LowRankTable.interval(view, embedded, view.length()));
         table.putAll(trained);
         if (initialize) {
             LowRankTable.initialize(conf, trained, conf.getLoraInit());
@@ -153,7 +153,7 @@ final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRunti
     @Override
     public void setBackpropGradientsViewArray(INDArray gradients) {
         gradientsView = gradients;
-        weights.setGradients(LowRankTable.of(conf.adapted(),
+        weights.setGradients(LowRankTable.of(conf,
                 LowRankTable.interval(gradients, conf.embedded(), gradients.length())));
     }
 

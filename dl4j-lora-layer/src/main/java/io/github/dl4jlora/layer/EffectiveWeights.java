@@ -9,20 +9,20 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * The weights on which a stock layer or vertex runs, and what their gradient means for A and B:
+ * The weights on which a stock layer or vertex runs, and what their gradient means for A, B and trained biases b:
  *
  * <pre>
- * M  = M₀ + s·A·B
+ * M  = M₀ + s·A·B          in place of M₀
+ * b                        in place of b₀, with the stock layer's own gradient
  * dA = s·dM·Bᵀ
  * dB = s·Aᵀ·dM
  * </pre>
  *
- * M is computed into an array of its own when A, B, the factor or the base has changed since, not per call. That is found
+ * M is computed into an array of its own when A, B, b, the factor or the base has changed since, not per call. That is found
  * out by comparing the layer's part of the vector with a copy: iteration counts miss {@code setParams} and writes into
  * views.
  */
@@ -30,7 +30,7 @@ final class EffectiveWeights {
 
     private final String layer;
     private final Map<String, MatrixForm> forms;
-    private final Supplier<List<AdaptedParameter>> adapted;
+    private final Supplier<? extends AdaptedConfiguration> lora;
     private final Supplier<INDArray> base;
     private final INDArray watched;
     private final Map<String, INDArray> trained;
@@ -47,17 +47,17 @@ final class EffectiveWeights {
     /**
      * @param layer   name for messages
      * @param forms   how the adapted parameters are matrices
-     * @param adapted what is adapted, with its present factors
+     * @param lora    what is adapted, with its present factors
      * @param base    looks the frozen values up, flat; asked before the first pass, not earlier
      * @param watched the layer's part of the network's vector
-     * @param trained A and B, views of {@code watched}
+     * @param trained A, B and biases, views of {@code watched}
      * @param values  flat, what the stock layer was built on
      */
-    EffectiveWeights(String layer, Map<String, MatrixForm> forms, Supplier<List<AdaptedParameter>> adapted,
+    EffectiveWeights(String layer, Map<String, MatrixForm> forms, Supplier<? extends AdaptedConfiguration> lora,
                      Supplier<INDArray> base, INDArray watched, Map<String, INDArray> trained, INDArray values) {
         this.layer = layer;
         this.forms = forms;
-        this.adapted = adapted;
+        this.lora = lora;
         this.base = base;
         this.watched = watched;
         this.trained = trained;
@@ -69,7 +69,7 @@ final class EffectiveWeights {
         table = stock;
     }
 
-    /** Where A's and B's gradients go to, by key. */
+    /** Where the gradients of A, B and biases go to, by key. */
     void setGradients(Map<String, INDArray> views) {
         gradients = views;
     }
@@ -99,14 +99,18 @@ final class EffectiveWeights {
 
     /** Brings M up to date. Cheap when nothing has changed. */
     void refresh() {
-        if (!stale && sameRoutes() && (routes.size() == adapted.get().size() || isUnchanged())) {
+        if (!stale && sameRoutes() && (isRoutedWhole() || isUnchanged())) {
             return;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray frozen = base.get();
             values.assign(frozen.reshape(values.shape()));
             if (disabled == 0) {
-                for (AdaptedParameter parameter : adapted.get()) {
+                for (TrainedBias bias : lora.get().biases()) {
+                    INDArray effective = table.get(bias.key());
+                    effective.assign(trained.get(bias.key()).reshape('c', effective.shape()));
+                }
+                for (AdaptedParameter parameter : lora.get().adapted()) {
                     Route route = routes.get(parameter.key());
                     INDArray a = route == null ? trained.get(parameter.keyOfA()) : route.a();
                     INDArray b = route == null ? trained.get(parameter.keyOfB()) : route.b();
@@ -122,6 +126,11 @@ final class EffectiveWeights {
         }
         applied = Map.copyOf(routes);
         stale = false;
+    }
+
+    /** Whether nothing of the layer's own part of the vector matters. */
+    private boolean isRoutedWhole() {
+        return !routes.isEmpty() && routes.size() == lora.get().adapted().size() && lora.get().biases().isEmpty();
     }
 
     private boolean sameRoutes() {
@@ -142,7 +151,7 @@ final class EffectiveWeights {
     }
 
     /**
-     * Turns the stock layer's gradients into A's and B's.
+     * Turns the stock layer's gradients into those of A, B and biases.
      *
      * @param stock  as the stock layer returned them
      * @return views of the network's gradient vector
@@ -150,7 +159,7 @@ final class EffectiveWeights {
     Gradient project(Gradient stock) {
         requireEnabled();
         Gradient result = new DefaultGradient();
-        for (AdaptedParameter parameter : adapted.get()) {
+        for (AdaptedParameter parameter : lora.get().adapted()) {
             INDArray dw = forms.get(parameter.key()).of(stock.getGradientFor(parameter.key()));
             INDArray da = gradients.get(parameter.keyOfA());
             INDArray db = gradients.get(parameter.keyOfB());
@@ -158,6 +167,10 @@ final class EffectiveWeights {
             Nd4j.gemm(trained.get(parameter.keyOfA()), dw, db, true, false, parameter.factor(), 0);
             result.setGradientFor(parameter.keyOfA(), da);
             result.setGradientFor(parameter.keyOfB(), db);
+        }
+        for (TrainedBias bias : lora.get().biases()) {
+            INDArray db = gradients.get(bias.key());
+            result.setGradientFor(bias.key(), db.assign(stock.getGradientFor(bias.key()).reshape('c', db.shape())));
         }
         return result;
     }

@@ -84,7 +84,7 @@ final class EmbeddingRuntime extends KernelRuntime {
             Nd4j.gemm(down, path.b(), target, false, false, path.factor(), 1);
             u = keep ? down : null;
         }
-        INDArray bias = frozen(DefaultParamInitializer.BIAS_KEY);
+        INDArray bias = bias();
         if (bias != null) {
             rows.addiRowVector(bias);
         }
@@ -102,6 +102,7 @@ final class EmbeddingRuntime extends KernelRuntime {
             rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
         }
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
+        sumBiasGradient(dz, 0);
         Nd4j.gemm(u, dz, gradient(adapted().keyOfB()), true, false, path.factor(), 0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, new long[] {words.length, u.size(1)}, 'c');
         Nd4j.gemm(dz, path.b(), v, false, true, path.factor(), 0);

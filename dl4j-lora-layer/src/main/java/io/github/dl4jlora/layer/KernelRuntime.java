@@ -1,9 +1,6 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.frozen.FrozenReference;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -11,6 +8,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.BaseLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
@@ -65,7 +63,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
     abstract INDArray forward(List<Route> paths, boolean training, boolean keep, LayerWorkspaceMgr workspaces);
 
     /**
-     * Writes the gradients of A and B.
+     * Writes the gradients of A, B and the bias, if it trains.
      *
      * @param delta          dL/d(pre-activation); may be overwritten
      * @param inputGradients whether anybody needs dL/d(input)
@@ -86,27 +84,35 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
     /** A frozen parameter by DL4J's key. The first forward pass looks it up, not the constructor: weights may be attached in between. */
     final INDArray frozen(String key) {
         if (frozen == null) {
-            frozen = layerConf().stockLayer().initializer().init(configured(layerConf().stockLayer()), frozenValues(), false);
+            frozen = LoRAWrapperParamInitializer.stockTable(layerConf(), frozenValues(), false);
         }
         return frozen.get(key);
     }
 
-    private static NeuralNetConfiguration configured(org.deeplearning4j.nn.conf.layers.Layer layer) {
-        NeuralNetConfiguration conf = new NeuralNetConfiguration();
-        conf.setLayer(layer);
-        return conf;
+    /** The bias, trained or frozen; null if the layer has none. */
+    final INDArray bias() {
+        return trainsBias() ? getParam(DefaultParamInitializer.BIAS_KEY) : frozen(DefaultParamInitializer.BIAS_KEY);
+    }
+
+    private boolean trainsBias() {
+        return !layerConf().biases().isEmpty();
+    }
+
+    /**
+     * Where the bias trains, the sum of dL/d(pre-activation) for each output.
+     *
+     * @param delta dL/d(pre-activation), one dimension of which is the outputs'
+     * @param sums  its other dimensions
+     */
+    final void sumBiasGradient(INDArray delta, int... sums) {
+        if (trainsBias()) {
+            INDArray gradient = gradient(DefaultParamInitializer.BIAS_KEY);
+            gradient.assign(delta.sum(sums).reshape(gradient.shape()));
+        }
     }
 
     private INDArray frozenValues() {
-        LoRAWrapperLayer lora = layerConf();
-        if (lora.getStorage() == FrozenStorage.EMBEDDED) {
-            return LowRankTable.interval(paramsFlattened, 0, lora.frozenParams());
-        }
-        FrozenReference reference = lora.getFrozen();
-        if (reference == null) {
-            throw new FrozenWeightsMissingException(lora.getLayerName(), "(none recorded)");
-        }
-        return reference.values(lora.getLayerName(), dataType, StockLayers.numParams(lora.stockLayer()));
+        return layerConf().frozenValues(paramsFlattened);
     }
 
     /** The stock layer itself, without the path: for what it computes when disabled, bit for bit, and for its masks. */
@@ -241,7 +247,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
         INDArray delta = layerConf().getActivationFn().backprop(preActivation, masked).getFirst();
         INDArray dx = backward(delta, ownPath(), needsInputGradient(), workspaces);
         Gradient gradient = new DefaultGradient();
-        for (String key : List.of(adapted().keyOfA(), adapted().keyOfB())) {
+        for (String key : LowRankTable.keys(layerConf())) {
             gradient.setGradientFor(key, gradient(key));
         }
         forgetAll();
@@ -326,7 +332,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
     /** Keeps frozen values out of reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        LowRankTable.set(layerConf().getLayerName(), layerConf().adapted(), paramTable(), key, value);
+        LowRankTable.set(layerConf().getLayerName(), layerConf(), paramTable(), key, value);
     }
 
     @Override

@@ -4,6 +4,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -45,6 +46,7 @@ import java.util.Objects;
  * </pre>
  *
  * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. What computes it is a {@link Mechanism}.
+ * Biases may train beside them, or alone.
  *
  * <p>Extends {@link FeedForwardLayer}, so that DL4J's learning-rate utilities, regularization, gradient normalization and
  * FineTuneConfiguration work on A and B. Made by the rewriter, from a layer that has its weights.
@@ -55,6 +57,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     private Layer origin;
     private List<AdaptedParameter> parameters = List.of();
+    private List<TrainedBias> biases = List.of();
     private FrozenReference frozen;
     private FrozenStorage storage = FrozenStorage.SHARED;
     private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
@@ -105,8 +108,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     private void validate() {
         String name = LoRAParams.quoted(getLayerName());
-        if (parameters.isEmpty()) {
-            throw new IllegalArgumentException("Layer " + name + " adapts no parameter: make it with LoRA.apply");
+        if (parameters.isEmpty() && biases.isEmpty()) {
+            throw new IllegalArgumentException("Layer " + name + " trains neither a low-rank change nor a bias: make it with LoRA.apply");
         }
         for (AdaptedParameter parameter : parameters) {
             LoRAParams.check(getLayerName(), parameter.rank(), parameter.alpha());
@@ -136,9 +139,28 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return LoRAWrapperParamInitializer.INSTANCE;
     }
 
-    /** Whether a key of the parameter table names an A or a B. */
+    /** Whether a key of the parameter table names an A, a B or a trained bias. */
     boolean trains(String key) {
-        return parameters.stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()));
+        return LowRankTable.keys(this).contains(key);
+    }
+
+    private boolean isBias(String key) {
+        return LowRankTable.biasKeys(this).contains(key);
+    }
+
+    /**
+     * The stock layer's values, flat.
+     *
+     * @param view the layer's part of the network's vector
+     */
+    INDArray frozenValues(INDArray view) {
+        if (storage == FrozenStorage.EMBEDDED) {
+            return LowRankTable.interval(view, 0, frozenParams());
+        }
+        if (frozen == null) {
+            throw new FrozenWeightsMissingException(getLayerName(), "(none recorded)");
+        }
+        return frozen.values(getLayerName(), view.dataType(), frozenParams());
     }
 
     /** B's learning rate is a multiple of A's. */
@@ -156,17 +178,25 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     @Override
     public IUpdater getUpdaterByParam(String key) {
+        if (isBias(key)) {
+            return biasUpdater != null ? biasUpdater : iUpdater;
+        }
         return updater(parameters, key, iUpdater, loraPlusRatio);
     }
 
     @Override
     public List<Regularization> getRegularizationByParam(String key) {
-        return trains(key) ? regularization : null;
+        return isBias(key) ? regularizationBias : trains(key) ? regularization : null;
     }
 
     @Override
     public List<AdaptedParameter> adapted() {
         return parameters;
+    }
+
+    @Override
+    public List<TrainedBias> biases() {
+        return biases;
     }
 
     @Override
@@ -205,6 +235,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
+    }
+
+    public List<TrainedBias> getBiases() {
+        return biases;
+    }
+
+    public void setBiases(List<TrainedBias> biases) {
+        this.biases = List.copyOf(biases);
     }
 
     @Override
@@ -250,9 +288,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         this.loraPlusRatio = ratio;
     }
 
-    /** What computes the layer; default: the one for its type. */
+    /** What computes the layer; default: the one for its type. Kernels are for layers with a low-rank path. */
     public Mechanism getMechanism() {
-        return mechanism != null ? mechanism : Mechanism.of(stockLayer());
+        return parameters.isEmpty() ? Mechanism.DELTA : mechanism != null ? mechanism : Mechanism.of(stockLayer());
     }
 
     public void setMechanism(Mechanism mechanism) {
@@ -342,7 +380,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     @Override
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         LayerMemoryReport stock = stockLayer().getMemoryReport(inputType);
-        long trained = LowRankTable.length(parameters);
+        long trained = LowRankTable.length(this);
         // Kept by effective weights: W + s·A·B; made in the backward pass: dW.
         long fixed = getMechanism() == Mechanism.DELTA ? frozenParams() : 0;
         return new LayerMemoryReport.Builder(layerName, LoRAWrapperLayer.class, inputType, stock.getOutputType())
@@ -369,6 +407,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     @Override
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
+                && biases.equals(that.biases)
                 && storage == that.storage && loraInit == that.loraInit && loraDropout == that.loraDropout
                 && loraPlusRatio == that.loraPlusRatio
                 && getMechanism() == that.getMechanism()
@@ -377,11 +416,11 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(parameters, storage, loraInit, loraDropout, loraPlusRatio, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(parameters, biases, storage, loraInit, loraDropout, loraPlusRatio, frozen, origin);
     }
 
     @Override
     public String toString() {
-        return "LoRAWrapperLayer(parameters=" + parameters + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
+        return "LoRAWrapperLayer(parameters=" + parameters + ", biases=" + biases + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
     }
 }

@@ -13,7 +13,8 @@ import java.util.Map;
 
 /**
  * Lays out a {@link LoRAWrapperLayer}'s part of the vector: the stock layer's parameters in its own order (embedded
- * only), then A and B of each adapted parameter.
+ * only), then A and B of each adapted parameter, then trained biases. The frozen bias of an embedded layer that trains another
+ * one is called {@code b0}.
  */
 final class LoRAWrapperParamInitializer implements ParamInitializer {
 
@@ -35,34 +36,34 @@ final class LoRAWrapperParamInitializer implements ParamInitializer {
     @Override
     public long numParams(Layer layer) {
         LoRAWrapperLayer lora = (LoRAWrapperLayer) layer;
-        return embedded(lora) + LowRankTable.length(lora.adapted());
+        return embedded(lora) + LowRankTable.length(lora);
     }
 
     // DL4J makes constraints and regularization of these lists: they name what trains.
 
     @Override
     public List<String> paramKeys(Layer layer) {
-        return weightKeys(layer);
+        return LowRankTable.keys((LoRAWrapperLayer) layer);
     }
 
     @Override
     public List<String> weightKeys(Layer layer) {
-        return LowRankTable.keys(((LoRAWrapperLayer) layer).adapted());
+        return LowRankTable.lowRankKeys((LoRAWrapperLayer) layer);
     }
 
     @Override
     public List<String> biasKeys(Layer layer) {
-        return List.of();
+        return LowRankTable.biasKeys((LoRAWrapperLayer) layer);
     }
 
     @Override
     public boolean isWeightParam(Layer layer, String key) {
-        return ((LoRAWrapperLayer) layer).trains(key);
+        return weightKeys(layer).contains(key);
     }
 
     @Override
     public boolean isBiasParam(Layer layer, String key) {
-        return false;
+        return biasKeys(layer).contains(key);
     }
 
     @Override
@@ -71,22 +72,37 @@ final class LoRAWrapperParamInitializer implements ParamInitializer {
         long embedded = embedded(lora);
         Map<String, INDArray> table = new LinkedHashMap<>();
         if (embedded > 0) {
-            NeuralNetConfiguration stock = new NeuralNetConfiguration();
-            stock.setLayer(lora.stockLayer());
-            table.putAll(lora.stockLayer().initializer().init(stock, LowRankTable.interval(view, 0, embedded), initialize));
+            stockTable(lora, LowRankTable.interval(view, 0, embedded), initialize).forEach((key, value) -> table.put(lora.biases().stream()
+                    .filter(bias -> bias.key().equals(key)).map(TrainedBias::frozenKey).findFirst().orElse(key), value));
         }
-        Map<String, INDArray> trained = LowRankTable.of(lora.adapted(), LowRankTable.interval(view, embedded, view.length()));
+        Map<String, INDArray> trained = LowRankTable.of(lora, LowRankTable.interval(view, embedded, view.length()));
         table.putAll(trained);
         trained.keySet().forEach(conf::addVariable);
         if (initialize) {
             LowRankTable.initialize(lora, trained, lora.getLoraInit());
+            initializeBiases(lora, view, trained);
         }
         return table;
+    }
+
+    /** Biases start as the base's. */
+    private static void initializeBiases(LoRAWrapperLayer lora, INDArray view, Map<String, INDArray> trained) {
+        if (!lora.biases().isEmpty()) {
+            Map<String, INDArray> stock = stockTable(lora, lora.frozenValues(view), false);
+            lora.biases().forEach(bias -> trained.get(bias.key()).assign(stock.get(bias.key()).reshape('c', 1, bias.length())));
+        }
+    }
+
+    /** The stock layer's own parameters as views of flat values. */
+    static Map<String, INDArray> stockTable(LoRAWrapperLayer lora, INDArray values, boolean initialize) {
+        NeuralNetConfiguration stock = new NeuralNetConfiguration();
+        stock.setLayer(lora.stockLayer());
+        return lora.stockLayer().initializer().init(stock, values, initialize);
     }
 
     @Override
     public Map<String, INDArray> getGradientsFromFlattened(NeuralNetConfiguration conf, INDArray view) {
         LoRAWrapperLayer lora = (LoRAWrapperLayer) conf.getLayer();
-        return LowRankTable.of(lora.adapted(), LowRankTable.interval(view, embedded(lora), view.length()));
+        return LowRankTable.of(lora, LowRankTable.interval(view, embedded(lora), view.length()));
     }
 }

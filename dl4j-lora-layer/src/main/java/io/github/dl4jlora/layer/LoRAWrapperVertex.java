@@ -86,7 +86,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public long numParams(boolean backprop) {
-        return embedded() + LowRankTable.length(parameters);
+        return embedded() + LowRankTable.length(this);
     }
 
     @Override

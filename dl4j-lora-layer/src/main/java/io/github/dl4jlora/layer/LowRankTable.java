@@ -13,31 +13,46 @@ import java.util.Random;
 import java.util.stream.Stream;
 
 /**
- * A and B of several adapted parameters in one flat array: A, B of the first, A, B of the second, …, each in 'f' order.
+ * What trains of a layer in one flat array: A, B of the first adapted parameter, A, B of the second, …, each in 'f' order, then
+ * trained biases {@code [1, length]}.
  */
 final class LowRankTable {
 
     private LowRankTable() {
     }
 
-    static long length(List<AdaptedParameter> parameters) {
-        return parameters.stream().mapToLong(AdaptedParameter::length).sum();
+    static long length(AdaptedConfiguration lora) {
+        return lora.adapted().stream().mapToLong(AdaptedParameter::length).sum()
+                + lora.biases().stream().mapToLong(TrainedBias::length).sum();
     }
 
-    static List<String> keys(List<AdaptedParameter> parameters) {
-        return parameters.stream().flatMap(parameter -> Stream.of(parameter.keyOfA(), parameter.keyOfB())).toList();
+    /** Keys of all A and B. */
+    static List<String> lowRankKeys(AdaptedConfiguration lora) {
+        return lora.adapted().stream().flatMap(parameter -> Stream.of(parameter.keyOfA(), parameter.keyOfB())).toList();
+    }
+
+    static List<String> biasKeys(AdaptedConfiguration lora) {
+        return lora.biases().stream().map(TrainedBias::key).toList();
+    }
+
+    static List<String> keys(AdaptedConfiguration lora) {
+        return Stream.concat(lowRankKeys(lora).stream(), biasKeys(lora).stream()).toList();
     }
 
     /** Views of {@code flat} by key. */
-    static Map<String, INDArray> of(List<AdaptedParameter> parameters, INDArray flat) {
+    static Map<String, INDArray> of(AdaptedConfiguration lora, INDArray flat) {
         Map<String, INDArray> table = new LinkedHashMap<>();
         long at = 0;
-        for (AdaptedParameter parameter : parameters) {
+        for (AdaptedParameter parameter : lora.adapted()) {
             long b = at + parameter.nIn() * parameter.rank();
             long end = at + parameter.length();
             table.put(parameter.keyOfA(), interval(flat, at, b).reshape('f', parameter.nIn(), parameter.rank()));
             table.put(parameter.keyOfB(), interval(flat, b, end).reshape('f', parameter.rank(), parameter.nOut()));
             at = end;
+        }
+        for (TrainedBias bias : lora.biases()) {
+            table.put(bias.key(), interval(flat, at, at + bias.length()).reshape('f', 1, bias.length()));
+            at += bias.length();
         }
         return table;
     }
@@ -48,14 +63,14 @@ final class LowRankTable {
     }
 
     /**
-     * Sets A or B of a running layer.
+     * Sets A, B or a bias of a running layer.
      *
      * @throws IllegalArgumentException for another key, or another shape
      */
-    static void set(String layer, List<AdaptedParameter> parameters, Map<String, INDArray> table, String key, INDArray value) {
-        if (!keys(parameters).contains(key)) {
+    static void set(String layer, AdaptedConfiguration lora, Map<String, INDArray> table, String key, INDArray value) {
+        if (!keys(lora).contains(key)) {
             throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + " has no trainable parameter "
-                    + LoRAParams.quoted(key) + "; it has " + keys(parameters));
+                    + LoRAParams.quoted(key) + "; it has " + keys(lora));
         }
         INDArray current = table.get(key);
         if (!Arrays.equals(current.shape(), value.shape())) {

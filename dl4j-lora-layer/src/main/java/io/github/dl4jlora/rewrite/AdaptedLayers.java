@@ -12,6 +12,8 @@ import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.layer.StockBiases;
+import io.github.dl4jlora.layer.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
@@ -43,7 +45,7 @@ final class AdaptedLayers {
     }
 
     /**
-     * @param keys   of the parameters to adapt
+     * @param keys   of the parameters to adapt; none where only biases train
      * @param table  the base layer's parameters
      * @param frozen the layer's weights; null for embedded storage
      */
@@ -51,7 +53,25 @@ final class AdaptedLayers {
         Class<?> type = node.unwrappedLayer().getClass();
         List<AdaptedParameter> parameters = parameters(node, keys, table, config);
         return type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class
-                ? dense(node, parameters.get(0), config, frozen) : wrapper(node, parameters, config, frozen);
+                && !parameters.isEmpty() ? dense(node, parameters.get(0), config, frozen)
+                : wrapper(node, parameters, biases(node, table, config), config, frozen);
+    }
+
+    /**
+     * @throws IllegalArgumentException if biases shall train that cannot
+     */
+    private static List<TrainedBias> biases(Node node, Map<String, INDArray> table, LoRAConfig config) {
+        if (config.bias() == BiasTraining.NONE || node.biasKeys().isEmpty()) {
+            return List.of();
+        }
+        String refusal = node.layer() == null ? "the biases of a vertex cannot train beside its frozen weights"
+                : StockBiases.refusal(node.unwrappedLayer());
+        if (refusal != null) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): bias(" + config.bias()
+                    + ") would train its bias, but " + refusal + ". Train it in full with trainable(\"" + node.name()
+                    + "\"), or use bias(LORA_ONLY)");
+        }
+        return node.biasKeys().stream().map(key -> new TrainedBias(key, table.get(key).length())).toList();
     }
 
     private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config) {
@@ -81,30 +101,32 @@ final class AdaptedLayers {
     private static void requirePlain(Node node, LoRAConfig config) {
         String asked = !config.variant().equals(new PlainLoRA()) ? "variant " + config.variant().name()
                 : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
-                : config.bias() != BiasTraining.NONE && !biasKeys(node).isEmpty() ? "bias(" + config.bias() + ")" : null;
+                : null;
         if (asked != null) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked + " is for DenseLayer, "
                     + "OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
         }
     }
 
-    /** The stock layer's own biases. */
-    static List<String> biasKeys(Node node) {
-        return node.layer() == null ? List.of() : node.unwrappedLayer().initializer().biasKeys(node.unwrappedLayer());
-    }
-
-    private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, LoRAConfig config, FrozenReference frozen) {
-        requirePlain(node, config);
+    private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases, LoRAConfig config,
+                                            FrozenReference frozen) {
+        if (!parameters.isEmpty()) {
+            requirePlain(node, config);
+        }
         Layer stock = node.unwrappedLayer();
         LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, frozen);
+        lora.setBiases(biases);
         lora.setLoraInit(config.loraInit());
-        lora.setLoraDropout(config.loraDropout());
+        lora.setLoraDropout(parameters.isEmpty() ? 0 : config.loraDropout());
         lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setRegularization(new ArrayList<>(config.regularization()));
         Layer sized = StockLayers.innermost(stock);
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
                 : sized instanceof BaseLayer base ? base.getIUpdater()
                 : sized instanceof AbstractSameDiffLayer sameDiff ? sameDiff.getUpdater() : null));
+        IUpdater ofBiases = sized instanceof BaseLayer base ? base.getBiasUpdater()
+                : sized instanceof AbstractSameDiffLayer sameDiff ? sameDiff.getBiasUpdater() : null;
+        lora.setBiasUpdater(config.updater() != null || ofBiases == null ? null : ofBiases.clone());
         lora.setGradientNormalization(sized.getGradientNormalization());
         lora.setGradientNormalizationThreshold(sized.getGradientNormalizationThreshold());
         return lora;
@@ -116,6 +138,7 @@ final class AdaptedLayers {
      */
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
                                          FrozenReference frozen, List<Node> nodes) {
+        biases(node, table, config);
         requirePlain(node, config);
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
                 parameters(node, keys, table, config), frozen);

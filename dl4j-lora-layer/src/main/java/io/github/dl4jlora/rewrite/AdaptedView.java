@@ -1,5 +1,6 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.Disableable;
@@ -9,11 +10,13 @@ import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.layer.StockBiases;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.layers.FrozenLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -31,9 +34,10 @@ public final class AdaptedView {
      *
      * @param layer the layer's or vertex's name
      * @param key   of the parameter in the stock layer
-     * @param parts A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of
+     * @param parts A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of: a trained b
+     *              {@code [1, nOut]}, where the layer has one matrix and one bias
      * @param stock the stock layer; null for a vertex
-     * @param dense the configuration of a dense layer; null for any other, which has A and B only
+     * @param dense the configuration of a dense layer; null for any other, which has A, B and b only
      */
     public record AdaptedMatrix(String layer, String key, Map<String, INDArray> parts, double alpha, Scaling scaling,
                                 AdaptedRuntime runtime, Layer stock, LoRADenseLayer dense) {
@@ -74,6 +78,8 @@ public final class AdaptedView {
     private final Network<?> network;
     private final Map<String, AdaptedMatrix> adapted = new LinkedHashMap<>();
     private final Map<String, TrainedLayer> trained = new LinkedHashMap<>();
+    private final Map<String, INDArray> biases = new LinkedHashMap<>();
+    private boolean trainsBiasesAlone;
     private double dropout;
 
     private AdaptedView(Network<?> network) {
@@ -85,17 +91,36 @@ public final class AdaptedView {
             if (lora != null && runtime instanceof AdaptedRuntime adaptable) {
                 for (AdaptedParameter parameter : lora.adapted()) {
                     Map<String, INDArray> parts = lora instanceof LoRADenseLayer ? adaptable.adapterParameters()
-                            : Map.of(LoRAParams.A, table.get(lora.key(parameter, LoRAParams.A)),
-                            LoRAParams.B, table.get(lora.key(parameter, LoRAParams.B)));
+                            : parts(lora, parameter, table);
                     adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
                             parts, parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer(),
                             lora instanceof LoRADenseLayer dense ? dense : null));
                 }
+                if (!hasBiasAsPart(lora)) {
+                    lora.biases().forEach(bias -> biases.put(StockBiases.module(lora.stockLayer(), node.name(), bias.key()),
+                            table.get(bias.key())));
+                }
+                trainsBiasesAlone |= lora.adapted().isEmpty();
                 dropout = Math.max(dropout, lora.getLoraDropout());
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
         }
+    }
+
+    private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter, Map<String, INDArray> table) {
+        Map<String, INDArray> parts = new LinkedHashMap<>();
+        parts.put(LoRAParams.A, table.get(lora.key(parameter, LoRAParams.A)));
+        parts.put(LoRAParams.B, table.get(lora.key(parameter, LoRAParams.B)));
+        if (hasBiasAsPart(lora)) {
+            parts.put(DefaultParamInitializer.BIAS_KEY, table.get(lora.biases().get(0).key()));
+        }
+        return parts;
+    }
+
+    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, not to the layer beside several. */
+    private static boolean hasBiasAsPart(AdaptedConfiguration lora) {
+        return lora.biases().size() == 1 && lora.adapted().size() == 1 && lora.matrices().forms().size() == 1;
     }
 
     public static AdaptedView of(Model model) {
@@ -108,6 +133,20 @@ public final class AdaptedView {
      */
     public Map<String, AdaptedMatrix> adaptedMatrices() {
         return adapted;
+    }
+
+    /**
+     * Trained biases that are no part of an adapted matrix, {@code [1, length]}, by the name they have in adapter files
+     * before {@code .bias}: the layer's, or {@code layer.key} where a layer has several.
+     */
+    public Map<String, INDArray> biases() {
+        return biases;
+    }
+
+    /** Which biases train: all of them where those of otherwise frozen layers do. */
+    public BiasTraining biasTraining() {
+        return biases.isEmpty() && adapted.values().stream().noneMatch(matrix -> matrix.parts().containsKey(DefaultParamInitializer.BIAS_KEY))
+                ? BiasTraining.NONE : trainsBiasesAlone ? BiasTraining.ALL : BiasTraining.LORA_ONLY;
     }
 
     /** By name, in topological order. */

@@ -2,6 +2,7 @@ package io.github.dl4jlora.rewrite;
 
 import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedConfiguration;
+import io.github.dl4jlora.layer.StockBiases;
 import io.github.dl4jlora.layer.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -57,6 +58,11 @@ record Node(String name, Layer layer, GraphVertex vertex, List<String> inputs, b
         }
         return unwrappedVertex() instanceof SameDiffVertex sameDiff && numParams() > 0
                 ? sameDiff.getVertexParams().getParameterKeys() : List.of();
+    }
+
+    /** Keys of its biases. */
+    List<String> biasKeys() {
+        return numParams() == 0 ? List.of() : layer != null ? StockBiases.of(unwrappedLayer()) : StockBiases.of(unwrappedVertex());
     }
 
     /** The configuration of an adapted layer or vertex; null for any other. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRAConfig;
 
 import java.util.HashSet;
@@ -39,21 +40,25 @@ record Plan(Map<String, Decision> decisions) {
         Set<String> reached = new HashSet<>();
         for (Node node : nodes) {
             boolean trainsUpstream = node.inputs().stream().anyMatch(reached::contains);
-            Decision decision = decide(node, targets, trained, trainsUpstream);
+            Decision decision = decide(node, targets, trained, config.bias(), trainsUpstream);
             decisions.put(node.name(), decision);
-            if (trainsUpstream || decision.role() == Role.ADAPT || decision.role() == Role.TRAIN) {
+            if (trainsUpstream || decision.role().trains()) {
                 reached.add(node.name());
             }
         }
         return new Plan(decisions);
     }
 
-    private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, boolean trainsUpstream) {
+    private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, BiasTraining bias,
+                                   boolean trainsUpstream) {
         if (targets.containsKey(node.name())) {
             return new Decision(Role.ADAPT, "matches a target", targets.get(node.name()));
         }
         if (trained.contains(node.name())) {
             return new Decision(Role.TRAIN, "matches trainable");
+        }
+        if (bias == BiasTraining.ALL && !node.biasKeys().isEmpty()) {
+            return new Decision(Role.TRAIN_BIAS, "has biases, and all train");
         }
         if (!trainsUpstream) {
             return new Decision(Role.FREEZE_STOP, "nothing upstream trains");

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.rewrite;
 
-import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
@@ -17,6 +16,7 @@ import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.layer.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -111,7 +111,7 @@ public final class Rewriter {
                                 Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
         boolean stops = decision.role() == Role.FREEZE_STOP;
         switch (decision.role()) {
-            case ADAPT -> {
+            case ADAPT, TRAIN_BIAS -> {
                 FrozenReference frozen = reference(node, from, config);
                 Map<String, INDArray> table = from.runtime(node.name()).paramTable(false);
                 if (node.layer() != null) {
@@ -131,7 +131,6 @@ public final class Rewriter {
                 }
             }
             case FREEZE_PASS, FREEZE_STOP -> {
-                refuseBias(node, config);
                 FrozenReference frozen = reference(node, from, config);
                 if (node.layer() != null) {
                     layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
@@ -142,14 +141,6 @@ public final class Rewriter {
             case KEEP -> {
                 // Computes as it did.
             }
-        }
-    }
-
-    private static void refuseBias(Node node, LoRAConfig config) {
-        if (config.bias() == BiasTraining.ALL && node.numParams() > 0 && !AdaptedLayers.biasKeys(node).isEmpty()) {
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): bias(ALL) trains the bias of "
-                    + "every layer, but only adapted layers can train theirs beside frozen weights. Name the layer in targets(...) or "
-                    + "trainable(...), or use bias(LORA_ONLY)");
         }
     }
 
@@ -176,6 +167,7 @@ public final class Rewriter {
                 head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
+            lora.biases().forEach(bias -> fillBias(runtime.paramTable(false), bias, from.runtime(node.name())));
             for (AdaptedParameter parameter : lora.adapted()) {
                 // Java's hash of the name tells matrices of one shape apart.
                 long start = seed * 31 + lora.matrices().module(node.name(), parameter.key()).hashCode();
@@ -190,6 +182,10 @@ public final class Rewriter {
         } else {
             values.assign(base.reshape(values.shape()));
         }
+    }
+
+    private static void fillBias(Map<String, INDArray> trained, TrainedBias bias, Trainable stock) {
+        trained.get(bias.key()).assign(stock.paramTable(false).get(bias.key()).reshape('c', 1, bias.length()));
     }
 
     static INDArray head(INDArray values, long length) {
@@ -315,6 +311,10 @@ public final class Rewriter {
             AdaptedRuntime.of(adapted.runtime(node.name())).mergeInto(merged);
             requireFinite(node, values);
         } else if (merge && lora != null) {
+            for (TrainedBias bias : lora.biases()) {
+                INDArray stockBias = merged.get(bias.key());
+                stockBias.assign(trained.get(bias.key()).reshape('c', stockBias.shape()));
+            }
             for (AdaptedParameter parameter : lora.adapted()) {
                 lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, LoRAParams.A)),
                         trained.get(lora.key(parameter, LoRAParams.B)), parameter.factor(), merged.get(parameter.key()));

@@ -5,6 +5,8 @@ public enum Role {
 
     /** Gets a low-rank path beside its frozen weights. */
     ADAPT("adapted"),
+    /** Frozen but for its biases. */
+    TRAIN_BIAS("frozen, biases trained"),
     /** Trains in full. */
     TRAIN("trained in full"),
     /** Frozen, and gradients go through it to something that trains. */
@@ -23,5 +25,10 @@ public enum Role {
     @Override
     public String toString() {
         return description;
+    }
+
+    /** Whether something of the node itself trains. */
+    boolean trains() {
+        return this == ADAPT || this == TRAIN_BIAS || this == TRAIN;
     }
 }

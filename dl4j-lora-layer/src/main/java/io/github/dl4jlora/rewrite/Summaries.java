@@ -7,6 +7,7 @@ import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.layer.TrainedBias;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
@@ -29,7 +30,10 @@ public final class Summaries {
         return node.adapted() == null ? Stream.of(row(node)) : adapted(node, node.adapted()).stream();
     }
 
-    /** A row for each adapted matrix, and one for what else the layer has, unless it has one matrix only. */
+    /**
+     * A row for each adapted matrix, and one for what else the layer has, trained biases included, unless it has one matrix
+     * only.
+     */
     private static List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora) {
         boolean stopped = node.layer() instanceof FrozenLayer || node.vertex() instanceof FrozenVertex;
         Role role = stopped ? Role.FREEZE_STOP : Role.ADAPT;
@@ -37,15 +41,19 @@ public final class Summaries {
         boolean single = lora.matrices().forms().size() == 1;
         List<LoRASummary.Row> rows = new ArrayList<>();
         long rest = lora.frozenParams();
+        long biases = lora.biases().stream().mapToLong(TrainedBias::length).sum();
         for (AdaptedParameter parameter : lora.adapted()) {
             long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.constantParams();
             rest -= frozen;
-            long trained = lora.trainedParams(parameter);
+            long trained = lora.trainedParams(parameter) + (single ? biases : 0);
             rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass().getSimpleName(),
                     role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : trained,
                     stopped ? frozen + trained : frozen));
         }
-        if (rest > 0) {
+        if (rest > 0 && biases > 0) {
+            rows.add(new LoRASummary.Row(node.name(), stock.getClass().getSimpleName(),
+                    (stopped ? Role.FREEZE_STOP : Role.TRAIN_BIAS).toString(), 0, 0, stopped ? 0 : biases, stopped ? rest + biases : rest));
+        } else if (rest > 0) {
             rows.add(frozen(node, stock.getClass(), stopped, rest));
         }
         return rows;

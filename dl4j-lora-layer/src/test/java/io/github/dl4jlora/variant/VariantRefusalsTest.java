@@ -49,7 +49,6 @@ class VariantRefusalsTest {
         assertRefused(LoRAConfig.builder().variant(new FrozenALoRA()), "LoRA-FA");
         assertRefused(LoRAConfig.builder().rank(2).loraInit(LoRAInit.PISSA), "LoRAInit.PISSA");
         assertRefused(LoRAConfig.builder().rank(2).loraInit(LoRAInit.OLORA), "LoRAInit.OLORA");
-        assertRefused(LoRAConfig.builder().bias("lora_only"), "bias(LORA_ONLY)");
 
         MultiLayerNetwork tuned = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).loraPlusRatio(16).loraInit(LoRAInit.ORTHOGONAL)
                 .targets(".*").build());
@@ -60,10 +59,10 @@ class VariantRefusalsTest {
     }
 
     @Test
-    void allBiasesNeedLayersThatCanTrainThem() {
+    void allBiasesTrainWhateverBecomesOfTheirLayers() {
         ComputationGraph base = Networks.trainedGraph();
-        assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().bias(BiasTraining.ALL).build()))
-                .hasMessageContainingAll("\"out\" (OutputLayer)", "bias(ALL)", "targets", "trainable", "LORA_ONLY");
+        ComputationGraph alone = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc2").bias(BiasTraining.ALL).build());
+        assertThat(alone.paramTable()).containsOnlyKeys("fc1_b", "fc2_A", "fc2_B", "fc2_b", "out_b");
 
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").targets(".*").build());
         assertThat(adapted.paramTable()).containsKeys("fc1_b", "fc2_b", "out_b");

@@ -1,0 +1,294 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.Gradients;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.gradientcheck.GradientCheckUtil;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Biases of every kind of layer train beside its frozen weights, with a low-rank change or alone. */
+class TrainedBiasesTest {
+
+    private static DataType defaultType;
+    private static DataType defaultFloatType;
+
+    @TempDir
+    private Path folder;
+
+    @BeforeAll
+    static void defaultToDouble() {
+        defaultType = Nd4j.dataType();
+        defaultFloatType = Nd4j.defaultFloatingPointType();
+        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
+    }
+
+    @AfterAll
+    static void restoreDefaults() {
+        Nd4j.setDefaultDataTypes(defaultType, defaultFloatType);
+    }
+
+    static Stream<Arguments> layers() {
+        return DeltaLayersTest.layers();
+    }
+
+    private static LoRAConfig.Builder adaptingAll() {
+        return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets("fc1|lora.*").bias("lora_only");
+    }
+
+    /** All but fc1, or the layer itself where there is none, are frozen but for their biases. */
+    private static LoRAConfig.Builder alone(MultiLayerConfiguration conf) {
+        boolean hasDense = conf.getConfs().stream().anyMatch(layer -> "fc1".equals(layer.getLayer().getLayerName()));
+        return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets(hasDense ? "fc1" : "lora.*").bias("all");
+    }
+
+    private static MultiLayerNetwork trained(MultiLayerConfiguration conf, INDArray features, INDArray labels) {
+        MultiLayerNetwork base = new MultiLayerNetwork(conf.clone());
+        base.init();
+        base.fit(features, labels);
+        return base;
+    }
+
+    /** Every trained value away from its start. */
+    private static void randomize(MultiLayerNetwork network) {
+        INDArray values = network.params();
+        values.addi(Networks.random(DataType.DOUBLE, 7, values.shape()).muli(0.3));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void besideALowRankChangeHaveTheirGradients(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
+        assertGradients(name, LoRA.apply(trained(conf, features, labels), adaptingAll().build()), features, labels);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void aloneHaveTheirGradients(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
+        assertGradients(name, LoRA.apply(trained(conf, features, labels), alone(conf).build()), features, labels);
+    }
+
+    private static void assertGradients(String name, MultiLayerNetwork adapted, INDArray features, INDArray labels) {
+        randomize(adapted);
+        MultiDataSet data = new MultiDataSet(features, labels);
+        assertThat(Gradients.of(adapted, data)).hasSize(adapted.paramTable().size());
+        Gradients.assertProjections(adapted, onlyBiases(adapted, Gradients.of(adapted, data), name.equals("capsules")),
+                corrected(adapted, Gradients.of(LoRA.merge(adapted), data)));
+        if (!name.equals("separable convolution")) {
+            // DL4J's own backward pass for it disagrees with finite differences; ours is its own.
+            Gradients.assertEqualFiniteDifferences(adapted, data);
+            assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features).labels(labels)
+                    .subset(true).maxPerParam(3).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
+                    .print(GradientCheckUtil.PrintMode.FAILURES_ONLY))).isTrue();
+        }
+    }
+
+    /** Those of wrapped layers, where the stock network's are right or known to be doubled once. */
+    private static Map<String, INDArray> onlyBiases(MultiLayerNetwork network, Map<String, INDArray> gradients, boolean atTheTop) {
+        Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
+        some.keySet().removeIf(key -> {
+            int layer = Integer.parseInt(key.substring(0, key.indexOf('_')));
+            return !(network.getLayer(layer).conf().getLayer() instanceof LoRAWrapperLayer wrapper)
+                    || !LowRankTable.biasKeys(wrapper).contains(key.substring(key.indexOf('_') + 1))
+                    || atTheTop && layer != network.getnLayers() - 1 && layer != 1;
+        });
+        return some.isEmpty() ? gradientsOfAnything(network, gradients) : some;
+    }
+
+    /** Layers without a bias: the low-rank change of the layer itself. */
+    private static Map<String, INDArray> gradientsOfAnything(MultiLayerNetwork network, Map<String, INDArray> gradients) {
+        Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
+        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof LoRADenseRuntime);
+        return some;
+    }
+
+    private static Map<String, INDArray> corrected(MultiLayerNetwork network, Map<String, INDArray> stock) {
+        stock.forEach((key, value) -> {
+            int layer = Integer.parseInt(key.substring(0, key.indexOf('_')));
+            boolean bias = network.getLayer(layer).conf().getLayer() instanceof LoRAWrapperLayer wrapper
+                    && LowRankTable.biasKeys(wrapper).contains(key.substring(key.indexOf('_') + 1))
+                    && io.github.dl4jlora.frozen.StockLayers.innermost(wrapper.stockLayer())
+                    instanceof org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
+            if (bias) {
+                value.muli(io.github.dl4jlora.samediff.SameDiffGradients.correction());
+            }
+        });
+        return stock;
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void keepEveryPromise(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) throws IOException {
+        assertPromises(trained(conf, features, labels), adaptingAll(), features, labels, folder.resolve("beside"));
+        assertPromises(trained(conf, features, labels), alone(conf), features, labels, folder.resolve("alone"));
+        assertPromises(trained(conf, features, labels), adaptingAll().bias("all").storage(FrozenStorage.EMBEDDED), features, labels,
+                folder.resolve("embedded"));
+    }
+
+    private static void assertPromises(MultiLayerNetwork base, LoRAConfig.Builder config, INDArray features, INDArray labels, Path folder)
+            throws IOException {
+        double[] frozen = base.params().toDoubleVector();
+        INDArray before = base.output(features).dup();
+        MultiLayerNetwork adapted = LoRA.apply(base, config.updater(new Adam(0.02)).build());
+        assertThat(Networks.difference(adapted.output(features), before)).as("a fresh rewrite").isLessThan(1e-14);
+        INDArray start = adapted.params().dup();
+
+        for (int i = 0; i < 8; i++) {
+            adapted.fit(features, labels);
+        }
+
+        assertThat(base.params().toDoubleVector()).as("base after training").containsExactly(frozen);
+        INDArray output = adapted.output(features).dup();
+        MultiLayerNetwork merged = LoRA.merge(adapted);
+        assertThat(Networks.difference(merged.output(features), output)).as("merged").isLessThan(1e-10);
+        assertBiasesMoved(adapted, merged, base, start);
+        MultiLayerNetwork unloaded = LoRA.unload(adapted);
+        assertThat(unloaded.params().toDoubleVector()).as("unloaded").containsExactly(frozen);
+        assertThat(unloaded.getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
+        try (LoRA.Scope off = LoRA.disabled(adapted)) {
+            assertSame("disabled", adapted.output(features), before);
+        }
+        assertSame("enabled again", adapted.output(features), output);
+        assertSame("clone", adapted.clone().output(features), output);
+        MultiLayerConfiguration read = MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson());
+        assertThat(read).isEqualTo(adapted.getLayerWiseConfigurations());
+        MultiLayerNetwork again = new MultiLayerNetwork(read);
+        again.init(adapted.params().dup(), false);
+        assertSame("from JSON", again.output(features), output);
+        assertThat(LoRA.summary(adapted).totalParams()).isEqualTo(base.numParams() + LoRA.summary(adapted).trainableParams());
+
+        java.nio.file.Files.createDirectories(folder);
+        File file = folder.resolve("network.zip").toFile();
+        ModelSerializer.writeModel(adapted, file, true);
+        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file, true);
+        if (((AdaptedConfiguration) adaptedLayer(adapted)).getStorage() == FrozenStorage.SHARED) {
+            assertThat(adapted.numParams()).isEqualTo(LoRA.summary(adapted).trainableParams());
+            LoRA.attach(restored, base);
+        }
+        assertSame("restored", restored.output(features), output);
+        LoRA.save(adapted, folder.resolve("whole.zip"), true);
+        assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
+        LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
+        LoRAAdapter loaded = LoRAAdapter.load(folder.resolve("adapter"));
+        assertThat(Networks.difference(LoRA.apply(base, loaded).output(features), output)).as("from the adapter's files").isLessThan(1e-14);
+        MultiLayerNetwork swapped = LoRA.apply(base, config.build());
+        loaded.applyTo(swapped);
+        assertSame("swapped in", swapped.output(features), output);
+    }
+
+    private static Object adaptedLayer(MultiLayerNetwork network) {
+        return network.getLayerWiseConfigurations().getConfs().stream().map(NeuralNetConfiguration::getLayer)
+                .filter(AdaptedConfiguration.class::isInstance).findFirst().orElseThrow();
+    }
+
+    /** Each trained bias is the merged network's, and no longer the base's. */
+    private static void assertBiasesMoved(MultiLayerNetwork adapted, MultiLayerNetwork merged, MultiLayerNetwork base, INDArray start) {
+        assertThat(Networks.difference(adapted.params(), start)).isPositive();
+        for (org.deeplearning4j.nn.api.Layer layer : adapted.getLayers()) {
+            if (layer.conf().getLayer() instanceof LoRAWrapperLayer wrapper) {
+                for (TrainedBias bias : wrapper.biases()) {
+                    String key = layer.getIndex() + "_" + bias.key();
+                    assertThat(merged.getParam(key).ravel().toDoubleVector()).as(key)
+                            .containsExactly(adapted.getParam(key).ravel().toDoubleVector());
+                    assertThat(Networks.difference(merged.getParam(key), base.getParam(key))).as(key).isPositive();
+                }
+            }
+        }
+    }
+
+    private static void assertSame(String what, INDArray actual, INDArray expected) {
+        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
+    }
+
+    private static MultiLayerNetwork withNorm() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .biasUpdater(new Adam(0.7)).activation(Activation.TANH).list()
+                .layer(new ConvolutionLayer.Builder(2, 2).name("conv").nOut(2).build())
+                .layer(new BatchNormalization.Builder().name("norm").build())
+                .layer(new DenseLayer.Builder().name("fc").nOut(3).build())
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(2).activation(Activation.SOFTMAX).build())
+                .setInputType(InputType.convolutional(4, 4, 1)).build());
+        network.init();
+        return network;
+    }
+
+    @Test
+    void batchNormalisationCannotTrainItsBetaWhileItIsFrozen() {
+        MultiLayerNetwork base = withNorm();
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").build()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"norm\" (BatchNormalization)", "bias(ALL)", "statistics", "trainable(\"norm\")", "LORA_ONLY");
+
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").trainable("norm").build());
+        assertThat(adapted.paramTable().keySet()).containsExactlyInAnyOrder("0_b", "1_gamma", "1_beta", "1_mean", "1_log10stdev",
+                "2_A", "2_B", "2_b", "3_b");
+        assertThat(LoRA.summary(adapted).toString()).contains("frozen, biases trained");
+    }
+
+    @Test
+    void biasesOfWrappedLayersHaveTheBiasUpdaterAndTheirNamesInFiles() throws IOException {
+        MultiLayerNetwork base = withNorm();
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).targets("conv").trainable("norm").bias("all");
+        MultiLayerNetwork adapted = LoRA.apply(base, config.build());
+        var conv = adapted.getLayer(0).conf().getLayer();
+        assertThat(conv.getUpdaterByParam("b")).isEqualTo(new Adam(0.7));
+        assertThat(conv.getUpdaterByParam("W.A")).isEqualTo(new Sgd(0.1));
+        assertThat(LoRA.apply(base, config.updater(new Sgd(0.2)).build()).getLayer(3).conf().getLayer().getUpdaterByParam("b"))
+                .isEqualTo(new Sgd(0.2));
+        assertThat(adapted.getLayer(0)).isInstanceOf(ConvolutionRuntime.class);
+        assertThatThrownBy(() -> adapted.getLayer(0).setParam("W", adapted.getParam("0_b"))).hasMessageContainingAll("\"conv\"", "[W.A, W.B, b]");
+        adapted.getLayer(0).setParam("b", Nd4j.ones(1, 2));
+        assertThat(adapted.getParam("0_b").sumNumber().doubleValue()).isEqualTo(2);
+
+        LoRAAdapter.of(adapted).save(folder);
+        String header = new String(java.nio.file.Files.readAllBytes(folder.resolve("adapter_model.safetensors")),
+                java.nio.charset.StandardCharsets.ISO_8859_1);
+        assertThat(header).contains("base_model.model.conv.base_layer.bias", "base_model.model.fc.bias", "base_model.model.out.bias",
+                "base_model.model.norm.bias").doesNotContain("fc.base_layer");
+        assertThat(java.nio.file.Files.readString(folder.resolve("adapter_config.json"))).contains("\"bias\" : \"all\"");
+        assertThat(LoRAAdapter.load(folder).trainedLayers()).containsExactly("norm");
+
+        MultiLayerNetwork fewer = LoRA.apply(base, config.bias("lora_only").build());
+        assertThatThrownBy(() -> LoRAAdapter.of(adapted).applyTo(fewer)).hasMessageContainingAll("biases", "surplus", "fc", "out");
+        LoRAAdapter other = LoRAAdapter.of(LoRA.apply(base, config.bias("all").build()));
+        assertThatThrownBy(() -> LoRAAdapter.combine(io.github.dl4jlora.adapter.Combination.Method.CAT).add(LoRAAdapter.of(adapted), 1)
+                .add(other, 1).build()).hasMessageContaining("bias");
+        try (AdapterBank bank = new AdapterBank(base, 1)) {
+            assertThatThrownBy(() -> bank.add("all", other)).hasMessageContainingAll("\"all\"", "trained bias");
+        }
+    }
+}
