@@ -52,8 +52,8 @@ final class AdaptedLayers {
     static Layer adapt(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config, FrozenReference frozen) {
         Class<?> type = node.unwrappedLayer().getClass();
         List<AdaptedParameter> parameters = parameters(node, keys, table, config);
-        return type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class
-                && !parameters.isEmpty() ? dense(node, parameters.get(0), config, frozen)
+        boolean isDense = type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class;
+        return isDense && !parameters.isEmpty() ? dense(node, parameters.get(0), config, frozen)
                 : wrapper(node, parameters, biases(node, table, config), config, frozen);
     }
 

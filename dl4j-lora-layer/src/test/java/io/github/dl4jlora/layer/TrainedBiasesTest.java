@@ -6,8 +6,12 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.samediff.SameDiffGradients;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -15,10 +19,12 @@ import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,6 +41,8 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -84,12 +92,6 @@ class TrainedBiasesTest {
         return base;
     }
 
-    /** Every trained value away from its start. */
-    private static void randomize(MultiLayerNetwork network) {
-        INDArray values = network.params();
-        values.addi(Networks.random(DataType.DOUBLE, 7, values.shape()).muli(0.3));
-    }
-
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void besideALowRankChangeHaveTheirGradients(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
@@ -103,60 +105,55 @@ class TrainedBiasesTest {
     }
 
     private static void assertGradients(String name, MultiLayerNetwork adapted, INDArray features, INDArray labels) {
-        randomize(adapted);
+        // Every trained value away from its start.
+        adapted.params().addi(Networks.random(DataType.DOUBLE, 7, adapted.params().shape()).muli(0.3));
         MultiDataSet data = new MultiDataSet(features, labels);
         assertThat(Gradients.of(adapted, data)).hasSize(adapted.paramTable().size());
-        Gradients.assertProjections(adapted, onlyBiases(adapted, Gradients.of(adapted, data), name.equals("capsules")),
-                corrected(adapted, Gradients.of(LoRA.merge(adapted), data)));
+        if (!name.equals("capsules")) {
+            // SameDiff layers above one another: the stock network's gradients are doubled more than once.
+            assertSameBiasGradients(adapted, Gradients.of(adapted, data), Gradients.of(LoRA.merge(adapted), data));
+        }
         if (!name.equals("separable convolution")) {
             // DL4J's own backward pass for it disagrees with finite differences; ours is its own.
             Gradients.assertEqualFiniteDifferences(adapted, data);
             assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features).labels(labels)
-                    .subset(true).maxPerParam(3).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
+                    .subset(true).maxPerParam(2).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
                     .print(GradientCheckUtil.PrintMode.FAILURES_ONLY))).isTrue();
         }
     }
 
-    /** Those of wrapped layers, where the stock network's are right or known to be doubled once. */
-    private static Map<String, INDArray> onlyBiases(MultiLayerNetwork network, Map<String, INDArray> gradients, boolean atTheTop) {
-        Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
-        some.keySet().removeIf(key -> {
-            int layer = Integer.parseInt(key.substring(0, key.indexOf('_')));
-            return !(network.getLayer(layer).conf().getLayer() instanceof LoRAWrapperLayer wrapper)
-                    || !LowRankTable.biasKeys(wrapper).contains(key.substring(key.indexOf('_') + 1))
-                    || atTheTop && layer != network.getnLayers() - 1 && layer != 1;
-        });
-        return some.isEmpty() ? gradientsOfAnything(network, gradients) : some;
-    }
-
-    /** Layers without a bias: the low-rank change of the layer itself. */
-    private static Map<String, INDArray> gradientsOfAnything(MultiLayerNetwork network, Map<String, INDArray> gradients) {
-        Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
-        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof LoRADenseRuntime);
-        return some;
-    }
-
-    private static Map<String, INDArray> corrected(MultiLayerNetwork network, Map<String, INDArray> stock) {
-        stock.forEach((key, value) -> {
-            int layer = Integer.parseInt(key.substring(0, key.indexOf('_')));
-            boolean bias = network.getLayer(layer).conf().getLayer() instanceof LoRAWrapperLayer wrapper
-                    && LowRankTable.biasKeys(wrapper).contains(key.substring(key.indexOf('_') + 1))
-                    && io.github.dl4jlora.frozen.StockLayers.innermost(wrapper.stockLayer())
-                    instanceof org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
-            if (bias) {
-                value.muli(io.github.dl4jlora.samediff.SameDiffGradients.correction());
+    private static void assertSameBiasGradients(MultiLayerNetwork adapted, Map<String, INDArray> gradients, Map<String, INDArray> stock) {
+        for (Layer layer : adapted.getLayers()) {
+            if (layer.conf().getLayer() instanceof LoRAWrapperLayer wrapper) {
+                double correction = StockLayers.innermost(wrapper.stockLayer()) instanceof SameDiffLayer ? SameDiffGradients.correction() : 1;
+                for (TrainedBias bias : wrapper.biases()) {
+                    String key = layer.getIndex() + "_" + bias.key();
+                    INDArray expected = stock.get(key).mul(correction).reshape('c', 1, bias.length());
+                    assertThat(Networks.difference(gradients.get(key), expected)).as(key).isLessThan(1e-10);
+                }
             }
-        });
-        return stock;
+        }
     }
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void keepEveryPromise(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) throws IOException {
-        assertPromises(trained(conf, features, labels), adaptingAll(), features, labels, folder.resolve("beside"));
-        assertPromises(trained(conf, features, labels), alone(conf), features, labels, folder.resolve("alone"));
-        assertPromises(trained(conf, features, labels), adaptingAll().bias("all").storage(FrozenStorage.EMBEDDED), features, labels,
-                folder.resolve("embedded"));
+        assertPromises(trained(conf, features, labels), adaptingAll(), features, labels, folder);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void keepEveryPromiseAlone(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) throws IOException {
+        assertPromises(trained(conf, features, labels), alone(conf), features, labels, folder);
+    }
+
+    @Tag("heavy")
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("layers")
+    void keepEveryPromiseInsideTheVector(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
+            throws IOException {
+        assertPromises(trained(conf, features, labels), adaptingAll().bias("all").storage(FrozenStorage.EMBEDDED), features, labels, folder);
+        assertPromises(trained(conf, features, labels), alone(conf).storage(FrozenStorage.EMBEDDED), features, labels, folder);
     }
 
     private static void assertPromises(MultiLayerNetwork base, LoRAConfig.Builder config, INDArray features, INDArray labels, Path folder)
@@ -165,6 +162,7 @@ class TrainedBiasesTest {
         INDArray before = base.output(features).dup();
         MultiLayerNetwork adapted = LoRA.apply(base, config.updater(new Adam(0.02)).build());
         assertThat(Networks.difference(adapted.output(features), before)).as("a fresh rewrite").isLessThan(1e-14);
+        assertThat(LoRA.unload(adapted).getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
         INDArray start = adapted.params().dup();
 
         for (int i = 0; i < 8; i++) {
@@ -176,9 +174,7 @@ class TrainedBiasesTest {
         MultiLayerNetwork merged = LoRA.merge(adapted);
         assertThat(Networks.difference(merged.output(features), output)).as("merged").isLessThan(1e-10);
         assertBiasesMoved(adapted, merged, base, start);
-        MultiLayerNetwork unloaded = LoRA.unload(adapted);
-        assertThat(unloaded.params().toDoubleVector()).as("unloaded").containsExactly(frozen);
-        assertThat(unloaded.getLayerWiseConfigurations().toJson()).isEqualTo(base.getLayerWiseConfigurations().toJson());
+        assertThat(LoRA.unload(adapted).params().toDoubleVector()).as("unloaded").containsExactly(frozen);
         try (LoRA.Scope off = LoRA.disabled(adapted)) {
             assertSame("disabled", adapted.output(features), before);
         }
@@ -191,7 +187,6 @@ class TrainedBiasesTest {
         assertSame("from JSON", again.output(features), output);
         assertThat(LoRA.summary(adapted).totalParams()).isEqualTo(base.numParams() + LoRA.summary(adapted).trainableParams());
 
-        java.nio.file.Files.createDirectories(folder);
         File file = folder.resolve("network.zip").toFile();
         ModelSerializer.writeModel(adapted, file, true);
         MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file, true);
@@ -218,7 +213,7 @@ class TrainedBiasesTest {
     /** Each trained bias is the merged network's, and no longer the base's. */
     private static void assertBiasesMoved(MultiLayerNetwork adapted, MultiLayerNetwork merged, MultiLayerNetwork base, INDArray start) {
         assertThat(Networks.difference(adapted.params(), start)).isPositive();
-        for (org.deeplearning4j.nn.api.Layer layer : adapted.getLayers()) {
+        for (Layer layer : adapted.getLayers()) {
             if (layer.conf().getLayer() instanceof LoRAWrapperLayer wrapper) {
                 for (TrainedBias bias : wrapper.biases()) {
                     String key = layer.getIndex() + "_" + bias.key();
@@ -275,17 +270,17 @@ class TrainedBiasesTest {
         assertThat(adapted.getParam("0_b").sumNumber().doubleValue()).isEqualTo(2);
 
         LoRAAdapter.of(adapted).save(folder);
-        String header = new String(java.nio.file.Files.readAllBytes(folder.resolve("adapter_model.safetensors")),
-                java.nio.charset.StandardCharsets.ISO_8859_1);
+        String header = new String(Files.readAllBytes(folder.resolve("adapter_model.safetensors")),
+                StandardCharsets.ISO_8859_1);
         assertThat(header).contains("base_model.model.conv.base_layer.bias", "base_model.model.fc.bias", "base_model.model.out.bias",
                 "base_model.model.norm.bias").doesNotContain("fc.base_layer");
-        assertThat(java.nio.file.Files.readString(folder.resolve("adapter_config.json"))).contains("\"bias\" : \"all\"");
+        assertThat(Files.readString(folder.resolve("adapter_config.json"))).contains("\"bias\" : \"all\"");
         assertThat(LoRAAdapter.load(folder).trainedLayers()).containsExactly("norm");
 
         MultiLayerNetwork fewer = LoRA.apply(base, config.bias("lora_only").build());
         assertThatThrownBy(() -> LoRAAdapter.of(adapted).applyTo(fewer)).hasMessageContainingAll("biases", "surplus", "fc", "out");
         LoRAAdapter other = LoRAAdapter.of(LoRA.apply(base, config.bias("all").build()));
-        assertThatThrownBy(() -> LoRAAdapter.combine(io.github.dl4jlora.adapter.Combination.Method.CAT).add(LoRAAdapter.of(adapted), 1)
+        assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(LoRAAdapter.of(adapted), 1)
                 .add(other, 1).build()).hasMessageContaining("bias");
         try (AdapterBank bank = new AdapterBank(base, 1)) {
             assertThatThrownBy(() -> bank.add("all", other)).hasMessageContainingAll("\"all\"", "trained bias");
