@@ -7,6 +7,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import java.io.Serializable;
 import java.net.URI;
 import java.util.Objects;
+import java.util.function.Supplier;
 
 /**
  * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
@@ -92,6 +93,22 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
+     * Computes weights that are not here again, where that is possible.
+     *
+     * @param derivation perhaps yields others by now: the ids are compared
+     * @throws FrozenWeightsMissingException if they are others
+     */
+    public void bindOr(String layer, Supplier<FrozenWeights> derivation) {
+        if (resolveHere() == null) {
+            FrozenWeights derived = derivation.get();
+            if (!derived.id().equals(id)) {
+                throw new FrozenWeightsMissingException(layer, id);
+            }
+            weights = derived;
+        }
+    }
+
+    /**
      * @param layer  name for the message
      * @param length how many parameters the layer has
      * @return the values in the data type, shape {@code [length]}
@@ -100,6 +117,18 @@ public final class FrozenReference implements Serializable {
      */
     public INDArray values(String layer, DataType type, long length) {
         return requireLength(require(layer), layer, length).valuesAs(type);
+    }
+
+    /**
+     * Takes hold of the weights if they are here, so that they stay. Layers call it before they make arrays of that
+     * length.
+     *
+     * @throws IllegalStateException if the weights are here and are another number than that
+     */
+    public void takeHold(String layer, long length) {
+        if (resolveHere() != null) {
+            requireLength(weights, layer, length);
+        }
     }
 
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
