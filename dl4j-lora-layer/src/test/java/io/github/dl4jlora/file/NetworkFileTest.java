@@ -69,6 +69,8 @@ class NetworkFileTest {
         LoRA.save(Kind.LAYERS_SHARED.adapt(Networks.trainedLayers()), layers, false);
 
         refused(() -> LoRA.loadMultiLayerNetwork(file), "holds a ComputationGraph: use LoRA.loadComputationGraph");
+        assertThat(LoRA.load(file)).isInstanceOf(ComputationGraph.class);
+        assertThat(LoRA.load(layers)).isInstanceOf(MultiLayerNetwork.class);
         assertThatThrownBy(() -> LoRA.loadComputationGraph(layers)).isInstanceOf(IOException.class)
                 .hasMessageContaining("layers.zip holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
     }
