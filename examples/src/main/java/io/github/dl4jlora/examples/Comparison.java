@@ -43,8 +43,8 @@ abstract class Comparison implements Callable<Integer> {
     @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
     private int rank;
 
-    @Option(names = "--alpha", defaultValue = "1", description = "Factor of the adapters, alpha x A x B. Default: ${DEFAULT-VALUE}.")
-    private double alpha;
+    @Option(names = "--alpha", description = "Factor of the adapters, alpha x A x B, instead of the example's own.")
+    private Double alpha;
 
     @Option(names = "--storage", defaultValue = "SHARED",
             description = "Where the frozen weights live: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
@@ -71,6 +71,7 @@ abstract class Comparison implements Callable<Integer> {
 
     private final int usualEpochs;
     private final Map<String, ScoreHistory> losses = new LinkedHashMap<>();
+    private final double usualAlpha;
     private boolean passed = true;
 
     /** How long every training takes. */
@@ -83,8 +84,9 @@ abstract class Comparison implements Callable<Integer> {
         private boolean brief;
     }
 
-    Comparison(int usualEpochs) {
+    Comparison(int usualEpochs, double usualAlpha) {
         this.usualEpochs = usualEpochs;
+        this.usualAlpha = usualAlpha;
     }
 
     static CommandLine commandLine(Comparison example) {
@@ -128,10 +130,11 @@ abstract class Comparison implements Callable<Integer> {
         if (rank < 1) {
             throw new ParameterException(spec.commandLine(), "--rank is " + rank + ", but must be at least 1");
         }
-        if (!Double.isFinite(alpha)) {
+        double factor = alpha == null ? usualAlpha : alpha;
+        if (!Double.isFinite(factor)) {
             throw new ParameterException(spec.commandLine(), "--alpha is " + alpha + ", but must be a finite number");
         }
-        return LoRAConfig.builder().rank(rank).alpha(alpha).storage(storage).updater(new Adam(learningRate)).seed(seed);
+        return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).updater(new Adam(learningRate)).seed(seed);
     }
 
     final Path outputFolder() throws IOException {

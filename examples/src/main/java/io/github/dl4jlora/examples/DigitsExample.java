@@ -30,6 +30,7 @@ import java.util.Locale;
 public final class DigitsExample extends Comparison {
 
     private static final int EPOCHS = 20;
+    private static final double ALPHA = 1;
     private static final int WIDTH = 256;
     private static final int LAST_HIDDEN = 2;
     private static final int BATCH = 32;
@@ -37,7 +38,7 @@ public final class DigitsExample extends Comparison {
     private static final double TEST_SHARE = 0.25;
 
     DigitsExample() {
-        super(EPOCHS);
+        super(EPOCHS, ALPHA);
     }
 
     public static void main(String[] args) {

@@ -35,7 +35,8 @@ import java.util.Random;
         + "fine-tuning, in bits per character.")
 public final class StyleExample extends Comparison {
 
-    private static final int EPOCHS = 10;
+    private static final int EPOCHS = 8;
+    private static final double ALPHA = 4;
     private static final int SHORT_TEXT = 20_000;
     private static final int WIDTH = 128;
     private static final int BATCH = 32;
@@ -45,7 +46,7 @@ public final class StyleExample extends Comparison {
     private static final int SAMPLE = 200;
 
     StyleExample() {
-        super(EPOCHS);
+        super(EPOCHS, ALPHA);
     }
 
     public static void main(String[] args) {

@@ -41,17 +41,21 @@ public final class UiOption implements AutoCloseable {
         if (port < 1 || port > HIGHEST_PORT) {
             throw new ParameterException(command.commandLine(), "--ui-port is " + port + ", but must be 1 to " + HIGHEST_PORT);
         }
-        TrainingPages.Provider provider = ServiceLoader.load(TrainingPages.Provider.class).findFirst()
-                .orElseThrow(() -> new ParameterException(command.commandLine(), "--ui needs DL4J's training pages, which this "
-                        + "build left out. Add the profile ui to the command, for example: mvn -q -Pui -pl examples -am compile "
-                        + "exec:exec@digits -Dargs=\"--ui\""));
         try {
-            pages = provider.open(port);
+            pages = ServiceLoader.load(TrainingPages.Provider.class).findFirst().orElseThrow(this::leftOut).open(port);
         } catch (IllegalStateException e) {
             throw new ParameterException(command.commandLine(), e.getMessage(), e);
+        } catch (NoClassDefFoundError e) {
+            // What an earlier build with the profile compiled is still there, what it needs is not.
+            throw leftOut();
         }
         out.println("Training pages: " + pages.address());
         out.flush();
+    }
+
+    private ParameterException leftOut() {
+        return new ParameterException(command.commandLine(), "--ui needs DL4J's training pages, which this build left out. Add the "
+                + "profile ui to the command, for example: mvn -q -Pui -pl examples -am compile exec:exec@digits -Dargs=\"--ui\"");
     }
 
     /**
