@@ -11,7 +11,6 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.BaseLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
@@ -296,7 +295,8 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
 
     @Override
     public boolean hasBias() {
-        return frozen(DefaultParamInitializer.BIAS_KEY) != null;
+        org.deeplearning4j.nn.conf.layers.Layer stockConf = layerConf().stockLayer();
+        return !stockConf.initializer().biasKeys(stockConf).isEmpty();
     }
 
     @Override

@@ -320,8 +320,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         LayerMemoryReport stock = stockLayer().getMemoryReport(inputType);
         long trained = LowRankTable.length(parameters);
-        // Kept: W + s·A·B; made in the backward pass: dW.
-        long fixed = frozenParams();
+        // Kept by effective weights: W + s·A·B; made in the backward pass: dW.
+        long fixed = getMechanism() == Mechanism.DELTA ? frozenParams() : 0;
         return new LayerMemoryReport.Builder(layerName, LoRAWrapperLayer.class, inputType, stock.getOutputType())
                 .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
                 .workingMemory(stock.getWorkingMemoryFixedInference() + fixed, stock.getWorkingMemoryVariableInference(),

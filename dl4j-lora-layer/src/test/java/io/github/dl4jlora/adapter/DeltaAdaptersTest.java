@@ -150,8 +150,7 @@ class DeltaAdaptersTest {
         LoRAAdapter adapter = LoRAAdapter.of(adapted(3, Scaling.ALPHA));
         ComputationGraph other = base.clone();
         other.getParam("lstm_RW").addi(1);
-        ComputationGraph adaptedOther = LoRA.apply(other, LoRAConfig.builder().rank(2).alpha(3).targets("lstm/RW", "attention")
-                .override("attention/Wo", o -> o.rank(1).alpha(5)).updater(new Sgd(0.1)).build());
+        ComputationGraph adaptedOther = LoRA.apply(other, adapter.config());
 
         assertThatThrownBy(() -> adapter.applyTo(adaptedOther)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll("\"lstm.RW\"", "was made for the base weights");
