@@ -106,7 +106,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
         if (reference == null) {
             throw new FrozenWeightsMissingException(lora.getLayerName(), "(none recorded)");
         }
-        return reference.require(lora.getLayerName()).valuesAs(dataType);
+        return reference.values(lora.getLayerName(), dataType, StockLayers.numParams(lora.stockLayer()));
     }
 
     /** The stock layer itself, without the path: for what it computes when disabled, bit for bit, and for its masks. */

@@ -96,6 +96,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         validate();
+        if (frozen != null) {
+            frozen.takeHold(getLayerName(), StockLayers.numParams(stockLayer()));
+        }
         return getMechanism().instantiate(conf, listeners, index, view, initialize, type);
     }
 
