@@ -264,7 +264,10 @@ public final class LoRAConfig {
             return this;
         }
 
-        /** Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's {@code rank_pattern}, {@code alpha_pattern}. */
+        /**
+         * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
+         * {@code rank_pattern}, {@code alpha_pattern}.
+         */
         public Builder override(String pattern, Consumer<Override> settings) {
             Override override = new Override();
             settings.accept(override);

@@ -6,6 +6,7 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.file.AtomicFile;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.rewrite.BaseMatrices;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -224,7 +225,7 @@ public final class LoRAAdapter {
      */
     public double relativeNorm(String layer, Model base) {
         double norm = norm(layer);
-        return norm == 0 ? 0 : norm / BaseMatrix.norm(base, layer);
+        return norm == 0 ? 0 : norm / BaseMatrices.of(base).norm(layer);
     }
 
     /**

@@ -102,6 +102,18 @@ public final class FrozenReference implements Serializable {
         return requireLength(require(layer), layer, length).valuesAs(type);
     }
 
+    /**
+     * Takes hold of the weights if they are here, so that they stay. Layers call it before they make arrays of that
+     * length.
+     *
+     * @throws IllegalStateException if the weights are here and are another number than that
+     */
+    public void takeHold(String layer, long length) {
+        if (resolveHere() != null) {
+            requireLength(weights, layer, length);
+        }
+    }
+
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
         if (found.values().length() != length) {
             throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "

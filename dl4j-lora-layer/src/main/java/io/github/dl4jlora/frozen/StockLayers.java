@@ -1,6 +1,7 @@
 package io.github.dl4jlora.frozen;
 
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
@@ -74,7 +75,8 @@ public final class StockLayers {
 
     /**
      * A copy to run on weights that another layer owns: with its dropout, but without weight noise and constraints,
-     * which speak of weights that do not train.
+     * which speak of weights that do not train. Dropout that keeps everything, which Keras imports have in every layer,
+     * goes too: a convolution with channels last cannot run it backwards.
      */
     public static Layer withoutWeightRules(Layer layer) {
         Layer copy = layer.clone();
@@ -84,6 +86,9 @@ public final class StockLayers {
 
     private static void removeWeightRules(Layer layer) {
         layer.setConstraints(null);
+        if (layer.getIDropout() instanceof Dropout dropout && dropout.getP() == 1 && dropout.getPSchedule() == null) {
+            layer.setIDropout(null);
+        }
         if (layer instanceof BaseLayer base) {
             base.setWeightNoise(null);
         }

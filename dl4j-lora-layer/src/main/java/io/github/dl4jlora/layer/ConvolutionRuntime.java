@@ -55,7 +55,7 @@ final class ConvolutionRuntime extends KernelRuntime {
 
     @Override
     public Type type() {
-        return isVolume() ? Type.CONVOLUTIONAL3D : Type.CONVOLUTIONAL;
+        return Type.CONVOLUTIONAL;
     }
 
     @Override

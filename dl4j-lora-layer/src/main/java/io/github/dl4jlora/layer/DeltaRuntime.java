@@ -80,7 +80,7 @@ class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private Supplier<INDArray> base() {
         return () -> lora().getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, stockLength)
-                : lora().getFrozen().require(lora().getLayerName()).valuesAs(type);
+                : lora().getFrozen().values(lora().getLayerName(), type, stockLength);
     }
 
     /** The stock layer, its weights up to date. */

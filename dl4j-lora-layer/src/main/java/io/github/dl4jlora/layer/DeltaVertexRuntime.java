@@ -44,7 +44,7 @@ final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRunti
         this.stockLength = values.length();
         this.weights = new EffectiveWeights(conf.getName(), StockMatrices.of(conf.stockVertex()).forms(), conf::adapted,
                 () -> conf.getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, stockLength)
-                        : conf.getFrozen().require(conf.getName()).valuesAs(type), view, table, values);
+                        : conf.getFrozen().values(conf.getName(), type, stockLength), view, table, values);
         weights.bind(stock.paramTable(false));
     }
 

@@ -11,7 +11,6 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.BaseLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
@@ -107,7 +106,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
         if (reference == null) {
             throw new FrozenWeightsMissingException(lora.getLayerName(), "(none recorded)");
         }
-        return reference.require(lora.getLayerName()).valuesAs(dataType);
+        return reference.values(lora.getLayerName(), dataType, StockLayers.numParams(lora.stockLayer()));
     }
 
     /** The stock layer itself, without the path: for what it computes when disabled, bit for bit, and for its masks. */
@@ -296,7 +295,8 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
 
     @Override
     public boolean hasBias() {
-        return frozen(DefaultParamInitializer.BIAS_KEY) != null;
+        org.deeplearning4j.nn.conf.layers.Layer stockConf = layerConf().stockLayer();
+        return !stockConf.initializer().biasKeys(stockConf).isEmpty();
     }
 
     @Override

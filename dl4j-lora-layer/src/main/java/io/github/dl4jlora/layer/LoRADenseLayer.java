@@ -106,6 +106,9 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         LayerValidation.assertNInNOutSet("LoRADenseLayer", getLayerName(), index, getNIn(), getNOut());
         validate();
         LoRAParams.warnOfExcessRank(getLayerName(), rank, nIn, nOut);
+        if (frozen != null) {
+            frozen.takeHold(getLayerName(), DefaultParamInitializer.getInstance().numParams(this));
+        }
         LoRADenseRuntime runtime = newRuntime(conf, type);
         runtime.setListeners(listeners);
         runtime.setIndex(index);

@@ -96,6 +96,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         validate();
+        if (frozen != null) {
+            frozen.takeHold(getLayerName(), StockLayers.numParams(stockLayer()));
+        }
         return getMechanism().instantiate(conf, listeners, index, view, initialize, type);
     }
 
@@ -317,8 +320,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         LayerMemoryReport stock = stockLayer().getMemoryReport(inputType);
         long trained = LowRankTable.length(parameters);
-        // Kept: W + s·A·B; made in the backward pass: dW.
-        long fixed = frozenParams();
+        // Kept by effective weights: W + s·A·B; made in the backward pass: dW.
+        long fixed = getMechanism() == Mechanism.DELTA ? frozenParams() : 0;
         return new LayerMemoryReport.Builder(layerName, LoRAWrapperLayer.class, inputType, stock.getOutputType())
                 .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
                 .workingMemory(stock.getWorkingMemoryFixedInference() + fixed, stock.getWorkingMemoryVariableInference(),

@@ -67,6 +67,9 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
             LoRAParams.check(vertexName, parameter.rank(), parameter.alpha());
         }
         LoRAWrapperLayer.requireNoDropout(vertexName, stockVertex(), Mechanism.DELTA, loraDropout);
+        if (frozen != null) {
+            frozen.takeHold(vertexName, stockVertex().numParams(true));
+        }
         return DeltaVertexRuntime.of(this, graph, vertexName, index, view, initialize, type);
     }
 

@@ -6,6 +6,7 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -33,10 +34,17 @@ final class UnfoldedConvolution {
 
     private final Windows windows;
     private final INDArray w;
+    private final long chunkBytes;
 
     UnfoldedConvolution(Windows windows, INDArray w) {
+        this(windows, w, CHUNK_BYTES);
+    }
+
+    /** @param chunkBytes memory for windows, exceeded only where one example's windows need more */
+    UnfoldedConvolution(Windows windows, INDArray w, long chunkBytes) {
         this.windows = windows;
         this.w = w;
+        this.chunkBytes = chunkBytes;
     }
 
     /**
@@ -48,33 +56,35 @@ final class UnfoldedConvolution {
      */
     void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
-        for (long from = 0; from < x.size(0); from += chunk.size(0)) {
-            INDArray columns = part(chunk, x.size(0) - from);
-            windows.unfold(x, from, columns);
-            for (long i = 0; i < columns.size(0); i++) {
-                Nd4j.gemm(matrix(columns, i), w, matrix(z, from + i), false, false, 1, 0);
+        INDArray[] columns = matrices(chunk);
+        INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
+                routes.stream().mapToLong(route -> route.a().size(1)).max().orElse(1) * windows.positions());
+        for (long from = 0; from < x.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, x.size(0) - from);
+            windows.unfold(x, from, part(chunk, examples));
+            for (int i = 0; i < examples; i++) {
+                INDArray output = matrix(z, from + i);
+                Nd4j.gemm(columns[i], w, output, false, false, 1, 0);
+                if (dropped == x) {
+                    addLowRank(routes, from + i, columns[i], u, scratch, output);
+                }
             }
             if (dropped != x) {
-                windows.unfold(dropped, from, columns);
-            }
-            for (Route route : routes) {
-                addLowRank(route, columns, from, z, u, workspaces);
+                windows.unfold(dropped, from, part(chunk, examples));
+                for (int i = 0; i < examples; i++) {
+                    addLowRank(routes, from + i, columns[i], u, scratch, matrix(z, from + i));
+                }
             }
         }
     }
 
-    private void addLowRank(Route route, INDArray columns, long from, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
-        long first = Math.max(from, route.from());
-        long end = Math.min(from + columns.size(0), route.to());
-        if (first >= end) {
-            return;
-        }
-        INDArray scratch = u != null ? u : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
-                new long[] {1, route.a().size(1), windows.positions()}, 'c');
-        for (long example = first; example < end; example++) {
-            INDArray down = matrix(scratch, u != null ? example : 0);
-            Nd4j.gemm(matrix(columns, example - from), route.a(), down, false, false, 1, 0);
-            Nd4j.gemm(down, route.b(), matrix(z, example), false, false, route.factor(), 1);
+    private void addLowRank(List<Route> routes, long example, INDArray x, INDArray u, INDArray scratch, INDArray z) {
+        for (Route route : routes) {
+            if (route.from() <= example && example < route.to()) {
+                INDArray down = u != null ? matrix(u, example) : matrix(scratch, route.a().size(1), 0);
+                Nd4j.gemm(x, route.a(), down, false, false, 1, 0);
+                Nd4j.gemm(down, route.b(), z, false, false, route.factor(), 1);
+            }
         }
     }
 
@@ -94,22 +104,22 @@ final class UnfoldedConvolution {
         INDArray b = route.b();
         double factor = route.factor();
         INDArray chunk = chunk(dropped, ArrayType.BP_WORKING_MEM, workspaces);
-        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
-                new long[] {1, u.size(1), windows.positions()}, 'c');
-        INDArray up = matrix(v, 0);
-        for (long from = 0; from < dropped.size(0); from += chunk.size(0)) {
-            INDArray columns = part(chunk, dropped.size(0) - from);
-            windows.unfold(dropped, from, columns);
-            for (long i = 0; i < columns.size(0); i++) {
-                INDArray x = matrix(columns, i);
+        INDArray[] columns = matrices(chunk);
+        INDArray v = matrix(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
+                u.size(1) * windows.positions()), u.size(1), 0);
+        for (long from = 0; from < dropped.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, dropped.size(0) - from);
+            windows.unfold(dropped, from, part(chunk, examples));
+            for (int i = 0; i < examples; i++) {
+                INDArray x = columns[i];
                 INDArray delta = matrix(dz, from + i);
                 int accumulate = from + i == 0 ? 0 : 1;
                 Nd4j.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
-                Nd4j.gemm(delta, b, up, false, true, 1, 0);
-                Nd4j.gemm(x, up, gradientA, true, false, factor, accumulate);
+                Nd4j.gemm(delta, b, v, false, true, 1, 0);
+                Nd4j.gemm(x, v, gradientA, true, false, factor, accumulate);
                 if (dx != null) {
                     // What it read of x is done with: the windows become those of dx.
-                    Nd4j.gemm(up, a, x, false, true, factor, 0);
+                    Nd4j.gemm(v, a, x, false, true, factor, 0);
                     if (dropDx == dx) {
                         Nd4j.gemm(delta, w, x, false, true, 1, 1);
                     }
@@ -118,12 +128,12 @@ final class UnfoldedConvolution {
             if (dx == null) {
                 continue;
             }
-            windows.fold(columns, dropDx, from);
+            windows.fold(part(chunk, examples), dropDx, from, workspaces);
             if (dropDx != dx) {
-                for (long i = 0; i < columns.size(0); i++) {
-                    Nd4j.gemm(matrix(dz, from + i), w, matrix(columns, i), false, true, 1, 0);
+                for (int i = 0; i < examples; i++) {
+                    Nd4j.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
                 }
-                windows.fold(columns, dx, from);
+                windows.fold(part(chunk, examples), dx, from, workspaces);
             }
         }
     }
@@ -131,7 +141,7 @@ final class UnfoldedConvolution {
     /** {@code [examples, window size, positions]}. */
     private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
         long bytes = windows.size() * windows.positions() * x.dataType().width();
-        long examples = Math.max(1, Math.min(x.size(0), CHUNK_BYTES / bytes));
+        long examples = Math.max(1, Math.min(x.size(0), chunkBytes / bytes));
         return workspaces.createUninitialized(type, x.dataType(), new long[] {examples, windows.size(), windows.positions()}, 'c');
     }
 
@@ -143,10 +153,21 @@ final class UnfoldedConvolution {
         return Nd4j.create(chunk.data(), new long[] {examples, chunk.size(1), chunk.size(2)}, chunk.stride(), chunk.offset(), 'c');
     }
 
+    /** Every example as {@link #matrix}. */
+    private INDArray[] matrices(INDArray array) {
+        INDArray[] matrices = new INDArray[(int) array.size(0)];
+        Arrays.setAll(matrices, example -> matrix(array, example));
+        return matrices;
+    }
+
     /** One example as a column-major matrix {@code [positions, channels]}; a view. */
     private INDArray matrix(INDArray array, long example) {
+        return matrix(array, array.size(1), example);
+    }
+
+    private INDArray matrix(INDArray array, long channels, long example) {
         long positions = windows.positions();
-        return Nd4j.create(array.data(), new long[] {positions, array.size(1)}, new long[] {1, positions},
-                array.offset() + example * array.size(1) * positions, 'f');
+        return Nd4j.create(array.data(), new long[] {positions, channels}, new long[] {1, positions},
+                array.offset() + example * channels * positions, 'f');
     }
 }

@@ -7,6 +7,8 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.util.Convolution1DUtils;
 import org.deeplearning4j.util.Convolution3DUtils;
 import org.deeplearning4j.util.ConvolutionUtils;
@@ -18,7 +20,7 @@ import java.util.Arrays;
 
 /**
  * The windows that a convolution's kernel sees of its input, for one input size. Every convolution is one of three
- * dimensions here: an image has depth 1, a sequence has depth and width 1.
+ * dimensions here: an image has depth 1, a sequence has depth and height 1.
  *
  * <pre>
  * input    [minibatch, nIn, depth, height, width]                        any strides
@@ -68,8 +70,8 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
             throw new DL4JInvalidInputException("A kernel of " + kernel + " steps with dilation "
                     + dilation + " does not fit into a sequence of " + steps);
         }
-        return new Windows(new int[] {(int) input.size(1), 1, steps, 1}, new int[] {1, out, 1}, new int[] {1, kernel, 1},
-                new int[] {1, stride, 1}, new int[] {0, before, 0}, new int[] {1, dilation, 1},
+        return new Windows(new int[] {(int) input.size(1), 1, 1, steps}, new int[] {1, 1, out}, new int[] {1, 1, kernel},
+                new int[] {1, 1, stride}, new int[] {0, 0, before}, new int[] {1, 1, dilation},
                 mode == ConvolutionMode.Same || mode == ConvolutionMode.Causal);
     }
 
@@ -121,7 +123,7 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
     /** The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels first. */
     long[] outputShape(long minibatch, long channels, int inputRank) {
         return switch (inputRank) {
-            case 3 -> new long[] {minibatch, channels, out[1]};
+            case 3 -> new long[] {minibatch, channels, out[2]};
             case 4 -> new long[] {minibatch, channels, out[1], out[2]};
             default -> new long[] {minibatch, channels, out[0], out[1], out[2]};
         };
@@ -154,13 +156,13 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
      *
      * @param input written to
      */
-    void fold(INDArray windows, INDArray input, long from) {
+    void fold(INDArray windows, INDArray input, long from, LayerWorkspaceMgr workspaces) {
         if (in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1) {
             fold(slice(windows, 0, 0), layer(input, from, windows.size(0), 0));
             return;
         }
         long[] plane = {windows.size(0), in[CHANNELS], in[HEIGHT], in[WIDTH]};
-        INDArray share = Nd4j.createUninitialized(input.dataType(), plane, 'c');
+        INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, input.dataType(), plane, 'c');
         for (int depth = 0; depth < in[DEPTH]; depth++) {
             layer(input, from, windows.size(0), depth).assign(0);
         }
@@ -191,7 +193,7 @@ record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, i
         long offset = input.offset() + from * strides[0] + (input.rank() == 5 ? depth * strides[2] : 0);
         long[] shape = {examples, in[CHANNELS], in[HEIGHT], in[WIDTH]};
         long[] planeStrides = switch (input.rank()) {
-            case 3 -> new long[] {strides[0], strides[1], strides[2], 1};
+            case 3 -> new long[] {strides[0], strides[1], in[WIDTH] * strides[2], strides[2]};
             default -> new long[] {strides[0], strides[1], strides[last - 1], strides[last]};
         };
         return Nd4j.create(input.data(), shape, planeStrides, offset, 'c');

@@ -28,6 +28,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Pattern;
 
@@ -87,19 +88,28 @@ final class AdaptedLayers {
         return lora;
     }
 
-    /** As {@link #adapt} for a vertex. */
+    /**
+     * As {@link #adapt} for a vertex. {@code AttentionVertex.clone()} drops its updater, so that in a cloned network the
+     * layers' stands in for it.
+     */
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
-                                         FrozenReference frozen) {
+                                         FrozenReference frozen, List<Node> nodes) {
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
                 parameters(node, keys, table, config), frozen);
         lora.setLoraInit(config.loraInit());
         lora.setLoraDropout(config.loraDropout());
         lora.setRegularization(new ArrayList<>(config.regularization()));
         SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
-        lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater() : stock.getUpdater()));
+        lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater()
+                : stock.getUpdater() != null ? stock.getUpdater() : anyUpdater(nodes)));
         lora.setGradientNormalization(stock.getGradientNormalization());
         lora.setGradientNormalizationThreshold(stock.getGradientNormalizationThreshold());
         return lora;
+    }
+
+    private static IUpdater anyUpdater(List<Node> nodes) {
+        return nodes.stream().map(Node::unwrappedLayer).filter(BaseLayer.class::isInstance)
+                .map(layer -> ((BaseLayer) layer).getIUpdater()).filter(Objects::nonNull).findFirst().orElse(null);
     }
 
     private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {

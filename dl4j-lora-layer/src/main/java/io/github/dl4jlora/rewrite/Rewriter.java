@@ -113,7 +113,8 @@ public final class Rewriter {
                 if (node.layer() != null) {
                     layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), table, config, frozen));
                 } else {
-                    vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), table, config, frozen));
+                    vertices.put(node.name(),
+                            AdaptedLayers.adaptVertex(node, decision.keys(), table, config, frozen, from.nodes()));
                 }
             }
             case TRAIN -> {

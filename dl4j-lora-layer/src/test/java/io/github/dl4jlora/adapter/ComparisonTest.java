@@ -5,13 +5,18 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import org.apache.commons.math3.linear.RealMatrix;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 
@@ -119,12 +124,20 @@ class ComparisonTest {
     }
 
     @Test
-    void anotherMatrixOfALayerGoesByItsKey() {
-        ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
-        LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1/b", Adapters.delta(1, 1, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+    void eachMatrixOfALayerIsComparedWithItsOwnWeights() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).seed(1).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nIn(4).nOut(2).build()).build());
+        base.init();
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").build());
+        Networks.randomizeAdapters(adapted.paramTable(), 1);
+        LoRAAdapter adapter = LoRAAdapter.of(adapted);
 
-        assertThat(adapter.relativeNorm("fc1/b", base)).isCloseTo(adapter.norm("fc1/b")
-                / base.getParam("fc1_b").norm2Number().doubleValue(), within(1e-12));
+        assertThat(adapter.layers()).containsExactly("lstm.W", "lstm.RW");
+        for (String key : List.of("W", "RW")) {
+            assertThat(adapter.relativeNorm("lstm." + key, base)).isCloseTo(adapter.norm("lstm." + key)
+                    / Adapters.matrix(base.getParam("0_" + key)).getFrobeniusNorm(), within(1e-12));
+        }
     }
 
     @Test
@@ -132,7 +145,7 @@ class ComparisonTest {
         LoRAAdapter stranger = new LoRAAdapter(Map.of("fc9", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThatThrownBy(() -> stranger.relativeNorm("fc9", Networks.trainedGraph()))
-                .isInstanceOf(NoSuchElementException.class).hasMessageContaining("\"fc9\"").hasMessageContaining("fc1_W");
+                .isInstanceOf(NoSuchElementException.class).hasMessageContaining("\"fc9\"").hasMessageContaining("[fc1, fc2, out]");
     }
 
     @Test

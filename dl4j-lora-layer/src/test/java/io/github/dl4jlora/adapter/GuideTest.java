@@ -1,14 +1,26 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -48,7 +60,7 @@ class GuideTest {
     void everyLineOfThePagesIsHere() throws IOException {
         Path guide = Path.of("../docs/guide");
         String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/adapter/GuideTest.java")));
-        for (String page : new String[] {"serve.md", "combine.md", "peft.md"}) {
+        for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
             int samples = 0;
             while (sample.find()) {
@@ -157,5 +169,33 @@ class GuideTest {
         LoRAAdapter adapter = LoRAAdapter.loader().keyMapper(layers::get).load(folder);
 
         assertThat(adapter.layers()).containsExactly("fc1", "fc2");
+    }
+
+    @Test
+    void layersOfAnyKind() {
+        LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .targets("fc.*")
+                .targets(LayerType.CONVOLUTION)
+                .targets("lstm.*/RW", "attention/W[qv]")
+                .exclude("conv1", "lstm2/RW")
+                .override("lstm1/RW", o -> o.rank(4))
+                .build();
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder()
+                .addInputs("in").addLayer("conv1", new Convolution1DLayer.Builder(1).nOut(3).build(), "in")
+                .addLayer("conv2", new Convolution1DLayer.Builder(1).nOut(3).build(), "conv1")
+                .addLayer("lstm1", new LSTM.Builder().nOut(4).build(), "conv2").addLayer("lstm2", new LSTM.Builder().nOut(4).build(), "lstm1")
+                .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
+                        .projectInput(true).build(), "lstm2", "lstm2", "lstm2")
+                .addLayer("fc", new DenseLayer.Builder().nOut(4).build(), "attention")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), "fc")
+                .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
+        network.init();
+
+        Map<String, INDArray> trained = LoRA.apply(network, config).paramTable();
+
+        assertThat(trained).containsOnlyKeys("conv2_W.A", "conv2_W.B", "lstm1_RW.A", "lstm1_RW.B", "attention_Wq.A", "attention_Wq.B",
+                "attention_Wv.A", "attention_Wv.B", "fc_A", "fc_B");
+        assertThat(trained.get("lstm1_RW.A").shape()).containsExactly(4, 4);
+        assertThat(trained.get("attention_Wq.A").shape()).containsExactly(4, 8);
     }
 }

@@ -9,7 +9,11 @@ import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.frozen.ModelZip;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -18,9 +22,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
@@ -232,17 +239,31 @@ class HostileModelTest {
         refused("\"fc1\"", "frozen values", "FLOAT W[6,5] b[5]");
     }
 
-    /** Its parameters are made when it is first used, so then it is refused. */
+    /** Room for effective weights is made when the network is. */
     @Test
-    void anAdaptedLayerLargerThanItsWeightsReadsNoMemoryThatIsNotItsOwn() throws IOException {
+    void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build()).build());
+        base.init();
+        LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
+        entries = Zips.read(file);
+        int wide = 100_000;
+        configure(configuration().replace("\"nout\" : 4", "\"nout\" : " + wide));
+        Zips.write(file, entries);
+
+        assertThatThrownBy(() -> LoRA.loadMultiLayerNetwork(file)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("model.zip", "\"lstm\"", "40001600000 frozen values", "RW[4,16]");
+    }
+
+    @Test
+    void anAdaptedLayerLargerThanItsWeightsIsRefused() throws IOException {
         int fc1 = configuration().indexOf("\"fc1\"");
         // 6·2 + 2·5 values of A and B are as many as 1·2 + 2·10.
         configure(configuration().substring(0, fc1) + configuration().substring(fc1)
                 .replaceFirst("(?s)\"nin\" : 6(.*?)\"nout\" : 5", "\"nin\" : 1$1\"nout\" : 10"));
-        Zips.write(file, entries);
 
-        assertThatThrownBy(() -> LoRA.loadComputationGraph(file).outputSingle(Nd4j.ones(2, 1)))
-                .isInstanceOf(IllegalStateException.class).hasMessageContainingAll("\"fc1\"", "20 frozen values", "W[6,5]");
+        refused("\"fc1\"", "20 frozen values", "W[6,5]");
     }
 
     /** Entries that fit the file one by one, compressed to a thousandth, but not together. */

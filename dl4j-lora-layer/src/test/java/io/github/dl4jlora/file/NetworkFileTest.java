@@ -19,6 +19,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
+import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -60,6 +61,34 @@ class NetworkFileTest {
         Models.fitSteps(adapted, 3, 6);
         assertThat(Models.params(loaded)).isEqualTo(Models.params(adapted));
         assertThat(Models.frozen(loaded)).isEqualTo(frozen).isEqualTo(Models.frozen(adapted));
+    }
+
+    /** The registry holds weights weakly; the base, which would hold them too, is gone. */
+    @ParameterizedTest
+    @EnumSource
+    void aLoadedNetworkHoldsItsWeights(Kind kind) throws Exception {
+        double[] expected = saveAndForget(kind);
+        Model loaded = kind.load(file);
+
+        System.gc();
+
+        assertThat(Models.outputs(loaded)).isEqualTo(expected);
+    }
+
+    private double[] saveAndForget(Kind kind) throws Exception {
+        Model base = kind.base();
+        Model adapted = kind.adapt(base);
+        LoRA.save(adapted, file, false);
+        double[] outputs = Models.outputs(adapted);
+        WeakReference<Model> gone = new WeakReference<>(base);
+        base = null;
+        adapted = null;
+        for (int i = 0; i < 100 && gone.get() != null; i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertThat(gone.get()).isNull();
+        return outputs;
     }
 
     @Test

@@ -78,25 +78,30 @@ class UnfoldedConvolutionTest {
         INDArray x = Networks.random(DataType.DOUBLE, 4, inputShape);
 
         INDArray expected = stock.forward(x);
-        Windows windows = Windows.of(conf, x);
-        UnfoldedConvolution convolution = new UnfoldedConvolution(windows, frozen);
-        Route route = new Route(0, Long.MAX_VALUE, a, b, FACTOR);
-        INDArray z = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
-        INDArray u = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), RANK, x.rank()), 'c');
-        convolution.forward(x, x, List.of(route), z, u, NO_WORKSPACES);
-        assertThat(z.shape()).isEqualTo(expected.shape());
-        assertThat(Networks.difference(z, expected)).isLessThan(1e-10);
-
         INDArray epsilon = Networks.random(DataType.DOUBLE, 5, expected.shape());
         INDArray expectedDx = stock.backward(epsilon);
-        INDArray dx = Nd4j.create(DataType.DOUBLE, inputShape, 'c');
-        INDArray gradientA = Nd4j.valueArrayOf(a.shape(), 7.0, DataType.DOUBLE).dup('f');
-        INDArray gradientB = Nd4j.valueArrayOf(b.shape(), 7.0, DataType.DOUBLE).dup('f');
-        convolution.backward(x, route, u, epsilon, gradientA, gradientB, dx, dx, NO_WORKSPACES);
         INDArray dw = stock.gradient();
-        assertThat(Networks.difference(dx, expectedDx)).isLessThan(1e-10);
-        assertThat(Networks.difference(gradientA, dw.mmul(b.transpose()).muli(FACTOR))).isLessThan(1e-10);
-        assertThat(Networks.difference(gradientB, a.transpose().mmul(dw).muli(FACTOR))).isLessThan(1e-10);
+
+        Windows windows = Windows.of(conf, x);
+        long example = windows.size() * windows.positions() * DataType.DOUBLE.width();
+        // One example at a time, two and two and one, all five.
+        for (long chunkBytes : new long[] {1, 2 * example, 100 * example}) {
+            UnfoldedConvolution convolution = new UnfoldedConvolution(windows, frozen, chunkBytes);
+            Route route = new Route(0, Long.MAX_VALUE, a, b, FACTOR);
+            INDArray z = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
+            INDArray u = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), RANK, x.rank()), 'c');
+            convolution.forward(x, x, List.of(route), z, u, NO_WORKSPACES);
+            assertThat(z.shape()).isEqualTo(expected.shape());
+            assertThat(Networks.difference(z, expected)).isLessThan(1e-10);
+
+            INDArray dx = Nd4j.create(DataType.DOUBLE, inputShape, 'c');
+            INDArray gradientA = Nd4j.valueArrayOf(a.shape(), 7.0, DataType.DOUBLE).dup('f');
+            INDArray gradientB = Nd4j.valueArrayOf(b.shape(), 7.0, DataType.DOUBLE).dup('f');
+            convolution.backward(x, route, u, epsilon, gradientA, gradientB, dx, dx, NO_WORKSPACES);
+            assertThat(Networks.difference(dx, expectedDx)).isLessThan(1e-10);
+            assertThat(Networks.difference(gradientA, dw.mmul(b.transpose()).muli(FACTOR))).isLessThan(1e-10);
+            assertThat(Networks.difference(gradientB, a.transpose().mmul(dw).muli(FACTOR))).isLessThan(1e-10);
+        }
     }
 
     /** DL4J's own layer. Its weights are a view {@code [nIn, kernel, nOut]}, which they are in more than one order. */

@@ -33,6 +33,9 @@ import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.util.Arrays;
+import java.util.stream.Collectors;
+
 /** The networks of DL4J's model zoo, small inputs each, and a batch of two for it. */
 enum Architecture {
 
@@ -173,11 +176,25 @@ enum Architecture {
 
     /** Default targets where there are dense layers, all convolutions where not. */
     LoRAConfig.Builder target(LoRAConfig.Builder config) {
-        return switch (this) {
-            case ALEX_NET, FACE_NET, INCEPTION_RES_NET, LE_NET, VGG_16, VGG_19 -> config;
-            case TEXT_GENERATION -> config.targets(LayerType.RECURRENT);
+        return switch (targets()) {
+            case "dense" -> config;
+            case "LSTMs" -> config.targets(LayerType.RECURRENT);
             default -> config.targets(LayerType.CONVOLUTION);
         };
+    }
+
+    /** In the guide's words. */
+    String targets() {
+        return switch (this) {
+            case ALEX_NET, FACE_NET, INCEPTION_RES_NET, LE_NET, VGG_16, VGG_19 -> "dense";
+            case TEXT_GENERATION -> "LSTMs";
+            default -> "convolutions";
+        };
+    }
+
+    /** As the guide writes it. */
+    String shape() {
+        return Arrays.stream(shape).mapToObj(String::valueOf).collect(Collectors.joining(" × "));
     }
 
     /** Two inputs, and labels of the form that the network's loss asks for. */

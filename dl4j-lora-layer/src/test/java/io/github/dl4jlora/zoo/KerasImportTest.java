@@ -1,6 +1,7 @@
 package io.github.dl4jlora.zoo;
 
 import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -16,7 +17,10 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 
 import java.net.URISyntaxException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
 
 /** Keras models, as DL4J imports them, are networks like any other. The files are written by keras/write_models.py. */
 @Tag("heavy")
@@ -57,6 +61,20 @@ class KerasImportTest {
         ComputationGraph imported = KerasModelImport.importKerasModelAndWeights(file("images.h5"));
 
         RealNetwork.check(imported, config().targets(LayerType.CONVOLUTION).build(), images(), folder);
+    }
+
+    @Test
+    void theGuidesSample() throws Exception {
+        String file = file("images.h5");
+
+        ComputationGraph base = KerasModelImport.importKerasModelAndWeights(file);
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(8).targets(LayerType.CONVOLUTION).build());
+
+        assertThat(tuned.paramTable()).containsKeys("conv1_W.A", "conv1_W.B", "conv2_W.A", "conv2_W.B").hasSize(4);
+        String here = Files.readString(Path.of("src/test/java/io/github/dl4jlora/zoo/KerasImportTest.java"));
+        String page = Files.readString(Path.of("../docs/guide/networks.md"));
+        String sample = page.substring(page.indexOf("```java\n") + 8, page.lastIndexOf("```"));
+        assertThat(sample.lines()).hasSize(2).allSatisfy(line -> assertThat(here).contains(line));
     }
 
     @Test

@@ -15,6 +15,7 @@ import org.nd4j.linalg.dataset.DataSet;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -25,13 +26,15 @@ final class RealNetwork {
     private RealNetwork() {
     }
 
-    static void check(Model base, LoRAConfig config, DataSet batch, Path folder) throws IOException {
+    /** @return how many parameters the adapted network trains */
+    static long check(Model base, LoRAConfig config, DataSet batch, Path folder) throws IOException {
         INDArray x = batch.getFeatures();
         INDArray before = Models.output(base, x);
+        double rounding = 5e-6 * Math.max(1, largest(before));
 
         Model adapted = Models.apply(base, config);
 
-        assertThat(difference(adapted, x, before)).as("fresh rewrite against base").isLessThan(1e-6);
+        assertThat(difference(adapted, x, before)).as("fresh rewrite against base").isLessThan(rounding);
         assertThat(adapted.params().length()).isLessThan(base.params().length() / 5);
         Map<String, INDArray> start = copy(Models.paramTable(adapted));
         Map<String, String> ids = frozenIds(adapted);
@@ -46,7 +49,7 @@ final class RealNetwork {
         double moved = Networks.difference(after, before);
         assertThat(moved).as("adapted against base").isGreaterThan(1e-5);
 
-        assertThat(difference(Models.merge(adapted), x, after)).as("merged against adapted").isLessThan(Math.min(1e-6, moved / 10));
+        assertThat(difference(Models.merge(adapted), x, after)).as("merged against adapted").isLessThan(Math.min(rounding, moved / 10));
 
         LoRA.save(adapted, folder.resolve("model.zip"), true);
         Model restored = adapted instanceof ComputationGraph ? LoRA.loadComputationGraph(folder.resolve("model.zip"))
@@ -58,6 +61,7 @@ final class RealNetwork {
         LoRAAdapter adapter = LoRAAdapter.load(folder);
         Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
         assertThat(difference(again, x, after)).as("base with the saved adapter against adapted").isZero();
+        return adapted.params().length();
     }
 
     private static double difference(Model model, INDArray x, INDArray expected) {
@@ -65,19 +69,20 @@ final class RealNetwork {
     }
 
     /**
-     * Every B leaves zero with the first step. A follows with the second, by a gradient that is proportional to B: far
-     * from the loss of a deep network without trained weights that is less than rounding.
+     * Of A and B one starts at zero (B; of embeddings, as in PEFT, A) and leaves it with the first step. The other follows
+     * with the second, by a gradient that is proportional to the first: far from the loss of a deep network without trained
+     * weights that is less than rounding.
      */
     private static void assertAdaptersMoved(Map<String, INDArray> start, Map<String, INDArray> now) {
-        assertThat(now).allSatisfy((name, value) -> {
-            assertThat(name).matches(".*[_.][AB]");
-            if (name.endsWith("B")) {
-                assertThat(start.get(name).amaxNumber().doubleValue()).as(name).isZero();
-                assertThat(value.amaxNumber().doubleValue()).as(name).isPositive();
-            }
-        });
-        assertThat(now.entrySet()).as("A").anyMatch(entry -> entry.getKey().endsWith("A")
-                && Networks.difference(entry.getValue(), start.get(entry.getKey())) > 1e-4);
+        assertThat(now.keySet()).allMatch(name -> name.matches(".*[_.][AB]"));
+        List<String> zeros = start.keySet().stream().filter(name -> largest(start.get(name)) == 0).toList();
+        assertThat(zeros).hasSize(now.size() / 2).allSatisfy(name -> assertThat(largest(now.get(name))).isPositive());
+        assertThat(now.keySet()).as("the others").anyMatch(
+                name -> !zeros.contains(name) && Networks.difference(now.get(name), start.get(name)) > 1e-4);
+    }
+
+    private static double largest(INDArray array) {
+        return array.amaxNumber().doubleValue();
     }
 
     private static Map<String, String> frozenIds(Model adapted) {

@@ -16,9 +16,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Adam;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Map;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Every architecture of DL4J's model zoo is adapted, trained, merged, saved and restored. */
@@ -35,7 +38,10 @@ class ZooTest {
         bendStatistics(base);
         LoRAConfig.Builder config = LoRAConfig.builder().rank(2).alpha(4).updater(new Adam(1e-3));
 
-        RealNetwork.check(base, architecture.target(config).build(), architecture.batch(), folder);
+        long trained = RealNetwork.check(base, architecture.target(config).build(), architecture.batch(), folder);
+
+        assertThat(Files.readString(Path.of("../docs/guide/networks.md"))).contains(String.format(Locale.ROOT, "| %s | %s | %,d of %,d |",
+                architecture.shape(), architecture.targets(), trained, base.params().length()));
     }
 
     /** Batch normalisation that was never trained would divide by one and add nothing. */

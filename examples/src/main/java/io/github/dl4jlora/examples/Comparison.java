@@ -4,13 +4,17 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.report.AdapterReport;
+import io.github.dl4jlora.examples.report.ScoreHistory;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -21,8 +25,10 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 
@@ -37,8 +43,8 @@ abstract class Comparison implements Callable<Integer> {
     @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
     private int rank;
 
-    @Option(names = "--alpha", defaultValue = "1", description = "Factor of the adapters, alpha x A x B. Default: ${DEFAULT-VALUE}.")
-    private double alpha;
+    @Option(names = "--alpha", description = "Factor of the adapters, alpha x A x B, instead of the example's own.")
+    private Double alpha;
 
     @Option(names = "--storage", defaultValue = "SHARED",
             description = "Where the frozen weights live: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
@@ -54,13 +60,18 @@ abstract class Comparison implements Callable<Integer> {
             description = "Where networks and adapter are saved. Default: a new temporary folder.")
     private Path output;
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    @Mixin
+    private final UiOption ui = new UiOption();
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
     private boolean help;
 
     @Spec
     private CommandSpec spec;
 
     private final int usualEpochs;
+    private final Map<String, ScoreHistory> losses = new LinkedHashMap<>();
+    private final double usualAlpha;
     private boolean passed = true;
 
     /** How long every training takes. */
@@ -73,12 +84,26 @@ abstract class Comparison implements Callable<Integer> {
         private boolean brief;
     }
 
-    Comparison(int usualEpochs) {
+    Comparison(int usualEpochs, double usualAlpha) {
         this.usualEpochs = usualEpochs;
+        this.usualAlpha = usualAlpha;
     }
 
     static CommandLine commandLine(Comparison example) {
         return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true);
+    }
+
+    /** The story from top to bottom. */
+    abstract Integer compare() throws IOException;
+
+    @Override
+    public final Integer call() throws IOException {
+        try (ui) {
+            ui.open(out());
+            Integer exitCode = compare();
+            ui.linger(out(), System.in);
+            return exitCode;
+        }
     }
 
     final PrintWriter out() {
@@ -105,10 +130,11 @@ abstract class Comparison implements Callable<Integer> {
         if (rank < 1) {
             throw new ParameterException(spec.commandLine(), "--rank is " + rank + ", but must be at least 1");
         }
-        if (!Double.isFinite(alpha)) {
+        double factor = alpha == null ? usualAlpha : alpha;
+        if (!Double.isFinite(factor)) {
             throw new ParameterException(spec.commandLine(), "--alpha is " + alpha + ", but must be a finite number");
         }
-        return LoRAConfig.builder().rank(rank).alpha(alpha).storage(storage).updater(new Adam(learningRate)).seed(seed);
+        return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).updater(new Adam(learningRate)).seed(seed);
     }
 
     final Path outputFolder() throws IOException {
@@ -124,9 +150,12 @@ abstract class Comparison implements Callable<Integer> {
     /** Gives back the time of its steps. */
     final StepTimer train(String name, MultiLayerNetwork network, DataSetIterator data) {
         StepTimer timer = new StepTimer();
-        network.setListeners(new ProgressLine(out(), System.console() != null, name, epochs()), timer);
+        CollectScoresIterationListener scores = new CollectScoresIterationListener();
+        network.setListeners(new ProgressLine(out(), System.console() != null, name, epochs()), timer, scores);
+        ui.listeners(name).forEach(network::addListeners);
         network.fit(data, epochs());
         network.setListeners(List.of());
+        losses.put(name, ScoreHistory.of(scores));
         return timer;
     }
 
@@ -152,6 +181,15 @@ abstract class Comparison implements Callable<Integer> {
         check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e", rounding),
                 rounding <= ROUNDING);
         check("base: no parameter moved by a bit", sameBits(base.params(), before.params));
+    }
+
+    /** What the adapter did, as a page to look at. The trainings after the first, which made the base, show their losses. */
+    final void report(String title, MultiLayerNetwork base, MultiLayerNetwork adapted, Path folder) throws IOException {
+        Path page = folder.resolve("report.html");
+        AdapterReport report = new AdapterReport(title, base).add("LoRA", LoRAAdapter.of(adapted));
+        losses.entrySet().stream().skip(1).forEach(entry -> report.scores(entry.getKey(), entry.getValue()));
+        report.write(page);
+        out().println("Look at it: " + page.toUri());
     }
 
     /** Says so if something does not hold, and makes {@link #exitCode} tell. */

@@ -114,7 +114,7 @@ public record Digits(List<Digit> images) {
     }
 
     /** {@code [images, 64]}. */
-    INDArray features() {
+    public INDArray features() {
         return Nd4j.create(images.stream().map(Digit::pixels).toArray(float[][]::new));
     }
 

@@ -23,13 +23,14 @@ import java.util.Locale;
 /**
  * A network that reads upright digits learns to read digits that lie on their side, in three ways: with only its output
  * layer trained, with LoRA, and with every weight trained. All three start from the same network and get the same
- * images, epochs and updater. {@link #call} is the story from top to bottom.
+ * images, epochs and updater. {@link #compare} is the story from top to bottom.
  */
 @Command(name = "digits", sortOptions = false, description = "Trains a network on upright handwritten digits, teaches it digits "
         + "turned by 90 degrees with LoRA, and compares that with training only its output layer and with full fine-tuning.")
 public final class DigitsExample extends Comparison {
 
     private static final int EPOCHS = 20;
+    private static final double ALPHA = 1;
     private static final int WIDTH = 256;
     private static final int LAST_HIDDEN = 2;
     private static final int BATCH = 32;
@@ -37,7 +38,7 @@ public final class DigitsExample extends Comparison {
     private static final double TEST_SHARE = 0.25;
 
     DigitsExample() {
-        super(EPOCHS);
+        super(EPOCHS, ALPHA);
     }
 
     public static void main(String[] args) {
@@ -49,7 +50,7 @@ public final class DigitsExample extends Comparison {
     }
 
     @Override
-    public Integer call() throws IOException {
+    Integer compare() throws IOException {
         LoRAConfig lora = lora(LEARNING_RATE).build();
         Path folder = outputFolder();
 
@@ -98,6 +99,7 @@ public final class DigitsExample extends Comparison {
 
         checkAdapter(adapted, base, before, baseFile, adapterFolder);
         out().println("Saved in " + folder);
+        report("LoRA on turned digits", base, adapted, folder);
         return exitCode();
     }
 

@@ -35,7 +35,8 @@ import java.util.Random;
         + "fine-tuning, in bits per character.")
 public final class StyleExample extends Comparison {
 
-    private static final int EPOCHS = 10;
+    private static final int EPOCHS = 8;
+    private static final double ALPHA = 4;
     private static final int SHORT_TEXT = 20_000;
     private static final int WIDTH = 128;
     private static final int BATCH = 32;
@@ -45,7 +46,7 @@ public final class StyleExample extends Comparison {
     private static final int SAMPLE = 200;
 
     StyleExample() {
-        super(EPOCHS);
+        super(EPOCHS, ALPHA);
     }
 
     public static void main(String[] args) {
@@ -57,7 +58,7 @@ public final class StyleExample extends Comparison {
     }
 
     @Override
-    public Integer call() throws IOException {
+    Integer compare() throws IOException {
         LoRAConfig lora = lora(LEARNING_RATE).targets("lstm").build();
         Path folder = outputFolder();
         Text.Split alice = load("alice.txt.gz");
@@ -101,6 +102,7 @@ public final class StyleExample extends Comparison {
         out().println();
         checkAdapter(adapted, base, before, baseFile, adapterFolder);
         out().println("Saved in " + folder);
+        report("LoRA on an LSTM: from Carroll to Shakespeare", base, adapted, folder);
         return exitCode();
     }
 

@@ -11,8 +11,10 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ServiceLoader;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 class DigitsExampleTest {
 
@@ -30,6 +32,8 @@ class DigitsExampleTest {
         assertThat(out.toString()).doesNotContain("FAILED").contains("full fine-tuning", "adapter removed");
         assertThat(folder.resolve("new/adapter/adapter_model.safetensors")).isNotEmptyFile();
         assertThat(folder.resolve("new/base.zip")).isNotEmptyFile();
+        assertThat(out.toString()).contains("Look at it: " + folder.resolve("new/report.html").toUri());
+        assertThat(folder.resolve("new/report.html")).content().contains("fc3", "full fine-tuning");
     }
 
     @ParameterizedTest
@@ -54,6 +58,21 @@ class DigitsExampleTest {
 
         assertThat(run("--output", file.toString())).isEqualTo(CommandLine.ExitCode.USAGE);
         assertThat(err.toString()).contains("is no folder");
+    }
+
+    @Test
+    void withoutTheTrainingPagesTheirOptionSaysHowToGetThem() {
+        assumeFalse(ServiceLoader.load(TrainingPages.Provider.class).findFirst().isPresent());
+
+        assertThat(run("--ui")).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("mvn -q -Pui -pl examples -am compile exec:exec@digits -Dargs=\"--ui\"");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"0", "65536"})
+    void aPortThatIsNoneIsNamed(String port) {
+        assertThat(run("--ui", "--ui-port", port)).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("--ui-port is " + port);
     }
 
     private int run(String... args) {

@@ -17,7 +17,7 @@ final class FailureMessage implements IExecutionExceptionHandler {
     @Override
     public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
         command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + message(failure));
-        if (arguments.hasMatchedOption(STACK_TRACE)) {
+        if (command.getParseResult().hasMatchedOption(STACK_TRACE)) {
             failure.printStackTrace(command.getErr());
         }
         command.getErr().flush();

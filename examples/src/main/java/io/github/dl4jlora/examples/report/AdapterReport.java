@@ -151,7 +151,7 @@ public final class AdapterReport {
     }
 
     private String losses() {
-        Chart chart = new Chart("Loss by iteration", sentences(histories, AdapterReport::course), "iteration", "loss").fromZero();
+        Chart chart = new Chart("Loss by step", sentences(histories, AdapterReport::course), "steps", "loss").fromZero();
         boolean any = false;
         for (Map.Entry<String, ScoreHistory> entry : histories.entrySet()) {
             ScoreHistory drawn = entry.getValue().drawn().orElse(null);
@@ -251,7 +251,7 @@ public final class AdapterReport {
     }
 
     private String item(String name, String words) {
-        boolean named = adapters.size() > 1 || !adapters.containsKey(name);
+        boolean named = adapters.size() > 1 || histories.size() > 1 || !adapters.containsKey(name);
         return "<li>" + (named ? mark(look(name)) + "<b>" + Html.escaped(name) + "</b>" + (words.isEmpty() ? "" : ": ") : "")
                 + Html.escaped(words) + "</li>";
     }

@@ -82,7 +82,10 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         return scores[scores.length - 1];
     }
 
-    /** Few enough points to draw, means of equally long stretches; empty if no score is finite, else only finite ones count. */
+    /**
+     * Few enough points to draw, means of equally long stretches, counted from this training's own first step; empty if no
+     * score is finite, else only finite ones count.
+     */
     Optional<ScoreHistory> drawn() {
         int[] finite = IntStream.range(0, scores.length).filter(i -> Double.isFinite(scores[i])).toArray();
         if (finite.length == 0) {
@@ -94,7 +97,7 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         double[] y = new double[points];
         for (int point = 0; point < points; point++) {
             int[] part = Arrays.copyOfRange(finite, point * stretch, Math.min(finite.length, (point + 1) * stretch));
-            x[point] = iterations[part[part.length / 2]];
+            x[point] = iterations[part[part.length / 2]] - iterations[0];
             y[point] = Arrays.stream(part).mapToDouble(i -> scores[i]).average().orElseThrow();
         }
         return Optional.of(new ScoreHistory(x, y));

@@ -6,6 +6,7 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.examples.Digits;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -15,7 +16,9 @@ import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -82,10 +85,24 @@ final class DigitsTask {
 
     /** Turned digits, a batch an element, in as many partitions as there are workers. */
     JavaRDD<DataSet> data(JavaSparkContext spark, int workers) {
+        return spark.parallelize(trainingBatches(), workers);
+    }
+
+    /** The same without Spark. */
+    DataSetIterator batchesHere() {
+        return new ExistingDataSetIterator(trainingBatches());
+    }
+
+    private List<DataSet> trainingBatches() {
         List<DataSet> batches = new ArrayList<>();
         turned.train().batches(BATCH).forEachRemaining(batches::add);
         // DL4J on Spark takes all batches for equally large: the rest of an epoch is left out.
-        return spark.parallelize(batches.subList(0, batches()), workers);
+        return new ArrayList<>(batches.subList(0, batches()));
+    }
+
+    /** Turned digits that no training has seen, {@code [images, 64]}. */
+    INDArray questions() {
+        return turned.test().features();
     }
 
     /** Share of right answers on turned digits that no training has seen. */

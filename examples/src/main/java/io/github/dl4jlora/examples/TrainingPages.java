@@ -1,0 +1,35 @@
+package io.github.dl4jlora.examples;
+
+import org.deeplearning4j.optimize.api.TrainingListener;
+
+/**
+ * DL4J's training pages in a browser. What serves them comes with the Maven profile {@code ui}, since it is large;
+ * {@link UiOption} finds it where it is.
+ */
+public interface TrainingPages extends AutoCloseable {
+
+    /** Makes some. */
+    interface Provider {
+
+        /**
+         * Starts serving.
+         *
+         * @throws IllegalStateException if the port is taken
+         */
+        TrainingPages open(int port);
+    }
+
+    /**
+     * Shows one training.
+     *
+     * @param training its name on the pages
+     */
+    TrainingListener listener(String training);
+
+    /** Where the browser finds them. */
+    String address();
+
+    /** Stops serving. */
+    @Override
+    void close();
+}

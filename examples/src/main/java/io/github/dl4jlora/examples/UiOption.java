@@ -1,0 +1,80 @@
+package io.github.dl4jlora.examples;
+
+import org.deeplearning4j.optimize.api.TrainingListener;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.ServiceLoader;
+
+/** {@code --ui} on an example: DL4J's training pages, for as long as it runs and until the user has seen enough. */
+public final class UiOption implements AutoCloseable {
+
+    private static final int HIGHEST_PORT = 65535;
+
+    @Option(names = "--ui", order = 70, description = "Shows scores, adapter sizes and update ratios in a browser while it trains. Needs "
+            + "the Maven profile ui: mvn -Pui ...")
+    private boolean wanted;
+
+    @Option(names = "--ui-port", order = 71, defaultValue = "9000", description = "Port of these pages. Default: ${DEFAULT-VALUE}.")
+    private int port;
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec command;
+
+    private TrainingPages pages;
+
+    /**
+     * Starts the pages, if they are wanted, and says where they are.
+     *
+     * @throws ParameterException if they are wanted, but not on the class path, or cannot be served on the port
+     */
+    public void open(PrintWriter out) {
+        if (!wanted) {
+            return;
+        }
+        if (port < 1 || port > HIGHEST_PORT) {
+            throw new ParameterException(command.commandLine(), "--ui-port is " + port + ", but must be 1 to " + HIGHEST_PORT);
+        }
+        TrainingPages.Provider provider = ServiceLoader.load(TrainingPages.Provider.class).findFirst()
+                .orElseThrow(() -> new ParameterException(command.commandLine(), "--ui needs DL4J's training pages, which this build left "
+                        + "out. Run the same command with -Pui: mvn -q -Pui -pl examples -am compile exec:exec@" + command.name()
+                        + " -Dargs=\"--ui\""));
+        try {
+            pages = provider.open(port);
+        } catch (IllegalStateException e) {
+            throw new ParameterException(command.commandLine(), e.getMessage(), e);
+        }
+        out.println("Training pages: " + pages.address());
+        out.flush();
+    }
+
+    /** What a network needs besides its own listeners; none if the pages are not wanted. */
+    public List<TrainingListener> listeners(String training) {
+        return pages == null ? List.of() : List.of(pages.listener(training));
+    }
+
+    /** Keeps the pages up until Enter is pressed, or the input ends. */
+    public void linger(PrintWriter out, InputStream in) throws IOException {
+        if (pages != null) {
+            out.println("The training pages stay at " + pages.address() + " until you press Enter.");
+            out.flush();
+            int read = in.read();
+            while (read != '\n' && read >= 0) {
+                read = in.read();
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        if (pages != null) {
+            pages.close();
+        }
+    }
+}

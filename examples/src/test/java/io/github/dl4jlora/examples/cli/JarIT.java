@@ -1,0 +1,74 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Runs target/dl4j-lora.jar as a user does. */
+class JarIT {
+
+    private static final Path JAR = Path.of("target", "dl4j-lora.jar").toAbsolutePath();
+
+    @TempDir
+    private Path folder;
+
+    /** What the program left. */
+    private record Ended(int exitCode, String out, String err) {
+    }
+
+    @Test
+    void theJarNeedsNothingElse() throws Exception {
+        MultiLayerNetwork base = Networks.layers(1);
+        MultiLayerNetwork tuned = Networks.adapted(base, 2, 1);
+        ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), false);
+        ModelSerializer.writeModel(tuned, folder.resolve("checkpoint.zip").toFile(), false);
+
+        Ended withoutBase = run("export", "checkpoint.zip", "-o", "adapter");
+        assertThat(withoutBase.exitCode).as(withoutBase.err).isEqualTo(1);
+        assertThat(withoutBase.err).contains("fc1", "--base FILE").doesNotContain("\tat ");
+        assertThat(folder.resolve("adapter")).doesNotExist();
+
+        assertThat(run("export", "checkpoint.zip", "--base", "base.zip", "-o", "adapter").exitCode).isZero();
+        assertThat(LoRAAdapter.load(folder.resolve("adapter")).cosine(LoRAAdapter.of(tuned))).isGreaterThan(0.999999);
+
+        Ended merged = run("merge", "base.zip", "adapter", "-o", "plain.zip", "--json");
+        assertThat(merged.exitCode).as(merged.err).isZero();
+        assertThat(merged.out.strip()).startsWith("{\"output\":\"plain.zip\"").endsWith("}").hasLineCount(1);
+        assertThat(ModelSerializer.restoreMultiLayerNetwork(folder.resolve("plain.zip").toFile()).output(Networks.input())
+                .sub(tuned.output(Networks.input())).amaxNumber().doubleValue()).isLessThan(1e-5);
+
+        Ended report = run("report", "base.zip", "adapter", "-o", "page.html");
+        assertThat(report.exitCode).as(report.err).isZero();
+        assertThat(folder.resolve("page.html")).content().contains("Adapters of base.zip", "<svg");
+    }
+
+    @Test
+    void helpAndWrongUsageStartQuicklyEnoughToBeAsked() throws Exception {
+        assertThat(run("--help").out).contains("Usage: dl4j-lora", "A walk through");
+        assertThat(run("melt").exitCode).isEqualTo(2);
+    }
+
+    private Ended run(String... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m",
+                "-jar", JAR.toString()));
+        command.addAll(List.of(arguments));
+        File out = Files.createTempFile(folder, "out", "").toFile();
+        File err = Files.createTempFile(folder, "err", "").toFile();
+        Process process = new ProcessBuilder(command).directory(folder.toFile()).redirectOutput(out).redirectError(err).start();
+        process.getOutputStream().close();
+        int exitCode = process.waitFor();
+        return new Ended(exitCode, Files.readString(out.toPath(), StandardCharsets.UTF_8), Files.readString(err.toPath(), StandardCharsets.UTF_8));
+    }
+}

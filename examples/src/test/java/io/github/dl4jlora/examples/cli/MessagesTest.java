@@ -1,0 +1,113 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+class MessagesTest {
+
+    @TempDir
+    private Path folder;
+    private Shell shell;
+
+    @BeforeEach
+    void saveThem() throws IOException {
+        shell = new Shell(folder);
+        Path base = folder.resolve("base.zip");
+        ModelSerializer.writeModel(Networks.layers(1), base.toFile(), false);
+        Networks.adapter(Networks.layers(1), 2, 1).save(folder.resolve("spam"));
+        byte[] whole = Files.readAllBytes(base);
+        Files.write(folder.resolve("cut.zip"), Arrays.copyOf(whole, whole.length / 2));
+        Files.writeString(folder.resolve("text.zip"), "no zip");
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', value = {
+            "inspect @none.zip | none.zip does not exist",
+            "inspect @cut.zip | cut.zip is truncated",
+            "inspect @text.zip | text.zip is truncated, or no saved network",
+            "merge @spam @spam -o @x | spam is a folder, but a saved network (.zip) is needed here; it holds an adapter",
+            "merge @base.zip @base.zip -o @x | base.zip is a file, but an adapter is a folder",
+            "merge @base.zip @none -o @x | none does not exist. An adapter is a folder",
+            "merge @base.zip -o @x | has no adapter to merge. Name one",
+            "report @base.zip -o @x | has no adapter to report on. Name one",
+            "export @base.zip -o @x | Make an adapted one with: dl4j-lora apply",
+            "apply @base.zip --targets fc9 -o @x | fc9",
+            "apply @base.zip @spam -o @none/x | does not exist. Make it first",
+            "apply @base.zip @spam -o @spam | is a folder, but the result is a file",
+            "merge @base.zip @spam --base @base.zip -o @x | needs no --base",
+            "combine @spam @none -o @x | none does not exist",
+            "report @base.zip @spam @spam -o @x | there is an adapter named spam already",
+            "report @base.zip @spam --scores @text.zip -o @x | text.zip holds no scores",
+            "inspect @folder | adapter_model.safetensors"})
+    void workThatFailsSaysWhichFileAndWhatToDo(String line, String message) throws IOException {
+        Files.createDirectories(folder.resolve("folder"));
+
+        assertThat(shell.run(line.split(" "))).as(shell.err()).isEqualTo(1);
+
+        assertThat(shell.err()).startsWith("dl4j-lora ").contains(message).doesNotContain("Usage:").doesNotContain("\tat ");
+        assertThat(shell.out()).isEmpty();
+        assertThat(folder.resolve("x")).doesNotExist();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', value = {
+            "inspect | Missing required parameter: 'NETWORK|ADAPTER'",
+            "merge @base.zip @spam | Missing required option: '--output=OUTPUT'",
+            "apply @base.zip @spam --rank 4 -o @x | leave out either",
+            "apply @base.zip --rank 0 -o @x | rank is 0",
+            "apply @base.zip --targets ( -o @x | is no regular expression",
+            "combine @spam=heavy -o @x | \"heavy\" is no weight",
+            "combine @spam --method ties -o @x | needs a --density",
+            "combine @spam --density 0.5 -o @x | is for ties",
+            "combine @spam --rank 2 -o @x | is for --method svd",
+            "combine @spam --compress 0 -o @x | must be at least 1",
+            "combine @spam --method best -o @x | expected one of",
+            "import @spam @base.zip --rename fc1 -o @x | is no REGEX=NAME",
+            "import @spam @base.zip --rename (=x -o @x | is no regular expression"})
+    void wrongUsageExitsWithTwoAndShowsTheUsage(String line, String message) {
+        assertThat(shell.run(line.split(" "))).as(shell.err()).isEqualTo(2);
+
+        assertThat(shell.err()).contains(message, "Usage:");
+        assertThat(folder.resolve("x")).doesNotExist();
+    }
+
+    @Test
+    void noCommandAtAllIsWrongUsage() {
+        assertThat(shell.run()).isEqualTo(2);
+        assertThat(shell.err()).contains("Name a command", "inspect", "report");
+    }
+
+    @Test
+    void aCommandThatIsNoneIsGuessed() {
+        assertThat(shell.run("melt", "@base.zip")).isEqualTo(2);
+        assertThat(shell.err()).contains("Did you mean: dl4j-lora merge?");
+    }
+
+    @Test
+    void aStackTraceIsForWhoAsksForIt() {
+        assertThat(shell.run("inspect", "@none.zip", "--stacktrace")).isEqualTo(1);
+        assertThat(shell.err()).contains("none.zip does not exist", "\tat io.github.dl4jlora.examples.cli.SavedNetwork");
+    }
+
+    @Test
+    void failuresWithoutWordsOfTheirOwnGetSome() {
+        assertThat(FailureMessage.message(new NoSuchFileException("a.zip"))).isEqualTo("a.zip does not exist. Check the name");
+        assertThat(FailureMessage.message(new AccessDeniedException("a.zip"))).contains("a.zip may not be read or written");
+        assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"))).contains("fc1", "--base FILE");
+        assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("java.lang.IllegalStateException");
+    }
+}

@@ -1,0 +1,229 @@
+package io.github.dl4jlora.examples.report;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class AdapterReportTest {
+
+    private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
+    private static final double READABLE = 4.5;
+    private static final double VISIBLE = 3;
+
+    @TempDir
+    private Path folder;
+    private final MultiLayerNetwork base = network();
+    private final LoRAAdapter adapter = adapter(4, 1);
+    private final LoRAAdapter other = adapter(2, 2);
+
+    @Test
+    void thePageLoadsNothingFromAnywhere() {
+        String page = new AdapterReport("A title", base).add("one", adapter).add("two", other).html();
+
+        assertThat(page).startsWith("<!DOCTYPE html>").doesNotContain("http", "<script", "@import", "src=").doesNotContainPattern("url\\((?!#)");
+        assertThat(page).contains("name=\"viewport\" content=\"width=device-width", "prefers-color-scheme: dark", "lang=\"en\"");
+    }
+
+    @Test
+    void everyPictureHasWordsAndEveryReferenceLeadsSomewhere() {
+        String page = new AdapterReport("A title", base).add("one", adapter).add("two", other)
+                .scores("one", new ScoreHistory(new long[] {0, 1}, new double[] {2, 1})).html();
+
+        List<String> ids = all(page, " id=\"([^\"]+)\"");
+        assertThat(ids).doesNotHaveDuplicates();
+        assertThat(ids).containsAll(all(page, "href=\"#([^\"]+)\""));
+        assertThat(ids).containsAll(all(page, "url\\(#([^)]+)\\)"));
+        List<String> pictures = all(page, "<svg viewBox(.*?)</svg>");
+        assertThat(pictures).hasSize(1 + base.getnLayers()).allSatisfy(picture -> assertThat(picture)
+                .contains("role=\"img\"", "<title", "<desc").doesNotContain("rgb(1,1,1)", "rgb(2,2,2)", "rgb(3,3"));
+    }
+
+    @Test
+    void figuresAreTheAdaptersOwn() {
+        String page = new AdapterReport("A title", base).add("one", adapter).html();
+
+        assertThat(page).contains(String.format("%,d of %,d values train", LoRA.summary(LoRA.apply(base, adapter)).trainableParams(),
+                LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
+        assertThat(page).contains(String.format("Of rank 4, %.1f directions count", adapter.effectiveRank("fc1")));
+        assertThat(page).contains(String.format("title=\"one\"></span></span><span class=\"n\">%.2f", adapter.relativeNorm("fc1", base)));
+        assertThat(page).doesNotContain("Adapters compared");
+    }
+
+    @Test
+    void adaptersAreComparedInFiguresAndWords() {
+        LoRAAdapter against = LoRAAdapter.combine(io.github.dl4jlora.adapter.Combination.Method.CAT).add(adapter, -1).build();
+
+        String page = new AdapterReport("A title", base).add("one", adapter).add("against", against).html();
+
+        assertThat(page).contains("Adapters compared", "−1.000", "opposite changes");
+    }
+
+    @Test
+    void namesAreTextNotMarkup() {
+        String page = new AdapterReport("<script>alert(1)</script>", base).add("<b>\"x\"", adapter).html();
+
+        assertThat(page).contains("&lt;script&gt;", "&lt;b&gt;&quot;x&quot;").doesNotContain("<script", "<b>\"x");
+    }
+
+    @Test
+    void severalMatricesOfALayerEachHaveTheirPicture() {
+        MultiLayerNetwork recurrent = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(2).activation(Activation.SOFTMAX).build())
+                .build());
+        recurrent.init();
+        MultiLayerNetwork adapted = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).targets("lstm").build());
+        adapted.params().assign(Nd4j.rand(adapted.params().shape()));
+        LoRAAdapter ofMatrices = LoRAAdapter.of(adapted);
+
+        assertThat(ofMatrices.layers()).containsExactly("lstm.W", "lstm.RW");
+        String page = new AdapterReport("A title", recurrent).add("one", ofMatrices).html();
+
+        assertThat(all(page, "<svg viewBox(.*?)</svg>")).hasSameSizeAs(ofMatrices.layers());
+        ofMatrices.layers().forEach(layer -> assertThat(page).contains("Singular values of ΔW of " + layer));
+    }
+
+    @Test
+    void untrainedAdaptersAreSaidToBe() {
+        LoRAAdapter fresh = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).build()));
+
+        assertThat(new AdapterReport("A title", base).add("fresh", fresh).html()).contains("this layer was not trained");
+    }
+
+    @Test
+    void aDivergedTrainingIsSaidToHaveDiverged() {
+        String page = new AdapterReport("A title", base).add("one", adapter)
+                .scores("one", new ScoreHistory(new long[] {0, 1}, new double[] {2, Double.NaN}))
+                .scores("never", new ScoreHistory(new long[] {0}, new double[] {Double.NaN})).html();
+
+        assertThat(page).contains("2 steps, loss from 2.00 to NaN; it was NaN or infinite on the way: training diverged");
+    }
+
+    @Test
+    void aForeignAdapterAnUnknownNameTwiceAndAnEmptyReportAreRefused() {
+        AdapterReport report = new AdapterReport("A title", base).add("one", adapter);
+        MultiLayerNetwork foreign = network();
+        foreign.params().addi(1);
+
+        assertThatIllegalArgumentException().isThrownBy(() -> report.add("one", other)).withMessageContaining("\"one\" already");
+        assertThatIllegalArgumentException().isThrownBy(() -> new AdapterReport("A title", foreign).add("one", adapter).html())
+                .withMessageContaining("fc1");
+        assertThatThrownBy(() -> new AdapterReport("A title", base).html()).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("add(name, adapter)");
+    }
+
+    @Test
+    void whoWatchesIsToldOfEveryStep() {
+        List<String> seen = new ArrayList<>();
+        AdapterReport report = new AdapterReport("A title", base).add("one", adapter).add("two", other).watch(seen::add);
+
+        report.html();
+
+        assertThat(seen).hasSize(report.steps()).contains("one, fc1", "two, fc2");
+    }
+
+    @Test
+    void coloursStandOutInLightAndDark() throws IOException {
+        String css = Files.readString(Path.of("src/main/resources/io/github/dl4jlora/examples/report/report.css"));
+        List<String> themes = all(css, ":root \\{ ?([^}]*)\\}");
+
+        assertThat(themes).hasSize(2);
+        for (String theme : themes) {
+            Map<String, String> colours = new HashMap<>();
+            Matcher matcher = Pattern.compile("--([a-z0-9-]+): (#[0-9a-f]+)").matcher(theme);
+            matcher.results().forEach(colour -> colours.put(colour.group(1), colour.group(2)));
+            assertThat(contrast(colours.get("ink"), colours.get("paper"))).isGreaterThan(READABLE);
+            assertThat(contrast(colours.get("soft"), colours.get("paper"))).isGreaterThan(READABLE);
+            for (int i = 0; i < Chart.LOOKS; i++) {
+                assertThat(contrast(colours.get("series-" + i), colours.get("paper"))).isGreaterThan(VISIBLE);
+                assertThat(contrast(colours.get("series-" + i), colours.get("track"))).isGreaterThan(VISIBLE);
+            }
+        }
+    }
+
+    @Test
+    void theGuidesSampleWorks() throws IOException {
+        CollectScoresIterationListener listener = new CollectScoresIterationListener();
+        listener.getScoreVsIter().addScore(0, 1.5);
+        Path written = folder.resolve("report.html");
+
+        new AdapterReport("Spam filter", base)
+                .add("rank 8", adapter)
+                .add("rank 2", other)
+                .scores("rank 8", ScoreHistory.of(listener))
+                .write(written);
+
+        assertThat(written).isNotEmptyFile();
+        String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/examples/report/AdapterReportTest.java")));
+        Matcher sample = JAVA.matcher(Files.readString(Path.of("../docs/guide/see.md")));
+        assertThat(sample.find()).isTrue();
+        assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "").replace("Path.of(\"report.html\")",
+                "written")))).allSatisfy(line -> assertThat(here).contains(line));
+    }
+
+    private static String normal(String text) {
+        return text.replaceAll("\\s+", " ").strip();
+    }
+
+    private static List<String> all(String text, String pattern) {
+        return Pattern.compile(pattern, Pattern.DOTALL).matcher(text).results().map((MatchResult found) -> found.group(1)).toList();
+    }
+
+    /** Of WCAG 2: relative luminances, the brighter over the darker. */
+    private static double contrast(String one, String other) {
+        double brighter = Math.max(luminance(one), luminance(other));
+        double darker = Math.min(luminance(one), luminance(other));
+        return (brighter + 0.05) / (darker + 0.05);
+    }
+
+    private static double luminance(String colour) {
+        String six = colour.length() == 4 ? colour.replaceAll("([0-9a-f])", "$1$1") : colour;
+        double[] weights = {0.2126, 0.7152, 0.0722};
+        double sum = 0;
+        for (int i = 0; i < 3; i++) {
+            double channel = Integer.parseInt(six.substring(1 + 2 * i, 3 + 2 * i), 16) / 255.0;
+            sum += weights[i] * (channel <= 0.04045 ? channel / 12.92 : Math.pow((channel + 0.055) / 1.055, 2.4));
+        }
+        return sum;
+    }
+
+    private static MultiLayerNetwork network() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(6).nOut(8).build())
+                .layer(new DenseLayer.Builder().name("fc2").nOut(7).build()).build());
+        network.init();
+        return network;
+    }
+
+    private LoRAAdapter adapter(int rank, long seed) {
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(rank).build());
+        adapted.params().assign(Nd4j.randn(adapted.params().shape(), Nd4j.getRandomFactory().getNewRandomInstance(seed)));
+        return LoRAAdapter.of(adapted);
+    }
+}
