@@ -2,8 +2,10 @@
 
 run   FOLDER BASE RESULT         y of the network fc1 -> tanh -> fc2 -> tanh -> out -> softmax with the adapter
 write FOLDER BASE RESULT DTYPE   an adapter of random values in FOLDER first, then the same
+grad  FOLDER BASE RESULT         y, and by autograd the gradients of the summed cross entropy by the adapter's tensors
 
-BASE holds x and PyTorch's state of the three layers; RESULT gets y. All is computed in float64.
+BASE holds x, labels and PyTorch's state of the three layers. All is computed in float64. Starts that were taken from W
+(PiSSA, OLoRA) are computed from W here, by the papers' formulas, not read from the file.
 """
 import json
 import math
@@ -29,12 +31,26 @@ def is_named(names, module):
     return any(module == name or module.endswith("." + name) for name in names or [])
 
 
+def start_of(init, weight, r, scaling):
+    """A [r, in] and B [out, r] as they start from W [out, in]; none for other starts."""
+    if init == "pissa":
+        u, s, vh = torch.linalg.svd(weight, full_matrices=False)
+        root = torch.diag(torch.sqrt(s[:r] / scaling))
+        return root @ vh[:r], u[:, :r] @ root
+    if init == "olora":
+        q, rest = torch.linalg.qr(weight)
+        return rest[:r], q[:, :r]
+    return None
+
+
 def run(folder, base_file):
     with open(os.path.join(folder, "adapter_config.json")) as file:
         config = json.load(file)
     assert config["peft_type"] == "LORA"
     adapter = {key: value.double() for key, value in load_file(os.path.join(folder, "adapter_model.safetensors")).items()}
     unused = set(adapter)
+    for value in adapter.values():
+        value.requires_grad_()
     base = {key: value.double() for key, value in load_file(base_file).items()}
     h = base["x"]
     for layer in LAYERS:
@@ -46,19 +62,38 @@ def run(folder, base_file):
                     assert adapter[key].shape == state[part].shape, (key, adapter[key].shape)
                     state[part] = adapter[key]
                     unused.remove(key)
-        z = torch.nn.functional.linear(h, state["weight"], state["bias"])
+        bias_key = f"{PREFIX}{layer}.base_layer.bias"
+        if bias_key in adapter:
+            assert config["bias"] in ("lora_only", "all"), config["bias"]
+            state["bias"] = adapter[bias_key]
+            unused.remove(bias_key)
+        weight = state["weight"]
         if is_named(config["target_modules"], layer):
             a = adapter[f"{PREFIX}{layer}.lora_A.weight"]
             b = adapter[f"{PREFIX}{layer}.lora_B.weight"]
             unused -= {f"{PREFIX}{layer}.lora_A.weight", f"{PREFIX}{layer}.lora_B.weight"}
             r = by_pattern(config["rank_pattern"], layer, config["r"])
             alpha = by_pattern(config["alpha_pattern"], layer, config["lora_alpha"])
-            assert a.shape == (r, h.shape[1]) and b.shape == (z.shape[1], r), (layer, r, a.shape, b.shape)
+            assert a.shape == (r, h.shape[1]) and b.shape == (weight.shape[0], r), (layer, r, a.shape, b.shape)
             scaling = alpha / math.sqrt(r) if config["use_rslora"] else alpha / r
-            z = z + torch.nn.functional.linear(torch.nn.functional.linear(h, a), b) * scaling
+            start = start_of(config["init_lora_weights"], weight, r, scaling)
+            if start is not None:
+                weight = weight - scaling * start[1] @ start[0]
+                ours = [adapter[f"{PREFIX}{layer}.initial_{part}.weight"] for part in "AB"]
+                assert torch.allclose(ours[1] @ ours[0], start[1] @ start[0], atol=1e-10), layer
+                if config["init_lora_weights"] == "olora":
+                    assert all(torch.allclose(one, other, atol=1e-10) for one, other in zip(ours, start)), layer
+                unused -= {f"{PREFIX}{layer}.initial_{part}.weight" for part in "AB"}
+            weight = weight + scaling * b @ a
+            if config["use_dora"]:
+                magnitude = f"{PREFIX}{layer}.lora_magnitude_vector"
+                norm = torch.linalg.norm(weight, dim=1).detach()
+                weight = (adapter[magnitude] / norm).view(-1, 1) * weight
+                unused.remove(magnitude)
+        z = torch.nn.functional.linear(h, weight, state["bias"])
         h = torch.tanh(z) if layer != "out" else torch.softmax(z, dim=1)
     assert not unused, unused
-    return h
+    return h, adapter, base
 
 
 def write(folder, base_file, dtype):
@@ -120,4 +155,9 @@ if __name__ == "__main__":
     command, adapter_folder, base_path, result = sys.argv[1:5]
     if command == "write":
         write(adapter_folder, base_path, getattr(torch, sys.argv[5]))
-    save_file({"y": run(adapter_folder, base_path).contiguous()}, result)
+    y, tensors, state = run(adapter_folder, base_path)
+    results = {"y": y.detach().contiguous()}
+    if command == "grad":
+        (-(state["labels"] * torch.log(y)).sum()).backward()
+        results.update({key: value.grad.contiguous() for key, value in tensors.items() if value.grad is not None})
+    save_file(results, result)

@@ -144,7 +144,7 @@ public final class LoRA {
      * @throws IllegalStateException if the base has changed since it was adapted
      */
     public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
-        NetworkFile.save(adapted, Rewriter.verifiedBase(adapted).values(), path, saveUpdater);
+        NetworkFile.save(adapted, Rewriter.everythingFrozen(adapted), path, saveUpdater);
     }
 
     /**

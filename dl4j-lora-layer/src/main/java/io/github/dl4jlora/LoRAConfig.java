@@ -2,6 +2,8 @@ package io.github.dl4jlora;
 
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.L1Regularization;
 import org.nd4j.linalg.learning.regularization.L2Regularization;
@@ -30,6 +32,10 @@ public final class LoRAConfig {
     private final Scaling scaling;
     private final LoRAInit loraInit;
     private final double loraDropout;
+    private final Variant variant;
+    private final BiasTraining bias;
+    private final double loraPlusRatio;
+    private final int pissaIterations;
     private final Engine engine;
     private final List<Pattern> targets;
     private final Set<LayerType> targetTypes;
@@ -49,6 +55,10 @@ public final class LoRAConfig {
         this.scaling = builder.scaling;
         this.loraInit = builder.loraInit;
         this.loraDropout = builder.loraDropout;
+        this.variant = builder.variant;
+        this.bias = builder.bias;
+        this.loraPlusRatio = builder.loraPlusRatio;
+        this.pissaIterations = builder.pissaIterations;
         this.engine = builder.engine;
         this.targets = List.copyOf(builder.targets);
         this.targetTypes = Set.copyOf(builder.targetTypes);
@@ -85,6 +95,22 @@ public final class LoRAConfig {
 
     public double loraDropout() {
         return loraDropout;
+    }
+
+    public Variant variant() {
+        return variant;
+    }
+
+    public BiasTraining bias() {
+        return bias;
+    }
+
+    public double loraPlusRatio() {
+        return loraPlusRatio;
+    }
+
+    public int pissaIterations() {
+        return pissaIterations;
     }
 
     public Engine engine() {
@@ -179,6 +205,10 @@ public final class LoRAConfig {
         private Scaling scaling = Scaling.ALPHA;
         private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
         private double loraDropout;
+        private Variant variant = new PlainLoRA();
+        private BiasTraining bias = BiasTraining.NONE;
+        private double loraPlusRatio = 1;
+        private int pissaIterations;
         private Engine engine = Engine.FUSED;
         private final List<Pattern> targets = new ArrayList<>();
         private final Set<LayerType> targetTypes = EnumSet.noneOf(LayerType.class);
@@ -213,7 +243,7 @@ public final class LoRAConfig {
             return this;
         }
 
-        /** How A starts; default {@link LoRAInit#KAIMING_UNIFORM}. */
+        /** How A and B start; default {@link LoRAInit#KAIMING_UNIFORM}. */
         public Builder loraInit(LoRAInit init) {
             this.loraInit = Objects.requireNonNull(init, "loraInit");
             return this;
@@ -225,6 +255,45 @@ public final class LoRAConfig {
          */
         public Builder loraDropout(double probability) {
             this.loraDropout = probability;
+            return this;
+        }
+
+        /** What is computed with A and B: {@code new DoRA()}, for example; default {@link PlainLoRA}. */
+        public Builder variant(Variant variant) {
+            this.variant = Objects.requireNonNull(variant, "variant");
+            return this;
+        }
+
+        /** Which biases train beside the adapters; default {@link BiasTraining#NONE}. */
+        public Builder bias(BiasTraining bias) {
+            this.bias = Objects.requireNonNull(bias, "bias");
+            return this;
+        }
+
+        /**
+         * As {@link #bias(BiasTraining)}, in PEFT's words.
+         *
+         * @throws IllegalArgumentException for anything but {@code none}, {@code lora_only} and {@code all}
+         */
+        public Builder bias(String peftName) {
+            return bias(BiasTraining.ofPeftName(peftName));
+        }
+
+        /**
+         * The learning rate of B over that of A; default 1. Hayou et al. 2024, "LoRA+: Efficient Low Rank Adaptation of
+         * Large Models", arXiv:2402.12354.
+         */
+        public Builder loraPlusRatio(double ratio) {
+            this.loraPlusRatio = ratio;
+            return this;
+        }
+
+        /**
+         * Iterations of {@link LoRAInit#PISSA}'s randomised decomposition, PEFT's {@code pissa_niter_(iterations)}, of
+         * which 4 to 16 are usual; default 0, an exact one.
+         */
+        public Builder pissaIterations(int iterations) {
+            this.pissaIterations = iterations;
             return this;
         }
 
@@ -341,14 +410,22 @@ public final class LoRAConfig {
         }
 
         /**
-         * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, or a loraDropout outside [0, 1)
+         * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, a loraDropout outside [0, 1), a
+         *                                  start that rank and alpha do not allow, or a loraPlusRatio that is not above 0
+         *                                  or whose updater has no learning rate
          */
         public LoRAConfig build() {
-            LoRAParams.check("(all targets)", rank, alpha);
+            checkStart("(all targets)", rank, alpha);
             LoRAParams.checkDropout("(all targets)", loraDropout);
-            overrides.forEach((pattern, override) -> LoRAParams.check(pattern.pattern(),
+            LoRAParams.checkRatio("(all targets)", loraPlusRatio, updater);
+            overrides.forEach((pattern, override) -> checkStart(pattern.pattern(),
                     override.rank == null ? rank : override.rank, override.alpha == null ? alpha : override.alpha));
             return new LoRAConfig(this);
+        }
+
+        private void checkStart(String layers, int rank, double alpha) {
+            LoRAParams.check(layers, rank, alpha);
+            LoRAParams.checkStart(layers, loraInit, rank, 0, 0, scaling.factor(alpha, rank), pissaIterations);
         }
 
         private static void addAll(List<Pattern> list, String what, String... patterns) {

@@ -1,5 +1,8 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.variant.OrthogonalStart;
+import io.github.dl4jlora.variant.PrincipalStart;
+import io.github.dl4jlora.variant.QrStart;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -7,11 +10,15 @@ import java.util.Random;
 import java.util.function.DoubleSupplier;
 
 /**
- * How A {@code [nIn, rank]} starts. B {@code [rank, nOut]} always starts at zero, so that a fresh adapter changes nothing.
+ * How A {@code [nIn, rank]} and B {@code [rank, nOut]} start. A fresh adapter changes nothing: B starts at zero or, with
+ * {@link #ORTHOGONAL}, orthogonal to A; what {@link #PISSA} and {@link #OLORA} take from W stands in W's place.
+ *
+ * <p>All of it is computed in double precision by Java, not by ND4J: a conversion leaves the random sequence of the
+ * surrounding program as it was, and gives the same start on every backend and machine.
  */
 public enum LoRAInit {
 
-    /** U(−1/√nIn, 1/√nIn): what loralib and PEFT compute; the default. */
+    /** A of U(−1/√nIn, 1/√nIn): what loralib and PEFT compute; the default. */
     KAIMING_UNIFORM {
         @Override
         DoubleSupplier sampler(long nIn, long rank, Random random) {
@@ -19,7 +26,7 @@ public enum LoRAInit {
         }
     },
 
-    /** U(−1/√rank, 1/√rank): PyTorch's {@code kaiming_uniform_(A, a=√5)} on a tensor laid out {@code [nIn, rank]}. */
+    /** A of U(−1/√rank, 1/√rank): PyTorch's {@code kaiming_uniform_(A, a=√5)} on a tensor laid out {@code [nIn, rank]}. */
     KAIMING_UNIFORM_RANK {
         @Override
         DoubleSupplier sampler(long nIn, long rank, Random random) {
@@ -27,23 +34,72 @@ public enum LoRAInit {
         }
     },
 
-    /** N(0, 1/rank), the number being the standard deviation: PEFT's {@code init_lora_weights="gaussian"}. */
+    /** A of N(0, 1/rank), the number being the standard deviation: PEFT's {@code init_lora_weights="gaussian"}. */
     GAUSSIAN {
         @Override
         DoubleSupplier sampler(long nIn, long rank, Random random) {
             return () -> random.nextGaussian() / rank;
         }
+    },
+
+    /** A and B both away from zero, with A·B = 0: PEFT's {@code "orthogonal"}. Even ranks only. */
+    ORTHOGONAL {
+        @Override
+        public void fill(INDArray a, INDArray b, Random random) {
+            OrthogonalStart.fill(a, b, random);
+        }
+    },
+
+    /**
+     * s·A·B is the part of W with the largest singular values, which is taken out of W: Meng et al. 2024, "PiSSA:
+     * Principal Singular Values and Singular Vectors Adaptation of Large Language Models", arXiv:2404.02948, equations 2
+     * to 4; PEFT's {@code "pissa"}. Needs a positive factor s and a rank of at most min(nIn, nOut).
+     */
+    PISSA {
+        @Override
+        public boolean isTakenFromW() {
+            return true;
+        }
+
+        @Override
+        public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
+            PrincipalStart.take(w, a, b, factor, iterations, random);
+        }
+    },
+
+    /**
+     * A·B is the first {@code rank} terms of a QR decomposition of Wᵀ, and s·A·B is taken out of W: Büyükakyüz 2024,
+     * "OLoRA: Orthonormal Low-Rank Adaptation of Large Language Models", arXiv:2406.01775; PEFT's {@code "olora"}. Needs
+     * a rank of at most min(nIn, nOut).
+     */
+    OLORA {
+        @Override
+        public boolean isTakenFromW() {
+            return true;
+        }
+
+        @Override
+        public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
+            QrStart.take(w, a, b);
+        }
     };
 
-    abstract DoubleSupplier sampler(long nIn, long rank, Random random);
+    DoubleSupplier sampler(long nIn, long rank, Random random) {
+        throw new IllegalArgumentException(this + " starts A and B together: use fill(a, b, random), or take(...) where "
+                + "it is taken from W");
+    }
 
     private static DoubleSupplier uniform(double bound, Random random) {
         return () -> bound * (2 * random.nextDouble() - 1);
     }
 
+    /** Whether A and B start as a part of W, which then stands for what is left of it. */
+    public boolean isTakenFromW() {
+        return false;
+    }
+
     /**
-     * Overwrites A with fresh values. The source of randomness is Java's, not ND4J's, so that a conversion
-     * leaves the random sequence of the surrounding program as it was and gives the same A on every backend.
+     * Overwrites A with fresh values, for the starts whose B is zero.
      *
      * @param a      the array to fill, {@code [nIn, rank]}, any floating-point type
      * @param random where the values come from
@@ -65,5 +121,29 @@ public enum LoRAInit {
             }
         }
         matrix.assign(Nd4j.create(values));
+    }
+
+    /**
+     * Overwrites A and B with fresh values, for the starts that are not taken from W.
+     *
+     * @throws IllegalArgumentException for a start that is taken from W, or an odd rank with {@link #ORTHOGONAL}
+     */
+    public void fill(INDArray a, INDArray b, Random random) {
+        fill(a, random);
+        b.assign(0);
+    }
+
+    /**
+     * Overwrites A and B with a part of W, for the starts that are taken from W.
+     *
+     * @param w          {@code [nIn, nOut]}, not written to
+     * @param factor     s
+     * @param iterations of PISSA's randomised decomposition; 0: an exact one
+     * @param random     where that starts from
+     * @throws IllegalArgumentException for any other start, a rank above min(nIn, nOut), or a factor that is not positive
+     *                                  with {@link #PISSA}
+     */
+    public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
+        throw new IllegalArgumentException(this + " is not taken from W");
     }
 }

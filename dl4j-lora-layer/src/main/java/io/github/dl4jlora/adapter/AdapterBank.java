@@ -1,6 +1,5 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.adapter.LoRAAdapter.Delta;
 import io.github.dl4jlora.layer.AdaptedRuntime.Route;
 import io.github.dl4jlora.layer.AdaptedRuntime.RowsMismatchException;
 import io.github.dl4jlora.rewrite.AdaptedView;
@@ -105,10 +104,14 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * Adds an adapter, which may be served from then on.
      *
-     * @throws IllegalArgumentException if the name is taken, or the adapter was made for another base or shape
+     * @throws IllegalArgumentException if the name is taken, the adapter was made for another base or shape, is a DoRA
+     *                                  adapter, or has trained biases
      */
-    public void add(String name, LoRAAdapter adapter) {
+    public void add(String name, LoRAAdapter whole) {
         Objects.requireNonNull(name, "name");
+        // One base serves all: it stays whole.
+        LoRAAdapter adapter = whole.toPlainLoRA();
+        refuseMoreThanProducts(name, adapter);
         synchronized (this) {
             requireOpen();
             requireFree(name);
@@ -122,6 +125,17 @@ public final class AdapterBank implements AutoCloseable {
             Layout layout = Layout.of(adapter);
             adapters.put(name, new Served(adapter, layout, prototypes.computeIfAbsent(layout, key -> fitting)));
         }
+    }
+
+    private static void refuseMoreThanProducts(String name, LoRAAdapter adapter) {
+        adapter.deltas().forEach((layer, delta) -> {
+            if (!delta.kind().variant().isAdditive() || delta.trainsBias()) {
+                throw new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: on layer \"" + layer
+                        + "\" it " + (delta.trainsBias() ? "has a trained bias" : "is " + delta.kind().variant().name())
+                        + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), "
+                        + "or LoRA.merge it");
+            }
+        });
     }
 
     private void requireFree(String name) {

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.adapter.LoRAAdapter.Delta;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -95,8 +94,8 @@ public final class Combination {
 
     /**
      * @throws IllegalArgumentException if the adapters differ in their layers, in a layer's shape or base, or, except
-     *                                  for CAT and SVD, in a layer's rank; if two of them trained the same layer in full;
-     *                                  if a setting is missing or of no use to the method
+     *                                  for CAT and SVD, in a layer's rank; if two of them trained the same layer in full, or
+     *                                  its bias; if one is a DoRA adapter, which does more than to add; if a setting is missing or of no use to the method
      * @throws IllegalStateException    for SVD, if an A or B holds NaN or infinity
      */
     public LoRAAdapter build() {
@@ -106,12 +105,23 @@ public final class Combination {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             requireSameLayers();
             for (String layer : first.layers()) {
-                List<Delta> deltas = adapters.stream().map(adapter -> adapter.deltas().get(layer)).toList();
+                List<Delta> deltas = adapters.stream()
+                        .map(adapter -> adapter.deltas().get(layer).plain(layer, "combining adapters")).toList();
                 requireLike(layer, deltas);
-                combined.put(layer, combine(layer, deltas));
+                combined.put(layer, withBias(layer, combine(layer, deltas), deltas));
             }
             return new LoRAAdapter(combined, trained(), first.dropout());
         }
+    }
+
+    /** Biases are values, not changes: like layers that were trained in full they come from one adapter. */
+    private static Delta withBias(String layer, Delta combined, List<Delta> deltas) {
+        List<Delta> biased = deltas.stream().filter(Delta::trainsBias).toList();
+        if (biased.size() > 1) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": its bias was trained by " + biased.size()
+                    + " of the adapters, and biases cannot be combined. Combine adapters of which at most one has trained them");
+        }
+        return biased.isEmpty() ? combined : biased.get(0).with(combined);
     }
 
     private void checkSettings() {

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.adapter.LoRAAdapter.Delta;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -1,15 +1,20 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.file.AtomicFile;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.rewrite.AdaptedView;
 import io.github.dl4jlora.rewrite.BaseMatrices;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -50,7 +55,7 @@ public final class LoRAAdapter {
 
     private static final String TENSORS = "adapter_model.safetensors";
     private static final String CONFIG = "adapter_config.json";
-    private static final String PREFIX = "base_model.model.";
+    static final String PREFIX = "base_model.model.";
     private static final String SUFFIX_A = TensorLayout.LINEAR.nameOfA();
     private static final String SUFFIX_B = TensorLayout.LINEAR.nameOfB();
     private static final long LONGEST_CONFIG = 16 << 20;
@@ -60,31 +65,10 @@ public final class LoRAAdapter {
     private static final String WRITTEN_BY = "dl4j_lora.version";
     private static final String SCALING = "dl4j_lora.scaling.";
     private static final String ALPHA = "dl4j_lora.alpha.";
+    private static final String VARIANT = "dl4j_lora.variant";
+    private static final String INIT = "dl4j_lora.init";
     private static final String SAVED_CONFIG = "dl4j_lora.adapter_config";
     private static final String BASE_ID = "dl4j_lora.base.";
-
-    /**
-     * One adapted layer.
-     *
-     * @param a      {@code [nIn, rank]}
-     * @param b      {@code [rank, nOut]}
-     * @param baseId content id of the frozen layer; null if the file does not say
-     * @param layout what they look like in a file
-     */
-    record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
-
-        Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
-            this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
-        }
-
-        int rank() {
-            return (int) a.size(1);
-        }
-
-        double factor() {
-            return scaling.factor(alpha, rank());
-        }
-    }
 
     private final Map<String, Delta> deltas;
     /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
@@ -108,8 +92,7 @@ public final class LoRAAdapter {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();
             Map<String, Delta> deltas = new LinkedHashMap<>();
-            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, new Delta(matrix.a().dup(), matrix.b().dup(),
-                    matrix.alpha(), matrix.scaling(), ids.get(matrix.layer()), TensorLayout.of(matrix.stock()))));
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix, ids.get(matrix.layer()))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -122,6 +105,16 @@ public final class LoRAAdapter {
             });
             return new LoRAAdapter(deltas, trained, view.dropout());
         }
+    }
+
+    private static Delta delta(AdaptedView.AdaptedMatrix matrix, String baseId) {
+        Map<String, INDArray> more = new LinkedHashMap<>();
+        matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
+        INDArray a = more.remove(LoRAParams.A);
+        INDArray b = more.remove(LoRAParams.B);
+        LoRADenseLayer dense = matrix.dense();
+        Kind kind = dense == null ? Kind.PLAIN : new Kind(dense.getVariant(), dense.getLoraInit(), dense.getPissaIterations());
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, TensorLayout.of(matrix.stock()), more, kind);
     }
 
     /** Names of the adapted layers, in topological order. */
@@ -149,7 +142,7 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> baseId(String layer) {
-        return Optional.ofNullable(delta(layer).baseId);
+        return Optional.ofNullable(delta(layer).baseId());
     }
 
     Map<String, Delta> deltas() {
@@ -166,16 +159,40 @@ public final class LoRAAdapter {
     }
 
     /**
-     * What the adapter adds to a layer's weights: ΔW = s·A·B.
+     * What the adapter adds to a layer's weights: ΔW = s·A·B, less its start where that was taken from W.
      *
      * @return a new array {@code [nIn, nOut]}, for a convolution {@code [nOut, nIn, kernel…]}
-     * @throws NoSuchElementException if the adapter has no such layer
+     * @throws NoSuchElementException   if the adapter has no such layer
+     * @throws IllegalArgumentException for DoRA, which does more than to add
      */
     public INDArray deltaWeight(String layer) {
-        Delta delta = delta(layer);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray product = Nd4j.create(delta.a.dataType(), new long[] {delta.a.size(0), delta.b.size(1)}, 'f');
-            return delta.layout.weight(Nd4j.gemm(delta.a, delta.b, product, false, false, delta.factor(), 0));
+            Delta delta = product(layer, "deltaWeight");
+            INDArray product = Nd4j.create(delta.a().dataType(), new long[] {delta.a().size(0), delta.b().size(1)}, 'f');
+            return delta.layout().weight(Nd4j.gemm(delta.a(), delta.b(), product, false, false, delta.factor(), 0));
+        }
+    }
+
+    /** What a layer's adapter adds, as one product. */
+    private Delta product(String layer, String purpose) {
+        return delta(layer).plain(layer, purpose);
+    }
+
+    /**
+     * The adapter as one that starts from nothing: where A and B started as a part of W, it gets twice the rank and the same
+     * ΔW, and can be used on the base as it is, together with other adapters. PEFT's
+     * {@code path_initial_model_for_weight_conversion}. Where nothing was taken from W, this adapter.
+     *
+     * @throws IllegalArgumentException for DoRA, whose magnitude cannot be added, or a file that lacks the start
+     */
+    public LoRAAdapter toPlainLoRA() {
+        if (deltas.values().stream().noneMatch(delta -> delta.kind().init().isTakenFromW())) {
+            return this;
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Map<String, Delta> plain = new LinkedHashMap<>();
+            deltas.forEach((name, delta) -> plain.put(name, delta.plain(name, "toPlainLoRA")));
+            return new LoRAAdapter(plain, trained, dropout);
         }
     }
 
@@ -186,7 +203,7 @@ public final class LoRAAdapter {
      * @throws IllegalStateException  if A or B holds NaN or infinity
      */
     public double norm(String layer) {
-        return SlimSvd.of(layer, delta(layer)).norm();
+        return SlimSvd.of(layer, product(layer, "norm")).norm();
     }
 
     /**
@@ -197,7 +214,7 @@ public final class LoRAAdapter {
      * @throws IllegalStateException  if A or B holds NaN or infinity
      */
     public double[] spectrum(String layer) {
-        return SlimSvd.of(layer, delta(layer)).values();
+        return SlimSvd.of(layer, product(layer, "spectrum")).values();
     }
 
     /**
@@ -238,9 +255,9 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
      */
     public double cosine(String layer, LoRAAdapter other) {
-        return InnerProduct.cosine(InnerProduct.of(layer, delta(layer), other.delta(layer)),
-                InnerProduct.of(layer, delta(layer), delta(layer)),
-                InnerProduct.of(layer, other.delta(layer), other.delta(layer)));
+        return InnerProduct.cosine(InnerProduct.of(layer, product(layer, "cosine"), other.product(layer, "cosine")),
+                InnerProduct.of(layer, product(layer, "cosine"), product(layer, "cosine")),
+                InnerProduct.of(layer, other.product(layer, "cosine"), other.product(layer, "cosine")));
     }
 
     /**
@@ -253,15 +270,15 @@ public final class LoRAAdapter {
         double common = 0;
         for (String layer : deltas.keySet()) {
             if (other.deltas.containsKey(layer)) {
-                common += InnerProduct.of(layer, delta(layer), other.delta(layer));
+                common += InnerProduct.of(layer, product(layer, "cosine"), other.product(layer, "cosine"));
             }
         }
         return InnerProduct.cosine(common, squaredNorm(), other.squaredNorm());
     }
 
     private double squaredNorm() {
-        return deltas.entrySet().stream()
-                .mapToDouble(entry -> InnerProduct.of(entry.getKey(), entry.getValue(), entry.getValue())).sum();
+        return deltas.keySet().stream()
+                .mapToDouble(layer -> InnerProduct.of(layer, product(layer, "cosine"), product(layer, "cosine"))).sum();
     }
 
     /**
@@ -284,7 +301,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * @throws IllegalArgumentException for a rank below 1
+     * @throws IllegalArgumentException for a rank below 1, or for DoRA, which does more than to add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public Compressed compress(int rank) {
@@ -293,13 +310,14 @@ public final class LoRAAdapter {
         }
         Map<String, Delta> smaller = new LinkedHashMap<>();
         Map<String, Double> errors = new LinkedHashMap<>();
-        deltas.forEach((name, delta) -> {
+        deltas.keySet().forEach(name -> {
+            Delta delta = product(name, "compress");
             if (delta.rank() <= rank) {
-                smaller.put(name, delta);
+                smaller.put(name, delta.with(delta));
                 errors.put(name, 0.0);
             } else {
                 SlimSvd svd = SlimSvd.of(name, delta);
-                smaller.put(name, svd.truncate(rank, delta.a.dataType(), delta.baseId, delta.layout));
+                smaller.put(name, delta.with(svd.truncate(rank, delta.a().dataType(), delta.baseId(), delta.layout())));
                 errors.put(name, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
             }
         });
@@ -320,9 +338,11 @@ public final class LoRAAdapter {
     public LoRAConfig config() {
         Delta first = deltas.values().iterator().next();
         // One scaling per configuration: where layers differ, each layer's alpha becomes its raw factor.
-        boolean uniform = deltas.values().stream().allMatch(delta -> delta.scaling == first.scaling);
+        boolean uniform = deltas.values().stream().allMatch(delta -> delta.scaling() == first.scaling());
         LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
-                .scaling(uniform ? first.scaling : Scaling.ALPHA).loraDropout(dropout).storage(FrozenStorage.SHARED)
+                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(dropout)
+                .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
+                .bias(biasTraining()).storage(FrozenStorage.SHARED)
                 .targets(quoted(deltas.keySet())).trainable(quoted(trained.keySet()));
         deltas.forEach((name, delta) -> {
             if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
@@ -332,8 +352,12 @@ public final class LoRAAdapter {
         return config.build();
     }
 
+    private BiasTraining biasTraining() {
+        return deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY : BiasTraining.NONE;
+    }
+
     private static double alpha(Delta delta, boolean uniform) {
-        return uniform ? delta.alpha : delta.scaling.factor(delta.alpha, delta.rank());
+        return uniform ? delta.alpha() : delta.scaling().factor(delta.alpha(), delta.rank());
     }
 
     private static String[] quoted(Set<String> names) {
@@ -376,19 +400,20 @@ public final class LoRAAdapter {
                 AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
                 String id = ids.get(matrix.layer());
                 if (!chosen.contains(ApplyOption.FORCE)) {
-                    requireSameBase(name, delta.baseId, id);
-                } else if (delta.baseId != null && !delta.baseId.equals(id)) {
+                    requireSameBase(name, delta.baseId(), id);
+                } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
                     strangers.add(name);
                 }
-                requireLayout(name, delta.layout, TensorLayout.of(matrix.stock()));
-                requireShape(name, LoRAParams.A, delta.a, matrix.a());
-                requireShape(name, LoRAParams.B, delta.b, matrix.b());
-                INDArray a = inTypeOf(matrix.a(), name, LoRAParams.A, delta.a);
-                INDArray b = inTypeOf(matrix.b(), name, LoRAParams.B, delta.b);
+                requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
+                requireSameKind(name, delta, matrix);
+                Map<String, INDArray> parts = new LinkedHashMap<>();
+                delta.parts().forEach((key, value) -> {
+                    requireShape(name, key, value, matrix.parts().get(key));
+                    parts.put(key, inTypeOf(matrix.parts().get(key), name, key, value));
+                });
                 assignments.add(() -> {
-                    matrix.rescale(delta.alpha, delta.scaling);
-                    matrix.a().assign(a);
-                    matrix.b().assign(b);
+                    matrix.rescale(delta.alpha(), delta.scaling());
+                    matrix.replace(parts);
                 });
             });
             trainedAssignments(view, assignments);
@@ -452,6 +477,20 @@ public final class LoRAAdapter {
         }
     }
 
+    private static void requireSameKind(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
+        Set<String> network = matrix.parts().keySet();
+        boolean started = network.contains(Variant.START_A);
+        boolean taken = delta.kind().init().isTakenFromW();
+        boolean dora = network.contains(DoRA.MAGNITUDE);
+        boolean bias = network.contains(DefaultParamInitializer.BIAS_KEY);
+        if (dora != delta.has(DoRA.MAGNITUDE) || bias != delta.trainsBias() || started != taken) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter consists of "
+                    + new TreeSet<>(delta.parts().keySet()) + (taken ? " and started from a part of W" : "") + ", but the network's of " + new TreeSet<>(network)
+                    + ". Make the network with LoRA.apply(base, adapter)"
+                    + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
+        }
+    }
+
     private static void requireSameBase(String layer, String expected, String found) {
         if (expected != null && !expected.equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
@@ -501,13 +540,17 @@ public final class LoRAAdapter {
         metadata.put(FORMAT, FORMAT_VERSION);
         metadata.put(WRITTEN_BY, PluginVersion.get());
         metadata.put(SAVED_CONFIG, new String(json, StandardCharsets.UTF_8));
+        Kind kind = deltas.values().iterator().next().kind();
+        metadata.put(VARIANT, kind.variant().name());
+        metadata.put(INIT, kind.init().name());
         deltas.forEach((name, delta) -> {
-            tensors.put(PREFIX + name + delta.layout.nameOfA(), delta.layout.fileA(delta.a));
-            tensors.put(PREFIX + name + delta.layout.nameOfB(), delta.layout.fileB(delta.b));
-            metadata.put(SCALING + name, delta.scaling.name());
-            metadata.put(ALPHA + name, Double.toString(delta.alpha));
-            if (delta.baseId != null) {
-                metadata.put(BASE_ID + name, delta.baseId);
+            tensors.put(PREFIX + name + delta.layout().nameOfA(), delta.layout().fileA(delta.a()));
+            tensors.put(PREFIX + name + delta.layout().nameOfB(), delta.layout().fileB(delta.b()));
+            delta.more().forEach((key, value) -> tensors.put(PREFIX + name + ExtraParts.nameOf(key), ExtraParts.toFile(key, value)));
+            metadata.put(SCALING + name, delta.scaling().name());
+            metadata.put(ALPHA + name, Double.toString(delta.alpha()));
+            if (delta.baseId() != null) {
+                metadata.put(BASE_ID + name, delta.baseId());
             }
             if (name.equals("lora_dropout") || name.equals("lora_A") || name.equals("lora_B") || name.equals("base_layer")) {
                 LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", name);
@@ -525,11 +568,13 @@ public final class LoRAAdapter {
     }
 
     private PeftConfig peftConfig() {
-        boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling == Scaling.ALPHA_OVER_SQRT_RANK);
+        boolean rsLora = deltas.values().stream().allMatch(delta -> delta.scaling() == Scaling.ALPHA_OVER_SQRT_RANK);
         List<PeftConfig.Module> modules = new ArrayList<>();
         deltas.forEach((name, delta) -> modules.add(new PeftConfig.Module(name, delta.rank(),
-                peftAlpha(delta.alpha, delta.scaling, delta.rank(), rsLora))));
-        return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString());
+                peftAlpha(delta.alpha(), delta.scaling(), delta.rank(), rsLora))));
+        Kind kind = deltas.values().iterator().next().kind();
+        return PeftConfig.of(modules, rsLora, List.copyOf(trained.keySet()), dropout, UUID.randomUUID().toString())
+                .with(!kind.variant().isAdditive(), kind.peftInit(), biasTraining());
     }
 
     /** The lora_alpha from which PEFT computes the layer's factor. */
@@ -595,12 +640,17 @@ public final class LoRAAdapter {
         PeftConfig config = config(folder, tensors);
         Map<String, String> a = new LinkedHashMap<>();
         Map<String, String> b = new LinkedHashMap<>();
+        Map<String, Map<String, INDArray>> more = new LinkedHashMap<>();
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         Set<String> surplus = new TreeSet<>();
         for (String name : tensors.names()) {
             String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
             int dot = module.lastIndexOf('.');
-            if (isPart(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
+            String part = ExtraParts.keyOf(module, config, tensors.names());
+            if (part != null) {
+                more.computeIfAbsent(ExtraParts.layerOf(module, part), key -> new LinkedHashMap<>())
+                        .put(part, ExtraParts.read(part, tensors, name));
+            } else if (isPart(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
                 putOnce(a, layerOf(module), name);
             } else if (isPart(module, TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB())) {
                 putOnce(b, layerOf(module), name);
@@ -612,6 +662,11 @@ public final class LoRAAdapter {
             }
         }
         Set<String> missing = missing(config, a.keySet(), b.keySet(), trained.keySet());
+        a.keySet().forEach(layer -> ExtraParts.missing(config, more.getOrDefault(layer, Map.of()).keySet())
+                .forEach(name -> missing.add(PREFIX + layer + name)));
+        Set<String> strays = new TreeSet<>(more.keySet());
+        strays.removeAll(a.keySet());
+        strays.forEach(layer -> more.get(layer).keySet().forEach(key -> surplus.add(PREFIX + layer + ExtraParts.nameOf(key))));
         if (loader.strict && !(missing.isEmpty() && surplus.isEmpty())) {
             throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
                     + ". Expected were "
@@ -623,7 +678,7 @@ public final class LoRAAdapter {
         }
         a.keySet().retainAll(b.keySet());
         b.keySet().retainAll(a.keySet());
-        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b), loader.keyMapper),
+        return new LoRAAdapter(renamed(folder, deltas(folder, config, tensors, a, b, more), loader.keyMapper),
                 renamed(folder, trained, loader.keyMapper), config.dropout());
     }
 
@@ -678,8 +733,10 @@ public final class LoRAAdapter {
      * @param b names of tensors by layer
      */
     private static Map<String, Delta> deltas(Path folder, PeftConfig config, Safetensors tensors,
-                                             Map<String, String> a, Map<String, String> b) throws AdapterFormatException {
+                                             Map<String, String> a, Map<String, String> b,
+                                             Map<String, Map<String, INDArray>> more) throws AdapterFormatException {
         Map<String, String> metadata = tensors.metadata();
+        Kind kind = Kind.of(config.init(), config.useDora(), metadata.get(VARIANT), metadata.get(INIT));
         if (a.isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
@@ -701,7 +758,7 @@ public final class LoRAAdapter {
                         + config.alphaOf(name));
             }
             deltas.put(name, new Delta(layout.a(tensors.read(a.get(name))), layout.b(tensors.read(b.get(name))), alpha, scaling,
-                    metadata.get(BASE_ID + name), layout));
+                    metadata.get(BASE_ID + name), layout, more.getOrDefault(name, Map.of()), kind));
         }
         return deltas;
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.frozen.UntrustedJson;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -29,9 +30,13 @@ import java.util.stream.Collectors;
  * @param modulesToSave modules trained in full
  * @param dropout       {@code lora_dropout}
  * @param saveId        tells one save from another; null in files of other programs
+ * @param useDora       {@code use_dora}
+ * @param init          {@code init_lora_weights}, true, false or a word
+ * @param bias          {@code bias}
  */
 record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer> rankPattern, Map<String, Double> alphaPattern,
-                  List<String> targets, List<String> modulesToSave, double dropout, String saveId) {
+                  List<String> targets, List<String> modulesToSave, double dropout, String saveId, boolean useDora, Object init,
+                  BiasTraining bias) {
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     private static final int DEEPEST = 16;
@@ -39,7 +44,7 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
 
     /** Settings that change what the adapter computes, each with the value at which it does not. */
     private static final List<String> UNSUPPORTED_IF_TRUE =
-            List.of("use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
+            List.of("fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
                     "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config", "eva_config");
 
     /** Text that a regular expression may look at only so often: some take exponential time. */
@@ -87,7 +92,12 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
             }
         }
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, modules.stream().map(Module::name).toList(), modulesToSave,
-                dropout, saveId);
+                dropout, saveId, false, true, BiasTraining.NONE);
+    }
+
+    PeftConfig with(boolean dora, Object initLoraWeights, BiasTraining biasTraining) {
+        return new PeftConfig(rank, alpha, useRsLora, rankPattern, alphaPattern, targets, modulesToSave, dropout, saveId, dora,
+                initLoraWeights, biasTraining);
     }
 
     private static <T> T mostCommon(List<Module> modules, Function<Module, T> property) {
@@ -140,10 +150,10 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         origin.putNull("parent_library");
         origin.put("dl4j_lora_save", saveId);
         json.putNull("base_model_name_or_path");
-        json.put("bias", "none");
+        json.put("bias", bias.peftName());
         json.put("fan_in_fan_out", false);
         json.put("inference_mode", true);
-        json.put("init_lora_weights", true);
+        json.putPOJO("init_lora_weights", init);
         if (alpha == Math.rint(alpha) && Math.abs(alpha) < 1L << 53) {
             json.put("lora_alpha", (long) alpha);
         } else {
@@ -161,7 +171,7 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         rankPattern.forEach(json.putObject("rank_pattern")::put);
         targets.forEach(json.putArray("target_modules")::add);
         json.putNull("task_type");
-        json.put("use_dora", false);
+        json.put("use_dora", useDora);
         json.put("use_rslora", useRsLora);
         return JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(json);
     }
@@ -191,10 +201,13 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
                 throw new AdapterFormatException("adapter_config.json: " + setting + " is " + value + ", which is not supported");
             }
         }
-        String bias = json.path("bias").asText("none");
-        if (!bias.equals("none")) {
-            throw new AdapterFormatException("adapter_config.json: bias is \"" + bias + "\", which is not supported; \"none\" is");
+        BiasTraining bias;
+        try {
+            bias = BiasTraining.ofPeftName(json.path("bias").asText("none"));
+        } catch (IllegalArgumentException e) {
+            throw new AdapterFormatException("adapter_config.json: " + e.getMessage(), e);
         }
+        JsonNode init = json.path("init_lora_weights");
         Map<String, Integer> ranks = new LinkedHashMap<>();
         for (Map.Entry<String, JsonNode> entry : fields(json, "rank_pattern")) {
             ranks.put(entry.getKey(), rank(entry.getValue(), "rank_pattern." + entry.getKey()));
@@ -210,7 +223,8 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, Map<String, Integer
         }
         return new PeftConfig(rank(json.path("r"), "r"), number(json.path("lora_alpha"), "lora_alpha"),
                 json.path("use_rslora").asBoolean(false), ranks, alphas, strings(json.path("target_modules")),
-                strings(json.path("modules_to_save")), drop, json.path("auto_mapping").path("dl4j_lora_save").asText(null));
+                strings(json.path("modules_to_save")), drop, json.path("auto_mapping").path("dl4j_lora_save").asText(null),
+                json.path("use_dora").asBoolean(false), init.isMissingNode() || init.isNull() ? null : init.asText(), bias);
     }
 
     private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) {

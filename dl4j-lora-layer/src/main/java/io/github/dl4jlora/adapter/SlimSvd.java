@@ -39,7 +39,7 @@ final class SlimSvd {
     /**
      * @throws IllegalStateException if A or B holds NaN or infinity
      */
-    static SlimSvd of(String layer, LoRAAdapter.Delta delta) {
+    static SlimSvd of(String layer, Delta delta) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             SingularValueDecomposition a = decompose(layer, "A", delta.a());
             SingularValueDecomposition b = decompose(layer, "B", delta.b().transpose());
@@ -79,13 +79,13 @@ final class SlimSvd {
     /**
      * The closest ΔW of a rank: A the left singular vectors, B the right ones times the singular values, factor 1.
      */
-    LoRAAdapter.Delta truncate(int rank, DataType type, String baseId, TensorLayout layout) {
+    Delta truncate(int rank, DataType type, String baseId, TensorLayout layout) {
         int kept = Math.min(rank, values.length);
         RealMatrix a = left.getSubMatrix(0, left.getRowDimension() - 1, 0, kept - 1);
         RealMatrix b = MatrixUtils.createRealDiagonalMatrix(Arrays.copyOf(values, kept))
                 .multiply(right.getSubMatrix(0, right.getRowDimension() - 1, 0, kept - 1).transpose());
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return new LoRAAdapter.Delta(Nd4j.create(a.getData()).castTo(type), Nd4j.create(b.getData()).castTo(type), kept,
+            return new Delta(Nd4j.create(a.getData()).castTo(type), Nd4j.create(b.getData()).castTo(type), kept,
                     Scaling.ALPHA_OVER_RANK, baseId, layout);
         }
     }

@@ -7,6 +7,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import java.io.Serializable;
 import java.net.URI;
 import java.util.Objects;
+import java.util.function.Supplier;
 
 /**
  * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
@@ -89,6 +90,22 @@ public final class FrozenReference implements Serializable {
             throw new FrozenWeightsMissingException(layer, id);
         }
         return weights;
+    }
+
+    /**
+     * Computes weights that are not here again, where that is possible.
+     *
+     * @param derivation perhaps yields others by now: the ids are compared
+     * @throws FrozenWeightsMissingException if they are others
+     */
+    public void bindOr(String layer, Supplier<FrozenWeights> derivation) {
+        if (resolveHere() == null) {
+            FrozenWeights derived = derivation.get();
+            if (!derived.id().equals(id)) {
+                throw new FrozenWeightsMissingException(layer, id);
+            }
+            weights = derived;
+        }
     }
 
     /**

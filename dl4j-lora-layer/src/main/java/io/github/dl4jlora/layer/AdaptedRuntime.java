@@ -2,9 +2,12 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.Disableable;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * What the rewriter and adapters tell a running adapted layer.
@@ -21,6 +24,12 @@ public interface AdaptedRuntime extends Disableable {
         UNNEEDED
     }
 
+    /** The adapted layer inside a layer that DL4J may have frozen since; null for any other. */
+    static AdaptedRuntime of(Trainable runtime) {
+        Trainable inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
+        return inner instanceof AdaptedRuntime adapted ? adapted : null;
+    }
+
     void setInputGradient(InputGradient use);
 
     /**
@@ -29,6 +38,29 @@ public interface AdaptedRuntime extends Disableable {
      * @param key of the adapted parameter
      */
     void rescale(String key, double alpha, Scaling scaling);
+
+    /** Gives the adapter of a dense layer a fresh start, drawn from a seed or taken from the frozen weights, as configured. */
+    default void start(long seed) {
+        throw new UnsupportedOperationException();
+    }
+
+    /** What the adapter of a dense layer consists of, by key, live, what does not train included. */
+    default Map<String, INDArray> adapterParameters() {
+        throw new UnsupportedOperationException();
+    }
+
+    /**
+     * Replaces parts of the adapter of a dense layer by others, by key. Those that do not train and are outside the vector
+     * are then known by another content.
+     */
+    default void replace(Map<String, INDArray> parts) {
+        throw new UnsupportedOperationException();
+    }
+
+    /** Writes what the adapter of a dense layer makes of them into the parameters of the stock layer. */
+    default void mergeInto(Map<String, INDArray> stock) {
+        throw new UnsupportedOperationException();
+    }
 
     /**
      * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -18,32 +19,37 @@ import java.util.Map;
  * u, v  [minibatch, rank]
  * </pre>
  *
- * u is kept from the training forward pass. Every product goes through {@code Nd4j.gemm}, which takes operands in
- * whichever order they have; {@code mmul} copies some of them first.
+ * u is kept from the training forward pass; where A does not train, neither dA is formed nor a dropped x kept. Every
+ * product goes through {@code Nd4j.gemm}, which takes operands in whichever order they have; {@code mmul} copies some of
+ * them first.
  */
 final class FusedPath implements LowRankPath {
 
     private final LoRADenseRuntime layer;
     private final double factor;
+    private final boolean trainsA;
     private final Dropout dropout;
     private INDArray u;
     private INDArray dropped;
 
-    FusedPath(LoRADenseRuntime layer, double factor, double loraDropout) {
+    FusedPath(LoRADenseRuntime layer, LoRADenseLayer conf) {
         this.layer = layer;
-        this.factor = factor;
+        this.factor = conf.factor();
+        this.trainsA = conf.trains(LoRAParams.A);
+        double loraDropout = conf.getLoraDropout();
         this.dropout = loraDropout == 0 ? null : new Dropout(1 - loraDropout);
     }
 
     @Override
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
-        INDArray a = layer.trained(LoRAParams.A, training, workspaces);
-        INDArray b = layer.trained(LoRAParams.B, training, workspaces);
+        INDArray a = layer.parameter(LoRAParams.A, training, workspaces);
+        INDArray b = layer.parameter(LoRAParams.B, training, workspaces);
         INDArray input = x;
         if (training && dropout != null) {
-            dropped = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, x.dataType(), x.shape(), x.ordering()),
+            ArrayType lifetime = trainsA ? ArrayType.INPUT : ArrayType.FF_WORKING_MEM;
+            input = dropout.applyDropout(x, workspaces.createUninitialized(lifetime, x.dataType(), x.shape(), x.ordering()),
                     layer.getIterationCount(), layer.getEpochCount(), workspaces);
-            input = dropped;
+            dropped = trainsA ? input : null;
         }
         ArrayType lifetime = training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
         INDArray down = workspaces.createUninitialized(lifetime, x.dataType(), x.size(0), a.size(1));
@@ -54,19 +60,24 @@ final class FusedPath implements LowRankPath {
 
     @Override
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
-        INDArray a = layer.trained(LoRAParams.A, true, workspaces);
-        INDArray b = layer.trained(LoRAParams.B, true, workspaces);
+        INDArray a = layer.parameter(LoRAParams.A, true, workspaces);
+        INDArray b = layer.parameter(LoRAParams.B, true, workspaces);
         Nd4j.gemm(u, dz, gradients.get(LoRAParams.B), true, false, factor, 0);
+        if (!trainsA && dx == null) {
+            return;
+        }
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), u.size(0), u.size(1));
         Nd4j.gemm(dz, b, v, false, true, 1, 0);
-        Nd4j.gemm(dropout == null ? x : dropped, v, gradients.get(LoRAParams.A), true, false, factor, 0);
+        if (trainsA) {
+            Nd4j.gemm(dropout == null ? x : dropped, v, gradients.get(LoRAParams.A), true, false, factor, 0);
+        }
         if (dx == null) {
             return;
         }
         if (dropout == null) {
             Nd4j.gemm(v, a, dx, false, true, factor, 1);
         } else {
-            INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dx.dataType(), dx.shape(), dropped.ordering());
+            INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dx.dataType(), dx.shape(), x.ordering());
             Nd4j.gemm(v, a, share, false, true, factor, 0);
             dropout.backprop(share, share, layer.getIterationCount(), layer.getEpochCount());
             dx.addi(share);
@@ -75,7 +86,7 @@ final class FusedPath implements LowRankPath {
 
     @Override
     public boolean isReady() {
-        return Kept.isUsable(u) && (dropout == null || Kept.isUsable(dropped));
+        return Kept.isUsable(u) && (dropout == null || !trainsA || Kept.isUsable(dropped));
     }
 
     @Override

@@ -5,6 +5,10 @@ import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.Parameter.Role;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -23,8 +27,12 @@ import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -45,9 +53,12 @@ import java.util.Objects;
  *
  * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685, equation 3.
  *
+ * <p>That is {@link PlainLoRA}; a {@link Variant} may compute something else with A and B. With trainBias, b trains too,
+ * beside a frozen copy of its first values.
+ *
  * <p>A drop-in for {@link DenseLayer} in any configuration, and a subtype of it, so that everything in DL4J that knows
  * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization
- * concern A and B alone (dropout: the layer's input, as ever).
+ * concern what trains alone (dropout: the layer's input, as ever).
  */
 public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
@@ -58,9 +69,15 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     private Scaling scaling = Scaling.ALPHA;
     private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
     private double loraDropout;
+    private Variant variant = new PlainLoRA();
+    private boolean trainBias;
+    private double loraPlusRatio = 1;
+    private int pissaIterations;
     private FrozenStorage storage = FrozenStorage.EMBEDDED;
     private Engine engine = Engine.FUSED;
     private FrozenReference frozen;
+    private FrozenReference constants;
+    private long startSeed;
     private Layer origin;
 
     /** For Jackson and for {@link Builder}. */
@@ -76,6 +93,10 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         this.scaling = builder.scaling;
         this.loraInit = builder.loraInit;
         this.loraDropout = builder.loraDropout;
+        this.variant = builder.variant;
+        this.trainBias = builder.trainBias;
+        this.loraPlusRatio = builder.loraPlusRatio;
+        this.pissaIterations = builder.pissaIterations;
         this.storage = builder.storage;
         this.engine = builder.engine;
         initializeConstraints(builder);
@@ -109,6 +130,9 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         if (frozen != null) {
             frozen.takeHold(getLayerName(), DefaultParamInitializer.getInstance().numParams(this));
         }
+        if (constants != null) {
+            constants.takeHold(getLayerName(), constantParams());
+        }
         LoRADenseRuntime runtime = newRuntime(conf, type);
         runtime.setListeners(listeners);
         runtime.setIndex(index);
@@ -122,6 +146,12 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     private void validate() {
         LoRAParams.check(getLayerName(), rank, alpha);
         LoRAParams.checkDropout(getLayerName(), loraDropout);
+        LoRAParams.checkStart(getLayerName(), loraInit, rank, nIn, nOut, factor(), pissaIterations);
+        LoRAParams.checkRatio(getLayerName(), loraPlusRatio, iUpdater);
+        if (trainBias && !hasBias()) {
+            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(getLayerName())
+                    + ": trainBias has no bias to train. Set hasBias(true) or leave trainBias out.");
+        }
         if (getWeightNoise() != null && engine == Engine.SAMEDIFF) {
             throw new IllegalArgumentException("Layer " + LoRAParams.quoted(getLayerName()) + ": weightNoise is not supported by "
                     + "Engine.SAMEDIFF, whose graph reads A and B directly. Use Engine.FUSED or remove weightNoise.");
@@ -137,18 +167,85 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return LoRADenseParamInitializer.INSTANCE;
     }
 
+    /** The updater of B is made anew each time, so that it follows whatever sets the layer's own. */
     @Override
     public IUpdater getUpdaterByParam(String key) {
-        return isTrained(key) ? iUpdater : new NoOp();
+        return switch (roleOf(key)) {
+            case FROZEN -> new NoOp();
+            case BIAS -> biasUpdater != null ? biasUpdater : iUpdater;
+            case MAGNITUDE -> iUpdater;
+            case WEIGHT -> key.equals(LoRAParams.B) && loraPlusRatio != 1
+                    ? ScaledLearningRate.of(iUpdater, loraPlusRatio) : iUpdater;
+        };
     }
 
     @Override
     public List<Regularization> getRegularizationByParam(String key) {
-        return isTrained(key) ? regularization : null;
+        return switch (roleOf(key)) {
+            case WEIGHT -> regularization;
+            case BIAS -> regularizationBias;
+            case MAGNITUDE, FROZEN -> null;
+        };
     }
 
-    static boolean isTrained(String key) {
-        return LoRAParams.A.equals(key) || LoRAParams.B.equals(key);
+    /** What the layer has beside the parameters of a dense layer, in the order of the vector: what is frozen comes first. */
+    public List<Parameter> adapterParameters() {
+        List<Parameter> parameters = new ArrayList<>(variant.parameters(nIn, nOut, rank));
+        if (loraInit.isTakenFromW()) {
+            parameters.add(new Parameter(Variant.START_A, nIn, rank, Role.FROZEN));
+            parameters.add(new Parameter(Variant.START_B, rank, nOut, Role.FROZEN));
+        }
+        if (trainBias) {
+            parameters.add(new Parameter(DefaultParamInitializer.BIAS_KEY, 1, nOut, Role.BIAS));
+        }
+        parameters.sort(Comparator.comparing(Parameter::isTrained));
+        return parameters;
+    }
+
+    List<Parameter> adapterParameters(boolean trained) {
+        return adapterParameters().stream().filter(parameter -> parameter.isTrained() == trained).toList();
+    }
+
+    Role roleOf(String key) {
+        return adapterParameters().stream().filter(parameter -> parameter.key().equals(key)).map(Parameter::role).findFirst()
+                .orElse(Role.FROZEN);
+    }
+
+    /** Whether a parameter trains. */
+    public boolean trains(String key) {
+        return roleOf(key) != Role.FROZEN;
+    }
+
+    /** Whether the adapter's start depends on the stock layer's own parameters. */
+    boolean startsFromStock() {
+        return trainBias || loraInit.isTakenFromW() || !variant.isAdditive();
+    }
+
+    private long length(boolean trained) {
+        return adapterParameters(trained).stream().mapToLong(Parameter::length).sum();
+    }
+
+    long trainedParams() {
+        return length(true);
+    }
+
+    @Override
+    public long trainedParams(AdaptedParameter parameter) {
+        return length(true);
+    }
+
+    @Override
+    public long constantParams() {
+        return length(false);
+    }
+
+    @Override
+    public Map<String, INDArray> stockTable(Map<String, INDArray> table) {
+        Map<String, INDArray> stock = new LinkedHashMap<>();
+        for (String key : DefaultParamInitializer.getInstance().paramKeys(this)) {
+            stock.put(key, table.get(LoRADenseParamInitializer.frozenKey(this, key)));
+        }
+        return stock;
     }
 
     /**
@@ -173,7 +270,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         InputType outputType = getOutputType(-1, inputType);
         long parameters = initializer().numParams(this);
-        long trained = rank * (nIn + nOut);
+        long trained = trainedParams();
         // Kept for backward: the pre-activation and x·A; made there: epsilon.
         long perExample = outputType.arrayElementsPerExample() + rank + (getIDropout() == null ? 0 : nIn);
         return new LayerMemoryReport.Builder(layerName, LoRADenseLayer.class, inputType, outputType)
@@ -231,6 +328,38 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         this.loraDropout = loraDropout;
     }
 
+    public Variant getVariant() {
+        return variant;
+    }
+
+    public void setVariant(Variant variant) {
+        this.variant = variant;
+    }
+
+    public boolean isTrainBias() {
+        return trainBias;
+    }
+
+    public void setTrainBias(boolean trainBias) {
+        this.trainBias = trainBias;
+    }
+
+    public double getLoraPlusRatio() {
+        return loraPlusRatio;
+    }
+
+    public void setLoraPlusRatio(double ratio) {
+        this.loraPlusRatio = ratio;
+    }
+
+    public int getPissaIterations() {
+        return pissaIterations;
+    }
+
+    public void setPissaIterations(int iterations) {
+        this.pissaIterations = iterations;
+    }
+
     @Override
     public FrozenStorage getStorage() {
         return storage;
@@ -256,6 +385,27 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     public void setFrozen(FrozenReference frozen) {
         this.frozen = frozen;
+    }
+
+    /**
+     * What the adapter holds that does not train, outside the vector; null when embedded, or where there is nothing of the
+     * kind.
+     */
+    public FrozenReference getConstants() {
+        return constants;
+    }
+
+    public void setConstants(FrozenReference constants) {
+        this.constants = constants;
+    }
+
+    /** What the adapter's start was drawn from, if it has constants that are outside the vector. */
+    public long getStartSeed() {
+        return startSeed;
+    }
+
+    public void setStartSeed(long seed) {
+        this.startSeed = seed;
     }
 
     /** The base network's own layer that this one was made from; null for a layer that was declared. */
@@ -320,19 +470,23 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRADenseLayer that
                 && rank == that.rank && alpha == that.alpha && scaling == that.scaling && loraInit == that.loraInit
-                && loraDropout == that.loraDropout && storage == that.storage && engine == that.engine
+                && loraDropout == that.loraDropout && variant.equals(that.variant) && trainBias == that.trainBias
+                && loraPlusRatio == that.loraPlusRatio && pissaIterations == that.pissaIterations
+                && Objects.equals(constants, that.constants) && startSeed == that.startSeed && storage == that.storage && engine == that.engine
                 && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
     }
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(rank, alpha, scaling, loraInit, loraDropout, storage, engine, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(rank, alpha, scaling, loraInit, loraDropout, variant, trainBias,
+                loraPlusRatio, pissaIterations, constants, startSeed, storage, engine, frozen, origin);
     }
 
     @Override
     public String toString() {
         return "LoRADenseLayer(rank=" + rank + ", alpha=" + alpha + ", scaling=" + scaling + ", loraInit=" + loraInit
-                + ", loraDropout=" + loraDropout + ", storage=" + storage + ", engine=" + engine + ", frozen=" + frozen
+                + ", loraDropout=" + loraDropout + ", variant=" + variant + ", trainBias=" + trainBias + ", loraPlusRatio="
+                + loraPlusRatio + ", pissaIterations=" + pissaIterations + ", constants=" + constants + ", storage=" + storage + ", engine=" + engine + ", frozen=" + frozen
                 + ", " + super.toString() + ")";
     }
 
@@ -346,6 +500,10 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         private Scaling scaling = Scaling.ALPHA;
         private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
         private double loraDropout;
+        private Variant variant = new PlainLoRA();
+        private boolean trainBias;
+        private double loraPlusRatio = 1;
+        private int pissaIterations;
         private FrozenStorage storage = FrozenStorage.EMBEDDED;
         private Engine engine = Engine.FUSED;
 
@@ -379,6 +537,36 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
             return this;
         }
 
+        /** What is computed with A and B; default {@link PlainLoRA}. */
+        public Builder variant(Variant variant) {
+            this.variant = Objects.requireNonNull(variant, "variant");
+            return this;
+        }
+
+        /** Whether b trains too; default false. Its first values stay, frozen, beside it. */
+        public Builder trainBias(boolean trainBias) {
+            this.trainBias = trainBias;
+            return this;
+        }
+
+        /**
+         * The learning rate of B over that of A; default 1. Hayou et al. 2024, "LoRA+: Efficient Low Rank Adaptation of
+         * Large Models", arXiv:2402.12354.
+         */
+        public Builder loraPlusRatio(double ratio) {
+            this.loraPlusRatio = ratio;
+            return this;
+        }
+
+        /**
+         * Iterations of {@link LoRAInit#PISSA}'s randomised decomposition, of which 4 to 16 are usual; default 0, an exact
+         * one.
+         */
+        public Builder pissaIterations(int iterations) {
+            this.pissaIterations = iterations;
+            return this;
+        }
+
         /** Where W and b live; default {@link FrozenStorage#EMBEDDED}. */
         public Builder storage(FrozenStorage storage) {
             this.storage = Objects.requireNonNull(storage, "storage");
@@ -405,7 +593,9 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
         /**
          * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, a loraDropout outside [0, 1),
-         *                                  or weight noise together with {@link Engine#SAMEDIFF}
+         *                                  a start that rank and alpha do not allow, a loraPlusRatio that is not above 0
+         *                                  or whose updater has no learning rate, trainBias without a bias, or weight
+         *                                  noise together with {@link Engine#SAMEDIFF}
          */
         @Override
         @SuppressWarnings("unchecked")

@@ -3,6 +3,8 @@ package io.github.dl4jlora.layer;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeights;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.Parameter.Role;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -16,14 +18,19 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
 /**
- * Lays out a {@link LoRADenseLayer}'s part of the vector: the frozen parameters in DenseLayer's order (embedded only),
- * then A, then B, all in 'f' order.
+ * Lays out a {@link LoRADenseLayer}'s part of the vector: where it is embedded, the frozen parameters in DenseLayer's
+ * order and then those of the adapter that do not train; after them what trains. All is in 'f' order.
+ *
+ * <p>The frozen bias of a layer that trains another one is called {@code b0}.
  */
 final class LoRADenseParamInitializer implements ParamInitializer {
 
     static final LoRADenseParamInitializer INSTANCE = new LoRADenseParamInitializer();
+
+    static final String FROZEN_BIAS = "b0";
 
     private static final DefaultParamInitializer DENSE = DefaultParamInitializer.getInstance();
 
@@ -38,57 +45,90 @@ final class LoRADenseParamInitializer implements ParamInitializer {
     @Override
     public long numParams(Layer layer) {
         LoRADenseLayer lora = (LoRADenseLayer) layer;
-        return numFrozen(lora) + lora.getRank() * (lora.getNIn() + lora.getNOut());
+        return numFrozen(lora) + lora.trainedParams();
     }
 
     private static long numFrozen(LoRADenseLayer lora) {
-        return lora.getStorage() == FrozenStorage.EMBEDDED ? DENSE.numParams(lora) : 0;
+        return lora.getStorage() == FrozenStorage.EMBEDDED ? DENSE.numParams(lora) + lora.constantParams() : 0;
     }
 
     // DL4J makes constraints and regularization of these lists: they name what trains.
 
     @Override
     public List<String> paramKeys(Layer layer) {
-        return weightKeys(layer);
+        return keys(layer, Parameter::isTrained);
     }
 
     @Override
     public List<String> weightKeys(Layer layer) {
-        return List.of(LoRAParams.A, LoRAParams.B);
+        return keys(layer, parameter -> parameter.role() == Role.WEIGHT);
     }
 
     @Override
     public List<String> biasKeys(Layer layer) {
-        return List.of();
+        return keys(layer, parameter -> parameter.role() == Role.BIAS);
+    }
+
+    private static List<String> keys(Layer layer, Predicate<Parameter> which) {
+        return ((LoRADenseLayer) layer).adapterParameters().stream().filter(which).map(Parameter::key).toList();
     }
 
     @Override
     public boolean isWeightParam(Layer layer, String key) {
-        return LoRADenseLayer.isTrained(key);
+        return ((LoRADenseLayer) layer).roleOf(key) == Role.WEIGHT;
     }
 
     @Override
     public boolean isBiasParam(Layer layer, String key) {
-        return false;
+        return ((LoRADenseLayer) layer).roleOf(key) == Role.BIAS;
     }
 
     @Override
     public Map<String, INDArray> init(NeuralNetConfiguration conf, INDArray view, boolean initialize) {
         LoRADenseLayer lora = (LoRADenseLayer) conf.getLayer();
         Map<String, INDArray> table = new LinkedHashMap<>();
-        long frozen = numFrozen(lora);
-        if (frozen > 0) {
-            table.putAll(DENSE.init(conf, interval(view, 0, frozen), initialize));
-        } else if (initialize && lora.getFrozen() == null) {
-            lora.setFrozen(freshFrozen(lora, view.dataType()));
+        Map<String, INDArray> stock = null;
+        if (lora.getStorage() == FrozenStorage.EMBEDDED) {
+            long dense = DENSE.numParams(lora);
+            stock = DENSE.init(conf, interval(view, 0, dense), initialize);
+            stock.forEach((key, value) -> table.put(frozenKey(lora, key), value));
+            if (lora.constantParams() > 0) {
+                table.putAll(AdapterStart.views(lora.adapterParameters(false), interval(view, dense, numFrozen(lora))));
+            }
+        } else if (initialize) {
+            stock = sharedStock(lora, view.dataType());
         }
-        putTrained(lora, view, table);
-        conf.addVariable(LoRAParams.A);
-        conf.addVariable(LoRAParams.B);
+        Map<String, INDArray> trained = trained(lora, view);
+        table.putAll(trained);
+        trained.keySet().forEach(conf::addVariable);
         if (initialize) {
-            LoRAParams.initialize(table.get(LoRAParams.A), table.get(LoRAParams.B), lora.getLoraInit());
+            long seed = Nd4j.getRandom().nextLong();
+            Map<String, INDArray> start = AdapterStart.of(lora, stock, view.dataType(), seed);
+            start.forEach((key, value) -> {
+                if (table.containsKey(key)) {
+                    table.get(key).assign(value);
+                }
+            });
+            if (lora.getStorage() == FrozenStorage.SHARED) {
+                AdapterStart.keepConstants(lora, start, seed);
+            }
         }
         return table;
+    }
+
+    /** What a parameter of the stock layer is called in the table of an embedded one. */
+    static String frozenKey(LoRADenseLayer lora, String key) {
+        return lora.isTrainBias() && key.equals(DefaultParamInitializer.BIAS_KEY) ? FROZEN_BIAS : key;
+    }
+
+    /** Fresh ones for a layer that was declared; else those it has, empty where this JVM has not got them. */
+    private static Map<String, INDArray> sharedStock(LoRADenseLayer lora, DataType type) {
+        if (lora.getFrozen() == null) {
+            lora.setFrozen(freshFrozen(lora, type));
+        } else if (!lora.startsFromStock()) {
+            return Map.of();
+        }
+        return frozenTable(lora, lora.getFrozen().require(lora.getLayerName()).valuesAs(type), false);
     }
 
     private static FrozenReference freshFrozen(LoRADenseLayer lora, DataType type) {
@@ -107,16 +147,11 @@ final class LoRADenseParamInitializer implements ParamInitializer {
 
     @Override
     public Map<String, INDArray> getGradientsFromFlattened(NeuralNetConfiguration conf, INDArray view) {
-        Map<String, INDArray> table = new LinkedHashMap<>();
-        putTrained((LoRADenseLayer) conf.getLayer(), view, table);
-        return table;
+        return trained((LoRADenseLayer) conf.getLayer(), view);
     }
 
-    private static void putTrained(LoRADenseLayer lora, INDArray view, Map<String, INDArray> table) {
-        long a = numFrozen(lora);
-        long b = a + lora.getNIn() * lora.getRank();
-        table.put(LoRAParams.A, interval(view, a, b).reshape('f', lora.getNIn(), lora.getRank()));
-        table.put(LoRAParams.B, interval(view, b, view.length()).reshape('f', lora.getRank(), lora.getNOut()));
+    private static Map<String, INDArray> trained(LoRADenseLayer lora, INDArray view) {
+        return AdapterStart.views(lora.adapterParameters(true), interval(view, numFrozen(lora), view.length()));
     }
 
     private static INDArray interval(INDArray view, long from, long to) {

@@ -4,6 +4,10 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.variant.Host;
+import io.github.dl4jlora.variant.LowRankPath;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -25,8 +29,12 @@ import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNormBp;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Runs a {@link LoRADenseLayer}. Against DL4J's dense layer it saves two of four products with W per step: the
@@ -35,12 +43,14 @@ import java.util.Map;
  * <p>What is kept is valid only for the identical input: it is dropped by a new input, by an inference pass and by the
  * backward pass that used it, and recomputed where it is missing.
  */
-class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRuntime {
+class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRuntime, Host {
 
     private LowRankPath path;
     private INDArray w;
     private INDArray b;
     private INDArray g;
+    private Map<String, INDArray> constants;
+    private Set<String> trained;
     private INDArray z;
     private INDArray preNorm;
     private InputGradient inputGradient = InputGradient.NEEDED;
@@ -68,6 +78,12 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         layerConf().setAlpha(alpha);
         layerConf().setScaling(scaling);
         path = null;
+        if (layerConf().getLoraInit().isTakenFromW()) {
+            // What stands in W's place is W − s·A0·B0, of the s that there is now.
+            Map<String, INDArray> start = AdapterStart.of(layerConf(), stock(dataType), dataType, layerConf().getStartSeed());
+            start.keySet().retainAll(Set.of(Variant.START_A, Variant.START_B));
+            replace(start);
+        }
     }
 
     @Override
@@ -113,42 +129,148 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     @Override
     public void setParamTable(Map<String, INDArray> table) {
         super.setParamTable(table);
+        trained = layerConf().adapterParameters(true).stream().map(Parameter::key).collect(Collectors.toSet());
         path = null;
+        constants = null;
         w = null;
     }
 
     /** Looks the frozen weights up. The first forward pass does so, not the constructor: they may be attached in between. */
     private void requireFrozen() {
+        requireConstants();
         if (w != null) {
             return;
         }
-        LoRADenseLayer conf = layerConf();
-        Map<String, INDArray> table = params;
-        if (conf.getStorage() == FrozenStorage.SHARED) {
-            FrozenReference reference = conf.getFrozen();
-            if (reference == null) {
-                throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
-            }
-            INDArray values = reference.values(conf.getLayerName(), dataType, DefaultParamInitializer.getInstance().numParams(conf));
-            table = LoRADenseParamInitializer.frozenTable(conf, values, false);
-        }
+        Map<String, INDArray> table = stock(dataType);
         b = table.get(DefaultParamInitializer.BIAS_KEY);
         g = table.get(DefaultParamInitializer.GAIN_KEY);
         w = table.get(DefaultParamInitializer.WEIGHT_KEY);
     }
 
+    /** The stock layer's own parameters, as the base has them. */
+    private Map<String, INDArray> stock(DataType type) {
+        LoRADenseLayer conf = layerConf();
+        if (conf.getStorage() == FrozenStorage.EMBEDDED) {
+            Map<String, INDArray> table = new HashMap<>(params);
+            if (conf.isTrainBias()) {
+                table.put(DefaultParamInitializer.BIAS_KEY, params.get(LoRADenseParamInitializer.FROZEN_BIAS));
+            }
+            return table;
+        }
+        FrozenReference reference = conf.getFrozen();
+        if (reference == null) {
+            throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
+        }
+        INDArray values = reference.values(conf.getLayerName(), type, DefaultParamInitializer.getInstance().numParams(conf));
+        return LoRADenseParamInitializer.frozenTable(conf, values, false);
+    }
+
+    private void requireConstants() {
+        if (constants == null) {
+            constants = layerConf().getStorage() == FrozenStorage.EMBEDDED || layerConf().constantParams() == 0 ? params
+                    : constants(layerConf());
+        }
+    }
+
+    private Map<String, INDArray> constants(LoRADenseLayer conf) {
+        List<Parameter> parameters = conf.adapterParameters(false);
+        FrozenReference reference = conf.getConstants();
+        if (reference == null) {
+            throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
+        }
+        reference.bindOr(conf.getLayerName(), () -> {
+            // In the type in which they were made.
+            DataType type = conf.getFrozen().require(conf.getLayerName()).values().dataType();
+            return AdapterStart.constants(conf, AdapterStart.of(conf, stock(type), type, conf.getStartSeed()));
+        });
+        return AdapterStart.views(parameters, reference.values(conf.getLayerName(), dataType, conf.constantParams()));
+    }
+
+    @Override
+    public void start(long seed) {
+        LoRADenseLayer conf = layerConf();
+        Map<String, INDArray> start = AdapterStart.of(conf, stock(dataType), dataType, seed);
+        if (conf.getStorage() == FrozenStorage.SHARED) {
+            AdapterStart.keepConstants(conf, start, seed);
+            constants = null;
+        }
+        replace(start);
+    }
+
+    @Override
+    public void replace(Map<String, INDArray> parts) {
+        Map<String, INDArray> all = adapterParameters();
+        boolean outside = layerConf().getStorage() == FrozenStorage.SHARED
+                && parts.keySet().stream().anyMatch(key -> !params.containsKey(key));
+        parts.forEach((key, value) -> {
+            if (params.containsKey(key)) {
+                params.get(key).assign(value);
+            } else {
+                all.put(key, value);
+            }
+        });
+        if (outside) {
+            AdapterStart.keepConstants(layerConf(), all, layerConf().getStartSeed());
+        }
+        constants = null;
+        path = null;
+    }
+
+    @Override
+    public Map<String, INDArray> adapterParameters() {
+        requireConstants();
+        Map<String, INDArray> parameters = new LinkedHashMap<>();
+        layerConf().adapterParameters().forEach(parameter -> parameters.put(parameter.key(), value(parameter.key())));
+        return parameters;
+    }
+
+    @Override
+    public void mergeInto(Map<String, INDArray> stock) {
+        Map<String, INDArray> parameters = adapterParameters();
+        layerConf().getVariant().merge(stock.get(DefaultParamInitializer.WEIGHT_KEY), parameters, layerConf().factor());
+        if (layerConf().isTrainBias()) {
+            stock.get(DefaultParamInitializer.BIAS_KEY).assign(parameters.get(DefaultParamInitializer.BIAS_KEY));
+        }
+    }
+
     private LowRankPath path() {
         if (path == null) {
-            LoRADenseLayer conf = layerConf();
-            path = conf.getEngine() == Engine.SAMEDIFF ? new SameDiffPath(this, conf)
-                    : new FusedPath(this, conf.factor(), conf.getLoraDropout());
+            path = layerConf().getVariant().path(this);
         }
         return path;
     }
 
-    /** A or B, with weight noise while training if the layer has any. */
-    final INDArray trained(String key, boolean training, LayerWorkspaceMgr workspaces) {
-        return getParamWithNoise(key, training, workspaces);
+    @Override
+    public LowRankPath lowRank() {
+        LoRADenseLayer conf = layerConf();
+        return conf.getEngine() == Engine.SAMEDIFF ? new SameDiffPath(this, conf) : new FusedPath(this, conf);
+    }
+
+    @Override
+    public INDArray weights() {
+        return w;
+    }
+
+    @Override
+    public boolean hasFixedWeights() {
+        return layerConf().getStorage() == FrozenStorage.SHARED;
+    }
+
+    @Override
+    public double factor() {
+        return layerConf().factor();
+    }
+
+    /** A parameter of the adapter, wherever it lives; null for one that it has not. */
+    final INDArray value(String key) {
+        INDArray inVector = params.get(key);
+        return inVector != null ? inVector : constants.get(key);
+    }
+
+    /** With weight noise while training if the layer has any. */
+    @Override
+    public INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces) {
+        return trained.contains(key) ? getParamWithNoise(key, training, workspaces) : value(key);
     }
 
     @Override
@@ -167,6 +289,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         } else {
             result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, order(shape[0], shape[1]));
             Nd4j.gemm(x, w, result, false, false, 1, 0);
+            subtractStart(x, result, false, workspaces);
             path().forward(x, result, training, workspaces);
         }
         if (g != null) {
@@ -174,12 +297,31 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             Nd4j.getExecutioner().exec(new LayerNorm(training ? preNorm : result, g, result, true, 1));
         }
         if (b != null) {
-            result.addiRowVector(b);
+            boolean ours = disabled == 0 && layerConf().isTrainBias();
+            result.addiRowVector(ours ? parameter(DefaultParamInitializer.BIAS_KEY, training, workspaces) : b);
         }
         if (maskArray != null) {
             applyMask(result);
         }
         return result;
+    }
+
+    /**
+     * Where the adapter's start was taken from W, W stands for W − s·A0·B0, here as two slim products: what is shared with
+     * the base stays shared, and bit for bit the base's.
+     *
+     * @param to x·W, of which the start's share is subtracted, or, backwards, dL/dx
+     */
+    private void subtractStart(INDArray from, INDArray to, boolean backwards, LayerWorkspaceMgr workspaces) {
+        if (!layerConf().getLoraInit().isTakenFromW()) {
+            return;
+        }
+        INDArray first = value(backwards ? Variant.START_B : Variant.START_A);
+        INDArray second = value(backwards ? Variant.START_A : Variant.START_B);
+        INDArray slim = workspaces.createUninitialized(backwards ? ArrayType.BP_WORKING_MEM : ArrayType.FF_WORKING_MEM,
+                from.dataType(), from.size(0), layerConf().getRank());
+        Nd4j.gemm(from, first, slim, false, backwards, 1, 0);
+        Nd4j.gemm(slim, second, to, false, backwards, -factor(), 1);
     }
 
     /**
@@ -256,20 +398,24 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
      */
     final Pair<Gradient, INDArray> backpropDelta(INDArray delta, LayerWorkspaceMgr workspaces) {
         requireEnabled();
+        if (layerConf().isTrainBias()) {
+            delta.sum(gradientViews.get(DefaultParamInitializer.BIAS_KEY), 0);
+        }
         if (g != null) {
             INDArray unreadGain = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, g.dataType(), g.shape());
             Nd4j.getExecutioner().exec(new LayerNormBp(preNorm, g, delta, delta, unreadGain, true, 1));
         }
         INDArray x = input.castTo(dataType);
+        delta = path().toProduct(delta, gradientViews);
         INDArray dx = null;
         if (needsInputGradient()) {
             dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, delta.dataType(), x.shape(), order(x.size(0), x.size(1)));
             Nd4j.gemm(delta, w, dx, false, true, 1, 0);
+            subtractStart(delta, dx, true, workspaces);
         }
         path().backward(x, delta, gradientViews, dx, workspaces);
         Gradient gradient = new DefaultGradient();
-        gradient.setGradientFor(LoRAParams.A, gradientViews.get(LoRAParams.A));
-        gradient.setGradientFor(LoRAParams.B, gradientViews.get(LoRAParams.B));
+        gradientViews.forEach(gradient::setGradientFor);
         weightNoiseParams.clear();
         forget();
         if (dx != null) {
@@ -300,7 +446,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return LoRADenseLayer.isTrained(key);
+        return layerConf().trains(key);
     }
 
     @Override
@@ -321,10 +467,11 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     /** Keeps frozen values out of {@link #setParam}'s reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        if (!LoRADenseLayer.isTrained(key)) {
+        if (!layerConf().trains(key)) {
             throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layerConf().getLayerName()) + " has no trainable parameter "
-                    + LoRAParams.quoted(key) + "; it has A " + Arrays.toString(getParam(LoRAParams.A).shape()) + " and B "
-                    + Arrays.toString(getParam(LoRAParams.B).shape()));
+                    + LoRAParams.quoted(key) + "; it has " + layerConf().adapterParameters(true).stream()
+                    .map(parameter -> parameter.key() + " [" + parameter.rows() + ", " + parameter.columns() + "]")
+                    .collect(Collectors.joining(" and ")));
         }
         INDArray current = getParam(key);
         if (!Arrays.equals(current.shape(), value.shape())) {

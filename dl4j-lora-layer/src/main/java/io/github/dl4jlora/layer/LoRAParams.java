@@ -3,6 +3,7 @@ package io.github.dl4jlora.layer;
 import io.github.dl4jlora.LoRAInit;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -48,6 +49,45 @@ public final class LoRAParams {
         }
     }
 
+    /**
+     * @param nIn 0 where it is still to be inferred, as {@code nOut}
+     * @throws IllegalArgumentException for a start that this rank or factor does not allow
+     */
+    public static void checkStart(String layer, LoRAInit init, int rank, long nIn, long nOut, double factor, int pissaIterations) {
+        String of = "Layer " + quoted(layer) + ": LoRAInit." + init;
+        if (init == LoRAInit.ORTHOGONAL && rank % 2 != 0) {
+            throw new IllegalArgumentException(of + " halves the rank, which is " + rank + ". Choose an even one.");
+        }
+        if (init.isTakenFromW() && nIn > 0 && nOut > 0 && rank > Math.min(nIn, nOut)) {
+            throw new IllegalArgumentException(of + " takes A and B from W [" + nIn + ", " + nOut + "], whose rank is at most "
+                    + Math.min(nIn, nOut) + ", but the adapter's is " + rank + ". Choose a smaller one.");
+        }
+        if (init == LoRAInit.PISSA && !(factor > 0)) {
+            throw new IllegalArgumentException(of + " divides by the factor of ΔW and takes the root, but the factor is " + factor
+                    + ". Choose an alpha above 0.");
+        }
+        if (pissaIterations < 0) {
+            throw new IllegalArgumentException("Layer " + quoted(layer) + ": pissaIterations is " + pissaIterations
+                    + ", but must be 0 (an exact decomposition) or more.");
+        }
+    }
+
+    /**
+     * @param updater null where it is still to come from the network's configuration
+     * @throws IllegalArgumentException for a ratio that is not a finite number above 0, or an updater without learning rate
+     */
+    public static void checkRatio(String layer, double ratio, IUpdater updater) {
+        if (!(ratio > 0 && Double.isFinite(ratio))) {
+            throw new IllegalArgumentException("Layer " + quoted(layer) + ": loraPlusRatio is " + ratio
+                    + ", but must be a finite number above 0. Leave it at 1 for one learning rate.");
+        }
+        if (ratio != 1 && updater != null && !updater.hasLearningRate()) {
+            throw new IllegalArgumentException("Layer " + quoted(layer) + ": loraPlusRatio is " + ratio + ", but "
+                    + updater.getClass().getSimpleName() + " has no learning rate to multiply. Use another updater or leave "
+                    + "the ratio at 1.");
+        }
+    }
+
     static void warnOfExcessRank(String layer, int rank, long nIn, long nOut) {
         if (rank > Math.min(nIn, nOut)) {
             LOG.warn("Layer {}: rank {} is above min(nIn, nOut) = {}, so the adapter is larger than the weights it adapts; "
@@ -67,10 +107,9 @@ public final class LoRAParams {
         }
     }
 
-    /** A from its distribution, drawn after ND4J's generator that {@code init()} has seeded; B zero. */
+    /** A and B from their distribution, drawn after ND4J's generator that {@code init()} has seeded. */
     static void initialize(INDArray a, INDArray b, LoRAInit init) {
-        init.fill(a, new Random(Nd4j.getRandom().nextLong()));
-        b.assign(0);
+        init.fill(a, b, new Random(Nd4j.getRandom().nextLong()));
     }
 
     static String quoted(String layer) {

@@ -59,6 +59,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     private FrozenStorage storage = FrozenStorage.SHARED;
     private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
     private double loraDropout;
+    private double loraPlusRatio = 1;
     private Mechanism mechanism;
 
     /** For Jackson. */
@@ -115,6 +116,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
                     + stockLayer().getClass().getSimpleName() + ". Remove it");
         }
         requireNoDropout(getLayerName(), stockLayer(), getMechanism(), loraDropout);
+        LoRAParams.checkRatio(getLayerName(), loraPlusRatio, iUpdater);
     }
 
     /**
@@ -139,9 +141,22 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return parameters.stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()));
     }
 
+    /** B's learning rate is a multiple of A's. */
+    static IUpdater updater(List<AdaptedParameter> parameters, String key, IUpdater updater, double loraPlusRatio) {
+        for (AdaptedParameter parameter : parameters) {
+            if (key.equals(parameter.keyOfA())) {
+                return updater;
+            }
+            if (key.equals(parameter.keyOfB())) {
+                return loraPlusRatio == 1 ? updater : ScaledLearningRate.of(updater, loraPlusRatio);
+            }
+        }
+        return new NoOp();
+    }
+
     @Override
     public IUpdater getUpdaterByParam(String key) {
-        return trains(key) ? iUpdater : new NoOp();
+        return updater(parameters, key, iUpdater, loraPlusRatio);
     }
 
     @Override
@@ -225,6 +240,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     public void setLoraDropout(double loraDropout) {
         this.loraDropout = loraDropout;
+    }
+
+    public double getLoraPlusRatio() {
+        return loraPlusRatio;
+    }
+
+    public void setLoraPlusRatio(double ratio) {
+        this.loraPlusRatio = ratio;
     }
 
     /** What computes the layer; default: the one for its type. */
@@ -347,13 +370,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
                 && storage == that.storage && loraInit == that.loraInit && loraDropout == that.loraDropout
+                && loraPlusRatio == that.loraPlusRatio
                 && getMechanism() == that.getMechanism()
                 && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
     }
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(parameters, storage, loraInit, loraDropout, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(parameters, storage, loraInit, loraDropout, loraPlusRatio, frozen, origin);
     }
 
     @Override

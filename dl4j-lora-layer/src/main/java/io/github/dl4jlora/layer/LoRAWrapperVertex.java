@@ -37,6 +37,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     private FrozenStorage storage = FrozenStorage.SHARED;
     private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
     private double loraDropout;
+    private double loraPlusRatio = 1;
     private IUpdater updater;
     private List<Regularization> regularization = List.of();
     private GradientNormalization gradientNormalization = GradientNormalization.None;
@@ -67,6 +68,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
             LoRAParams.check(vertexName, parameter.rank(), parameter.alpha());
         }
         LoRAWrapperLayer.requireNoDropout(vertexName, stockVertex(), Mechanism.DELTA, loraDropout);
+        LoRAParams.checkRatio(vertexName, loraPlusRatio, updater);
         if (frozen != null) {
             frozen.takeHold(vertexName, stockVertex().numParams(true));
         }
@@ -94,7 +96,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public IUpdater getUpdaterByParam(String key) {
-        return trains(key) ? updater : new NoOp();
+        return LoRAWrapperLayer.updater(parameters, key, updater, loraPlusRatio);
     }
 
     @Override
@@ -192,6 +194,14 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         this.loraInit = loraInit;
     }
 
+    public double getLoraPlusRatio() {
+        return loraPlusRatio;
+    }
+
+    public void setLoraPlusRatio(double ratio) {
+        this.loraPlusRatio = ratio;
+    }
+
     public IUpdater getUpdater() {
         return updater;
     }
@@ -237,6 +247,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         clone.storage = storage;
         clone.loraInit = loraInit;
         clone.loraDropout = loraDropout;
+        clone.loraPlusRatio = loraPlusRatio;
         clone.updater = updater == null ? null : updater.clone();
         clone.regularization = regularization == null ? null : regularization.stream().map(Regularization::clone).toList();
         clone.gradientNormalization = gradientNormalization;
@@ -268,7 +279,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     public boolean equals(Object other) {
         return other instanceof LoRAWrapperVertex that && Objects.equals(name, that.name) && parameters.equals(that.parameters)
                 && Objects.equals(origin, that.origin) && Objects.equals(frozen, that.frozen) && storage == that.storage
-                && loraInit == that.loraInit && loraDropout == that.loraDropout && Objects.equals(updater, that.updater)
+                && loraInit == that.loraInit && loraDropout == that.loraDropout && loraPlusRatio == that.loraPlusRatio && Objects.equals(updater, that.updater)
                 && Objects.equals(regularization, that.regularization) && gradientNormalization == that.gradientNormalization
                 && gradientNormalizationThreshold == that.gradientNormalizationThreshold;
     }

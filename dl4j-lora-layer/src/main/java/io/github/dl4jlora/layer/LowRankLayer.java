@@ -281,12 +281,18 @@ public class LowRankLayer extends SameDiffLayer {
         }
 
         /**
-         * @throws IllegalArgumentException for a rank below 1 or an alpha that is not finite
+         * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, or a start that rank and alpha
+         *                                  do not allow
          */
         @Override
         @SuppressWarnings("unchecked")
         public LowRankLayer build() {
             LoRAParams.check(getLayerName(), rank, alpha);
+            LoRAParams.checkStart(getLayerName(), loraInit, rank, nIn, nOut, scaling.factor(alpha, rank), 0);
+            if (loraInit.isTakenFromW()) {
+                throw new IllegalArgumentException("Layer " + LoRAParams.quoted(getLayerName()) + ": LoRAInit." + loraInit
+                        + " is taken from W, which a lone low-rank path has not. Use another start or a LoRADenseLayer.");
+            }
             return new LowRankLayer(this);
         }
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;

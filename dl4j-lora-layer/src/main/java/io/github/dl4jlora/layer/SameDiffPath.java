@@ -1,9 +1,11 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.HashMap;
 import java.util.Map;
 
 /**
@@ -22,7 +24,7 @@ final class SameDiffPath implements LowRankPath {
         NeuralNetConfiguration inner = layer.conf().clone();
         inner.setLayer(pathConf);
         this.path = new LowRankRuntime(inner, layer.getDataType());
-        path.setParamTable(Map.of(LoRAParams.A, layer.getParam(LoRAParams.A), LoRAParams.B, layer.getParam(LoRAParams.B)));
+        path.setParamTable(Map.of(LoRAParams.A, layer.value(LoRAParams.A), LoRAParams.B, layer.value(LoRAParams.B)));
     }
 
     @Override
@@ -35,7 +37,10 @@ final class SameDiffPath implements LowRankPath {
 
     @Override
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
-        path.lendGradients(gradients);
+        Map<String, INDArray> lent = new HashMap<>(gradients);
+        // Autodiff computes both, wanted or not.
+        lent.computeIfAbsent(LoRAParams.A, key -> layer.value(key).ulike());
+        path.lendGradients(lent);
         INDArray share = path.backpropGradient(dz, workspaces).getSecond();
         if (dx != null) {
             dx.addi(share);

@@ -219,7 +219,7 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
     }
 
     /**
-     * Gives A and B values with which A·B is zero: A from its distribution and B zero; for embeddings, as in PEFT, A zero
+     * Gives A and B values with which A·B is zero, as the start says; for embeddings, as in PEFT, A zero
      * and B from N(0, 1), since each word trains its own row of A alone and B has to be there for it to move.
      */
     public void initialize(INDArray a, INDArray b, LoRAInit init, Random random) {
@@ -227,8 +227,7 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
             a.assign(0);
             LoRAInit.fillNormal(b, random);
         } else {
-            init.fill(a, random);
-            b.assign(0);
+            init.fill(a, b, random);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenReference;
@@ -11,6 +12,7 @@ import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -73,11 +75,31 @@ final class AdaptedLayers {
         return parameters;
     }
 
+    /**
+     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     */
+    private static void requirePlain(Node node, LoRAConfig config) {
+        String asked = !config.variant().equals(new PlainLoRA()) ? "variant " + config.variant().name()
+                : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
+                : config.bias() != BiasTraining.NONE && !biasKeys(node).isEmpty() ? "bias(" + config.bias() + ")" : null;
+        if (asked != null) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked + " is for DenseLayer, "
+                    + "OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
+        }
+    }
+
+    /** The stock layer's own biases. */
+    static List<String> biasKeys(Node node) {
+        return node.layer() == null ? List.of() : node.unwrappedLayer().initializer().biasKeys(node.unwrappedLayer());
+    }
+
     private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, LoRAConfig config, FrozenReference frozen) {
+        requirePlain(node, config);
         Layer stock = node.unwrappedLayer();
         LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, frozen);
         lora.setLoraInit(config.loraInit());
         lora.setLoraDropout(config.loraDropout());
+        lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setRegularization(new ArrayList<>(config.regularization()));
         Layer sized = StockLayers.innermost(stock);
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -94,10 +116,12 @@ final class AdaptedLayers {
      */
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
                                          FrozenReference frozen, List<Node> nodes) {
+        requirePlain(node, config);
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
                 parameters(node, keys, table, config), frozen);
         lora.setLoraInit(config.loraInit());
         lora.setLoraDropout(config.loraDropout());
+        lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setRegularization(new ArrayList<>(config.regularization()));
         SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
         lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -119,7 +143,11 @@ final class AdaptedLayers {
         lora.setAlpha(parameter.alpha());
         lora.setScaling(config.scaling());
         lora.setLoraInit(config.loraInit());
+        lora.setPissaIterations(config.pissaIterations());
         lora.setLoraDropout(config.loraDropout());
+        lora.setVariant(config.variant());
+        lora.setTrainBias(config.bias() != BiasTraining.NONE && hasBias(stock));
+        lora.setLoraPlusRatio(config.loraPlusRatio());
         lora.setEngine(config.engine());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
@@ -130,6 +158,7 @@ final class AdaptedLayers {
         // The base's l1, l2, weight decay, constraints and weight noise speak of W, which does not move.
         lora.setRegularization(new ArrayList<>(config.regularization()));
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater() : stock.getIUpdater()));
+        lora.setBiasUpdater(config.updater() != null || stock.getBiasUpdater() == null ? null : stock.getBiasUpdater().clone());
         return lora;
     }
 

@@ -7,6 +7,7 @@ import io.github.dl4jlora.frozen.FrozenWeights;
 import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -26,18 +27,37 @@ import java.util.Map;
 public final class AdaptedView {
 
     /**
-     * An adapted parameter of a layer; A {@code [nIn, rank]}, B {@code [rank, nOut]}.
+     * An adapted parameter of a layer.
      *
      * @param layer the layer's or vertex's name
      * @param key   of the parameter in the stock layer
+     * @param parts A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of
      * @param stock the stock layer; null for a vertex
+     * @param dense the configuration of a dense layer; null for any other, which has A and B only
      */
-    public record AdaptedMatrix(String layer, String key, INDArray a, INDArray b, double alpha, Scaling scaling,
-                                AdaptedRuntime runtime, Layer stock) {
+    public record AdaptedMatrix(String layer, String key, Map<String, INDArray> parts, double alpha, Scaling scaling,
+                                AdaptedRuntime runtime, Layer stock, LoRADenseLayer dense) {
+
+        public INDArray a() {
+            return parts.get(LoRAParams.A);
+        }
+
+        public INDArray b() {
+            return parts.get(LoRAParams.B);
+        }
 
         public void rescale(double newAlpha, Scaling newScaling) {
             if (newAlpha != alpha || newScaling != scaling) {
                 runtime.rescale(key, newAlpha, newScaling);
+            }
+        }
+
+        /** Overwrites parts, by key. */
+        public void replace(Map<String, INDArray> values) {
+            if (dense != null) {
+                runtime.replace(values);
+            } else {
+                values.forEach((key, value) -> parts.get(key).assign(value));
             }
         }
 
@@ -64,9 +84,12 @@ public final class AdaptedView {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null && runtime instanceof AdaptedRuntime adaptable) {
                 for (AdaptedParameter parameter : lora.adapted()) {
+                    Map<String, INDArray> parts = lora instanceof LoRADenseLayer ? adaptable.adapterParameters()
+                            : Map.of(LoRAParams.A, table.get(lora.key(parameter, LoRAParams.A)),
+                            LoRAParams.B, table.get(lora.key(parameter, LoRAParams.B)));
                     adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
-                            table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
-                            parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer()));
+                            parts, parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer(),
+                            lora instanceof LoRADenseLayer dense ? dense : null));
                 }
                 dropout = Math.max(dropout, lora.getLoraDropout());
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
@@ -149,11 +172,7 @@ public final class AdaptedView {
     }
 
     private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {
-        Map<String, INDArray> frozen = new LinkedHashMap<>(runtime.paramTable(false));
-        for (AdaptedParameter parameter : lora.adapted()) {
-            frozen.remove(lora.key(parameter, LoRAParams.A));
-            frozen.remove(lora.key(parameter, LoRAParams.B));
-        }
+        Map<String, INDArray> frozen = lora.stockTable(runtime.paramTable(false));
         return FrozenWeights.unregistered(Rewriter.head(runtime.params(), lora.frozenParams()), frozen).id();
     }
 }

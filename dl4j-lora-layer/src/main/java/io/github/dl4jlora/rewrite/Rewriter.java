@@ -1,5 +1,6 @@
 package io.github.dl4jlora.rewrite;
 
+import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
@@ -12,9 +13,11 @@ import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -31,6 +34,7 @@ import org.nd4j.linalg.indexing.BooleanIndexing;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.indexing.conditions.Conditions;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -127,6 +131,7 @@ public final class Rewriter {
                 }
             }
             case FREEZE_PASS, FREEZE_STOP -> {
+                refuseBias(node, config);
                 FrozenReference frozen = reference(node, from, config);
                 if (node.layer() != null) {
                     layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
@@ -137,6 +142,14 @@ public final class Rewriter {
             case KEEP -> {
                 // Computes as it did.
             }
+        }
+    }
+
+    private static void refuseBias(Node node, LoRAConfig config) {
+        if (config.bias() == BiasTraining.ALL && node.numParams() > 0 && !AdaptedLayers.biasKeys(node).isEmpty()) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): bias(ALL) trains the bias of "
+                    + "every layer, but only adapted layers can train theirs beside frozen weights. Name the layer in targets(...) or "
+                    + "trainable(...), or use bias(LORA_ONLY)");
         }
     }
 
@@ -164,11 +177,15 @@ public final class Rewriter {
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
             for (AdaptedParameter parameter : lora.adapted()) {
-                Map<String, INDArray> table = runtime.paramTable(false);
                 // Java's hash of the name tells matrices of one shape apart.
-                int name = lora.matrices().module(node.name(), parameter.key()).hashCode();
-                lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)), table.get(lora.key(parameter, LoRAParams.B)),
-                        config.loraInit(), new Random(seed * 31 + name));
+                long start = seed * 31 + lora.matrices().module(node.name(), parameter.key()).hashCode();
+                if (lora instanceof LoRADenseLayer) {
+                    ((AdaptedRuntime) runtime).start(start);
+                } else {
+                    Map<String, INDArray> table = runtime.paramTable(false);
+                    lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)),
+                            table.get(lora.key(parameter, LoRAParams.B)), config.loraInit(), new Random(start));
+                }
             }
         } else {
             values.assign(base.reshape(values.shape()));
@@ -288,25 +305,26 @@ public final class Rewriter {
         Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
         Map<String, INDArray> merged = runtime.paramTable(false);
         if (node.unwrappedLayer() instanceof LowRankLayer path) {
-            INDArray w = merged.get(DefaultParamInitializer.WEIGHT_KEY);
-            Nd4j.gemm(trained.get(LoRAParams.A), trained.get(LoRAParams.B), w, false, false, path.factor(), 1);
-            requireFinite(node, w);
+            new PlainLoRA().merge(merged.get(DefaultParamInitializer.WEIGHT_KEY), trained, path.factor());
+            requireFinite(node, values);
             return;
         }
         values.assign(frozenOrTrained(node, adapted, values.length()).reshape(values.shape()));
         AdaptedConfiguration lora = node.adapted();
-        if (merge && lora != null) {
+        if (merge && lora instanceof LoRADenseLayer) {
+            AdaptedRuntime.of(adapted.runtime(node.name())).mergeInto(merged);
+            requireFinite(node, values);
+        } else if (merge && lora != null) {
             for (AdaptedParameter parameter : lora.adapted()) {
-                INDArray w = merged.get(parameter.key());
                 lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, LoRAParams.A)),
-                        trained.get(lora.key(parameter, LoRAParams.B)), parameter.factor(), w);
-                requireFinite(node, w);
+                        trained.get(lora.key(parameter, LoRAParams.B)), parameter.factor(), merged.get(parameter.key()));
             }
+            requireFinite(node, values);
         }
     }
 
-    private static void requireFinite(Node node, INDArray w) {
-        if (BooleanIndexing.or(w, Conditions.notFinite())) {
+    private static void requireFinite(Node node, INDArray merged) {
+        if (BooleanIndexing.or(merged, Conditions.notFinite())) {
             throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter has "
                     + "diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
         }
@@ -336,6 +354,22 @@ public final class Rewriter {
      */
     public static Map<String, FrozenWeights> verifiedBase(Model model) {
         return verifyBase(Network.of(model));
+    }
+
+    /**
+     * The frozen weights of every layer, and what adapters hold that does not train.
+     *
+     * @throws IllegalStateException if weights are missing, or are not what they were when the network was adapted
+     */
+    public static List<FrozenWeights> everythingFrozen(Model model) {
+        List<FrozenWeights> all = new ArrayList<>(verifiedBase(model).values());
+        for (Node node : Network.of(model).nodes()) {
+            if (node.adapted() instanceof LoRADenseLayer lora && lora.getConstants() != null) {
+                AdaptedRuntime.of(Network.of(model).runtime(node.name())).adapterParameters();
+                all.add(lora.getConstants().require(node.name()));
+            }
+        }
+        return all;
     }
 
     private static Map<String, FrozenWeights> verifyBase(Network<?> network) {

@@ -38,11 +38,12 @@ public final class Summaries {
         List<LoRASummary.Row> rows = new ArrayList<>();
         long rest = lora.frozenParams();
         for (AdaptedParameter parameter : lora.adapted()) {
-            long frozen = single ? rest : parameter.nIn() * parameter.nOut();
+            long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.constantParams();
             rest -= frozen;
+            long trained = lora.trainedParams(parameter);
             rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass().getSimpleName(),
-                    role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : parameter.length(),
-                    stopped ? frozen + parameter.length() : frozen));
+                    role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : trained,
+                    stopped ? frozen + trained : frozen));
         }
         if (rest > 0) {
             rows.add(frozen(node, stock.getClass(), stopped, rest));

@@ -30,20 +30,20 @@ final class Adapters {
 
     /** An adapter of layers fc1 {@code [6, 5]} and fc2 {@code [5, 5]} of no particular base, in double. */
     static LoRAAdapter of(int rank, double alpha, Scaling scaling, long seed) {
-        Map<String, LoRAAdapter.Delta> deltas = new LinkedHashMap<>();
+        Map<String, Delta> deltas = new LinkedHashMap<>();
         deltas.put("fc1", delta(Networks.IN, rank, alpha, scaling, seed));
         deltas.put("fc2", delta(Networks.HIDDEN, rank, alpha, scaling, seed + 10));
         return new LoRAAdapter(deltas, Map.of(), 0);
     }
 
-    static LoRAAdapter.Delta delta(int nIn, int rank, double alpha, Scaling scaling, long seed) {
-        return new LoRAAdapter.Delta(Networks.random(DataType.DOUBLE, seed, nIn, rank),
+    static Delta delta(int nIn, int rank, double alpha, Scaling scaling, long seed) {
+        return new Delta(Networks.random(DataType.DOUBLE, seed, nIn, rank),
                 Networks.random(DataType.DOUBLE, seed + 1, rank, Networks.HIDDEN), alpha, scaling, null);
     }
 
     /** s·A·B, by commons-math. */
     static RealMatrix product(LoRAAdapter adapter, String layer) {
-        LoRAAdapter.Delta delta = adapter.deltas().get(layer);
+        Delta delta = adapter.deltas().get(layer);
         return matrix(delta.a()).multiply(matrix(delta.b()))
                 .scalarMultiply(delta.scaling().factor(delta.alpha(), (int) delta.a().size(1)));
     }

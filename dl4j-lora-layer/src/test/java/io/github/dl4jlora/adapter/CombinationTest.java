@@ -129,7 +129,7 @@ class CombinationTest {
 
     @Test
     void dareKeepsAboutTheDensityAndScalesWhatItKeeps() {
-        LoRAAdapter ones = new LoRAAdapter(Map.of("fc1", new LoRAAdapter.Delta(Nd4j.ones(DataType.DOUBLE, 500, 2),
+        LoRAAdapter ones = new LoRAAdapter(Map.of("fc1", new Delta(Nd4j.ones(DataType.DOUBLE, 500, 2),
                 Nd4j.ones(DataType.DOUBLE, 2, 500), 1, Scaling.ALPHA, null)), Map.of(), 0);
 
         double[] a = part(LoRAAdapter.combine(Method.DARE_LINEAR).add(ones, 1).density(0.25).seed(7).build(), "fc1", true)
@@ -265,7 +265,7 @@ class CombinationTest {
     }
 
     private static LoRAAdapter ofRows(double[] a, double[] b) {
-        return new LoRAAdapter(Map.of("fc1", new LoRAAdapter.Delta(Nd4j.create(new double[][] {a}), Nd4j.create(b, 4, 1), 1,
+        return new LoRAAdapter(Map.of("fc1", new Delta(Nd4j.create(new double[][] {a}), Nd4j.create(b, 4, 1), 1,
                 Scaling.ALPHA, null)), Map.of(), 0);
     }
 

@@ -161,7 +161,7 @@ class ComparisonTest {
     /** An adapter whose ΔW has the given singular values. */
     private static LoRAAdapter diagonal(double... values) {
         INDArray identity = Nd4j.eye(values.length).castTo(DataType.DOUBLE);
-        return new LoRAAdapter(Map.of("fc", new LoRAAdapter.Delta(identity, Nd4j.diag(Nd4j.createFromArray(values)), 1,
+        return new LoRAAdapter(Map.of("fc", new Delta(identity, Nd4j.diag(Nd4j.createFromArray(values)), 1,
                 Scaling.ALPHA, null)), Map.of(), 0);
     }
 

@@ -54,7 +54,7 @@ class DeltaWeightTest {
 
     @Test
     void untrainedAdapterHasNoNormAndNoSpectrum() {
-        LoRAAdapter.Delta fresh = Adapters.delta(6, 3, 1, Scaling.ALPHA, 4);
+        Delta fresh = Adapters.delta(6, 3, 1, Scaling.ALPHA, 4);
         fresh.b().assign(0);
         LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", fresh), Map.of(), 0);
 
@@ -64,7 +64,7 @@ class DeltaWeightTest {
 
     @Test
     void tallLayersCostNoSquareMatrix() {
-        LoRAAdapter.Delta tall = new LoRAAdapter.Delta(Nd4j.ones(DataType.FLOAT, 200_000, 2), Nd4j.ones(DataType.FLOAT, 2, 3), 1,
+        Delta tall = new Delta(Nd4j.ones(DataType.FLOAT, 200_000, 2), Nd4j.ones(DataType.FLOAT, 2, 3), 1,
                 Scaling.ALPHA, null);
         LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", tall), Map.of(), 0);
 

@@ -3,8 +3,11 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -19,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -60,7 +64,7 @@ class GuideTest {
     void everyLineOfThePagesIsHere() throws IOException {
         Path guide = Path.of("../docs/guide");
         String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/adapter/GuideTest.java")));
-        for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md"}) {
+        for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
             int samples = 0;
             while (sample.find()) {
@@ -151,6 +155,26 @@ class GuideTest {
         assertThat(used).isBetween(1.0, 3.0);
         assertThat(moved).isPositive();
         assertThat(alike).isBetween(-1.0, 1.0);
+    }
+
+    @Test
+    void variants() {
+        LoRAConfig dora = LoRAConfig.builder().rank(4).alpha(8).scaling(Scaling.ALPHA_OVER_RANK)
+                .variant(new DoRA()).build();
+        LoRAConfig pissa = LoRAConfig.builder().rank(4).alpha(4).scaling(Scaling.ALPHA_OVER_RANK)
+                .loraInit(LoRAInit.PISSA).pissaIterations(4).build();
+        LoRAConfig plus = LoRAConfig.builder().rank(4).updater(new Adam(1e-3)).loraPlusRatio(16).build();
+        LoRAConfig frozenA = LoRAConfig.builder().rank(8).variant(new FrozenALoRA()).bias("lora_only").build();
+
+        for (LoRAConfig config : new LoRAConfig[] {dora, pissa, plus, frozenA}) {
+            ComputationGraph tuned = LoRA.apply(base, config);
+            assertThat(Networks.difference(tuned.outputSingle(input), base.outputSingle(input))).isLessThan(1e-5);
+            tuned.fit(Networks.data(DataType.FLOAT, 8, 1));
+            if (config == pissa) {
+                LoRAAdapter plain = LoRAAdapter.of(tuned).toPlainLoRA();
+                assertThat(plain.config().rank()).isEqualTo(8);
+            }
+        }
     }
 
     @Test

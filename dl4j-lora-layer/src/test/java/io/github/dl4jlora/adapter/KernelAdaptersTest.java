@@ -83,8 +83,8 @@ class KernelAdaptersTest {
 
     @Test
     void anAdapterForAnotherKernelOfTheSameSizeIsRefused() {
-        LoRAAdapter.Delta delta = LoRAAdapter.of(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())).deltas().get("kernel1");
-        LoRAAdapter turned = new LoRAAdapter(Map.of("kernel1", new LoRAAdapter.Delta(delta.a(), delta.b(), 1, delta.scaling(), null,
+        Delta delta = LoRAAdapter.of(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())).deltas().get("kernel1");
+        LoRAAdapter turned = new LoRAAdapter(Map.of("kernel1", new Delta(delta.a(), delta.b(), 1, delta.scaling(), null,
                 new TensorLayout(false, List.of(2L, 3L)))), Map.of(), 0);
 
         assertThatThrownBy(() -> turned.applyTo(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())))

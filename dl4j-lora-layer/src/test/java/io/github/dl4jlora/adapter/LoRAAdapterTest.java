@@ -248,7 +248,7 @@ class LoRAAdapterTest {
 
             adapter.save(folder);
 
-            Map<String, LoRAAdapter.Delta> loaded = LoRAAdapter.load(folder).deltas();
+            Map<String, Delta> loaded = LoRAAdapter.load(folder).deltas();
             assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);
             assertThat(loaded.get("fc2").alpha()).isEqualTo(1 / 3.0);
             assertThat(loaded.get("fc1").scaling()).isEqualTo(scaling);
@@ -259,13 +259,13 @@ class LoRAAdapterTest {
     @Test
     void alphaComesBackExactlyUnderMixedScalings() throws IOException {
         LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3).alpha(0.1).build()));
-        Map<String, LoRAAdapter.Delta> mixed = new LinkedHashMap<>(adapter.deltas());
+        Map<String, Delta> mixed = new LinkedHashMap<>(adapter.deltas());
         mixed.computeIfPresent("fc2", (name, delta) ->
-                new LoRAAdapter.Delta(delta.a(), delta.b(), 0.7, Scaling.ALPHA_OVER_SQRT_RANK, delta.baseId()));
+                new Delta(delta.a(), delta.b(), 0.7, Scaling.ALPHA_OVER_SQRT_RANK, delta.baseId()));
 
         new LoRAAdapter(mixed, Map.of(), 0).save(folder);
 
-        Map<String, LoRAAdapter.Delta> loaded = LoRAAdapter.load(folder).deltas();
+        Map<String, Delta> loaded = LoRAAdapter.load(folder).deltas();
         assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);
         assertThat(loaded.get("fc2").alpha()).isEqualTo(0.7);
     }
@@ -336,12 +336,12 @@ class LoRAAdapterTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            use_dora         | true          | use_dora is true
+            use_dora         | true          | fc1.lora_magnitude_vector
             lora_bias        | true          | lora_bias is true
             fan_in_fan_out   | true          | fan_in_fan_out is true
             layer_replication| [[0,4]]       | layer_replication is
-            bias             | "all"         | bias is "all"
-            bias             | "lora_only"   | bias is "lora_only"
+            bias             | "some"        | bias is "some"
+            init_lora_weights| "loftq"       | init_lora_weights is "loftq"
             peft_type        | "IA3"         | peft_type is "IA3"
             r                | 0             | r is 0
             r                | 2.5           | r is 2.5

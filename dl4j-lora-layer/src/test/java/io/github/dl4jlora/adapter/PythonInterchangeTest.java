@@ -1,9 +1,11 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.Variants;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -18,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
@@ -33,7 +36,6 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 /** What we write computes the same in PyTorch, and what PyTorch writes computes the same here. */
@@ -42,9 +44,13 @@ class PythonInterchangeTest {
 
     private static final String PYTHON = "/usr/bin/python3";
 
+    private static final Map<String, String> TENSORS = Map.of("A", ".lora_A.weight", "B", ".lora_B.weight",
+            "m", ".lora_magnitude_vector", "b", ".base_layer.bias");
+
     @TempDir
     private Path folder;
     private final INDArray input = Networks.random(DataType.DOUBLE, 4, 7, Networks.IN);
+    private final INDArray labels = Networks.data(DataType.DOUBLE, 7, 4).getLabels();
 
     @BeforeAll
     static void requirePython() throws Exception {
@@ -70,6 +76,7 @@ class PythonInterchangeTest {
     private Path state(MultiLayerNetwork network) throws IOException {
         Map<String, INDArray> state = new LinkedHashMap<>();
         state.put("x", input);
+        state.put("labels", labels);
         for (int i = 0; i < 3; i++) {
             String layer = network.getLayer(i).conf().getLayer().getLayerName();
             state.put(layer + ".weight", network.getParam(i + "_W").transpose());
@@ -104,10 +111,10 @@ class PythonInterchangeTest {
         MultiLayerNetwork base = base(bias);
         MultiLayerNetwork tuned = LoRA.apply(base, config.build());
         Networks.randomizeAdapters(tuned.paramTable(), 5);
-        Map<String, LoRAAdapter.Delta> deltas = new LinkedHashMap<>();
+        Map<String, Delta> deltas = new LinkedHashMap<>();
         LoRAAdapter exact = LoRAAdapter.of(tuned);
         exact.deltas().forEach((name, delta) -> deltas.put(name,
-                new LoRAAdapter.Delta(delta.a().castTo(stored), delta.b().castTo(stored),
+                new Delta(delta.a().castTo(stored), delta.b().castTo(stored),
                 delta.alpha(), delta.scaling(), delta.baseId())));
         LoRAAdapter adapter = new LoRAAdapter(deltas, exact.trained(), 0);
         Path files = folder.resolve("adapter");
@@ -172,15 +179,50 @@ class PythonInterchangeTest {
         assertThat(Networks.difference(LoRA.apply(base, adapter).output(input), there)).isLessThan(1e-6);
     }
 
-    @Test
-    void adapterThatPythonWroteWithDoraIsRefusedByName() throws Exception {
-        Path files = folder.resolve("theirs");
-        python("write", files, base(true), "float32");
-        Path config = files.resolve("adapter_config.json");
-        Files.writeString(config, Files.readString(config).replace("\"use_dora\": false", "\"use_dora\": true"));
+    @ParameterizedTest
+    @EnumSource(names = {"DORA", "PISSA", "OLORA", "ORTHOGONAL", "BIAS", "LORA_FA", "DORA_PISSA_BIAS", "LORA_FA_OLORA_BIAS"})
+    void everyVariantComputesTheSameThereAndHasTheGradientsOfAutograd(Variants variant) throws Exception {
+        MultiLayerNetwork base = base(true);
+        MultiLayerNetwork tuned = Variants.disturb(LoRA.apply(base,
+                variant.config().scaling(Scaling.ALPHA_OVER_RANK).targets(".*").build()));
+        LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
 
-        assertThat(catchThrowable(() -> LoRAAdapter.load(files))).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContaining("use_dora");
+        assertThat(Networks.difference(python("grad", folder.resolve("adapter"), base), tuned.output(input))).isLessThan(1e-10);
+
+        Safetensors there = Safetensors.open(folder.resolve("result.safetensors"));
+        Map<String, INDArray> here = Gradients.of(tuned, new MultiDataSet(input, labels));
+        for (int i = 0; i < 3; i++) {
+            String layer = "base_model.model." + tuned.getLayer(i).conf().getLayer().getLayerName();
+            for (Map.Entry<String, String> tensor : TENSORS.entrySet()) {
+                INDArray gradient = here.get(i + "_" + tensor.getKey());
+                if (gradient != null) {
+                    INDArray expected = there.read(layer + tensor.getValue());
+                    INDArray oriented = expected.rank() == 1 ? expected.reshape(1, expected.length()) : expected.transpose();
+                    assertThat(Networks.difference(gradient, oriented)).as(layer + tensor.getValue()).isLessThan(1e-9);
+                }
+            }
+        }
+        assertThat(here).isNotEmpty();
+    }
+
+    @Test
+    void freshStartsAreThoseOfThePapers() throws Exception {
+        for (Variants variant : List.of(Variants.PISSA, Variants.OLORA)) {
+            MultiLayerNetwork base = base(true);
+            LoRAAdapter.of(LoRA.apply(base, variant.config().scaling(Scaling.ALPHA_OVER_RANK).build())).save(folder.resolve("adapter"));
+
+            assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), base.output(input))).isLessThan(1e-10);
+        }
+    }
+
+    @Test
+    void plainAdaptersMadeOfTakenStartsArrive() throws Exception {
+        MultiLayerNetwork base = base(true);
+        MultiLayerNetwork tuned = Variants.disturb(LoRA.apply(base, Variants.PISSA_RANDOMISED.config().build()));
+
+        LoRAAdapter.of(tuned).toPlainLoRA().save(folder.resolve("adapter"));
+
+        assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), tuned.output(input))).isLessThan(1e-10);
     }
 
     @ParameterizedTest

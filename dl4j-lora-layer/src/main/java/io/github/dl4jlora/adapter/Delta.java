@@ -1,0 +1,92 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * One adapted layer.
+ *
+ * @param a      {@code [nIn, rank]}
+ * @param b      {@code [rank, nOut]}
+ * @param baseId content id of the frozen layer; null if the file does not say
+ * @param layout what A and B look like in a file
+ * @param more   other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b
+ */
+record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
+             Map<String, INDArray> more, Kind kind) {
+
+    Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
+        this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN);
+    }
+
+    Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+        this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
+    }
+
+    int rank() {
+        return (int) a.size(1);
+    }
+
+    double factor() {
+        return scaling.factor(alpha, rank());
+    }
+
+    boolean has(String key) {
+        return more.containsKey(key);
+    }
+
+    boolean trainsBias() {
+        return has(DefaultParamInitializer.BIAS_KEY);
+    }
+
+    /** All parts by key. */
+    Map<String, INDArray> parts() {
+        Map<String, INDArray> parts = new LinkedHashMap<>();
+        parts.put(Variant.A, a);
+        parts.put(Variant.B, b);
+        parts.putAll(more);
+        return parts;
+    }
+
+    /**
+     * The same as one product that is added to W: s·A·B − s·A0·B0 = s·[A A0]·[B; −B0], of twice the rank where the start
+     * was taken from W. PEFT's {@code subtract_mutated_init}.
+     *
+     * @param purpose for the message
+     * @throws IllegalArgumentException for an adapter that does more than to add, or that lacks its start
+     */
+    Delta plain(String layer, String purpose) {
+        if (!kind.variant().isAdditive()) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": " + purpose + " has no meaning for "
+                    + kind.variant().name() + ", which scales the columns of W + s·A·B instead of adding to W. Merge it into a "
+                    + "network with LoRA.merge");
+        }
+        if (!kind.init().isTakenFromW()) {
+            return this;
+        }
+        if (!has(Variant.START_A)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": " + purpose + " needs the start that LoRAInit."
+                    + kind.init() + " took from W, and the adapter's file does not hold it. Put the adapter into a network "
+                    + "with LoRA.apply(base, adapter), and take it out again with LoRAAdapter.of");
+        }
+        Map<String, INDArray> rest = new HashMap<>(more);
+        INDArray startA = rest.remove(Variant.START_A);
+        INDArray startB = rest.remove(Variant.START_B);
+        // One factor before and after, although the rank has doubled.
+        double same = factor() / scaling.factor(1, 2 * rank());
+        return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
+                kind.started());
+    }
+
+    /** With other A and B for the same ΔW. */
+    Delta with(Delta product) {
+        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started());
+    }
+}

@@ -1,0 +1,81 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
+
+import java.util.Map;
+
+/**
+ * What sort of adapter a layer has, beside its values.
+ *
+ * @param variant         what is computed with A and B
+ * @param init            how they started
+ * @param pissaIterations of that start
+ */
+record Kind(Variant variant, LoRAInit init, int pissaIterations) {
+
+    static final Kind PLAIN = new Kind(new PlainLoRA(), LoRAInit.KAIMING_UNIFORM, 0);
+
+    private static final String PISSA_ITERATIONS = "pissa_niter_";
+
+    /** Variants that a file may name, by their names. */
+    private static final Map<String, Variant> VARIANTS = Map.of(new PlainLoRA().name(), new PlainLoRA(),
+            new FrozenALoRA().name(), new FrozenALoRA(), new DoRA().name(), new DoRA());
+
+    /** The same of A and B that are no longer what training made of their start. */
+    Kind started() {
+        return new Kind(variant, PLAIN.init, 0);
+    }
+
+    /** PEFT's {@code init_lora_weights}: true for its default, and for starts that it has no word for. */
+    Object peftInit() {
+        return switch (init) {
+            case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK -> true;
+            case GAUSSIAN -> "gaussian";
+            case ORTHOGONAL -> "orthogonal";
+            case OLORA -> "olora";
+            case PISSA -> pissaIterations == 0 ? "pissa" : PISSA_ITERATIONS + pissaIterations;
+        };
+    }
+
+    /**
+     * @param init        {@code init_lora_weights}; null for its default
+     * @param ourVariant  as a file of ours records it, like {@code ourInit}; null in PEFT's
+     * @throws AdapterFormatException for a start or variant that is unknown
+     */
+    static Kind of(Object init, boolean dora, String ourVariant, String ourInit) throws AdapterFormatException {
+        String peftInit = init == null ? null : init.toString();
+        Variant variant = dora ? new DoRA() : ourVariant == null ? new PlainLoRA() : VARIANTS.get(ourVariant);
+        if (variant == null || !dora && !variant.isAdditive()) {
+            throw new AdapterFormatException("The variant \"" + ourVariant + "\" is not supported here; "
+                    + VARIANTS.keySet() + " are, DoRA with use_dora in adapter_config.json");
+        }
+        String start = peftInit == null ? "true" : peftInit.toLowerCase(java.util.Locale.ROOT);
+        if (start.startsWith(PISSA_ITERATIONS)) {
+            try {
+                return new Kind(variant, LoRAInit.PISSA, Math.max(1, Integer.parseInt(start.substring(PISSA_ITERATIONS.length()))));
+            } catch (NumberFormatException e) {
+                throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit + "\", which names no "
+                        + "number of iterations", e);
+            }
+        }
+        return switch (start) {
+            // What EVA starts from its data is in A; the base is as it was.
+            case "true", "false", "eva" -> new Kind(variant, ourInit(ourInit), 0);
+            case "gaussian" -> new Kind(variant, LoRAInit.GAUSSIAN, 0);
+            case "orthogonal" -> new Kind(variant, LoRAInit.ORTHOGONAL, 0);
+            case "olora" -> new Kind(variant, LoRAInit.OLORA, 0);
+            case "pissa" -> new Kind(variant, LoRAInit.PISSA, 0);
+            default -> throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit
+                    + "\", which is not supported: what it has changed in the base cannot be had again here. Convert the adapter "
+                    + "with PEFT's path_initial_model_for_weight_conversion");
+        };
+    }
+
+    private static LoRAInit ourInit(String recorded) {
+        return LoRAInit.KAIMING_UNIFORM_RANK.name().equals(recorded) ? LoRAInit.KAIMING_UNIFORM_RANK : LoRAInit.KAIMING_UNIFORM;
+    }
+}

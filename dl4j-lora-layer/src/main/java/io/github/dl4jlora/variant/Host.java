@@ -1,0 +1,23 @@
+package io.github.dl4jlora.variant;
+
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** What a path sees of the running layer that it belongs to. */
+public interface Host {
+
+    /** W {@code [nIn, nOut]}, frozen. */
+    INDArray weights();
+
+    /** Whether W is outside the network's vector, where nobody may write to it. */
+    boolean hasFixedWeights();
+
+    /** A parameter by its key, while training with weight noise if the layer has any; null where there is none. */
+    INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces);
+
+    /** The factor s. */
+    double factor();
+
+    /** The path s·x·A·B, as the layer's engine computes it. */
+    LowRankPath lowRank();
+}

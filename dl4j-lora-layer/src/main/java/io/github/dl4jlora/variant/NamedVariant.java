@@ -1,0 +1,22 @@
+package io.github.dl4jlora.variant;
+
+/** A variant without settings: its class says all. */
+abstract class NamedVariant implements Variant {
+
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public final boolean equals(Object other) {
+        return other != null && getClass() == other.getClass();
+    }
+
+    @Override
+    public final int hashCode() {
+        return getClass().hashCode();
+    }
+
+    @Override
+    public final String toString() {
+        return name();
+    }
+}

@@ -1,0 +1,64 @@
+package io.github.dl4jlora.variant;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
+
+import java.io.Serializable;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A variant of LoRA on a dense layer: which parameters it has, how they start, what it computes and what a merge
+ * writes. Immutable; two of a class are equal. Parameters go by these keys:
+ *
+ * <pre>
+ * A   [nIn, rank]     B   [rank, nOut]     of every variant
+ * A0  [nIn, rank]     B0  [rank, nOut]     the start, where it was taken from W (PiSSA, OLoRA): W stands for W − s·A0·B0
+ * m   [1, nOut]       DoRA's magnitude
+ * </pre>
+ */
+@JsonTypeInfo(use = JsonTypeInfo.Id.CLASS, include = JsonTypeInfo.As.PROPERTY, property = "@class")
+public interface Variant extends Serializable {
+
+    String A = "A";
+    String B = "B";
+    String START_A = "A0";
+    String START_B = "B0";
+
+    /** As PEFT and papers write it. */
+    String name();
+
+    /** A, B and the variant's own, in the order of the parameter vector. */
+    List<Parameter> parameters(long nIn, long nOut, int rank);
+
+    /**
+     * Adds the start of the variant's own parameters to those of A and B, such that a fresh layer computes what its
+     * stock layer computes.
+     *
+     * @param parameters A, B and, where the start was taken from W, A0 and B0
+     * @param w          {@code [nIn, nOut]}, not written to
+     */
+    default void start(Map<String, INDArray> parameters, INDArray w, double factor) {
+        // A and B are all there is.
+    }
+
+    /** What runs. */
+    default LowRankPath path(Host layer) {
+        return layer.lowRank();
+    }
+
+    /**
+     * Writes into W what a stock layer needs to compute the same.
+     *
+     * @param w          {@code [nIn, nOut]}, to be overwritten
+     * @param parameters of this variant
+     */
+    default void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
+        EffectiveWeights.addTo(w, parameters, factor);
+    }
+
+    /** Whether all that a merge does is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up. */
+    default boolean isAdditive() {
+        return true;
+    }
+}

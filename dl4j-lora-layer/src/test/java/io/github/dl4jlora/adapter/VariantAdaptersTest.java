@@ -1,0 +1,310 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variants;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Adapters of every variant apart from networks: in files, swapped, converted, combined, served, or refused with a reason. */
+class VariantAdaptersTest {
+
+    private static final INDArray INPUT = Networks.random(DataType.DOUBLE, 77, 5, Networks.IN);
+
+    private final ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE, new Adam(0.02));
+    @TempDir
+    private Path folder;
+
+    private ComputationGraph tuned(Variants variant) {
+        return Variants.disturb(LoRA.apply(base, variant.config().build()));
+    }
+
+    private static double[] outputs(ComputationGraph network) {
+        return Models.values(network.outputSingle(INPUT));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void savedAdapterMakesTheSameNetworkAgain(Variants variant) throws IOException {
+        ComputationGraph tuned = tuned(variant);
+
+        LoRAAdapter.of(tuned).save(folder);
+        LoRAAdapter loaded = LoRAAdapter.load(folder);
+        ComputationGraph again = LoRA.apply(base, loaded);
+
+        assertThat(outputs(again)).isEqualTo(outputs(tuned));
+        assertThat(Models.params(again)).isEqualTo(Models.params(tuned));
+        assertThat(LoRA.summary(again).toString()).isEqualTo(LoRA.summary(tuned).toString());
+        LoRAConfig wanted = variant.config().build();
+        assertThat(loaded.config().variant()).isEqualTo(wanted.variant());
+        assertThat(loaded.config().loraInit()).isEqualTo(wanted.loraInit());
+        assertThat(loaded.config().pissaIterations()).isEqualTo(wanted.pissaIterations());
+        assertThat(loaded.config().bias()).isEqualTo(wanted.bias());
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void adapterIsSwappedInPlaceWhateverItsFactor(Variants variant) throws IOException {
+        for (FrozenStorage storage : FrozenStorage.values()) {
+            ComputationGraph other = Variants.disturb(LoRA.apply(base,
+                    variant.config().alpha(0.4).scaling(Scaling.ALPHA_OVER_RANK).seed(99).build()));
+            ComputationGraph network = LoRA.apply(base, variant.config().storage(storage).build());
+            LoRAAdapter.of(other).save(folder);
+
+            LoRAAdapter.load(folder).applyTo(network);
+
+            assertThat(Networks.difference(network.outputSingle(INPUT), other.outputSingle(INPUT))).isLessThan(1e-12);
+            assertThat(Models.params(LoRA.unload(network))).isEqualTo(Models.params(base));
+            network.fit(Networks.data(DataType.DOUBLE, 8, 3));
+            assertThat(Networks.difference(LoRA.merge(network).outputSingle(INPUT), network.outputSingle(INPUT))).isLessThan(1e-12);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"PLAIN, true, false, none", "DORA, true, true, none", "PISSA, pissa, false, none",
+            "PISSA_RANDOMISED, pissa_niter_4, false, none", "OLORA, olora, false, none", "ORTHOGONAL, orthogonal, false, none",
+            "BIAS, true, false, lora_only", "DORA_PISSA_BIAS, pissa, true, lora_only", "LORA_FA, true, false, none"})
+    void configurationSpeaksPeftsWords(Variants variant, String init, boolean dora, String bias) throws IOException {
+        LoRAAdapter.of(tuned(variant)).save(folder);
+
+        JsonNode json = new ObjectMapper().readTree(folder.resolve("adapter_config.json").toFile());
+
+        assertThat(json.get("init_lora_weights").asText()).isEqualTo(init);
+        assertThat(json.get("init_lora_weights").isBoolean()).isEqualTo(init.equals("true"));
+        assertThat(json.get("use_dora").booleanValue()).isEqualTo(dora);
+        assertThat(json.get("bias").asText()).isEqualTo(bias);
+    }
+
+    @Test
+    void tensorsHavePeftsNamesAndShapes() throws IOException {
+        LoRAAdapter.of(tuned(Variants.DORA_PISSA_BIAS)).save(folder);
+
+        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+
+        assertThat(file.names()).filteredOn(name -> name.contains("fc1")).containsExactlyInAnyOrder(
+                "base_model.model.fc1.lora_A.weight", "base_model.model.fc1.lora_B.weight",
+                "base_model.model.fc1.lora_magnitude_vector", "base_model.model.fc1.base_layer.bias",
+                "base_model.model.fc1.initial_A.weight", "base_model.model.fc1.initial_B.weight");
+        assertThat(file.shape("base_model.model.fc1.lora_magnitude_vector")).containsExactly(Networks.HIDDEN);
+        assertThat(file.shape("base_model.model.fc1.base_layer.bias")).containsExactly(Networks.HIDDEN);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA", "PISSA_RANDOMISED", "LORA_FA_OLORA_BIAS"})
+    void startThatWasTakenFromWBecomesAPlainAdapterOfTwiceTheRank(Variants variant) throws IOException {
+        for (Scaling scaling : Scaling.values()) {
+            ComputationGraph tuned = Variants.disturb(LoRA.apply(base, variant.config().scaling(scaling).build()));
+
+            LoRAAdapter plain = LoRAAdapter.of(tuned).toPlainLoRA();
+            plain.save(folder);
+            LoRAConfig config = LoRAAdapter.load(folder).config();
+
+            assertThat(config.rank()).isEqualTo(4);
+            assertThat(config.loraInit()).isEqualTo(LoRAInit.KAIMING_UNIFORM);
+            assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(INPUT), tuned.outputSingle(INPUT)))
+                    .isLessThan(1e-12);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA", "LORA_FA", "ORTHOGONAL"})
+    void deltaWeightIsWhatAMergeAdds(Variants variant) {
+        ComputationGraph tuned = tuned(variant);
+        LoRAAdapter adapter = LoRAAdapter.of(tuned);
+        INDArray added = LoRA.merge(tuned).getParam("fc1_W").sub(base.getParam("fc1_W"));
+
+        assertThat(Networks.difference(adapter.deltaWeight("fc1"), added)).isLessThan(1e-12);
+        assertThat(adapter.norm("fc1")).isCloseTo(added.norm2Number().doubleValue(), org.assertj.core.api.Assertions.within(1e-10));
+        assertThat(adapter.compress(1).adapter().config().rank()).isEqualTo(1);
+    }
+
+    @Test
+    void freshStartThatWasTakenFromWChangesNothing() {
+        LoRAAdapter fresh = LoRAAdapter.of(LoRA.apply(base, Variants.PISSA.config().build()));
+
+        assertThat(fresh.norm("fc1")).isLessThan(1e-12);
+        assertThat(fresh.deltaWeight("fc1").amaxNumber().doubleValue()).isLessThan(1e-12);
+    }
+
+    @Test
+    void adaptersOfAllStartsCombine() {
+        LoRAAdapter pissa = LoRAAdapter.of(tuned(Variants.PISSA));
+        LoRAAdapter plain = LoRAAdapter.of(tuned(Variants.PLAIN));
+
+        LoRAAdapter both = LoRAAdapter.combine(Combination.Method.CAT).add(pissa, 0.5).add(plain, 2).build();
+
+        INDArray expected = pissa.deltaWeight("fc1").mul(0.5).add(plain.deltaWeight("fc1").mul(2));
+        assertThat(Networks.difference(both.deltaWeight("fc1"), expected)).isLessThan(1e-12);
+        assertThat(both.config().rank()).isEqualTo(6);
+    }
+
+    @Test
+    void oneAdapterMayBringBiasesIntoACombination() {
+        LoRAAdapter biased = LoRAAdapter.of(tuned(Variants.BIAS));
+        LoRAAdapter plain = LoRAAdapter.of(tuned(Variants.PLAIN));
+
+        LoRAAdapter both = LoRAAdapter.combine(Combination.Method.CAT).add(plain, 1).add(biased, 1).build();
+
+        assertThat(both.config().bias()).isEqualTo(BiasTraining.LORA_ONLY);
+        assertThat(LoRA.apply(base, both).getParam("fc1_b")).isEqualTo(tuned(Variants.BIAS).getParam("fc1_b"));
+        assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(biased, 1).add(biased, 1).build())
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("fc1", "bias was trained by 2");
+    }
+
+    @Test
+    void whatHasNoMeaningForDoraIsRefusedByName() {
+        LoRAAdapter dora = LoRAAdapter.of(tuned(Variants.DORA));
+
+        assertThatThrownBy(() -> dora.deltaWeight("fc1")).hasMessageContainingAll("fc1", "deltaWeight", "DoRA", "LoRA.merge");
+        assertThatThrownBy(() -> dora.norm("fc1")).hasMessageContainingAll("norm", "DoRA");
+        assertThatThrownBy(() -> dora.spectrum("fc1")).hasMessageContainingAll("spectrum", "DoRA");
+        assertThatThrownBy(() -> dora.compress(1)).hasMessageContainingAll("compress", "DoRA");
+        assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(dora, 1).build()).hasMessageContainingAll("combining", "DoRA");
+        assertThatThrownBy(() -> LoRAAdapter.of(tuned(Variants.DORA_PISSA_BIAS)).toPlainLoRA()).hasMessageContainingAll("toPlainLoRA", "DoRA");
+        try (AdapterBank bank = new AdapterBank(base)) {
+            assertThatThrownBy(() -> bank.add("d", dora)).hasMessageContainingAll("\"d\"", "fc1", "DoRA", "LoRA.merge");
+            assertThatThrownBy(() -> bank.add("b", LoRAAdapter.of(tuned(Variants.BIAS)))).hasMessageContainingAll("\"b\"", "trained bias");
+        }
+    }
+
+    @Test
+    void bankServesStartsThatWereTakenFromWBesidePlainOnesOnOneWholeBase() {
+        ComputationGraph pissa = tuned(Variants.PISSA);
+        ComputationGraph frozenA = tuned(Variants.LORA_FA);
+        try (AdapterBank bank = new AdapterBank(base)) {
+            bank.add("pissa", LoRAAdapter.of(pissa));
+            bank.add("frozen a", LoRAAdapter.of(frozenA));
+
+            INDArray mixed = bank.output(new String[] {"pissa", "frozen a", "pissa", "frozen a", "pissa"}, INPUT);
+
+            assertThat(Networks.difference(mixed.getRow(2), pissa.outputSingle(INPUT).getRow(2))).isLessThan(1e-12);
+            assertThat(Networks.difference(mixed.getRow(3), frozenA.outputSingle(INPUT).getRow(3))).isLessThan(1e-12);
+        }
+    }
+
+    @Test
+    void adapterOfAnotherKindIsRefused() {
+        LoRAAdapter plain = LoRAAdapter.of(tuned(Variants.PLAIN));
+        for (Variants variant : new Variants[] {Variants.DORA, Variants.PISSA, Variants.BIAS}) {
+            ComputationGraph network = LoRA.apply(base, variant.config().build());
+            double[] before = Models.params(network);
+            assertThatThrownBy(() -> plain.applyTo(network)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("fc1", "[A, B]", "LoRA.apply(base, adapter)");
+            assertThat(Models.params(network)).isEqualTo(before);
+        }
+        assertThatThrownBy(() -> LoRAAdapter.of(tuned(Variants.PISSA)).applyTo(tuned(Variants.PLAIN)))
+                .hasMessageContainingAll("started from a part of W", "toPlainLoRA()");
+        // What is computed is the same, whether A trains or not.
+        ComputationGraph frozenA = LoRA.apply(base, Variants.LORA_FA.config().build());
+        plain.applyTo(frozenA);
+        assertThat(outputs(frozenA)).isEqualTo(outputs(tuned(Variants.PLAIN)));
+    }
+
+    /** As PEFT writes a PiSSA or OLoRA adapter: without its start, which the reader computes from the base. */
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA", "PISSA_RANDOMISED"})
+    void filesWithoutTheirStartComputeItFromTheBase(Variants variant) throws IOException {
+        ComputationGraph tuned = tuned(variant);
+        LoRAAdapter.of(tuned).save(folder);
+        rewrite((name, value) -> !name.contains("initial_"));
+
+        LoRAAdapter loaded = LoRAAdapter.load(folder);
+
+        assertThat(Networks.difference(LoRA.apply(base, loaded).outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
+        assertThatThrownBy(() -> loaded.deltaWeight("fc1")).hasMessageContainingAll("fc1", variant.config().build().loraInit().name(), "LoRAAdapter.of");
+        ComputationGraph otherFactor = LoRA.apply(base, variant.config().alpha(7).build());
+        loaded.applyTo(otherFactor);
+        assertThat(Networks.difference(otherFactor.outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
+    }
+
+    private interface Keep {
+        boolean test(String name, INDArray value);
+    }
+
+    private void rewrite(Keep keep) throws IOException {
+        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        Map<String, INDArray> kept = new LinkedHashMap<>();
+        for (String name : file.names()) {
+            if (keep.test(name, file.read(name))) {
+                kept.put(name, file.read(name));
+            }
+        }
+        Safetensors.write(folder.resolve("adapter_model.safetensors"), kept, Map.of("format", "pt"));
+    }
+
+    @Test
+    void missingAndSurplusPartsAreNamed() throws IOException {
+        LoRAAdapter.of(tuned(Variants.DORA)).save(folder);
+        rewrite((name, value) -> !name.equals("base_model.model.fc2.lora_magnitude_vector"));
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("missing tensors [base_model.model.fc2.lora_magnitude_vector]");
+
+        LoRAAdapter.of(tuned(Variants.DORA)).save(folder);
+        rewrite((name, value) -> true);
+        Path config = folder.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replace("\"use_dora\" : true", "\"use_dora\" : false"));
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).hasMessageContaining("surplus tensors [base_model.model.fc1.lora_magnitude_vector");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"loftq", "corda", "pissa_niter_many", "lora_ga"})
+    void startsThatCannotBeHadAgainAreRefusedByName(String init) throws IOException {
+        LoRAAdapter.of(tuned(Variants.OLORA)).save(folder);
+        rewrite((name, value) -> true);
+        Path config = folder.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replace("\"olora\"", "\"" + init + "\""));
+
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll("init_lora_weights", init);
+    }
+
+    @Test
+    void biasesWithoutBaseLayerInTheirNamesAreReadToo() throws IOException {
+        ComputationGraph tuned = tuned(Variants.BIAS);
+        LoRAAdapter.of(tuned).save(folder);
+        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        Map<String, INDArray> renamed = new LinkedHashMap<>();
+        for (String name : file.names()) {
+            renamed.put(name.replace("base_layer.", ""), file.read(name));
+        }
+        Safetensors.write(folder.resolve("adapter_model.safetensors"), renamed, Map.of("format", "pt"));
+
+        assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(INPUT), tuned.outputSingle(INPUT)))
+                .isLessThan(1e-12);
+    }
+
+    @Test
+    void variantOfTheLayerIsReadFromTheFileNotGuessed() throws IOException {
+        LoRAAdapter.of(tuned(Variants.DORA)).save(folder);
+        assertThat(LoRAAdapter.load(folder).config().variant()).isEqualTo(new DoRA());
+        LoRAAdapter.of(tuned(Variants.PLAIN)).save(folder);
+        assertThat(LoRAAdapter.load(folder).config().variant()).isEqualTo(new PlainLoRA());
+    }
+}

@@ -1,0 +1,118 @@
+package io.github.dl4jlora.variant;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LowRankLayer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** What a layer or setting cannot do is refused when the network is made, with the layer, the value and the way out. */
+class VariantRefusalsTest {
+
+    private final MultiLayerNetwork recurrent = recurrent();
+
+    private static MultiLayerNetwork recurrent() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .activation(Activation.TANH).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(3).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nIn(3).nOut(2).activation(Activation.SOFTMAX).build())
+                .build());
+        network.init();
+        return network;
+    }
+
+    private void assertRefused(LoRAConfig.Builder config, String... parts) {
+        assertThatThrownBy(() -> LoRA.apply(recurrent, config.targets(".*").build()))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("\"lstm\" (LSTM)", "DenseLayer", "exclude")
+                .hasMessageContainingAll(parts);
+    }
+
+    @Test
+    void otherLayersTakeLoRAPlusAndRandomStartsAndRefuseTheRest() {
+        assertRefused(LoRAConfig.builder().variant(new DoRA()), "DoRA");
+        assertRefused(LoRAConfig.builder().variant(new FrozenALoRA()), "LoRA-FA");
+        assertRefused(LoRAConfig.builder().rank(2).loraInit(LoRAInit.PISSA), "LoRAInit.PISSA");
+        assertRefused(LoRAConfig.builder().rank(2).loraInit(LoRAInit.OLORA), "LoRAInit.OLORA");
+        assertRefused(LoRAConfig.builder().bias("lora_only"), "bias(LORA_ONLY)");
+
+        MultiLayerNetwork tuned = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).loraPlusRatio(16).loraInit(LoRAInit.ORTHOGONAL)
+                .targets(".*").build());
+        assertThat(tuned.getLayer(0).conf().getLayer().getUpdaterByParam("RW.B").getLearningRate(0, 0)).isEqualTo(1.6);
+        assertThat(tuned.getLayer(0).conf().getLayer().getUpdaterByParam("RW.A").getLearningRate(0, 0)).isEqualTo(0.1);
+        assertThat(tuned.getParam("0_RW.B").amaxNumber().doubleValue()).isPositive();
+        assertThat(Networks.difference(LoRA.merge(tuned).params(), recurrent.params())).isLessThan(1e-6);
+    }
+
+    @Test
+    void allBiasesNeedLayersThatCanTrainThem() {
+        ComputationGraph base = Networks.trainedGraph();
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().bias(BiasTraining.ALL).build()))
+                .hasMessageContainingAll("\"out\" (OutputLayer)", "bias(ALL)", "targets", "trainable", "LORA_ONLY");
+
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").targets(".*").build());
+        assertThat(adapted.paramTable()).containsKeys("fc1_b", "fc2_b", "out_b");
+        ComputationGraph trained = LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").trainable("out").build());
+        assertThat(trained.paramTable()).containsKeys("fc1_b", "fc2_b", "out_b", "out_W");
+        assertThatThrownBy(() -> LoRAConfig.builder().bias("some")).hasMessageContainingAll("\"some\"", "lora_only");
+    }
+
+    @Test
+    void biasesHaveTheirOwnUpdaterUnlessOneIsConfigured() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).biasUpdater(new Adam(0.7))
+                .list().layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(3).build()).build());
+        base.init();
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).bias("lora_only");
+
+        assertThat(LoRA.apply(base, config.build()).getLayer(0).conf().getLayer().getUpdaterByParam("b")).isEqualTo(new Adam(0.7));
+        assertThat(LoRA.apply(base, config.updater(new Sgd(0.2)).build()).getLayer(0).conf().getLayer().getUpdaterByParam("b"))
+                .isEqualTo(new Sgd(0.2));
+    }
+
+    @Test
+    void startsThatRankOrFactorDoNotAllowNameTheLayer() {
+        ComputationGraph base = Networks.trainedGraph();
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(6).loraInit(LoRAInit.PISSA).build()))
+                .hasMessageContainingAll("\"fc1\"", "PISSA", "[6, 5]", "at most 5", "is 6");
+        assertThatThrownBy(() -> LoRAConfig.builder().alpha(-1).loraInit(LoRAInit.PISSA).build()).hasMessageContainingAll("PISSA", "-1.0", "alpha");
+        assertThatThrownBy(() -> LoRAConfig.builder().rank(3).loraInit(LoRAInit.ORTHOGONAL).build()).hasMessageContainingAll("ORTHOGONAL", "3", "even");
+        assertThatThrownBy(() -> LoRAConfig.builder().rank(4).loraInit(LoRAInit.ORTHOGONAL).override("fc1", o -> o.rank(3)).build())
+                .hasMessageContainingAll("\"fc1\"", "even");
+        assertThatThrownBy(() -> LoRAConfig.builder().pissaIterations(-1).build()).hasMessageContaining("pissaIterations is -1");
+        assertThatThrownBy(() -> new LowRankLayer.Builder().nIn(4).nOut(3).rank(2).loraInit(LoRAInit.OLORA).build())
+                .hasMessageContainingAll("OLORA", "LoRADenseLayer");
+        assertThatThrownBy(() -> new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).hasBias(false).trainBias(true).build())
+                .hasMessageContaining("no bias to train");
+    }
+
+    @Test
+    void declaredLayersHaveEveryVariant() {
+        for (Variant variant : new Variant[] {new PlainLoRA(), new FrozenALoRA(), new DoRA()}) {
+            for (LoRAInit init : LoRAInit.values()) {
+                MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+                        .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(variant).loraInit(init).trainBias(true)
+                                .activation(Activation.TANH).build()).build());
+                network.init();
+                var input = Networks.random(network.params().dataType(), 1, 5, 4);
+                var withoutPath = LoRA.unload(network).output(input);
+                assertThat(Networks.difference(network.output(input), withoutPath)).as(variant + " " + init).isLessThan(1e-5);
+                assertThat(Networks.difference(LoRA.merge(network).output(input), network.output(input))).isLessThan(1e-5);
+            }
+        }
+    }
+}
