@@ -160,7 +160,7 @@ class KernelsTest {
     @ParameterizedTest
     @EnumSource
     void outputsAndGradientsAreThoseOfTheDeltaMechanism(KernelVariant variant) {
-        assumeTrue(variant != KernelVariant.SEQUENCES_CHANNELS_LAST, "DL4J's own gradients are wrong");
+        assumeTrue(variant != KernelVariant.SEQUENCES_CHANNELS_LAST, "DL4J's own backward pass fails");
         MultiLayerNetwork tuned = adapted(variant.base(DataType.DOUBLE, Activation.LEAKYRELU), config().build());
         MultiLayerNetwork delta = by(Mechanism.DELTA, tuned);
         DataSet data = variant.data(tuned);
@@ -201,7 +201,7 @@ class KernelsTest {
     @ParameterizedTest
     @EnumSource
     void trainingIsThatOfTheDeltaMechanismStepByStep(KernelVariant variant) {
-        assumeTrue(variant != KernelVariant.SEQUENCES_CHANNELS_LAST, "DL4J's own gradients are wrong");
+        assumeTrue(variant != KernelVariant.SEQUENCES_CHANNELS_LAST, "DL4J's own backward pass fails");
         MultiLayerNetwork tuned = adapted(variant.base(DataType.DOUBLE, Activation.TANH), config().build());
         MultiLayerNetwork delta = by(Mechanism.DELTA, tuned);
         DataSet data = variant.data(tuned);
