@@ -78,7 +78,7 @@ final class ReportCommand extends Work {
         try {
             report.write(output.path());
         } catch (IllegalArgumentException e) {
-            throw new IOException("An adapter of " + byName.keySet() + " was not made for " + network + ": " + e.getMessage(), e);
+            throw new IOException("No report on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
         }
         output.tell("a page about " + String.join(", ", byName.keySet()) + ".", facts);
         facts.put("adapters", List.copyOf(byName.keySet()));
