@@ -143,7 +143,7 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SEQUENCES_CHANNELS_LAST") // DL4J\'s own backward pass fails
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SEQUENCES_CHANNELS_LAST") // DL4J's own backward pass fails
     void outputsAndGradientsAreThoseOfTheDeltaMechanism(KernelVariant variant) {
         MultiLayerNetwork tuned = adapted(variant.base(DataType.DOUBLE, Activation.LEAKYRELU), config().build());
         MultiLayerNetwork delta = by(Mechanism.DELTA, tuned);
@@ -183,7 +183,7 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SEQUENCES_CHANNELS_LAST") // DL4J\'s own backward pass fails
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SEQUENCES_CHANNELS_LAST") // DL4J's own backward pass fails
     void trainingIsThatOfTheDeltaMechanismStepByStep(KernelVariant variant) {
         MultiLayerNetwork tuned = adapted(variant.base(DataType.DOUBLE, Activation.TANH), config().build());
         MultiLayerNetwork delta = by(Mechanism.DELTA, tuned);
