@@ -25,7 +25,7 @@ import java.util.List;
  *
  * All are column-major, which makes a 'c' array {@code [channels, height, width]} of each {@code [positions, channels]}.
  * The windows of a convolution are many times its input, so only a few examples' are there at a time; they are made
- * once for both convolutions, and again in the backward pass.
+ * once for both convolutions, and again in the backward pass. Where nothing has to be kept, W + s·A·B does for both.
  */
 final class UnfoldedConvolution {
 
@@ -57,6 +57,17 @@ final class UnfoldedConvolution {
     void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
+        if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
+            INDArray merged = merged(routes.get(0), workspaces);
+            for (long from = 0; from < x.size(0); from += columns.length) {
+                int examples = (int) Math.min(columns.length, x.size(0) - from);
+                windows.unfold(x, from, part(chunk, examples));
+                for (int i = 0; i < examples; i++) {
+                    Nd4j.gemm(columns[i], merged, matrix(z, from + i), false, false, 1, 0);
+                }
+            }
+            return;
+        }
         INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
                 routes.stream().mapToLong(route -> route.a().size(1)).max().orElse(1) * windows.positions());
         for (long from = 0; from < x.size(0); from += columns.length) {
@@ -76,6 +87,17 @@ final class UnfoldedConvolution {
                 }
             }
         }
+    }
+
+    /** Whether W + s·A·B, once, is less work than the low-rank convolution at every position. */
+    private boolean isWorthMerging(List<Route> routes, long examples) {
+        return routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
+                && examples * windows.positions() >= w.size(1);
+    }
+
+    private INDArray merged(Route route, LayerWorkspaceMgr workspaces) {
+        INDArray merged = workspaces.dup(ArrayType.FF_WORKING_MEM, w, 'f');
+        return Nd4j.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }
 
     private void addLowRank(List<Route> routes, long example, INDArray x, INDArray u, INDArray scratch, INDArray z) {

@@ -27,7 +27,7 @@ import java.util.Arrays;
  * windows  [minibatch, nIn, kD, kH, kW, outDepth, outHeight, outWidth]   'c' order
  * </pre>
  *
- * This order, positions last, is the one that ND4J's im2col fills five times faster than the one DL4J's own layers ask
+ * This order, positions last, is the one that ND4J's im2col fills five times faster, or more, than the one DL4J's own layers ask
  * it for (docs/benchmarks.md), and it makes a matrix {@code [positions, nIn·kD·kH·kW]} of each example.
  *
  * @param in       size of the input: channels, depth, height, width

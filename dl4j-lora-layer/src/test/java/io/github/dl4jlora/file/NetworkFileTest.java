@@ -8,6 +8,7 @@ import io.github.dl4jlora.frozen.FrozenWeights;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -98,6 +99,8 @@ class NetworkFileTest {
         LoRA.save(Kind.LAYERS_SHARED.adapt(Networks.trainedLayers()), layers, false);
 
         refused(() -> LoRA.loadMultiLayerNetwork(file), "holds a ComputationGraph: use LoRA.loadComputationGraph");
+        assertThat(LoRA.load(file)).isInstanceOf(ComputationGraph.class);
+        assertThat(LoRA.load(layers)).isInstanceOf(MultiLayerNetwork.class);
         assertThatThrownBy(() -> LoRA.loadComputationGraph(layers)).isInstanceOf(IOException.class)
                 .hasMessageContaining("layers.zip holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
     }

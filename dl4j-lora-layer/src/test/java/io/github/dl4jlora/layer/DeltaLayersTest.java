@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
@@ -54,8 +55,7 @@ import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -82,27 +82,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 /** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B, in a network with an adapted dense layer below it. */
 @SuppressWarnings("deprecation")
+@ExtendWith(DoublePrecision.class)
 class DeltaLayersTest {
 
     private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets("fc1|lora.*").build();
 
-    private static DataType defaultType;
-    private static DataType defaultFloatType;
-
     @TempDir
     private Path folder;
-
-    @BeforeAll
-    static void defaultToDouble() {
-        defaultType = Nd4j.dataType();
-        defaultFloatType = Nd4j.defaultFloatingPointType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreDefaults() {
-        Nd4j.setDefaultDataTypes(defaultType, defaultFloatType);
-    }
 
     static Stream<Arguments> layers() {
         return Stream.of(

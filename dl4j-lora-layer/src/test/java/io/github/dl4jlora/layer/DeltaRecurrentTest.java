@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
@@ -21,9 +22,8 @@ import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -44,6 +44,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 /** Adapted recurrent layers keep state, masks and truncated backpropagation as the stock layers do. */
 @SuppressWarnings("deprecation")
+@ExtendWith(DoublePrecision.class)
 class DeltaRecurrentTest {
 
     private static final int IN = 3;
@@ -51,21 +52,6 @@ class DeltaRecurrentTest {
     private static final double RATE = 1e-5;
 
     private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets("rnn").build();
-
-    private static DataType defaultType;
-    private static DataType defaultFloatType;
-
-    @BeforeAll
-    static void defaultToDouble() {
-        defaultType = Nd4j.dataType();
-        defaultFloatType = Nd4j.defaultFloatingPointType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreDefaults() {
-        Nd4j.setDefaultDataTypes(defaultType, defaultFloatType);
-    }
 
     static Stream<Arguments> stateful() {
         return Stream.of(Arguments.of("LSTM", new LSTM.Builder().nIn(IN).nOut(4).build()),

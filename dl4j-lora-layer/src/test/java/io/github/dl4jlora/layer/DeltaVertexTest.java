@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LayerType;
@@ -19,10 +20,9 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.util.ModelSerializer;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -46,31 +46,17 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
 /** The projections of an attention vertex, together and one by one. */
+@ExtendWith(DoublePrecision.class)
 class DeltaVertexTest {
 
     private static final MultiDataSet DATA =
             new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 3, 5, 4), Networks.random(DataType.DOUBLE, 2, 3, 3, 4));
     private static final INDArray FEATURES = DATA.getFeatures(0);
 
-    private static DataType defaultType;
-    private static DataType defaultFloatType;
-
     @TempDir
     private Path folder;
 
     private ComputationGraph base;
-
-    @BeforeAll
-    static void defaultToDouble() {
-        defaultType = Nd4j.dataType();
-        defaultFloatType = Nd4j.defaultFloatingPointType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreDefaults() {
-        Nd4j.setDefaultDataTypes(defaultType, defaultFloatType);
-    }
 
     @BeforeEach
     void makeBase() {

@@ -32,7 +32,7 @@ enum KernelVariant {
     SEQUENCES_TRUNCATED(sequence(3, 1, 1, ConvolutionMode.Truncate)),
     SEQUENCES_SAME_STRIDED(sequence(3, 2, 1, ConvolutionMode.Same)),
     SEQUENCES_CAUSAL_DILATED(sequence(2, 1, 2, ConvolutionMode.Causal)),
-    /** DL4J's own backward pass of these is wrong: finite differences are the oracle. */
+    /** DL4J's own backward pass of these fails: finite differences are the only oracle. */
     SEQUENCES_CHANNELS_LAST(sequence(3, 1, 1, ConvolutionMode.Same).rnnDataFormat(RNNFormat.NWC)),
     IMAGES_TRUNCATED(image(2, 1, 1, ConvolutionMode.Truncate)),
     IMAGES_PADDED_STRIDED(image(3, 2, 1, ConvolutionMode.Truncate).padding(1, 1)),

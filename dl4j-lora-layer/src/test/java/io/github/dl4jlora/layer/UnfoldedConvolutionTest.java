@@ -94,6 +94,13 @@ class UnfoldedConvolutionTest {
             assertThat(z.shape()).isEqualTo(expected.shape());
             assertThat(Networks.difference(z, expected)).isLessThan(1e-10);
 
+            INDArray inference = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
+            convolution.forward(x, x, List.of(route), inference, null, NO_WORKSPACES);
+            assertThat(Networks.difference(inference, expected)).isLessThan(1e-10);
+            convolution.forward(x, x, List.of(new Route(0, 2, a, b, FACTOR), new Route(2, 9, a, b, FACTOR)), inference, null,
+                    NO_WORKSPACES);
+            assertThat(Networks.difference(inference, expected)).isLessThan(1e-10);
+
             INDArray dx = Nd4j.create(DataType.DOUBLE, inputShape, 'c');
             INDArray gradientA = Nd4j.valueArrayOf(a.shape(), 7.0, DataType.DOUBLE).dup('f');
             INDArray gradientB = Nd4j.valueArrayOf(b.shape(), 7.0, DataType.DOUBLE).dup('f');

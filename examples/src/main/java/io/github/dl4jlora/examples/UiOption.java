@@ -17,8 +17,8 @@ public final class UiOption implements AutoCloseable {
 
     private static final int HIGHEST_PORT = 65535;
 
-    @Option(names = "--ui", order = 70, description = "Shows scores, adapter sizes and update ratios in a browser while it trains. Needs "
-            + "the Maven profile ui: mvn -Pui ...")
+    @Option(names = "--ui", order = 70, description = "Shows scores, adapter sizes and update ratios in a browser while it "
+            + "trains. Needs the Maven profile ui: mvn -Pui ...")
     private boolean wanted;
 
     @Option(names = "--ui-port", order = 71, defaultValue = "9000", description = "Port of these pages. Default: ${DEFAULT-VALUE}.")
@@ -41,17 +41,32 @@ public final class UiOption implements AutoCloseable {
         if (port < 1 || port > HIGHEST_PORT) {
             throw new ParameterException(command.commandLine(), "--ui-port is " + port + ", but must be 1 to " + HIGHEST_PORT);
         }
-        TrainingPages.Provider provider = ServiceLoader.load(TrainingPages.Provider.class).findFirst()
-                .orElseThrow(() -> new ParameterException(command.commandLine(), "--ui needs DL4J's training pages, which this build left "
-                        + "out. Run the same command with -Pui: mvn -q -Pui -pl examples -am compile exec:exec@" + command.name()
-                        + " -Dargs=\"--ui\""));
         try {
-            pages = provider.open(port);
+            pages = ServiceLoader.load(TrainingPages.Provider.class).findFirst().orElseThrow(this::leftOut).open(port);
         } catch (IllegalStateException e) {
             throw new ParameterException(command.commandLine(), e.getMessage(), e);
+        } catch (NoClassDefFoundError e) {
+            // What an earlier build with the profile compiled is still there, what it needs is not.
+            throw leftOut();
         }
         out.println("Training pages: " + pages.address());
         out.flush();
+    }
+
+    private ParameterException leftOut() {
+        return new ParameterException(command.commandLine(), "--ui needs DL4J's training pages, which this build left out. Add the "
+                + "profile ui to the command, for example: mvn -q -Pui -pl examples -am compile exec:exec@digits -Dargs=\"--ui\"");
+    }
+
+    /**
+     * For where the pages cannot be shown.
+     *
+     * @throws ParameterException if they are wanted
+     */
+    public void refuse(String why) {
+        if (wanted) {
+            throw new ParameterException(command.commandLine(), "--ui does not work " + why);
+        }
     }
 
     /** What a network needs besides its own listeners; none if the pages are not wanted. */

@@ -105,7 +105,8 @@ final class CombineCommand extends Work {
         }
         boolean sparse = method != Combination.Method.CAT && method != Combination.Method.SVD && method != Combination.Method.LINEAR;
         require(sparse == (density != null) && (density == null || density > 0 && density <= 1),
-                sparse ? "--method " + method + " needs a --density above 0 and at most 1, such as 0.5" : "--density is for ties, dare_linear and dare_ties");
+                sparse ? "--method " + method + " needs a --density above 0 and at most 1, such as 0.5"
+                        : "--density is for ties, dare_linear and dare_ties");
         require(compress == null || compress >= 1, "--compress " + compress + " must be at least 1");
         adapters.forEach(adapter -> require(Double.isFinite(adapter.weight), adapter + " has a weight that is no finite number"));
         if (density != null) {

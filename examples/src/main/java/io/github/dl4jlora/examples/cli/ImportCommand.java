@@ -72,10 +72,11 @@ final class ImportCommand extends Work {
                 }
                 parsed.add(new Rename(Pattern.compile(rename.substring(0, equals)), rename.substring(equals + 1)));
             } catch (PatternSyntaxException e) {
-                throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no regular expression: " + e.getMessage(), e);
+                throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no regular expression: "
+                        + e.getMessage(), e);
             }
         }
-        return module -> parsed.stream().map(rename -> rename.pattern.matcher(module).matches()
-                ? rename.pattern.matcher(module).replaceFirst(rename.replacement) : null).filter(name -> name != null).findFirst().orElse(module);
+        return module -> parsed.stream().filter(rename -> rename.pattern.matcher(module).matches()).findFirst()
+                .map(rename -> rename.pattern.matcher(module).replaceFirst(rename.replacement)).orElse(module);
     }
 }

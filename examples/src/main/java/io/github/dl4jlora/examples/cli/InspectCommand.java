@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.DoubleSupplier;
 
 @Command(name = "inspect", header = "Tells what a saved network or an adapter holds.",
         description = {"Of a network: its layers, which of them train, and how many values that is.",
@@ -23,6 +24,8 @@ import java.util.Map;
                         + "weights that it changes."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip", "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
+
+    private static final String NONE = "-";
 
     @Parameters(paramLabel = "NETWORK|ADAPTER", description = "A saved network (.zip) or an adapter's folder.")
     private Path path;
@@ -83,20 +86,30 @@ final class InspectCommand extends Work {
             Map<String, Object> values = new LinkedHashMap<>();
             values.put("name", layer);
             values.put("rank", adapter.rank(layer));
-            values.put("effectiveRank", adapter.effectiveRank(layer));
-            values.put("norm", adapter.norm(layer));
+            values.put("effectiveRank", figure(() -> adapter.effectiveRank(layer)));
+            values.put("norm", figure(() -> adapter.norm(layer)));
             if (network != null) {
-                values.put("relativeNorm", adapter.relativeNorm(layer, network));
+                Model weights = network;
+                values.put("relativeNorm", figure(() -> adapter.relativeNorm(layer, weights)));
             }
+            table.row(values.values().stream().map(value -> value == null ? NONE
+                    : value instanceof Double number ? String.format(Locale.ROOT, "%.4g", number) : value.toString())
+                    .toArray(String[]::new));
             adapter.baseId(layer).ifPresent(id -> values.put("baseId", id));
             layers.add(values);
-            table.row(values.entrySet().stream().filter(entry -> !entry.getKey().equals("baseId"))
-                    .map(entry -> entry.getValue() instanceof Double number ? String.format(Locale.ROOT, "%.4g", number)
-                            : entry.getValue().toString()).toArray(String[]::new));
         }
         facts.say(path + ": an adapter of " + layers.size() + " layers"
                         + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".")
                 .say(table.toString().stripTrailing()).put("kind", "ADAPTER").put("layers", layers)
                 .put("trainedLayers", adapter.trainedLayers());
+    }
+
+    /** Null where the figure has no meaning: DoRA does more than to add. */
+    private static Double figure(DoubleSupplier of) {
+        try {
+            return of.getAsDouble();
+        } catch (IllegalArgumentException e) {
+            return null;
+        }
     }
 }

@@ -19,7 +19,8 @@ final class MergeCommand extends Work {
     @Parameters(index = "0", paramLabel = "NETWORK", description = "A network, adapted or not.")
     private Path network;
 
-    @Parameters(index = "1", arity = "0..1", paramLabel = "ADAPTER", description = "An adapter's folder, for a network that is not adapted.")
+    @Parameters(index = "1", arity = "0..1", paramLabel = "ADAPTER",
+            description = "An adapter's folder, for a network that is not adapted.")
     private Path adapter;
 
     @Option(names = "--base", paramLabel = "NETWORK", description = "The network that a checkpoint was adapted from.")
@@ -44,7 +45,8 @@ final class MergeCommand extends Work {
 
     private SavedNetwork adapted(SavedNetwork read) throws IOException {
         if (read.isStock()) {
-            throw new IOException(network + " has no adapter to merge. Name one: dl4j-lora merge " + network + " ADAPTER -o " + output.path());
+            throw new IOException(network + " has no adapter to merge. Name one: dl4j-lora merge " + network + " ADAPTER -o "
+                    + output.path());
         }
         return read;
     }

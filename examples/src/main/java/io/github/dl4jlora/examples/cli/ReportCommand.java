@@ -18,8 +18,8 @@ import java.util.List;
 import java.util.Map;
 
 @Command(name = "report", header = "Writes a page about adapters, to look at in a browser.",
-        description = {"What trains, how far each layer moves, whether the rank is enough or wasted, how alike adapters are; with --scores, "
-                + "the loss too. One file that loads nothing from anywhere.",
+        description = {"What trains, how far each layer moves, whether the rank is enough or wasted, how alike adapters are; with "
+                + "--scores, the loss too. One file that loads nothing from anywhere.",
                 "NAME is what the page calls it; default: the name of its file. Give adapter and scores the same name to see them in one "
                         + "colour."},
         footer = {"  dl4j-lora report base.zip adapter -o report.html", "  dl4j-lora report tuned.zip -o report.html",
@@ -78,7 +78,7 @@ final class ReportCommand extends Work {
         try {
             report.write(output.path());
         } catch (IllegalArgumentException e) {
-            throw new IOException("An adapter of " + byName.keySet() + " was not made for " + network + ": " + e.getMessage(), e);
+            throw new IOException("No report on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
         }
         output.tell("a page about " + String.join(", ", byName.keySet()) + ".", facts);
         facts.put("adapters", List.copyOf(byName.keySet()));

@@ -38,6 +38,8 @@ import java.util.stream.IntStream;
 public final class AdapterReport {
 
     private static final String STYLE = "report.css";
+    /** A table of so many layers is shown at once. */
+    private static final int FEW = 12;
 
     private final String title;
     private final Model base;
@@ -97,7 +99,8 @@ public final class AdapterReport {
             throw new IllegalStateException("There is nothing to report on: add(name, adapter) first");
         }
         StringBuilder page = new StringBuilder("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">"
+                + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+                + "<meta name=\"color-scheme\" content=\"light dark\">"
                 + "<link rel=\"icon\" href=\"data:,\"><title>")
                 .append(Html.escaped(title)).append("</title><style>\n").append(style()).append("</style></head><body><main>\n<h1>")
                 .append(Html.escaped(title)).append("</h1>\n");
@@ -135,7 +138,8 @@ public final class AdapterReport {
             html.append("<h3>").append(mark(look(name))).append(Html.escaped(name)).append("</h3><p>")
                     .append(String.format(Locale.ROOT, "%,d of %,d values train: %.2f %%.", summary.trainableParams(),
                             summary.totalParams(), summary.trainablePercent()))
-                    .append("</p>\n<details").append(adapters.size() == 1 && summary.rows().size() <= 12 ? " open" : "").append("><summary>By layer</summary>")
+                    .append("</p>\n<details").append(adapters.size() == 1 && summary.rows().size() <= FEW ? " open" : "")
+                    .append("><summary>By layer</summary>")
                     .append(Html.table("Layers of " + name, List.of("layer", "role", "trained", "frozen"),
                             List.of(false, false, true, true), summary.rows().stream().map(AdapterReport::cells).toList()))
                     .append("</details>\n");
@@ -216,8 +220,8 @@ public final class AdapterReport {
     }
 
     private String comparison() {
-        StringBuilder html = new StringBuilder("<section><h2>Adapters compared</h2>\n<p>The cosine between two changes, all layers "
-                + "together: 1 is the same direction, 0 unrelated, −1 opposite. Unrelated adapters can be combined with little "
+        StringBuilder html = new StringBuilder("<section><h2>Adapters compared</h2>\n<p>The cosine between two changes, all "
+                + "layers together: 1 is the same direction, 0 unrelated, −1 opposite. Unrelated adapters can be combined with little "
                 + "harm to each other.</p>\n");
         List<String> names = List.copyOf(adapters.keySet());
         List<List<String>> pairs = new ArrayList<>();
@@ -235,14 +239,16 @@ public final class AdapterReport {
                 common.forEach(layer -> byLayer.add(List.of(pair, Html.name(layer), cosine(one.cosine(layer, other)))));
             }
         }
-        return html.append(Html.table("Cosine between adapters", List.of("adapters", "cosine", "in words"), List.of(false, true, false), pairs))
+        return html.append(Html.table("Cosine between adapters", List.of("adapters", "cosine", "in words"),
+                        List.of(false, true, false), pairs))
                 .append("<details><summary>By layer</summary>")
                 .append(Html.table("Cosine between adapters, by layer", List.of("adapters", "layer", "cosine"), List.of(false, false, true),
                         byLayer)).append("</details></section>\n").toString();
     }
 
     private static <T> String sentences(Map<String, T> byName, Function<T, String> words) {
-        return byName.entrySet().stream().map(entry -> entry.getKey() + ": " + words.apply(entry.getValue())).collect(Collectors.joining(" "));
+        return byName.entrySet().stream().map(entry -> entry.getKey() + ": " + words.apply(entry.getValue()))
+                .collect(Collectors.joining(" "));
     }
 
     private String legend() {

@@ -72,7 +72,8 @@ final class Chart {
     /** Only whole numbers on the axis. */
     Chart wholeNumbers(int upTo) {
         chart.getStyler().setXAxisMin(1.0).setXAxisMax((double) Math.max(2, upTo));
-        chart.getStyler().setxAxisTickLabelsFormattingFunction(value -> value == Math.rint(value) ? String.valueOf(Math.round(value)) : " ");
+        chart.getStyler().setxAxisTickLabelsFormattingFunction(value ->
+                value == Math.rint(value) ? String.valueOf(Math.round(value)) : " ");
         return this;
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.UiOption;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -34,7 +35,10 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--only", paramLabel = "<method>", description = "One method: ${COMPLETION-CANDIDATES}.")
     private Method only;
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    @Mixin
+    private final UiOption ui = new UiOption();
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
     private boolean help;
 
     @Spec
@@ -45,10 +49,17 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         out = spec.commandLine().getOut();
+        if (only == null) {
+            ui.refuse("with all methods, each in a process of its own: choose one with --only");
+        }
         Mails mails = data.load();
         Files.createDirectories(output);
         if (only != null) {
-            new Trial(only, data, out).run(output).write(outcome(only));
+            try (ui) {
+                ui.open(out);
+                new Trial(only, data, out, ui.listeners(only.title)).run(output).write(outcome(only));
+                ui.linger(out, System.in);
+            }
         } else {
             out.printf(Locale.ROOT, "%,d e-mails to learn from (%,d spam), %,d to be tested on (%,d spam); up to %d tokens of each%n",
                     mails.train().size(), spam(mails.train()), mails.test().size(), spam(mails.test()), data.tokens());

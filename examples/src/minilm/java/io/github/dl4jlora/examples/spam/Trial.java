@@ -5,6 +5,7 @@ import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
@@ -25,11 +26,16 @@ final class Trial {
     private final Method method;
     private final DataOptions data;
     private final PrintWriter out;
+    private final List<TrainingListener> watchers;
 
-    Trial(Method method, DataOptions data, PrintWriter out) {
+    /**
+     * @param watchers what else follows the training
+     */
+    Trial(Method method, DataOptions data, PrintWriter out, List<TrainingListener> watchers) {
         this.method = method;
         this.data = data;
         this.out = out;
+        this.watchers = watchers;
     }
 
     /**
@@ -48,6 +54,7 @@ final class Trial {
         PeakMemory.reset();
         long start = System.nanoTime();
         tuned.setListeners(new ProgressLine(out, System.console() != null, method.title, data.epochs()));
+        watchers.forEach(tuned::addListeners);
         tuned.fit(train, data.epochs());
         double seconds = (System.nanoTime() - start) / 1e9;
         long peak = PeakMemory.mebibytes();

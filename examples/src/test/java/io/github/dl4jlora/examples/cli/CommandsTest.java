@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.cli;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -262,6 +263,21 @@ class CommandsTest {
             assertThat(shell.err()).as(command).contains("NaN").doesNotContain("\tat ");
             assertThat(file("no-" + command)).doesNotExist();
         }
+    }
+
+    @Test
+    void anAdapterThatDoesMoreThanToAddIsMergedAndInspectedButNotDrawn() throws IOException {
+        MultiLayerNetwork dora = LoRA.apply(base, LoRAConfig.builder().rank(2).variant(new DoRA()).build());
+        dora.fit(Networks.data(2));
+        LoRAAdapter.of(dora).save(file("dora"));
+
+        assertThat(shell.run("inspect", "@dora", "--base", "@base.zip", "--json")).as(shell.err()).isZero();
+        assertThat(shell.json().get("layers").get(0).get("norm").isNull()).isTrue();
+        assertThat(shell.run("report", "@base.zip", "@dora", "-o", "@page.html")).isEqualTo(1);
+        assertThat(shell.err()).contains("No report on [dora]", "fc1", "no meaning");
+        assertThat(shell.run("merge", "@base.zip", "@dora", "-o", "@plain.zip")).as(shell.err()).isZero();
+        assertThat(ModelSerializer.restoreMultiLayerNetwork(file("plain.zip").toFile()).output(input).sub(dora.output(input))
+                .amaxNumber().doubleValue()).isLessThan(ROUNDING);
     }
 
     private Path file(String name) {

@@ -69,6 +69,7 @@ class JarIT {
         Process process = new ProcessBuilder(command).directory(folder.toFile()).redirectOutput(out).redirectError(err).start();
         process.getOutputStream().close();
         int exitCode = process.waitFor();
-        return new Ended(exitCode, Files.readString(out.toPath(), StandardCharsets.UTF_8), Files.readString(err.toPath(), StandardCharsets.UTF_8));
+        return new Ended(exitCode, Files.readString(out.toPath(), StandardCharsets.UTF_8),
+                Files.readString(err.toPath(), StandardCharsets.UTF_8));
     }
 }

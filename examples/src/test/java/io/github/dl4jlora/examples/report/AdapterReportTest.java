@@ -46,7 +46,8 @@ class AdapterReportTest {
     void thePageLoadsNothingFromAnywhere() {
         String page = new AdapterReport("A title", base).add("one", adapter).add("two", other).html();
 
-        assertThat(page).startsWith("<!DOCTYPE html>").doesNotContain("http", "<script", "@import", "src=").doesNotContainPattern("url\\((?!#)");
+        assertThat(page).startsWith("<!DOCTYPE html>").doesNotContain("http", "<script", "@import", "src=")
+                .doesNotContainPattern("url\\((?!#)");
         assertThat(page).contains("name=\"viewport\" content=\"width=device-width", "prefers-color-scheme: dark", "lang=\"en\"");
     }
 

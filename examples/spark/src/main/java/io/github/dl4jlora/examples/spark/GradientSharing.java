@@ -51,6 +51,7 @@ final class GradientSharing {
         SharedTrainingMaster master = new SharedTrainingMaster.Builder(transport, workers, new FixedThresholdAlgorithm(THRESHOLD),
                 DigitsTask.BATCH).batchSizePerWorker(DigitsTask.BATCH).workersPerNode(workersPerNode).rngSeed(seed)
                 .repartitioner(new EqualRepartitioner()).rddTrainingApproach(RDDTrainingApproach.Direct).build();
+        // One pass: between passes executors drop what others send.
         JavaRDD<DataSet> allEpochs = data;
         for (int epoch = 1; epoch < epochs; epoch++) {
             allEpochs = allEpochs.union(data);

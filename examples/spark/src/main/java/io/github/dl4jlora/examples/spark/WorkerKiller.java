@@ -13,7 +13,7 @@ final class WorkerKiller extends SparkListener {
     private final int fatalRound;
     private int rounds;
     private int fatalStage = -1;
-    private int killed = -1;
+    private boolean killed;
     private boolean noticed;
 
     /**
@@ -35,20 +35,15 @@ final class WorkerKiller extends SparkListener {
 
     @Override
     public synchronized void onTaskStart(SparkListenerTaskStart event) {
-        if (event.stageId() == fatalStage && killed < 0) {
-            killed = cluster.workerOf(application, event.taskInfo().executorId());
-            cluster.kill(killed);
+        if (event.stageId() == fatalStage && !killed) {
+            killed = true;
+            cluster.kill(cluster.workerOf(application, event.taskInfo().executorId()));
         }
     }
 
     @Override
     public synchronized void onExecutorRemoved(SparkListenerExecutorRemoved event) {
-        noticed |= killed >= 0;
-    }
-
-    /** Which worker was killed; -1 for none yet. */
-    synchronized int killed() {
-        return killed;
+        noticed |= killed;
     }
 
     /** Whether Spark has lost an executor since. */

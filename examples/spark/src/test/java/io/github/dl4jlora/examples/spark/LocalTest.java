@@ -20,7 +20,9 @@ class LocalTest {
 
     private static final int EPOCHS = 8;
     private static final int ADAM = 3;
-    private static final long ELSE = 8 << 10;
+    /** Configuration of the network, Spark's own bookkeeping. */
+    private static final long ELSE = 16 << 10;
+    /** Workers are threads of the JVM that has the base. */
     private static final URI NOWHERE = null;
 
     private static DigitsTask task;
