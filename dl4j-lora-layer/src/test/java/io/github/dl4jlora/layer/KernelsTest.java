@@ -138,6 +138,22 @@ class KernelsTest {
         }
     }
 
+    @ParameterizedTest
+    @EnumSource
+    void trainedBiasesHaveTheirGradientToo(KernelVariant variant) {
+        MultiLayerNetwork tuned = LoRA.apply(variant.base(DataType.DOUBLE, Activation.TANH), config().bias("lora_only").build());
+        tuned.params().addi(Networks.random(DataType.DOUBLE, 7, tuned.params().shape()).muli(0.5));
+        DataSet data = variant.data(tuned);
+        if (variant.isSequence()) {
+            withMask(variant, data, tuned);
+        }
+        assertThat(tuned.getLayer(0)).isInstanceOf(KernelRuntime.class);
+        // EmbeddingLayer and EmbeddingSequenceLayer have none unless asked for.
+        assertThat(tuned.paramTable().containsKey("0_b")).isEqualTo(LoRA.unload(tuned).paramTable().containsKey("0_b"));
+
+        Gradients.assertEqualFiniteDifferences(tuned, multi(data));
+    }
+
     private static Set<String> frozen(MultiLayerNetwork tuned) {
         return tuned.paramTable().keySet().stream().filter(key -> !key.contains(".")).collect(Collectors.toSet());
     }

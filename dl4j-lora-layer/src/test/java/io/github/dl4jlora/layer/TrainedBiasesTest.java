@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
@@ -14,18 +15,23 @@ import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -51,25 +57,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Biases of every kind of layer train beside its frozen weights, with a low-rank change or alone. */
+@ExtendWith(DoublePrecision.class)
 class TrainedBiasesTest {
-
-    private static DataType defaultType;
-    private static DataType defaultFloatType;
 
     @TempDir
     private Path folder;
-
-    @BeforeAll
-    static void defaultToDouble() {
-        defaultType = Nd4j.dataType();
-        defaultFloatType = Nd4j.defaultFloatingPointType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreDefaults() {
-        Nd4j.setDefaultDataTypes(defaultType, defaultFloatType);
-    }
 
     static Stream<Arguments> layers() {
         return DeltaLayersTest.layers();
@@ -285,5 +277,38 @@ class TrainedBiasesTest {
         try (AdapterBank bank = new AdapterBank(base, 1)) {
             assertThatThrownBy(() -> bank.add("all", other)).hasMessageContainingAll("\"all\"", "trained bias");
         }
+    }
+
+    @Test
+    void graphsTrainTheBiasesOfRecurrentLayersBelowAnAdaptedVertex() throws IOException {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(0.1))
+                .activation(Activation.TANH).graphBuilder().addInputs("in").addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
+                .addLayer("both", new Bidirectional(Bidirectional.Mode.ADD, new SimpleRnn.Builder().nOut(4).build()), "lstm")
+                .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
+                        .projectInput(true).build(), "both", "both", "both")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), "attention")
+                .setOutputs("out").setInputTypes(InputType.recurrent(3)).build());
+        base.init();
+        double[] frozen = base.params().toDoubleVector();
+        MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 2, 3, 5), Networks.random(DataType.DOUBLE, 2, 2, 2, 5));
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("attention", "lstm/RW").bias("all").build());
+        assertThat(adapted.paramTable()).containsKeys("lstm_RW.A", "lstm_b", "both_fb", "both_bb", "out_b").doesNotContainKeys("lstm_W.A");
+        assertThat(LoRA.summary(adapted).trainableParams()).isEqualTo(adapted.numParams());
+
+        for (int i = 0; i < 3; i++) {
+            adapted.fit(data);
+        }
+        adapted.params().addi(Networks.random(DataType.DOUBLE, 7, adapted.params().shape()).muli(0.3));
+        Gradients.assertEqualFiniteDifferences(adapted, data);
+
+        INDArray features = data.getFeatures(0);
+        INDArray output = adapted.outputSingle(features).dup();
+        assertThat(base.params().toDoubleVector()).containsExactly(frozen);
+        assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(frozen);
+        assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(features), output)).isLessThan(1e-10);
+        LoRAAdapter.of(adapted).save(folder);
+        assertThat(Files.readString(folder.resolve("adapter_model.safetensors"), StandardCharsets.ISO_8859_1))
+                .contains("model.lstm.bias", "model.both.fb.bias", "model.both.bb.bias", "model.out.bias");
+        assertSame("from files", LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(features), output);
     }
 }
