@@ -130,8 +130,8 @@ public final class AdapterBank implements AutoCloseable {
     private static void refuseMoreThanProducts(String name, LoRAAdapter adapter) {
         if (!adapter.biases().values().isEmpty()) {
             throw new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: it has trained biases, of "
-                    + adapter.biases().values().keySet() + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), or "
-                    + "LoRA.merge it");
+                    + adapter.biases().values().keySet() + ", and a bank adds only products A·B, row by row. Serve the network of "
+                    + "LoRA.apply(base, adapter), or LoRA.merge it");
         }
         adapter.deltas().forEach((layer, delta) -> {
             if (!delta.kind().variant().isAdditive() || delta.trainsBias()) {
