@@ -22,7 +22,7 @@ import java.util.function.Supplier;
  * dB = s·Aᵀ·dM
  * </pre>
  *
- * M is computed into an array of its own when A, B, the factor or the base has changed since, not per call. That is found
+ * M is computed into an array of its own when A, B, the factor or a base in the vector has changed since, not per call. That is found
  * out by comparing the layer's part of the vector with a copy: iteration counts miss {@code setParams} and writes into
  * views.
  */
@@ -102,6 +102,8 @@ final class EffectiveWeights {
         if (!stale && sameRoutes() && (routes.size() == adapted.get().size() || isUnchanged())) {
             return;
         }
+        // Until M is whole: what follows may throw.
+        stale = true;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray frozen = base.get();
             values.assign(frozen.reshape(values.shape()));
