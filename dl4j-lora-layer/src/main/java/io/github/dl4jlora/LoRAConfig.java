@@ -251,7 +251,7 @@ public final class LoRAConfig {
 
         /**
          * The probability of dropping an input of the low-rank paths while training, in [0, 1); default 0. Layers that
-         * have no such path, since they run on W + s·A·B, refuse it.
+         * have no such path, since they run on W + s·A·B, refuse it; embeddings ignore it, as in PEFT.
          */
         public Builder loraDropout(double probability) {
             this.loraDropout = probability;

@@ -208,8 +208,8 @@ public final class AdapterBank implements AutoCloseable {
      * for each adapter.
      *
      * @param names of the adapters, one for each row
-     * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, or the
-     *                                  network has several outputs
+     * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, the network has
+     *                                  several outputs, or its output has another number of rows than its input
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String[] names, INDArray input) {
@@ -238,7 +238,20 @@ public final class AdapterBank implements AutoCloseable {
             INDArray[] sorted = Arrays.stream(inputs).map(input -> rows(input, order)).toArray(INDArray[]::new);
             long[] back = new long[order.length];
             IntStream.range(0, order.length).forEach(position -> back[(int) order[position]] = position);
-            return Arrays.stream(compute(groups, sorted)).map(output -> rows(output, back)).toArray(INDArray[]::new);
+            INDArray[] outputs = compute(groups, sorted);
+            for (INDArray output : outputs) {
+                requireOneRowEach(output, names.length);
+            }
+            return Arrays.stream(outputs).map(output -> rows(output, back)).toArray(INDArray[]::new);
+        }
+    }
+
+    /** Layers above a sequence make rows of its steps, in an order that only they know. */
+    private static void requireOneRowEach(INDArray output, int examples) {
+        if (output.size(0) != examples) {
+            throw new IllegalArgumentException("The network's output has " + output.size(0) + " rows " + Arrays.toString(output.shape())
+                    + " for " + examples + " examples, so that nobody can tell which adapter's they are. Ask once for each adapter with "
+                    + "output(name, input)");
         }
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
@@ -56,7 +57,12 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         String start = peftInit == null ? "true" : peftInit.toLowerCase(java.util.Locale.ROOT);
         if (start.startsWith(PISSA_ITERATIONS)) {
             try {
-                return new Kind(variant, LoRAInit.PISSA, Math.max(1, Integer.parseInt(start.substring(PISSA_ITERATIONS.length()))));
+                int iterations = Math.max(1, Integer.parseInt(start.substring(PISSA_ITERATIONS.length())));
+                if (iterations > LoRAParams.MOST_PISSA_ITERATIONS) {
+                    throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit + "\"; at most "
+                            + LoRAParams.MOST_PISSA_ITERATIONS + " iterations are computed here");
+                }
+                return new Kind(variant, LoRAInit.PISSA, iterations);
             } catch (NumberFormatException e) {
                 throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit + "\", which names no "
                         + "number of iterations", e);

@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.file.AtomicFile;
 import io.github.dl4jlora.layer.LoRADenseLayer;
@@ -780,10 +781,24 @@ public final class LoRAAdapter {
                 throw new AdapterFormatException(folder + ": layer \"" + name + "\" has a lora_alpha out of range, "
                         + config.alphaOf(name));
             }
+            requireStartOf(folder, name, kind, more.getOrDefault(name, Map.of()));
             deltas.put(name, new Delta(layout.a(tensors.read(a.get(name))), layout.b(tensors.read(b.get(name))), alpha, scaling,
                     metadata.get(BASE_ID + name), layout, more.getOrDefault(name, Map.of()), kind));
         }
         return deltas;
+    }
+
+    private static void requireStartOf(Path folder, String layer, Kind kind, Map<String, INDArray> more) throws AdapterFormatException {
+        boolean recorded = more.containsKey(Variant.START_A);
+        if (recorded && !kind.init().isTakenFromW()) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has initial_A and initial_B, but by init_lora_weights its "
+                    + "A and B did not start from W");
+        }
+        if (!recorded && kind.init() == LoRAInit.PISSA && kind.pissaIterations() > 0) {
+            LOG.warn("{}: layer \"{}\" started from a randomised decomposition of W that the file does not hold. The start computed "
+                    + "here is a little different from PEFT's; convert the adapter there with "
+                    + "path_initial_model_for_weight_conversion to have the same function", folder, layer);
+        }
     }
 
     private static Scaling scaling(Path folder, String layer, PeftConfig config, Map<String, String> metadata) throws AdapterFormatException {

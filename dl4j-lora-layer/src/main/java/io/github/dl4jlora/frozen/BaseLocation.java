@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Base networks that a configuration names by URI, for JVMs (a cluster's executors) that get the adapted network but
@@ -34,7 +35,7 @@ import java.util.Set;
 final class BaseLocation {
 
     private static final Logger LOG = LoggerFactory.getLogger(BaseLocation.class);
-    private static final Map<URI, SoftReference<Map<String, FrozenWeights>>> LOADED = new HashMap<>();
+    private static final Map<URI, SoftReference<Map<String, FrozenWeights>>> LOADED = new ConcurrentHashMap<>();
 
     private BaseLocation() {
     }
@@ -61,7 +62,7 @@ final class BaseLocation {
     /**
      * @return the weights with this id, or null where this location has not been read yet or has none such
      */
-    static synchronized FrozenWeights alreadyLoaded(URI location, String id) {
+    static FrozenWeights alreadyLoaded(URI location, String id) {
         Map<String, FrozenWeights> layers = loaded(location);
         return layers == null ? null : layers.get(id);
     }
@@ -84,7 +85,7 @@ final class BaseLocation {
 
     private static Model restore(URI location) throws IOException {
         if ("file".equals(location.getScheme())) {
-            return ModelZip.restore(new File(location), false, Set.of());
+            return ModelZip.restore(file(location), false, Set.of());
         }
         Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
         try (InputStream in = open(location)) {
@@ -92,6 +93,14 @@ final class BaseLocation {
             return ModelZip.restore(copy.toFile(), false, Set.of());
         } finally {
             Files.deleteIfExists(copy);
+        }
+    }
+
+    private static File file(URI location) throws IOException {
+        try {
+            return new File(location);
+        } catch (IllegalArgumentException e) {
+            throw new IOException("it is no file on this machine: " + e.getMessage() + "; write file:///folder/base.zip", e);
         }
     }
 

@@ -59,14 +59,19 @@ public final class FrozenReference implements Serializable {
      *         network can be restored, and attached, although nobody answers there
      */
     private FrozenWeights resolveHere() {
-        if (weights == null && baseLocation != null) {
+        FrozenWeights found = weights;
+        if (found == null && baseLocation != null) {
             // Nobody else has these in hand, so that they need no hashing again, as those of the registry do.
-            weights = BaseLocation.alreadyLoaded(baseLocation, id);
+            found = BaseLocation.alreadyLoaded(baseLocation, id);
         }
-        if (weights == null) {
-            weights = FrozenWeightsRegistry.find(id).orElse(null);
+        if (found == null) {
+            found = FrozenWeightsRegistry.find(id).orElse(null);
         }
-        return weights;
+        if (found != null) {
+            // Never null over what another thread, with a clone that shares this reference, has bound meanwhile.
+            weights = found;
+        }
+        return found;
     }
 
     /**
@@ -83,13 +88,15 @@ public final class FrozenReference implements Serializable {
      * @throws FrozenWeightsMissingException if they cannot be found
      */
     public FrozenWeights require(String layer) {
-        if (resolveHere() == null && baseLocation != null) {
-            weights = BaseLocation.load(baseLocation, id);
+        FrozenWeights found = resolveHere();
+        if (found == null && baseLocation != null) {
+            found = BaseLocation.load(baseLocation, id);
+            weights = found;
         }
-        if (weights == null) {
+        if (found == null) {
             throw new FrozenWeightsMissingException(layer, id);
         }
-        return weights;
+        return found;
     }
 
     /**
@@ -126,8 +133,9 @@ public final class FrozenReference implements Serializable {
      * @throws IllegalStateException if the weights are here and are another number than that
      */
     public void takeHold(String layer, long length) {
-        if (resolveHere() != null) {
-            requireLength(weights, layer, length);
+        FrozenWeights here = resolveHere();
+        if (here != null) {
+            requireLength(here, layer, length);
         }
     }
 

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.frozen.KeptArrays;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
@@ -65,9 +67,10 @@ final class ConvolutionRuntime extends KernelRuntime {
         w = null;
     }
 
-    /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences. */
+    /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences, whose weights lie otherwise. */
     private INDArray weights() {
-        if (w == null) {
+        // In the vector they change with setParams, which a copy would not see.
+        if (w == null || isSequence() && layerConf().getStorage() == FrozenStorage.EMBEDDED) {
             INDArray stored = frozen(ConvolutionParamInitializer.WEIGHT_KEY);
             long nOut = stockConf().getNOut();
             if (isSequence()) {
@@ -195,7 +198,7 @@ final class ConvolutionRuntime extends KernelRuntime {
 
     @Override
     boolean isReady() {
-        return Kept.isUsable(u) && (dropout == null || Kept.isUsable(dropped));
+        return KeptArrays.isUsable(u) && (dropout == null || KeptArrays.isUsable(dropped));
     }
 
     @Override

@@ -22,9 +22,9 @@ import java.util.function.Supplier;
  * dB = s·Aᵀ·dM
  * </pre>
  *
- * M is computed into an array of its own when A, B, b, the factor or the base has changed since, not per call. That is found
- * out by comparing the layer's part of the vector with a copy: iteration counts miss {@code setParams} and writes into
- * views.
+ * M is computed into an array of its own when A, B, b, the factor or a base in the vector has changed since, not per call.
+ * That is found out by comparing the layer's part of the vector with a copy: iteration counts miss {@code setParams} and
+ * writes into views.
  */
 final class EffectiveWeights {
 
@@ -102,6 +102,8 @@ final class EffectiveWeights {
         if (!stale && sameRoutes() && (isRoutedWhole() || isUnchanged())) {
             return;
         }
+        // Until M is whole: what follows may throw.
+        stale = true;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray frozen = base.get();
             values.assign(frozen.reshape(values.shape()));

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.frozen.KeptArrays;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -156,7 +157,7 @@ final class EmbeddingRuntime extends KernelRuntime {
 
     @Override
     boolean isReady() {
-        return Kept.isUsable(u);
+        return KeptArrays.isUsable(u);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -86,7 +87,7 @@ final class FusedPath implements LowRankPath {
 
     @Override
     public boolean isReady() {
-        return Kept.isUsable(u) && (dropout == null || !trainsA || Kept.isUsable(dropped));
+        return KeptArrays.isUsable(u) && (dropout == null || !trainsA || KeptArrays.isUsable(dropped));
     }
 
     @Override

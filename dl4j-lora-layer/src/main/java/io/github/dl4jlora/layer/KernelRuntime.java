@@ -1,6 +1,7 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -238,7 +239,7 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
     public final Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         requireTrainable();
         assertInputSet(true);
-        INDArray preActivation = Kept.isUsable(z) && isReady() ? z : preOutput(true, workspaces);
+        INDArray preActivation = KeptArrays.isUsable(z) && isReady() ? z : preOutput(true, workspaces);
         INDArray masked = epsilon.castTo(dataType);
         if (maskArray != null) {
             masked = workspaces.dup(ArrayType.BP_WORKING_MEM, masked);

@@ -4,6 +4,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.variant.Host;
 import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Parameter;
@@ -389,7 +390,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     }
 
     private INDArray keptOrRecomputed(LayerWorkspaceMgr workspaces) {
-        boolean usable = Kept.isUsable(z) && path().isReady() && (g == null || Kept.isUsable(preNorm));
+        boolean usable = KeptArrays.isUsable(z) && path().isReady() && (g == null || KeptArrays.isUsable(preNorm));
         return usable ? z : preOutput(true, workspaces);
     }
 

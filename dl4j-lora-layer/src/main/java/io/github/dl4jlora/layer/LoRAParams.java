@@ -19,6 +19,9 @@ public final class LoRAParams {
     /** Key of the up-projection, {@code [rank, nOut]}. */
     public static final String B = "B";
 
+    /** A handful serves; a file that asks for millions wants to keep the machine busy. */
+    public static final int MOST_PISSA_ITERATIONS = 1000;
+
     private static final Logger LOG = LoggerFactory.getLogger(LoRAParams.class);
 
     private LoRAParams() {
@@ -66,9 +69,9 @@ public final class LoRAParams {
             throw new IllegalArgumentException(of + " divides by the factor of ΔW and takes the root, but the factor is " + factor
                     + ". Choose an alpha above 0.");
         }
-        if (pissaIterations < 0) {
+        if (pissaIterations < 0 || pissaIterations > MOST_PISSA_ITERATIONS) {
             throw new IllegalArgumentException("Layer " + quoted(layer) + ": pissaIterations is " + pissaIterations
-                    + ", but must be 0 (an exact decomposition) or more.");
+                    + ", but must be 0 (an exact decomposition) to " + MOST_PISSA_ITERATIONS + ".");
         }
     }
 

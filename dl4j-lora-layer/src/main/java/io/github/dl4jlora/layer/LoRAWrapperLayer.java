@@ -127,7 +127,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
      */
     static void requireNoDropout(String layer, Object stock, Mechanism mechanism, double dropout) {
         LoRAParams.checkDropout(layer, dropout);
-        if (dropout > 0 && !mechanism.dropsInputs()) {
+        if (dropout > 0 && !mechanism.acceptsDropout()) {
             throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + ": loraDropout is " + dropout + ", but an adapted "
                     + stock.getClass().getSimpleName() + " has no separate low-rank path whose input could be dropped: it runs on "
                     + "W + s·A·B. Set loraDropout(0), or give the layer itself dropout before it is adapted");

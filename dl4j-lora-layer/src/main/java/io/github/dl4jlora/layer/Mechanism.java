@@ -53,10 +53,10 @@ public enum Mechanism {
             Convolution1D.class, CONVOLUTION, Convolution3D.class, CONVOLUTION,
             EmbeddingLayer.class, EMBEDDING, EmbeddingSequenceLayer.class, EMBEDDING);
 
-    private final boolean dropsInputs;
+    private final boolean acceptsDropout;
 
-    Mechanism(boolean dropsInputs) {
-        this.dropsInputs = dropsInputs;
+    Mechanism(boolean acceptsDropout) {
+        this.acceptsDropout = acceptsDropout;
     }
 
     /** The mechanism for a stock layer, which must be out of DL4J's freezing wrappers. */
@@ -64,9 +64,12 @@ public enum Mechanism {
         return KERNELS.getOrDefault(stock.getClass(), DELTA);
     }
 
-    /** Whether its low-rank path has an input of its own, on which loraDropout could act. */
-    public boolean dropsInputs() {
-        return dropsInputs;
+    /**
+     * Whether a configuration may have loraDropout: there is a low-rank path with an input of its own, or, as in PEFT's
+     * embeddings, it does nothing.
+     */
+    public boolean acceptsDropout() {
+        return acceptsDropout;
     }
 
     /**

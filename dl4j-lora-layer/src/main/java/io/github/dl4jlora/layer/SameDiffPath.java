@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -49,7 +50,7 @@ final class SameDiffPath implements LowRankPath {
 
     @Override
     public boolean isReady() {
-        return Kept.isUsable(path.input());
+        return KeptArrays.isUsable(path.input());
     }
 
     @Override

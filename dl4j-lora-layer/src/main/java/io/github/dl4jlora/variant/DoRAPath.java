@@ -1,5 +1,6 @@
 package io.github.dl4jlora.variant;
 
+import io.github.dl4jlora.frozen.KeptArrays;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -76,7 +77,7 @@ final class DoRAPath implements LowRankPath {
 
     @Override
     public boolean isReady() {
-        return p != null && plain.isReady();
+        return KeptArrays.isUsable(p) && plain.isReady();
     }
 
     @Override

@@ -361,6 +361,26 @@ class AdapterBankTest {
         }
     }
 
+    /** A dense layer above a sequence has a row for each step, in an order of DL4J's. */
+    @Test
+    void aMixedBatchIsRefusedWhereRowsOfTheOutputAreNoExamples() {
+        MultiLayerNetwork steps = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().nIn(4).nOut(5).activation(Activation.TANH).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY).build())
+                .setInputType(InputType.recurrent(4)).build());
+        steps.init();
+        try (AdapterBank bank = new AdapterBank(steps, 1)) {
+            for (String name : List.of("a", "b")) {
+                bank.add(name, LoRAAdapter.of(LoRA.apply(steps, LoRAConfig.builder().rank(2).targets("layer0").build())));
+            }
+            INDArray sequences = Nd4j.rand(4, 4, 7);
+
+            assertThat(bank.output("a", sequences).size(0)).isEqualTo(28);
+            assertThatThrownBy(() -> bank.output(new String[] {"a", "b", "a", "b"}, sequences))
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("28 rows").hasMessageContaining("output(name, input)");
+        }
+    }
+
     private double worstDifference(AdapterBank bank, Random random, int requests, List<INDArray> expected) {
         double worst = 0;
         for (int i = 0; i < requests; i++) {

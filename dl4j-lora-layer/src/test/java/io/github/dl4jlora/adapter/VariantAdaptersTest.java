@@ -307,4 +307,14 @@ class VariantAdaptersTest {
         LoRAAdapter.of(tuned(Variants.PLAIN)).save(folder);
         assertThat(LoRAAdapter.load(folder).config().variant()).isEqualTo(new PlainLoRA());
     }
+
+    @ParameterizedTest
+    @CsvSource({"true, did not start from W", "\"pissa_niter_2000000000\", at most 1000 iterations"})
+    void aStartThatContradictsTheFileOrNeverEndsIsRefused(String init, String message) throws IOException {
+        LoRAAdapter.of(tuned(Variants.PISSA)).save(folder);
+        Path config = folder.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replace("\"pissa\"", init));
+
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class).hasMessageContaining(message);
+    }
 }

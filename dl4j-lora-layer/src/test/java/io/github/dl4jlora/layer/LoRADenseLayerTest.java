@@ -123,7 +123,7 @@ class LoRADenseLayerTest {
     }
 
     @Test
-    void dropsInputsAsADenseLayerDoes() {
+    void acceptsDropoutAsADenseLayerDoes() {
         Twins twins = new Twins.Recipe().common(builder -> builder.dropOut(0.5)).build();
         DataSet data = Networks.data(DataType.DOUBLE, 4, 1);
         Nd4j.getRandom().setSeed(77);

@@ -133,7 +133,7 @@ class LowRankLayerTest {
     }
 
     @Test
-    void dropsInputsWhileTrainingAndKeepsTheirMean() {
+    void acceptsDropoutWhileTrainingAndKeepsTheirMean() {
         MultiLayerNetwork network = alone(layer().loraDropout(0.5));
         INDArray x = Nd4j.ones(DataType.DOUBLE, 4000, Networks.IN);
         INDArray inference = network.output(x);

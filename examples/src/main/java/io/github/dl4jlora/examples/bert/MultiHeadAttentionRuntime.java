@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.bert;
 
+import io.github.dl4jlora.frozen.KeptArrays;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -66,7 +67,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
         // Kept by the forward pass of the same step; computed again where somebody fed forward for inference in between.
-        INDArray p = probabilities != null ? probabilities : probabilities(workspaces, ArrayType.BP_WORKING_MEM);
+        INDArray p = KeptArrays.isUsable(probabilities) ? probabilities : probabilities(workspaces, ArrayType.BP_WORKING_MEM);
         HeadProducts products = products();
         INDArray dOutput = rows(epsilon);
         INDArray dQuery = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
