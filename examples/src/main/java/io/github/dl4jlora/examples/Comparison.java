@@ -90,7 +90,7 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     static CommandLine commandLine(Comparison example) {
-        return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true);
+        return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true).setParameterExceptionHandler(new UsageMessage());
     }
 
     /** The story from top to bottom. */

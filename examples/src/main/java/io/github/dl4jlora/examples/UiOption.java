@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 
 /** {@code --ui} on an example: DL4J's training pages, for as long as it runs and until the user has seen enough. */
@@ -45,8 +46,8 @@ public final class UiOption implements AutoCloseable {
             pages = ServiceLoader.load(TrainingPages.Provider.class).findFirst().orElseThrow(this::leftOut).open(port);
         } catch (IllegalStateException e) {
             throw new ParameterException(command.commandLine(), e.getMessage(), e);
-        } catch (NoClassDefFoundError e) {
-            // What an earlier build with the profile compiled is still there, what it needs is not.
+        } catch (NoClassDefFoundError | ServiceConfigurationError e) {
+            // Of an earlier build with the profile, some is still there: its class without what that needs, or only its name.
             throw leftOut();
         }
         out.println("Training pages: " + pages.address());

@@ -9,6 +9,8 @@ import picocli.CommandLine;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -42,7 +44,7 @@ class DigitsExampleTest {
         int exitCode = run(option, value);
 
         assertThat(exitCode).isEqualTo(CommandLine.ExitCode.USAGE);
-        assertThat(err.toString()).contains(message, "Usage: digits");
+        assertThat(err.toString()).contains(message).endsWith("See digits --help" + System.lineSeparator()).doesNotContain("Usage:");
     }
 
     @Test
@@ -65,6 +67,23 @@ class DigitsExampleTest {
 
         assertThat(run("--ui")).isEqualTo(CommandLine.ExitCode.USAGE);
         assertThat(err.toString()).contains("mvn -q -Pui -pl examples -am compile exec:exec@digits -Dargs=\"--ui\"");
+    }
+
+    @Test
+    void whatAnEarlierBuildLeftOfTheTrainingPagesIsAsGoodAsNothing(@TempDir Path classes) throws Exception {
+        assumeFalse(onClassPath("io.vertx.core.Vertx"));
+        Path services = Files.createDirectories(classes.resolve("META-INF/services"));
+        Files.writeString(services.resolve(TrainingPages.Provider.class.getName()), "io.github.dl4jlora.examples.ui.Gone");
+        Thread thread = Thread.currentThread();
+        ClassLoader usual = thread.getContextClassLoader();
+        try (URLClassLoader stale = new URLClassLoader(new URL[] {classes.toUri().toURL()}, usual)) {
+            thread.setContextClassLoader(stale);
+
+            assertThat(run("--ui")).isEqualTo(CommandLine.ExitCode.USAGE);
+        } finally {
+            thread.setContextClassLoader(usual);
+        }
+        assertThat(err.toString()).startsWith("--ui needs DL4J's training pages").doesNotContain("\tat ");
     }
 
     @ParameterizedTest

@@ -10,12 +10,25 @@ import java.nio.file.Path;
 final class AdapterFolder {
 
     private static final String TENSORS = "adapter_model.safetensors";
+    private static final String CONFIG = "adapter_config.json";
 
     private AdapterFolder() {
     }
 
     static boolean is(Path path) {
         return Files.isRegularFile(path.resolve(TENSORS));
+    }
+
+    /**
+     * @throws IOException if this is one of an adapter's two files
+     */
+    static void refusePart(Path file) throws IOException {
+        Path name = file.getFileName();
+        if (name.toString().equals(TENSORS) || name.toString().equals(CONFIG)) {
+            Path folder = file.getParent();
+            throw new IOException(file + " is a part of an adapter, and an adapter is named by its folder: "
+                    + (folder == null ? "." : folder));
+        }
     }
 
     static LoRAAdapter read(Path folder) throws IOException {

@@ -70,9 +70,15 @@ final class ImportCommand extends Work {
                 if (equals < 1) {
                     throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no REGEX=NAME");
                 }
-                parsed.add(new Rename(Pattern.compile(rename.substring(0, equals)), rename.substring(equals + 1)));
+                String regex = rename.substring(0, equals);
+                parsed.add(new Rename(Pattern.compile(regex), rename.substring(equals + 1)));
+                // Matches nothing at all too, with the same groups: a replacement that asks for others fails here.
+                Pattern.compile(regex + "|").matcher("").replaceFirst(rename.substring(equals + 1));
             } catch (PatternSyntaxException e) {
                 throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no regular expression: "
+                        + e.getMessage(), e);
+            } catch (IndexOutOfBoundsException | IllegalArgumentException e) {
+                throw new ParameterException(spec().commandLine(), "--rename " + rename + " replaces with what its expression lacks: "
                         + e.getMessage(), e);
             }
         }

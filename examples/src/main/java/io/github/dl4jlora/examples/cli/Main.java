@@ -1,15 +1,24 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Properties;
+
 /** The command line's entry: {@code java -jar dl4j-lora.jar}. */
-@Command(name = "dl4j-lora", sortOptions = false, subcommands = {InspectCommand.class, ApplyCommand.class, MergeCommand.class,
-        ExportCommand.class, ImportCommand.class, CombineCommand.class, ReportCommand.class},
+@Command(name = "dl4j-lora", sortOptions = false, versionProvider = Main.Version.class,
+        subcommands = {InspectCommand.class, ApplyCommand.class, MergeCommand.class, ExportCommand.class, ImportCommand.class,
+                CombineCommand.class, ReportCommand.class, HelpCommand.class},
         header = "Low-rank adapters (LoRA) for saved Deeplearning4j networks.%n",
         description = {"%nFiles: a NETWORK is a .zip that DL4J's ModelSerializer or LoRA.save wrote. An ADAPTER is a folder with "
                 + "adapter_model.safetensors and adapter_config.json, as Python's PEFT writes it.%n"},
@@ -29,6 +38,22 @@ public final class Main implements Runnable {
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
     private boolean help;
 
+    @Option(names = {"-V", "--version"}, versionHelp = true, description = "Shows the version.")
+    private boolean version;
+
+    /** The library's, as it writes it into adapters. */
+    static final class Version implements IVersionProvider {
+
+        @Override
+        public String[] getVersion() throws IOException {
+            Properties properties = new Properties();
+            try (InputStream in = LoRAAdapter.class.getResourceAsStream("plugin.properties")) {
+                properties.load(in);
+            }
+            return new String[] {"dl4j-lora " + properties.getProperty("version")};
+        }
+    }
+
     @Spec
     private CommandSpec spec;
 
@@ -39,11 +64,12 @@ public final class Main implements Runnable {
     static CommandLine commandLine() {
         CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).setUsageHelpWidth(100)
                 .setUsageHelpLongOptionsMaxWidth(28);
-        return line.setExecutionExceptionHandler(new FailureMessage());
+        return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
     }
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "What is to be done? Name a command");
+        throw new ParameterException(spec.commandLine(), "What is to be done? Name a command: "
+                + String.join(", ", spec.subcommands().keySet()));
     }
 }

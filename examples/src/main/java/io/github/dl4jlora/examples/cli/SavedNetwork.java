@@ -65,6 +65,7 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
         if (!Files.isRegularFile(file)) {
             throw new IOException(file + " does not exist or is no file. Check the name");
         }
+        AdapterFolder.refusePart(file);
         boolean selfContained;
         boolean graph;
         boolean normalized;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.spam;
 
+import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -24,7 +25,8 @@ public final class SpamExample {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new SpamExample()).setCaseInsensitiveEnumValuesAllowed(true).setExecutionExceptionHandler(SpamExample::explain);
+        return new CommandLine(new SpamExample()).setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(SpamExample::explain);
     }
 
     /** What the user can mend takes a message; anything else is a bug and takes its stack trace. */

@@ -39,6 +39,7 @@ class MessagesTest {
             "inspect @none.zip | none.zip does not exist",
             "inspect @cut.zip | cut.zip is truncated",
             "inspect @text.zip | text.zip is truncated, or no saved network",
+            "inspect @spam/adapter_model.safetensors | an adapter is named by its folder",
             "merge @spam @spam -o @x | spam is a folder, but a saved network (.zip) is needed here; it holds an adapter",
             "merge @base.zip @base.zip -o @x | base.zip is a file, but an adapter is a folder",
             "merge @base.zip @none -o @x | none does not exist. An adapter is a folder",
@@ -77,11 +78,14 @@ class MessagesTest {
             "combine @spam --compress 0 -o @x | must be at least 1",
             "combine @spam --method best -o @x | expected one of",
             "import @spam @base.zip --rename fc1 -o @x | is no REGEX=NAME",
+            "import @spam @base.zip --rename (.*)=$2 -o @x | --rename (.*)=$2 replaces with what its expression lacks: No group 2",
+            "import @spam @base.zip --rename (.*)=${x} -o @x | No group with name {x}",
             "import @spam @base.zip --rename (=x -o @x | is no regular expression"})
-    void wrongUsageExitsWithTwoAndShowsTheUsage(String line, String message) {
+    void wrongUsageExitsWithTwoAndSaysWhereTheHelpIs(String line, String message) {
         assertThat(shell.run(line.split(" "))).as(shell.err()).isEqualTo(2);
 
-        assertThat(shell.err()).contains(message, "Usage:");
+        assertThat(shell.err()).contains(message, "See dl4j-lora " + line.split(" ")[0] + " --help").doesNotContain("Usage:");
+        assertThat(shell.err().lines().count()).isLessThanOrEqualTo(6);
         assertThat(folder.resolve("x")).doesNotExist();
     }
 
@@ -92,9 +96,21 @@ class MessagesTest {
     }
 
     @Test
+    void theVersionIsTheLibrarys() {
+        assertThat(shell.run("--version")).isZero();
+        assertThat(shell.out()).matches("dl4j-lora \\d+\\.\\d+\\S*\\s+");
+    }
+
+    @Test
+    void helpTakesACommandToo() {
+        assertThat(shell.run("help", "merge")).isZero();
+        assertThat(shell.out().replace("\r\n", "\n")).isEqualTo(HelpTest.help("merge"));
+    }
+
+    @Test
     void aCommandThatIsNoneIsGuessed() {
         assertThat(shell.run("melt", "@base.zip")).isEqualTo(2);
-        assertThat(shell.err()).contains("Did you mean: dl4j-lora merge?");
+        assertThat(shell.err()).containsPattern("Did you mean: .*dl4j-lora merge\\?");
     }
 
     @Test
