@@ -14,6 +14,8 @@ public final class ProgressLine extends BaseTrainingListener {
     private final int epochs;
     private final long start = System.nanoTime();
     private int done;
+    private double losses;
+    private int steps;
 
     public ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
         this.line = new StatusLine(out, terminal);
@@ -22,10 +24,18 @@ public final class ProgressLine extends BaseTrainingListener {
     }
 
     @Override
+    public void iterationDone(Model model, int iteration, int epoch) {
+        losses += model.score();
+        steps++;
+    }
+
+    @Override
     public void onEpochEnd(Model model) {
         done++;
-        String state = String.format(Locale.ROOT, "  %-16s epoch %d of %d, loss %.4f, %.1f s", training, done, epochs,
-                model.score(), (System.nanoTime() - start) / 1e9);
+        String state = String.format(Locale.ROOT, "  %-16s epoch %d of %d, mean loss %.4f, %.1f s", training, done, epochs,
+                losses / steps, (System.nanoTime() - start) / 1e9);
+        losses = 0;
+        steps = 0;
         if (done == epochs) {
             line.end(state);
         } else {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.ResultTable;
@@ -50,9 +51,18 @@ final class InspectCommand extends Work {
         LoRASummary summary = network.summary();
         facts.say(path + ": " + network.kind() + ", a " + network.type()
                         + (network.normalizer() == null ? "" : ", with a " + network.normalizer().getClass().getSimpleName()) + ".")
-                .say(summary.toString()).put("kind", network.kind().name()).put("type", network.type())
+                .say(network.isStock() ? stock(summary) : summary.toString()).put("kind", network.kind().name()).put("type", network.type())
                 .put("trainable", summary.trainableParams()).put("total", summary.totalParams())
                 .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
+    }
+
+    /** Without the columns that only adapters fill. */
+    private static String stock(LoRASummary summary) {
+        ResultTable table = new ResultTable("layer", "type", "role", "trainable", "frozen");
+        summary.rows().forEach(row -> table.row(row.name(), row.type(), row.role(), String.format(Locale.ROOT, "%,d", row.trainable()),
+                String.format(Locale.ROOT, "%,d", row.frozen())));
+        return table + String.format(Locale.ROOT, "trainable params: %,d || all params: %,d", summary.trainableParams(),
+                summary.totalParams());
     }
 
     private static Map<String, Object> values(LoRASummary.Row row) {
@@ -98,9 +108,13 @@ final class InspectCommand extends Work {
             adapter.baseId(layer).ifPresent(id -> values.put("baseId", id));
             layers.add(values);
         }
-        facts.say(path + ": an adapter of " + layers.size() + " layers"
+        LoRAConfig config = adapter.config();
+        facts.say(path + ": a " + config.variant().name() + " adapter of " + layers.size() + " layers"
+                        + (config.loraInit().isTakenFromW() ? ", started from a part of W (" + config.loraInit()
+                        + "): what it adds has up to twice the rank" : "")
                         + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".")
-                .say(table.toString().stripTrailing()).put("kind", "ADAPTER").put("layers", layers)
+                .say(table.toString().stripTrailing()).put("kind", "ADAPTER")
+                .put("variant", config.variant().name()).put("init", config.loraInit().name()).put("layers", layers)
                 .put("trainedLayers", adapter.trainedLayers());
     }
 

@@ -80,7 +80,7 @@ public final class AdapterReport {
     }
 
     public int steps() {
-        return adapters.values().stream().mapToInt(adapter -> adapter.layers().size()).sum();
+        return additive().values().stream().mapToInt(adapter -> adapter.layers().size()).sum();
     }
 
     /**
@@ -109,8 +109,11 @@ public final class AdapterReport {
         if (!histories.isEmpty()) {
             page.append(losses());
         }
-        page.append(moves(figures)).append(directions(figures));
-        if (adapters.size() > 1) {
+        page.append(leftOut());
+        if (!figures.isEmpty()) {
+            page.append(moves(figures)).append(directions(figures));
+        }
+        if (additive().size() > 1) {
             page.append(comparison());
         }
         return page.append("</main>").append(outlines.definitions()).append("</body></html>\n").toString();
@@ -120,10 +123,25 @@ public final class AdapterReport {
     private record Figures(double relativeNorm, double[] spectrum, double effectiveRank, int rank) {
     }
 
+    /** Those that have a ΔW of their own. */
+    private Map<String, LoRAAdapter> additive() {
+        Map<String, LoRAAdapter> additive = new LinkedHashMap<>(adapters);
+        additive.values().removeIf(adapter -> !adapter.config().variant().isAdditive());
+        return additive;
+    }
+
+    private String leftOut() {
+        return adapters.entrySet().stream().filter(entry -> !additive().containsKey(entry.getKey())).map(entry -> {
+            String variant = entry.getValue().config().variant().name();
+            return "<p>" + Html.escaped(entry.getKey()) + " is no LoRA, but " + variant + ", which does more than to add to the weights: "
+                    + "it has no ΔW of its own, and so no figures below.</p>\n";
+        }).collect(Collectors.joining());
+    }
+
     /** By layer, then by adapter. */
     private Map<String, Map<String, Figures>> figures() {
         Map<String, Map<String, Figures>> figures = new LinkedHashMap<>();
-        adapters.forEach((name, adapter) -> adapter.layers().forEach(layer -> {
+        additive().forEach((name, adapter) -> adapter.layers().forEach(layer -> {
             watcher.accept(name + ", " + layer);
             figures.computeIfAbsent(layer, key -> new LinkedHashMap<>()).put(name, new Figures(adapter.relativeNorm(layer, base),
                     adapter.spectrum(layer), adapter.effectiveRank(layer), adapter.rank(layer)));
@@ -223,7 +241,7 @@ public final class AdapterReport {
         StringBuilder html = new StringBuilder("<section><h2>Adapters compared</h2>\n<p>The cosine between two changes, all "
                 + "layers together: 1 is the same direction, 0 unrelated, −1 opposite. Unrelated adapters can be combined with little "
                 + "harm to each other.</p>\n");
-        List<String> names = List.copyOf(adapters.keySet());
+        List<String> names = List.copyOf(additive().keySet());
         List<List<String>> pairs = new ArrayList<>();
         List<List<String>> byLayer = new ArrayList<>();
         for (int i = 0; i < names.size(); i++) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -55,6 +56,8 @@ class CommandsTest {
         assertThat(facts.get("kind").asText()).isEqualTo("STOCK");
         assertThat(facts.get("total").asLong()).isEqualTo(base.numParams());
         assertThat(facts.get("layers").findValuesAsText("name")).containsExactly("fc1", "fc2", "out");
+        assertThat(shell.run("inspect", "@base.zip")).isZero();
+        assertThat(shell.out()).contains("DenseLayer", "trainable params: ").doesNotContain("rank", "alpha");
     }
 
     @Test
@@ -70,7 +73,18 @@ class CommandsTest {
         assertThat(layer.get("relativeNorm").asDouble()).isCloseTo(adapter.relativeNorm("fc1", base), within(1e-9));
         assertThat(layer.get("baseId").asText()).isEqualTo(adapter.baseId("fc1").orElseThrow());
         assertThat(shell.run("inspect", "@spam")).isZero();
-        assertThat(shell.out()).contains("an adapter of 2 layers", "effective rank", "fc2");
+        assertThat(shell.out()).contains("a LoRA adapter of 2 layers", "effective rank", "fc2");
+    }
+
+    @Test
+    void inspectSaysWhyTheEffectiveRankOfAStartTakenFromTheWeightsMayExceedTheRank() throws IOException {
+        MultiLayerNetwork pissa = LoRA.apply(base, LoRAConfig.builder().rank(2).loraInit(LoRAInit.PISSA).build());
+        pissa.fit(Networks.data(2));
+        LoRAAdapter.of(pissa).save(file("pissa"));
+
+        assertThat(shell.run("inspect", "@pissa")).as(shell.err()).isZero();
+
+        assertThat(shell.out()).contains("started from a part of W (PISSA): what it adds has up to twice the rank");
     }
 
     @Test
@@ -266,15 +280,21 @@ class CommandsTest {
     }
 
     @Test
-    void anAdapterThatDoesMoreThanToAddIsMergedAndInspectedButNotDrawn() throws IOException {
+    void anAdapterThatDoesMoreThanToAddIsMergedButHasNoFiguresOfItsOwn() throws IOException {
         MultiLayerNetwork dora = LoRA.apply(base, LoRAConfig.builder().rank(2).variant(new DoRA()).build());
         dora.fit(Networks.data(2));
         LoRAAdapter.of(dora).save(file("dora"));
 
         assertThat(shell.run("inspect", "@dora", "--base", "@base.zip", "--json")).as(shell.err()).isZero();
-        assertThat(shell.json().get("layers").get(0).get("norm").isNull()).isTrue();
-        assertThat(shell.run("report", "@base.zip", "@dora", "-o", "@page.html")).isEqualTo(1);
-        assertThat(shell.err()).contains("No report on [dora]", "fc1", "no meaning");
+        assertThat(shell.json().get("variant").asText()).isEqualTo("DoRA");
+        for (String figure : List.of("norm", "effectiveRank", "relativeNorm")) {
+            assertThat(shell.json().get("layers").get(0).get(figure).isNull()).as(figure).isTrue();
+        }
+        assertThat(shell.run("inspect", "@dora")).isZero();
+        assertThat(shell.out()).contains("a DoRA adapter of 2 layers").containsPattern("fc1 +2 +- +-");
+        assertThat(shell.run("report", "@base.zip", "@dora", "@spam", "-o", "@page.html")).as(shell.err()).isZero();
+        assertThat(file("page.html")).content().contains("dora is no LoRA, but DoRA", "58 of", "Singular values of ΔW of fc1")
+                .doesNotContain("Adapters compared");
         assertThat(shell.run("merge", "@base.zip", "@dora", "-o", "@plain.zip")).as(shell.err()).isZero();
         assertThat(ModelSerializer.restoreMultiLayerNetwork(file("plain.zip").toFile()).output(input).sub(dora.output(input))
                 .amaxNumber().doubleValue()).isLessThan(ROUNDING);
