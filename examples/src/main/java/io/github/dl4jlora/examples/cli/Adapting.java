@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.examples.AnyNetwork;
@@ -7,6 +8,9 @@ import org.deeplearning4j.nn.api.Model;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 
 /** Brings networks and adapters together. */
 final class Adapting {
@@ -21,13 +25,43 @@ final class Adapting {
      * @throws IOException if the two do not fit; the message names both
      */
     static SavedNetwork put(SavedNetwork network, LoRAAdapter adapter, Path folder, boolean anyBase) throws IOException {
+        return put(network, adapter, folder, anyBase, Map.of());
+    }
+
+    /**
+     * As {@link #put(SavedNetwork, LoRAAdapter, Path, boolean)}.
+     *
+     * @param renamed what the adapter's folder calls its layers, by their names in the adapter, where the two differ
+     */
+    static SavedNetwork put(SavedNetwork network, LoRAAdapter adapter, Path folder, boolean anyBase, Map<String, String> renamed)
+            throws IOException {
+        requireLayers(network, adapter, folder, renamed);
         try {
             Model model = network.isStock() ? AnyNetwork.apply(network.model(), adapter.config()) : network.model();
             adapter.applyTo(model, anyBase ? new ApplyOption[] {ApplyOption.FORCE} : new ApplyOption[0]);
             return network.with(model);
         } catch (IllegalArgumentException e) {
-            throw new IOException(folder + " does not fit " + network.file() + ": " + e.getMessage()
-                    + ". In these commands: import takes --any-base and --rename", e);
+            throw new IOException(folder + " does not fit " + network.file() + ": " + inCommands(e.getMessage()), e);
+        }
+    }
+
+    /** The library's advice, whose words are Java's. */
+    private static String inCommands(String message) {
+        return message.replace("or ApplyOption.FORCE", "or dl4j-lora import with --any-base")
+                .replace("LoRA.apply(base, adapter)", "dl4j-lora apply BASE ADAPTER")
+                .replace(", or convert the adapter with toPlainLoRA()", "");
+    }
+
+    private static void requireLayers(SavedNetwork network, LoRAAdapter adapter, Path folder, Map<String, String> renamed)
+            throws IOException {
+        List<String> names = network.summary().rows().stream().map(LoRASummary.Row::name).toList();
+        List<String> strangers = Stream.concat(adapter.layers().stream(), adapter.trainedLayers().stream())
+                .filter(layer -> names.stream().noneMatch(name -> layer.equals(name) || layer.startsWith(name + ".")))
+                .map(layer -> "\"" + layer + "\"" + (renamed.containsKey(layer) ? " (renamed from \"" + renamed.get(layer) + "\")" : ""))
+                .toList();
+        if (!strangers.isEmpty()) {
+            throw new IOException(folder + " does not fit " + network.file() + ": the adapter has layer " + String.join(", ", strangers)
+                    + ", the network has " + names + ". Match the names with dl4j-lora import and --rename");
         }
     }
 }

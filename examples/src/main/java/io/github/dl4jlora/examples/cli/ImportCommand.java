@@ -10,7 +10,9 @@ import picocli.CommandLine.Parameters;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
@@ -48,14 +50,22 @@ final class ImportCommand extends Work {
 
     @Override
     void run(Progress progress, Facts facts) throws IOException {
-        LoRAAdapter.Loader loader = LoRAAdapter.loader().strict(!lenient).keyMapper(renaming());
+        UnaryOperator<String> renaming = renaming();
+        Map<String, String> renamed = new HashMap<>();
+        LoRAAdapter.Loader loader = LoRAAdapter.loader().strict(!lenient).keyMapper(module -> {
+            String layer = renaming.apply(module);
+            if (!layer.equals(module)) {
+                renamed.put(layer, module);
+            }
+            return layer;
+        });
         output.checkedFile();
         progress.expect(4).step("reading " + adapter);
         LoRAAdapter read = AdapterFolder.read(adapter, loader);
         progress.step("reading " + network);
         SavedNetwork saved = SavedNetwork.read(network);
         progress.step("putting it in");
-        SavedNetwork adapted = Adapting.put(saved, read, adapter, anyBase);
+        SavedNetwork adapted = Adapting.put(saved, read, adapter, anyBase, renamed);
         progress.step("writing " + output.path());
         output.writeAdapted(adapted);
         output.tell("adapted in the layers " + String.join(", ", read.layers()) + ".", facts);
