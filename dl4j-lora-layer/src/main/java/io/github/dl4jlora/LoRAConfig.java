@@ -167,6 +167,13 @@ public final class LoRAConfig {
         return seed;
     }
 
+    @java.lang.Override
+    public String toString() {
+        return "LoRAConfig(rank=" + rank + ", alpha=" + alpha + ", scaling=" + scaling + ", variant=" + variant + ", loraInit=" + loraInit
+                + ", targets=" + targets + ", targetTypes=" + targetTypes + ", exclude=" + exclude + ", trainable=" + trainable
+                + ", overrides=" + overrides.keySet() + ", storage=" + storage + ")";
+    }
+
     /** What one layer does differently. */
     public static final class Override {
 

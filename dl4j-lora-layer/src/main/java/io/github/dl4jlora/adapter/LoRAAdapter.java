@@ -543,13 +543,22 @@ public final class LoRAAdapter {
         return cast;
     }
 
+    @Override
+    public String toString() {
+        return "LoRAAdapter(layers=" + deltas.keySet() + ", trainedLayers=" + trained.keySet() + ")";
+    }
+
     /**
      * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
      * that finds one new and one old takes the configuration that the tensors' file carries along.
      *
+     * @throws IOException           if there is a file of that name, or the folder cannot be written to
      * @throws IllegalStateException if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {
+        if (Files.exists(folder) && !Files.isDirectory(folder)) {
+            throw new IOException(folder + " is a file, but an adapter is a folder: choose another name. Nothing was written");
+        }
         Files.createDirectories(folder);
         PeftConfig config = peftConfig();
         byte[] json = config.toJson();
@@ -656,6 +665,10 @@ public final class LoRAAdapter {
     }
 
     private static LoRAAdapter read(Path folder, Loader loader) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            throw new AdapterFormatException(folder + (Files.exists(folder) ? " is a file, but an adapter is a folder with "
+                    : " does not exist; it should be a folder with ") + TENSORS + " and " + CONFIG);
+        }
         Safetensors tensors = Safetensors.open(folder.resolve(TENSORS));
         PeftConfig config = config(folder, tensors);
         Map<String, String> a = new LinkedHashMap<>();

@@ -41,6 +41,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 
@@ -57,6 +58,8 @@ public final class Rewriter {
      * @throws IllegalArgumentException for a network that cannot be adapted as configured
      */
     public static <M extends Model> M apply(M base, LoRAConfig config) {
+        Objects.requireNonNull(base, "base");
+        Objects.requireNonNull(config, "config");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Network<M> from = Network.of(base);
             refuseAdapted(from);

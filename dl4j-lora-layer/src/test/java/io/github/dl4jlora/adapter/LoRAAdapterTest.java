@@ -422,6 +422,18 @@ class LoRAAdapterTest {
         refused(AdapterFiles.CONFIG, "does not exist");
     }
 
+    @Test
+    void aFileIsNoFolder() throws IOException {
+        Path file = Files.createFile(folder.resolve("adapter.zip"));
+
+        assertThatThrownBy(() -> LoRAAdapter.load(file)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("is a file, but an adapter is a folder");
+        assertThatThrownBy(() -> LoRAAdapter.load(folder.resolve("absent"))).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("does not exist");
+        assertThatThrownBy(() -> LoRAAdapter.of(LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(2).build())).save(file))
+                .isInstanceOf(IOException.class).hasMessageContaining("Nothing was written");
+    }
+
     private void refused(String... parts) {
         assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class).hasMessageContainingAll(parts);
     }

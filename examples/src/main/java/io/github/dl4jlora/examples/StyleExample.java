@@ -35,7 +35,7 @@ import java.util.Random;
         + "fine-tuning, in bits per character.")
 public final class StyleExample extends Comparison {
 
-    private static final int EPOCHS = 8;
+    private static final int EPOCHS = 4;
     private static final double ALPHA = 4;
     private static final int SHORT_TEXT = 20_000;
     private static final int WIDTH = 128;
