@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.UsageMessage;
 import org.apache.spark.api.java.JavaRDD;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
@@ -76,7 +77,8 @@ public final class SparkExample implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new SparkExample()).setCaseInsensitiveEnumValuesAllowed(true);
+        return new CommandLine(new SparkExample()).setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler(new UsageMessage());
     }
 
     @Override
