@@ -19,7 +19,8 @@ import java.util.Locale;
         description = {"With an ADAPTER: the network as the adapter changes it. Without one: a fresh adapter, to be trained in Java; "
                 + "until then the network computes what it did.",
                 "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
-        footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip", "  dl4j-lora apply base.zip adapter -o tuned.zip"})
+        footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip",
+                "  dl4j-lora apply base.zip adapter -o tuned.zip"})
 final class ApplyCommand extends Work {
 
     @Parameters(index = "0", paramLabel = "NETWORK", description = "The trained network.")

@@ -133,7 +133,7 @@ public final class AdapterReport {
     private String leftOut() {
         return adapters.entrySet().stream().filter(entry -> !additive().containsKey(entry.getKey())).map(entry -> {
             String variant = entry.getValue().config().variant().name();
-            return "<p>" + Html.escaped(entry.getKey()) + " is no LoRA, but " + variant + ", which does more than to add to the weights: "
+            return "<p>" + Html.escaped(entry.getKey()) + " is a " + variant + " adapter, which does more than to add to the weights: "
                     + "it has no ΔW of its own, and so no figures below.</p>\n";
         }).collect(Collectors.joining());
     }

@@ -293,8 +293,10 @@ class CommandsTest {
         assertThat(shell.run("inspect", "@dora")).isZero();
         assertThat(shell.out()).contains("a DoRA adapter of 2 layers").containsPattern("fc1 +2 +- +-");
         assertThat(shell.run("report", "@base.zip", "@dora", "@spam", "-o", "@page.html")).as(shell.err()).isZero();
-        assertThat(file("page.html")).content().contains("dora is no LoRA, but DoRA", "58 of", "Singular values of ΔW of fc1")
+        assertThat(file("page.html")).content().contains("dora is a DoRA adapter", "58 of", "Singular values of ΔW of fc1")
                 .doesNotContain("Adapters compared");
+        assertThat(shell.run("report", "@base.zip", "@dora", "-o", "@alone.html")).as(shell.err()).isZero();
+        assertThat(file("alone.html")).content().contains("dora is a DoRA adapter", "What trains").doesNotContain("How far each layer");
         assertThat(shell.run("merge", "@base.zip", "@dora", "-o", "@plain.zip")).as(shell.err()).isZero();
         assertThat(ModelSerializer.restoreMultiLayerNetwork(file("plain.zip").toFile()).output(input).sub(dora.output(input))
                 .amaxNumber().doubleValue()).isLessThan(ROUNDING);

@@ -126,7 +126,8 @@ class MessagesTest {
     void failuresWithoutWordsOfTheirOwnGetSome() {
         assertThat(FailureMessage.message(new NoSuchFileException("a.zip"))).isEqualTo("a.zip does not exist. Check the name");
         assertThat(FailureMessage.message(new AccessDeniedException("a.zip"))).contains("a.zip may not be read or written");
-        assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"))).contains("fc1", "--base FILE").doesNotContain("..", "LoRA.attach");
+        assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"))).contains("fc1", "--base FILE")
+                .doesNotContain("..", "LoRA.attach");
         assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("java.lang.IllegalStateException");
     }
 }
