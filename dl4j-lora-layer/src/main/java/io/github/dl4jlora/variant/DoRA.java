@@ -54,7 +54,7 @@ public final class DoRA extends NamedVariant {
     @Override
     public void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            EffectiveWeights.addTo(w, parameters, factor);
+            LowRankProduct.addTo(w, parameters, factor);
             INDArray norms = ColumnNorms.of(w);
             INDArray scale = parameters.get(MAGNITUDE).castTo(norms.dataType()).div(norms);
             w.muliRowVector(scale.castTo(w.dataType()));

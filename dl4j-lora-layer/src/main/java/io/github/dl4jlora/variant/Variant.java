@@ -54,7 +54,7 @@ public interface Variant extends Serializable {
      * @param parameters of this variant
      */
     default void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
-        EffectiveWeights.addTo(w, parameters, factor);
+        LowRankProduct.addTo(w, parameters, factor);
     }
 
     /** Whether all that a merge does is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up. */

@@ -5,10 +5,10 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
 
-/** W + s·A·B, without its start where that was taken from W. */
-final class EffectiveWeights {
+/** What plain LoRA adds to W: s·A·B, less its start where that was taken from W. */
+final class LowRankProduct {
 
-    private EffectiveWeights() {
+    private LowRankProduct() {
     }
 
     /** W := W + s·A·B − s·A0·B0. */
