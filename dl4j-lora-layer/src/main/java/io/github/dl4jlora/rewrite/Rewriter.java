@@ -58,7 +58,6 @@ public final class Rewriter {
      * @throws IllegalArgumentException for a network that cannot be adapted as configured
      */
     public static <M extends Model> M apply(M base, LoRAConfig config) {
-        Objects.requireNonNull(base, "base");
         Objects.requireNonNull(config, "config");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Network<M> from = Network.of(base);
