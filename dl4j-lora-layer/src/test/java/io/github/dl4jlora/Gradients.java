@@ -3,7 +3,7 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.frozen.StockLayers;
 import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedParameter;
-import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import io.github.dl4jlora.samediff.SameDiffGradients;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
@@ -97,10 +97,10 @@ public final class Gradients {
             INDArray expected = stock.get(name);
             AdaptedConfiguration lora = configuration(network, layer);
             if (lora != null) {
-                boolean isA = name.endsWith(LoRAParams.A);
+                boolean isA = name.endsWith(Variant.A);
                 for (AdaptedParameter parameter : lora.adapted()) {
-                    String a = layer + "_" + lora.key(parameter, LoRAParams.A);
-                    String b = layer + "_" + lora.key(parameter, LoRAParams.B);
+                    String a = layer + "_" + lora.key(parameter, Variant.A);
+                    String b = layer + "_" + lora.key(parameter, Variant.B);
                     if (name.equals(isA ? a : b)) {
                         INDArray stockGradient = stock.get(layer + "_" + parameter.key());
                         assertThat(stockGradient).as("the stock network's gradient of " + layer + "_" + parameter.key()).isNotNull();

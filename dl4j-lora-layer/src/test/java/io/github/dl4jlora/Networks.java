@@ -1,6 +1,6 @@
 package io.github.dl4jlora;
 
-import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -103,7 +103,7 @@ public final class Networks {
     public static void randomizeAdapters(Map<String, INDArray> paramTable, long seed) {
         for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
             String key = parameter.getKey();
-            if (key.matches(".*[_.](" + LoRAParams.A + "|" + LoRAParams.B + ")")) {
+            if (key.matches(".*[_.](" + Variant.A + "|" + Variant.B + ")")) {
                 INDArray value = parameter.getValue();
                 value.assign(random(value.dataType(), seed++, value.shape()).muli(0.5));
             }

@@ -7,7 +7,6 @@ import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.file.AtomicFile;
 import io.github.dl4jlora.layer.LoRADenseLayer;
-import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.rewrite.AdaptedView;
 import io.github.dl4jlora.rewrite.BaseMatrices;
 import io.github.dl4jlora.variant.DoRA;
@@ -117,8 +116,8 @@ public final class LoRAAdapter {
     private static Delta delta(AdaptedView.AdaptedMatrix matrix, String baseId) {
         Map<String, INDArray> more = new LinkedHashMap<>();
         matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
-        INDArray a = more.remove(LoRAParams.A);
-        INDArray b = more.remove(LoRAParams.B);
+        INDArray a = more.remove(Variant.A);
+        INDArray b = more.remove(Variant.B);
         LoRADenseLayer dense = matrix.dense();
         Kind kind = dense == null ? Kind.PLAIN : new Kind(dense.getVariant(), dense.getLoraInit(), dense.getPissaIterations());
         return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, TensorLayout.of(matrix.stock()), more, kind);

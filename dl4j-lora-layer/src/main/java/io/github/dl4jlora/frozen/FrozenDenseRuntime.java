@@ -111,12 +111,8 @@ final class FrozenDenseRuntime extends FrozenRuntime implements Disableable {
         return dense().hasBias() ? result.addiRowVector(underlying.getParam(DefaultParamInitializer.BIAS_KEY)) : result;
     }
 
-    /**
-     * OpenBLAS is faster into a column-major result when a batch is much lower than it is wide, and into a row-major
-     * one otherwise (docs/benchmarks.md).
-     */
     private INDArray matrix(LayerWorkspaceMgr workspaces, ArrayType type, long rows, long columns) {
-        return workspaces.createUninitialized(type, w().dataType(), new long[]{rows, columns}, 4 * rows <= columns ? 'f' : 'c');
+        return workspaces.createUninitialized(type, w().dataType(), new long[]{rows, columns}, DenseArithmetic.resultOrder(rows, columns));
     }
 
     @Override
@@ -128,7 +124,7 @@ final class FrozenDenseRuntime extends FrozenRuntime implements Disableable {
         INDArray delta = epsilon;
         if (!isIdentity()) {
             INDArray preActivation = KeptArrays.isUsable(z) ? z : preActivation(workspaces);
-            delta = activation().backprop(preActivation, epsilon).getFirst();
+            delta = DenseArithmetic.activationGradient(activation(), preActivation, epsilon);
         }
         z = null;
         INDArray dx = matrix(workspaces, ArrayType.ACTIVATION_GRAD, delta.size(0), w().size(0));

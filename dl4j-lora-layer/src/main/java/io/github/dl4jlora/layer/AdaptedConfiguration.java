@@ -2,8 +2,11 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.frozen.FrozenReference;
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
@@ -15,6 +18,8 @@ import java.util.Map;
  * What the configurations of all adapted layers and vertices have in common.
  */
 public interface AdaptedConfiguration {
+
+    String getLayerName();
 
     /** The frozen weights outside the vector; null when embedded. */
     FrozenReference getFrozen();
@@ -29,7 +34,7 @@ public interface AdaptedConfiguration {
         return List.of();
     }
 
-    /** The key under which the parameter table has A ({@link LoRAParams#A}) or B of an adapted parameter. */
+    /** The key under which the parameter table has A ({@link Variant#A}) or B of an adapted parameter. */
     default String key(AdaptedParameter parameter, String part) {
         return parameter.key() + "." + part;
     }
@@ -50,6 +55,33 @@ public interface AdaptedConfiguration {
 
     /** Number of the stock layer's own values. */
     long frozenParams();
+
+    /**
+     * The stock layer's own values, flat, where they are outside the vector.
+     *
+     * @throws FrozenWeightsMissingException if they cannot be found
+     */
+    default INDArray sharedValues(DataType type) {
+        if (getFrozen() == null) {
+            throw new FrozenWeightsMissingException(getLayerName(), "(none recorded)");
+        }
+        return getFrozen().values(getLayerName(), type, frozenParams());
+    }
+
+    /**
+     * The stock layer's own values, flat, wherever they are.
+     *
+     * @param view the adapted layer's part of the network's vector
+     */
+    default INDArray frozenValues(INDArray view) {
+        return getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, frozenParams()) : sharedValues(view.dataType());
+    }
+
+    /** Whether a key of the parameter table names something that trains. */
+    default boolean trains(String key) {
+        return adapted().stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()))
+                || biases().stream().anyMatch(bias -> key.equals(bias.key()));
+    }
 
     /** Number of values that train for the sake of an adapted parameter. */
     default long trainedParams(AdaptedParameter parameter) {

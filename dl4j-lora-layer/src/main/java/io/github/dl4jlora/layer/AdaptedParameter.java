@@ -1,9 +1,11 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.Variant;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.io.Serializable;
+import java.util.List;
 
 /**
  * One adapted parameter of a layer: ΔM = s·A·B, A {@code [nIn, rank]}, B {@code [rank, nOut]}.
@@ -30,15 +32,17 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
 
     /** A's key; without an underscore, at which DL4J's updater would split it. */
     String keyOfA() {
-        return key + "." + LoRAParams.A;
+        return key + "." + Variant.A;
     }
 
     /** B's key. */
     String keyOfB() {
-        return key + "." + LoRAParams.B;
+        return key + "." + Variant.B;
     }
 
-    AdaptedParameter rescaled(double newAlpha, Scaling newScaling) {
-        return new AdaptedParameter(key, nIn, nOut, rank, newAlpha, newScaling);
+    /** The same parameters, one of them with another factor. */
+    static List<AdaptedParameter> rescaled(List<AdaptedParameter> all, String key, double alpha, Scaling scaling) {
+        return all.stream().map(parameter -> parameter.key.equals(key)
+                ? new AdaptedParameter(key, parameter.nIn, parameter.nOut, parameter.rank, alpha, scaling) : parameter).toList();
     }
 }

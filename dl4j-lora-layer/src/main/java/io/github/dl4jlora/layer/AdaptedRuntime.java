@@ -21,7 +21,12 @@ public interface AdaptedRuntime extends Disableable {
         /** Whoever calls {@code calculateGradients} or {@code backpropGradient}; not the network's own training step. */
         FOR_CALLERS,
         /** Nobody: DL4J ends backpropagation at the layer upstream. */
-        UNNEEDED
+        UNNEEDED;
+
+        /** Whether the backward pass that is going on must compute it. */
+        boolean isNeeded() {
+            return this == NEEDED || this == FOR_CALLERS && !BackpropCaller.isTrainingStep();
+        }
     }
 
     /** The adapted layer inside a layer that DL4J may have frozen since; null for any other. */

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.samediff.SameDiffBackprop;
 import org.deeplearning4j.nn.api.MaskState;
@@ -43,8 +42,7 @@ final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRunti
         this.type = type;
         this.stockLength = values.length();
         this.weights = new EffectiveWeights(conf.getName(), StockMatrices.of(conf.stockVertex()).forms(), () -> conf,
-                () -> conf.getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, stockLength)
-                        : conf.getFrozen().values(conf.getName(), type, stockLength), view, table, values);
+                () -> conf.frozenValues(view), view, table, values);
         weights.bind(stock.paramTable(false));
     }
 

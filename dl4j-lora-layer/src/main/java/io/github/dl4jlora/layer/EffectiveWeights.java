@@ -178,9 +178,6 @@ final class EffectiveWeights {
     }
 
     void requireEnabled() {
-        if (disabled > 0) {
-            throw new IllegalStateException("Layer " + LoRAParams.quoted(layer) + ": its adapter is disabled, so there "
-                    + "is nothing to train. Close the scope that LoRA.disabled opened first");
-        }
+        LoRAParams.requireEnabled(layer, disabled);
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.variant.LowRankPath;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -36,15 +37,15 @@ final class FusedPath implements LowRankPath {
     FusedPath(LoRADenseRuntime layer, LoRADenseLayer conf) {
         this.layer = layer;
         this.factor = conf.factor();
-        this.trainsA = conf.trains(LoRAParams.A);
+        this.trainsA = conf.trains(Variant.A);
         double loraDropout = conf.getLoraDropout();
         this.dropout = loraDropout == 0 ? null : new Dropout(1 - loraDropout);
     }
 
     @Override
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
-        INDArray a = layer.parameter(LoRAParams.A, training, workspaces);
-        INDArray b = layer.parameter(LoRAParams.B, training, workspaces);
+        INDArray a = layer.parameter(Variant.A, training, workspaces);
+        INDArray b = layer.parameter(Variant.B, training, workspaces);
         INDArray input = x;
         if (training && dropout != null) {
             ArrayType lifetime = trainsA ? ArrayType.INPUT : ArrayType.FF_WORKING_MEM;
@@ -61,16 +62,16 @@ final class FusedPath implements LowRankPath {
 
     @Override
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
-        INDArray a = layer.parameter(LoRAParams.A, true, workspaces);
-        INDArray b = layer.parameter(LoRAParams.B, true, workspaces);
-        Nd4j.gemm(u, dz, gradients.get(LoRAParams.B), true, false, factor, 0);
+        INDArray a = layer.parameter(Variant.A, true, workspaces);
+        INDArray b = layer.parameter(Variant.B, true, workspaces);
+        Nd4j.gemm(u, dz, gradients.get(Variant.B), true, false, factor, 0);
         if (!trainsA && dx == null) {
             return;
         }
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), u.size(0), u.size(1));
         Nd4j.gemm(dz, b, v, false, true, 1, 0);
         if (trainsA) {
-            Nd4j.gemm(dropout == null ? x : dropped, v, gradients.get(LoRAParams.A), true, false, factor, 0);
+            Nd4j.gemm(dropout == null ? x : dropped, v, gradients.get(Variant.A), true, false, factor, 0);
         }
         if (dx == null) {
             return;

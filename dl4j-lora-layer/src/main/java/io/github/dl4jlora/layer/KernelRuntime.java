@@ -1,6 +1,7 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.DenseArithmetic;
 import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
@@ -161,14 +162,6 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
         inputGradient = use;
     }
 
-    private boolean needsInputGradient() {
-        return switch (inputGradient) {
-            case NEEDED -> true;
-            case FOR_CALLERS -> !BackpropCaller.isTrainingStep();
-            case UNNEEDED -> false;
-        };
-    }
-
     @Override
     public void rescale(String key, double alpha, Scaling scaling) {
         layerConf().rescale(key, alpha, scaling);
@@ -195,13 +188,9 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
     }
 
     private void requireTrainable() {
-        String layer = LoRAParams.quoted(layerConf().getLayerName());
-        if (disabled > 0) {
-            throw new IllegalStateException("Layer " + layer + ": its adapter is disabled, so there is nothing to train. Close the "
-                    + "scope that LoRA.disabled opened first");
-        }
+        LoRAParams.requireEnabled(layerConf().getLayerName(), disabled);
         if (routes != null) {
-            throw new IllegalStateException("Layer " + layer + " serves the adapters of a bank and cannot be trained");
+            throw new IllegalStateException("Layer " + LoRAParams.quoted(layerConf().getLayerName()) + " serves the adapters of a bank and cannot be trained");
         }
     }
 
@@ -245,8 +234,8 @@ abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements Adap
             masked = workspaces.dup(ArrayType.BP_WORKING_MEM, masked);
             applyMaskTo(masked);
         }
-        INDArray delta = layerConf().getActivationFn().backprop(preActivation, masked).getFirst();
-        INDArray dx = backward(delta, ownPath(), needsInputGradient(), workspaces);
+        INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), preActivation, masked);
+        INDArray dx = backward(delta, ownPath(), inputGradient.isNeeded(), workspaces);
         Gradient gradient = new DefaultGradient();
         for (String key : LowRankTable.keys(layerConf())) {
             gradient.setGradientFor(key, gradient(key));

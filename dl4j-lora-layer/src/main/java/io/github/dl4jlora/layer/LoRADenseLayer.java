@@ -174,7 +174,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
             case FROZEN -> new NoOp();
             case BIAS -> biasUpdater != null ? biasUpdater : iUpdater;
             case MAGNITUDE -> iUpdater;
-            case WEIGHT -> key.equals(LoRAParams.B) && loraPlusRatio != 1
+            case WEIGHT -> key.equals(Variant.B) && loraPlusRatio != 1
                     ? ScaledLearningRate.of(iUpdater, loraPlusRatio) : iUpdater;
         };
     }
@@ -207,11 +207,19 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     Role roleOf(String key) {
-        return adapterParameters().stream().filter(parameter -> parameter.key().equals(key)).map(Parameter::role).findFirst()
-                .orElse(Role.FROZEN);
+        // DL4J asks for every parameter in every step.
+        if (DefaultParamInitializer.BIAS_KEY.equals(key)) {
+            return trainBias ? Role.BIAS : Role.FROZEN;
+        }
+        for (Parameter parameter : variant.parameters(nIn, nOut, rank)) {
+            if (parameter.key().equals(key)) {
+                return parameter.role();
+            }
+        }
+        return Role.FROZEN;
     }
 
-    /** Whether a parameter trains. */
+    @Override
     public boolean trains(String key) {
         return roleOf(key) != Role.FROZEN;
     }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.DenseArithmetic;
 import io.github.dl4jlora.frozen.FrozenReference;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.frozen.KeptArrays;
@@ -19,12 +20,9 @@ import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
-import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
-import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.ops.impl.scalar.Step;
 import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNorm;
 import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNormBp;
 import org.nd4j.linalg.factory.Nd4j;
@@ -66,14 +64,6 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         inputGradient = use;
     }
 
-    private boolean needsInputGradient() {
-        return switch (inputGradient) {
-            case NEEDED -> true;
-            case FOR_CALLERS -> !BackpropCaller.isTrainingStep();
-            case UNNEEDED -> false;
-        };
-    }
-
     @Override
     public void rescale(String key, double alpha, Scaling scaling) {
         layerConf().setAlpha(alpha);
@@ -102,14 +92,6 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
     @Override
     public void route(String key, long rows, List<Route> routes) {
         path = routes == null ? null : new RoutedPath(layerConf().getLayerName(), rows, routes);
-    }
-
-    private void requireEnabled() {
-        if (disabled > 0) {
-            throw new IllegalStateException("Layer " + LoRAParams.quoted(layerConf().getLayerName())
-                    + ": its adapter is disabled, so there "
-                    + "is nothing to train. Close the scope that LoRA.disabled opened first");
-        }
     }
 
     @Override
@@ -158,12 +140,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             }
             return table;
         }
-        FrozenReference reference = conf.getFrozen();
-        if (reference == null) {
-            throw new FrozenWeightsMissingException(conf.getLayerName(), "(none recorded)");
-        }
-        INDArray values = reference.values(conf.getLayerName(), type, DefaultParamInitializer.getInstance().numParams(conf));
-        return LoRADenseParamInitializer.frozenTable(conf, values, false);
+        return LoRADenseParamInitializer.frozenTable(conf, conf.sharedValues(type), false);
     }
 
     private void requireConstants() {
@@ -288,7 +265,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
             result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, 'c');
             x.mmuli(w, result);
         } else {
-            result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, order(shape[0], shape[1]));
+            result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, DenseArithmetic.resultOrder(shape[0], shape[1]));
             Nd4j.gemm(x, w, result, false, false, 1, 0);
             subtractStart(x, result, false, workspaces);
             path().forward(x, result, training, workspaces);
@@ -325,14 +302,6 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         Nd4j.gemm(slim, second, to, false, backwards, -factor(), 1);
     }
 
-    /**
-     * OpenBLAS is faster into a column-major result when a batch is much lower than it is wide, and into a row-major
-     * one otherwise (docs/benchmarks.md).
-     */
-    private static char order(long rows, long columns) {
-        return 4 * rows <= columns ? 'f' : 'c';
-    }
-
     private INDArray checkedInput() {
         if (input.rank() != 2) {
             throw new DL4JInvalidInputException("Input that is not a matrix; expected matrix (rank 2), got rank " + input.rank()
@@ -365,28 +334,14 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-        requireEnabled();
+        LoRAParams.requireEnabled(layerConf().getLayerName(), disabled);
         assertInputSet(true);
         INDArray preActivation = keptOrRecomputed(workspaces);
-        INDArray delta = activationGradient(preActivation, epsilon);
+        INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), preActivation, epsilon);
         if (maskArray != null) {
             applyMask(delta);
         }
         return backpropDelta(delta, workspaces);
-    }
-
-    /** ReLU's as two vectorised passes, overwriting z: ND4J's one operation for it takes five times as long. */
-    private INDArray activationGradient(INDArray preActivation, INDArray epsilon) {
-        IActivation activation = layerConf().getActivationFn();
-        if (!isPlainReLU(activation) || !Arrays.equals(preActivation.shape(), epsilon.shape())) {
-            return activation.backprop(preActivation, epsilon).getFirst();
-        }
-        return Nd4j.getExecutioner().exec(new Step(preActivation, preActivation)).muli(epsilon);
-    }
-
-    private static boolean isPlainReLU(IActivation activation) {
-        return activation.getClass() == ActivationReLU.class && ((ActivationReLU) activation).getMax() == null
-                && ((ActivationReLU) activation).getThreshold() == null && ((ActivationReLU) activation).getNegativeSlope() == null;
     }
 
     private INDArray keptOrRecomputed(LayerWorkspaceMgr workspaces) {
@@ -398,7 +353,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
      * @param delta dL/d(pre-activation) {@code [minibatch, nOut]}; may be overwritten
      */
     final Pair<Gradient, INDArray> backpropDelta(INDArray delta, LayerWorkspaceMgr workspaces) {
-        requireEnabled();
+        LoRAParams.requireEnabled(layerConf().getLayerName(), disabled);
         if (layerConf().isTrainBias()) {
             delta.sum(gradientViews.get(DefaultParamInitializer.BIAS_KEY), 0);
         }
@@ -409,8 +364,9 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
         INDArray x = input.castTo(dataType);
         delta = path().toProduct(delta, gradientViews);
         INDArray dx = null;
-        if (needsInputGradient()) {
-            dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, delta.dataType(), x.shape(), order(x.size(0), x.size(1)));
+        if (inputGradient.isNeeded()) {
+            dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, delta.dataType(), x.shape(),
+                    DenseArithmetic.resultOrder(x.size(0), x.size(1)));
             Nd4j.gemm(delta, w, dx, false, true, 1, 0);
             subtractStart(delta, dx, true, workspaces);
         }
@@ -447,7 +403,7 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return layerConf().trains(key);
+        return trained.contains(key);
     }
 
     @Override
@@ -474,11 +430,6 @@ class LoRADenseRuntime extends BaseLayer<LoRADenseLayer> implements AdaptedRunti
                     .map(parameter -> parameter.key() + " [" + parameter.rows() + ", " + parameter.columns() + "]")
                     .collect(Collectors.joining(" and ")));
         }
-        INDArray current = getParam(key);
-        if (!Arrays.equals(current.shape(), value.shape())) {
-            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layerConf().getLayerName()) + ": parameter " + key
-                    + " has shape " + Arrays.toString(current.shape()) + ", but the new value has " + Arrays.toString(value.shape()));
-        }
-        current.assign(value);
+        LowRankTable.assign(layerConf().getLayerName(), key, getParam(key), value);
     }
 }

@@ -10,14 +10,9 @@ import org.slf4j.LoggerFactory;
 import java.util.Random;
 
 /**
- * Names and checks that every low-rank layer shares.
+ * Checks and messages that every low-rank layer shares.
  */
 public final class LoRAParams {
-
-    /** Key of the down-projection, {@code [nIn, rank]}. */
-    public static final String A = "A";
-    /** Key of the up-projection, {@code [rank, nOut]}. */
-    public static final String B = "B";
 
     /** A handful serves; a file that asks for millions wants to keep the machine busy. */
     public static final int MOST_PISSA_ITERATIONS = 1000;
@@ -39,6 +34,17 @@ public final class LoRAParams {
         if (!Double.isFinite(alpha)) {
             throw new IllegalArgumentException("Layer " + quoted(layer) + ": alpha is " + alpha
                     + ", but must be a finite number. Set it with alpha(16), for example.");
+        }
+    }
+
+    /**
+     * @param disabled how many scopes that disable the layer's adapter are open
+     * @throws IllegalStateException if any is
+     */
+    static void requireEnabled(String layer, int disabled) {
+        if (disabled > 0) {
+            throw new IllegalStateException("Layer " + quoted(layer) + ": its adapter is disabled, so there is nothing to train. "
+                    + "Close the scope that LoRA.disabled opened first");
         }
     }
 

@@ -4,7 +4,6 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenReference;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.frozen.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -139,28 +138,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return LoRAWrapperParamInitializer.INSTANCE;
     }
 
-    /** Whether a key of the parameter table names an A, a B or a trained bias. */
-    boolean trains(String key) {
-        return LowRankTable.keys(this).contains(key);
-    }
-
     private boolean isBias(String key) {
         return LowRankTable.biasKeys(this).contains(key);
-    }
-
-    /**
-     * The stock layer's values, flat.
-     *
-     * @param view the layer's part of the network's vector
-     */
-    INDArray frozenValues(INDArray view) {
-        if (storage == FrozenStorage.EMBEDDED) {
-            return LowRankTable.interval(view, 0, frozenParams());
-        }
-        if (frozen == null) {
-            throw new FrozenWeightsMissingException(getLayerName(), "(none recorded)");
-        }
-        return frozen.values(getLayerName(), view.dataType(), frozenParams());
     }
 
     /** B's learning rate is a multiple of A's. */
@@ -216,8 +195,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     /** Changes alpha and scaling of an adapted parameter. */
     void rescale(String key, double alpha, Scaling scaling) {
-        parameters = parameters.stream()
-                .map(parameter -> parameter.key().equals(key) ? parameter.rescaled(alpha, scaling) : parameter).toList();
+        parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 
     /** The layer as the base configures it. */

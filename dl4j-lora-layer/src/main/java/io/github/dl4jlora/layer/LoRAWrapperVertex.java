@@ -16,7 +16,6 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
-import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.List;
@@ -75,10 +74,6 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return DeltaVertexRuntime.of(this, graph, vertexName, index, view, initialize, type);
     }
 
-    boolean trains(String key) {
-        return parameters.stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()));
-    }
-
     /** How many values of the vector the stock vertex takes. */
     long embedded() {
         return storage == FrozenStorage.EMBEDDED ? frozenParams() : 0;
@@ -130,8 +125,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     void rescale(String key, double alpha, Scaling scaling) {
-        parameters = parameters.stream()
-                .map(parameter -> parameter.key().equals(key) ? parameter.rescaled(alpha, scaling) : parameter).toList();
+        parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 
     public String getName() {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
@@ -68,20 +69,20 @@ public class LowRankLayer extends SameDiffLayer {
     public SDVariable defineLayer(SameDiff graph, SDVariable input, Map<String, SDVariable> parameters, SDVariable mask) {
         // A constant of the input's type: SameDiff's scalar multiplication has a wrong gradient in BFLOAT16.
         SDVariable factor = graph.constant(Nd4j.scalar(input.dataType(), factor()));
-        return input.mmul(parameters.get(LoRAParams.A)).mmul(parameters.get(LoRAParams.B)).mul(factor);
+        return input.mmul(parameters.get(Variant.A)).mmul(parameters.get(Variant.B)).mul(factor);
     }
 
     /** Names both even while the size is still to be inferred: DL4J hands constraints out by name when it builds the layer. */
     @Override
     public void defineParameters(SDLayerParams parameters) {
         parameters.clear();
-        parameters.addWeightParam(LoRAParams.A, nIn, rank);
-        parameters.addWeightParam(LoRAParams.B, rank, nOut);
+        parameters.addWeightParam(Variant.A, nIn, rank);
+        parameters.addWeightParam(Variant.B, rank, nOut);
     }
 
     @Override
     public void initializeParameters(Map<String, INDArray> parameters) {
-        LoRAParams.initialize(parameters.get(LoRAParams.A), parameters.get(LoRAParams.B), loraInit);
+        LoRAParams.initialize(parameters.get(Variant.A), parameters.get(Variant.B), loraInit);
     }
 
     /** 'f', as DenseLayer stores its weights. */

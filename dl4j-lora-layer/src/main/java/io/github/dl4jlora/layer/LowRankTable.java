@@ -72,7 +72,13 @@ final class LowRankTable {
             throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + " has no trainable parameter "
                     + LoRAParams.quoted(key) + "; it has " + keys(lora));
         }
-        INDArray current = table.get(key);
+        assign(layer, key, table.get(key), value);
+    }
+
+    /**
+     * @throws IllegalArgumentException for another shape
+     */
+    static void assign(String layer, String key, INDArray current, INDArray value) {
         if (!Arrays.equals(current.shape(), value.shape())) {
             throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + ": parameter " + key + " has shape "
                     + Arrays.toString(current.shape()) + ", but the new value has " + Arrays.toString(value.shape()));

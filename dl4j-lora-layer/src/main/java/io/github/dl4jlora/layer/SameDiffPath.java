@@ -2,6 +2,7 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.frozen.KeptArrays;
 import io.github.dl4jlora.variant.LowRankPath;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -25,7 +26,7 @@ final class SameDiffPath implements LowRankPath {
         NeuralNetConfiguration inner = layer.conf().clone();
         inner.setLayer(pathConf);
         this.path = new LowRankRuntime(inner, layer.getDataType());
-        path.setParamTable(Map.of(LoRAParams.A, layer.value(LoRAParams.A), LoRAParams.B, layer.value(LoRAParams.B)));
+        path.setParamTable(Map.of(Variant.A, layer.value(Variant.A), Variant.B, layer.value(Variant.B)));
     }
 
     @Override
@@ -40,7 +41,7 @@ final class SameDiffPath implements LowRankPath {
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
         Map<String, INDArray> lent = new HashMap<>(gradients);
         // Autodiff computes both, wanted or not.
-        lent.computeIfAbsent(LoRAParams.A, key -> layer.value(key).ulike());
+        lent.computeIfAbsent(Variant.A, key -> layer.value(key).ulike());
         path.lendGradients(lent);
         INDArray share = path.backpropGradient(dz, workspaces).getSecond();
         if (dx != null) {

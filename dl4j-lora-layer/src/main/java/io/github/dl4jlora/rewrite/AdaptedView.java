@@ -9,8 +9,8 @@ import io.github.dl4jlora.layer.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.LoRADenseLayer;
-import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.layer.StockBiases;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
@@ -43,11 +43,11 @@ public final class AdaptedView {
                                 AdaptedRuntime runtime, Layer stock, LoRADenseLayer dense) {
 
         public INDArray a() {
-            return parts.get(LoRAParams.A);
+            return parts.get(Variant.A);
         }
 
         public INDArray b() {
-            return parts.get(LoRAParams.B);
+            return parts.get(Variant.B);
         }
 
         public void rescale(double newAlpha, Scaling newScaling) {
@@ -110,8 +110,8 @@ public final class AdaptedView {
 
     private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter, Map<String, INDArray> table) {
         Map<String, INDArray> parts = new LinkedHashMap<>();
-        parts.put(LoRAParams.A, table.get(lora.key(parameter, LoRAParams.A)));
-        parts.put(LoRAParams.B, table.get(lora.key(parameter, LoRAParams.B)));
+        parts.put(Variant.A, table.get(lora.key(parameter, Variant.A)));
+        parts.put(Variant.B, table.get(lora.key(parameter, Variant.B)));
         if (hasBiasAsPart(lora)) {
             parts.put(DefaultParamInitializer.BIAS_KEY, table.get(lora.biases().get(0).key()));
         }

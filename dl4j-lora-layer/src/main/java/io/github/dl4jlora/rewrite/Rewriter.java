@@ -13,11 +13,11 @@ import io.github.dl4jlora.layer.AdaptedParameter;
 import io.github.dl4jlora.layer.AdaptedRuntime;
 import io.github.dl4jlora.layer.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.layer.LoRADenseLayer;
-import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.layer.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -177,8 +177,8 @@ public final class Rewriter {
                     ((AdaptedRuntime) runtime).start(start);
                 } else {
                     Map<String, INDArray> table = runtime.paramTable(false);
-                    lora.matrices().initialize(table.get(lora.key(parameter, LoRAParams.A)),
-                            table.get(lora.key(parameter, LoRAParams.B)), config.loraInit(), new Random(start));
+                    lora.matrices().initialize(table.get(lora.key(parameter, Variant.A)),
+                            table.get(lora.key(parameter, Variant.B)), config.loraInit(), new Random(start));
                 }
             }
         } else {
@@ -318,8 +318,8 @@ public final class Rewriter {
                 stockBias.assign(trained.get(bias.key()).reshape('c', stockBias.shape()));
             }
             for (AdaptedParameter parameter : lora.adapted()) {
-                lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, LoRAParams.A)),
-                        trained.get(lora.key(parameter, LoRAParams.B)), parameter.factor(), merged.get(parameter.key()));
+                lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, Variant.A)),
+                        trained.get(lora.key(parameter, Variant.B)), parameter.factor(), merged.get(parameter.key()));
             }
             requireFinite(node, values);
         }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
@@ -49,9 +50,8 @@ import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -71,23 +71,10 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Any layer between two adapted ones computes as in the base's test mode, passes right gradients and does not move. */
+@ExtendWith(DoublePrecision.class) // DL4J's layer normalisation and simple RNN take the default type for the network's
 class AnyLayerFrozenTest {
 
     private static final LoRAConfig FC = LoRAConfig.builder().rank(2).alpha(1.5).targets("fc.*").build();
-
-    private static DataType before;
-
-    /** DL4J's layer normalisation and simple RNN take the default type for the network's. */
-    @BeforeAll
-    static void computeInDouble() {
-        before = Nd4j.defaultFloatingPointType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreTypes() {
-        Nd4j.setDefaultDataTypes(before, before);
-    }
 
     static Stream<Arguments> layers() {
         return Stream.of(
