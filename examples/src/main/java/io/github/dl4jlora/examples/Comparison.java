@@ -7,6 +7,8 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.report.AdapterReport;
 import io.github.dl4jlora.examples.report.ScoreHistory;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -30,6 +32,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /** What the examples that compare ways of adapting a network have in common: options, training, checks and figures. */
@@ -159,6 +163,62 @@ abstract class Comparison implements Callable<Integer> {
         return timer;
     }
 
+    /**
+     * A network that was taught something new.
+     *
+     * @param name what to call the way
+     * @param kept what has to be stored of it: a whole network's file, or an adapter's folder
+     */
+    record Taught(String name, MultiLayerNetwork network, StepTimer steps, Path kept) {
+    }
+
+    /** One base, taught the same in three ways. */
+    record ThreeWays(Path baseFile, Taught headOnly, Taught lora, Taught full) {
+    }
+
+    /**
+     * Teaches a base by training its output layer, adapters, and every weight, and stores what each has to keep.
+     *
+     * @param lastHidden index of the layer below the output layer
+     * @param data       a new iterator for each
+     */
+    final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double learningRate, Supplier<DataSetIterator> data,
+                          Path folder) throws IOException {
+        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).seed(seed).build();
+        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew).setFeatureExtractor(lastHidden).build();
+        StepTimer headSteps = train("head-only", headOnly, data.get());
+
+        MultiLayerNetwork adapted = LoRA.apply(base, lora);
+        StepTimer loraSteps = train("LoRA", adapted, data.get());
+
+        MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
+        StepTimer fullSteps = train("full fine-tuning", full, data.get());
+
+        Path adapter = folder.resolve("adapter");
+        LoRAAdapter.of(adapted).save(adapter);
+        return new ThreeWays(save(base, folder.resolve("base.zip")),
+                new Taught("head-only", headOnly, headSteps, save(headOnly, folder.resolve("head-only.zip"))),
+                new Taught("LoRA", adapted, loraSteps, adapter),
+                new Taught("full fine-tuning", full, fullSteps, save(full, folder.resolve("full-fine-tuning.zip"))));
+    }
+
+    /**
+     * Prints what trained, how well each network does, what it took and what has to be stored.
+     *
+     * @param taught what the network was taught, as heading and measure; {@code before} what it knew before
+     */
+    final void printTable(ThreeWays ways, MultiLayerNetwork base, String taught, Function<MultiLayerNetwork, String> onTaught,
+                          String before, Function<MultiLayerNetwork, String> onBefore) throws IOException {
+        ResultTable table = new ResultTable("", "trained parameters", taught, before, "median step", "training", "on disk")
+                .row("base", NONE, onTaught.apply(base), onBefore.apply(base), NONE, NONE, bytes(ways.baseFile));
+        for (Taught way : List.of(ways.headOnly, ways.lora, ways.full)) {
+            table.row(way.name, trained(way.network), onTaught.apply(way.network), onBefore.apply(way.network), millis(way.steps),
+                    seconds(way.steps), bytes(way.kept));
+        }
+        out().print(table);
+        out().println();
+    }
+
     /** What a base was before anything was made of it. */
     record Before(INDArray params, INDArray questions, INDArray answers) {
 
@@ -168,7 +228,7 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     /** An adapter is a thing of its own: it comes off, goes on elsewhere, and merges into plain Deeplearning4j. */
-    final void checkAdapter(MultiLayerNetwork adapted, MultiLayerNetwork base, Before before, Path baseFile, Path adapterFolder)
+    private void checkAdapter(MultiLayerNetwork adapted, MultiLayerNetwork base, Before before, Path baseFile, Path adapterFolder)
             throws IOException {
         INDArray answers = adapted.output(before.questions);
         MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(baseFile.toFile());
@@ -184,12 +244,20 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     /** What the adapter did, as a page to look at. The trainings after the first, which made the base, show their losses. */
-    final void report(String title, MultiLayerNetwork base, MultiLayerNetwork adapted, Path folder) throws IOException {
+    private void report(String title, MultiLayerNetwork base, MultiLayerNetwork adapted, Path folder) throws IOException {
         Path page = folder.resolve("report.html");
         AdapterReport report = new AdapterReport(title, base).add("LoRA", LoRAAdapter.of(adapted));
         losses.entrySet().stream().skip(1).forEach(entry -> report.scores(entry.getKey(), entry.getValue()));
         report.write(page);
         out().println("Look at it: " + page.toUri());
+    }
+
+    /** The end of the story: checks, and a page to look at. */
+    final int conclude(String title, MultiLayerNetwork base, Before before, ThreeWays ways, Path folder) throws IOException {
+        checkAdapter(ways.lora.network, base, before, ways.baseFile, ways.lora.kept);
+        out().println("Saved in " + folder);
+        report(title, base, ways.lora.network, folder);
+        return exitCode();
     }
 
     /** Says so if something does not hold, and makes {@link #exitCode} tell. */
@@ -198,7 +266,7 @@ abstract class Comparison implements Callable<Integer> {
         passed &= ok;
     }
 
-    final int exitCode() {
+    private int exitCode() {
         out().flush();
         if (!passed) {
             spec.commandLine().getErr().println(spec.name() + ": a check failed, see FAILED above");
@@ -206,7 +274,7 @@ abstract class Comparison implements Callable<Integer> {
         return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
     }
 
-    static Path save(MultiLayerNetwork network, Path file) throws IOException {
+    private static Path save(MultiLayerNetwork network, Path file) throws IOException {
         ModelSerializer.writeModel(network, file.toFile(), false);
         return file;
     }
@@ -219,7 +287,7 @@ abstract class Comparison implements Callable<Integer> {
         return String.format(Locale.ROOT, "%.2f ms", timer.medianMillis());
     }
 
-    static String seconds(StepTimer timer) {
+    private static String seconds(StepTimer timer) {
         return String.format(Locale.ROOT, "%.1f s", timer.totalSeconds());
     }
 

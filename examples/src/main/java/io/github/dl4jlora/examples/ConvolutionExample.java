@@ -2,7 +2,6 @@ package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -12,8 +11,6 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
-import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.learning.config.Adam;
@@ -74,37 +71,11 @@ public final class ConvolutionExample extends Comparison {
         train("base, paper", base, paper.train().batches(BATCH));
         Before before = Before.of(base, board.test().features());
 
-        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(LEARNING_RATE)).seed(seed()).build();
-        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
-                .setFeatureExtractor(LAST_HIDDEN).build();
-        StepTimer headStep = train("head-only", headOnly, board.train().batches(BATCH));
-
-        MultiLayerNetwork adapted = LoRA.apply(base, lora);
-        StepTimer loraStep = train("LoRA", adapted, board.train().batches(BATCH));
-
-        MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
-        StepTimer fullStep = train("full fine-tuning", full, board.train().batches(BATCH));
-
-        Path baseFile = save(base, folder.resolve("base.zip"));
-        Path headFile = save(headOnly, folder.resolve("head-only.zip"));
-        Path fullFile = save(full, folder.resolve("full-fine-tuning.zip"));
-        Path adapterFolder = folder.resolve("adapter");
-        LoRAAdapter.of(adapted).save(adapterFolder);
+        ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> board.train().batches(BATCH), folder);
 
         out().println();
-        out().print(new ResultTable("", "trained parameters", "on the board", "on paper", "median step", "training", "on disk")
-                .row("base", NONE, accuracy(base, board), accuracy(base, paper), NONE, NONE, bytes(baseFile))
-                .row("head-only", trained(headOnly), accuracy(headOnly, board), accuracy(headOnly, paper), millis(headStep),
-                        seconds(headStep), bytes(headFile))
-                .row("LoRA", trained(adapted), accuracy(adapted, board), accuracy(adapted, paper), millis(loraStep),
-                        seconds(loraStep), bytes(adapterFolder))
-                .row("full fine-tuning", trained(full), accuracy(full, board), accuracy(full, paper), millis(fullStep),
-                        seconds(fullStep), bytes(fullFile)));
-        out().println();
-        checkAdapter(adapted, base, before, baseFile, adapterFolder);
-        out().println("Saved in " + folder);
-        report("LoRA on convolutions: digits on the board", base, adapted, folder);
-        return exitCode();
+        printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper", network -> accuracy(network, paper));
+        return conclude("LoRA on convolutions: digits on the board", base, before, ways, folder);
     }
 
     /** Pixels from -1, paper, to 1, ink. */

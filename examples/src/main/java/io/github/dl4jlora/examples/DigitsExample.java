@@ -2,13 +2,10 @@ package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
-import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.learning.config.Adam;
@@ -65,42 +62,26 @@ public final class DigitsExample extends Comparison {
         train("base, upright", base, upright.train().batches(BATCH));
         Before before = Before.of(base, turned.test().features());
 
-        // Three ways to teach it turned digits.
-        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(LEARNING_RATE)).seed(seed()).build();
-        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
-                .setFeatureExtractor(LAST_HIDDEN).build();
-        StepTimer headStep = train("head-only", headOnly, turned.train().batches(BATCH));
-
-        MultiLayerNetwork adapted = LoRA.apply(base, lora);
-        StepTimer loraStep = train("LoRA", adapted, turned.train().batches(BATCH));
-        MultiLayerNetwork unloaded = LoRA.unload(adapted);
-
-        MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
-        StepTimer fullStep = train("full fine-tuning", full, turned.train().batches(BATCH));
-
-        // What has to be stored: whole networks, or an adapter beside the base.
-        Path baseFile = save(base, folder.resolve("base.zip"));
-        Path headFile = save(headOnly, folder.resolve("head-only.zip"));
-        Path fullFile = save(full, folder.resolve("full-fine-tuning.zip"));
-        Path adapterFolder = folder.resolve("adapter");
-        LoRAAdapter.of(adapted).save(adapterFolder);
+        // Three ways to teach it turned digits. What has to be stored: whole networks, or an adapter beside the base.
+        ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> turned.train().batches(BATCH), folder);
+        MultiLayerNetwork unloaded = LoRA.unload(ways.lora().network());
 
         out().println();
-        out().print(new ResultTable("", "trained parameters", "turned digits", "upright digits", "median step", "on disk")
-                .row("base", NONE, accuracy(base, turned), accuracy(base, upright), NONE, bytes(baseFile))
-                .row("head-only", trained(headOnly), accuracy(headOnly, turned), accuracy(headOnly, upright), millis(headStep),
-                        bytes(headFile))
-                .row("LoRA", trained(adapted), accuracy(adapted, turned), accuracy(adapted, upright), millis(loraStep),
-                        bytes(adapterFolder))
-                .row("  adapter removed", NONE, accuracy(unloaded, turned), accuracy(unloaded, upright), NONE, NONE)
-                .row("full fine-tuning", trained(full), accuracy(full, turned), accuracy(full, upright), millis(fullStep),
-                        bytes(fullFile)));
+        ResultTable table = new ResultTable("", "trained parameters", "turned digits", "upright digits", "median step", "on disk")
+                .row("base", NONE, accuracy(base, turned), accuracy(base, upright), NONE, bytes(ways.baseFile()));
+        row(table, ways.headOnly(), turned, upright);
+        row(table, ways.lora(), turned, upright);
+        table.row("  adapter removed", NONE, accuracy(unloaded, turned), accuracy(unloaded, upright), NONE, NONE);
+        row(table, ways.full(), turned, upright);
+        out().print(table);
         out().println();
 
-        checkAdapter(adapted, base, before, baseFile, adapterFolder);
-        out().println("Saved in " + folder);
-        report("LoRA on turned digits", base, adapted, folder);
-        return exitCode();
+        return conclude("LoRA on turned digits", base, before, ways, folder);
+    }
+
+    private static void row(ResultTable table, Taught way, Digits.Split turned, Digits.Split upright) throws IOException {
+        table.row(way.name(), trained(way.network()), accuracy(way.network(), turned), accuracy(way.network(), upright),
+                millis(way.steps()), bytes(way.kept()));
     }
 
     private MultiLayerNetwork newNetwork() {

@@ -2,13 +2,10 @@ package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
-import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -70,40 +67,15 @@ public final class StyleExample extends Comparison {
         train("base, Carroll", base, alice.train().batches(BATCH, STEPS));
         Before before = Before.of(base, shakespeare.test().batches(BATCH, STEPS).next().getFeatures());
 
-        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(LEARNING_RATE)).seed(seed()).build();
-        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew).setFeatureExtractor(0).build();
-        StepTimer headStep = train("head-only", headOnly, shakespeare.train().batches(BATCH, STEPS));
-
-        MultiLayerNetwork adapted = LoRA.apply(base, lora);
-        StepTimer loraStep = train("LoRA", adapted, shakespeare.train().batches(BATCH, STEPS));
-
-        MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
-        StepTimer fullStep = train("full fine-tuning", full, shakespeare.train().batches(BATCH, STEPS));
-
-        Path baseFile = save(base, folder.resolve("base.zip"));
-        Path headFile = save(headOnly, folder.resolve("head-only.zip"));
-        Path fullFile = save(full, folder.resolve("full-fine-tuning.zip"));
-        Path adapterFolder = folder.resolve("adapter");
-        LoRAAdapter.of(adapted).save(adapterFolder);
+        ThreeWays ways = teach(base, lora, 0, LEARNING_RATE, () -> shakespeare.train().batches(BATCH, STEPS), folder);
 
         out().println();
         out().println("Bits per character, on what was not read:");
-        out().print(new ResultTable("", "trained parameters", "Shakespeare", "Carroll", "median step", "training", "on disk")
-                .row("base", NONE, bits(base, shakespeare), bits(base, alice), NONE, NONE, bytes(baseFile))
-                .row("head-only", trained(headOnly), bits(headOnly, shakespeare), bits(headOnly, alice), millis(headStep),
-                        seconds(headStep), bytes(headFile))
-                .row("LoRA", trained(adapted), bits(adapted, shakespeare), bits(adapted, alice), millis(loraStep),
-                        seconds(loraStep), bytes(adapterFolder))
-                .row("full fine-tuning", trained(full), bits(full, shakespeare), bits(full, alice), millis(fullStep),
-                        seconds(fullStep), bytes(fullFile)));
-        out().println();
+        printTable(ways, base, "Shakespeare", network -> bits(network, shakespeare), "Carroll", network -> bits(network, alice));
         out().println("The base writes:        " + sample(base));
-        out().println("With the adapter:       " + sample(adapted));
+        out().println("With the adapter:       " + sample(ways.lora().network()));
         out().println();
-        checkAdapter(adapted, base, before, baseFile, adapterFolder);
-        out().println("Saved in " + folder);
-        report("LoRA on an LSTM: from Carroll to Shakespeare", base, adapted, folder);
-        return exitCode();
+        return conclude("LoRA on an LSTM: from Carroll to Shakespeare", base, before, ways, folder);
     }
 
     private Text.Split load(String resource) {

@@ -1,9 +1,5 @@
 package io.github.dl4jlora.examples.bert;
 
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
-import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
-import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -20,13 +16,12 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * output  O          [minibatch · tokens, hidden]
  * </pre>
  */
-public final class MultiHeadAttention extends GraphVertex {
-
-    private static final int INPUTS = 4;
+public final class MultiHeadAttention extends RowsVertex {
 
     private final int heads;
 
     public MultiHeadAttention(@JsonProperty("heads") int heads) {
+        super(4);
         this.heads = heads;
     }
 
@@ -50,34 +45,8 @@ public final class MultiHeadAttention extends GraphVertex {
     }
 
     @Override
-    public long numParams(boolean backprop) {
-        return 0;
-    }
-
-    @Override
-    public int minVertexInputs() {
-        return INPUTS;
-    }
-
-    @Override
-    public int maxVertexInputs() {
-        return INPUTS;
-    }
-
-    @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
         return new MultiHeadAttentionRuntime(graph, name, index, heads, type);
-    }
-
-    @Override
-    public InputType getOutputType(int layerIndex, InputType... inputs) {
-        return inputs[0];
-    }
-
-    @Override
-    public MemoryReport getMemoryReport(InputType... inputs) {
-        return new LayerMemoryReport.Builder(null, MultiHeadAttention.class, inputs[0], inputs[0])
-                .standardMemory(0, 0).workingMemory(0, 0, 0, 0).cacheMemory(0, 0).build();
     }
 }
