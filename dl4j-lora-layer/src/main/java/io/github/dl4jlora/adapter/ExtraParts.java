@@ -26,7 +26,6 @@ import java.util.Set;
  */
 final class ExtraParts {
 
-    private static final String BIAS = ".bias";
     private static final Map<String, String> NAMES = Map.of(DoRA.MAGNITUDE, ".lora_magnitude_vector",
             DefaultParamInitializer.BIAS_KEY, ".base_layer.bias",
             Variant.START_A, ".initial_A.weight", Variant.START_B, ".initial_B.weight");
@@ -51,8 +50,8 @@ final class ExtraParts {
             }
         }
         // PEFT's own lora_only, and loralib, leave base_layer out.
-        boolean ofAdapted = config.bias() != BiasTraining.NONE && module.endsWith(BIAS)
-                && tensors.contains(LoRAAdapter.PREFIX + withoutEnd(module, BIAS) + TensorLayout.LINEAR.nameOfA());
+        boolean ofAdapted = config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)
+                && tensors.contains(LoRAAdapter.PREFIX + withoutEnd(module, Biases.SUFFIX) + TensorLayout.LINEAR.nameOfA());
         return ofAdapted ? DefaultParamInitializer.BIAS_KEY : null;
     }
 
@@ -65,7 +64,7 @@ final class ExtraParts {
     }
 
     static String layerOf(String module, String key) {
-        return withoutEnd(module, module.endsWith(nameOf(key)) ? nameOf(key) : BIAS);
+        return withoutEnd(module, module.endsWith(nameOf(key)) ? nameOf(key) : Biases.SUFFIX);
     }
 
     private static String withoutEnd(String text, String end) {

@@ -39,6 +39,7 @@ import java.util.Optional;
 import java.util.TreeSet;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 
@@ -75,6 +76,7 @@ public final class LoRAAdapter {
     private final Map<String, Map<String, INDArray>> trained;
     private final Biases biases;
     private final double dropout;
+    private final Map<String, double[]> singularValues = new ConcurrentHashMap<>();
 
     LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
         this(deltas, trained, Biases.NONE, dropout);
@@ -213,7 +215,7 @@ public final class LoRAAdapter {
      * @throws IllegalStateException  if A or B holds NaN or infinity
      */
     public double norm(String layer) {
-        return SlimSvd.of(layer, product(layer, "norm")).norm();
+        return Math.sqrt(Arrays.stream(singularValues(layer, "norm")).map(value -> value * value).sum());
     }
 
     /**
@@ -224,7 +226,13 @@ public final class LoRAAdapter {
      * @throws IllegalStateException  if A or B holds NaN or infinity
      */
     public double[] spectrum(String layer) {
-        return SlimSvd.of(layer, product(layer, "spectrum")).values();
+        return singularValues(layer, "spectrum").clone();
+    }
+
+    /** An adapter does not change, and norm, spectrum and effective rank come from the same decomposition. */
+    private double[] singularValues(String layer, String purpose) {
+        Delta product = product(layer, purpose);
+        return singularValues.computeIfAbsent(layer, name -> SlimSvd.of(name, product).values());
     }
 
     /**
@@ -265,9 +273,10 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
      */
     public double cosine(String layer, LoRAAdapter other) {
-        return InnerProduct.cosine(InnerProduct.of(layer, product(layer, "cosine"), other.product(layer, "cosine")),
-                InnerProduct.of(layer, product(layer, "cosine"), product(layer, "cosine")),
-                InnerProduct.of(layer, other.product(layer, "cosine"), other.product(layer, "cosine")));
+        Delta here = product(layer, "cosine");
+        Delta there = other.product(layer, "cosine");
+        return InnerProduct.cosine(InnerProduct.of(layer, here, there), InnerProduct.of(layer, here, here),
+                InnerProduct.of(layer, there, there));
     }
 
     /**
@@ -287,8 +296,10 @@ public final class LoRAAdapter {
     }
 
     private double squaredNorm() {
-        return deltas.keySet().stream()
-                .mapToDouble(layer -> InnerProduct.of(layer, product(layer, "cosine"), product(layer, "cosine"))).sum();
+        return deltas.keySet().stream().mapToDouble(layer -> {
+            Delta product = product(layer, "cosine");
+            return InnerProduct.of(layer, product, product);
+        }).sum();
     }
 
     /**
