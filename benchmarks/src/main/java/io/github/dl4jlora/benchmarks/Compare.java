@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -42,13 +43,13 @@ public final class Compare implements Callable<Integer> {
     private Path output = Path.of("target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}.")
-    private List<Part> only = List.of(Part.values());
+    private List<Part> only = List.of(Part.STEPS, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER);
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
     private List<Side> sides = List.of(Side.values());
 
     /** What can be measured by itself. */
-    enum Part { STEPS, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER }
+    enum Part { STEPS, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, LAYERS, VARIANTS }
 
     public static void main(String[] args) {
         System.exit(new CommandLine(new Compare()).setCaseInsensitiveEnumValuesAllowed(true).execute(args));
@@ -69,6 +70,8 @@ public final class Compare implements Callable<Integer> {
                 case INFERENCE -> measureInference(results);
                 case DISK -> measureDisk(grid, results);
                 case ENCODER -> measureEncoder(results);
+                case LAYERS -> measureLayers(results);
+                case VARIANTS -> measureVariants(results);
             }
         }
         Files.createDirectories(output);
@@ -111,8 +114,7 @@ public final class Compare implements Callable<Integer> {
                 }
                 say(shape.name() + ", round " + (round + 1) + ": " + millis);
             }
-            millis.forEach((side, values) -> results.stepsOf(shape).put(side,
-                    StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray())));
+            millis.forEach((side, values) -> results.stepsOf(shape).put(side, median(values)));
         }
     }
 
@@ -200,6 +202,47 @@ public final class Compare implements Callable<Integer> {
             say("encoder, round " + (round + 1) + ": " + here + ", PyTorch " + there);
         }
         here.forEach((task, millis) -> results.encoder.put(task, new Results.Encoder(median(millis), median(there.get(task)))));
+    }
+
+    private void measureLayers(Results results) {
+        for (LayerTask task : LayerTask.values()) {
+            Map<LayerSide, List<double[]>> figures = new EnumMap<>(LayerSide.class);
+            for (int round = 0; round < rounds; round++) {
+                for (LayerSide side : LayerSide.values()) {
+                    if (side.suits(task)) {
+                        // The heap is small, so that peaks show what training needs.
+                        figures.computeIfAbsent(side, key -> new ArrayList<>()).add(numbers(Child.java(List.of("-Xms150m", "-Xmx150m"),
+                                LayerChild.class, task.name(), side.name()).split(" ")));
+                    }
+                }
+            }
+            Map<LayerSide, Results.LayerCost> costs = new EnumMap<>(LayerSide.class);
+            figures.forEach((side, of) -> costs.put(side, new Results.LayerCost(medianOf(of, 0), medianOf(of, 1), (long) medianOf(of, 2),
+                    (long) medianOf(of, 3))));
+            results.layers.put(task, costs);
+            say(task.title() + ": " + costs);
+        }
+    }
+
+    private void measureVariants(Results results) {
+        Map<String, List<double[]>> figures = new LinkedHashMap<>();
+        for (int round = 0; round < rounds; round++) {
+            for (String variant : Child.java(VariantChild.class, Shape.square(1024, 3, 32, 8, "Adam").encode()).split(";")) {
+                String[] parts = variant.split("=");
+                figures.computeIfAbsent(parts[0], key -> new ArrayList<>()).add(numbers(parts[1].split(",")));
+            }
+        }
+        figures.forEach((variant, of) -> results.variants.put(variant,
+                new Results.VariantCost((long) medianOf(of, 0), medianOf(of, 1), medianOf(of, 2), medianOf(of, 3))));
+        say("Variants: " + results.variants);
+    }
+
+    private static double[] numbers(String[] words) {
+        return Arrays.stream(words).mapToDouble(Double::parseDouble).toArray();
+    }
+
+    private static double medianOf(List<double[]> rows, int column) {
+        return StepChild.median(rows.stream().mapToDouble(row -> row[column]).toArray());
     }
 
     /** NaN of nothing. */

@@ -11,9 +11,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Function;
 
 /** Writes {@link Results} as Markdown, and as one self-contained HTML page with plots. */
 final class Report {
@@ -55,7 +57,38 @@ final class Report {
         if (!results.encoder.isEmpty()) {
             tables.add(encoder());
         }
+        if (!results.layers.isEmpty()) {
+            tables.add(layers("Layers that are not dense", "Milliseconds per training step, in brackets per forward pass. Batch 32, Adam, rank 8.",
+                    cost -> number(cost.step()) + " (" + number(cost.output()) + ")"));
+            tables.add(layers("Memory of the same", "Largest resident size of the process in MB, Java heap of 150 MB included.",
+                    cost -> cost.peak() < 0 ? number(Double.NaN) : megabytes(cost.peak())));
+            tables.add(layers("Values that train, of the same", "", cost -> String.format(Locale.ROOT, "%,d", cost.trained())));
+        }
+        if (!results.variants.isEmpty()) {
+            tables.add(variants());
+        }
         return tables;
+    }
+
+    private Table layers(String title, String note, Function<Results.LayerCost, String> cell) {
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of(""));
+        Arrays.stream(LayerSide.values()).map(LayerSide::title).forEach(head::add);
+        rows.add(head);
+        results.layers.forEach((task, costs) -> {
+            List<String> row = new ArrayList<>(List.of(task.title()));
+            Arrays.stream(LayerSide.values()).map(side -> costs.containsKey(side) ? cell.apply(costs.get(side)) : "").forEach(row::add);
+            rows.add(row);
+        });
+        return new Table(title, note, rows);
+    }
+
+    private Table variants() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("", "values that train", "ms per step", "ms, one row's forward pass", "LoRA.apply, s"));
+        results.variants.forEach((variant, cost) -> rows.add(List.of(variant, String.format(Locale.ROOT, "%,d", cost.trained()),
+                number(cost.step()), number(cost.output()), number(cost.apply()))));
+        return new Table("Variants", "Three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.", rows);
     }
 
     private Table encoder() {

@@ -23,6 +23,16 @@ final class Results {
     record Encoder(double here, double pyTorch) {
     }
 
+    /** Milliseconds of a training step and a forward pass, values that train, largest resident size in bytes. */
+    record LayerCost(double step, double output, long trained, long peak) {
+    }
+
+    /** Values that train, milliseconds of a training step and of one row's forward pass, seconds to make the networks. */
+    record VariantCost(long trained, double step, double output, double apply) {
+    }
+
+    final Map<LayerTask, Map<LayerSide, LayerCost>> layers = new EnumMap<>(LayerTask.class);
+    final Map<String, VariantCost> variants = new LinkedHashMap<>();
     final Map<EncoderTask, Encoder> encoder = new EnumMap<>(EncoderTask.class);
     final Map<Shape, Map<Side, Double>> steps = new LinkedHashMap<>();
     final Map<Shape, Map<Side, MemoryUse>> memory = new LinkedHashMap<>();

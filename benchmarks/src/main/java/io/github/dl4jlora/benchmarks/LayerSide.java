@@ -1,0 +1,52 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.layer.LoRAWrapperLayer;
+import io.github.dl4jlora.layer.Mechanism;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+/** A way to train a {@link LayerTask}. */
+enum LayerSide {
+
+    FULL("full fine-tuning"), EFFECTIVE_WEIGHTS("effective weights"), KERNEL("kernel");
+
+    private static final int RANK = 8;
+
+    private final String title;
+
+    LayerSide(String title) {
+        this.title = title;
+    }
+
+    String title() {
+        return title;
+    }
+
+    boolean suits(LayerTask task) {
+        return this != KERNEL || task.hasKernel();
+    }
+
+    MultiLayerNetwork network(LayerTask task) {
+        MultiLayerNetwork base = task.base();
+        if (this == FULL) {
+            return base;
+        }
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(RANK).targets(task.adapted()).build());
+        return this == KERNEL || !task.hasKernel() ? adapted : onEffectiveWeights(adapted);
+    }
+
+    private static MultiLayerNetwork onEffectiveWeights(MultiLayerNetwork adapted) {
+        MultiLayerConfiguration conf = adapted.getLayerWiseConfigurations().clone();
+        for (NeuralNetConfiguration layer : conf.getConfs()) {
+            if (layer.getLayer() instanceof LoRAWrapperLayer wrapper) {
+                wrapper.setMechanism(Mechanism.DELTA);
+            }
+        }
+        MultiLayerNetwork network = new MultiLayerNetwork(conf);
+        network.init(adapted.params().dup(), false);
+        return network;
+    }
+}
