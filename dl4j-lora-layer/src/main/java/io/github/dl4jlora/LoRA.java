@@ -1,11 +1,11 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.file.NetworkFile;
-import io.github.dl4jlora.frozen.Disableable;
-import io.github.dl4jlora.rewrite.AdaptedView;
-import io.github.dl4jlora.rewrite.Rewriter;
-import io.github.dl4jlora.rewrite.Summaries;
+import io.github.dl4jlora.internal.file.NetworkFile;
+import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.internal.rewrite.Summaries;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.run.LoRAParams;
 import io.github.dl4jlora.layer.Engine;
-import io.github.dl4jlora.layer.LoRAParams;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.learning.config.IUpdater;

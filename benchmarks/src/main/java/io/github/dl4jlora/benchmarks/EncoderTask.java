@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.LoRA;
 /** What is timed of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
 enum EncoderTask {
     STEP("training step, LoRA on query and value, rank 8", "lora"),

@@ -3,7 +3,7 @@ package io.github.dl4jlora.benchmarks;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
-import io.github.dl4jlora.layer.Mechanism;
+import io.github.dl4jlora.internal.run.Mechanism;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.LoRA;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.VectorGraphicsEncoder;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.LoRA;
 /** One of the ways to train that are compared. */
 enum Side {
     DL4J_FULL("DL4J, full fine-tuning"),

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.LoRA;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 

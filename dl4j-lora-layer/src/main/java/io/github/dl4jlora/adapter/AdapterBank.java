@@ -1,9 +1,9 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.layer.AdaptedRuntime.Route;
-import io.github.dl4jlora.layer.AdaptedRuntime.RowsMismatchException;
-import io.github.dl4jlora.rewrite.AdaptedView;
-import io.github.dl4jlora.rewrite.Rewriter;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.Rewriter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.LinkedHashMap;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.layer.LoRAParams;
+import io.github.dl4jlora.internal.run.LoRAParams;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;

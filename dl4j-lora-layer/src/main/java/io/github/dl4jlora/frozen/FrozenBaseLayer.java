@@ -1,5 +1,14 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.frozen.FrozenDenseRuntime;
+import io.github.dl4jlora.internal.frozen.FrozenOutputRuntime;
+import io.github.dl4jlora.internal.frozen.FrozenParameters;
+import io.github.dl4jlora.internal.frozen.FrozenRecurrentRuntime;
+import io.github.dl4jlora.internal.frozen.FrozenRuntime;
+import io.github.dl4jlora.internal.frozen.StoppedRecurrentRuntime;
+import io.github.dl4jlora.internal.frozen.StoppedRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;

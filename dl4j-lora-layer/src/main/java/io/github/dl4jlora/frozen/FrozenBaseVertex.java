@@ -1,5 +1,9 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.frozen.FrozenParameters;
+import io.github.dl4jlora.internal.frozen.FrozenVertexRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.inputs.InvalidInputTypeException;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;

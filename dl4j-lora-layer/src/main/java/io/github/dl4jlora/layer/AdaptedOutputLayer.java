@@ -1,5 +1,7 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedOutputRuntime;
+import io.github.dl4jlora.internal.run.LoRADenseRuntime;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -18,15 +20,15 @@ public final class AdaptedOutputLayer extends LoRADenseLayer {
     private static final long serialVersionUID = 1L;
 
     private BaseOutputLayer output() {
-        return (BaseOutputLayer) io.github.dl4jlora.frozen.StockLayers.unwrap(getOrigin());
+        return (BaseOutputLayer) io.github.dl4jlora.internal.stock.StockLayers.unwrap(getOrigin());
     }
 
-    ILossFunction lossFunction() {
+    public ILossFunction lossFunction() {
         return output().getLossFn();
     }
 
     /** Null for an OutputLayer, whose input has two dimensions. */
-    RNNFormat sequenceFormat() {
+    public RNNFormat sequenceFormat() {
         if (output() instanceof RnnOutputLayer sequence) {
             return sequence.getRnnDataFormat() == null ? RNNFormat.NCW : sequence.getRnnDataFormat();
         }
@@ -34,7 +36,7 @@ public final class AdaptedOutputLayer extends LoRADenseLayer {
     }
 
     @Override
-    LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
+    public LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
         return new AdaptedOutputRuntime(conf, type);
     }
 

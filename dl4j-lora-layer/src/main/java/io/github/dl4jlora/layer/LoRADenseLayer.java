@@ -1,10 +1,17 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.LoRADenseParamInitializer;
+import io.github.dl4jlora.internal.run.LoRADenseRuntime;
+import io.github.dl4jlora.internal.run.LoRAParams;
+import io.github.dl4jlora.internal.run.ScaledLearningRate;
+import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.frozen.FrozenReference;
-import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.Parameter.Role;
 import io.github.dl4jlora.variant.PlainLoRA;
@@ -158,7 +165,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
     }
 
-    LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
+    public LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
         return new LoRADenseRuntime(conf, type);
     }
 
@@ -202,11 +209,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return parameters;
     }
 
-    List<Parameter> adapterParameters(boolean trained) {
+    public List<Parameter> adapterParameters(boolean trained) {
         return adapterParameters().stream().filter(parameter -> parameter.isTrained() == trained).toList();
     }
 
-    Role roleOf(String key) {
+    public Role roleOf(String key) {
         // DL4J asks for every parameter in every step.
         if (DefaultParamInitializer.BIAS_KEY.equals(key)) {
             return trainBias ? Role.BIAS : Role.FROZEN;
@@ -225,7 +232,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     /** Whether the adapter's start depends on the stock layer's own parameters. */
-    boolean startsFromStock() {
+    public boolean startsFromStock() {
         return trainBias || loraInit.isTakenFromW() || !variant.isAdditive();
     }
 
@@ -233,7 +240,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return adapterParameters(trained).stream().mapToLong(Parameter::length).sum();
     }
 
-    long trainedParams() {
+    public long trainedParams() {
         return length(true);
     }
 

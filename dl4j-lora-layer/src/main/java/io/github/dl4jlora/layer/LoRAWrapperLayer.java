@@ -1,10 +1,18 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.LoRAParams;
+import io.github.dl4jlora.internal.run.LoRAWrapperParamInitializer;
+import io.github.dl4jlora.internal.run.LowRankTable;
+import io.github.dl4jlora.internal.run.Mechanism;
+import io.github.dl4jlora.internal.run.ScaledLearningRate;
+import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.frozen.FrozenReference;
-import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -194,7 +202,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     /** Changes alpha and scaling of an adapted parameter. */
-    void rescale(String key, double alpha, Scaling scaling) {
+    public void rescale(String key, double alpha, Scaling scaling) {
         parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 

@@ -1,10 +1,16 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.DeltaVertexRuntime;
+import io.github.dl4jlora.internal.run.LoRAParams;
+import io.github.dl4jlora.internal.run.LowRankTable;
+import io.github.dl4jlora.internal.run.Mechanism;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.frozen.FrozenReference;
-import io.github.dl4jlora.frozen.StockLayers;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -75,7 +81,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     /** How many values of the vector the stock vertex takes. */
-    long embedded() {
+    public long embedded() {
         return storage == FrozenStorage.EMBEDDED ? frozenParams() : 0;
     }
 
@@ -124,7 +130,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return stockVertex().numParams(true);
     }
 
-    void rescale(String key, double alpha, Scaling scaling) {
+    public void rescale(String key, double alpha, Scaling scaling) {
         parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 

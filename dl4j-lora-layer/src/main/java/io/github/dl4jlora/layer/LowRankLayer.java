@@ -1,5 +1,7 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.LoRAParams;
+import io.github.dl4jlora.internal.run.LowRankRuntime;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.variant.Variant;

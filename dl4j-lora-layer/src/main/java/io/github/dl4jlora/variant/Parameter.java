@@ -1,5 +1,6 @@
 package io.github.dl4jlora.variant;
 
+import io.github.dl4jlora.internal.rewrite.Role;
 /**
  * A matrix that an adapted layer has beside the frozen weights of its stock layer.
  *

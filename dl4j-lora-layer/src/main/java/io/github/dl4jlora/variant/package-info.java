@@ -4,3 +4,5 @@
  * is here too; networks, files and layers are not.
  */
 package io.github.dl4jlora.variant;
+
+import io.github.dl4jlora.LoRA;

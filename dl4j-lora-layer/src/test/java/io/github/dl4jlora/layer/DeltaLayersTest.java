@@ -1,5 +1,7 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.KernelRuntime;
+import io.github.dl4jlora.internal.run.LoRADenseRuntime;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
@@ -83,14 +85,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B, in a network with an adapted dense layer below it. */
 @SuppressWarnings("deprecation")
 @ExtendWith(DoublePrecision.class)
-class DeltaLayersTest {
+public class DeltaLayersTest {
 
     private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets("fc1|lora.*").build();
 
     @TempDir
     private Path folder;
 
-    static Stream<Arguments> layers() {
+    public static Stream<Arguments> layers() {
         return Stream.of(
                 flat("auto-encoder", new AutoEncoder.Builder().nIn(9).nOut(4).build(), 4),
                 flat("variational auto-encoder", new VariationalAutoencoder.Builder().encoderLayerSizes(5, 4).decoderLayerSizes(4)

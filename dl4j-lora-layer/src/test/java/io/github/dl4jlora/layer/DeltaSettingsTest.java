@@ -1,5 +1,7 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.DeltaRecurrentRuntime;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;

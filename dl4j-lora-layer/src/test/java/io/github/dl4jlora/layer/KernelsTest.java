@@ -1,5 +1,8 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.DeltaRuntime;
+import io.github.dl4jlora.internal.run.KernelRuntime;
+import io.github.dl4jlora.internal.run.Mechanism;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.LowRankRuntime;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.ConvolutionRuntime;
+import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
@@ -9,8 +12,8 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.AdapterBank;
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.frozen.StockLayers;
-import io.github.dl4jlora.samediff.SameDiffGradients;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;

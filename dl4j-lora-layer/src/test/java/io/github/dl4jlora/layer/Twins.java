@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.internal.run.LoRADenseParamInitializer;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

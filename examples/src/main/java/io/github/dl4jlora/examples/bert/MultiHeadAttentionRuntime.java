@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.bert;
 
-import io.github.dl4jlora.frozen.KeptArrays;
+import io.github.dl4jlora.internal.kernel.KeptArrays;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.workspace.ArrayType;

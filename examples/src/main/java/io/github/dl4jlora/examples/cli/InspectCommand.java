@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;

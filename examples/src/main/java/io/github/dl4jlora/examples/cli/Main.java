@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;

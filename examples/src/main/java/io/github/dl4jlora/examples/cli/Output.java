@@ -2,7 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.file.AtomicFile;
+import io.github.dl4jlora.internal.file.AtomicFile;
 import org.deeplearning4j.util.ModelSerializer;
 import picocli.CommandLine.Option;
 

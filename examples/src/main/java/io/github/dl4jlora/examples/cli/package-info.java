@@ -4,3 +4,5 @@
  * tell what they did with {@link io.github.dl4jlora.examples.cli.Facts}.
  */
 package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.LoRA;

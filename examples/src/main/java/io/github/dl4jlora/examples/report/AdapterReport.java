@@ -4,7 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.AnyNetwork;
-import io.github.dl4jlora.file.AtomicFile;
+import io.github.dl4jlora.internal.file.AtomicFile;
 import org.deeplearning4j.nn.api.Model;
 
 import java.io.IOException;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.report;
 
+import io.github.dl4jlora.LoRA;
 import java.util.Arrays;
 import java.util.Locale;
 

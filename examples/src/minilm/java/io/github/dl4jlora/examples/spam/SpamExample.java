@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.spam;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.report;
 
+import io.github.dl4jlora.LoRA;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;

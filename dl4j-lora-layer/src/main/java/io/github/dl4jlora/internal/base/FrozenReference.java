@@ -1,0 +1,166 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.io.Serializable;
+import java.net.URI;
+import java.util.Objects;
+import java.util.function.Supplier;
+
+/**
+ * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
+ * loaded from. Only these go into JSON; the weights themselves are found in this order: the live reference, the
+ * base location if it has been read, the {@link FrozenWeightsRegistry}, the base location.
+ */
+public final class FrozenReference implements Serializable {
+
+    private static final long serialVersionUID = 1L;
+
+    private final String id;
+    private final String signature;
+    private final URI baseLocation;
+    private transient volatile FrozenWeights weights;
+
+    public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
+                           @JsonProperty("baseLocation") URI baseLocation) {
+        this.id = id;
+        this.signature = signature;
+        this.baseLocation = baseLocation;
+    }
+
+    /** A reference that is already bound. */
+    public static FrozenReference to(FrozenWeights weights, URI baseLocation) {
+        FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation);
+        reference.weights = weights;
+        return reference;
+    }
+
+    public String getId() {
+        return id;
+    }
+
+    public String getSignature() {
+        return signature;
+    }
+
+    public URI getBaseLocation() {
+        return baseLocation;
+    }
+
+    /** Binds weights whose id the caller has compared with {@link #getId}. */
+    public void bind(FrozenWeights found) {
+        weights = found;
+    }
+
+    /**
+     * @return the weights, or null where this JVM has not got them yet; the base location is not read, so that a
+     *         network can be restored, and attached, although nobody answers there
+     */
+    private FrozenWeights resolveHere() {
+        FrozenWeights found = weights;
+        if (found == null && baseLocation != null) {
+            // Nobody else has these in hand, so that they need no hashing again, as those of the registry do.
+            found = BaseLocation.alreadyLoaded(baseLocation, id);
+        }
+        if (found == null) {
+            found = FrozenWeightsRegistry.find(id).orElse(null);
+        }
+        if (found != null) {
+            // Never null over what another thread, with a clone that shares this reference, has bound meanwhile.
+            weights = found;
+        }
+        return found;
+    }
+
+    /**
+     * As {@link #values}, of what is here already; null where nothing is.
+     */
+    public INDArray valuesHere(String layer, DataType type, long length) {
+        FrozenWeights here = resolveHere();
+        return here == null ? null : requireLength(here, layer, length).valuesAs(type);
+    }
+
+    /**
+     * @param layer name for the message
+     * @return the weights
+     * @throws FrozenWeightsMissingException if they cannot be found
+     */
+    public FrozenWeights require(String layer) {
+        FrozenWeights found = resolveHere();
+        if (found == null && baseLocation != null) {
+            found = BaseLocation.load(baseLocation, id);
+            weights = found;
+        }
+        if (found == null) {
+            throw new FrozenWeightsMissingException(layer, id);
+        }
+        return found;
+    }
+
+    /**
+     * Computes weights that are not here again, where that is possible.
+     *
+     * @param derivation perhaps yields others by now: the ids are compared
+     * @throws FrozenWeightsMissingException if they are others
+     */
+    public void bindOr(String layer, Supplier<FrozenWeights> derivation) {
+        if (resolveHere() == null) {
+            FrozenWeights derived = derivation.get();
+            if (!derived.id().equals(id)) {
+                throw new FrozenWeightsMissingException(layer, id);
+            }
+            weights = derived;
+        }
+    }
+
+    /**
+     * @param layer  name for the message
+     * @param length how many parameters the layer has
+     * @return the values in the data type, shape {@code [length]}
+     * @throws FrozenWeightsMissingException if they cannot be found
+     * @throws IllegalStateException         if they are another number than that
+     */
+    public INDArray values(String layer, DataType type, long length) {
+        return requireLength(require(layer), layer, length).valuesAs(type);
+    }
+
+    /**
+     * Takes hold of the weights if they are here, so that they stay. Layers call it before they make arrays of that
+     * length.
+     *
+     * @throws IllegalStateException if the weights are here and are another number than that
+     */
+    public void takeHold(String layer, long length) {
+        FrozenWeights here = resolveHere();
+        if (here != null) {
+            requireLength(here, layer, length);
+        }
+    }
+
+    private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
+        if (found.values().length() != length) {
+            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "
+                    + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
+                    + "the base again");
+        }
+        return found;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof FrozenReference that && Objects.equals(id, that.id);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hashCode(id);
+    }
+
+    @Override
+    public String toString() {
+        return signature + " " + id;
+    }
+}

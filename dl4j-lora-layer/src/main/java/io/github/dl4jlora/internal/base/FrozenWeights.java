@@ -1,0 +1,152 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * The frozen parameters of one layer: a flat array in DL4J's own order, named by its content.
+ *
+ * <p>id = SHA-256(signature, values), the signature being the data type and the shape of each parameter, the values
+ * the array's little-endian bytes. Two layers with equal parameters have equal ids, wherever they come from.
+ *
+ * <p>The array is usually a view of the base network's own parameters, not a copy: {@link #verify} finds out whether
+ * somebody has trained, overwritten or closed that network since.
+ */
+public final class FrozenWeights {
+
+    private final String id;
+    private final String signature;
+    private final INDArray values;
+    private FrozenWeights cast;
+    private Object siblings;
+
+    private FrozenWeights(String id, String signature, INDArray values) {
+        this.id = id;
+        this.signature = signature;
+        this.values = values;
+    }
+
+    /**
+     * @param values flat parameters of the layer, kept as they are (no copy), shape {@code [n]} or {@code [1, n]}
+     * @param shapes the layer's parameter table, read for names and shapes
+     * @return the weights, hashed and registered in {@link FrozenWeightsRegistry}
+     */
+    public static FrozenWeights of(INDArray values, Map<String, INDArray> shapes) {
+        return of(values, signature(values.dataType(), shapes));
+    }
+
+    /**
+     * As {@link #of(INDArray, Map)} with the signature spelled out, for weights that are read from a file.
+     */
+    public static FrozenWeights of(INDArray values, String signature) {
+        return FrozenWeightsRegistry.register(hashed(values, signature));
+    }
+
+    /** Data type and shapes as {@link #signature()} spells them. */
+    public static String signature(DataType type, Map<String, INDArray> table) {
+        StringBuilder text = new StringBuilder(type.name());
+        new TreeMap<>(table).forEach((key, array) ->
+                text.append(' ').append(key).append(Arrays.toString(array.shape()).replace(" ", "")));
+        return text.toString();
+    }
+
+    /** Content id, 64 hexadecimal digits. */
+    public String id() {
+        return id;
+    }
+
+    /** Data type and shapes, for people: {@code FLOAT W[784,256] b[1,256]}. */
+    public String signature() {
+        return signature;
+    }
+
+    /** The values, shape {@code [n]}; not to be written to. */
+    public INDArray values() {
+        return values;
+    }
+
+    /**
+     * As {@link #of(INDArray, Map)}, but on a copy of the values, which does not change with the network they are from.
+     */
+    public static FrozenWeights copyOf(INDArray values, Map<String, INDArray> shapes) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return of(values.dup(), shapes);
+        }
+    }
+
+    /** As {@link #of(INDArray, Map)}, but not registered: to be compared first. */
+    public static FrozenWeights unregistered(INDArray values, Map<String, INDArray> shapes) {
+        return hashed(values, signature(values.dataType(), shapes));
+    }
+
+    private static FrozenWeights hashed(INDArray values, String signature) {
+        INDArray flat = values.reshape(values.length());
+        return new FrozenWeights(hash(signature, flat), signature, flat);
+    }
+
+    /**
+     * The values in another data type, computed once and cached; the id stays that of the original.
+     */
+    public synchronized INDArray valuesAs(DataType type) {
+        if (type == values.dataType()) {
+            return values;
+        }
+        if (cast == null || cast.values.dataType() != type) {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                cast = new FrozenWeights(id, signature, values.castTo(type));
+            }
+        }
+        return cast.values;
+    }
+
+    /** Ties the other layers of a loaded base to this one, so that the base is not read again while one is in use. */
+    void keepAlive(Object others) {
+        siblings = others;
+    }
+
+    /**
+     * Hashes the values again.
+     *
+     * @param layer name for the message
+     * @throws IllegalStateException if they are not what they were: the base was trained, overwritten or closed
+     */
+    public void verify(String layer) {
+        if (values.wasClosed()) {
+            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
+                    + "inference while adapted networks stand on it; keep it open, or use LoRAConfig.copyBase(true).");
+        }
+        String now = hash(signature, values);
+        if (!now.equals(id)) {
+            throw new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
+                    + "attached (id was " + id + ", is " + now + "). A base is for inference while adapted networks stand on "
+                    + "it: do not call fit or setParams on it, or use LoRAConfig.copyBase(true).");
+        }
+    }
+
+    /** Whether the values still hash to the id. */
+    boolean isIntact() {
+        return !values.wasClosed() && hash(signature, values).equals(id);
+    }
+
+    private static String hash(String signature, INDArray flat) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            digest.update(signature.getBytes(StandardCharsets.UTF_8));
+            RawValues.digest(flat, digest);
+            return HexFormat.of().formatHex(digest.digest());
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("This JVM has no SHA-256", e);
+        }
+    }
+}

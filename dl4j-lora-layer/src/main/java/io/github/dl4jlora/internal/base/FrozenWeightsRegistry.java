@@ -1,0 +1,48 @@
+package io.github.dl4jlora.internal.base;
+
+import java.lang.ref.WeakReference;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
+
+/**
+ * Frozen weights of this JVM by content id. It holds them weakly: a live network, or whoever registered them, keeps
+ * them alive. Replicas that DL4J rebuilds from JSON (ParallelWrapper, checkpoints, type conversion) find their base here.
+ */
+public final class FrozenWeightsRegistry {
+
+    private static final Map<String, List<WeakReference<FrozenWeights>>> BY_ID = new ConcurrentHashMap<>();
+
+    private FrozenWeightsRegistry() {
+    }
+
+    /**
+     * Makes weights findable by their id.
+     *
+     * @return the argument
+     */
+    public static FrozenWeights register(FrozenWeights weights) {
+        BY_ID.keySet().forEach(id -> BY_ID.computeIfPresent(id, (key, holders) -> living(holders)));
+        BY_ID.merge(weights.id(), List.of(new WeakReference<>(weights)), (present, added) ->
+                Stream.concat(present.stream(), added.stream()).toList());
+        return weights;
+    }
+
+    /** Null, which removes the entry, where nothing is alive. */
+    private static List<WeakReference<FrozenWeights>> living(List<WeakReference<FrozenWeights>> holders) {
+        List<WeakReference<FrozenWeights>> living = holders.stream().filter(holder -> holder.get() != null).toList();
+        return living.isEmpty() ? null : living;
+    }
+
+    /**
+     * The weights with this id, if anything alive in this JVM has them. Weights that no longer hash to their id
+     * (their base network was trained meanwhile) are not given out.
+     */
+    public static Optional<FrozenWeights> find(String id) {
+        List<WeakReference<FrozenWeights>> holders = BY_ID.getOrDefault(id, List.of());
+        return holders.stream().map(WeakReference::get).filter(Objects::nonNull).filter(FrozenWeights::isIntact).findFirst();
+    }
+}

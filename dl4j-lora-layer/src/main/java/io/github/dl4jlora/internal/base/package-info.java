@@ -1,0 +1,4 @@
+/**
+ * Frozen weights by content.
+ */
+package io.github.dl4jlora.internal.base;

@@ -1,0 +1,149 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.untrusted.ModelZip;
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+import java.io.EOFException;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.ref.Reference;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Enumeration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+/**
+ * A self-contained adapted network: what DL4J's ModelSerializer writes, and the frozen weights beside it as entries
+ * {@code frozen/<content id>}, each the little-endian values of one layer.
+ */
+public final class NetworkFile {
+
+    private static final String FROZEN = "frozen/";
+    private static final String INDEX = FROZEN + "index.json";
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int LONGEST_INDEX = 16 << 20;
+
+    private NetworkFile() {
+    }
+
+    /**
+     * @param weights the frozen weights the network refers to, verified
+     */
+    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater) throws IOException {
+        Map<String, FrozenWeights> byId = new LinkedHashMap<>();
+        weights.forEach(layer -> byId.put(layer.id(), layer));
+        AtomicFile.write(target, out -> {
+            Path stock = Files.createTempFile("dl4j-lora", ".zip");
+            try (ZipOutputStream zip = new ZipOutputStream(out)) {
+                ModelSerializer.writeModel(network, stock.toFile(), saveUpdater);
+                copyEntries(stock, zip);
+                zip.setLevel(0);
+                Map<String, String> index = new LinkedHashMap<>();
+                for (FrozenWeights layer : byId.values()) {
+                    index.put(layer.id(), layer.signature());
+                    zip.putNextEntry(new ZipEntry(FROZEN + layer.id()));
+                    RawValues.write(layer.values(), zip);
+                    zip.closeEntry();
+                }
+                zip.putNextEntry(new ZipEntry(INDEX));
+                zip.write(JSON.writeValueAsBytes(index));
+                zip.closeEntry();
+            } finally {
+                Files.deleteIfExists(stock);
+            }
+        });
+    }
+
+    private static void copyEntries(Path from, ZipOutputStream to) throws IOException {
+        try (ZipFile zip = new ZipFile(from.toFile())) {
+            for (Enumeration<? extends ZipEntry> entries = zip.entries(); entries.hasMoreElements();) {
+                ZipEntry entry = entries.nextElement();
+                to.putNextEntry(new ZipEntry(entry.getName()));
+                try (InputStream in = zip.getInputStream(entry)) {
+                    in.transferTo(to);
+                }
+                to.closeEntry();
+            }
+        }
+    }
+
+    /**
+     * @return the network, its frozen weights bound
+     * @throws IOException if the file is truncated, no such network, or its frozen weights do not hash to their ids
+     */
+    public static Model load(Path source) throws IOException {
+        File file = source.toFile();
+        if (!file.isFile()) {
+            throw new IOException(source + " does not exist or is no file");
+        }
+        Map<String, FrozenWeights> weights;
+        try (ZipFile zip = new ZipFile(file)) {
+            weights = frozenWeights(zip, file.length());
+        } catch (ZipException | EOFException | JsonProcessingException e) {
+            throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
+        } catch (IOException | RuntimeException e) {
+            throw new IOException(source + ": " + e.getMessage(), e);
+        }
+        Model network = ModelZip.restore(file, true, weights.keySet());
+        // The network has found them in the registry, which is weak.
+        Reference.reachabilityFence(weights);
+        return network;
+    }
+
+    /** @param size of the file: as entries are not compressed it holds all of them */
+    private static Map<String, FrozenWeights> frozenWeights(ZipFile zip, long size) throws IOException {
+        ZipEntry index = zip.getEntry(INDEX);
+        if (index == null) {
+            throw new IOException("it was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
+                    + "ModelSerializer wrote with ModelSerializer and, if it is adapted, give it its base with LoRA.attach");
+        }
+        byte[] text;
+        try (InputStream in = zip.getInputStream(index)) {
+            text = in.readNBytes(LONGEST_INDEX + 1);
+        }
+        if (text.length > LONGEST_INDEX) {
+            throw new IOException(INDEX + " is longer than " + LONGEST_INDEX + " bytes");
+        }
+        UntrustedJson.refuseExcess(text, 1);
+        JsonNode ids = JSON.readTree(text);
+        Map<String, FrozenWeights> weights = new LinkedHashMap<>();
+        long left = size;
+        for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
+            FrozenWeights layer = read(zip, entry.getKey(), entry.getValue().asText(), left);
+            left -= layer.values().length() * layer.values().dataType().width();
+            weights.put(layer.id(), layer);
+        }
+        return weights;
+    }
+
+    private static FrozenWeights read(ZipFile zip, String id, String signature, long mostBytes) throws IOException {
+        ZipEntry entry = zip.getEntry(FROZEN + id);
+        if (entry == null) {
+            throw new IOException("it lacks the frozen weights " + id + " (" + signature + ")");
+        }
+        INDArray values;
+        try (InputStream in = zip.getInputStream(entry)) {
+            values = RawValues.read(in, signature, mostBytes);
+        }
+        FrozenWeights weights = FrozenWeights.of(values, signature);
+        if (!weights.id().equals(id)) {
+            throw new IOException("it is damaged: the frozen weights " + id + " (" + signature + ") hash to " + weights.id());
+        }
+        return weights;
+    }
+}

@@ -1,0 +1,4 @@
+/**
+ * Files of whole networks.
+ */
+package io.github.dl4jlora.internal.file;

@@ -1,0 +1,195 @@
+package io.github.dl4jlora.internal.kernel;
+
+import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A frozen convolution and a low-rank one beside it, as matrix products over the windows of the input, example by example:
+ *
+ * <pre>
+ * forward    u = x·A         z = x·W + s·u·B
+ * backward   v = dz·Bᵀ       dB = Σ s·uᵀ·dz      dA = Σ s·xᵀ·v      dx = dz·Wᵀ + s·v·Aᵀ
+ *
+ * x     windows of one example   [positions, nIn·kernel]
+ * W     frozen weights           [nIn·kernel, nOut]        DL4J's [nOut, nIn, kernel…], read as a matrix
+ * A                              [nIn·kernel, rank]        PyTorch's [rank, nIn, kernel…]
+ * B                              [rank, nOut]              PyTorch's [nOut, rank, 1…]
+ * u, v                           [positions, rank]
+ * </pre>
+ *
+ * All are column-major, which makes a 'c' array {@code [channels, height, width]} of each {@code [positions, channels]}.
+ * The windows of a convolution are many times its input, so only a few examples' are there at a time; they are made
+ * once for both convolutions, and again in the backward pass. Where nothing has to be kept, W + s·A·B does for both.
+ */
+public final class UnfoldedConvolution {
+
+    /** Windows in memory at a time, in bytes: enough to keep calls few, little enough to stay near the processor. */
+    private static final long CHUNK_BYTES = 4 << 20;
+
+    private final Windows windows;
+    private final INDArray w;
+    private final long chunkBytes;
+
+    public UnfoldedConvolution(Windows windows, INDArray w) {
+        this(windows, w, CHUNK_BYTES);
+    }
+
+    /** @param chunkBytes memory for windows, exceeded only where one example's windows need more */
+    UnfoldedConvolution(Windows windows, INDArray w, long chunkBytes) {
+        this.windows = windows;
+        this.w = w;
+        this.chunkBytes = chunkBytes;
+    }
+
+    /**
+     * @param x       channels first, any strides
+     * @param dropped what the low-rank convolution gets; x itself without dropout
+     * @param routes  low-rank convolutions, each for some examples
+     * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
+     * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
+     */
+    public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
+        INDArray[] columns = matrices(chunk);
+        if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
+            INDArray merged = merged(routes.get(0), workspaces);
+            for (long from = 0; from < x.size(0); from += columns.length) {
+                int examples = (int) Math.min(columns.length, x.size(0) - from);
+                windows.unfold(x, from, part(chunk, examples));
+                for (int i = 0; i < examples; i++) {
+                    Nd4j.gemm(columns[i], merged, matrix(z, from + i), false, false, 1, 0);
+                }
+            }
+            return;
+        }
+        INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
+                routes.stream().mapToLong(route -> route.a().size(1)).max().orElse(1) * windows.positions());
+        for (long from = 0; from < x.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, x.size(0) - from);
+            windows.unfold(x, from, part(chunk, examples));
+            for (int i = 0; i < examples; i++) {
+                INDArray output = matrix(z, from + i);
+                Nd4j.gemm(columns[i], w, output, false, false, 1, 0);
+                if (dropped == x) {
+                    addLowRank(routes, from + i, columns[i], u, scratch, output);
+                }
+            }
+            if (dropped != x) {
+                windows.unfold(dropped, from, part(chunk, examples));
+                for (int i = 0; i < examples; i++) {
+                    addLowRank(routes, from + i, columns[i], u, scratch, matrix(z, from + i));
+                }
+            }
+        }
+    }
+
+    /** Whether W + s·A·B, once, is less work than the low-rank convolution at every position. */
+    private boolean isWorthMerging(List<Route> routes, long examples) {
+        return routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
+                && examples * windows.positions() >= w.size(1);
+    }
+
+    private INDArray merged(Route route, LayerWorkspaceMgr workspaces) {
+        INDArray merged = workspaces.dup(ArrayType.FF_WORKING_MEM, w, 'f');
+        return Nd4j.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
+    }
+
+    private void addLowRank(List<Route> routes, long example, INDArray x, INDArray u, INDArray scratch, INDArray z) {
+        for (Route route : routes) {
+            if (route.from() <= example && example < route.to()) {
+                INDArray down = u != null ? matrix(u, example) : matrix(scratch, route.a().size(1), 0);
+                Nd4j.gemm(x, route.a(), down, false, false, 1, 0);
+                Nd4j.gemm(down, route.b(), z, false, false, route.factor(), 1);
+            }
+        }
+    }
+
+    /**
+     * @param dropped   what the low-rank convolution got
+     * @param route     the low-rank convolution
+     * @param u         what the forward pass wrote
+     * @param dz        {@code [minibatch, nOut, …]}, 'c' order
+     * @param gradientA written to
+     * @param gradientB written to
+     * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
+     * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
+     */
+    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB, INDArray dx,
+                  INDArray dropDx, LayerWorkspaceMgr workspaces) {
+        INDArray a = route.a();
+        INDArray b = route.b();
+        double factor = route.factor();
+        INDArray chunk = chunk(dropped, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray[] columns = matrices(chunk);
+        INDArray v = matrix(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
+                u.size(1) * windows.positions()), u.size(1), 0);
+        for (long from = 0; from < dropped.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, dropped.size(0) - from);
+            windows.unfold(dropped, from, part(chunk, examples));
+            for (int i = 0; i < examples; i++) {
+                INDArray x = columns[i];
+                INDArray delta = matrix(dz, from + i);
+                int accumulate = from + i == 0 ? 0 : 1;
+                Nd4j.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
+                Nd4j.gemm(delta, b, v, false, true, 1, 0);
+                Nd4j.gemm(x, v, gradientA, true, false, factor, accumulate);
+                if (dx != null) {
+                    // What it read of x is done with: the windows become those of dx.
+                    Nd4j.gemm(v, a, x, false, true, factor, 0);
+                    if (dropDx == dx) {
+                        Nd4j.gemm(delta, w, x, false, true, 1, 1);
+                    }
+                }
+            }
+            if (dx == null) {
+                continue;
+            }
+            windows.fold(part(chunk, examples), dropDx, from, workspaces);
+            if (dropDx != dx) {
+                for (int i = 0; i < examples; i++) {
+                    Nd4j.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+                }
+                windows.fold(part(chunk, examples), dx, from, workspaces);
+            }
+        }
+    }
+
+    /** {@code [examples, window size, positions]}. */
+    private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
+        long bytes = windows.size() * windows.positions() * x.dataType().width();
+        long examples = Math.max(1, Math.min(x.size(0), chunkBytes / bytes));
+        return workspaces.createUninitialized(type, x.dataType(), new long[] {examples, windows.size(), windows.positions()}, 'c');
+    }
+
+    /** The first examples of a chunk; a view. */
+    private static INDArray part(INDArray chunk, long examples) {
+        if (examples >= chunk.size(0)) {
+            return chunk;
+        }
+        return Nd4j.create(chunk.data(), new long[] {examples, chunk.size(1), chunk.size(2)}, chunk.stride(), chunk.offset(), 'c');
+    }
+
+    /** Every example as {@link #matrix}. */
+    private INDArray[] matrices(INDArray array) {
+        INDArray[] matrices = new INDArray[(int) array.size(0)];
+        Arrays.setAll(matrices, example -> matrix(array, example));
+        return matrices;
+    }
+
+    /** One example as a column-major matrix {@code [positions, channels]}; a view. */
+    private INDArray matrix(INDArray array, long example) {
+        return matrix(array, array.size(1), example);
+    }
+
+    private INDArray matrix(INDArray array, long channels, long example) {
+        long positions = windows.positions();
+        return Nd4j.create(array.data(), new long[] {positions, channels}, new long[] {1, positions},
+                array.offset() + example * channels * positions, 'f');
+    }
+}

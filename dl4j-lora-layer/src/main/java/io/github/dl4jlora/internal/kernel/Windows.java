@@ -1,0 +1,219 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.util.Convolution1DUtils;
+import org.deeplearning4j.util.Convolution3DUtils;
+import org.deeplearning4j.util.ConvolutionUtils;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.convolution.Convolution;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+
+/**
+ * The windows that a convolution's kernel sees of its input, for one input size. Every convolution is one of three
+ * dimensions here: an image has depth 1, a sequence has depth and height 1.
+ *
+ * <pre>
+ * input    [minibatch, nIn, depth, height, width]                        any strides
+ * windows  [minibatch, nIn, kD, kH, kW, outDepth, outHeight, outWidth]   'c' order
+ * </pre>
+ *
+ * This order, positions last, is the one that ND4J's im2col fills five times faster, or more, than the one DL4J's own layers ask
+ * it for (docs/benchmarks.md), and it makes a matrix {@code [positions, nIn·kD·kH·kW]} of each example.
+ *
+ * @param in       size of the input: channels, depth, height, width
+ * @param out      size of the output: depth, height, width
+ * @param padding  what precedes the input; what follows it is whatever the output size needs
+ * @param covering whether the output size is that of the input by the stride, whatever the kernel
+ */
+public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, int[] dilation, boolean covering) {
+
+    private static final int CHANNELS = 0;
+    private static final int DEPTH = 1;
+    private static final int HEIGHT = 2;
+    private static final int WIDTH = 3;
+
+    /**
+     * @param input as the layer gets it, channels first
+     * @throws DL4JInvalidInputException what DL4J's own layer throws if kernel and input do
+     *                                                               not go together
+     */
+    public static Windows of(ConvolutionLayer conf, INDArray input) {
+        if (conf instanceof Convolution3D) {
+            return ofVolumes(conf, input);
+        }
+        return conf instanceof Convolution1DLayer ? ofSequences(conf, input) : ofImages(conf, input);
+    }
+
+    private static Windows ofSequences(ConvolutionLayer conf, INDArray input) {
+        int steps = (int) input.size(2);
+        int kernel = conf.getKernelSize()[0];
+        int stride = conf.getStride()[0];
+        int dilation = conf.getDilation()[0];
+        ConvolutionMode mode = conf.getConvolutionMode();
+        int out = (int) Convolution1DUtils.getOutputSize(steps, kernel, stride, conf.getPadding()[0], mode, dilation);
+        int before = switch (mode) {
+            case Causal -> (kernel - 1) * dilation;
+            case Same -> Math.max(0, ((out - 1) * stride + (kernel - 1) * dilation + 1 - steps) / 2);
+            default -> conf.getPadding()[0];
+        };
+        if (out < 1) {
+            throw new DL4JInvalidInputException("A kernel of " + kernel + " steps with dilation "
+                    + dilation + " does not fit into a sequence of " + steps);
+        }
+        return new Windows(new int[] {(int) input.size(1), 1, 1, steps}, new int[] {1, 1, out}, new int[] {1, 1, kernel},
+                new int[] {1, 1, stride}, new int[] {0, 0, before}, new int[] {1, 1, dilation},
+                mode == ConvolutionMode.Same || mode == ConvolutionMode.Causal);
+    }
+
+    private static Windows ofImages(ConvolutionLayer conf, INDArray input) {
+        boolean same = conf.getConvolutionMode() == ConvolutionMode.Same;
+        int[] size = {(int) input.size(2), (int) input.size(3)};
+        int[] out = ConvolutionUtils.getOutputSize(input, conf.getKernelSize(), conf.getStride(), same ? null : conf.getPadding(),
+                conf.getConvolutionMode(), conf.getDilation(), CNN2DFormat.NCHW);
+        int[] padding = same ? ConvolutionUtils.getSameModeTopLeftPadding(out, size, conf.getKernelSize(), conf.getStride(),
+                conf.getDilation()) : conf.getPadding();
+        return new Windows(new int[] {(int) input.size(1), 1, size[0], size[1]}, flat(1, out), flat(1, conf.getKernelSize()),
+                flat(1, conf.getStride()), flat(0, padding), flat(1, conf.getDilation()), same);
+    }
+
+    private static int[] flat(int depth, int[] heightAndWidth) {
+        return new int[] {depth, heightAndWidth[0], heightAndWidth[1]};
+    }
+
+    private static Windows ofVolumes(ConvolutionLayer conf, INDArray input) {
+        boolean same = conf.getConvolutionMode() == ConvolutionMode.Same;
+        int[] size = {(int) input.size(2), (int) input.size(3), (int) input.size(4)};
+        int[] out = Convolution3DUtils.get3DOutputSize(input, conf.getKernelSize(), conf.getStride(), same ? null : conf.getPadding(),
+                conf.getConvolutionMode(), conf.getDilation(), true);
+        int[] padding = same ? Convolution3DUtils.get3DSameModeTopLeftPadding(out, size, conf.getKernelSize(), conf.getStride(),
+                conf.getDilation()) : conf.getPadding();
+        return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(), conf.getStride(),
+                padding, conf.getDilation(), same);
+    }
+
+    /** Whether this layer's channels come last. */
+    public static boolean channelsLast(ConvolutionLayer conf) {
+        if (conf instanceof Convolution3D volumes) {
+            return volumes.getDataFormat() == Convolution3D.DataFormat.NDHWC;
+        }
+        return conf instanceof Convolution1DLayer sequences ? sequences.getRnnDataFormat() == RNNFormat.NWC
+                : conf.getCnn2dDataFormat() == CNN2DFormat.NHWC;
+    }
+
+    /** Numbers in one window. */
+    long size() {
+        return (long) in[CHANNELS] * kernel[0] * kernel[1] * kernel[2];
+    }
+
+    /** Windows in one example. */
+    long positions() {
+        return (long) out[0] * out[1] * out[2];
+    }
+
+    /** The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels first. */
+    public long[] outputShape(long minibatch, long channels, int inputRank) {
+        return switch (inputRank) {
+            case 3 -> new long[] {minibatch, channels, out[2]};
+            case 4 -> new long[] {minibatch, channels, out[1], out[2]};
+            default -> new long[] {minibatch, channels, out[0], out[1], out[2]};
+        };
+    }
+
+    /**
+     * Copies the windows of some examples.
+     *
+     * @param input   {@code [minibatch, nIn, …]}
+     * @param from    the first example
+     * @param windows room for as many examples as are wanted, one after the other
+     */
+    void unfold(INDArray input, long from, INDArray windows) {
+        for (int kernelDepth = 0; kernelDepth < kernel[0]; kernelDepth++) {
+            for (int position = 0; position < out[0]; position++) {
+                int depth = depth(kernelDepth, position);
+                INDArray target = slice(windows, kernelDepth, position);
+                if (depth < 0 || depth >= in[DEPTH]) {
+                    target.assign(0);
+                } else {
+                    Convolution.im2col(layer(input, from, windows.size(0), depth), kernel[1], kernel[2], stride[1], stride[2],
+                            padding[1], padding[2], dilation[1], dilation[2], covering, target);
+                }
+            }
+        }
+    }
+
+    /**
+     * The transpose of {@link #unfold}: every input gets the sum of its copies.
+     *
+     * @param input written to
+     */
+    void fold(INDArray windows, INDArray input, long from, LayerWorkspaceMgr workspaces) {
+        if (in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1) {
+            fold(slice(windows, 0, 0), layer(input, from, windows.size(0), 0));
+            return;
+        }
+        long[] plane = {windows.size(0), in[CHANNELS], in[HEIGHT], in[WIDTH]};
+        INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, input.dataType(), plane, 'c');
+        for (int depth = 0; depth < in[DEPTH]; depth++) {
+            layer(input, from, windows.size(0), depth).assign(0);
+        }
+        for (int kernelDepth = 0; kernelDepth < kernel[0]; kernelDepth++) {
+            for (int position = 0; position < out[0]; position++) {
+                int depth = depth(kernelDepth, position);
+                if (depth >= 0 && depth < in[DEPTH]) {
+                    fold(slice(windows, kernelDepth, position), share);
+                    layer(input, from, windows.size(0), depth).addi(share);
+                }
+            }
+        }
+    }
+
+    private void fold(INDArray windows, INDArray plane) {
+        Convolution.col2im(windows, plane, stride[1], stride[2], padding[1], padding[2], in[HEIGHT], in[WIDTH], dilation[1],
+                dilation[2]);
+    }
+
+    private int depth(int kernelDepth, int position) {
+        return position * stride[0] + kernelDepth * dilation[0] - padding[0];
+    }
+
+    /** {@code [examples, nIn, height, width]} at one depth; a view. */
+    private INDArray layer(INDArray input, long from, long examples, int depth) {
+        long[] strides = input.stride();
+        int last = input.rank() - 1;
+        long offset = input.offset() + from * strides[0] + (input.rank() == 5 ? depth * strides[2] : 0);
+        long[] shape = {examples, in[CHANNELS], in[HEIGHT], in[WIDTH]};
+        long[] planeStrides = switch (input.rank()) {
+            case 3 -> new long[] {strides[0], strides[1], in[WIDTH] * strides[2], strides[2]};
+            default -> new long[] {strides[0], strides[1], strides[last - 1], strides[last]};
+        };
+        return Nd4j.create(input.data(), shape, planeStrides, offset, 'c');
+    }
+
+    /** {@code [examples, nIn, kH, kW, outHeight, outWidth]} of one depth of kernel and output; a view. */
+    private INDArray slice(INDArray windows, int kernelDepth, int position) {
+        long[] full = {windows.size(0), in[CHANNELS], kernel[0], kernel[1], kernel[2], out[0], out[1], out[2]};
+        long[] strides = new long[full.length];
+        strides[full.length - 1] = 1;
+        for (int i = full.length - 2; i >= 0; i--) {
+            strides[i] = strides[i + 1] * full[i + 1];
+        }
+        long offset = windows.offset() + kernelDepth * strides[2] + position * strides[5];
+        return Nd4j.create(windows.data(), new long[] {full[0], full[1], full[3], full[4], full[6], full[7]},
+                new long[] {strides[0], strides[1], strides[3], strides[4], strides[6], strides[7]}, offset, 'c');
+    }
+
+    @Override
+    public String toString() {
+        return "windows of " + Arrays.toString(kernel) + " in " + Arrays.toString(in);
+    }
+}

@@ -1,0 +1,277 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.layer.AdaptedOutputLayer;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.layer.LoRAWrapperLayer;
+import io.github.dl4jlora.layer.LoRAWrapperVertex;
+import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.internal.stock.StockBiases;
+import io.github.dl4jlora.internal.run.TrainedBias;
+import io.github.dl4jlora.variant.PlainLoRA;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * Translates layer configurations: stock to adapted, adapted to stock.
+ */
+public final class AdaptedLayers {
+
+    private AdaptedLayers() {
+    }
+
+    /**
+     * @param keys   of the parameters to adapt; none where only biases train
+     * @param table  the base layer's parameters
+     * @param frozen the layer's weights; null for embedded storage
+     */
+    static Layer adapt(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config, FrozenReference frozen) {
+        Class<?> type = node.unwrappedLayer().getClass();
+        List<AdaptedParameter> parameters = parameters(node, keys, table, config);
+        boolean isDense = type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class;
+        return isDense && !parameters.isEmpty() ? dense(node, parameters.get(0), config, frozen)
+                : wrapper(node, parameters, biases(node, table, config), config, frozen);
+    }
+
+    /**
+     * @throws IllegalArgumentException if biases shall train that cannot
+     */
+    private static List<TrainedBias> biases(Node node, Map<String, INDArray> table, LoRAConfig config) {
+        if (config.bias() == BiasTraining.NONE || node.biasKeys().isEmpty()) {
+            return List.of();
+        }
+        String refusal = node.layer() == null ? "the biases of a vertex cannot train beside its frozen weights"
+                : StockBiases.refusal(node.unwrappedLayer());
+        if (refusal != null) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): bias(" + config.bias()
+                    + ") would train its bias, but " + refusal + ". Train it in full with trainable(\"" + node.name()
+                    + "\"), or use bias(LORA_ONLY)");
+        }
+        return node.biasKeys().stream().map(key -> new TrainedBias(key, table.get(key).length())).toList();
+    }
+
+    private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config) {
+        List<AdaptedParameter> parameters = new ArrayList<>();
+        // In the stock layer's order, not the targets'.
+        node.matrices().forms().forEach((key, form) -> {
+            if (keys.contains(key)) {
+                MatrixName name = MatrixName.of(node, key);
+                int rank = config.rank();
+                double alpha = config.alpha();
+                for (Map.Entry<Pattern, LoRAConfig.Override> override : config.overrides().entrySet()) {
+                    if (name.isMatchedBy(override.getKey())) {
+                        rank = override.getValue().rank() == null ? rank : override.getValue().rank();
+                        alpha = override.getValue().alpha() == null ? alpha : override.getValue().alpha();
+                    }
+                }
+                INDArray matrix = form.viewOf(table.get(key));
+                parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), rank, alpha, config.scaling()));
+            }
+        });
+        return parameters;
+    }
+
+    /**
+     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     */
+    private static void requirePlain(Node node, LoRAConfig config) {
+        String asked = !config.variant().equals(new PlainLoRA()) ? "variant " + config.variant().name()
+                : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
+                : null;
+        if (asked != null) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked + " is for DenseLayer, "
+                    + "OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
+        }
+    }
+
+    private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases, LoRAConfig config,
+                                            FrozenReference frozen) {
+        if (!parameters.isEmpty()) {
+            requirePlain(node, config);
+        }
+        Layer stock = node.unwrappedLayer();
+        LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, frozen);
+        lora.setBiases(biases);
+        lora.setLoraInit(config.loraInit());
+        lora.setLoraDropout(parameters.isEmpty() ? 0 : config.loraDropout());
+        lora.setLoraPlusRatio(config.loraPlusRatio());
+        lora.setRegularization(new ArrayList<>(config.regularization()));
+        Layer sized = StockLayers.innermost(stock);
+        lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
+                : sized instanceof BaseLayer base ? base.getIUpdater()
+                : sized instanceof AbstractSameDiffLayer sameDiff ? sameDiff.getUpdater() : null));
+        IUpdater ofBiases = sized instanceof BaseLayer base ? base.getBiasUpdater()
+                : sized instanceof AbstractSameDiffLayer sameDiff ? sameDiff.getBiasUpdater() : null;
+        lora.setBiasUpdater(config.updater() != null || ofBiases == null ? null : ofBiases.clone());
+        lora.setGradientNormalization(sized.getGradientNormalization());
+        lora.setGradientNormalizationThreshold(sized.getGradientNormalizationThreshold());
+        return lora;
+    }
+
+    /**
+     * As {@link #adapt} for a vertex. {@code AttentionVertex.clone()} drops its updater, so that in a cloned network the
+     * layers' stands in for it.
+     */
+    static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
+                                         FrozenReference frozen, List<Node> nodes) {
+        biases(node, table, config);
+        requirePlain(node, config);
+        LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
+                parameters(node, keys, table, config), frozen);
+        lora.setLoraInit(config.loraInit());
+        lora.setLoraDropout(config.loraDropout());
+        lora.setLoraPlusRatio(config.loraPlusRatio());
+        lora.setRegularization(new ArrayList<>(config.regularization()));
+        SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
+        lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater()
+                : stock.getUpdater() != null ? stock.getUpdater() : anyUpdater(nodes)));
+        lora.setGradientNormalization(stock.getGradientNormalization());
+        lora.setGradientNormalizationThreshold(stock.getGradientNormalizationThreshold());
+        return lora;
+    }
+
+    private static IUpdater anyUpdater(List<Node> nodes) {
+        return nodes.stream().map(Node::unwrappedLayer).filter(BaseLayer.class::isInstance)
+                .map(layer -> ((BaseLayer) layer).getIUpdater()).filter(Objects::nonNull).findFirst().orElse(null);
+    }
+
+    private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {
+        FeedForwardLayer stock = (FeedForwardLayer) node.unwrappedLayer();
+        LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
+        lora.setRank(parameter.rank());
+        lora.setAlpha(parameter.alpha());
+        lora.setScaling(config.scaling());
+        lora.setLoraInit(config.loraInit());
+        lora.setPissaIterations(config.pissaIterations());
+        lora.setLoraDropout(config.loraDropout());
+        lora.setVariant(config.variant());
+        lora.setTrainBias(config.bias() != BiasTraining.NONE && hasBias(stock));
+        lora.setLoraPlusRatio(config.loraPlusRatio());
+        lora.setEngine(config.engine());
+        lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
+        lora.setFrozen(frozen);
+        lora.setOrigin(node.layer().clone());
+        copyCommon(stock, lora);
+        lora.setHasBias(hasBias(stock));
+        lora.setHasLayerNorm(stock instanceof DenseLayer dense && dense.hasLayerNorm());
+        // The base's l1, l2, weight decay, constraints and weight noise speak of W, which does not move.
+        lora.setRegularization(new ArrayList<>(config.regularization()));
+        lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater() : stock.getIUpdater()));
+        lora.setBiasUpdater(config.updater() != null || stock.getBiasUpdater() == null ? null : stock.getBiasUpdater().clone());
+        return lora;
+    }
+
+    private static IUpdater updater(String name, IUpdater updater) {
+        if (updater == null) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" has no updater in the base network; set one with "
+                    + "LoRAConfig's updater(new Adam(1e-3)), for example");
+        }
+        return updater.clone();
+    }
+
+    private static boolean hasBias(FeedForwardLayer stock) {
+        return stock instanceof BaseOutputLayer output ? output.hasBias() : ((DenseLayer) stock).hasBias();
+    }
+
+    /** What an adapted layer and its stock counterpart have in common. */
+    private static void copyCommon(FeedForwardLayer from, FeedForwardLayer to) {
+        to.setLayerName(from.getLayerName());
+        to.setNIn(from.getNIn());
+        to.setNOut(from.getNOut());
+        to.setTimeDistributedFormat(from.getTimeDistributedFormat());
+        to.setIDropout(from.getIDropout() == null ? null : from.getIDropout().clone());
+        to.setActivationFn(from.getActivationFn());
+        to.setWeightInitFn(from.getWeightInitFn());
+        to.setBiasInit(from.getBiasInit());
+        to.setGainInit(from.getGainInit());
+        to.setGradientNormalization(from.getGradientNormalization());
+        to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
+    }
+
+    /** The stock layer for an adapted one. */
+    static Layer toStock(AdaptedConfiguration adapted) {
+        return adapted instanceof LoRADenseLayer dense ? toStock(dense) : ((LoRAWrapperLayer) adapted).getOrigin().clone();
+    }
+
+    /** The stock layer for an adapted one: the base's own, or, where it was declared, a DenseLayer with the same settings. */
+    private static Layer toStock(LoRADenseLayer lora) {
+        if (lora.getOrigin() != null) {
+            Layer origin = lora.getOrigin().clone();
+            // FineTuneConfiguration may have given the adapted layer others since.
+            FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
+            stock.setActivationFn(lora.getActivationFn());
+            stock.setIDropout(lora.getIDropout() == null ? null : lora.getIDropout().clone());
+            return origin;
+        }
+        DenseLayer dense = new DenseLayer();
+        copyCommon(lora, dense);
+        dense.setHasBias(lora.hasBias());
+        dense.setHasLayerNorm(lora.hasLayerNorm());
+        dense.setIUpdater(lora.getIUpdater());
+        dense.setBiasUpdater(lora.getBiasUpdater());
+        dense.setRegularization(lora.getRegularization());
+        dense.setRegularizationBias(lora.getRegularizationBias());
+        return dense;
+    }
+
+    /** The dense layer that computes what a lone low-rank path computes. */
+    static Layer toStock(LowRankLayer path) {
+        DenseLayer dense = new DenseLayer.Builder().name(path.getLayerName()).nIn(path.getNIn()).nOut(path.getNOut())
+                .hasBias(false).activation(org.nd4j.linalg.activations.Activation.IDENTITY)
+                .weightInit(org.deeplearning4j.nn.weights.WeightInit.XAVIER).biasInit(0).gainInit(1)
+                .updater(path.getUpdater()).build();
+        dense.setIDropout(path.getIDropout());
+        dense.setRegularization(path.getRegularization());
+        dense.setGradientNormalization(path.getGradientNormalization());
+        dense.setGradientNormalizationThreshold(path.getGradientNormalizationThreshold());
+        return dense;
+    }
+
+    /** A layer that trains in full: out of DL4J's freezing wrappers, with the configured updater. */
+    static Layer trained(Layer origin, IUpdater updater) {
+        Layer layer = StockLayers.unwrap(origin).clone();
+        if (updater != null) {
+            setUpdater(layer, updater);
+        }
+        return layer;
+    }
+
+    private static void setUpdater(Layer layer, IUpdater updater) {
+        if (layer instanceof BaseLayer base) {
+            base.setIUpdater(updater.clone());
+            base.setBiasUpdater(null);
+        } else if (layer instanceof AbstractSameDiffLayer sameDiff) {
+            sameDiff.setUpdater(updater.clone());
+            sameDiff.setBiasUpdater(null);
+        } else if (layer instanceof BaseWrapperLayer wrapper) {
+            setUpdater(wrapper.getUnderlying(), updater);
+        } else if (layer instanceof Bidirectional both) {
+            setUpdater(both.getFwd(), updater);
+            setUpdater(both.getBwd(), updater);
+        }
+    }
+}

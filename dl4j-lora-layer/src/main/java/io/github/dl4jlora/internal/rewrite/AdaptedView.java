@@ -1,0 +1,217 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.internal.stock.StockBiases;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.layers.FrozenLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The trained parts of an adapted network, live: writing to these arrays writes to the network.
+ */
+public final class AdaptedView {
+
+    /**
+     * An adapted parameter of a layer.
+     *
+     * @param layer the layer's or vertex's name
+     * @param key   of the parameter in the stock layer
+     * @param parts A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of: a trained b
+     *              {@code [1, nOut]}, where the layer has one matrix and one bias
+     * @param stock the stock layer; null for a vertex
+     * @param dense the configuration of a dense layer; null for any other, which has A, B and b only
+     */
+    public record AdaptedMatrix(String layer, String key, Map<String, INDArray> parts, double alpha, Scaling scaling,
+                                AdaptedRuntime runtime, Layer stock, LoRADenseLayer dense) {
+
+        public INDArray a() {
+            return parts.get(Variant.A);
+        }
+
+        public INDArray b() {
+            return parts.get(Variant.B);
+        }
+
+        public void rescale(double newAlpha, Scaling newScaling) {
+            if (newAlpha != alpha || newScaling != scaling) {
+                runtime.rescale(key, newAlpha, newScaling);
+            }
+        }
+
+        /** Overwrites parts, by key. */
+        public void replace(Map<String, INDArray> values) {
+            if (dense != null) {
+                runtime.replace(values);
+            } else {
+                values.forEach((key, value) -> parts.get(key).assign(value));
+            }
+        }
+
+        /** See {@link AdaptedRuntime#route}. */
+        public void route(long rows, List<AdaptedRuntime.Route> routes) {
+            runtime.route(key, rows, routes);
+        }
+    }
+
+    /** A layer that is trained in full; {@code conf} is null for a vertex that is no layer. */
+    public record TrainedLayer(Layer conf, Map<String, INDArray> table) {
+    }
+
+    private final Network<?> network;
+    private final Map<String, AdaptedMatrix> adapted = new LinkedHashMap<>();
+    private final Map<String, TrainedLayer> trained = new LinkedHashMap<>();
+    private final Map<String, INDArray> biases = new LinkedHashMap<>();
+    private boolean trainsBiasesAlone;
+    private double dropout;
+
+    private AdaptedView(Network<?> network) {
+        this.network = network;
+        for (Node node : network.nodes()) {
+            Trainable runtime = network.runtime(node.name());
+            Map<String, INDArray> table = runtime.paramTable(false);
+            AdaptedConfiguration lora = node.adapted();
+            if (lora != null && runtime instanceof AdaptedRuntime adaptable) {
+                for (AdaptedParameter parameter : lora.adapted()) {
+                    Map<String, INDArray> parts = lora instanceof LoRADenseLayer ? adaptable.adapterParameters()
+                            : parts(lora, parameter, table);
+                    adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
+                            parts, parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer(),
+                            lora instanceof LoRADenseLayer dense ? dense : null));
+                }
+                if (!hasBiasAsPart(lora)) {
+                    lora.biases().forEach(bias -> biases.put(StockBiases.module(lora.stockLayer(), node.name(), bias.key()),
+                            table.get(bias.key())));
+                }
+                trainsBiasesAlone |= lora.adapted().isEmpty();
+                dropout = Math.max(dropout, lora.getLoraDropout());
+            } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
+                trained.put(node.name(), new TrainedLayer(node.layer(), table));
+            }
+        }
+    }
+
+    private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter, Map<String, INDArray> table) {
+        Map<String, INDArray> parts = new LinkedHashMap<>();
+        parts.put(Variant.A, table.get(lora.key(parameter, Variant.A)));
+        parts.put(Variant.B, table.get(lora.key(parameter, Variant.B)));
+        if (hasBiasAsPart(lora)) {
+            parts.put(DefaultParamInitializer.BIAS_KEY, table.get(lora.biases().get(0).key()));
+        }
+        return parts;
+    }
+
+    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, not to the layer beside several. */
+    private static boolean hasBiasAsPart(AdaptedConfiguration lora) {
+        return lora.biases().size() == 1 && lora.adapted().size() == 1 && lora.matrices().forms().size() == 1;
+    }
+
+    public static AdaptedView of(Model model) {
+        return new AdaptedView(Network.of(model));
+    }
+
+    /**
+     * In topological order, by the name they have in adapter files: the layer's, or {@code layer.key} where a layer has
+     * several matrices.
+     */
+    public Map<String, AdaptedMatrix> adaptedMatrices() {
+        return adapted;
+    }
+
+    /**
+     * Trained biases that are no part of an adapted matrix, {@code [1, length]}, by the name they have in adapter files
+     * before {@code .bias}: the layer's, or {@code layer.key} where a layer has several.
+     */
+    public Map<String, INDArray> biases() {
+        return biases;
+    }
+
+    /** Which biases train: all of them where those of otherwise frozen layers do. */
+    public BiasTraining biasTraining() {
+        return biases.isEmpty() && adapted.values().stream().noneMatch(matrix -> matrix.parts().containsKey(DefaultParamInitializer.BIAS_KEY))
+                ? BiasTraining.NONE : trainsBiasesAlone ? BiasTraining.ALL : BiasTraining.LORA_ONLY;
+    }
+
+    /** By name, in topological order. */
+    public Map<String, TrainedLayer> trainedLayers() {
+        return trained;
+    }
+
+    /**
+     * Disables the low-rank paths of all layers, those included that TransferLearning froze after they were adapted, and
+     * has frozen layers compute as the base's do.
+     *
+     * @return the layers, each to be enabled again
+     * @throws IllegalArgumentException if there is none
+     * @throws IllegalStateException    if some layers are trained in full
+     */
+    public List<Disableable> disable() {
+        if (!trained.isEmpty()) {
+            throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
+                    + " are trained in full, and "
+                    + "what they held in the base is gone from it. Use the base network itself");
+        }
+        List<Disableable> layers = new ArrayList<>();
+        for (Node node : network.nodes()) {
+            Trainable runtime = network.runtime(node.name());
+            if (node.vertex() instanceof FrozenVertex && node.adapted() != null) {
+                throw new IllegalStateException("Vertex \"" + node.name() + "\" cannot be disabled: it was frozen after it was adapted, "
+                        + "and DL4J's FrozenVertex hides it. Use LoRA.unload");
+            }
+            Object inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
+            if (inner instanceof Disableable layer) {
+                layers.add(layer);
+            }
+        }
+        if (layers.stream().noneMatch(AdaptedRuntime.class::isInstance)) {
+            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
+                    + "make one with LoRA.apply");
+        }
+        layers.forEach(Disableable::disable);
+        return layers;
+    }
+
+    /** The probability with which the low-rank paths drop their inputs. */
+    public double dropout() {
+        return dropout;
+    }
+
+    /**
+     * Content id of each adapted layer's frozen weights.
+     *
+     * @throws IllegalStateException if they are missing, or have changed since the network was adapted
+     */
+    public Map<String, String> verifiedIds() {
+        Map<String, String> ids = new LinkedHashMap<>();
+        Rewriter.verifiedBase(network.model()).forEach((name, weights) -> ids.put(name, weights.id()));
+        for (Node node : network.nodes()) {
+            AdaptedConfiguration lora = node.adapted();
+            if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED && network.runtime(node.name()) instanceof AdaptedRuntime) {
+                ids.put(node.name(), embeddedId(lora, network.runtime(node.name())));
+            }
+        }
+        return ids;
+    }
+
+    private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {
+        Map<String, INDArray> frozen = lora.stockTable(runtime.paramTable(false));
+        return FrozenWeights.unregistered(Rewriter.head(runtime.params(), lora.frozenParams()), frozen).id();
+    }
+}

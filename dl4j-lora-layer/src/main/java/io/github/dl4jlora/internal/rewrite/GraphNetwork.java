@@ -1,0 +1,96 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** A ComputationGraph as a {@link Network}. */
+public final class GraphNetwork extends Network<ComputationGraph> {
+
+    private final ComputationGraph graph;
+    private final List<Node> nodes = new ArrayList<>();
+
+    GraphNetwork(ComputationGraph graph) {
+        this.graph = graph;
+        ComputationGraphConfiguration conf = graph.getConfiguration();
+        for (int index : graph.topologicalSortOrder()) {
+            String name = graph.getVertices()[index].getVertexName();
+            GraphVertex vertex = conf.getVertices().get(name);
+            if (vertex == null) {
+                continue;
+            }
+            List<String> inputs = conf.getVertexInputs().get(name);
+            if (vertex instanceof LayerVertex layer) {
+                nodes.add(new Node(name, layer.getLayerConf().getLayer(), null, inputs, layer.getPreProcessor() != null));
+            } else {
+                nodes.add(new Node(name, null, vertex, inputs, false));
+            }
+        }
+    }
+
+    @Override
+    ComputationGraph model() {
+        return graph;
+    }
+
+    @Override
+    List<Node> nodes() {
+        return nodes;
+    }
+
+    @Override
+    Trainable runtime(String name) {
+        org.deeplearning4j.nn.graph.vertex.GraphVertex vertex = graph.getVertex(name);
+        return vertex.hasLayer() ? vertex.getLayer() : vertex;
+    }
+
+    @Override
+    long seed() {
+        return graph.getConfiguration().getDefaultConfiguration().getSeed();
+    }
+
+    @Override
+    DataType dataType() {
+        return graph.getConfiguration().getDataType();
+    }
+
+    @Override
+    Network<ComputationGraph> rebuild(Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
+        ComputationGraphConfiguration from = graph.getConfiguration();
+        ComputationGraphConfiguration conf = from.clone();
+        // clone() forgets these.
+        conf.setIterationCount(from.getIterationCount());
+        conf.setEpochCount(from.getEpochCount());
+        conf.setTopologicalOrder(from.getTopologicalOrder());
+        conf.setTopologicalOrderStr(from.getTopologicalOrderStr());
+        conf.getVertices().replaceAll((name, vertex) -> {
+            if (vertex instanceof LayerVertex layerVertex) {
+                layerVertex.setOutputVertex(((LayerVertex) from.getVertices().get(name)).isOutputVertex());
+                NeuralNetConfiguration layerConf = layerVertex.getLayerConf();
+                layerConf.clearVariables();
+                layerConf.setLayer(layers.getOrDefault(name, layerConf.getLayer()));
+                return layerVertex;
+            }
+            StockLayers.keepTrainingConfiguration(from.getVertices().get(name), vertex);
+            return vertices.getOrDefault(name, vertex);
+        });
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            ComputationGraph built = new ComputationGraph(conf);
+            long length = conf.getVertices().values().stream().mapToLong(vertex -> vertex.numParams(true)).sum();
+            built.init(Nd4j.create(conf.getDataType(), 1, length), false);
+            return new GraphNetwork(built);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** A MultiLayerNetwork as a {@link Network}: a chain. Layers without a name of their own, or with one that an earlier layer has, go by their index. */
+public final class LayersNetwork extends Network<MultiLayerNetwork> {
+
+    static final String INPUT = "(network input)";
+
+    private final MultiLayerNetwork network;
+    private final List<Node> nodes = new ArrayList<>();
+    private final Map<String, Integer> indices = new HashMap<>();
+
+    LayersNetwork(MultiLayerNetwork network) {
+        this.network = network;
+        MultiLayerConfiguration conf = network.getLayerWiseConfigurations();
+        String input = INPUT;
+        for (int i = 0; i < conf.getConfs().size(); i++) {
+            Layer layer = conf.getConf(i).getLayer();
+            boolean unnamed = layer.getLayerName() == null || indices.containsKey(layer.getLayerName());
+            String name = unnamed ? String.valueOf(i) : layer.getLayerName();
+            indices.put(name, i);
+            nodes.add(new Node(name, layer, null, List.of(input), conf.getInputPreProcess(i) != null));
+            input = name;
+        }
+    }
+
+    @Override
+    MultiLayerNetwork model() {
+        return network;
+    }
+
+    @Override
+    List<Node> nodes() {
+        return nodes;
+    }
+
+    @Override
+    Trainable runtime(String name) {
+        return network.getLayer(indices.get(node(name).name()));
+    }
+
+    @Override
+    long seed() {
+        return network.getDefaultConfiguration().getSeed();
+    }
+
+    @Override
+    DataType dataType() {
+        return network.getLayerWiseConfigurations().getDataType();
+    }
+
+    @Override
+    Network<MultiLayerNetwork> rebuild(Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
+        MultiLayerConfiguration from = network.getLayerWiseConfigurations();
+        MultiLayerConfiguration conf = from.clone();
+        conf.setIterationCount(from.getIterationCount());
+        conf.setEpochCount(from.getEpochCount());
+        long length = 0;
+        for (int i = 0; i < nodes.size(); i++) {
+            NeuralNetConfiguration layerConf = conf.getConf(i);
+            layerConf.clearVariables();
+            layerConf.setLayer(layers.getOrDefault(nodes.get(i).name(), layerConf.getLayer()));
+            length += layerConf.getLayer().initializer().numParams(layerConf);
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            MultiLayerNetwork built = new MultiLayerNetwork(conf);
+            built.init(Nd4j.create(conf.getDataType(), 1, length), false);
+            return new LayersNetwork(built);
+        }
+    }
+}

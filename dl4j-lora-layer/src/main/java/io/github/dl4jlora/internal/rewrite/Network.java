@@ -1,0 +1,70 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+
+import java.util.List;
+import java.util.Map;
+import java.util.NoSuchElementException;
+
+/**
+ * What ComputationGraph and MultiLayerNetwork have in common: named nodes in topological order, and a way to build
+ * the same network with some of them replaced.
+ *
+ * @param <M> the network type
+ */
+public abstract class Network<M extends Model> {
+
+    /**
+     * @throws IllegalArgumentException for a network that is not initialised, or neither of the two types
+     */
+    @SuppressWarnings("unchecked")
+    static <M extends Model> Network<M> of(M model) {
+        if (model == null) {
+            throw new IllegalArgumentException("The network is null");
+        }
+        if (model instanceof ComputationGraph graph && graph.getVertices() != null && graph.params() != null) {
+            return (Network<M>) new GraphNetwork(graph);
+        }
+        if (model instanceof MultiLayerNetwork layers && layers.isInitCalled()) {
+            return (Network<M>) new LayersNetwork(layers);
+        }
+        if (model instanceof ComputationGraph || model instanceof MultiLayerNetwork) {
+            throw new IllegalArgumentException("The network is not initialised, so it has no weights to build on: call init(), "
+                    + "train it or restore it first");
+        }
+        throw new IllegalArgumentException("Cannot adapt a " + model.getClass().getName()
+                + "; a ComputationGraph or MultiLayerNetwork is needed");
+    }
+
+    abstract M model();
+
+    /** All nodes, inputs before their consumers. */
+    abstract List<Node> nodes();
+
+    /** The running layer or vertex: its parameters as DL4J holds them. */
+    abstract Trainable runtime(String name);
+
+    abstract long seed();
+
+    abstract DataType dataType();
+
+    /**
+     * The same network with other configurations for some nodes. Its parameters are zero; iteration and epoch counts
+     * are kept. ND4J's random generator is not touched.
+     *
+     * @param layers   replacements by name
+     * @param vertices replacements by name, for nodes that are no layers
+     */
+    abstract Network<M> rebuild(Map<String, org.deeplearning4j.nn.conf.layers.Layer> layers,
+                                Map<String, org.deeplearning4j.nn.conf.graph.GraphVertex> vertices);
+
+    final Node node(String name) {
+        return nodes().stream().filter(node -> node.name().equals(name)).findFirst()
+                .orElseThrow(() -> new NoSuchElementException("The network has no layer \"" + name + "\"; it has "
+                        + nodes().stream().map(Node::name).toList()));
+    }
+}

@@ -1,0 +1,93 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.LoRAConfig;
+
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * What will become of every node of a network, decided from its configuration alone before anything is built.
+ *
+ * @param decisions by node name, in topological order
+ */
+public record Plan(Map<String, Decision> decisions) {
+
+    /**
+     * A role, and why.
+     *
+     * @param keys of the parameters that are adapted
+     */
+    record Decision(Role role, String reason, Set<String> keys) {
+
+        Decision(Role role, String reason) {
+            this(role, reason, Set.of());
+        }
+    }
+
+    /**
+     * @throws IllegalArgumentException if a pattern matches nothing or a layer that cannot be adapted; the message lists
+     *                                  the names there are
+     */
+    static Plan of(List<Node> nodes, LoRAConfig config) {
+        Set<String> trained = trained(nodes, config);
+        Map<String, Set<String>> targets = Targets.of(nodes, config, trained);
+        Map<String, Decision> decisions = new LinkedHashMap<>();
+        Set<String> reached = new HashSet<>();
+        for (Node node : nodes) {
+            boolean trainsUpstream = node.inputs().stream().anyMatch(reached::contains);
+            Decision decision = decide(node, targets, trained, config.bias(), trainsUpstream);
+            decisions.put(node.name(), decision);
+            if (trainsUpstream || decision.role().trains()) {
+                reached.add(node.name());
+            }
+        }
+        return new Plan(decisions);
+    }
+
+    private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, BiasTraining bias,
+                                   boolean trainsUpstream) {
+        if (targets.containsKey(node.name())) {
+            return new Decision(Role.ADAPT, "matches a target", targets.get(node.name()));
+        }
+        if (trained.contains(node.name())) {
+            return new Decision(Role.TRAIN, "matches trainable");
+        }
+        if (bias == BiasTraining.ALL && !node.biasKeys().isEmpty()) {
+            return new Decision(Role.TRAIN_BIAS, "has biases, and all train");
+        }
+        if (!trainsUpstream) {
+            return new Decision(Role.FREEZE_STOP, "nothing upstream trains");
+        }
+        if (!hasParameters(node) && node.isSameDiff()) {
+            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J doubles the gradients of SameDiff layers");
+        }
+        return hasParameters(node) ? new Decision(Role.FREEZE_PASS, "a trained layer is upstream")
+                : new Decision(Role.KEEP, "has no parameters and a trained layer is upstream");
+    }
+
+    private static Set<String> trained(List<Node> nodes, LoRAConfig config) {
+        Set<String> trained = new HashSet<>();
+        for (Pattern pattern : config.trainable()) {
+            List<Node> matched = matching(nodes, pattern);
+            if (matched.stream().noneMatch(Plan::hasParameters)) {
+                throw new IllegalArgumentException("trainable(\"" + pattern + "\") matches no layer with parameters. "
+                        + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList()));
+            }
+            matched.stream().filter(Plan::hasParameters).map(Node::name).forEach(trained::add);
+        }
+        return trained;
+    }
+
+    private static List<Node> matching(List<Node> nodes, Pattern pattern) {
+        return nodes.stream().filter(node -> pattern.matcher(node.name()).matches()).toList();
+    }
+
+    private static boolean hasParameters(Node node) {
+        return node.numParams() > 0;
+    }
+}

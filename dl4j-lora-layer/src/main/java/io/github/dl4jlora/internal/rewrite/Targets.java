@@ -1,0 +1,188 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.LoRAConfig;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/**
+ * Which parameters of which nodes a configuration adapts.
+ */
+public final class Targets {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Targets.class);
+
+    private final List<Node> nodes;
+    private final LoRAConfig config;
+    private final List<Node> candidates;
+    private final Map<String, Set<String>> keys = new LinkedHashMap<>();
+
+    private Targets(List<Node> nodes, LoRAConfig config, Set<String> trained) {
+        this.nodes = nodes;
+        this.config = config;
+        this.candidates = nodes.stream()
+                .filter(node -> matching(config.exclude(), node.name()).isEmpty() && !trained.contains(node.name())).toList();
+    }
+
+    /**
+     * @param trained names of the nodes that train in full, which wins
+     * @return keys of the adapted parameters by node
+     * @throws IllegalArgumentException if a target matches nothing, or something that cannot be adapted; the message says
+     *                                  why, and lists the names there are
+     */
+    static Map<String, Set<String>> of(List<Node> nodes, LoRAConfig config, Set<String> trained) {
+        Targets targets = new Targets(nodes, config, trained);
+        if (config.targets().isEmpty() && config.targetTypes().isEmpty()) {
+            targets.addEveryDenseLayer();
+        }
+        config.targets().forEach(targets::add);
+        config.targetTypes().forEach(targets::add);
+        targets.exclude();
+        if (targets.keys.isEmpty()) {
+            throw new IllegalArgumentException("exclude and trainable leave no target to adapt; the network has " + names(nodes));
+        }
+        targets.checkOverrides();
+        targets.requireDistinctModules();
+        return targets.keys;
+    }
+
+    private void addEveryDenseLayer() {
+        List<Node> dense = candidates.stream()
+                .filter(node -> node.layer() != null && node.unwrappedLayer().getClass() == DenseLayer.class).toList();
+        if (dense.isEmpty()) {
+            throw new IllegalArgumentException("There is no DenseLayer to adapt"
+                    + (config.exclude().isEmpty() ? "" : " that is not excluded")
+                    + "; name the layers with targets(...). Of this network's layers these can be adapted: " + adaptable());
+        }
+        dense.forEach(this::addWhole);
+    }
+
+    private void addWhole(Node node) {
+        keysOf(node).addAll(node.matrices().forms().keySet());
+    }
+
+    private Set<String> keysOf(Node node) {
+        return keys.computeIfAbsent(node.name(), name -> new LinkedHashSet<>());
+    }
+
+    private void add(Pattern pattern) {
+        String target = "targets(\"" + pattern + "\")";
+        List<Node> named = nodes.stream().filter(node -> pattern.matcher(node.name()).matches()).toList();
+        List<Node> whole = named.stream().filter(candidates::contains).toList();
+        List<Node> impossible = whole.stream().filter(node -> node.numParams() > 0 && !node.isAdaptable()).toList();
+        if (!impossible.isEmpty() || !whole.isEmpty() && whole.stream().noneMatch(Node::isAdaptable)) {
+            throw new IllegalArgumentException(target + " matches " + describe(impossible.isEmpty() ? whole : impossible)
+                    + ", which cannot be adapted; here " + adaptable() + " can. Narrow the pattern or use exclude(...)");
+        }
+        whole.stream().filter(Node::isAdaptable).forEach(this::addWhole);
+        boolean found = !named.isEmpty();
+        List<Node> others = nodes.stream().filter(node -> !named.contains(node)).toList();
+        List<String> noMatrices = new ArrayList<>();
+        boolean foundMatrix = found;
+        for (Node node : others) {
+            for (String key : node.parameterKeys()) {
+                MatrixName name = MatrixName.of(node, key);
+                if (!name.isNamedBy(pattern)) {
+                    continue;
+                }
+                found = true;
+                if (!node.matrices().forms().containsKey(key)) {
+                    noMatrices.add(name + " (" + node.type() + ": " + (node.isAdaptable() ? "of its parameters "
+                            + node.matrices().forms().keySet() + " can be adapted" : node.matrices().refusal()) + ")");
+                    continue;
+                }
+                foundMatrix = true;
+                if (candidates.contains(node)) {
+                    keysOf(node).add(key);
+                }
+            }
+        }
+        if (!found) {
+            throw new IllegalArgumentException(target + " matches no layer: patterns must match a whole name, or name/parameter. "
+                    + "The network has " + names(nodes));
+        }
+        if (!foundMatrix) {
+            throw new IllegalArgumentException(target + " matches " + noMatrices + ", which cannot be adapted; here " + adaptable()
+                    + " can");
+        }
+    }
+
+    private void add(LayerType type) {
+        if (nodes.stream().noneMatch(node -> node.matrices().type() == type)) {
+            throw new IllegalArgumentException("targets(LayerType." + type + ") matches no layer; the network has "
+                    + nodes.stream().filter(node -> node.numParams() > 0)
+                    .map(node -> node.name() + " (" + (node.isAdaptable() ? node.matrices().type() : node.type()) + ")").toList());
+        }
+        candidates.stream().filter(node -> node.matrices().type() == type).forEach(this::addWhole);
+    }
+
+    private void exclude() {
+        for (Pattern pattern : config.exclude()) {
+            boolean used = nodes.stream().anyMatch(node -> pattern.matcher(node.name()).matches());
+            for (Node node : nodes) {
+                Set<String> chosen = keys.getOrDefault(node.name(), Set.of());
+                used |= !chosen.isEmpty() && chosen.removeIf(key -> MatrixName.of(node, key).isNamedBy(pattern));
+            }
+            if (!used) {
+                LOG.warn("exclude(\"{}\") matches no layer; the network has {}", pattern, names(nodes));
+            }
+        }
+        keys.values().removeIf(Set::isEmpty);
+    }
+
+    private void checkOverrides() {
+        for (Pattern pattern : config.overrides().keySet()) {
+            if (chosen().stream().noneMatch(name -> name.isMatchedBy(pattern))) {
+                throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which are "
+                        + nodes.stream().map(Node::name).filter(keys::containsKey).toList());
+            }
+        }
+    }
+
+    private List<MatrixName> chosen() {
+        return nodes.stream().flatMap(node -> keys.getOrDefault(node.name(), Set.of()).stream().map(key -> MatrixName.of(node, key)))
+                .toList();
+    }
+
+    /** A layer "lstm.RW" beside the parameter RW of a layer "lstm" would have the same name in an adapter file. */
+    private void requireDistinctModules() {
+        for (MatrixName name : chosen()) {
+            for (Node other : nodes) {
+                if (!other.name().equals(name.layer()) && (other.name().equals(name.module())
+                        || other.matrices().forms().keySet().stream()
+                        .anyMatch(key -> MatrixName.of(other, key).module().equals(name.module())))) {
+                    throw new IllegalArgumentException("The parameter " + name + " would be called \"" + name.module()
+                            + "\" in an adapter file, as would layer \"" + other.name() + "\" or a parameter of it. Rename one of the "
+                            + "layers, or exclude(\"" + name + "\")");
+                }
+            }
+        }
+    }
+
+    private static List<Pattern> matching(List<Pattern> patterns, String name) {
+        return patterns.stream().filter(pattern -> pattern.matcher(name).matches()).toList();
+    }
+
+    private String adaptable() {
+        return names(nodes.stream().filter(Node::isAdaptable).toList());
+    }
+
+    static String names(List<Node> nodes) {
+        return nodes.stream().map(Node::name).toList().toString();
+    }
+
+    private static String describe(List<Node> nodes) {
+        return nodes.stream().map(node -> "\"" + node.name() + "\" (" + node.type() + ": " + node.matrices().refusal() + ")")
+                .collect(Collectors.joining(", "));
+    }
+}

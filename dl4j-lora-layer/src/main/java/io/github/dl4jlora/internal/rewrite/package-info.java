@@ -1,0 +1,4 @@
+/**
+ * Rewrites whole networks.
+ */
+package io.github.dl4jlora.internal.rewrite;

@@ -1,0 +1,214 @@
+package io.github.dl4jlora.internal.run;
+
+import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
+import io.github.dl4jlora.internal.kernel.Windows;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.internal.kernel.KeptArrays;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.dropout.Dropout;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.params.ConvolutionParamInitializer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.shape.Shape;
+import org.nd4j.linalg.factory.Broadcast;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * Runs an adapted convolution of one, two or three dimensions as an {@link UnfoldedConvolution}.
+ *
+ * <p>Inside, channels come first. DL4J's one-dimensional layer tells the shape {@code [nOut, nIn, kernel, 1]} of its
+ * weights, but reads their values as {@code [kernel, nIn, nOut]}; so A's rows are in that order there, and are turned
+ * around for the kernel, as W is, once.
+ */
+public final class ConvolutionRuntime extends KernelRuntime {
+
+    private INDArray w;
+    private final Dropout dropout;
+    private INDArray u;
+    private INDArray dropped;
+
+    ConvolutionRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+        double probability = layerConf().getLoraDropout();
+        this.dropout = probability == 0 ? null : new Dropout(1 - probability);
+    }
+
+    @Override
+    KernelRuntime copy(NeuralNetConfiguration copiedConf) {
+        return new ConvolutionRuntime(copiedConf, dataType);
+    }
+
+    private ConvolutionLayer stockConf() {
+        return (ConvolutionLayer) layerConf().stockLayer();
+    }
+
+    private boolean isSequence() {
+        return stockConf() instanceof Convolution1DLayer;
+    }
+
+    @Override
+    public Type type() {
+        return Type.CONVOLUTIONAL;
+    }
+
+    @Override
+    public void setParamTable(Map<String, INDArray> table) {
+        super.setParamTable(table);
+        w = null;
+    }
+
+    /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences, whose weights lie otherwise. */
+    private INDArray weights() {
+        // In the vector they change with setParams, which a copy would not see.
+        if (w == null || isSequence() && layerConf().getStorage() == FrozenStorage.EMBEDDED) {
+            INDArray stored = frozen(ConvolutionParamInitializer.WEIGHT_KEY);
+            long nOut = stockConf().getNOut();
+            if (isSequence()) {
+                try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                    w = stored.reshape('c', kernelSteps(), stockConf().getNIn(), nOut).dup('f').reshape('f', stored.length() / nOut, nOut);
+                }
+            } else {
+                w = stored.reshape('c', nOut, stored.length() / nOut).transpose();
+            }
+        }
+        return w;
+    }
+
+    private long kernelSteps() {
+        return stockConf().getKernelSize()[0];
+    }
+
+    @Override
+    INDArray inKernelOrder(INDArray a) {
+        return isSequence() ? stepsFirst(a).dup('f').reshape('f', a.shape()) : a;
+    }
+
+    /** {@code [kernel, nIn, rank]}; a view of a column-major {@code [kernel·nIn, rank]}. */
+    private INDArray stepsFirst(INDArray a) {
+        return a.reshape('f', stockConf().getNIn(), kernelSteps(), a.size(1)).permute(1, 0, 2);
+    }
+
+    @Override
+    INDArray forward(List<Route> paths, boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        applyDropOutIfNecessary(training, workspaces);
+        INDArray x = channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
+        INDArray pathInput = x;
+        if (training && dropout != null) {
+            dropped = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'),
+                    getIterationCount(), getEpochCount(), workspaces);
+            pathInput = dropped;
+        }
+        Windows windows = Windows.of(stockConf(), x);
+        INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                windows.outputShape(x.size(0), stockConf().getNOut(), x.rank()), 'c');
+        u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
+        new UnfoldedConvolution(windows, weights()).forward(x, pathInput, paths, z, u, workspaces);
+        INDArray bias = bias();
+        if (bias != null) {
+            Broadcast.add(z, bias.reshape(bias.length()), z, 1);
+        }
+        return isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, channelsLast(z), 'c') : z;
+    }
+
+    @Override
+    INDArray backward(INDArray delta, Route path, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        INDArray dz = channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
+        sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
+        INDArray x = dropout == null ? channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
+        INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
+        INDArray share = inputGradients && dropout != null
+                ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
+        INDArray gradientA = gradient(adapted().keyOfA());
+        INDArray target = isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, gradientA.shape(), 'f')
+                : gradientA;
+        new UnfoldedConvolution(Windows.of(stockConf(), x), weights()).backward(x, path, u, dz, target,
+                gradient(adapted().keyOfB()), dx, share, workspaces);
+        if (isSequence()) {
+            stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
+        }
+        if (dx == null) {
+            return null;
+        }
+        if (dropout != null) {
+            dropout.backprop(share, share, getIterationCount(), getEpochCount());
+            dx.addi(share);
+        }
+        return isChannelsLast() ? channelsLast(dx) : dx;
+    }
+
+    private boolean isVolume() {
+        return stockConf() instanceof Convolution3D;
+    }
+
+    private boolean isChannelsLast() {
+        return Windows.channelsLast(stockConf());
+    }
+
+    private INDArray checkedInput() {
+        int rank = isSequence() ? 3 : isVolume() ? 5 : 4;
+        long nIn = stockConf().getNIn();
+        if (input.rank() != rank || input.size(isChannelsLast() ? rank - 1 : 1) != nIn) {
+            throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape()) + " does not go into a convolution of "
+                    + (rank - 2) + " dimensions with " + nIn + " input channels, which come " + (isChannelsLast() ? "last" : "second")
+                    + ". Missing preprocessor or wrong input type? " + layerId());
+        }
+        return input.castTo(dataType);
+    }
+
+    /** In the order of memory for which ND4J's im2col is fast; the array itself if it is that. */
+    private INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
+        INDArray first = array;
+        if (isChannelsLast()) {
+            first = switch (array.rank()) {
+                case 3 -> array.permute(0, 2, 1);
+                case 4 -> array.permute(0, 3, 1, 2);
+                default -> array.permute(0, 4, 1, 2, 3);
+            };
+        }
+        return first.ordering() == 'c' && Shape.hasDefaultStridesForShape(first) ? first : workspaces.dup(type, first, 'c');
+    }
+
+    private static INDArray channelsLast(INDArray array) {
+        return switch (array.rank()) {
+            case 3 -> array.permute(0, 2, 1);
+            case 4 -> array.permute(0, 2, 3, 1);
+            default -> array.permute(0, 2, 3, 4, 1);
+        };
+    }
+
+    /** As DL4J's layers do: sequences are masked, images and volumes are not. */
+    @Override
+    void applyMaskTo(INDArray output) {
+        if (isSequence()) {
+            INDArray mask = outputMask();
+            Broadcast.mul(output, mask.castTo(output.dataType()), output, isChannelsLast() ? new int[] {0, 1} : new int[] {0, 2});
+        }
+    }
+
+    @Override
+    boolean isReady() {
+        return KeptArrays.isUsable(u) && (dropout == null || KeptArrays.isUsable(dropped));
+    }
+
+    @Override
+    void forget() {
+        u = null;
+        dropped = null;
+        if (dropout != null) {
+            dropout.clear();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+package io.github.dl4jlora.internal.run;
+
+import io.github.dl4jlora.internal.kernel.KeptArrays;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
+import org.nd4j.linalg.api.shape.Shape;
+import org.nd4j.linalg.factory.Broadcast;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Runs an adapted EmbeddingLayer or EmbeddingSequenceLayer: rows of W and rows of A are looked up, and only the latter
+ * are multiplied, so that a step costs what its words cost and not what the vocabulary does.
+ *
+ * <pre>
+ * forward    z = W[words] + s·u·B        u = A[words]
+ * backward   dB = s·uᵀ·dz                dA[words] += s·dz·Bᵀ
+ *
+ * words  [n]              n = minibatch, or minibatch · steps
+ * W      [nIn, nOut]      frozen
+ * A      [nIn, rank]
+ * B      [rank, nOut]
+ * u      [n, rank]
+ * </pre>
+ *
+ * As in PEFT, the path has no dropout.
+ */
+public final class EmbeddingRuntime extends KernelRuntime {
+
+    private static final int[] ROWS = {1};
+
+    private int[] words;
+    private INDArray u;
+
+    EmbeddingRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    @Override
+    KernelRuntime copy(NeuralNetConfiguration copiedConf) {
+        return new EmbeddingRuntime(copiedConf, dataType);
+    }
+
+    /** Null for an EmbeddingLayer. */
+    private EmbeddingSequenceLayer sequences() {
+        return layerConf().stockLayer() instanceof EmbeddingSequenceLayer sequences ? sequences : null;
+    }
+
+    private boolean isChannelsLast() {
+        return sequences() == null || sequences().getOutputFormat() == RNNFormat.NWC;
+    }
+
+    @Override
+    public Type type() {
+        return sequences() == null ? Type.FEED_FORWARD : Type.RECURRENT;
+    }
+
+    @Override
+    INDArray forward(List<Route> paths, boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        words = words();
+        INDArray w = frozen(DefaultParamInitializer.WEIGHT_KEY);
+        INDArray rows = Nd4j.pullRows(w, workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                new long[] {words.length, w.size(1)}, 'c'), 1, words);
+        int steps = words.length / (int) input.size(0);
+        for (Route path : paths) {
+            int from = (int) path.from() * steps;
+            int to = (int) Math.min(words.length, Math.min(path.to(), words.length) * steps);
+            int[] own = Arrays.copyOfRange(words, from, to);
+            INDArray down = Nd4j.pullRows(path.a(), workspaces.createUninitialized(
+                    keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, dataType, new long[] {own.length, path.a().size(1)}, 'c'),
+                    1, own);
+            INDArray target = own.length == words.length ? rows
+                    : Nd4j.create(rows.data(), new long[] {own.length, rows.size(1)}, rows.stride(),
+                    rows.offset() + from * rows.size(1), 'c');
+            Nd4j.gemm(down, path.b(), target, false, false, path.factor(), 1);
+            u = keep ? down : null;
+        }
+        INDArray bias = bias();
+        if (bias != null) {
+            rows.addiRowVector(bias);
+        }
+        if (sequences() == null) {
+            return rows;
+        }
+        INDArray z = rows.reshape('c', input.size(0), steps, rows.size(1));
+        return isChannelsLast() ? z : z.permute(0, 2, 1);
+    }
+
+    @Override
+    INDArray backward(INDArray delta, Route path, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        INDArray rows = delta.rank() == 2 || isChannelsLast() ? delta : delta.permute(0, 2, 1);
+        if (rows.ordering() != 'c' || !Shape.hasDefaultStridesForShape(rows)) {
+            rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
+        }
+        INDArray dz = rows.reshape('c', words.length, path.b().size(1));
+        sumBiasGradient(dz, 0);
+        Nd4j.gemm(u, dz, gradient(adapted().keyOfB()), true, false, path.factor(), 0);
+        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, new long[] {words.length, u.size(1)}, 'c');
+        Nd4j.gemm(dz, path.b(), v, false, true, path.factor(), 0);
+        INDArray gradientA = gradient(adapted().keyOfA()).assign(0);
+        Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);
+        return null;
+    }
+
+    /** Example by example, step by step. */
+    private int[] words() {
+        INDArray indexes = input;
+        if (sequences() == null) {
+            if (input.columns() != 1 && !input.isRowVector()) {
+                throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
+                        + " has more than one column; expected [minibatch, 1], each entry the index of a row " + layerId());
+            }
+        } else {
+            if (input.rank() == 3 && input.size(1) == 1) {
+                indexes = input.reshape(input.ordering(), input.size(0), input.size(2));
+            } else if (input.rank() == 1) {
+                indexes = input.reshape(input.length(), 1);
+            } else if (input.rank() != 2) {
+                throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
+                        + "; expected [minibatch, steps] or [minibatch, 1, steps], each entry the index of a row " + layerId());
+            }
+            if (!sequences().isInferInputLength() && indexes.columns() != sequences().getInputLength()) {
+                throw new DL4JInvalidInputException("Sequences of " + indexes.columns() + " steps; the layer is configured for "
+                        + sequences().getInputLength() + ". Set inferInputLength(true) for any length " + layerId());
+            }
+        }
+        int[] found = indexes.castTo(DataType.INT).dup('c').data().asInt();
+        long nIn = layerConf().getNIn();
+        for (int i = 0; i < found.length; i++) {
+            if (found[i] < 0 || found[i] >= nIn) {
+                throw new DL4JInvalidInputException("Invalid index for embedding layer: got index " + found[i] + " for entry " + i
+                        + " in minibatch; indexes must be between 0 and nIn-1 inclusive (0 to " + (nIn - 1) + ") " + layerId());
+            }
+        }
+        return found;
+    }
+
+    @Override
+    void applyMaskTo(INDArray output) {
+        INDArray mask = maskArray.castTo(output.dataType());
+        if (sequences() == null) {
+            output.muliColumnVector(mask);
+        } else {
+            Broadcast.mul(output, mask, output, isChannelsLast() ? new int[] {0, 1} : new int[] {0, 2});
+        }
+    }
+
+    @Override
+    boolean isReady() {
+        return KeptArrays.isUsable(u);
+    }
+
+    @Override
+    void forget() {
+        u = null;
+    }
+}

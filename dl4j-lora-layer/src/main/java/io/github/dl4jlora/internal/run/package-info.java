@@ -1,0 +1,4 @@
+/**
+ * What runs adapted layers.
+ */
+package io.github.dl4jlora.internal.run;

@@ -1,0 +1,72 @@
+package io.github.dl4jlora.internal.stock;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * How a parameter of a stock layer is read as a matrix {@code M [nIn, nOut]}, to which A·B is added.
+ *
+ * @param leading  how many of its leading dimensions make up one side of M; the others make up the other side
+ * @param isOutput whether the leading dimensions are M's nOut, as in a convolution's {@code [out, in, height, width]}
+ * @param mislaid  whether the values lie as {@code [steps, in, out]} although the shape tells {@code [out, in, steps, 1]}
+ */
+public record MatrixForm(int leading, boolean isOutput, boolean mislaid) {
+
+    /** A matrix as it is. */
+    static final MatrixForm PLAIN = new MatrixForm(1, false);
+
+    /** DL4J's one-dimensional convolution, whose forward and backward pass reinterpret its weights, not permute them. */
+    static final MatrixForm SEQUENCE = new MatrixForm(1, true, true);
+
+    MatrixForm(int leading, boolean isOutput) {
+        this(leading, isOutput, false);
+    }
+
+    /**
+     * @param parameter as the stock layer has it
+     * @return M, a view of the parameter
+     */
+    public INDArray viewOf(INDArray parameter) {
+        return of(parameter, true);
+    }
+
+    /**
+     * @param gradient of the parameter, in any order
+     * @return the same reading of it, possibly a copy
+     */
+    public INDArray of(INDArray gradient) {
+        return of(gradient, false);
+    }
+
+    /**
+     * M := M + s·A·B.
+     *
+     * @param parameter of which M is a view
+     */
+    public void add(INDArray a, INDArray b, double factor, INDArray parameter) {
+        INDArray matrix = viewOf(parameter);
+        INDArray left = a.castTo(matrix.dataType());
+        INDArray right = b.castTo(matrix.dataType());
+        // gemm writes column-major results only.
+        if (matrix.ordering() == 'c') {
+            Nd4j.gemm(right, left, matrix.transpose(), true, true, factor, 1);
+        } else {
+            Nd4j.gemm(left, right, matrix, false, false, factor, 1);
+        }
+    }
+
+    private INDArray of(INDArray array, boolean view) {
+        if (mislaid) {
+            return array.reshape('c', view, array.length() / array.size(0), array.size(0));
+        }
+        if (array.rank() == 2 && leading == 1) {
+            return isOutput ? array.transpose() : array;
+        }
+        long rows = 1;
+        for (int i = 0; i < leading; i++) {
+            rows *= array.size(i);
+        }
+        INDArray matrix = array.reshape('c', view, rows, array.length() / rows);
+        return isOutput ? matrix.transpose() : matrix;
+    }
+}

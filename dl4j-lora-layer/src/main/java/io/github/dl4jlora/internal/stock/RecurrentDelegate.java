@@ -1,0 +1,58 @@
+package io.github.dl4jlora.internal.stock;
+
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Map;
+
+/**
+ * A wrapper that hides a recurrent layer from DL4J makes it keep its state across sequences, silently. This one shows it.
+ */
+public interface RecurrentDelegate extends RecurrentLayer {
+
+    /** The wrapped layer, with its weights up to date. */
+    RecurrentLayer recurrent();
+
+    @Override
+    default INDArray rnnTimeStep(INDArray input, LayerWorkspaceMgr workspaces) {
+        return recurrent().rnnTimeStep(input, workspaces);
+    }
+
+    @Override
+    default Map<String, INDArray> rnnGetPreviousState() {
+        return recurrent().rnnGetPreviousState();
+    }
+
+    @Override
+    default void rnnSetPreviousState(Map<String, INDArray> state) {
+        recurrent().rnnSetPreviousState(state);
+    }
+
+    @Override
+    default void rnnClearPreviousState() {
+        recurrent().rnnClearPreviousState();
+    }
+
+    @Override
+    default INDArray rnnActivateUsingStoredState(INDArray input, boolean training, boolean store, LayerWorkspaceMgr workspaces) {
+        return recurrent().rnnActivateUsingStoredState(input, training, store, workspaces);
+    }
+
+    @Override
+    default Map<String, INDArray> rnnGetTBPTTState() {
+        return recurrent().rnnGetTBPTTState();
+    }
+
+    @Override
+    default void rnnSetTBPTTState(Map<String, INDArray> state) {
+        recurrent().rnnSetTBPTTState(state);
+    }
+
+    @Override
+    default Pair<Gradient, INDArray> tbpttBackpropGradient(INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
+        return recurrent().tbpttBackpropGradient(epsilon, length, workspaces);
+    }
+}

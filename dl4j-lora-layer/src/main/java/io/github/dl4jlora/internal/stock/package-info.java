@@ -1,0 +1,4 @@
+/**
+ * DL4J's lore.
+ */
+package io.github.dl4jlora.internal.stock;

@@ -1,0 +1,124 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.concurrency.AffinityManager;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.ReadableByteChannel;
+import java.nio.channels.WritableByteChannel;
+import java.security.MessageDigest;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The little-endian bytes of flat arrays, a chunk at a time, whatever backend holds them.
+ */
+public final class RawValues {
+
+    private static final int CHUNK = 1 << 20;
+    private static final Pattern SHAPE = Pattern.compile(" [^ \\[]+\\[([0-9,]*)]");
+
+    /** Takes one chunk. */
+    @FunctionalInterface
+    private interface Sink {
+        void accept(ByteBuffer bytes) throws IOException;
+    }
+
+    private RawValues() {
+    }
+
+    /** @param flat shape {@code [n]} */
+    public static void write(INDArray flat, OutputStream out) throws IOException {
+        WritableByteChannel channel = Channels.newChannel(out);
+        forEachChunk(flat, bytes -> {
+            while (bytes.hasRemaining()) {
+                channel.write(bytes);
+            }
+        });
+    }
+
+    /** @param flat shape {@code [n]} */
+    public static void digest(INDArray flat, MessageDigest digest) {
+        try {
+            forEachChunk(flat, digest::update);
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void forEachChunk(INDArray flat, Sink sink) throws IOException {
+        long n = flat.length();
+        for (long from = 0; from < n; from += CHUNK) {
+            long to = Math.min(n, from + CHUNK);
+            // An array of its own per chunk: a view's buffer would hand out the whole parameter vector.
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+                 INDArray chunk = Nd4j.createUninitialized(flat.dataType(), to - from)) {
+                chunk.assign(flat.get(NDArrayIndex.interval(from, to)));
+                sink.accept(bytesOf(chunk));
+            }
+        }
+    }
+
+    private static ByteBuffer bytesOf(INDArray owned) {
+        Nd4j.getExecutioner().commit();
+        Nd4j.getAffinityManager().ensureLocation(owned, AffinityManager.Location.HOST);
+        ByteBuffer bytes = owned.data().asNio();
+        bytes.rewind();
+        return bytes;
+    }
+
+    /**
+     * @param signature data type and shapes, as {@code FrozenWeights.signature()} gives them
+     * @param available an upper bound of what the source can hold, in bytes, checked before anything is allocated
+     * @return shape {@code [n]}
+     */
+    public static INDArray read(InputStream in, String signature, long available) throws IOException {
+        DataType type;
+        long length = 0;
+        try {
+            type = DataType.valueOf(signature.substring(0, Math.max(0, signature.indexOf(' '))));
+            Matcher shapes = SHAPE.matcher(signature);
+            while (shapes.find()) {
+                long size = 1;
+                for (String dimension : shapes.group(1).split(",")) {
+                    size = Math.multiplyExact(size, Long.parseLong(dimension));
+                }
+                length = Math.addExact(length, size);
+            }
+        } catch (IllegalArgumentException | ArithmeticException e) {
+            throw new IOException("\"" + signature + "\" describes no layer's parameters", e);
+        }
+        if (!type.isFPType() || length == 0 || length > available / type.width()) {
+            throw new IOException("\"" + signature + "\" is more than the file can hold");
+        }
+        INDArray values = Nd4j.createUninitialized(type, length);
+        ReadableByteChannel channel = Channels.newChannel(in);
+        INDArray chunk = null;
+        for (long from = 0; from < length; from += CHUNK) {
+            long to = Math.min(length, from + CHUNK);
+            if (chunk == null || chunk.length() != to - from) {
+                chunk = Nd4j.createUninitialized(type, to - from);
+            }
+            ByteBuffer bytes = bytesOf(chunk);
+            while (bytes.hasRemaining()) {
+                if (channel.read(bytes) < 0) {
+                    throw new IOException("The frozen weights \"" + signature + "\" end early");
+                }
+            }
+            Nd4j.getAffinityManager().tagLocation(chunk, AffinityManager.Location.HOST);
+            values.get(NDArrayIndex.interval(from, to)).assign(chunk);
+        }
+        if (in.read() >= 0) {
+            throw new IOException("The frozen weights \"" + signature + "\" are followed by more than belongs to them");
+        }
+        return values;
+    }
+}

@@ -1,0 +1,4 @@
+/**
+ * What reads strangers' bytes.
+ */
+package io.github.dl4jlora.internal.untrusted;

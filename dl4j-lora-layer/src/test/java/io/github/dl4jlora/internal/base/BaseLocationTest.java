@@ -1,0 +1,148 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** A base that a network without one finds by its location. */
+class BaseLocationTest {
+
+    private static final INDArray X = Networks.random(DataType.FLOAT, 3, 4, Networks.IN);
+    private static long seed = 1000;
+
+    @TempDir
+    private Path directory;
+
+    @Test
+    void baseLocationServesAJvmThatHasNotTheBase() throws IOException {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = write(base, "base.zip");
+        ComputationGraph adapted = LoRA.apply(base, config(location));
+        INDArray expected = adapted.outputSingle(X).dup();
+        String json = adapted.getConfiguration().toJson();
+        INDArray params = adapted.params().dup();
+        // No longer what the ids say: the registry will not give these out.
+        base.params().muli(2);
+
+        ComputationGraph elsewhere = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
+        elsewhere.init(params, false);
+
+        assertThat(elsewhere.outputSingle(X).ravel().toDoubleVector()).containsExactly(expected.ravel().toDoubleVector());
+    }
+
+    @Test
+    void anotherBaseAtThatLocationIsRefused() throws IOException {
+        ComputationGraph base = unlikeAnyOther();
+        ComputationGraph other = Networks.trainedGraph();
+        other.fit(Networks.data(DataType.FLOAT, 4, 9));
+        URI location = write(other, "other.zip");
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+
+        assertThatThrownBy(() -> compute(json)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContainingAll(location.toString(), "not the network that the adapter was made for");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"nothing.zip", "text.zip"})
+    void locationThatHoldsNoNetworkIsNamed(String name) throws IOException {
+        Files.writeString(directory.resolve("text.zip"), "no network");
+        URI location = directory.resolve(name).toUri();
+        ComputationGraph base = unlikeAnyOther();
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+
+        assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll("cannot be loaded", location.toString());
+    }
+
+    @Test
+    void anOpenerServesASchemeThatTheJdkLacksAndIsAskedOncePerJvm() throws IOException {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = URI.create("memory:/base-" + seed);
+        ByteArrayOutputStream file = new ByteArrayOutputStream();
+        ModelSerializer.writeModel(base, file, false);
+        MemoryBases.put(location, file.toByteArray());
+        ComputationGraph adapted = LoRA.apply(base, config(location));
+        double[] expected = adapted.outputSingle(X).ravel().toDoubleVector();
+        String json = adapted.getConfiguration().toJson();
+        base.params().muli(2);
+
+        for (int task = 0; task < 3; task++) {
+            // As on a cluster: a network per task, nothing in between that needs the base.
+            System.gc();
+            assertThat(compute(json).ravel().toDoubleVector()).containsExactly(expected);
+        }
+
+        assertThat(MemoryBases.opened(location)).isOne();
+    }
+
+    @Test
+    void whatAnOpenerSaysIsPassedOn() {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = URI.create("memory:/nothing");
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+
+        assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll("memory:/nothing", "cannot be loaded", "no such memory");
+    }
+
+    @Test
+    void aSchemeThatNobodyOpensIsNamedWithTheCure() {
+        ComputationGraph base = unlikeAnyOther();
+        String json = LoRA.apply(base, config(URI.create("hdfs://host/base.zip"))).getConfiguration().toJson();
+        base.params().muli(2);
+
+        assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll("hdfs://host/base.zip", "nothing on the class path opens \"hdfs:\"", "BaseOpener");
+    }
+
+    @Test
+    void aLocationWithoutASchemeIsRefused() {
+        assertThatThrownBy(() -> config(URI.create("models/base.zip"))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("models/base.zip", "no scheme", "Path.toUri()");
+    }
+
+    /** Weights that no other test has: equal ones that are still in memory would be found in the registry. */
+    private static ComputationGraph unlikeAnyOther() {
+        ComputationGraph base = Networks.trainedGraph();
+        base.fit(Networks.data(DataType.FLOAT, 4, ++seed));
+        return base;
+    }
+
+    private static INDArray compute(String json) {
+        ComputationGraph network = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
+        network.init();
+        return network.outputSingle(X);
+    }
+
+    private URI write(ComputationGraph network, String name) throws IOException {
+        Path file = directory.resolve(name);
+        ModelSerializer.writeModel(network, file.toFile(), false);
+        return file.toUri();
+    }
+
+    private static LoRAConfig config(URI location) {
+        return LoRAConfig.builder().rank(2).baseLocation(location).build();
+    }
+}

@@ -1,0 +1,119 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.util.Map;
+import java.util.Random;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Frozen weights are named by what they are, and found while somebody holds them. */
+class FrozenWeightsTest {
+
+    @Test
+    void equalContentHasOneIdWhereverItLies() {
+        INDArray values = Networks.random(DataType.FLOAT, 1, 12);
+        INDArray larger = Nd4j.concat(0, Networks.random(DataType.FLOAT, 2, 5), values, Networks.random(DataType.FLOAT, 3, 5));
+        String id = id(values, 3, 4);
+
+        assertThat(id).matches("[0-9a-f]{64}");
+        assertThat(id(values.dup(), 3, 4)).isEqualTo(id);
+        assertThat(id(values.reshape(1, 12), 3, 4)).as("as a row").isEqualTo(id);
+        assertThat(id(larger.get(NDArrayIndex.interval(5, 17)), 3, 4)).as("a view").isEqualTo(id);
+        INDArray columns = Nd4j.hstack(values.reshape(12, 1), values.neg().reshape(12, 1)).dup('f');
+        assertThat(id(columns.get(NDArrayIndex.all(), NDArrayIndex.point(0)), 3, 4)).as("a column in 'f' order").isEqualTo(id);
+        assertThat(id(Nd4j.vstack(values, values.neg()).get(NDArrayIndex.point(0), NDArrayIndex.all()), 3, 4)).as("a row of a matrix").isEqualTo(id);
+        INDArray strided = Nd4j.stack(1, values, values.neg()).get(NDArrayIndex.all(), NDArrayIndex.point(0));
+        assertThat(id(strided, 3, 4)).as("a strided view").isEqualTo(id);
+    }
+
+    @Test
+    void otherValuesShapesTypesAndNamesHaveOtherIds() {
+        INDArray values = Networks.random(DataType.FLOAT, 1, 12);
+        String id = id(values, 3, 4);
+        INDArray changed = values.dup();
+        changed.putScalar(11, Math.nextUp(values.getFloat(11)));
+
+        assertThat(id(changed, 3, 4)).as("one bit").isNotEqualTo(id);
+        assertThat(id(values, 4, 3)).as("shape").isNotEqualTo(id);
+        assertThat(id(values.castTo(DataType.DOUBLE), 3, 4)).as("type").isNotEqualTo(id);
+        assertThat(FrozenWeights.of(values, Map.of("V", values.reshape(3, 4))).id()).as("name").isNotEqualTo(id);
+    }
+
+    /** More values than are hashed in one piece. */
+    @Test
+    void lastValueOfManyCounts() {
+        INDArray values = Nd4j.zeros(DataType.FLOAT, (1 << 20) + 3);
+        String id = id(values, 1, values.length());
+
+        values.putScalar(values.length() - 1, 1);
+
+        assertThat(id(values, 1, values.length())).isNotEqualTo(id);
+    }
+
+    @Test
+    void signatureIsReadable() {
+        ComputationGraph base = Networks.trainedGraph();
+
+        assertThat(FrozenWeights.of(base.getLayer("fc1").params(), base.getLayer("fc1").paramTable(false)).signature())
+                .startsWith("FLOAT W[6,5] b[");
+    }
+
+    @Test
+    void weightsAreFoundWhileSomebodyHoldsThemAndNotWhenTheyHaveMoved() {
+        INDArray values = Networks.random(DataType.FLOAT, 41, 12);
+        FrozenWeights weights = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        assertThat(FrozenWeightsRegistry.find(weights.id())).containsSame(weights);
+
+        values.putScalar(3, 7);
+
+        assertThat(FrozenWeightsRegistry.find(weights.id())).isEmpty();
+    }
+
+    @Test
+    void anotherHolderOfTheSameContentStepsIn() {
+        INDArray values = Networks.random(DataType.FLOAT, 42, 12);
+        FrozenWeights first = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        FrozenWeights copy = FrozenWeights.copyOf(values, Map.of("W", values.reshape(3, 4)));
+
+        values.putScalar(3, 7);
+
+        assertThat(FrozenWeightsRegistry.find(first.id())).containsSame(copy);
+    }
+
+    @Test
+    void registryHoldsNothingAlive() throws InterruptedException {
+        String id = id(Networks.random(DataType.FLOAT, new Random(43).nextLong(), 12), 3, 4);
+
+        // The collector may take more than one round; it has to get there in the end.
+        for (int i = 0; i < 200 && FrozenWeightsRegistry.find(id).isPresent(); i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+
+        assertThat(FrozenWeightsRegistry.find(id)).isEmpty();
+    }
+
+    @Test
+    void castIsMadeOnce() {
+        INDArray values = Networks.random(DataType.FLOAT, 1, 12);
+        FrozenWeights weights = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+
+        INDArray cast = weights.valuesAs(DataType.DOUBLE);
+
+        assertThat(cast.dataType()).isEqualTo(DataType.DOUBLE);
+        assertThat(cast.castTo(DataType.FLOAT)).isEqualTo(values);
+        assertThat(weights.valuesAs(DataType.DOUBLE)).isSameAs(cast);
+        assertThat(weights.valuesAs(DataType.FLOAT)).isSameAs(weights.values());
+    }
+
+    private static String id(INDArray values, long rows, long columns) {
+        return FrozenWeights.of(values, Map.of("W", Nd4j.create(DataType.FLOAT, rows, columns))).id();
+    }
+}

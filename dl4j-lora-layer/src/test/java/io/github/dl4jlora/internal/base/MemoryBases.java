@@ -1,0 +1,42 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.frozen.BaseOpener;
+import java.io.ByteArrayInputStream;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URI;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** Saved networks at {@code memory:} locations; counts how often each is opened. */
+public final class MemoryBases implements BaseOpener {
+
+    private static final Map<URI, byte[]> FILES = new ConcurrentHashMap<>();
+    private static final Map<URI, AtomicInteger> OPENED = new ConcurrentHashMap<>();
+
+    static void put(URI location, byte[] file) {
+        FILES.put(location, file);
+        OPENED.put(location, new AtomicInteger());
+    }
+
+    static int opened(URI location) {
+        return OPENED.get(location).get();
+    }
+
+    @Override
+    public boolean opens(URI location) {
+        return "memory".equals(location.getScheme());
+    }
+
+    @Override
+    public InputStream open(URI location) throws IOException {
+        byte[] file = FILES.get(location);
+        if (file == null) {
+            throw new FileNotFoundException("no such memory");
+        }
+        OPENED.get(location).incrementAndGet();
+        return new ByteArrayInputStream(file);
+    }
+}

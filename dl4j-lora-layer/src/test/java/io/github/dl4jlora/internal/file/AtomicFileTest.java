@@ -1,0 +1,107 @@
+package io.github.dl4jlora.internal.file;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class AtomicFileTest {
+
+    @TempDir
+    Path folder;
+    private Path file;
+
+    @BeforeEach
+    void anOldFile() throws IOException {
+        file = folder.resolve("model.zip");
+        Files.writeString(file, "old");
+    }
+
+    @Test
+    void aNewFileTakesThePlaceOfTheOld() throws IOException {
+        AtomicFile.write(file, out -> out.write("new".getBytes()));
+
+        assertThat(file).hasContent("new");
+        assertThat(names()).containsExactly("model.zip");
+    }
+
+    @Test
+    void aFullDiskLeavesTheOldFileAndNothingElse() throws IOException {
+        assertThatThrownBy(() -> AtomicFile.write(file, out -> {
+            out.write(new byte[1 << 20]);
+            throw new IOException("No space left on device");
+        })).isInstanceOf(IOException.class).hasMessageContaining("model.zip").hasMessageContaining("No space left on device")
+                .hasMessageContaining("untouched");
+
+        assertThat(file).hasContent("old");
+        assertThat(names()).containsExactly("model.zip");
+    }
+
+    @Test
+    void anInterruptedWriterLeavesTheOldFileAndNothingElse() throws IOException {
+        assertThatThrownBy(() -> AtomicFile.write(file, out -> {
+            out.write(new byte[1 << 20]);
+            throw new IllegalStateException("interrupted");
+        })).hasMessage("interrupted");
+
+        assertThat(file).hasContent("old");
+        assertThat(names()).containsExactly("model.zip");
+    }
+
+    @Test
+    void aMissingFolderIsNamed() {
+        Path nowhere = folder.resolve("nowhere").resolve("model.zip");
+
+        assertThatThrownBy(() -> AtomicFile.write(nowhere, out -> out.write(1))).isInstanceOf(IOException.class)
+                .hasMessageContaining(nowhere.toString()).hasMessageContaining("folder").hasMessageContaining("does not exist");
+        assertThat(nowhere.getParent()).doesNotExist();
+    }
+
+    @Test
+    void aFolderIsNotReplacedByAFile() throws IOException {
+        Path target = Files.createDirectory(folder.resolve("folder"));
+        Files.writeString(target.resolve("content"), "kept");
+
+        assertThatThrownBy(() -> AtomicFile.write(target, out -> out.write(1))).isInstanceOf(IOException.class)
+                .hasMessageContaining(target.toString());
+        assertThat(target.resolve("content")).hasContent("kept");
+        assertThat(names()).containsExactly("folder", "model.zip");
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void othersMayReadWhatTheyMayReadOfAnyNewFile() throws IOException {
+        Path ordinary = Files.writeString(folder.resolve("ordinary"), "");
+
+        AtomicFile.write(file, out -> out.write(1));
+
+        assertThat(Files.getPosixFilePermissions(file)).isEqualTo(Files.getPosixFilePermissions(ordinary));
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aLinkStaysALink() throws IOException {
+        Path link = Files.createSymbolicLink(folder.resolve("latest.zip"), file);
+
+        AtomicFile.write(link, out -> out.write("new".getBytes()));
+
+        assertThat(link).isSymbolicLink().hasContent("new");
+        assertThat(file).hasContent("new");
+    }
+
+    private List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(path -> path.getFileName().toString()).sorted().toList();
+        }
+    }
+}

@@ -1,0 +1,469 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.untrusted.ModelZip;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
+import java.io.Serializable;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/**
+ * Files made to exhaust memory, stack or time, or to run code: each is refused with an IOException that names the file
+ * and what is wrong with it, before anything of the promised size is allocated.
+ */
+class HostileModelTest {
+
+    private static final String CONFIGURATION = ModelSerializer.CONFIGURATION_JSON;
+    private static final String COEFFICIENTS = ModelSerializer.COEFFICIENTS_BIN;
+    private static final String UPDATER = ModelSerializer.UPDATER_BIN;
+    private static final String INDEX = "frozen/index.json";
+
+    @TempDir
+    Path folder;
+    private Path file;
+    private Map<String, byte[]> entries;
+
+    @BeforeEach
+    void aSoundFile() throws IOException {
+        file = folder.resolve("model.zip");
+        save(Kind.GRAPH_SHARED);
+    }
+
+    private void save(Kind kind) throws IOException {
+        Model adapted = kind.adapt(kind.base());
+        Models.fit(adapted, 1);
+        LoRA.save(adapted, file, true);
+        entries = Zips.read(file);
+    }
+
+    private void refused(String... parts) throws IOException {
+        Zips.write(file, entries);
+        loadIsRefused(parts);
+    }
+
+    private void loadIsRefused(String... parts) {
+        assertThatThrownBy(() -> LoRA.loadComputationGraph(file)).isInstanceOf(IOException.class)
+                .hasMessageContaining("model.zip").hasMessageContainingAll(parts);
+    }
+
+    private String configuration() {
+        return new String(entries.get(CONFIGURATION), StandardCharsets.UTF_8);
+    }
+
+    private void configure(String text) {
+        entries.put(CONFIGURATION, text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** What Nd4j.write puts before {@code length} values of a row vector. */
+    private static byte[] header(String type, long length) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (DataOutputStream out = new DataOutputStream(bytes)) {
+            out.writeUTF("LONG_SHAPE");
+            out.writeLong(8);
+            out.writeUTF("LONG");
+            for (long number : new long[] {2, 1, length, 1, 1, 8192, 1, 'c'}) {
+                out.writeLong(number);
+            }
+            out.writeUTF("MIXED_DATA_TYPES");
+            out.writeLong(length);
+            out.writeUTF(type);
+        }
+        return bytes.toByteArray();
+    }
+
+    private static byte[] joined(byte[] head, byte[] tail) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        bytes.writeBytes(head);
+        bytes.writeBytes(tail);
+        return bytes.toByteArray();
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {1L << 20, 1L << 40, Long.MAX_VALUE, -1, 0})
+    void parametersThatDeclareAnotherLengthThanTheConfigurationsAreRefused(long length) throws IOException {
+        entries.put(COEFFICIENTS, header("FLOAT", length));
+
+        refused(COEFFICIENTS, "declares " + length + " values", "the configuration asks for 42");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"COMPRESSED", "LONG", "BOOL", "UTF8"})
+    void parametersThatAreNoFloatingPointNumbersAreRefused(String type) throws IOException {
+        entries.put(COEFFICIENTS, joined(header(type, 42), new byte[42 * 8]));
+
+        refused(COEFFICIENTS, "of type " + type);
+    }
+
+    @Test
+    void shapeInformationIsNeitherBelievedNorAllocated() throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (DataOutputStream out = new DataOutputStream(bytes)) {
+            out.writeUTF("LONG_SHAPE");
+            out.writeLong(1L << 40);
+            out.writeUTF("LONG");
+        }
+        entries.put(COEFFICIENTS, bytes.toByteArray());
+
+        refused(COEFFICIENTS, "its shape takes 1099511627776 numbers");
+    }
+
+    @Test
+    void stridesThatPointOutsideTheArrayAreIgnored() throws IOException {
+        double[] expected = Models.outputs(LoRA.loadComputationGraph(file));
+        byte[] coefficients = entries.get(COEFFICIENTS);
+        // After "LONG_SHAPE", 8, "LONG": rank, two sizes, then the strides.
+        int strides = 2 + 10 + 8 + 2 + 4 + 3 * 8;
+        Arrays.fill(coefficients, strides, strides + 16, (byte) 0x7f);
+        Zips.write(file, entries);
+
+        assertThat(Models.outputs(LoRA.loadComputationGraph(file))).isEqualTo(expected);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "x", "\0\012LONG_SHAPE"})
+    void parametersWithoutAHeaderAreRefused(String content) throws IOException {
+        entries.put(COEFFICIENTS, content.getBytes(StandardCharsets.ISO_8859_1));
+
+        refused(COEFFICIENTS);
+    }
+
+    @Test
+    void parametersThatEndEarlyOrGoOnAreRefused() throws IOException {
+        byte[] whole = entries.get(COEFFICIENTS);
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length - 1));
+        refused(COEFFICIENTS);
+
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length + 1));
+        refused(COEFFICIENTS, "followed by more");
+    }
+
+    /** A configuration of many parameters, and as many zeros, which take a thousandth of that in the file. */
+    @Test
+    void zerosThatExpandFarMoreThanWeightsDoAreRefused() throws IOException {
+        long wide = 3_000_000;
+        long length = (6 + 1 + 5) * wide + 5 + (5 + 1) * 3;
+        ModelSerializer.writeModel(Networks.trainedLayers(), file.toFile(), false);
+        String json = new String(Zips.read(file).get(CONFIGURATION), StandardCharsets.UTF_8);
+        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
+            zip.putNextEntry(new ZipEntry(CONFIGURATION));
+            zip.write(json.replaceFirst("\"nout\" : 5", "\"nout\" : " + wide).replaceFirst("\"nin\" : 5", "\"nin\" : " + wide).getBytes(StandardCharsets.UTF_8));
+            Zips.putZeros(zip, COEFFICIENTS, header("FLOAT", length), 1 << 20);
+        }
+
+        assertThatThrownBy(() -> ModelZip.restore(file.toFile(), false, Set.of())).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("model.zip", COEFFICIENTS, length + " values of type FLOAT", "expand");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1000000000, 1000000000", "9223372036854775807, 2", "4294967296, 4294967296", "3037000500, 3037000500", "-5, 5"})
+    void layersLargerThanTheFileAreRefusedBeforeTheyAreMade(long in, long out) throws IOException {
+        ModelSerializer.writeModel(Networks.trainedLayers(), file.toFile(), true);
+        entries = Zips.read(file);
+        configure(configuration().replaceFirst("(?s)\"nin\" : 5(.*?)\"nout\" : 5", "\"nin\" : " + in + "$1\"nout\" : " + out));
+        Zips.write(file, entries);
+
+        assertThatThrownBy(() -> ModelZip.restore(file.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+                .hasMessageContaining("model.zip");
+    }
+
+    @Test
+    void aRankOfABillionIsRefused() throws IOException {
+        configure(configuration().replaceFirst("\"rank\" : 2", "\"rank\" : 1000000000"));
+
+        refused(COEFFICIENTS, "the configuration asks for 1");
+    }
+
+    @Test
+    void aFrozenLayerWhoseWeightsTheFileLacksIsRefused() throws IOException {
+        String id = configuration().replaceAll("(?s).*\"frozen\" : \\{.*?\"id\" : \"([0-9a-f]{64})\".*", "$1");
+        configure(configuration().replace(id, id.substring(1) + "0").replaceAll("\"nout\" : \\d+", "\"nout\" : 1000000000"));
+
+        refused("lacks the frozen weights " + id.substring(1) + "0");
+    }
+
+    @Test
+    void aFrozenLayerLargerThanItsWeightsIsRefused() throws IOException {
+        ComputationGraph adapted = LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).targets("fc2").build());
+        LoRA.save(adapted, file, false);
+        entries = Zips.read(file);
+        int frozen = configuration().indexOf("FrozenBaseLayer");
+        configure(configuration().substring(0, frozen)
+                + configuration().substring(frozen).replaceFirst("\"nout\" : 5", "\"nout\" : 1000000000"));
+
+        refused("\"fc1\"", "frozen values", "FLOAT W[6,5] b[5]");
+    }
+
+    /** Room for effective weights is made when the network is. */
+    @Test
+    void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build()).build());
+        base.init();
+        LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
+        entries = Zips.read(file);
+        int wide = 100_000;
+        configure(configuration().replace("\"nout\" : 4", "\"nout\" : " + wide));
+        Zips.write(file, entries);
+
+        assertThatThrownBy(() -> LoRA.loadMultiLayerNetwork(file)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("model.zip", "\"lstm\"", "40001600000 frozen values", "RW[4,16]");
+    }
+
+    @Test
+    void anAdaptedLayerLargerThanItsWeightsIsRefused() throws IOException {
+        int fc1 = configuration().indexOf("\"fc1\"");
+        // 6·2 + 2·5 values of A and B are as many as 1·2 + 2·10.
+        configure(configuration().substring(0, fc1) + configuration().substring(fc1)
+                .replaceFirst("(?s)\"nin\" : 6(.*?)\"nout\" : 5", "\"nin\" : 1$1\"nout\" : 10"));
+
+        refused("\"fc1\"", "20 frozen values", "W[6,5]");
+    }
+
+    /** Entries that fit the file one by one, compressed to a thousandth, but not together. */
+    @Test
+    void frozenEntriesThatTogetherHoldMoreThanTheFileAreRefused() throws IOException {
+        int each = 1 << 20;
+        StringBuilder index = new StringBuilder();
+        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
+            zip.putNextEntry(new ZipEntry("padding"));
+            byte[] padding = new byte[each];
+            new Random(1).nextBytes(padding);
+            zip.write(padding);
+            for (int i = 1; i <= 20; i++) {
+                INDArray zeros = Nd4j.zeros(DataType.FLOAT, each / 5 + i);
+                String signature = "FLOAT W[" + zeros.length() + ",1]";
+                String id = FrozenWeights.of(zeros, signature).id();
+                Zips.putZeros(zip, "frozen/" + id, new byte[0], zeros.length() * 4);
+                index.append(i == 1 ? "{" : ",").append('"').append(id).append("\":\"").append(signature).append('"');
+            }
+            zip.putNextEntry(new ZipEntry(INDEX));
+            zip.write((index + "}").getBytes(StandardCharsets.UTF_8));
+        }
+
+        loadIsRefused("is more than the file can hold");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {CONFIGURATION, INDEX})
+    void jsonThatIsNestedWithoutEndIsRefused(String entry) throws IOException {
+        entries.put(entry, "{\"a\":".concat("[".repeat(1 << 20)).getBytes(StandardCharsets.UTF_8));
+
+        refused("is nested more than");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {CONFIGURATION, INDEX})
+    void jsonOfAbsurdLengthIsRefused(String entry) throws IOException {
+        entries.remove(entry);
+        Zips.write(file, entries);
+        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
+            for (Map.Entry<String, byte[]> other : entries.entrySet()) {
+                zip.putNextEntry(new ZipEntry(other.getKey()));
+                zip.write(other.getValue());
+            }
+            Zips.putZeros(zip, entry, "{".getBytes(StandardCharsets.UTF_8), 1L << 25);
+        }
+
+        loadIsRefused("is longer than 16777216 bytes");
+    }
+
+    @Test
+    void numbersOfAMillionDigitsAreRefused() throws IOException {
+        configure(configuration().replaceFirst("\"rank\" : 2", "\"rank\" : " + "9".repeat(1 << 20)));
+
+        refused("a number of 1048576 digits");
+    }
+
+    @Test
+    void boundingBoxesOfTheOldFormatDeclareNoMoreThanTheyHold() throws IOException {
+        configure(configuration().replaceFirst("\\{", "{\"boxes\":{\"dataBuffer\":[],\"numElements\":2000000000},"));
+
+        refused("declares an array of 2000000000 numbers");
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {1, 1L << 40, Long.MAX_VALUE})
+    void updaterStateOfAnotherLengthIsRefused(long length) throws IOException {
+        entries.put(UPDATER, header("FLOAT", length));
+
+        refused(UPDATER, "declares " + length + " values");
+    }
+
+    @Test
+    void updaterStateForUpdatersThatKeepNoneIsRefused() throws IOException {
+        configure(configuration().replaceAll("\"@class\" : \"org.nd4j.linalg.learning.config.Adam\"",
+                "\"@class\" : \"org.nd4j.linalg.learning.config.Sgd\""));
+
+        refused("updaters that keep none");
+    }
+
+    /** Something that says whether it was ever read. */
+    public static final class Payload implements Serializable {
+
+        private static final long serialVersionUID = 1L;
+        private static boolean ran;
+
+        private void readObject(ObjectInputStream in) {
+            ran = true;
+        }
+    }
+
+    /** DL4J's own reader deserialises this entry. */
+    @Test
+    void noJavaObjectIsDeserialised() throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+            out.writeObject(new Payload());
+        }
+        entries.put(ModelSerializer.PREPROCESSOR_BIN, bytes.toByteArray());
+        entries.put(ModelSerializer.NORMALIZER_BIN, bytes.toByteArray());
+        Zips.write(file, entries);
+
+        LoRA.loadComputationGraph(file);
+
+        assertThat(Payload.ran).isFalse();
+        assertThatThrownBy(() -> ModelSerializer.restoreComputationGraph(file.toFile())).isInstanceOf(ClassCastException.class);
+        assertThat(Payload.ran).isTrue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"java.lang.Runtime", "no.such.Layer", "org.deeplearning4j.nn.conf.layers.Layer"})
+    void classesThatAreNoLayersAreRefused(String name) throws IOException {
+        configure(configuration().replace("io.github.dl4jlora.layer.LoRADenseLayer", name));
+
+        refused("cannot be restored");
+    }
+
+    @Test
+    void layersThatHoldThemselvesWithoutEndAreRefused() throws IOException {
+        String layer = "{\"@class\":\"org.deeplearning4j.nn.conf.layers.misc.FrozenLayer\",\"layer\":";
+        configure("{\"vertexInputs\":{},\"vertices\":{\"a\":{\"@class\":\"org.deeplearning4j.nn.conf.graph.LayerVertex\","
+                + "\"layerConf\":{\"layer\":" + layer.repeat(100_000));
+
+        refused("is nested more than");
+    }
+
+    @Test
+    void aWrongChecksumIsFound() throws IOException {
+        byte[] bytes = Files.readAllBytes(file);
+        Files.write(file, withCrc(bytes, COEFFICIENTS, entries.get(COEFFICIENTS)));
+
+        loadIsRefused(COEFFICIENTS, "checksum");
+    }
+
+    /** Changes the checksum in the central directory, the one that is read. */
+    private static byte[] withCrc(byte[] zip, String name, byte[] content) {
+        CRC32 sum = new CRC32();
+        sum.update(content);
+        ByteBuffer bytes = ByteBuffer.wrap(zip).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; i < zip.length - 46; i++) {
+            if (bytes.getInt(i) == 0x02014b50 && bytes.getInt(i + 16) == (int) sum.getValue()
+                    && new String(zip, i + 46, name.length(), StandardCharsets.US_ASCII).equals(name)) {
+                bytes.putInt(i + 16, ~bytes.getInt(i + 16));
+                return zip;
+            }
+        }
+        throw new AssertionError("not found");
+    }
+
+    @Test
+    void aHostileBaseAtALocationIsRefusedBeforeItIsMade() throws IOException {
+        Path location = folder.resolve("base.zip");
+        ModelSerializer.writeModel(Networks.trainedGraph(), location.toFile(), false);
+        ComputationGraph adapted = LoRA.apply(Networks.trainedGraph(),
+                LoRAConfig.builder().rank(2).baseLocation(location.toUri()).build());
+        String json = adapted.getConfiguration().toJson().replaceAll("\"id\" : \"[0-9a-f]", "\"id\" : \"x");
+        ComputationGraph elsewhere =
+                new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
+        elsewhere.init(adapted.params().dup(), false);
+        Map<String, byte[]> base = new LinkedHashMap<>(Zips.read(location));
+        base.put(COEFFICIENTS, header("FLOAT", 1L << 40));
+        Zips.write(location, base);
+
+        assertThatThrownBy(() -> elsewhere.outputSingle(Nd4j.ones(1, Networks.IN))).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll("base.zip", COEFFICIENTS, "declares 1099511627776 values");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void soundFilesOfEveryKindPass(Kind kind) throws IOException {
+        save(kind);
+        Zips.write(file, entries);
+
+        assertThat(Models.outputs(kind.load(file))).hasSize(15);
+    }
+
+    /** Legacy headers count in 32 bits. */
+    @Test
+    void filesOfOldReleasesPass() throws IOException {
+        INDArray values = LoRA.loadComputationGraph(file).params();
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (DataOutputStream out = new DataOutputStream(bytes)) {
+            out.writeUTF("DIRECT");
+            out.writeInt(8);
+            out.writeUTF("INT");
+            for (int number : new int[] {2, 1, 42, 1, 1, 0, 1, 'c'}) {
+                out.writeInt(number);
+            }
+            out.writeUTF("DIRECT");
+            out.writeInt(42);
+            out.writeUTF("FLOAT");
+            for (double value : Models.values(values)) {
+                out.writeFloat((float) value);
+            }
+        }
+        double[] expected = Models.outputs(LoRA.loadComputationGraph(file));
+        entries.put(COEFFICIENTS, bytes.toByteArray());
+        Zips.write(file, entries);
+
+        assertThat(Models.outputs(LoRA.loadComputationGraph(file))).isEqualTo(expected);
+    }
+}

@@ -1,0 +1,259 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.lang.ref.WeakReference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Self-contained files of adapted networks, and everything else that may lie where one is expected. */
+class NetworkFileTest {
+
+    @TempDir
+    Path folder;
+    private Path file;
+
+    @BeforeEach
+    void name() {
+        file = folder.resolve("model.zip");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aLoadedNetworkTrainsOnAsTheSavedOne(Kind kind) throws IOException {
+        Model adapted = kind.adapt(kind.base());
+        Models.fitSteps(adapted, 0, 3);
+        List<Long> frozen = Models.frozen(adapted);
+
+        LoRA.save(adapted, file, true);
+        Model loaded = kind.load(file);
+
+        assertThat(Models.outputs(loaded)).isEqualTo(Models.outputs(adapted));
+        assertThat(Models.updaterState(loaded)).isEqualTo(Models.updaterState(adapted));
+        Models.fitSteps(loaded, 3, 6);
+        Models.fitSteps(adapted, 3, 6);
+        assertThat(Models.params(loaded)).isEqualTo(Models.params(adapted));
+        assertThat(Models.frozen(loaded)).isEqualTo(frozen).isEqualTo(Models.frozen(adapted));
+    }
+
+    /** The registry holds weights weakly; the base, which would hold them too, is gone. */
+    @ParameterizedTest
+    @EnumSource
+    void aLoadedNetworkHoldsItsWeights(Kind kind) throws Exception {
+        double[] expected = saveAndForget(kind);
+        Model loaded = kind.load(file);
+
+        System.gc();
+
+        assertThat(Models.outputs(loaded)).isEqualTo(expected);
+    }
+
+    private double[] saveAndForget(Kind kind) throws Exception {
+        Model base = kind.base();
+        Model adapted = kind.adapt(base);
+        LoRA.save(adapted, file, false);
+        double[] outputs = Models.outputs(adapted);
+        WeakReference<Model> gone = new WeakReference<>(base);
+        base = null;
+        adapted = null;
+        for (int i = 0; i < 100 && gone.get() != null; i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertThat(gone.get()).isNull();
+        return outputs;
+    }
+
+    @Test
+    void aFileOfTheOtherNetworkTypeNamesTheMethodForIt() throws IOException {
+        LoRA.save(Kind.GRAPH_SHARED.adapt(Networks.trainedGraph()), file, false);
+        Path layers = folder.resolve("layers.zip");
+        LoRA.save(Kind.LAYERS_SHARED.adapt(Networks.trainedLayers()), layers, false);
+
+        refused(() -> LoRA.loadMultiLayerNetwork(file), "holds a ComputationGraph: use LoRA.loadComputationGraph");
+        assertThat(LoRA.load(file)).isInstanceOf(ComputationGraph.class);
+        assertThat(LoRA.load(layers)).isInstanceOf(MultiLayerNetwork.class);
+        assertThatThrownBy(() -> LoRA.loadComputationGraph(layers)).isInstanceOf(IOException.class)
+                .hasMessageContaining("layers.zip holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
+    }
+
+    @Test
+    void aMissingFileIsNamed() {
+        refused("does not exist");
+    }
+
+    @Test
+    void aFolderIsNoFile() throws IOException {
+        Files.createDirectory(file);
+
+        refused("is no file");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "not a zip at all, only text"})
+    void somethingElseThanAZipIsRefused(String content) throws IOException {
+        Files.writeString(file, content);
+
+        refused("no saved network");
+    }
+
+    @Test
+    void someOtherZipIsRefused() throws IOException {
+        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
+            zip.putNextEntry(new ZipEntry("holiday.jpg"));
+            zip.write(1);
+        }
+
+        refused("was not written by LoRA.save");
+    }
+
+    @Test
+    void aPlainModelIsSentToModelSerializerAndAttach() throws IOException {
+        ModelSerializer.writeModel(Networks.trainedGraph(), file.toFile(), true);
+
+        refused("was not written by LoRA.save", "ModelSerializer", "LoRA.attach");
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {0.01, 0.3, 0.7, 0.95, 0.999})
+    void aTruncatedFileIsRefused(double fraction) throws IOException {
+        byte[] whole = saved();
+
+        Files.write(file, Arrays.copyOf(whole, (int) (whole.length * fraction)));
+
+        refused("truncated");
+    }
+
+    @Test
+    void aFlippedByteInAFrozenEntryIsFoundByItsContentId() throws IOException {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRA.save(Kind.GRAPH_SHARED.adapt(base), file, false);
+        byte[] bytes = Files.readAllBytes(file);
+        float weight = base.getParam("fc1_W").getFloat(0);
+        int position = indexOf(bytes, ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(weight).array());
+
+        bytes[position] ^= 1;
+        Files.write(file, bytes);
+
+        refused("is damaged: the frozen weights", "FLOAT W[6,5] b[5]", "hash to");
+    }
+
+    /** Wherever a bit flips, the file is refused or it did not matter: there is never another network in it. */
+    @Test
+    void noFlippedBitMakesAnotherNetwork() throws IOException {
+        ComputationGraph adapted = (ComputationGraph) Kind.GRAPH_SHARED.adapt(Networks.trainedGraph());
+        Models.fitSteps(adapted, 0, 2);
+        LoRA.save(adapted, file, true);
+        byte[] whole = Files.readAllBytes(file);
+        double[] expected = Models.outputs(adapted);
+        int refused = 0;
+        int tried = 0;
+        for (int position = 0; position < whole.length; position += 41, tried++) {
+            byte[] damaged = whole.clone();
+            damaged[position] ^= (byte) (1 << position % 8);
+            Files.write(file, damaged);
+            try {
+                assertThat(Models.outputs(LoRA.loadComputationGraph(file))).as("byte %d", position).isEqualTo(expected);
+            } catch (IOException e) {
+                assertThat(e).hasMessageContaining("model.zip");
+                refused++;
+            }
+        }
+        assertThat(refused).isGreaterThan(tried / 2);
+    }
+
+    @Test
+    void aMissingFolderIsNamedOnSave() {
+        Path nowhere = folder.resolve("nowhere").resolve("model.zip");
+
+        assertThatThrownBy(() -> LoRA.save(Kind.GRAPH_SHARED.adapt(Networks.trainedGraph()), nowhere, true)).isInstanceOf(IOException.class)
+                .hasMessageContaining("the folder").hasMessageContaining("nowhere does not exist");
+    }
+
+    @Test
+    void aSaveThatFailsHalfWayLeavesTheOldFile() throws IOException {
+        byte[] old = saved();
+        Model adapted = Kind.GRAPH_SHARED.adapt(Networks.trainedGraph());
+        INDArray closed = Networks.random(DataType.FLOAT, 1, 30);
+        FrozenWeights weights = FrozenWeights.of(closed, "FLOAT W[5,6]");
+        closed.close();
+
+        assertThatThrownBy(() -> NetworkFile.save(adapted, List.of(weights), file, true)).isInstanceOf(RuntimeException.class);
+
+        assertThat(Files.readAllBytes(file)).isEqualTo(old);
+        assertThat(names()).containsExactly("model.zip");
+        assertThat(Models.outputs(LoRA.loadComputationGraph(file))).hasSize(15);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = ".*_SHARED", mode = EnumSource.Mode.MATCH_ALL)
+    void aBaseThatMovedIsNotSaved(Kind kind) throws IOException {
+        Model base = kind.base();
+        Model adapted = kind.adapt(base);
+        LoRA.save(adapted, file, true);
+        byte[] old = Files.readAllBytes(file);
+
+        Models.fit(base, 5);
+
+        assertThatThrownBy(() -> LoRA.save(adapted, file, true)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("have changed");
+        assertThat(Files.readAllBytes(file)).isEqualTo(old);
+    }
+
+    private byte[] saved() throws IOException {
+        LoRA.save(Kind.GRAPH_SHARED.adapt(Networks.trainedGraph()), file, true);
+        return Files.readAllBytes(file);
+    }
+
+    private void refused(String... parts) {
+        refused(() -> LoRA.loadComputationGraph(file), parts);
+        refused(() -> LoRA.loadMultiLayerNetwork(file), parts);
+    }
+
+    private void refused(ThrowingCallable load, String... parts) {
+        assertThatThrownBy(load).isInstanceOf(IOException.class).hasMessageContaining("model.zip").hasMessageContainingAll(parts);
+    }
+
+    private static int indexOf(byte[] bytes, byte[] sought) {
+        for (int i = 0; i <= bytes.length - sought.length; i++) {
+            if (Arrays.equals(bytes, i, i + sought.length, sought, 0, sought.length)) {
+                return i;
+            }
+        }
+        throw new AssertionError("not found");
+    }
+
+    private List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(path -> path.getFileName().toString()).sorted().toList();
+        }
+    }
+}

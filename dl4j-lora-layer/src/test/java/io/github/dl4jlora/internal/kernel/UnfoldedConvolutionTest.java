@@ -1,0 +1,165 @@
+package io.github.dl4jlora.internal.kernel;
+
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
+
+/** A convolution with W and a low-rank one beside it is DL4J's convolution with W + s·A·B, whatever its geometry. */
+class UnfoldedConvolutionTest {
+
+    private static final int IN = 3;
+    private static final int OUT = 4;
+    private static final int RANK = 2;
+    private static final double FACTOR = 0.7;
+
+    private static final LayerWorkspaceMgr NO_WORKSPACES = LayerWorkspaceMgr.noWorkspaces();
+
+    static Stream<Arguments> geometries() {
+        return Stream.of(
+                sequence(3, 1, 0, 1, ConvolutionMode.Truncate), sequence(3, 2, 1, 1, ConvolutionMode.Truncate),
+                sequence(2, 1, 0, 3, ConvolutionMode.Truncate), sequence(4, 1, 0, 1, ConvolutionMode.Same),
+                sequence(3, 2, 0, 1, ConvolutionMode.Same), sequence(3, 1, 0, 2, ConvolutionMode.Same),
+                sequence(3, 1, 0, 1, ConvolutionMode.Causal), sequence(3, 2, 0, 1, ConvolutionMode.Causal),
+                sequence(2, 1, 0, 2, ConvolutionMode.Causal),
+                image(3, 3, 1, 0, 1, ConvolutionMode.Truncate), image(3, 2, 2, 1, 1, ConvolutionMode.Truncate),
+                image(2, 3, 1, 1, 2, ConvolutionMode.Truncate), image(1, 1, 1, 0, 1, ConvolutionMode.Truncate),
+                image(3, 3, 1, 0, 1, ConvolutionMode.Same), image(4, 2, 2, 0, 1, ConvolutionMode.Same),
+                image(2, 3, 1, 0, 2, ConvolutionMode.Same), image(3, 3, 1, 0, 1, ConvolutionMode.Strict),
+                volume(2, 1, 0, 1, ConvolutionMode.Truncate), volume(3, 2, 1, 1, ConvolutionMode.Truncate),
+                volume(2, 1, 1, 2, ConvolutionMode.Truncate), volume(3, 1, 0, 1, ConvolutionMode.Same),
+                volume(2, 2, 0, 1, ConvolutionMode.Same), volume(1, 1, 0, 1, ConvolutionMode.Truncate));
+    }
+
+    private static Arguments sequence(int kernel, int stride, int padding, int dilation, ConvolutionMode mode) {
+        return arguments(new Convolution1DLayer.Builder().kernelSize(kernel).stride(stride).padding(padding).dilation(dilation)
+                .convolutionMode(mode), new long[] {5, IN, 9});
+    }
+
+    private static Arguments image(int height, int width, int stride, int padding, int dilation, ConvolutionMode mode) {
+        return arguments(new ConvolutionLayer.Builder(height, width).stride(stride, stride).padding(padding, padding)
+                .dilation(dilation, dilation).convolutionMode(mode), new long[] {5, IN, 7, 6});
+    }
+
+    private static Arguments volume(int kernel, int stride, int padding, int dilation, ConvolutionMode mode) {
+        return arguments(new Convolution3D.Builder(kernel, kernel, kernel).stride(stride, stride, stride)
+                .padding(padding, padding, padding).dilation(dilation, dilation, dilation).convolutionMode(mode),
+                new long[] {5, IN, 5, 6, 4});
+    }
+
+    @ParameterizedTest
+    @MethodSource("geometries")
+    void isTheConvolutionOfTheSumOfWeightsForwardAndBackward(ConvolutionLayer.BaseConvBuilder<?> builder, long[] inputShape) {
+        ConvolutionLayer conf = builder.nIn(IN).nOut(OUT).hasBias(false).activation(Activation.IDENTITY)
+                .weightInit(WeightInit.XAVIER).build();
+        Stock stock = new Stock(conf);
+        INDArray frozen = stock.weights();
+        INDArray a = Networks.random(DataType.DOUBLE, 2, frozen.size(0), RANK).dup('f');
+        INDArray b = Networks.random(DataType.DOUBLE, 3, RANK, OUT).dup('f');
+        stock.add(a.mmul(b).muli(FACTOR));
+        INDArray x = Networks.random(DataType.DOUBLE, 4, inputShape);
+
+        INDArray expected = stock.forward(x);
+        INDArray epsilon = Networks.random(DataType.DOUBLE, 5, expected.shape());
+        INDArray expectedDx = stock.backward(epsilon);
+        INDArray dw = stock.gradient();
+
+        Windows windows = Windows.of(conf, x);
+        long example = windows.size() * windows.positions() * DataType.DOUBLE.width();
+        // One example at a time, two and two and one, all five.
+        for (long chunkBytes : new long[] {1, 2 * example, 100 * example}) {
+            UnfoldedConvolution convolution = new UnfoldedConvolution(windows, frozen, chunkBytes);
+            Route route = new Route(0, Long.MAX_VALUE, a, b, FACTOR);
+            INDArray z = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
+            INDArray u = Nd4j.create(DataType.DOUBLE, windows.outputShape(x.size(0), RANK, x.rank()), 'c');
+            convolution.forward(x, x, List.of(route), z, u, NO_WORKSPACES);
+            assertThat(z.shape()).isEqualTo(expected.shape());
+            assertThat(Networks.difference(z, expected)).isLessThan(1e-10);
+
+            INDArray inference = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
+            convolution.forward(x, x, List.of(route), inference, null, NO_WORKSPACES);
+            assertThat(Networks.difference(inference, expected)).isLessThan(1e-10);
+            convolution.forward(x, x, List.of(new Route(0, 2, a, b, FACTOR), new Route(2, 9, a, b, FACTOR)), inference, null,
+                    NO_WORKSPACES);
+            assertThat(Networks.difference(inference, expected)).isLessThan(1e-10);
+
+            INDArray dx = Nd4j.create(DataType.DOUBLE, inputShape, 'c');
+            INDArray gradientA = Nd4j.valueArrayOf(a.shape(), 7.0, DataType.DOUBLE).dup('f');
+            INDArray gradientB = Nd4j.valueArrayOf(b.shape(), 7.0, DataType.DOUBLE).dup('f');
+            convolution.backward(x, route, u, epsilon, gradientA, gradientB, dx, dx, NO_WORKSPACES);
+            assertThat(Networks.difference(dx, expectedDx)).isLessThan(1e-10);
+            assertThat(Networks.difference(gradientA, dw.mmul(b.transpose()).muli(FACTOR))).isLessThan(1e-10);
+            assertThat(Networks.difference(gradientB, a.transpose().mmul(dw).muli(FACTOR))).isLessThan(1e-10);
+        }
+    }
+
+    /** DL4J's own layer. Its weights are a view {@code [nIn, kernel, nOut]}, which they are in more than one order. */
+    private static final class Stock {
+
+        private final org.deeplearning4j.nn.api.Layer layer;
+        private final INDArray gradients;
+        private final INDArray view;
+        private final INDArray gradientView;
+
+        Stock(ConvolutionLayer conf) {
+            NeuralNetConfiguration global = new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).layer(conf).build();
+            long length = conf.initializer().numParams(global);
+            INDArray values = Networks.random(DataType.DOUBLE, 1, 1, length);
+            gradients = Nd4j.create(DataType.DOUBLE, 1, length);
+            layer = conf.instantiate(global, null, 0, values, false, DataType.DOUBLE);
+            layer.setBackpropGradientsViewArray(gradients);
+            view = view(conf, values);
+            gradientView = view(conf, gradients);
+        }
+
+        private static INDArray view(ConvolutionLayer conf, INDArray values) {
+            long kernel = values.length() / IN / OUT;
+            // Whatever shape it tells, Convolution1DLayer reads its weights as [kernel, nIn, nOut].
+            return conf instanceof Convolution1DLayer ? values.reshape('c', kernel, IN, OUT).permute(1, 0, 2)
+                    : values.reshape('c', OUT, IN, kernel).permute(1, 2, 0);
+        }
+
+        INDArray weights() {
+            return matrix(view);
+        }
+
+        private static INDArray matrix(INDArray view) {
+            return view.dup('c').reshape('c', view.size(0) * view.size(1), OUT).dup('f');
+        }
+
+        void add(INDArray delta) {
+            view.addi(delta.dup('c').reshape('c', view.shape()));
+        }
+
+        INDArray forward(INDArray x) {
+            layer.setInput(x.dup(), NO_WORKSPACES);
+            return layer.activate(true, NO_WORKSPACES).dup('c');
+        }
+
+        INDArray backward(INDArray epsilon) {
+            return layer.backpropGradient(epsilon.dup(), NO_WORKSPACES).getSecond();
+        }
+
+        INDArray gradient() {
+            return matrix(gradientView);
+        }
+    }
+}
