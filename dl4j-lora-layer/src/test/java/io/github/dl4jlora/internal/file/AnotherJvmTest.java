@@ -114,7 +114,7 @@ class AnotherJvmTest {
 
     /** The jars alone, and a folder with nothing but the class that runs. */
     private List<String> withoutThePlugin() throws IOException {
-        String name = "io.github.dl4jlora.internal.file.StockReader.class";
+        String name = "io/github/dl4jlora/internal/file/StockReader.class";
         Path copy = folder.resolve("classes").resolve(name);
         Files.createDirectories(copy.getParent());
         try (InputStream in = getClass().getClassLoader().getResourceAsStream(name)) {
