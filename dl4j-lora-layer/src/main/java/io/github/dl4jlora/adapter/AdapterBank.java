@@ -357,7 +357,7 @@ public final class AdapterBank implements AutoCloseable {
             try {
                 if (!served.layout.trained.isEmpty() && worker.trainedOf != served.adapter) {
                     worker.trainedOf = null;
-                    served.adapter.assignTrained(worker.view);
+                    Swap.trainedInto(worker.view, served.adapter);
                     worker.trainedOf = served.adapter;
                 }
                 return use.of(worker);
