@@ -2,7 +2,6 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,11 +31,11 @@ final class DeltaReader {
     }
 
     /**
-     * @param extra parts beside A and B, by layer and the key of the network's parameter
+     * @param extra parts beside A and B, by layer
      * @return at least one, by the module's name
      * @throws AdapterFormatException if a layer's tensors do not fit each other, or the configuration
      */
-    Map<String, Delta> deltas(TensorIndex index, Map<String, Map<String, INDArray>> extra) throws AdapterFormatException {
+    Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws AdapterFormatException {
         Kind kind = Kind.of(config.init(), config.useDora(), provenance.variant(), provenance.init());
         if (index.layers().isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
@@ -48,7 +47,7 @@ final class DeltaReader {
         return deltas;
     }
 
-    private Delta delta(String layer, String nameOfA, String nameOfB, Map<String, INDArray> more, Kind kind)
+    private Delta delta(String layer, String nameOfA, String nameOfB, Map<ExtraPart, INDArray> extra, Kind kind)
             throws AdapterFormatException {
         int rank = config.rankOf(layer);
         long[] shapeA = tensors.shape(nameOfA);
@@ -61,7 +60,9 @@ final class DeltaReader {
         Scaling scaling = provenance.scaling(folder, layer)
                 .orElse(config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK);
         double alpha = alpha(layer, rank, scaling);
-        requireStartOf(layer, kind, more);
+        requireStartOf(layer, kind, extra);
+        Map<String, INDArray> more = new LinkedHashMap<>();
+        extra.forEach((part, value) -> more.put(part.key(), value));
         return new Delta(layout.a(tensors.read(nameOfA)), layout.b(tensors.read(nameOfB)), alpha, scaling,
                 provenance.baseId(layer), layout, more, kind);
     }
@@ -82,15 +83,15 @@ final class DeltaReader {
         return alpha;
     }
 
-    private void requireStartOf(String layer, Kind kind, Map<String, INDArray> more) throws AdapterFormatException {
-        boolean recorded = more.containsKey(Variant.START_A);
+    private void requireStartOf(String layer, Kind kind, Map<ExtraPart, INDArray> extra) throws AdapterFormatException {
+        boolean recorded = extra.containsKey(ExtraPart.START_A);
         if (recorded && !kind.init().isTakenFromW()) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has initial_A and initial_B, but by "
                     + "init_lora_weights its A and B did not start from W");
         }
         if (!recorded && kind.init() == LoRAInit.PISSA && kind.pissaIterations() > 0) {
-            LOG.warn("{}: layer \"{}\" started from a randomised decomposition of W that the file does not hold. The start computed "
-                    + "here is a little different from PEFT's; convert the adapter there with "
+            LOG.warn("{}: layer \"{}\" started from a randomised decomposition of W that the file does not hold. The start "
+                    + "computed here is a little different from PEFT's; convert the adapter there with "
                     + "path_initial_model_for_weight_conversion to have the same function", folder, layer);
         }
     }

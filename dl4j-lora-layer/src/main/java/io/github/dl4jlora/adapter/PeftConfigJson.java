@@ -25,7 +25,8 @@ final class PeftConfigJson {
     /** Settings that change what the adapter computes, unless they are off. */
     private static final List<String> UNSUPPORTED =
             List.of("fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
-                    "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config", "eva_config");
+                    "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config",
+                    "eva_config");
 
     private PeftConfigJson() {
     }

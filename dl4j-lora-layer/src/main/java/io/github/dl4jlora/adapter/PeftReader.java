@@ -42,16 +42,17 @@ final class PeftReader {
      */
     LoRAAdapter read() throws IOException {
         if (!Files.isDirectory(folder.path())) {
-            throw new AdapterFormatException(folder + (Files.exists(folder.path()) ? " is a file, but an adapter is a folder with "
-                    : " does not exist; it should be a folder with ") + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
+            throw new AdapterFormatException(folder + (Files.exists(folder.path())
+                    ? " is a file, but an adapter is a folder with " : " does not exist; it should be a folder with ")
+                    + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Safetensors tensors = Safetensors.open(folder.tensors());
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance);
             TensorIndex index = new TensorIndex(tensors.names(), config);
-            Map<String, Map<String, INDArray>> extra = extra(tensors, index);
-            Map<String, Map<String, INDArray>> trained = trained(tensors, index);
+            Map<String, Map<ExtraPart, INDArray>> extra = values(index.extra(), (part, name) -> part.read(tensors, name));
+            Map<String, Map<String, INDArray>> trained = values(index.trained(), (parameter, name) -> tensors.read(name));
             Map<String, INDArray> biases = new LinkedHashMap<>();
             for (Map.Entry<String, String> bias : index.biases().entrySet()) {
                 biases.put(bias.getKey(), ExtraPart.BIAS.read(tensors, bias.getValue()));
@@ -82,29 +83,22 @@ final class PeftReader {
         return ofThisSave ? config : saved;
     }
 
-    /** By layer and the key of the network's parameter. */
-    private static Map<String, Map<String, INDArray>> extra(Safetensors tensors, TensorIndex index) throws AdapterFormatException {
-        Map<String, Map<String, INDArray>> extra = new LinkedHashMap<>();
-        for (Map.Entry<String, Map<ExtraPart, String>> layer : index.extra().entrySet()) {
-            Map<String, INDArray> parts = new LinkedHashMap<>();
-            for (Map.Entry<ExtraPart, String> part : layer.getValue().entrySet()) {
-                parts.put(part.getKey().key(), part.getKey().read(tensors, part.getValue()));
-            }
-            extra.put(layer.getKey(), parts);
-        }
-        return extra;
+    /** How a tensor is read that is some part of a layer. */
+    private interface Reading<K> {
+        INDArray of(K part, String tensor) throws AdapterFormatException;
     }
 
-    private static Map<String, Map<String, INDArray>> trained(Safetensors tensors, TensorIndex index) throws AdapterFormatException {
-        Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
-        for (Map.Entry<String, Map<String, String>> layer : index.trained().entrySet()) {
-            Map<String, INDArray> values = new LinkedHashMap<>();
-            for (Map.Entry<String, String> parameter : layer.getValue().entrySet()) {
-                values.put(parameter.getKey(), tensors.read(parameter.getValue()));
+    private static <K> Map<String, Map<K, INDArray>> values(Map<String, Map<K, String>> tensors, Reading<K> reading)
+            throws AdapterFormatException {
+        Map<String, Map<K, INDArray>> byLayer = new LinkedHashMap<>();
+        for (Map.Entry<String, Map<K, String>> layer : tensors.entrySet()) {
+            Map<K, INDArray> values = new LinkedHashMap<>();
+            for (Map.Entry<K, String> part : layer.getValue().entrySet()) {
+                values.put(part.getKey(), reading.of(part.getKey(), part.getValue()));
             }
-            trained.put(layer.getKey(), values);
+            byLayer.put(layer.getKey(), values);
         }
-        return trained;
+        return byLayer;
     }
 
     private void requireWhole(PeftConfig config, Set<String> missing, Set<String> surplus) throws AdapterFormatException {
