@@ -1,31 +1,20 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
-import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
-import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.adapter.NetworkPool.Served;
+import io.github.dl4jlora.layer.AdaptedRuntime.RowsMismatchException;
+import io.github.dl4jlora.rewrite.Rewriter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
-import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Deque;
-import java.util.HashMap;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
-import java.util.concurrent.Semaphore;
-import java.util.stream.IntStream;
 
 /**
  * Many named adapters on one base network, for inference by many threads at once.
@@ -40,50 +29,25 @@ import java.util.stream.IntStream;
  */
 public final class AdapterBank implements AutoCloseable {
 
-    /** What adapters must have in common to be computed by one network. */
-    private record Layout(Set<String> adapted, Set<String> trained) {
-
-        static Layout of(LoRAAdapter adapter) {
-            return new Layout(Set.copyOf(adapter.deltas().keySet()), Set.copyOf(adapter.trained().keySet()));
-        }
-    }
-
-    /** An adapter, and the network whose copies compute it. A request holds on to it, whatever becomes of the bank. */
-    private record Served(LoRAAdapter adapter, Layout layout, Model prototype) {
-    }
-
-    /** A network of the pool; {@code trainedOf} is the adapter whose fully trained layers it holds, null for none. */
-    private static final class Worker {
-
-        private final Layout layout;
-        private final Model network;
-        private final AdaptedView view;
-        private LoRAAdapter trainedOf;
-
-        Worker(Layout layout, Model network) {
-            this.layout = layout;
-            this.network = network;
-            this.view = AdaptedView.of(network);
-        }
-    }
-
     private final Model base;
-    private final int maxNetworks;
-    private final Semaphore permits;
+    private final NetworkPool pool;
     // All below is guarded by this.
     private final Map<String, Served> adapters = new LinkedHashMap<>();
-    private final Map<Layout, Model> prototypes = new HashMap<>();
-    /** The most recently used first. */
-    private final Deque<Worker> idle = new ArrayDeque<>();
-    private int built;
     private boolean closed;
 
-    /** A bank with as many networks as there are processors. */
+    /**
+     * A bank with as many networks as there are processors.
+     *
+     * @param base a ComputationGraph or MultiLayerNetwork, not adapted
+     * @throws IllegalArgumentException if the base is neither of the two
+     */
     public AdapterBank(Model base) {
         this(base, Runtime.getRuntime().availableProcessors());
     }
 
     /**
+     * A bank with a number of networks.
+     *
      * @param base        a ComputationGraph or MultiLayerNetwork, not adapted
      * @param maxNetworks how many networks there may be, which is how many callers compute at the same time
      * @throws IllegalArgumentException if there may be no network, or the base is neither of the two
@@ -97,15 +61,17 @@ public final class AdapterBank implements AutoCloseable {
                     + "; a ComputationGraph or MultiLayerNetwork is needed");
         }
         this.base = base;
-        this.maxNetworks = maxNetworks;
-        this.permits = new Semaphore(maxNetworks, true);
+        this.pool = new NetworkPool(maxNetworks);
     }
 
     /**
      * Adds an adapter, which may be served from then on.
      *
+     * @param name  by which requests ask for it
+     * @param whole an adapter for the bank's base
      * @throws IllegalArgumentException if the name is taken, the adapter was made for another base or shape, is a DoRA
      *                                  adapter, or has trained biases
+     * @throws IllegalStateException    if the bank is closed
      */
     public void add(String name, LoRAAdapter whole) {
         Objects.requireNonNull(name, "name");
@@ -122,25 +88,26 @@ public final class AdapterBank implements AutoCloseable {
         synchronized (this) {
             requireOpen();
             requireFree(name);
-            Layout layout = Layout.of(adapter);
-            adapters.put(name, new Served(adapter, layout, prototypes.computeIfAbsent(layout, key -> fitting)));
+            adapters.put(name, pool.add(adapter, fitting));
         }
     }
 
     private static void refuseMoreThanProducts(String name, LoRAAdapter adapter) {
         if (!adapter.biases().values().isEmpty()) {
-            throw new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: it has trained biases, of "
-                    + adapter.biases().values().keySet() + ", and a bank adds only products A·B, row by row. Serve the network of "
-                    + "LoRA.apply(base, adapter), or LoRA.merge it");
+            throw cannotServe(name, "it has trained biases, of " + adapter.biases().values().keySet());
         }
         adapter.deltas().forEach((layer, delta) -> {
             if (!delta.kind().variant().isAdditive() || delta.trainsBias()) {
-                throw new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: on layer \"" + layer
-                        + "\" it " + (delta.trainsBias() ? "has a trained bias" : "is " + delta.kind().variant().name())
-                        + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), "
-                        + "or LoRA.merge it");
+                throw cannotServe(name, "on layer \"" + layer + "\" it "
+                        + (delta.trainsBias() ? "has a trained bias" : "is " + delta.kind().variant().name()));
             }
         });
+    }
+
+    private static IllegalArgumentException cannotServe(String name, String reason) {
+        return new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: " + reason
+                + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), "
+                + "or LoRA.merge it");
     }
 
     private void requireFree(String name) {
@@ -152,29 +119,15 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * Forgets an adapter; requests that have begun still get its answer, those that wait for a network included.
      *
+     * @param name of an adapter that was added
      * @throws IllegalArgumentException if there is none of that name
      */
     public synchronized void remove(String name) {
-        Layout layout = served(name).layout;
+        pool.remove(served(name));
         adapters.remove(name);
-        if (adapters.values().stream().noneMatch(other -> other.layout.equals(layout))) {
-            prototypes.remove(layout);
-        }
-        for (Iterator<Worker> workers = idle.iterator(); workers.hasNext();) {
-            if (isStale(workers.next())) {
-                workers.remove();
-                built--;
-            }
-        }
     }
 
-    /** Whether a network serves no adapter any more, or holds the layers of one that was removed. */
-    private boolean isStale(Worker worker) {
-        return !prototypes.containsKey(worker.layout) || worker.trainedOf != null
-                && adapters.values().stream().noneMatch(served -> served.adapter == worker.trainedOf);
-    }
-
-    /** Names of the adapters, in the order in which they were added. */
+    /** {@return names of the adapters, in the order in which they were added} */
     public synchronized List<String> names() {
         return List.copyOf(adapters.keySet());
     }
@@ -190,6 +143,9 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * What the base with this adapter computes.
      *
+     * @param name   of an adapter that was added
+     * @param inputs one for each of the network's
+     * @return what the network with this adapter would return
      * @throws IllegalArgumentException if there is no adapter of that name, or the network has several outputs
      * @throws IllegalStateException    if the bank is closed
      */
@@ -197,7 +153,15 @@ public final class AdapterBank implements AutoCloseable {
         return single(outputs(name, inputs));
     }
 
-    /** As {@link #output(String, INDArray...)}, for networks of any number of outputs. */
+    /**
+     * As {@link #output(String, INDArray...)}, for networks of any number of outputs.
+     *
+     * @param name   of an adapter that was added
+     * @param inputs one for each of the network's
+     * @return one for each of the network's outputs
+     * @throws IllegalArgumentException if there is no adapter of that name
+     * @throws IllegalStateException    if the bank is closed
+     */
     public INDArray[] outputs(String name, INDArray... inputs) {
         return compute(require(new String[] {name}).get(0), inputs);
     }
@@ -208,6 +172,8 @@ public final class AdapterBank implements AutoCloseable {
      * for each adapter.
      *
      * @param names of the adapters, one for each row
+     * @param input whose first dimension is the batch's
+     * @return rows in the order of the input's
      * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, the network has
      *                                  several outputs, or its output has another number of rows than its input
      * @throws IllegalStateException    if the bank is closed
@@ -216,55 +182,28 @@ public final class AdapterBank implements AutoCloseable {
         return single(outputs(names, input));
     }
 
-    /** As {@link #output(String[], INDArray)}, for networks of any number of inputs and outputs. */
+    /**
+     * As {@link #output(String[], INDArray)}, for networks of any number of inputs and outputs.
+     *
+     * @param names  of the adapters, one for each row
+     * @param inputs one for each of the network's, whose first dimension is the batch's
+     * @return one for each of the network's outputs, rows in the order of the inputs'
+     * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, or an output
+     *                                  has another number of rows than the inputs
+     * @throws IllegalStateException    if the bank is closed
+     */
     public INDArray[] outputs(String[] names, INDArray... inputs) {
         for (INDArray input : inputs) {
             if (names.length == 0 || input.size(0) != names.length) {
                 throw new IllegalArgumentException("There are " + names.length + " names of adapters for an input of "
-                        + input.size(0)
-                        + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
+                        + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
             }
         }
         List<Served> byRow = require(names);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            // Rows of one adapter side by side.
-            Map<Served, List<Integer>> groups = new LinkedHashMap<>();
-            IntStream.range(0, names.length)
-                    .forEach(row -> groups.computeIfAbsent(byRow.get(row), key -> new ArrayList<>()).add(row));
-            if (groups.size() == 1) {
-                return compute(byRow.get(0), inputs);
-            }
-            long[] order = groups.values().stream().flatMap(List::stream).mapToLong(Integer::longValue).toArray();
-            INDArray[] sorted = Arrays.stream(inputs).map(input -> rows(input, order)).toArray(INDArray[]::new);
-            long[] back = new long[order.length];
-            IntStream.range(0, order.length).forEach(position -> back[(int) order[position]] = position);
-            INDArray[] outputs = compute(groups, sorted);
-            for (INDArray output : outputs) {
-                requireOneRowEach(output, names.length);
-            }
-            return Arrays.stream(outputs).map(output -> rows(output, back)).toArray(INDArray[]::new);
+            MixedBatch batch = new MixedBatch(byRow);
+            return batch.isOfOneAdapter() ? compute(batch.first(), inputs) : batch.restored(compute(batch, batch.sorted(inputs)));
         }
-    }
-
-    /** Layers above a sequence make rows of its steps, in an order that only they know. */
-    private static void requireOneRowEach(INDArray output, int examples) {
-        if (output.size(0) != examples) {
-            throw new IllegalArgumentException("The network's output has " + output.size(0) + " rows " + Arrays.toString(output.shape())
-                    + " for " + examples + " examples, so that nobody can tell which adapter's they are. Ask once for each adapter with "
-                    + "output(name, input)");
-        }
-    }
-
-    private static INDArray rows(INDArray array, long[] indices) {
-        INDArray[] rows = Arrays.stream(indices).mapToObj(row -> interval(array, row, row + 1)).toArray(INDArray[]::new);
-        return Nd4j.concat(0, rows);
-    }
-
-    private static INDArray interval(INDArray array, long from, long to) {
-        INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
-        Arrays.fill(indices, NDArrayIndex.all());
-        indices[0] = NDArrayIndex.interval(from, to);
-        return array.get(indices);
     }
 
     private static INDArray single(INDArray[] outputs) {
@@ -286,53 +225,24 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     private INDArray[] compute(Served served, INDArray[] inputs) {
-        return withNetwork(served, worker -> {
-            worker.view.adaptedMatrices().forEach((name, matrix) -> matrix.route(0, List.of(route(served, name, 0, 0))));
-            return forward(worker.network, inputs);
+        return pool.with(served, (network, view) -> {
+            view.adaptedMatrices().forEach((layer, matrix) -> matrix.route(0, List.of(MixedBatch.route(served, layer))));
+            return forward(network, inputs);
         });
     }
 
-    private INDArray[] compute(Map<Served, List<Integer>> groups, INDArray[] sorted) {
-        Served first = groups.keySet().iterator().next();
-        if (first.layout.trained.isEmpty() && groups.keySet().stream().allMatch(other -> other.layout.equals(first.layout))) {
+    private INDArray[] compute(MixedBatch batch, INDArray[] sorted) {
+        if (batch.isOfOneNetwork()) {
             try {
-                return computeAtOnce(first, groups, sorted);
+                return pool.with(batch.first(), (network, view) -> {
+                    view.adaptedMatrices().forEach((layer, matrix) -> matrix.route(batch.rows(), batch.routes(layer)));
+                    return forward(network, sorted);
+                });
             } catch (RowsMismatchException rowsAreNoExamples) {
                 // One pass for each adapter, then.
             }
         }
-        List<INDArray[]> parts = new ArrayList<>();
-        long from = 0;
-        for (Map.Entry<Served, List<Integer>> group : groups.entrySet()) {
-            long start = from;
-            long end = from + group.getValue().size();
-            parts.add(compute(group.getKey(), Arrays.stream(sorted).map(input -> interval(input, start, end))
-                    .toArray(INDArray[]::new)));
-            from = end;
-        }
-        return IntStream.range(0, parts.get(0).length)
-                .mapToObj(output -> Nd4j.concat(0, parts.stream().map(part -> part[output]).toArray(INDArray[]::new)))
-                .toArray(INDArray[]::new);
-    }
-
-    private INDArray[] computeAtOnce(Served any, Map<Served, List<Integer>> groups, INDArray[] sorted) {
-        return withNetwork(any, worker -> {
-            worker.view.adaptedMatrices().forEach((name, matrix) -> {
-                List<Route> routes = new ArrayList<>();
-                long from = 0;
-                for (Map.Entry<Served, List<Integer>> group : groups.entrySet()) {
-                    routes.add(route(group.getKey(), name, from, from + group.getValue().size()));
-                    from += group.getValue().size();
-                }
-                matrix.route(from, routes);
-            });
-            return forward(worker.network, sorted);
-        });
-    }
-
-    private static Route route(Served served, String layer, long from, long to) {
-        Delta delta = served.adapter.deltas().get(layer);
-        return new Route(from, to, delta.a(), delta.b(), delta.factor());
+        return batch.oneByOne(sorted, this::compute);
     }
 
     private static INDArray[] forward(Model network, INDArray[] inputs) {
@@ -345,88 +255,14 @@ public final class AdapterBank implements AutoCloseable {
         return new INDArray[] {((MultiLayerNetwork) network).output(inputs[0])};
     }
 
-    /** A use of a network that nobody else has meanwhile. */
-    private interface Use {
-        INDArray[] of(Worker worker);
-    }
-
-    private INDArray[] withNetwork(Served served, Use use) {
-        permits.acquireUninterruptibly();
-        try {
-            Worker worker = borrow(served);
-            try {
-                if (!served.layout.trained.isEmpty() && worker.trainedOf != served.adapter) {
-                    worker.trainedOf = null;
-                    served.adapter.assignTrained(worker.view);
-                    worker.trainedOf = served.adapter;
-                }
-                return use.of(worker);
-            } finally {
-                worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, null));
-                giveBack(worker);
-            }
-        } finally {
-            permits.release();
-        }
-    }
-
-    /** An idle network, best one that needs no change, or a new one, for which the one idle longest makes way if need be. */
-    private Worker borrow(Served served) {
-        synchronized (this) {
-            Worker found = null;
-            for (Worker worker : idle) {
-                if (worker.layout.equals(served.layout) && (found == null || worker.trainedOf == served.adapter)) {
-                    found = worker;
-                    if (worker.trainedOf == served.adapter) {
-                        break;
-                    }
-                }
-            }
-            if (found != null) {
-                idle.remove(found);
-                return found;
-            }
-            if (built == maxNetworks) {
-                idle.removeLast();
-                built--;
-            }
-            built++;
-        }
-        try {
-            return new Worker(served.layout, copy(served.prototype));
-        } catch (RuntimeException | Error e) {
-            synchronized (this) {
-                built--;
-            }
-            throw e;
-        }
-    }
-
-    private synchronized void giveBack(Worker worker) {
-        if (closed || isStale(worker)) {
-            built--;
-        } else {
-            idle.addFirst(worker);
-        }
-    }
-
-    private static Model copy(Model prototype) {
-        // DL4J does not promise that a network can be cloned by two threads at once.
-        synchronized (prototype) {
-            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                return prototype instanceof ComputationGraph graph ? graph.clone() : ((MultiLayerNetwork) prototype).clone();
-            }
-        }
-    }
-
     /** How many networks there are now, at most {@code maxNetworks}. */
-    synchronized int networks() {
-        return built;
+    int networks() {
+        return pool.networks();
     }
 
     /** How many requests wait for a network. */
     int waiting() {
-        return permits.getQueueLength();
+        return pool.waiting();
     }
 
     /**
@@ -437,8 +273,6 @@ public final class AdapterBank implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         adapters.clear();
-        prototypes.clear();
-        built -= idle.size();
-        idle.clear();
+        pool.clear();
     }
 }

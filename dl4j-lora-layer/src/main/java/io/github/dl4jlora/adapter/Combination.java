@@ -1,6 +1,5 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.Scaling;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -12,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
-import java.util.function.Function;
 
 /**
  * A weighted combination of adapters of one base, as PEFT's {@code add_weighted_adapter} makes it. The result has the
@@ -27,7 +25,7 @@ public final class Combination {
          * A = Σ ±√|wᵢsᵢ|·Aᵢ, B = Σ √|wᵢsᵢ|·Bᵢ: rank as before, for adapters that were trained from one start. Its product
          * has cross terms Aᵢ·Bⱼ; {@link #CAT} and {@link #SVD} have none.
          */
-        LINEAR,
+        LINEAR(null, TaskVectors::sum),
 
         /** ΔW = Σ wᵢ·ΔWᵢ exactly; ranks add up. */
         CAT,
@@ -36,16 +34,58 @@ public final class Combination {
         SVD,
 
         /** LINEAR of the values that are largest in magnitude, where adapters disagree only those of the elected sign. */
-        TIES,
+        TIES((vector, density, random) -> TaskVectors.keepLargest(vector, density), TaskVectors::electSign),
 
         /** LINEAR of randomly kept values, the kept ones scaled up. */
-        DARE_LINEAR,
+        DARE_LINEAR(TaskVectors::keepRandom, TaskVectors::sum),
 
         /** TIES of randomly kept values, the kept ones scaled up. */
-        DARE_TIES;
+        DARE_TIES(TaskVectors::keepRandom, TaskVectors::electSign);
 
-        boolean sparsifies() {
-            return this == TIES || this == DARE_LINEAR || this == DARE_TIES;
+        /** Which values of an A or B are kept. */
+        private interface Sparsity {
+            double[] keep(double[] vector, double density, Random random);
+        }
+
+        /** One A or B of several. */
+        private interface Merge {
+            double[] of(List<double[]> vectors, double[] weights);
+        }
+
+        private final Sparsity sparsity;
+        private final Merge merge;
+
+        /** A method that puts products side by side. */
+        Method() {
+            this(null, null);
+        }
+
+        /** A method that merges value by value. */
+        Method(Sparsity sparsity, Merge merge) {
+            this.sparsity = sparsity;
+            this.merge = merge;
+        }
+
+        boolean needsDensity() {
+            return sparsity != null;
+        }
+
+        /** Value by value only like is merged with like. */
+        boolean needsEqualRanks() {
+            return merge != null;
+        }
+
+        boolean takesRank() {
+            return this == SVD;
+        }
+
+        /** @param density null for a method without */
+        double[] sparse(double[] vector, Double density, Random random) {
+            return sparsity == null || density == 1 ? vector : sparsity.keep(vector, density, random);
+        }
+
+        double[] merge(List<double[]> vectors, double[] weights) {
+            return merge.of(vectors, weights);
         }
     }
 
@@ -61,7 +101,11 @@ public final class Combination {
     }
 
     /**
-     * @param weight any finite number; below zero it takes the task away
+     * Adds an adapter to the combination.
+     *
+     * @param adapter of the same layers and base as the others
+     * @param weight  any finite number; below zero it takes the task away
+     * @return this combination
      * @throws IllegalArgumentException for a weight that is not finite
      */
     public Combination add(LoRAAdapter adapter, double weight) {
@@ -74,28 +118,47 @@ public final class Combination {
         return this;
     }
 
-    /** The fraction of values that TIES and DARE keep, above 0 and at most 1; required for them. */
+    /**
+     * The fraction of values that TIES and DARE keep; required for them.
+     *
+     * @param density above 0 and at most 1
+     * @return this combination
+     */
     public Combination density(double density) {
         this.density = density;
         return this;
     }
 
-    /** The rank that SVD truncates to; default: the largest of the adapters' ranks, by layer. */
+    /**
+     * The rank that SVD truncates to; default: the largest of the adapters' ranks, by layer.
+     *
+     * @param rank at least 1
+     * @return this combination
+     */
     public Combination rank(int rank) {
         this.rank = rank;
         return this;
     }
 
-    /** Of DARE's choice; default 0. */
+    /**
+     * The seed of DARE's choice; default 0.
+     *
+     * @param seed any number; equal ones make equal adapters
+     * @return this combination
+     */
     public Combination seed(long seed) {
         this.seed = seed;
         return this;
     }
 
     /**
+     * Combines the adapters that were added.
+     *
+     * @return an adapter for the same base, with each layer's factor 1
      * @throws IllegalArgumentException if the adapters differ in their layers, in a layer's shape or base, or, except
-     *                                  for CAT and SVD, in a layer's rank; if two of them trained the same layer in full, or
-     *                                  its bias; if one is a DoRA adapter, which does more than to add; if a setting is missing or of no use to the method
+     *                                  for CAT and SVD, in a layer's rank; if two of them trained the same layer in full,
+     *                                  or its bias; if one is a DoRA adapter, which does more than to add; if a setting is
+     *                                  missing or of no use to the method
      * @throws IllegalStateException    for SVD, if an A or B holds NaN or infinity
      */
     public LoRAAdapter build() {
@@ -128,17 +191,16 @@ public final class Combination {
         if (adapters.isEmpty()) {
             throw new IllegalArgumentException("There is nothing to combine: add(adapter, weight) first");
         }
-        if (method.sparsifies() && !(density != null && density > 0 && density <= 1)) {
-            throw new IllegalArgumentException(method
-                    + " needs a density above 0 and at most 1, the fraction of values to keep, but it is "
-                    + (density == null ? "not set" : density) + ": density(0.5), for example");
+        if (method.needsDensity() && !(density != null && density > 0 && density <= 1)) {
+            throw new IllegalArgumentException(method + " needs a density above 0 and at most 1, the fraction of values to keep, "
+                    + "but it is " + (density == null ? "not set" : density) + ": density(0.5), for example");
         }
-        if (!method.sparsifies() && density != null) {
+        if (!method.needsDensity() && density != null) {
             throw new IllegalArgumentException(method + " has no use for density(" + density
                     + "); TIES, DARE_LINEAR and DARE_TIES have");
         }
-        if (rank != null && (method != Method.SVD || rank < 1)) {
-            throw new IllegalArgumentException(method == Method.SVD ? "The rank is " + rank + ", but must be at least 1"
+        if (rank != null && (!method.takesRank() || rank < 1)) {
+            throw new IllegalArgumentException(method.takesRank() ? "The rank is " + rank + ", but must be at least 1"
                     : method + " has no use for rank(" + rank
                     + "); SVD has. A result of any method can be compressed afterwards");
         }
@@ -164,15 +226,13 @@ public final class Combination {
                 throw new IllegalArgumentException(which + "is for " + shape(delta) + ", but adapter 1 for " + shape(first)
                         + ". Combine adapters of one base");
             }
-            if (delta.rank() != first.rank() && method != Method.CAT && method != Method.SVD) {
+            if (delta.rank() != first.rank() && method.needsEqualRanks()) {
                 throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", but adapter 1 has " + first.rank()
-                        + "; "
-                        + method + " needs equal ranks. Use CAT or SVD");
+                        + "; " + method + " needs equal ranks. Use CAT or SVD");
             }
             if (base != null && delta.baseId() != null && !base.equals(delta.baseId())) {
                 throw new IllegalArgumentException(which + "was made for the base weights " + delta.baseId()
-                        + ", but those before it for "
-                        + base + ". Combine adapters of one base");
+                        + ", but those before it for " + base + ". Combine adapters of one base");
             }
             base = base == null ? delta.baseId() : base;
         }
@@ -187,9 +247,8 @@ public final class Combination {
         for (LoRAAdapter adapter : adapters) {
             adapter.trained().forEach((layer, values) -> {
                 if (trained.put(layer, values) != null) {
-                    throw new IllegalArgumentException("Layer \"" + layer
-                            + "\" was trained in full by two of the adapters, and whole "
-                            + "layers cannot be combined. Combine adapters of which at most one has trained it");
+                    throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, "
+                            + "and whole layers cannot be combined. Combine adapters of which at most one has trained it");
                 }
             });
         }
@@ -200,62 +259,24 @@ public final class Combination {
         List<Biases> trained = adapters.stream().map(LoRAAdapter::biases).filter(biases -> !biases.values().isEmpty()).toList();
         if (trained.size() > 1) {
             throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""
-                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters of "
-                    + "which at most one has trained them");
+                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters "
+                    + "of which at most one has trained them");
         }
         return trained.isEmpty() ? Biases.NONE : trained.get(0);
     }
 
     private Delta combine(String layer, List<Delta> deltas) {
-        String base = deltas.stream().map(Delta::baseId).filter(Objects::nonNull).findFirst().orElse(null);
+        LayerCombination sum = new LayerCombination(deltas, weights);
         DataType type = deltas.get(0).a().dataType();
-        TensorLayout layout = deltas.get(0).layout();
         return switch (method) {
-            case CAT -> concatenated(deltas, type, base);
-            case SVD -> SlimSvd.of(layer, concatenated(deltas, DataType.DOUBLE, base))
-                    .truncate(rank != null ? rank : deltas.stream().mapToInt(Delta::rank).max().orElseThrow(), type, base, layout);
-            default -> {
-                Random random = new Random(seed * 31 + layer.hashCode());
-                INDArray a = merged(deltas, Delta::a, true, random).castTo(type);
-                INDArray b = merged(deltas, Delta::b, false, random).castTo(type);
-                yield factorOne(a, b, base, layout);
-            }
+            case CAT -> sum.sideBySide(type);
+            case SVD -> sum.truncated(layer, rank != null ? rank : largestRank(deltas), type);
+            case LINEAR, TIES, DARE_LINEAR, DARE_TIES ->
+                    sum.merged(method, density, new Random(seed * 31 + layer.hashCode()), type);
         };
     }
 
-    private Delta concatenated(List<Delta> deltas, DataType type, String base) {
-        INDArray[] a = new INDArray[deltas.size()];
-        INDArray[] b = new INDArray[deltas.size()];
-        for (int i = 0; i < a.length; i++) {
-            a[i] = deltas.get(i).a().castTo(DataType.DOUBLE).mul(weights.get(i) * deltas.get(i).factor());
-            b[i] = deltas.get(i).b().castTo(DataType.DOUBLE);
-        }
-        return factorOne(Nd4j.concat(1, a).castTo(type), Nd4j.concat(0, b).castTo(type), base, deltas.get(0).layout());
-    }
-
-    private static Delta factorOne(INDArray a, INDArray b, String base, TensorLayout layout) {
-        return new Delta(a, b, a.size(1), Scaling.ALPHA_OVER_RANK, base, layout);
-    }
-
-    /** A or B. Weight and factor go by halves into both; the sign goes into A alone. */
-    private INDArray merged(List<Delta> deltas, Function<Delta, INDArray> part, boolean signed, Random random) {
-        double[] halves = new double[deltas.size()];
-        List<double[]> vectors = new ArrayList<>();
-        for (int i = 0; i < halves.length; i++) {
-            double weight = weights.get(i) * deltas.get(i).factor();
-            halves[i] = Math.sqrt(Math.abs(weight)) * (signed && weight < 0 ? -1 : 1);
-            INDArray values = part.apply(deltas.get(i)).castTo(DataType.DOUBLE);
-            vectors.add(sparse(values.reshape(values.length()).toDoubleVector(), random));
-        }
-        boolean elects = method == Method.TIES || method == Method.DARE_TIES;
-        double[] result = elects ? TaskVectors.electSign(vectors, halves) : TaskVectors.sum(vectors, halves);
-        return Nd4j.create(result, part.apply(deltas.get(0)).shape(), 'c');
-    }
-
-    private double[] sparse(double[] vector, Random random) {
-        if (!method.sparsifies() || density == 1) {
-            return vector;
-        }
-        return method == Method.TIES ? TaskVectors.keepLargest(vector, density) : TaskVectors.keepRandom(vector, density, random);
+    private static int largestRank(List<Delta> deltas) {
+        return deltas.stream().mapToInt(Delta::rank).max().orElseThrow();
     }
 }

@@ -36,8 +36,8 @@ final class InnerProduct {
             product = left.factor() * right.factor() * inputs.muli(outputs).sumNumber().doubleValue();
         }
         if (!Double.isFinite(product)) {
-            throw new IllegalStateException("Layer \"" + layer + "\": an adapter's A or B holds NaN, infinity or values too large "
-                    + "to be squared. It has diverged; go back to an earlier one");
+            throw new IllegalStateException("Layer \"" + layer + "\": an adapter's A or B holds NaN, infinity or values too "
+                    + "large to be squared. It has diverged; go back to an earlier one");
         }
         return product;
     }

@@ -7,6 +7,7 @@ import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -54,7 +55,7 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
             throw new AdapterFormatException("The variant \"" + ourVariant + "\" is not supported here; "
                     + VARIANTS.keySet() + " are, DoRA with use_dora in adapter_config.json");
         }
-        String start = peftInit == null ? "true" : peftInit.toLowerCase(java.util.Locale.ROOT);
+        String start = peftInit == null ? "true" : peftInit.toLowerCase(Locale.ROOT);
         if (start.startsWith(PISSA_ITERATIONS)) {
             try {
                 int iterations = Math.max(1, Integer.parseInt(start.substring(PISSA_ITERATIONS.length())));

@@ -48,7 +48,8 @@ final class Numbers {
 
     /** Row-major, little-endian. */
     static byte[] bytes(INDArray array) {
-        ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(array.length() * array.dataType().width())).order(ByteOrder.LITTLE_ENDIAN);
+        int length = Math.toIntExact(array.length() * array.dataType().width());
+        ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
         double[] values = array.castTo(DataType.DOUBLE).dup('c').data().asDouble();
         for (double value : values) {
             switch (array.dataType()) {

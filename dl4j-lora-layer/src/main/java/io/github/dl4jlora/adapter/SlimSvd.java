@@ -53,8 +53,7 @@ final class SlimSvd {
         double[][] rows = matrix.castTo(DataType.DOUBLE).toDoubleMatrix();
         if (!Arrays.stream(rows).flatMapToDouble(Arrays::stream).allMatch(Double::isFinite)) {
             throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
-                    + " holds NaN or infinity. It has diverged; "
-                    + "go back to an earlier one");
+                    + " holds NaN or infinity. It has diverged; go back to an earlier one");
         }
         return new SingularValueDecomposition(new Array2DRowRealMatrix(rows, false));
     }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 /**
  * Arithmetic on what several adapters hold in one place: A of a layer, or B, each as a flat vector.
@@ -50,7 +51,7 @@ final class TaskVectors {
     /** The {@code ⌊density · n⌋} values that are largest in magnitude, zero elsewhere: TIES, step 1. */
     static double[] keepLargest(double[] vector, double density) {
         int kept = (int) (density * vector.length);
-        int[] byMagnitude = java.util.stream.IntStream.range(0, vector.length).boxed()
+        int[] byMagnitude = IntStream.range(0, vector.length).boxed()
                 .sorted((i, j) -> Double.compare(Math.abs(vector[j]), Math.abs(vector[i]))).mapToInt(Integer::intValue).toArray();
         double[] result = new double[vector.length];
         for (int i : Arrays.copyOf(byMagnitude, kept)) {

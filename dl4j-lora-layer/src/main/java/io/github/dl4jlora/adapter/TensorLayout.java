@@ -66,9 +66,9 @@ record TensorLayout(boolean embedding, List<Long> kernel) {
         boolean fits = dimensions == 0 || !embedding && dimensions >= 1 && dimensions <= 3;
         if (!fits || shapeB.length != shapeA.length || LongStream.of(shapeB).skip(2).anyMatch(size -> size != 1)
                 || LongStream.of(shapeA).anyMatch(size -> size < 1)) {
-            throw new AdapterFormatException("Layer \"" + layer + "\" has A of shape " + Arrays.toString(shapeA) + " and B of shape "
-                    + Arrays.toString(shapeB) + "; expected were matrices, or for a convolution [rank, nIn, kernel…] and "
-                    + "[nOut, rank, 1…]");
+            throw new AdapterFormatException("Layer \"" + layer + "\" has A of shape " + Arrays.toString(shapeA)
+                    + " and B of shape " + Arrays.toString(shapeB) + "; expected were matrices, or for a convolution "
+                    + "[rank, nIn, kernel…] and [nOut, rank, 1…]");
         }
         return embedding ? EMBEDDING : convolution(Arrays.copyOfRange(shapeA, 2, shapeA.length));
     }
@@ -116,7 +116,8 @@ record TensorLayout(boolean embedding, List<Long> kernel) {
 
     /** @param size in place of every size of the kernel; 0: those of the kernel */
     private long[] withKernel(long first, long second, long size) {
-        return LongStream.concat(LongStream.of(first, second), kernel.stream().mapToLong(own -> size == 0 ? own : size)).toArray();
+        LongStream sizes = kernel.stream().mapToLong(own -> size == 0 ? own : size);
+        return LongStream.concat(LongStream.of(first, second), sizes).toArray();
     }
 
     @Override

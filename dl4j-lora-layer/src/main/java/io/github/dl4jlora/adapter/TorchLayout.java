@@ -12,6 +12,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -78,9 +79,9 @@ final class TorchLayout {
      */
     static INDArray fromTorch(Layer layer, String key, INDArray value, INDArray like) {
         long[] expected = toTorch(layer, key, like).shape();
-        if (!java.util.Arrays.equals(expected, value.shape())) {
-            throw new IllegalArgumentException("has shape " + java.util.Arrays.toString(value.shape()) + ", but the network's layer needs "
-                    + java.util.Arrays.toString(expected));
+        if (!Arrays.equals(expected, value.shape())) {
+            throw new IllegalArgumentException("has shape " + Arrays.toString(value.shape())
+                    + ", but the network's layer needs " + Arrays.toString(expected));
         }
         if (isLogStd(layer, key)) {
             INDArray logVariance = Transforms.log(value.castTo(DataType.DOUBLE));

@@ -1,0 +1,85 @@
+package io.github.dl4jlora;
+
+import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
+
+/**
+ * The settings of an adapter as methods of a builder, the same on every builder that has them.
+ *
+ * @param <B> the builder itself
+ */
+public interface LoRAOptions<B> {
+
+    /** The settings so far; every method here writes to them. */
+    LoRASettings.Builder lora();
+
+    /** The builder itself. */
+    @SuppressWarnings("unchecked")
+    private B self() {
+        return (B) this;
+    }
+
+    /** The rank of A and B, at least 1. */
+    default B rank(int rank) {
+        lora().rank(rank);
+        return self();
+    }
+
+    /** Default 1. */
+    default B alpha(double alpha) {
+        lora().alpha(alpha);
+        return self();
+    }
+
+    /** Default {@link Scaling#ALPHA}. */
+    default B scaling(Scaling scaling) {
+        lora().scaling(scaling);
+        return self();
+    }
+
+    /** How A and B start; default {@link LoRAInit#KAIMING_UNIFORM}. */
+    default B loraInit(LoRAInit init) {
+        lora().loraInit(init);
+        return self();
+    }
+
+    /**
+     * Iterations of {@link LoRAInit#PISSA}'s randomised decomposition, PEFT's {@code pissa_niter_(iterations)}, of which 4 to
+     * 16 are usual; default 0, an exact one.
+     */
+    default B pissaIterations(int iterations) {
+        lora().pissaIterations(iterations);
+        return self();
+    }
+
+    /**
+     * The probability of <em>dropping</em> an input of the low-rank path while training, in [0, 1); default 0. Layers that
+     * have no such path, since they run on W + s·A·B, refuse it; embeddings ignore it, as in PEFT.
+     */
+    default B loraDropout(double probability) {
+        lora().loraDropout(probability);
+        return self();
+    }
+
+    /** What is computed with A and B: {@code new DoRA()}, for example; default {@link PlainLoRA}. */
+    default B variant(Variant variant) {
+        lora().variant(variant);
+        return self();
+    }
+
+    /**
+     * The learning rate of B over that of A; default 1. Hayou et al. 2024, "LoRA+: Efficient Low Rank Adaptation of Large
+     * Models", arXiv:2402.12354.
+     */
+    default B loraPlusRatio(double ratio) {
+        lora().loraPlusRatio(ratio);
+        return self();
+    }
+
+    /** What computes the adapted layer; default {@link Engine#FUSED}. */
+    default B engine(Engine engine) {
+        lora().engine(engine);
+        return self();
+    }
+}

@@ -1,0 +1,55 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Model;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Copies an adapter out of a network; {@link Swap} is the way back. */
+final class Capture {
+
+    private Capture() {
+    }
+
+    /**
+     * @throws IllegalArgumentException if the network is not adapted
+     * @throws IllegalStateException    if its base has changed since it was adapted
+     */
+    static LoRAAdapter of(Model adapted) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            AdaptedView view = AdaptedView.of(adapted);
+            Map<String, String> ids = view.verifiedIds();
+            Map<String, Delta> deltas = new LinkedHashMap<>();
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix, ids.get(matrix.layer()))));
+            if (deltas.isEmpty()) {
+                throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
+            }
+            Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
+            view.trainedLayers().forEach((name, layer) -> trained.put(name, values(layer)));
+            return new LoRAAdapter(deltas, trained, Biases.of(view), view.dropout());
+        }
+    }
+
+    private static Delta delta(AdaptedView.AdaptedMatrix matrix, String baseId) {
+        Map<String, INDArray> more = new LinkedHashMap<>();
+        matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
+        INDArray a = more.remove(Variant.A);
+        INDArray b = more.remove(Variant.B);
+        LoRADenseLayer dense = matrix.dense();
+        Kind kind = dense == null ? Kind.PLAIN : new Kind(dense.getVariant(), dense.getLoraInit(), dense.getPissaIterations());
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, TensorLayout.of(matrix.stock()), more, kind);
+    }
+
+    private static Map<String, INDArray> values(AdaptedView.TrainedLayer layer) {
+        Map<String, INDArray> values = new LinkedHashMap<>();
+        TorchLayout.keysByName(layer.conf(), layer.table().keySet()).forEach((torchName, key) ->
+                values.put(torchName, TorchLayout.toTorch(layer.conf(), key, layer.table().get(key)).dup('c')));
+        return values;
+    }
+}

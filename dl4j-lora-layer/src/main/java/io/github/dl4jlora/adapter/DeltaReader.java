@@ -1,0 +1,98 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Scaling;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.OptionalDouble;
+
+/** Reads the adapted layers of a PEFT folder, whose tensors have been found already. */
+final class DeltaReader {
+
+    /** Users know the class that they call. */
+    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+
+    private final PeftFolder folder;
+    private final Safetensors tensors;
+    private final Provenance provenance;
+    private final PeftConfig config;
+
+    /** @param folder for messages */
+    DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config) {
+        this.folder = folder;
+        this.tensors = tensors;
+        this.provenance = provenance;
+        this.config = config;
+    }
+
+    /**
+     * @param extra parts beside A and B, by layer
+     * @return at least one, by the module's name
+     * @throws AdapterFormatException if a layer's tensors do not fit each other, or the configuration
+     */
+    Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws AdapterFormatException {
+        Kind kind = Kind.of(config.init(), config.useDora(), provenance.variant(), provenance.init());
+        if (index.layers().isEmpty()) {
+            throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
+        }
+        Map<String, Delta> deltas = new LinkedHashMap<>();
+        for (String layer : index.layers()) {
+            deltas.put(layer, delta(layer, index.a(layer), index.b(layer), extra.getOrDefault(layer, Map.of()), kind));
+        }
+        return deltas;
+    }
+
+    private Delta delta(String layer, String nameOfA, String nameOfB, Map<ExtraPart, INDArray> extra, Kind kind)
+            throws AdapterFormatException {
+        int rank = config.rankOf(layer);
+        long[] shapeA = tensors.shape(nameOfA);
+        long[] shapeB = tensors.shape(nameOfB);
+        TensorLayout layout = TensorLayout.of(layer, nameOfA.endsWith(TensorLayout.EMBEDDING.nameOfA()), shapeA, shapeB);
+        if (shapeA[0] != rank || shapeB[1] != rank) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has rank " + rank + " by " + PeftFolder.CONFIG
+                    + ", but lora_A " + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
+        }
+        Scaling scaling = provenance.scaling(folder, layer)
+                .orElse(config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK);
+        double alpha = alpha(layer, rank, scaling);
+        requireStartOf(layer, kind, extra);
+        Map<String, INDArray> more = new LinkedHashMap<>();
+        extra.forEach((part, value) -> more.put(part.key(), value));
+        return new Delta(layout.a(tensors.read(nameOfA)), layout.b(tensors.read(nameOfB)), alpha, scaling,
+                provenance.baseId(layer), layout, more, kind);
+    }
+
+    /**
+     * The alpha that, under the recorded scaling, gives the factor that PEFT computes: exactly the one that was saved,
+     * where lora_alpha is still what was written for it, since dividing by the rank again would round.
+     */
+    private double alpha(String layer, int rank, Scaling scaling) throws AdapterFormatException {
+        double loraAlpha = config.alphaOf(layer);
+        OptionalDouble recorded = provenance.alpha(folder, layer);
+        boolean stillSame = recorded.isPresent()
+                && LoraAlpha.ofAlpha(recorded.getAsDouble(), scaling, rank, config.useRsLora()) == loraAlpha;
+        double alpha = stillSame ? recorded.getAsDouble() : LoraAlpha.toAlpha(loraAlpha, scaling, rank, config.useRsLora());
+        if (!Double.isFinite(alpha)) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha);
+        }
+        return alpha;
+    }
+
+    private void requireStartOf(String layer, Kind kind, Map<ExtraPart, INDArray> extra) throws AdapterFormatException {
+        boolean recorded = extra.containsKey(ExtraPart.START_A);
+        if (recorded && !kind.init().isTakenFromW()) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has initial_A and initial_B, but by "
+                    + "init_lora_weights its A and B did not start from W");
+        }
+        if (!recorded && kind.init() == LoRAInit.PISSA && kind.pissaIterations() > 0) {
+            LOG.warn("{}: layer \"{}\" started from a randomised decomposition of W that the file does not hold. The start "
+                    + "computed here is a little different from PEFT's; convert the adapter there with "
+                    + "path_initial_model_for_weight_conversion to have the same function", folder, layer);
+        }
+    }
+}

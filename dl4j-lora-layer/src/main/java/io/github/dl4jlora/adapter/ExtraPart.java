@@ -1,0 +1,92 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+
+/** What an adapter holds of a layer beside A and B, as PEFT names and orients it. */
+enum ExtraPart {
+
+    /** DoRA's m, in the file {@code [nOut]}, with use_dora. */
+    MAGNITUDE(DoRA.MAGNITUDE, ".lora_magnitude_vector", true),
+
+    /** A trained b, in the file {@code [nOut]}, with bias "lora_only" or "all". */
+    BIAS(DefaultParamInitializer.BIAS_KEY, ".base_layer.bias", true),
+
+    /** A0, in the file {@code [rank, nIn]}; not PEFT's, which ignores it and computes the start again. */
+    START_A(Variant.START_A, ".initial_A.weight", false),
+
+    /** B0, in the file {@code [nOut, rank]}; like A0. */
+    START_B(Variant.START_B, ".initial_B.weight", false);
+
+    private final String key;
+    private final String suffix;
+    private final boolean vector;
+
+    ExtraPart(String key, String suffix, boolean vector) {
+        this.key = key;
+        this.suffix = suffix;
+        this.vector = vector;
+    }
+
+    /** The key of the network's parameter. */
+    String key() {
+        return key;
+    }
+
+    /** What follows the layer's name in the tensor's. */
+    String suffix() {
+        return suffix;
+    }
+
+    static ExtraPart ofKey(String key) {
+        return Arrays.stream(values()).filter(part -> part.key.equals(key)).findFirst().orElseThrow(() ->
+                new IllegalArgumentException("An adapter's file has no place for the part \"" + key + "\": it can hold A, B and "
+                        + Arrays.stream(values()).map(ExtraPart::key).toList()));
+    }
+
+    /** Whether an adapter of this configuration has such parts. */
+    boolean isWanted(PeftConfig config) {
+        return switch (this) {
+            case MAGNITUDE -> config.useDora();
+            case BIAS -> config.bias() != BiasTraining.NONE;
+            case START_A, START_B -> true;
+        };
+    }
+
+    /** What an adapted layer with these parts lacks. */
+    static List<ExtraPart> missing(PeftConfig config, Set<ExtraPart> parts) {
+        List<ExtraPart> missing = new ArrayList<>();
+        if (config.useDora() && !parts.contains(MAGNITUDE)) {
+            missing.add(MAGNITUDE);
+        }
+        if (parts.contains(START_A) != parts.contains(START_B)) {
+            missing.add(parts.contains(START_A) ? START_B : START_A);
+        }
+        return missing;
+    }
+
+    INDArray toFile(INDArray value) {
+        return vector ? value.reshape(value.length()) : value.transpose();
+    }
+
+    /**
+     * @return a vector as {@code [1, length]}, a matrix as the network has it
+     * @throws AdapterFormatException for a tensor of another rank
+     */
+    INDArray read(Safetensors tensors, String name) throws AdapterFormatException {
+        if (tensors.shape(name).length != (vector ? 1 : 2)) {
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
+                    + ", but must be a " + (vector ? "vector" : "matrix"));
+        }
+        INDArray value = tensors.read(name);
+        return vector ? value.reshape(1, value.length()) : value.transpose();
+    }
+}

@@ -1,0 +1,40 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Scaling;
+
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/** The configuration that makes a network into which an adapter fits. */
+final class FittingConfig {
+
+    private FittingConfig() {
+    }
+
+    static LoRAConfig of(LoRAAdapter adapter) {
+        Delta first = adapter.deltas().values().iterator().next();
+        // One scaling per configuration: where layers differ, each layer's alpha becomes its raw factor.
+        boolean uniform = adapter.deltas().values().stream().allMatch(delta -> delta.scaling() == first.scaling());
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
+                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(adapter.dropout())
+                .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
+                .bias(adapter.biasTraining()).storage(FrozenStorage.SHARED)
+                .targets(quoted(adapter.deltas().keySet())).trainable(quoted(adapter.trained().keySet()));
+        adapter.deltas().forEach((name, delta) -> {
+            if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
+                config.override(Pattern.quote(name), o -> o.rank(delta.rank()).alpha(alpha(delta, uniform)));
+            }
+        });
+        return config.build();
+    }
+
+    private static double alpha(Delta delta, boolean uniform) {
+        return uniform ? delta.alpha() : delta.factor();
+    }
+
+    private static String[] quoted(Set<String> names) {
+        return names.stream().map(Pattern::quote).toArray(String[]::new);
+    }
+}

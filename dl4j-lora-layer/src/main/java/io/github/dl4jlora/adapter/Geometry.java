@@ -1,0 +1,122 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.rewrite.BaseMatrices;
+import org.deeplearning4j.nn.api.Model;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * An adapter's ΔW as matrices of a space with lengths and angles: norms, singular values, cosines, the closest ones of a
+ * smaller rank. None but {@link #deltaWeight} forms ΔW; {@link SlimSvd} and {@link InnerProduct} see to that.
+ */
+final class Geometry {
+
+    private final LoRAAdapter adapter;
+    /** By layer: an adapter does not change, and norm, spectrum and effective rank come from the same decomposition. */
+    private final Map<String, double[]> singularValues = new ConcurrentHashMap<>();
+
+    Geometry(LoRAAdapter adapter) {
+        this.adapter = adapter;
+    }
+
+    INDArray deltaWeight(String layer) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Delta delta = product(layer, "deltaWeight");
+            INDArray product = Nd4j.create(delta.a().dataType(), new long[] {delta.a().size(0), delta.b().size(1)}, 'f');
+            return delta.layout().weight(Nd4j.gemm(delta.a(), delta.b(), product, false, false, delta.factor(), 0));
+        }
+    }
+
+    /** The adapter itself where nothing was taken from W. */
+    LoRAAdapter plain() {
+        if (adapter.deltas().values().stream().noneMatch(delta -> delta.kind().init().isTakenFromW())) {
+            return adapter;
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Map<String, Delta> plain = new LinkedHashMap<>();
+            adapter.deltas().keySet().forEach(layer -> plain.put(layer, product(layer, "toPlainLoRA")));
+            return adapter.with(plain);
+        }
+    }
+
+    double norm(String layer) {
+        return Math.sqrt(Arrays.stream(singularValues(layer, "norm")).map(value -> value * value).sum());
+    }
+
+    double[] spectrum(String layer) {
+        return singularValues(layer, "spectrum").clone();
+    }
+
+    double effectiveRank(String layer) {
+        double[] values = singularValues(layer, "spectrum");
+        double sum = Arrays.stream(values).sum();
+        return sum == 0 ? 0
+                : Math.exp(-Arrays.stream(values).map(value -> value / sum).filter(p -> p > 0).map(p -> p * Math.log(p)).sum());
+    }
+
+    double relativeNorm(String layer, Model base) {
+        double norm = norm(layer);
+        return norm == 0 ? 0 : norm / BaseMatrices.of(base).norm(layer);
+    }
+
+    double cosine(String layer, Geometry other) {
+        Delta here = product(layer, "cosine");
+        Delta there = other.product(layer, "cosine");
+        return InnerProduct.cosine(InnerProduct.of(layer, here, there), InnerProduct.of(layer, here, here),
+                InnerProduct.of(layer, there, there));
+    }
+
+    double cosine(Geometry other) {
+        double common = 0;
+        for (String layer : adapter.deltas().keySet()) {
+            if (other.adapter.deltas().containsKey(layer)) {
+                common += InnerProduct.of(layer, product(layer, "cosine"), other.product(layer, "cosine"));
+            }
+        }
+        return InnerProduct.cosine(common, squaredNorm(), other.squaredNorm());
+    }
+
+    LoRAAdapter.Compressed compress(int rank) {
+        if (rank < 1) {
+            throw new IllegalArgumentException("The rank to compress to is " + rank + ", but must be at least 1");
+        }
+        Map<String, Delta> smaller = new LinkedHashMap<>();
+        Map<String, Double> errors = new LinkedHashMap<>();
+        for (String layer : adapter.deltas().keySet()) {
+            Delta delta = product(layer, "compress");
+            if (delta.rank() <= rank) {
+                smaller.put(layer, delta.with(delta));
+                errors.put(layer, 0.0);
+            } else {
+                SlimSvd svd = SlimSvd.of(layer, delta);
+                smaller.put(layer, delta.with(svd.truncate(rank, delta.a().dataType(), delta.baseId(), delta.layout())));
+                errors.put(layer, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
+            }
+        }
+        return new LoRAAdapter.Compressed(adapter.with(smaller), Collections.unmodifiableMap(errors));
+    }
+
+    private double[] singularValues(String layer, String purpose) {
+        Delta product = product(layer, purpose);
+        return singularValues.computeIfAbsent(layer, name -> SlimSvd.of(name, product).values());
+    }
+
+    private double squaredNorm() {
+        return adapter.deltas().keySet().stream().mapToDouble(layer -> {
+            Delta product = product(layer, "cosine");
+            return InnerProduct.of(layer, product, product);
+        }).sum();
+    }
+
+    /** What a layer's adapter adds, as one product. */
+    private Delta product(String layer, String purpose) {
+        return adapter.delta(layer).plain(layer, purpose);
+    }
+}

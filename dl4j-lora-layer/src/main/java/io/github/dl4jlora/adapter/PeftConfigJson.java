@@ -1,0 +1,166 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.frozen.UntrustedJson;
+import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** The text of {@code adapter_config.json}, which is read as hostile. */
+final class PeftConfigJson {
+
+    private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    private static final int DEEPEST = 16;
+    /** Where PEFT keeps what it does not understand. */
+    private static final String ORIGIN = "auto_mapping";
+    private static final String SAVE_ID = "dl4j_lora_save";
+
+    /** Settings that change what the adapter computes, unless they are off. */
+    private static final List<String> UNSUPPORTED =
+            List.of("fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
+                    "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config",
+                    "eva_config");
+
+    private PeftConfigJson() {
+    }
+
+    static byte[] bytes(PeftConfig config) throws IOException {
+        ObjectNode json = JSON.createObjectNode();
+        ObjectNode origin = json.putObject(ORIGIN);
+        origin.putNull("base_model_class");
+        origin.putNull("parent_library");
+        origin.put(SAVE_ID, config.saveId());
+        json.putNull("base_model_name_or_path");
+        json.put("bias", config.bias().peftName());
+        json.put("fan_in_fan_out", false);
+        json.put("inference_mode", true);
+        json.putPOJO("init_lora_weights", config.init());
+        // PEFT's own files have whole numbers here.
+        if (config.alpha() == Math.rint(config.alpha()) && Math.abs(config.alpha()) < 1L << 53) {
+            json.put("lora_alpha", (long) config.alpha());
+        } else {
+            json.put("lora_alpha", config.alpha());
+        }
+        json.put("lora_dropout", config.dropout());
+        if (config.modulesToSave().isEmpty()) {
+            json.putNull("modules_to_save");
+        } else {
+            config.modulesToSave().forEach(json.putArray("modules_to_save")::add);
+        }
+        json.put("peft_type", "LORA");
+        json.put("r", config.rank());
+        config.alphas().values().forEach(json.putObject("alpha_pattern")::put);
+        config.ranks().values().forEach(json.putObject("rank_pattern")::put);
+        config.targets().forEach(json.putArray("target_modules")::add);
+        json.putNull("task_type");
+        json.put("use_dora", config.useDora());
+        json.put("use_rslora", config.useRsLora());
+        return JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(json);
+    }
+
+    /**
+     * @throws AdapterFormatException if it is no LoRA configuration, or asks for something that is not supported
+     */
+    static PeftConfig parse(byte[] text) throws AdapterFormatException {
+        JsonNode json = object(text);
+        requireSupported(json);
+        BiasTraining bias = bias(json);
+        JsonNode init = json.path("init_lora_weights");
+        Map<String, Integer> ranks = new LinkedHashMap<>();
+        for (Map.Entry<String, JsonNode> entry : fields(json, "rank_pattern")) {
+            ranks.put(entry.getKey(), rank(entry.getValue(), "rank_pattern." + entry.getKey()));
+        }
+        Map<String, Double> alphas = new LinkedHashMap<>();
+        for (Map.Entry<String, JsonNode> entry : fields(json, "alpha_pattern")) {
+            alphas.put(entry.getKey(), number(entry.getValue(), "alpha_pattern." + entry.getKey()));
+        }
+        double dropout = dropout(json.path("lora_dropout"));
+        return new PeftConfig(rank(json.path("r"), "r"), number(json.path("lora_alpha"), "lora_alpha"),
+                json.path("use_rslora").asBoolean(false), new ModulePatterns<>(ranks), new ModulePatterns<>(alphas),
+                strings(json.path("target_modules")), strings(json.path("modules_to_save")), dropout,
+                json.path(ORIGIN).path(SAVE_ID).asText(null), json.path("use_dora").asBoolean(false),
+                init.isMissingNode() || init.isNull() ? null : init.asText(), bias);
+    }
+
+    private static JsonNode object(byte[] text) throws AdapterFormatException {
+        JsonNode json;
+        try {
+            UntrustedJson.refuseExcess(text, DEEPEST);
+            json = JSON.readTree(text);
+        } catch (IOException e) {
+            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON: " + e.getMessage(), e);
+        }
+        if (json == null || !json.isObject()) {
+            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON object");
+        }
+        return json;
+    }
+
+    private static void requireSupported(JsonNode json) throws AdapterFormatException {
+        if (!"LORA".equals(json.path("peft_type").asText())) {
+            throw refusal("peft_type is " + json.path("peft_type") + "; LORA is supported");
+        }
+        for (String setting : UNSUPPORTED) {
+            JsonNode value = json.path(setting);
+            boolean off = value.isMissingNode() || value.isNull() || value.isBoolean() && !value.asBoolean()
+                    || value.isContainerNode() && value.isEmpty();
+            if (!off) {
+                throw refusal(setting + " is " + value + ", which is not supported");
+            }
+        }
+    }
+
+    private static BiasTraining bias(JsonNode json) throws AdapterFormatException {
+        try {
+            return BiasTraining.ofPeftName(json.path("bias").asText("none"));
+        } catch (IllegalArgumentException e) {
+            throw new AdapterFormatException(PeftFolder.CONFIG + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static double dropout(JsonNode value) throws AdapterFormatException {
+        double dropout = value.isMissingNode() || value.isNull() ? 0 : number(value, "lora_dropout");
+        if (dropout < 0 || dropout >= 1) {
+            throw refusal("lora_dropout is " + dropout + ", but must be at least 0 and below 1");
+        }
+        return dropout;
+    }
+
+    private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) {
+        return () -> json.path(name).fields();
+    }
+
+    private static int rank(JsonNode value, String name) throws AdapterFormatException {
+        if (!value.isInt() || value.asInt() < 1) {
+            throw refusal(name + " is " + value + ", but must be a whole number of at least 1");
+        }
+        return value.asInt();
+    }
+
+    private static double number(JsonNode value, String name) throws AdapterFormatException {
+        if (!value.isNumber() || !Double.isFinite(value.asDouble())) {
+            throw refusal(name + " is " + value + ", but must be a finite number");
+        }
+        return value.asDouble();
+    }
+
+    private static List<String> strings(JsonNode value) {
+        List<String> strings = new ArrayList<>();
+        if (value.isTextual()) {
+            strings.add(value.asText());
+        }
+        value.forEach(element -> strings.add(element.asText()));
+        return strings;
+    }
+
+    private static AdapterFormatException refusal(String what) {
+        return new AdapterFormatException(PeftFolder.CONFIG + ": " + what);
+    }
+}

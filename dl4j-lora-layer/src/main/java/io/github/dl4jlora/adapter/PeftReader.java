@@ -1,0 +1,131 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.BiasTraining;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+
+/** Reads an adapter as PEFT or {@link PeftWriter} wrote it. */
+final class PeftReader {
+
+    /** Users know the class that they call. */
+    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+    private static final long LONGEST_CONFIG = 16 << 20;
+
+    private final PeftFolder folder;
+    private final UnaryOperator<String> keyMapper;
+    private final boolean strict;
+
+    /**
+     * @param keyMapper from a module's name to a layer's; null for a module that is left out
+     * @param strict    whether missing and surplus tensors are an error
+     */
+    PeftReader(PeftFolder folder, UnaryOperator<String> keyMapper, boolean strict) {
+        this.folder = folder;
+        this.keyMapper = keyMapper;
+        this.strict = strict;
+    }
+
+    /**
+     * @throws AdapterFormatException if a file is missing, broken, of another kind, or asks for something that is not
+     *                                supported
+     */
+    LoRAAdapter read() throws IOException {
+        if (!Files.isDirectory(folder.path())) {
+            throw new AdapterFormatException(folder + (Files.exists(folder.path())
+                    ? " is a file, but an adapter is a folder with " : " does not exist; it should be a folder with ")
+                    + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Safetensors tensors = Safetensors.open(folder.tensors());
+            Provenance provenance = new Provenance(tensors.metadata());
+            PeftConfig config = config(provenance);
+            TensorIndex index = new TensorIndex(tensors.names(), config);
+            Map<String, Map<ExtraPart, INDArray>> extra = values(index.extra(), (part, name) -> part.read(tensors, name));
+            Map<String, Map<String, INDArray>> trained = values(index.trained(), (parameter, name) -> tensors.read(name));
+            Map<String, INDArray> biases = new LinkedHashMap<>();
+            for (Map.Entry<String, String> bias : index.biases().entrySet()) {
+                biases.put(bias.getKey(), ExtraPart.BIAS.read(tensors, bias.getValue()));
+            }
+            requireWhole(config, index.missing(), index.surplus());
+            Map<String, Delta> deltas = new DeltaReader(folder, tensors, provenance, config).deltas(index, extra);
+            return new LoRAAdapter(renamed(deltas), renamed(trained),
+                    new Biases(renamed(biases), biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout());
+        }
+    }
+
+    /** The file's, unless it is of another save than the tensors: then the copy that these have. */
+    private PeftConfig config(Provenance provenance) throws IOException {
+        Path file = folder.config();
+        byte[] savedText = provenance.config().orElse(null);
+        PeftConfig saved = savedText == null ? null : PeftConfigJson.parse(savedText);
+        if (!Files.isRegularFile(file)) {
+            if (saved != null) {
+                return saved;
+            }
+            throw new AdapterFormatException(file + " does not exist or is no file");
+        }
+        if (Files.size(file) > LONGEST_CONFIG) {
+            throw new AdapterFormatException(file + " is longer than " + LONGEST_CONFIG + " bytes");
+        }
+        PeftConfig config = PeftConfigJson.parse(Files.readAllBytes(file));
+        boolean ofThisSave = saved == null || saved.saveId() == null || saved.saveId().equals(config.saveId());
+        return ofThisSave ? config : saved;
+    }
+
+    /** How a tensor is read that is some part of a layer. */
+    private interface Reading<K> {
+        INDArray of(K part, String tensor) throws AdapterFormatException;
+    }
+
+    private static <K> Map<String, Map<K, INDArray>> values(Map<String, Map<K, String>> tensors, Reading<K> reading)
+            throws AdapterFormatException {
+        Map<String, Map<K, INDArray>> byLayer = new LinkedHashMap<>();
+        for (Map.Entry<String, Map<K, String>> layer : tensors.entrySet()) {
+            Map<K, INDArray> values = new LinkedHashMap<>();
+            for (Map.Entry<K, String> part : layer.getValue().entrySet()) {
+                values.put(part.getKey(), reading.of(part.getKey(), part.getValue()));
+            }
+            byLayer.put(layer.getKey(), values);
+        }
+        return byLayer;
+    }
+
+    private void requireWhole(PeftConfig config, Set<String> missing, Set<String> surplus) throws AdapterFormatException {
+        if (missing.isEmpty() && surplus.isEmpty()) {
+            return;
+        }
+        if (strict) {
+            throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
+                    + ". Expected were lora_A and lora_B of every layer, named "
+                    + TensorIndex.name("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and those of modules_to_save "
+                    + config.modulesToSave() + ". To load what there is: LoRAAdapter.loader().strict(false)");
+        }
+        LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out", folder, missing, surplus);
+    }
+
+    private <T> Map<String, T> renamed(Map<String, T> byModule) throws AdapterFormatException {
+        Map<String, T> byLayer = new LinkedHashMap<>();
+        for (Map.Entry<String, T> entry : byModule.entrySet()) {
+            String layer = keyMapper.apply(entry.getKey());
+            if (layer != null && byLayer.put(layer, entry.getValue()) != null) {
+                throw new AdapterFormatException(folder + ": the keyMapper maps \"" + entry.getKey()
+                        + "\" and another module to the layer \"" + layer + "\"");
+            }
+        }
+        if (byLayer.isEmpty() && !byModule.isEmpty()) {
+            throw new AdapterFormatException(folder + ": the keyMapper maps none of the modules " + byModule.keySet());
+        }
+        return byLayer;
+    }
+}

@@ -1,0 +1,73 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.file.AtomicFile;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.BooleanIndexing;
+import org.nd4j.linalg.indexing.conditions.Conditions;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+
+/** Writes an adapter as PEFT does; {@link PeftReader} is the way back. */
+final class PeftWriter {
+
+    /** Users know the class that they call. */
+    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+    private static final Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
+
+    private final LoRAAdapter adapter;
+
+    PeftWriter(LoRAAdapter adapter) {
+        this.adapter = adapter;
+    }
+
+    /**
+     * @throws IOException           if there is a file of that name, or the folder cannot be written to
+     * @throws IllegalStateException if a value is NaN or infinite
+     */
+    void write(Path path) throws IOException {
+        if (Files.exists(path) && !Files.isDirectory(path)) {
+            throw new IOException(path + " is a file, but an adapter is a folder: choose another name. Nothing was written");
+        }
+        Files.createDirectories(path);
+        PeftFolder folder = new PeftFolder(path);
+        byte[] config = PeftConfigJson.bytes(PeftConfig.of(adapter));
+        Map<String, INDArray> tensors = tensors();
+        adapter.layers().stream().filter(MODULES_OF_PEFT::contains).forEach(layer ->
+                LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", layer));
+        tensors.forEach(PeftWriter::requireFinite);
+        Safetensors.write(folder.tensors(), tensors, Provenance.of(adapter, config).metadata());
+        AtomicFile.write(folder.config(), out -> out.write(config));
+    }
+
+    private Map<String, INDArray> tensors() {
+        Map<String, INDArray> tensors = new LinkedHashMap<>();
+        adapter.deltas().forEach((layer, delta) -> {
+            TensorLayout layout = delta.layout();
+            tensors.put(TensorIndex.name(layer, layout.nameOfA()), layout.fileA(delta.a()));
+            tensors.put(TensorIndex.name(layer, layout.nameOfB()), layout.fileB(delta.b()));
+            delta.more().forEach((key, value) -> {
+                ExtraPart part = ExtraPart.ofKey(key);
+                tensors.put(TensorIndex.name(layer, part.suffix()), part.toFile(value));
+            });
+        });
+        adapter.biases().values().forEach((name, value) ->
+                tensors.put(TensorIndex.name(name, Biases.SUFFIX), value.reshape(value.length())));
+        adapter.trained().forEach((layer, values) ->
+                values.forEach((parameter, value) -> tensors.put(TensorIndex.name(layer, "." + parameter), value)));
+        return tensors;
+    }
+
+    private static void requireFinite(String tensor, INDArray value) {
+        if (BooleanIndexing.or(value, Conditions.notFinite())) {
+            throw new IllegalStateException("Tensor \"" + tensor + "\" holds NaN or infinity: training has diverged. Lower the "
+                    + "learning rate or alpha, or go back to a checkpoint. Nothing was written");
+        }
+    }
+}

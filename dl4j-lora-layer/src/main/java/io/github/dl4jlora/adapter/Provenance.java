@@ -1,0 +1,96 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.Scaling;
+
+import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+
+/**
+ * Where an adapter comes from, as far as PEFT has no word for it: the metadata of a file's tensors. Files of other programs
+ * say nothing of it.
+ *
+ * @param metadata by key
+ */
+record Provenance(Map<String, String> metadata) {
+
+    /** What safetensors calls PyTorch's orientation. */
+    private static final String FRAMEWORK = "format";
+    private static final String FORMAT = "dl4j_lora.format";
+    private static final String FORMAT_VERSION = "1";
+    private static final String WRITTEN_BY = "dl4j_lora.version";
+    private static final String CONFIG = "dl4j_lora.adapter_config";
+    private static final String VARIANT = "dl4j_lora.variant";
+    private static final String INIT = "dl4j_lora.init";
+    private static final String SCALING = "dl4j_lora.scaling.";
+    private static final String ALPHA = "dl4j_lora.alpha.";
+    private static final String BASE_ID = "dl4j_lora.base.";
+
+    /** @param config the text of {@code adapter_config.json} */
+    static Provenance of(LoRAAdapter adapter, byte[] config) {
+        Map<String, String> metadata = new LinkedHashMap<>();
+        metadata.put(FRAMEWORK, "pt");
+        metadata.put(FORMAT, FORMAT_VERSION);
+        metadata.put(WRITTEN_BY, PluginVersion.get());
+        metadata.put(CONFIG, new String(config, StandardCharsets.UTF_8));
+        Kind kind = adapter.deltas().values().iterator().next().kind();
+        metadata.put(VARIANT, kind.variant().name());
+        metadata.put(INIT, kind.init().name());
+        adapter.deltas().forEach((name, delta) -> {
+            metadata.put(SCALING + name, delta.scaling().name());
+            metadata.put(ALPHA + name, Double.toString(delta.alpha()));
+            if (delta.baseId() != null) {
+                metadata.put(BASE_ID + name, delta.baseId());
+            }
+        });
+        return new Provenance(metadata);
+    }
+
+    /** A copy of {@code adapter_config.json} as it was written with these tensors. */
+    Optional<byte[]> config() {
+        return Optional.ofNullable(metadata.get(CONFIG)).map(text -> text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** The variant's name; null if the file does not say. */
+    String variant() {
+        return metadata.get(VARIANT);
+    }
+
+    /** The start's name; null if the file does not say. */
+    String init() {
+        return metadata.get(INIT);
+    }
+
+    /** Content id of the frozen layer; null if the file does not say. */
+    String baseId(String layer) {
+        return metadata.get(BASE_ID + layer);
+    }
+
+    /**
+     * @param folder for the message
+     * @throws AdapterFormatException for an unknown one
+     */
+    Optional<Scaling> scaling(PeftFolder folder, String layer) throws AdapterFormatException {
+        String recorded = metadata.get(SCALING + layer);
+        try {
+            return Optional.ofNullable(recorded).map(Scaling::valueOf);
+        } catch (IllegalArgumentException e) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has the unknown scaling " + recorded, e);
+        }
+    }
+
+    /**
+     * @param folder for the message
+     * @throws AdapterFormatException if it is no number
+     */
+    OptionalDouble alpha(PeftFolder folder, String layer) throws AdapterFormatException {
+        String recorded = metadata.get(ALPHA + layer);
+        try {
+            return recorded == null ? OptionalDouble.empty() : OptionalDouble.of(Double.parseDouble(recorded));
+        } catch (NumberFormatException e) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has an alpha that is no number", e);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.BooleanIndexing;
+import org.nd4j.linalg.indexing.conditions.Conditions;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * Puts an adapter into a network in place of the one it has. Checks come first and only note what is to be assigned, so
+ * that a refusal leaves the network as it was.
+ */
+final class Swap {
+
+    /** Users know the class that they call. */
+    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+
+    private final LoRAAdapter adapter;
+    private final AdaptedView view;
+    private final List<Runnable> assignments = new ArrayList<>();
+
+    private Swap(LoRAAdapter adapter, AdaptedView view) {
+        this.adapter = adapter;
+        this.view = view;
+    }
+
+    /**
+     * @throws IllegalArgumentException if the adapter does not fit
+     * @throws IllegalStateException    if the network's base has changed since it was adapted
+     */
+    static void into(Model network, LoRAAdapter adapter, Set<ApplyOption> options) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Swap swap = new Swap(adapter, AdaptedView.of(network));
+            swap.checkNames();
+            List<String> strangers = swap.checkMatrices(options.contains(ApplyOption.FORCE));
+            swap.checkTrained();
+            swap.checkBiases();
+            if (!strangers.isEmpty()) {
+                LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
+            }
+            swap.assign();
+            if (options.contains(ApplyOption.RESET_UPDATER)) {
+                resetUpdater(network);
+            }
+        }
+    }
+
+    /** Gives a network that has been checked the values of fully trained layers, and nothing else. */
+    static void trainedInto(AdaptedView view, LoRAAdapter adapter) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Swap swap = new Swap(adapter, view);
+            swap.checkTrained();
+            swap.assign();
+        }
+    }
+
+    private void assign() {
+        assignments.forEach(Runnable::run);
+    }
+
+    private void checkNames() {
+        requireSameNames("adapted", adapter.deltas().keySet(), view.adaptedMatrices().keySet());
+        requireSameNames("fully trained", adapter.trained().keySet(), view.trainedLayers().keySet());
+    }
+
+    /** @return layers whose base is another than the adapter's, which only {@code anyBase} lets pass */
+    private List<String> checkMatrices(boolean anyBase) {
+        Map<String, String> ids = view.verifiedIds();
+        List<String> strangers = new ArrayList<>();
+        adapter.deltas().forEach((name, delta) -> {
+            AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+            String id = ids.get(matrix.layer());
+            if (!anyBase) {
+                requireSameBase(name, delta.baseId(), id);
+            } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
+                strangers.add(name);
+            }
+            requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
+            requireSameKind(name, delta, matrix);
+            Map<String, INDArray> parts = new LinkedHashMap<>();
+            delta.parts().forEach((key, value) -> {
+                requireShape(name, key, value, matrix.parts().get(key));
+                parts.put(key, inTypeOf(matrix.parts().get(key), name, key, value));
+            });
+            assignments.add(() -> {
+                matrix.rescale(delta.alpha(), delta.scaling());
+                matrix.replace(parts);
+            });
+        });
+        return strangers;
+    }
+
+    private void checkTrained() {
+        adapter.trained().forEach((name, values) -> {
+            AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
+            Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
+            requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
+            values.forEach((torchName, value) -> {
+                INDArray parameter = layer.table().get(keys.get(torchName));
+                INDArray shaped;
+                try {
+                    shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
+                } catch (IllegalArgumentException e) {
+                    throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " "
+                            + e.getMessage(), e);
+                }
+                INDArray cast = inTypeOf(parameter, name, torchName, shaped);
+                assignments.add(() -> parameter.assign(cast));
+            });
+        });
+    }
+
+    private void checkBiases() {
+        Map<String, INDArray> biases = adapter.biases().values();
+        requireSameNames("biases of", biases.keySet(), view.biases().keySet());
+        biases.forEach((name, value) -> {
+            INDArray parameter = view.biases().get(name);
+            requireShape(name, "bias", value, parameter);
+            INDArray cast = inTypeOf(parameter, name, "bias", value);
+            assignments.add(() -> parameter.assign(cast));
+        });
+    }
+
+    private static void resetUpdater(Model network) {
+        INDArray state = updaterState(network);
+        if (state != null) {
+            state.assign(0);
+        }
+    }
+
+    /** Null for a network that has no updater yet, or one that keeps nothing. */
+    private static INDArray updaterState(Model network) {
+        if (network instanceof ComputationGraph graph) {
+            ComputationGraphUpdater updater = graph.getUpdater(false);
+            return updater == null ? null : updater.getStateViewArray();
+        }
+        Updater updater = ((MultiLayerNetwork) network).getUpdater(false);
+        return updater == null ? null : updater.getStateViewArray();
+    }
+
+    private static void requireSameNames(String what, Set<String> adapter, Set<String> network) {
+        Set<String> missing = new TreeSet<>(network);
+        missing.removeAll(adapter);
+        Set<String> surplus = new TreeSet<>(adapter);
+        surplus.removeAll(network);
+        if (!missing.isEmpty() || !surplus.isEmpty()) {
+            throw new IllegalArgumentException("The adapter's " + what + " layers or parameters are not the network's: "
+                    + "missing in the adapter " + missing + ", surplus in it " + surplus
+                    + ". Make the network with LoRA.apply(base, adapter)");
+        }
+    }
+
+    private static void requireSameKind(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
+        Set<String> network = matrix.parts().keySet();
+        boolean started = network.contains(Variant.START_A);
+        boolean taken = delta.kind().init().isTakenFromW();
+        boolean dora = network.contains(DoRA.MAGNITUDE);
+        boolean bias = network.contains(DefaultParamInitializer.BIAS_KEY);
+        if (dora != delta.has(DoRA.MAGNITUDE) || bias != delta.trainsBias() || started != taken) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter consists of "
+                    + new TreeSet<>(delta.parts().keySet()) + (taken ? " and started from a part of W" : "")
+                    + ", but the network's of " + new TreeSet<>(network) + ". Make the network with LoRA.apply(base, adapter)"
+                    + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
+        }
+    }
+
+    private static void requireSameBase(String layer, String expected, String found) {
+        if (expected != null && !expected.equals(found)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
+                    + ", but the network stands on " + found
+                    + ". Use the network that the adapter was trained on, or ApplyOption.FORCE");
+        }
+    }
+
+    private static void requireLayout(String layer, TensorLayout adapter, TensorLayout network) {
+        if (!adapter.equals(network)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for " + adapter
+                    + ", but the network's layer is " + network + ". Use the network that the adapter was trained on");
+        }
+    }
+
+    private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
+        if (!Arrays.equals(value.shape(), parameter.shape())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape "
+                    + Arrays.toString(value.shape()) + ", but the network's has " + Arrays.toString(parameter.shape())
+                    + ". Make the network with LoRA.apply(base, adapter), or set the rank with override");
+        }
+    }
+
+    /** The value in the parameter's data type, which may have a smaller range than the file's. */
+    private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
+        INDArray cast = value.castTo(parameter.dataType());
+        if (BooleanIndexing.or(cast, Conditions.notFinite())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key
+                    + " has values that are not finite or too large for the network's data type " + parameter.dataType());
+        }
+        return cast;
+    }
+}

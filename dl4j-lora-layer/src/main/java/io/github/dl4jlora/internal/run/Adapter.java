@@ -1,0 +1,402 @@
+package io.github.dl4jlora.internal.run;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.stock.MatrixForm;
+import io.github.dl4jlora.variant.Variant;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Supplier;
+
+/**
+ * What a running adapted layer or vertex has beside its stock layer: the parts of its adapters, how they start, are replaced
+ * and merged, the frozen values that it looks up, and what is switched at run time (disabled, routed). Every kind of adapted
+ * layer has one.
+ */
+public final class Adapter {
+
+    private final Supplier<? extends AdaptedConfiguration> conf;
+    private final Supplier<Map<String, INDArray>> table;
+    private final Supplier<INDArray> view;
+    private final DataType type;
+    private final Runnable changed;
+    private final Map<String, Routing> routings = new HashMap<>();
+    private Map<String, INDArray> stock;
+    private Map<String, INDArray> constants;
+    private int disabled;
+
+    /**
+     * @param conf    the layer's configuration as it is now
+     * @param table   the layer's parameter table
+     * @param view    the layer's part of the vector
+     * @param type    the network's data type
+     * @param changed told when what the layer computes has changed other than through the vector
+     */
+    Adapter(Supplier<? extends AdaptedConfiguration> conf, Supplier<Map<String, INDArray>> table, Supplier<INDArray> view,
+            DataType type, Runnable changed) {
+        this.conf = conf;
+        this.table = table;
+        this.view = view;
+        this.type = type;
+        this.changed = changed;
+    }
+
+    /** The layer's configuration. */
+    public AdaptedConfiguration configuration() {
+        return conf.get();
+    }
+
+    private String name() {
+        return conf.get().getLayerName();
+    }
+
+    /**
+     * The stock layer's own parameters, flat. Looked up when they are first asked for, not earlier: a restored network's
+     * weights are attached in between.
+     *
+     * @throws FrozenWeightsMissingException if they cannot be found
+     */
+    public INDArray frozenValues() {
+        return conf.get().frozenValues(view.get(), type);
+    }
+
+    /** The stock layer's own parameters, as the base has them. */
+    Map<String, INDArray> stock() {
+        if (stock == null) {
+            stock = conf.get().stockTable(frozenValues(), false);
+        }
+        return stock;
+    }
+
+    private Map<String, INDArray> constants() {
+        if (constants == null) {
+            AdapterLayout layout = conf.get().layout();
+            constants = layout.constants().isEmpty() ? Map.of()
+                    : conf.get().getStorage() == FrozenStorage.EMBEDDED ? table.get() : sharedConstants(layout);
+        }
+        return constants;
+    }
+
+    private Map<String, INDArray> sharedConstants(AdapterLayout layout) {
+        AdaptedConfiguration lora = conf.get();
+        FrozenReference reference = lora.getConstants();
+        if (reference == null) {
+            throw new FrozenWeightsMissingException(name(), "(none recorded)");
+        }
+        reference.bindOr(name(), () -> {
+            // In the type in which they were made.
+            DataType original = lora.getFrozen().require(name()).values().dataType();
+            return AdapterStart.constants(lora, started(original, lora.getStartSeed()));
+        });
+        return layout.constantViews(reference.values(name(), type, layout.constantParams()));
+    }
+
+    /** A whole start by key of the parameter table. */
+    private Map<String, INDArray> started(DataType startType, long seed) {
+        AdaptedConfiguration lora = conf.get();
+        Map<String, INDArray> stockOfType = AdapterStart.needsStock(lora)
+                ? lora.stockTable(lora.frozenValues(view.get(), startType), false) : Map.of();
+        Map<String, INDArray> start = new HashMap<>();
+        for (AdaptedParameter matrix : lora.adapted()) {
+            AdapterStart.of(lora, matrix, stockOfType, Map.of(), startType, seed)
+                    .forEach((part, value) -> start.put(lora.key(matrix, part), value));
+        }
+        return start;
+    }
+
+    /** A parameter of the adapter by key of the parameter table, wherever it lives; null for one that it has not. */
+    INDArray value(String key) {
+        INDArray inVector = table.get().get(key);
+        return inVector != null ? inVector : constants().get(key);
+    }
+
+    /**
+     * What the adapter of one parameter consists of, by part, live, what does not train included: A {@code [nIn, rank]}, B
+     * {@code [rank, nOut]}, a variant's own and, where it belongs to the layer's one matrix, a trained b {@code [1, nOut]}.
+     *
+     * @param key of the adapted parameter
+     */
+    public Map<String, INDArray> parts(String key) {
+        AdaptedConfiguration lora = conf.get();
+        Map<String, INDArray> parts = new LinkedHashMap<>();
+        lora.layout().of(matrix(key)).forEach(slot -> parts.put(slot.parameter().key(), value(slot.key())));
+        if (lora.hasBiasAsPart()) {
+            parts.put(lora.biases().get(0).key(), value(lora.biases().get(0).key()));
+        }
+        return parts;
+    }
+
+    private AdaptedParameter matrix(String key) {
+        return conf.get().adapted().stream().filter(matrix -> matrix.key().equals(key)).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException(Named.layer(name()) + " has no adapted parameter "
+                        + Named.quoted(key) + "; it has " + conf.get().adapted().stream().map(AdaptedParameter::key).toList()));
+    }
+
+    /**
+     * Replaces parts of the adapter of one parameter by others. Those that do not train and are outside the vector are then
+     * known by another content.
+     *
+     * @param key   of the adapted parameter
+     * @param parts by part, as {@link #parts} has them
+     */
+    public void replace(String key, Map<String, INDArray> parts) {
+        AdaptedConfiguration lora = conf.get();
+        AdaptedParameter matrix = matrix(key);
+        Map<String, INDArray> outside = new HashMap<>();
+        parts.forEach((part, value) -> {
+            String tableKey = lora.hasBiasAsPart() && part.equals(lora.biases().get(0).key()) ? part : lora.key(matrix, part);
+            INDArray inVector = table.get().get(tableKey);
+            if (inVector != null) {
+                inVector.assign(value);
+            } else {
+                outside.put(tableKey, value);
+            }
+        });
+        if (!outside.isEmpty()) {
+            Map<String, INDArray> all = new HashMap<>(lora.getConstants() == null ? Map.of() : constants());
+            all.putAll(outside);
+            keepConstants(all, lora.getStartSeed());
+        }
+        changed.run();
+    }
+
+    private void keepConstants(Map<String, INDArray> values, long seed) {
+        AdaptedConfiguration lora = conf.get();
+        FrozenWeights kept = AdapterStart.constants(lora, values);
+        lora.setConstants(FrozenReference.to(kept, null));
+        lora.setStartSeed(seed);
+        constants = null;
+    }
+
+    /**
+     * Gives the adapters a fresh start, as configured, and biases the base's values.
+     *
+     * @param node what the layer is called in adapter files
+     * @param seed of the whole network; each parameter draws from one of its own
+     */
+    public void start(String node, long seed) {
+        AdaptedConfiguration lora = conf.get();
+        for (AdaptedParameter matrix : lora.adapted()) {
+            // Java's hash of the name tells matrices of one shape apart.
+            start(matrix, Map.of(), seed * 31 + lora.matrices().module(node, matrix.key()).hashCode());
+        }
+        startBiases();
+    }
+
+    private void start(AdaptedParameter matrix, Map<String, INDArray> known, long seed) {
+        AdaptedConfiguration lora = conf.get();
+        boolean needsW = lora.settings().loraInit().isTakenFromW() || !lora.settings().variant().isAdditive();
+        Map<String, INDArray> start = AdapterStart.of(lora, matrix, needsW ? stock() : Map.of(), known, type, seed);
+        if (known.isEmpty() && lora.getStorage() == FrozenStorage.SHARED && !lora.layout().constants().isEmpty()) {
+            Map<String, INDArray> byKey = new HashMap<>();
+            start.forEach((part, value) -> byKey.put(lora.key(matrix, part), value));
+            keepConstants(byKey, seed);
+        }
+        lora.layout().of(matrix).stream().filter(slot -> table.get().containsKey(slot.key()))
+                .forEach(slot -> table.get().get(slot.key()).assign(start.get(slot.parameter().key())));
+        changed.run();
+    }
+
+    private void startBiases() {
+        for (TrainedBias bias : conf.get().biases()) {
+            table.get().get(bias.key()).assign(stock().get(bias.key()).reshape('c', 1, bias.length()));
+        }
+    }
+
+    /**
+     * The start of a layer that DL4J initialises. A declared layer draws its frozen values, too, where they are outside the
+     * vector. DL4J initialises what it builds anew from an adapted network as well, and then copies the vector: what is
+     * outside it stays as it is, and of a base that is not here nothing is asked.
+     */
+    void initialize() {
+        AdaptedConfiguration lora = conf.get();
+        if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {
+            lora.setFrozen(freshFrozen(lora));
+        }
+        if (lora.getStorage() == FrozenStorage.SHARED && AdapterStart.needsStock(lora)
+                && !lora.getFrozen().isHere()) {
+            return;
+        }
+        for (AdaptedParameter matrix : lora.adapted()) {
+            long seed = lora.getConstants() != null ? lora.getStartSeed() : Nd4j.getRandom().nextLong();
+            start(matrix, lora.getConstants() != null ? knownConstants(matrix) : Map.of(), seed);
+        }
+        startBiases();
+    }
+
+    private Map<String, INDArray> knownConstants(AdaptedParameter matrix) {
+        Map<String, INDArray> known = new HashMap<>();
+        conf.get().layout().constants().stream().filter(slot -> slot.matrix().equals(matrix))
+                .forEach(slot -> known.put(slot.parameter().key(), constants().get(slot.key())));
+        return known;
+    }
+
+    private FrozenReference freshFrozen(AdaptedConfiguration lora) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray values = Nd4j.create(type, lora.frozenParams());
+            return FrozenReference.to(FrozenWeights.of(values, lora.stockTable(values, true)), null);
+        }
+    }
+
+    /** Writes what the adapters make of them into the parameters of the stock layer. */
+    public void mergeInto(Map<String, INDArray> stockParameters) {
+        AdaptedConfiguration lora = conf.get();
+        Map<String, MatrixForm> forms = lora.matrices().forms();
+        for (AdaptedParameter matrix : lora.adapted()) {
+            LoRASettings settings = lora.settings(matrix);
+            Map<String, INDArray> parts = parts(matrix.key());
+            INDArray target = stockParameters.get(matrix.key());
+            if (settings.variant().isAdditive()) {
+                forms.get(matrix.key()).add(parts.get(Variant.A), parts.get(Variant.B), matrix.factor(), target);
+                if (parts.containsKey(Variant.START_A)) {
+                    forms.get(matrix.key()).add(parts.get(Variant.START_A), parts.get(Variant.START_B), -matrix.factor(), target);
+                }
+            } else {
+                settings.variant().merge(forms.get(matrix.key()).viewOf(target), parts, matrix.factor());
+            }
+        }
+        for (TrainedBias bias : lora.biases()) {
+            INDArray stockBias = stockParameters.get(bias.key());
+            stockBias.assign(value(bias.key()).reshape('c', stockBias.shape()));
+        }
+    }
+
+    /** What the adapters hold that does not train and is outside the vector; null where there is nothing of the kind. */
+    public FrozenWeights outsideConstants() {
+        AdaptedConfiguration lora = conf.get();
+        if (lora.getConstants() == null) {
+            return null;
+        }
+        constants();
+        return lora.getConstants().require(name());
+    }
+
+    /**
+     * Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it.
+     *
+     * @param key of the adapted parameter
+     */
+    public void rescale(String key, double alpha, Scaling scaling) {
+        AdaptedParameter before = matrix(key);
+        if (before.alpha() == alpha && before.scaling() == scaling) {
+            return;
+        }
+        AdaptedConfiguration lora = conf.get();
+        lora.rescale(key, alpha, scaling);
+        if (lora.settings().loraInit().isTakenFromW()) {
+            // What stands in W's place is W − s·A0·B0, of the s that there is now.
+            Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock(), Map.of(), type, lora.getStartSeed());
+            replace(key, Map.of(Variant.START_A, start.get(Variant.START_A), Variant.START_B, start.get(Variant.START_B)));
+        }
+        changed.run();
+    }
+
+    /** Other arrays hold the frozen values from now on. */
+    public void baseChanged() {
+        stock = null;
+        constants = null;
+        changed.run();
+    }
+
+    void disable() {
+        disabled++;
+        changed.run();
+    }
+
+    void enable() {
+        disabled--;
+        changed.run();
+    }
+
+    /** Whether a scope is open in which the layer computes what the base's does. */
+    public boolean isDisabled() {
+        return disabled > 0;
+    }
+
+    void route(String key, long rows, List<Route> routes) {
+        matrix(key);
+        if (routes == null) {
+            routings.remove(key);
+        } else {
+            routings.put(key, new Routing(name(), rows, List.copyOf(routes)));
+        }
+        changed.run();
+    }
+
+    /** What runs in place of the layer's own path; null for that itself. */
+    Routing routing(String key) {
+        return routings.get(key);
+    }
+
+    /** Of all adapted parameters, by key. */
+    Map<String, Routing> routings() {
+        return routings;
+    }
+
+    /**
+     * @throws IllegalStateException while the adapter is disabled, or the layer serves those of a bank
+     */
+    void requireTrainable() {
+        if (disabled > 0) {
+            throw new IllegalStateException(Named.layer(name()) + ": its adapter is disabled, so there is nothing to train. "
+                    + "Close the scope that LoRA.disabled opened first");
+        }
+        if (!routings.isEmpty()) {
+            throw new IllegalStateException(Named.layer(name()) + " serves the adapters of a bank and cannot be trained");
+        }
+    }
+
+    /**
+     * Sets a trained parameter. Frozen values are out of reach here; whole vectors are restored frozen values included.
+     *
+     * @throws IllegalArgumentException for another key, or another shape
+     */
+    void set(String key, INDArray value) {
+        AdapterLayout layout = conf.get().layout();
+        if (!layout.trains(key)) {
+            throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key) + "; it has "
+                    + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
+                    + slot.parameter().columns() + "]").toList());
+        }
+        INDArray current = table.get().get(key);
+        if (!Objects.equals(List.of(current.size(0), current.size(1)), shape(value))) {
+            throw new IllegalArgumentException(Named.layer(name()) + ": parameter " + key + " has shape ["
+                    + current.size(0) + ", " + current.size(1) + "], but the new value has " + shape(value));
+        }
+        current.assign(value);
+    }
+
+    private static List<Long> shape(INDArray array) {
+        return java.util.Arrays.stream(array.shape()).boxed().toList();
+    }
+
+    /**
+     * Overwrites the layer's part of the vector.
+     *
+     * @throws IllegalArgumentException for another number of values
+     */
+    void setAll(INDArray values) {
+        INDArray current = view.get();
+        if (values == current) {
+            return;
+        }
+        if (values.length() != current.length()) {
+            throw new IllegalArgumentException(Named.layer(name()) + " has " + current.length() + " parameters, but "
+                    + values.length() + " values were given");
+        }
+        current.assign(values.reshape(current.shape()));
+    }
+}
