@@ -1,8 +1,6 @@
 package io.github.dl4jlora;
 
-import io.github.dl4jlora.internal.run.LoRAParams;
 import io.github.dl4jlora.layer.Engine;
-import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.L1Regularization;
@@ -12,6 +10,7 @@ import org.nd4j.linalg.learning.regularization.WeightDecay;
 
 import java.net.URI;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,252 +22,266 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * How {@link LoRA#apply} converts a network. Patterns are regular expressions that must match a whole vertex or layer name.
+ * How {@link LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a whole vertex or
+ * layer name.
  */
 public final class LoRAConfig {
 
-    private final int rank;
-    private final double alpha;
-    private final Scaling scaling;
-    private final LoRAInit loraInit;
-    private final double loraDropout;
-    private final Variant variant;
-    private final BiasTraining bias;
-    private final double loraPlusRatio;
-    private final int pissaIterations;
-    private final Engine engine;
-    private final List<Pattern> targets;
-    private final Set<LayerType> targetTypes;
-    private final List<Pattern> exclude;
-    private final List<Pattern> trainable;
-    private final Map<Pattern, Override> overrides;
-    private final IUpdater updater;
-    private final List<Regularization> regularization;
-    private final FrozenStorage storage;
-    private final boolean copyBase;
-    private final URI baseLocation;
-    private final Long seed;
+    private final LoRASettings settings;
+    private final Selection selection;
+    private final Training training;
+    private final Base base;
 
-    private LoRAConfig(Builder builder) {
-        this.rank = builder.rank;
-        this.alpha = builder.alpha;
-        this.scaling = builder.scaling;
-        this.loraInit = builder.loraInit;
-        this.loraDropout = builder.loraDropout;
-        this.variant = builder.variant;
-        this.bias = builder.bias;
-        this.loraPlusRatio = builder.loraPlusRatio;
-        this.pissaIterations = builder.pissaIterations;
-        this.engine = builder.engine;
-        this.targets = List.copyOf(builder.targets);
-        this.targetTypes = Set.copyOf(builder.targetTypes);
-        this.exclude = List.copyOf(builder.exclude);
-        this.trainable = List.copyOf(builder.trainable);
-        this.overrides = new LinkedHashMap<>(builder.overrides);
-        this.updater = builder.updater;
-        this.regularization = List.copyOf(builder.regularization);
-        this.storage = builder.storage;
-        this.copyBase = builder.copyBase;
-        this.baseLocation = builder.baseLocation;
-        this.seed = builder.seed;
+    private LoRAConfig(LoRASettings settings, Selection selection, Training training, Base base) {
+        this.settings = settings;
+        this.selection = selection;
+        this.training = training;
+        this.base = base;
     }
 
+    /** Which layers are adapted, which train in full. */
+    private record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<Pattern> exclude,
+                             List<Pattern> trainable, Map<Pattern, LayerOverride> overrides) {
+
+        Selection {
+            targets = List.copyOf(targets);
+            types = Collections.unmodifiableSet(types.isEmpty() ? EnumSet.noneOf(LayerType.class) : EnumSet.copyOf(types));
+            exclude = List.copyOf(exclude);
+            trainable = List.copyOf(trainable);
+            overrides = Collections.unmodifiableMap(new LinkedHashMap<>(overrides));
+        }
+    }
+
+    /** What trains how. */
+    private record Training(BiasTraining bias, IUpdater updater, List<Regularization> regularization, Long seed,
+                            boolean keepCounts) {
+
+        Training {
+            updater = updater == null ? null : updater.clone();
+            regularization = regularization.stream().map(Regularization::clone).toList();
+        }
+    }
+
+    /** Where the frozen values live. */
+    private record Base(FrozenStorage storage, boolean copy, URI location) {
+    }
+
+    /**
+     * What the layers that a pattern matches do differently.
+     *
+     * @param rank  null: as configured for all
+     * @param alpha null: as configured for all
+     */
+    public record LayerOverride(Integer rank, Double alpha) {
+
+        /** Collects what a layer does differently. */
+        public static final class Builder {
+
+            private Integer rank;
+            private Double alpha;
+
+            private Builder() {
+            }
+
+            /** At least 1. */
+            public Builder rank(int rank) {
+                this.rank = rank;
+                return this;
+            }
+
+            /** Finite, not 0. */
+            public Builder alpha(double alpha) {
+                this.alpha = alpha;
+                return this;
+            }
+        }
+
+        /**
+         * @return the settings with this rank and this alpha
+         * @throws IllegalArgumentException if one is out of its range
+         */
+        public LoRASettings applyTo(LoRASettings settings) {
+            return settings.toBuilder().rank(rank == null ? settings.rank() : rank)
+                    .alpha(alpha == null ? settings.alpha() : alpha).build();
+        }
+    }
+
+    /** A builder that starts with the defaults: rank 8, alpha 1, every DenseLayer. */
     public static Builder builder() {
         return new Builder();
     }
 
+    /** This configuration, to change some of it. */
+    public Builder toBuilder() {
+        Builder builder = new Builder();
+        builder.lora = settings.toBuilder();
+        builder.targets.addAll(selection.targets);
+        builder.targetTypes.addAll(selection.types);
+        builder.allTargets = selection.all;
+        builder.exclude.addAll(selection.exclude);
+        builder.trainable.addAll(selection.trainable);
+        builder.overrides.putAll(selection.overrides);
+        builder.bias = training.bias;
+        builder.updater(training.updater);
+        builder.regularization.addAll(training.regularization);
+        builder.seed = training.seed;
+        builder.keepCounts = training.keepCounts;
+        builder.storage = base.storage;
+        builder.copyBase = base.copy;
+        builder.baseLocation = base.location;
+        return builder;
+    }
+
+    /** Rank, alpha, variant and whatever else makes an adapter, the same for all layers but for {@link #overrides}. */
+    public LoRASettings settings() {
+        return settings;
+    }
+
+    /** See {@link LoRASettings#rank}. */
     public int rank() {
-        return rank;
+        return settings.rank();
     }
 
+    /** See {@link LoRASettings#alpha}. */
     public double alpha() {
-        return alpha;
+        return settings.alpha();
     }
 
+    /** See {@link LoRASettings#scaling}. */
     public Scaling scaling() {
-        return scaling;
+        return settings.scaling();
     }
 
+    /** See {@link LoRASettings#loraInit}. */
     public LoRAInit loraInit() {
-        return loraInit;
+        return settings.loraInit();
     }
 
+    /** See {@link LoRASettings#loraDropout}. */
     public double loraDropout() {
-        return loraDropout;
+        return settings.loraDropout();
     }
 
+    /** See {@link LoRASettings#variant}. */
     public Variant variant() {
-        return variant;
+        return settings.variant();
     }
 
-    public BiasTraining bias() {
-        return bias;
-    }
-
+    /** See {@link LoRASettings#loraPlusRatio}. */
     public double loraPlusRatio() {
-        return loraPlusRatio;
+        return settings.loraPlusRatio();
     }
 
+    /** See {@link LoRASettings#pissaIterations}. */
     public int pissaIterations() {
-        return pissaIterations;
+        return settings.pissaIterations();
     }
 
+    /** See {@link LoRASettings#engine}. */
     public Engine engine() {
-        return engine;
+        return settings.engine();
     }
 
-    /** Empty, and no target types: every DenseLayer. */
+    /** Which biases train beside the adapters. */
+    public BiasTraining bias() {
+        return training.bias;
+    }
+
+    /** Empty, with neither target types nor {@link #targetsAll}: every DenseLayer. */
     public List<Pattern> targets() {
-        return targets;
+        return selection.targets;
     }
 
     /** Targets beside those that patterns name. */
     public Set<LayerType> targetTypes() {
-        return targetTypes;
+        return selection.types;
     }
 
+    /** Whether every layer that can be adapted is a target, but output layers. */
+    public boolean targetsAll() {
+        return selection.all;
+    }
+
+    /** What is not adapted although a target matches it. */
     public List<Pattern> exclude() {
-        return exclude;
+        return selection.exclude;
     }
 
+    /** Layers that train in full. */
     public List<Pattern> trainable() {
-        return trainable;
+        return selection.trainable;
     }
 
-    public Map<Pattern, Override> overrides() {
-        return overrides;
+    /** Other ranks and alphas, in the order in which they were given; unmodifiable. */
+    public Map<Pattern, LayerOverride> overrides() {
+        return selection.overrides;
     }
 
-    /** Null: each layer keeps the updater it has in the base network. */
+    /** A copy; null: each layer keeps the updater it has in the base network. */
     public IUpdater updater() {
-        return updater;
+        return training.updater == null ? null : training.updater.clone();
     }
 
-    /** Of A and B; what the base network has for its own weights does not carry over. */
+    /** Of A and B, copies; what the base network has for its own weights does not carry over. */
     public List<Regularization> regularization() {
-        return regularization;
-    }
-
-    public FrozenStorage storage() {
-        return storage;
-    }
-
-    public boolean copyBase() {
-        return copyBase;
-    }
-
-    /** Null: none recorded. */
-    public URI baseLocation() {
-        return baseLocation;
+        return training.regularization.stream().map(Regularization::clone).toList();
     }
 
     /** Null: the base network's seed. */
     public Long seed() {
-        return seed;
+        return training.seed;
     }
 
-    @java.lang.Override
+    /** Whether the adapted network goes on counting iterations and epochs where the base stopped. */
+    public boolean keepsCounts() {
+        return training.keepCounts;
+    }
+
+    /** Where frozen values live. */
+    public FrozenStorage storage() {
+        return base.storage;
+    }
+
+    /** Whether they are a copy of the base's. */
+    public boolean copyBase() {
+        return base.copy;
+    }
+
+    /** Null: none recorded. */
+    public URI baseLocation() {
+        return base.location;
+    }
+
+    @Override
     public String toString() {
-        return "LoRAConfig(rank=" + rank + ", alpha=" + alpha + ", scaling=" + scaling + ", variant=" + variant + ", loraInit=" + loraInit
-                + ", targets=" + targets + ", targetTypes=" + targetTypes + ", exclude=" + exclude + ", trainable=" + trainable
-                + ", overrides=" + overrides.keySet() + ", storage=" + storage + ")";
-    }
-
-    /** What one layer does differently. */
-    public static final class Override {
-
-        private Integer rank;
-        private Double alpha;
-
-        Override() {
-        }
-
-        public Override rank(int rank) {
-            this.rank = rank;
-            return this;
-        }
-
-        public Override alpha(double alpha) {
-            this.alpha = alpha;
-            return this;
-        }
-
-        /** Null: as configured for all. */
-        public Integer rank() {
-            return rank;
-        }
-
-        /** Null: as configured for all. */
-        public Double alpha() {
-            return alpha;
-        }
+        return "LoRAConfig(" + settings + ", " + selection + ", " + training + ", " + base + ")";
     }
 
     /** Builds a {@link LoRAConfig}; every setting has a default. */
-    public static final class Builder {
+    public static final class Builder implements LoRAOptions<Builder> {
 
-        private int rank = 8;
-        private double alpha = 1;
-        private Scaling scaling = Scaling.ALPHA;
-        private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
-        private double loraDropout;
-        private Variant variant = new PlainLoRA();
-        private BiasTraining bias = BiasTraining.NONE;
-        private double loraPlusRatio = 1;
-        private int pissaIterations;
-        private Engine engine = Engine.FUSED;
+        private LoRASettings.Builder lora = LoRASettings.DEFAULTS.toBuilder();
         private final List<Pattern> targets = new ArrayList<>();
         private final Set<LayerType> targetTypes = EnumSet.noneOf(LayerType.class);
+        private boolean allTargets;
         private final List<Pattern> exclude = new ArrayList<>();
         private final List<Pattern> trainable = new ArrayList<>();
-        private final Map<Pattern, Override> overrides = new LinkedHashMap<>();
+        private final Map<Pattern, LayerOverride> overrides = new LinkedHashMap<>();
+        private BiasTraining bias = BiasTraining.NONE;
         private IUpdater updater;
         private final List<Regularization> regularization = new ArrayList<>();
+        private Long seed;
+        private boolean keepCounts;
         private FrozenStorage storage = FrozenStorage.SHARED;
         private boolean copyBase;
         private URI baseLocation;
-        private Long seed;
 
         private Builder() {
         }
 
-        /** Default 8. */
-        public Builder rank(int rank) {
-            this.rank = rank;
-            return this;
-        }
-
-        /** Default 1. */
-        public Builder alpha(double alpha) {
-            this.alpha = alpha;
-            return this;
-        }
-
-        /** Default {@link Scaling#ALPHA}. */
-        public Builder scaling(Scaling scaling) {
-            this.scaling = Objects.requireNonNull(scaling, "scaling");
-            return this;
-        }
-
-        /** How A and B start; default {@link LoRAInit#KAIMING_UNIFORM}. */
-        public Builder loraInit(LoRAInit init) {
-            this.loraInit = Objects.requireNonNull(init, "loraInit");
-            return this;
-        }
-
-        /**
-         * The probability of dropping an input of the low-rank paths while training, in [0, 1); default 0. Layers that
-         * have no such path, since they run on W + s·A·B, refuse it; embeddings ignore it, as in PEFT.
-         */
-        public Builder loraDropout(double probability) {
-            this.loraDropout = probability;
-            return this;
-        }
-
-        /** What is computed with A and B: {@code new DoRA()}, for example; default {@link PlainLoRA}. */
-        public Builder variant(Variant variant) {
-            this.variant = Objects.requireNonNull(variant, "variant");
-            return this;
+        @Override
+        public LoRASettings.Builder lora() {
+            return lora;
         }
 
         /** Which biases train beside the adapters; default {@link BiasTraining#NONE}. */
@@ -284,30 +297,6 @@ public final class LoRAConfig {
          */
         public Builder bias(String peftName) {
             return bias(BiasTraining.ofPeftName(peftName));
-        }
-
-        /**
-         * The learning rate of B over that of A; default 1. Hayou et al. 2024, "LoRA+: Efficient Low Rank Adaptation of
-         * Large Models", arXiv:2402.12354.
-         */
-        public Builder loraPlusRatio(double ratio) {
-            this.loraPlusRatio = ratio;
-            return this;
-        }
-
-        /**
-         * Iterations of {@link LoRAInit#PISSA}'s randomised decomposition, PEFT's {@code pissa_niter_(iterations)}, of
-         * which 4 to 16 are usual; default 0, an exact one.
-         */
-        public Builder pissaIterations(int iterations) {
-            this.pissaIterations = iterations;
-            return this;
-        }
-
-        /** What computes the low-rank paths; default {@link Engine#FUSED}. */
-        public Builder engine(Engine engine) {
-            this.engine = Objects.requireNonNull(engine, "engine");
-            return this;
         }
 
         /**
@@ -328,6 +317,12 @@ public final class LoRAConfig {
             return this;
         }
 
+        /** Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen. */
+        public Builder allTargets() {
+            this.allTargets = true;
+            return this;
+        }
+
         /** Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them. */
         public Builder exclude(String... patterns) {
             addAll(exclude, "exclude", patterns);
@@ -344,16 +339,16 @@ public final class LoRAConfig {
          * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
          * {@code rank_pattern}, {@code alpha_pattern}.
          */
-        public Builder override(String pattern, Consumer<Override> settings) {
-            Override override = new Override();
+        public Builder override(String pattern, Consumer<LayerOverride.Builder> settings) {
+            LayerOverride.Builder override = new LayerOverride.Builder();
             settings.accept(override);
-            overrides.put(compile("override", pattern), override);
+            overrides.put(compile("override", pattern), new LayerOverride(override.rank, override.alpha));
             return this;
         }
 
-        /** The updater of everything that trains; default: each layer's own in the base network. */
+        /** The updater of everything that trains; default, or null: each layer's own in the base network. */
         public Builder updater(IUpdater updater) {
-            this.updater = updater;
+            this.updater = updater == null ? null : updater.clone();
             return this;
         }
 
@@ -375,6 +370,22 @@ public final class LoRAConfig {
         private Builder regularization(Regularization added) {
             regularization.removeIf(present -> present.getClass() == added.getClass());
             regularization.add(added);
+            return this;
+        }
+
+        /** Seed of the A matrices; default: the base network's. */
+        public Builder seed(long seed) {
+            this.seed = seed;
+            return this;
+        }
+
+        /**
+         * Whether the adapted network goes on counting iterations and epochs where the base stopped; default false. Its
+         * updaters start without state, so that with the base's counts Adam's bias correction is off, and a schedule is
+         * wherever the base's training left it.
+         */
+        public Builder keepCounts(boolean keepCounts) {
+            this.keepCounts = keepCounts;
             return this;
         }
 
@@ -410,29 +421,24 @@ public final class LoRAConfig {
             return this;
         }
 
-        /** Seed of the A matrices; default: the base network's. */
-        public Builder seed(long seed) {
-            this.seed = seed;
-            return this;
-        }
-
         /**
-         * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, a loraDropout outside [0, 1), a
-         *                                  start that rank and alpha do not allow, or a loraPlusRatio that is not above 0
-         *                                  or whose updater has no learning rate
+         * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
+         *                                  [0, 1), a start that rank and alpha do not allow, or a loraPlusRatio that is not
+         *                                  above 0 or whose updater has no learning rate
          */
         public LoRAConfig build() {
-            checkStart("(all targets)", rank, alpha);
-            LoRAParams.checkDropout("(all targets)", loraDropout);
-            LoRAParams.checkRatio("(all targets)", loraPlusRatio, updater);
-            overrides.forEach((pattern, override) -> checkStart(pattern.pattern(),
-                    override.rank == null ? rank : override.rank, override.alpha == null ? alpha : override.alpha));
-            return new LoRAConfig(this);
-        }
-
-        private void checkStart(String layers, int rank, double alpha) {
-            LoRAParams.check(layers, rank, alpha);
-            LoRAParams.checkStart(layers, loraInit, rank, 0, 0, scaling.factor(alpha, rank), pissaIterations);
+            LoRASettings settings = lora.trainBias(bias != BiasTraining.NONE).build("LoRAConfig");
+            settings.checkFit("LoRAConfig", 0, 0, updater);
+            overrides.forEach((pattern, override) -> {
+                try {
+                    override.applyTo(settings);
+                } catch (IllegalArgumentException e) {
+                    throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
+                }
+            });
+            return new LoRAConfig(settings,
+                    new Selection(targets, targetTypes, allTargets, exclude, trainable, overrides),
+                    new Training(bias, updater, regularization, seed, keepCounts), new Base(storage, copyBase, baseLocation));
         }
 
         private static void addAll(List<Pattern> list, String what, String... patterns) {

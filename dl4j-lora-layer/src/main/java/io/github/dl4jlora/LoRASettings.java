@@ -38,7 +38,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
     public static final LoRASettings DEFAULTS = builder().rank(8).build();
 
     /** A handful serves; a file that asks for millions wants to keep the machine busy. */
-    private static final int MOST_PISSA_ITERATIONS = 1000;
+    public static final int MOST_PISSA_ITERATIONS = 1000;
 
     /**
      * @throws NullPointerException     for a setting that is null

@@ -3,7 +3,7 @@ package io.github.dl4jlora.benchmarks;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
-import io.github.dl4jlora.internal.run.Mechanism;
+import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -42,7 +42,7 @@ enum LayerSide {
         MultiLayerConfiguration conf = adapted.getLayerWiseConfigurations().clone();
         for (NeuralNetConfiguration layer : conf.getConfs()) {
             if (layer.getLayer() instanceof LoRAWrapperLayer wrapper) {
-                wrapper.setMechanism(Mechanism.DELTA);
+                wrapper.setEngine(Engine.EFFECTIVE_WEIGHTS);
             }
         }
         MultiLayerNetwork network = new MultiLayerNetwork(conf);

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.NetworkPool.Served;
-import io.github.dl4jlora.layer.AdaptedRuntime.RowsMismatchException;
-import io.github.dl4jlora.rewrite.Rewriter;
+import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.layer.LoRADenseLayer;
-import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -41,8 +41,8 @@ final class Capture {
         matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
         INDArray a = more.remove(Variant.A);
         INDArray b = more.remove(Variant.B);
-        LoRADenseLayer dense = matrix.dense();
-        Kind kind = dense == null ? Kind.PLAIN : new Kind(dense.getVariant(), dense.getLoraInit(), dense.getPissaIterations());
+        LoRASettings settings = matrix.settings();
+        Kind kind = new Kind(settings.variant(), settings.loraInit(), settings.pissaIterations());
         return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, TensorLayout.of(matrix.stock()), more, kind);
     }
 

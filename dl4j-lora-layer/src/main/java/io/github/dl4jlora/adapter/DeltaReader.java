@@ -77,7 +77,7 @@ final class DeltaReader {
         boolean stillSame = recorded.isPresent()
                 && LoraAlpha.ofAlpha(recorded.getAsDouble(), scaling, rank, config.useRsLora()) == loraAlpha;
         double alpha = stillSame ? recorded.getAsDouble() : LoraAlpha.toAlpha(loraAlpha, scaling, rank, config.useRsLora());
-        if (!Double.isFinite(alpha)) {
+        if (!Double.isFinite(alpha) || alpha == 0) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha);
         }
         return alpha;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.internal.run.LoRAParams;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
@@ -59,9 +59,9 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         if (start.startsWith(PISSA_ITERATIONS)) {
             try {
                 int iterations = Math.max(1, Integer.parseInt(start.substring(PISSA_ITERATIONS.length())));
-                if (iterations > LoRAParams.MOST_PISSA_ITERATIONS) {
+                if (iterations > LoRASettings.MOST_PISSA_ITERATIONS) {
                     throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit + "\"; at most "
-                            + LoRAParams.MOST_PISSA_ITERATIONS + " iterations are computed here");
+                            + LoRASettings.MOST_PISSA_ITERATIONS + " iterations are computed here");
                 }
                 return new Kind(variant, LoRAInit.PISSA, iterations);
             } catch (NumberFormatException e) {

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.frozen.UntrustedJson;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.file.AtomicFile;
+import io.github.dl4jlora.internal.file.AtomicFile;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.BooleanIndexing;
 import org.nd4j.linalg.indexing.conditions.Conditions;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
-import io.github.dl4jlora.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;

@@ -1,7 +1,10 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.AdaptedOutputRuntime;
-import io.github.dl4jlora.internal.run.LoRADenseRuntime;
+import io.github.dl4jlora.internal.run.DenseOutputRuntime;
+import io.github.dl4jlora.internal.run.KernelRuntime;
+import io.github.dl4jlora.internal.run.OutputConfiguration;
+import io.github.dl4jlora.internal.stock.StockLayers;
+
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -15,19 +18,21 @@ import org.nd4j.linalg.lossfunctions.ILossFunction;
  * An {@code OutputLayer} or {@code RnnOutputLayer} of a base network with a low-rank path: {@link LoRADenseLayer} and
  * the loss in one layer, so that names and indices in the network stay what they were. Made by the rewriter.
  */
-public final class AdaptedOutputLayer extends LoRADenseLayer {
+public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputConfiguration {
 
     private static final long serialVersionUID = 1L;
 
     private BaseOutputLayer output() {
-        return (BaseOutputLayer) io.github.dl4jlora.internal.stock.StockLayers.unwrap(getOrigin());
+        return (BaseOutputLayer) StockLayers.unwrap(getOrigin());
     }
 
+    @Override
     public ILossFunction lossFunction() {
         return output().getLossFn();
     }
 
     /** Null for an OutputLayer, whose input has two dimensions. */
+    @Override
     public RNNFormat sequenceFormat() {
         if (output() instanceof RnnOutputLayer sequence) {
             return sequence.getRnnDataFormat() == null ? RNNFormat.NCW : sequence.getRnnDataFormat();
@@ -36,8 +41,8 @@ public final class AdaptedOutputLayer extends LoRADenseLayer {
     }
 
     @Override
-    public LoRADenseRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
-        return new AdaptedOutputRuntime(conf, type);
+    KernelRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
+        return new DenseOutputRuntime(conf, type);
     }
 
     @Override

@@ -1,17 +1,16 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.LoRAParams;
-import io.github.dl4jlora.internal.run.LoRAWrapperParamInitializer;
-import io.github.dl4jlora.internal.run.LowRankTable;
-import io.github.dl4jlora.internal.run.Mechanism;
-import io.github.dl4jlora.internal.run.ScaledLearningRate;
-import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParamInitializer;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.AdapterLayout;
+import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.internal.run.Named;
+import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -33,12 +32,12 @@ import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
-import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -52,7 +51,7 @@ import java.util.Objects;
  * B  [rank, nOut]                                              trained, zero at the start
  * </pre>
  *
- * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. What computes it is a {@link Mechanism}.
+ * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. What computes it, the {@link Engine} says.
  * Biases may train beside them, or alone.
  *
  * <p>Extends {@link FeedForwardLayer}, so that DL4J's learning-rate utilities, regularization, gradient normalization and
@@ -67,10 +66,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     private List<TrainedBias> biases = List.of();
     private FrozenReference frozen;
     private FrozenStorage storage = FrozenStorage.SHARED;
-    private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
-    private double loraDropout;
-    private double loraPlusRatio = 1;
-    private Mechanism mechanism;
+    private LoRASettings lora = LoRASettings.DEFAULTS;
+
+    private transient AdapterLayout layout;
 
     /** For Jackson. */
     public LoRAWrapperLayer() {
@@ -79,11 +77,16 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     /**
      * @param origin     the layer as the base configures it, possibly in DL4J's own FrozenLayer
      * @param parameters what is adapted
+     * @param biases     its biases that train
+     * @param lora       what all adapted parameters have in common
      * @param frozen     its weights; null for embedded storage
      */
-    public LoRAWrapperLayer(Layer origin, List<AdaptedParameter> parameters, FrozenReference frozen) {
+    public LoRAWrapperLayer(Layer origin, List<AdaptedParameter> parameters, List<TrainedBias> biases, LoRASettings lora,
+                            FrozenReference frozen) {
         this.origin = origin;
         this.parameters = List.copyOf(parameters);
+        this.biases = List.copyOf(biases);
+        this.lora = lora;
         this.frozen = frozen;
         this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
         this.layerName = origin.getLayerName();
@@ -107,35 +110,37 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         validate();
-        if (frozen != null) {
-            frozen.takeHold(getLayerName(), StockLayers.numParams(stockLayer()));
-        }
-        return getMechanism().instantiate(conf, listeners, index, view, initialize, type);
+        takeHold();
+        return Kernels.instantiate(conf, listeners, index, view, initialize, type);
     }
 
     private void validate() {
-        String name = LoRAParams.quoted(getLayerName());
+        String name = Named.layer(getLayerName());
         if (parameters.isEmpty() && biases.isEmpty()) {
-            throw new IllegalArgumentException("Layer " + name + " trains neither a low-rank change nor a bias: make it with LoRA.apply");
-        }
-        for (AdaptedParameter parameter : parameters) {
-            LoRAParams.check(getLayerName(), parameter.rank(), parameter.alpha());
+            throw new IllegalArgumentException(name + " trains neither a low-rank change nor a bias: make it with LoRA.apply");
         }
         if (getWeightNoise() != null) {
-            throw new IllegalArgumentException("Layer " + name + ": weightNoise is not supported on an adapted "
+            throw new IllegalArgumentException(name + ": weightNoise is not supported on an adapted "
                     + stockLayer().getClass().getSimpleName() + ". Remove it");
         }
-        requireNoDropout(getLayerName(), stockLayer(), getMechanism(), loraDropout);
-        LoRAParams.checkRatio(getLayerName(), loraPlusRatio, iUpdater);
+        if (lora.engine() == Engine.SAMEDIFF) {
+            throw new IllegalArgumentException(name + ": Engine.SAMEDIFF is for dense and output layers, not for a "
+                    + stockLayer().getClass().getSimpleName() + ". Use Engine.FUSED");
+        }
+        requireFit(this, stockLayer(), iUpdater);
     }
 
     /**
-     * @throws IllegalArgumentException if there is dropout, and no input of the low-rank path to drop
+     * @throws IllegalArgumentException if there is dropout, and no input of a low-rank path to drop, or if the settings do not
+     *                                  fit a parameter
      */
-    static void requireNoDropout(String layer, Object stock, Mechanism mechanism, double dropout) {
-        LoRAParams.checkDropout(layer, dropout);
-        if (dropout > 0 && !mechanism.acceptsDropout()) {
-            throw new IllegalArgumentException("Layer " + LoRAParams.quoted(layer) + ": loraDropout is " + dropout + ", but an adapted "
+    static void requireFit(AdaptedConfiguration conf, Object stock, IUpdater updater) {
+        String name = Named.layer(conf.getLayerName());
+        for (AdaptedParameter parameter : conf.adapted()) {
+            conf.settings(parameter).checkFit(name + ", " + parameter.key(), parameter.nIn(), parameter.nOut(), updater);
+        }
+        if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty() && !Kernels.run(conf)) {
+            throw new IllegalArgumentException(name + ": loraDropout is " + conf.getLoraDropout() + ", but an adapted "
                     + stock.getClass().getSimpleName() + " has no separate low-rank path whose input could be dropped: it runs on "
                     + "W + s·A·B. Set loraDropout(0), or give the layer itself dropout before it is adapted");
         }
@@ -143,37 +148,31 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     @Override
     public ParamInitializer initializer() {
-        return LoRAWrapperParamInitializer.INSTANCE;
-    }
-
-    private boolean isBias(String key) {
-        return LowRankTable.biasKeys(this).contains(key);
-    }
-
-    /** B's learning rate is a multiple of A's. */
-    static IUpdater updater(List<AdaptedParameter> parameters, String key, IUpdater updater, double loraPlusRatio) {
-        for (AdaptedParameter parameter : parameters) {
-            if (key.equals(parameter.keyOfA())) {
-                return updater;
-            }
-            if (key.equals(parameter.keyOfB())) {
-                return loraPlusRatio == 1 ? updater : ScaledLearningRate.of(updater, loraPlusRatio);
-            }
-        }
-        return new NoOp();
+        return AdaptedParamInitializer.INSTANCE;
     }
 
     @Override
     public IUpdater getUpdaterByParam(String key) {
-        if (isBias(key)) {
-            return biasUpdater != null ? biasUpdater : iUpdater;
-        }
-        return updater(parameters, key, iUpdater, loraPlusRatio);
+        return updaterOf(key, iUpdater, biasUpdater);
     }
 
     @Override
     public List<Regularization> getRegularizationByParam(String key) {
-        return isBias(key) ? regularizationBias : trains(key) ? regularization : null;
+        return regularizationOf(key, regularization, regularizationBias);
+    }
+
+    @Override
+    public boolean single() {
+        return false;
+    }
+
+    /** DL4J asks for it with every parameter in every step. */
+    @Override
+    public AdapterLayout layout() {
+        if (layout == null) {
+            layout = AdapterLayout.of(this);
+        }
+        return layout;
     }
 
     @Override
@@ -201,9 +200,16 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return StockLayers.numParams(stockLayer());
     }
 
-    /** Changes alpha and scaling of an adapted parameter. */
+    @Override
+    public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
+        NeuralNetConfiguration stock = new NeuralNetConfiguration();
+        stock.setLayer(stockLayer());
+        return stockLayer().initializer().init(stock, values, initialize);
+    }
+
+    @Override
     public void rescale(String key, double alpha, Scaling scaling) {
-        parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
+        setParameters(AdaptedParameter.rescaled(parameters, key, alpha, scaling));
     }
 
     /** The layer as the base configures it. */
@@ -211,24 +217,31 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return origin;
     }
 
+    /** For Jackson and the rewriter. */
     public void setOrigin(Layer origin) {
         this.origin = origin;
     }
 
+    /** As {@link #adapted}, for Jackson. */
     public List<AdaptedParameter> getParameters() {
         return parameters;
     }
 
+    /** For Jackson and the rewriter. */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
+        this.layout = null;
     }
 
+    /** As {@link #biases}, for Jackson. */
     public List<TrainedBias> getBiases() {
         return biases;
     }
 
+    /** For Jackson and the rewriter. */
     public void setBiases(List<TrainedBias> biases) {
         this.biases = List.copyOf(biases);
+        this.layout = null;
     }
 
     @Override
@@ -236,6 +249,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return frozen;
     }
 
+    @Override
     public void setFrozen(FrozenReference frozen) {
         this.frozen = frozen;
     }
@@ -245,42 +259,20 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return storage;
     }
 
+    /** For Jackson and the rewriter. */
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
 
-    public LoRAInit getLoraInit() {
-        return loraInit;
-    }
-
-    public void setLoraInit(LoRAInit loraInit) {
-        this.loraInit = loraInit;
+    @Override
+    public LoRASettings getLora() {
+        return lora;
     }
 
     @Override
-    public double getLoraDropout() {
-        return loraDropout;
-    }
-
-    public void setLoraDropout(double loraDropout) {
-        this.loraDropout = loraDropout;
-    }
-
-    public double getLoraPlusRatio() {
-        return loraPlusRatio;
-    }
-
-    public void setLoraPlusRatio(double ratio) {
-        this.loraPlusRatio = ratio;
-    }
-
-    /** What computes the layer; default: the one for its type. Kernels are for layers with a low-rank path. */
-    public Mechanism getMechanism() {
-        return parameters.isEmpty() ? Mechanism.DELTA : mechanism != null ? mechanism : Mechanism.of(stockLayer());
-    }
-
-    public void setMechanism(Mechanism mechanism) {
-        this.mechanism = mechanism;
+    public void setLora(LoRASettings lora) {
+        this.lora = lora;
+        this.layout = null;
     }
 
     // Settings that act on the stock layer reach it, whoever changes them.
@@ -350,7 +342,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
      */
     @Override
     public void setNIn(long size) {
-        LoRAParams.refuseResize(getLayerName(), "nIn", nIn, size);
+        Named.refuseResize(getLayerName(), "nIn", nIn, size);
         super.setNIn(size);
     }
 
@@ -359,16 +351,16 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
      */
     @Override
     public void setNOut(long size) {
-        LoRAParams.refuseResize(getLayerName(), "nOut", nOut, size);
+        Named.refuseResize(getLayerName(), "nOut", nOut, size);
         super.setNOut(size);
     }
 
     @Override
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         LayerMemoryReport stock = stockLayer().getMemoryReport(inputType);
-        long trained = LowRankTable.length(this);
+        long trained = layout().trainedParams();
         // Kept by effective weights: W + s·A·B; made in the backward pass: dW.
-        long fixed = getMechanism() == Mechanism.DELTA ? frozenParams() : 0;
+        long fixed = Kernels.run(this) ? 0 : frozenParams();
         return new LayerMemoryReport.Builder(layerName, LoRAWrapperLayer.class, inputType, stock.getOutputType())
                 .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
                 .workingMemory(stock.getWorkingMemoryFixedInference() + fixed, stock.getWorkingMemoryVariableInference(),
@@ -381,7 +373,6 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public LoRAWrapperLayer clone() {
         LoRAWrapperLayer clone = (LoRAWrapperLayer) super.clone();
         clone.origin = origin.clone();
-        clone.parameters = new ArrayList<>(parameters);
         return clone;
     }
 
@@ -394,19 +385,18 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
                 && biases.equals(that.biases)
-                && storage == that.storage && loraInit == that.loraInit && loraDropout == that.loraDropout
-                && loraPlusRatio == that.loraPlusRatio
-                && getMechanism() == that.getMechanism()
+                && storage == that.storage && lora.equals(that.lora)
                 && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
     }
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(parameters, biases, storage, loraInit, loraDropout, loraPlusRatio, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(parameters, biases, storage, lora, frozen, origin);
     }
 
     @Override
     public String toString() {
-        return "LoRAWrapperLayer(parameters=" + parameters + ", biases=" + biases + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
+        return "LoRAWrapperLayer(parameters=" + parameters + ", biases=" + biases + ", " + lora + ", storage=" + storage
+                + ", frozen=" + frozen + ", origin=" + origin + ")";
     }
 }

@@ -1,13 +1,14 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.DeltaVertexRuntime;
-import io.github.dl4jlora.internal.run.LoRAParams;
-import io.github.dl4jlora.internal.run.LowRankTable;
-import io.github.dl4jlora.internal.run.Mechanism;
+import io.github.dl4jlora.internal.run.EffectiveVertex;
+import io.github.dl4jlora.internal.run.Named;
+import io.github.dl4jlora.internal.run.TrainedBias;
+import java.util.Map;
+
 import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -40,9 +41,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     private List<AdaptedParameter> parameters = List.of();
     private FrozenReference frozen;
     private FrozenStorage storage = FrozenStorage.SHARED;
-    private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
-    private double loraDropout;
-    private double loraPlusRatio = 1;
+    private LoRASettings lora = LoRASettings.DEFAULTS;
     private IUpdater updater;
     private List<Regularization> regularization = List.of();
     private GradientNormalization gradientNormalization = GradientNormalization.None;
@@ -56,12 +55,15 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
      * @param name       the vertex's
      * @param origin     the vertex as the base configures it, possibly in DL4J's own FrozenVertex
      * @param parameters what is adapted
+     * @param lora       what all adapted parameters have in common
      * @param frozen     its weights; null for embedded storage
      */
-    public LoRAWrapperVertex(String name, GraphVertex origin, List<AdaptedParameter> parameters, FrozenReference frozen) {
+    public LoRAWrapperVertex(String name, GraphVertex origin, List<AdaptedParameter> parameters, LoRASettings lora,
+                             FrozenReference frozen) {
         this.name = name;
         this.origin = origin;
         this.parameters = List.copyOf(parameters);
+        this.lora = lora;
         this.frozen = frozen;
         this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
     }
@@ -69,25 +71,18 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String vertexName, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
-        for (AdaptedParameter parameter : parameters) {
-            LoRAParams.check(vertexName, parameter.rank(), parameter.alpha());
+        if (lora.engine() == Engine.SAMEDIFF) {
+            throw new IllegalArgumentException(Named.layer(name) + ": Engine.SAMEDIFF is for dense and output layers, not for a "
+                    + stockVertex().getClass().getSimpleName() + ". Use Engine.FUSED");
         }
-        LoRAWrapperLayer.requireNoDropout(vertexName, stockVertex(), Mechanism.DELTA, loraDropout);
-        LoRAParams.checkRatio(vertexName, loraPlusRatio, updater);
-        if (frozen != null) {
-            frozen.takeHold(vertexName, stockVertex().numParams(true));
-        }
-        return DeltaVertexRuntime.of(this, graph, vertexName, index, view, initialize, type);
-    }
-
-    /** How many values of the vector the stock vertex takes. */
-    public long embedded() {
-        return storage == FrozenStorage.EMBEDDED ? frozenParams() : 0;
+        LoRAWrapperLayer.requireFit(this, stockVertex(), updater);
+        takeHold();
+        return EffectiveVertex.of(this, graph, vertexName, index, view, initialize, type);
     }
 
     @Override
     public long numParams(boolean backprop) {
-        return embedded() + LowRankTable.length(this);
+        return layout().length(this);
     }
 
     @Override
@@ -97,12 +92,12 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public IUpdater getUpdaterByParam(String key) {
-        return LoRAWrapperLayer.updater(parameters, key, updater, loraPlusRatio);
+        return updaterOf(key, updater, null);
     }
 
     @Override
     public List<Regularization> getRegularizationByParam(String key) {
-        return trains(key) ? regularization : null;
+        return regularizationOf(key, regularization, null);
     }
 
     @Override
@@ -130,14 +125,32 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return stockVertex().numParams(true);
     }
 
+    @Override
+    public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
+        throw new UnsupportedOperationException(Named.layer(name) + ": a vertex makes its parameter table when it is instantiated");
+    }
+
+    @Override
+    public boolean single() {
+        return false;
+    }
+
+    @Override
+    public List<TrainedBias> biases() {
+        return List.of();
+    }
+
+    @Override
     public void rescale(String key, double alpha, Scaling scaling) {
         parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 
+    /** For Jackson and the rewriter. */
     public String getName() {
         return name;
     }
 
+    /** For Jackson and the rewriter. */
     public void setName(String name) {
         this.name = name;
     }
@@ -147,14 +160,17 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return origin;
     }
 
+    /** For Jackson and the rewriter. */
     public void setOrigin(GraphVertex origin) {
         this.origin = origin;
     }
 
+    /** For Jackson and the rewriter. */
     public List<AdaptedParameter> getParameters() {
         return parameters;
     }
 
+    /** For Jackson and the rewriter. */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
     }
@@ -164,6 +180,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return frozen;
     }
 
+    @Override
     public void setFrozen(FrozenReference frozen) {
         this.frozen = frozen;
     }
@@ -173,47 +190,37 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return storage;
     }
 
+    /** For Jackson and the rewriter. */
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
 
-    public void setLoraDropout(double loraDropout) {
-        this.loraDropout = loraDropout;
+    @Override
+    public LoRASettings getLora() {
+        return lora;
     }
 
     @Override
-    public double getLoraDropout() {
-        return loraDropout;
+    public void setLora(LoRASettings lora) {
+        this.lora = lora;
     }
 
-    public LoRAInit getLoraInit() {
-        return loraInit;
-    }
-
-    public void setLoraInit(LoRAInit loraInit) {
-        this.loraInit = loraInit;
-    }
-
-    public double getLoraPlusRatio() {
-        return loraPlusRatio;
-    }
-
-    public void setLoraPlusRatio(double ratio) {
-        this.loraPlusRatio = ratio;
-    }
-
+    /** For Jackson and the rewriter. */
     public IUpdater getUpdater() {
         return updater;
     }
 
+    /** For Jackson and the rewriter. */
     public void setUpdater(IUpdater updater) {
         this.updater = updater;
     }
 
+    /** For Jackson and the rewriter. */
     public List<Regularization> getRegularization() {
         return regularization;
     }
 
+    /** For Jackson and the rewriter. */
     public void setRegularization(List<Regularization> regularization) {
         this.regularization = regularization;
     }
@@ -223,6 +230,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return gradientNormalization;
     }
 
+    /** For Jackson and the rewriter. */
     public void setGradientNormalization(GradientNormalization gradientNormalization) {
         this.gradientNormalization = gradientNormalization;
     }
@@ -232,6 +240,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return gradientNormalizationThreshold;
     }
 
+    /** For Jackson and the rewriter. */
     public void setGradientNormalizationThreshold(double threshold) {
         this.gradientNormalizationThreshold = threshold;
     }
@@ -243,11 +252,8 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public GraphVertex clone() {
-        LoRAWrapperVertex clone = new LoRAWrapperVertex(name, StockLayers.copy(origin), parameters, frozen);
+        LoRAWrapperVertex clone = new LoRAWrapperVertex(name, StockLayers.copy(origin), parameters, lora, frozen);
         clone.storage = storage;
-        clone.loraInit = loraInit;
-        clone.loraDropout = loraDropout;
-        clone.loraPlusRatio = loraPlusRatio;
         clone.updater = updater == null ? null : updater.clone();
         clone.regularization = regularization == null ? null : regularization.stream().map(Regularization::clone).toList();
         clone.gradientNormalization = gradientNormalization;
@@ -279,18 +285,18 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     public boolean equals(Object other) {
         return other instanceof LoRAWrapperVertex that && Objects.equals(name, that.name) && parameters.equals(that.parameters)
                 && Objects.equals(origin, that.origin) && Objects.equals(frozen, that.frozen) && storage == that.storage
-                && loraInit == that.loraInit && loraDropout == that.loraDropout && loraPlusRatio == that.loraPlusRatio && Objects.equals(updater, that.updater)
+                && lora.equals(that.lora) && Objects.equals(updater, that.updater)
                 && Objects.equals(regularization, that.regularization) && gradientNormalization == that.gradientNormalization
                 && gradientNormalizationThreshold == that.gradientNormalizationThreshold;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(name, origin, parameters, frozen, storage, loraInit);
+        return Objects.hash(name, origin, parameters, frozen, storage, lora);
     }
 
     @Override
     public String toString() {
-        return "LoRAWrapperVertex(parameters=" + parameters + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
+        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
     }
 }

@@ -1,6 +1,11 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.LoRAParams;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.HeldSettings;
+import io.github.dl4jlora.internal.run.Named;
+import java.util.Random;
+
 import io.github.dl4jlora.internal.run.LowRankRuntime;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
@@ -41,16 +46,13 @@ import java.util.Objects;
  *
  * The definition of record of what {@link LoRADenseLayer} adds to a dense layer; its gradients come from autodiff.
  */
-public class LowRankLayer extends SameDiffLayer {
+public class LowRankLayer extends SameDiffLayer implements HeldSettings {
 
     private static final long serialVersionUID = 1L;
 
     private long nIn;
     private long nOut;
-    private int rank;
-    private double alpha = 1;
-    private Scaling scaling = Scaling.ALPHA;
-    private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
+    private LoRASettings lora = LoRASettings.DEFAULTS;
 
     /** For Jackson. */
     public LowRankLayer() {
@@ -60,10 +62,7 @@ public class LowRankLayer extends SameDiffLayer {
         super(builder);
         this.nIn = builder.nIn;
         this.nOut = builder.nOut;
-        this.rank = builder.rank;
-        this.alpha = builder.alpha;
-        this.scaling = builder.scaling;
-        this.loraInit = builder.loraInit;
+        this.lora = builder.lora.build(Named.layer(layerName));
         initializeConstraints(builder);
     }
 
@@ -78,13 +77,14 @@ public class LowRankLayer extends SameDiffLayer {
     @Override
     public void defineParameters(SDLayerParams parameters) {
         parameters.clear();
-        parameters.addWeightParam(Variant.A, nIn, rank);
-        parameters.addWeightParam(Variant.B, rank, nOut);
+        parameters.addWeightParam(Variant.A, nIn, lora.rank());
+        parameters.addWeightParam(Variant.B, lora.rank(), nOut);
     }
 
     @Override
     public void initializeParameters(Map<String, INDArray> parameters) {
-        LoRAParams.initialize(parameters.get(Variant.A), parameters.get(Variant.B), loraInit);
+        // After ND4J's generator that init() has seeded.
+        lora.loraInit().fill(parameters.get(Variant.A), parameters.get(Variant.B), new Random(Nd4j.getRandom().nextLong()));
     }
 
     /** 'f', as DenseLayer stores its weights. */
@@ -97,8 +97,7 @@ public class LowRankLayer extends SameDiffLayer {
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         LayerValidation.assertNInNOutSet("LowRankLayer", getLayerName(), index, nIn, nOut);
-        LoRAParams.check(getLayerName(), rank, alpha);
-        LoRAParams.warnOfExcessRank(getLayerName(), rank, nIn, nOut);
+        new AdaptedParameter("A·B", nIn, nOut, lora.rank(), lora.alpha(), lora.scaling()).warnOfExcessRank(getLayerName());
         LowRankRuntime runtime = new LowRankRuntime(conf, type);
         runtime.setListeners(listeners);
         runtime.setIndex(index);
@@ -138,17 +137,17 @@ public class LowRankLayer extends SameDiffLayer {
 
     @Override
     public LayerMemoryReport getMemoryReport(InputType inputType) {
-        long parameters = rank * (nIn + nOut);
+        long parameters = lora.rank() * (nIn + nOut);
         return new LayerMemoryReport.Builder(layerName, LowRankLayer.class, inputType, getOutputType(-1, inputType))
                 .standardMemory(parameters, getUpdater() == null ? 0 : getUpdater().stateSize(parameters))
-                .workingMemory(0, 0, 0, nOut + 2L * rank)
+                .workingMemory(0, 0, 0, nOut + 2L * lora.rank())
                 .cacheMemory(MemoryReport.CACHE_MODE_ALL_ZEROS, MemoryReport.CACHE_MODE_ALL_ZEROS)
                 .build();
     }
 
     /** The factor s. */
     public double factor() {
-        return scaling.factor(alpha, rank);
+        return lora.factor();
     }
 
     public long getNIn() {
@@ -169,48 +168,36 @@ public class LowRankLayer extends SameDiffLayer {
         setLayerParams(null);
     }
 
-    public int getRank() {
-        return rank;
+    @Override
+    public LoRASettings getLora() {
+        return lora;
     }
 
-    public void setRank(int rank) {
-        this.rank = rank;
+    @Override
+    public void setLora(LoRASettings lora) {
+        this.lora = lora;
         setLayerParams(null);
-    }
-
-    public double getAlpha() {
-        return alpha;
-    }
-
-    public void setAlpha(double alpha) {
-        this.alpha = alpha;
-    }
-
-    public Scaling getScaling() {
-        return scaling;
-    }
-
-    public void setScaling(Scaling scaling) {
-        this.scaling = scaling;
-    }
-
-    public LoRAInit getLoraInit() {
-        return loraInit;
-    }
-
-    public void setLoraInit(LoRAInit loraInit) {
-        this.loraInit = loraInit;
     }
 
     @Override
     public boolean equals(Object other) {
-        return this == other || other instanceof LowRankLayer that && super.equals(other) && nIn == that.nIn && nOut == that.nOut
-                && rank == that.rank && alpha == that.alpha && scaling == that.scaling && loraInit == that.loraInit;
+        if (!(other instanceof LowRankLayer that)) {
+            return false;
+        }
+        // Made on request, and compared by DL4J.
+        getLayerParams();
+        that.getLayerParams();
+        return super.equals(other) && nIn == that.nIn && nOut == that.nOut && lora.equals(that.lora);
+    }
+
+    @Override
+    protected boolean canEqual(Object other) {
+        return other instanceof LowRankLayer;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(getLayerName(), nIn, nOut, rank, alpha, scaling, loraInit);
+        return Objects.hash(getLayerName(), nIn, nOut, lora);
     }
 
     /** As {@link LoRADenseLayer.Builder}, for the path alone. */
@@ -218,10 +205,7 @@ public class LowRankLayer extends SameDiffLayer {
 
         private long nIn;
         private long nOut;
-        private int rank;
-        private double alpha = 1;
-        private Scaling scaling = Scaling.ALPHA;
-        private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
+        private final LoRASettings.Builder lora = LoRASettings.builder();
 
         /** Inferred from the input type where not set. */
         public Builder nIn(long nIn) {
@@ -236,31 +220,31 @@ public class LowRankLayer extends SameDiffLayer {
 
         /** At least 1; required. */
         public Builder rank(int rank) {
-            this.rank = rank;
+            lora.rank(rank);
             return this;
         }
 
         /** Default 1. */
         public Builder alpha(double alpha) {
-            this.alpha = alpha;
+            lora.alpha(alpha);
             return this;
         }
 
         /** Default {@link Scaling#ALPHA}. */
         public Builder scaling(Scaling scaling) {
-            this.scaling = Objects.requireNonNull(scaling, "scaling");
+            lora.scaling(scaling);
             return this;
         }
 
         /** How A starts; default {@link LoRAInit#KAIMING_UNIFORM}. */
         public Builder loraInit(LoRAInit init) {
-            this.loraInit = Objects.requireNonNull(init, "loraInit");
+            lora.loraInit(init);
             return this;
         }
 
         /** The probability of dropping an input while training; sets the layer's dropout, of which there is only one here. */
         public Builder loraDropout(double probability) {
-            LoRAParams.checkDropout(getLayerName(), probability);
+            LoRASettings.DEFAULTS.toBuilder().loraDropout(probability).build(Named.layer(getLayerName()));
             return probability == 0 ? this : dropOut(new Dropout(1 - probability));
         }
 
@@ -290,13 +274,13 @@ public class LowRankLayer extends SameDiffLayer {
         @Override
         @SuppressWarnings("unchecked")
         public LowRankLayer build() {
-            LoRAParams.check(getLayerName(), rank, alpha);
-            LoRAParams.checkStart(getLayerName(), loraInit, rank, nIn, nOut, scaling.factor(alpha, rank), 0);
-            if (loraInit.isTakenFromW()) {
-                throw new IllegalArgumentException("Layer " + LoRAParams.quoted(getLayerName()) + ": LoRAInit." + loraInit
+            LowRankLayer layer = new LowRankLayer(this);
+            LoRAInit init = layer.lora.loraInit();
+            if (init.isTakenFromW()) {
+                throw new IllegalArgumentException(Named.layer(getLayerName()) + ": LoRAInit." + init
                         + " is taken from W, which a lone low-rank path has not. Use another start or a LoRADenseLayer.");
             }
-            return new LowRankLayer(this);
+            return layer;
         }
     }
 }

@@ -1,8 +1,7 @@
 package io.github.dl4jlora.integration;
 
-import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;

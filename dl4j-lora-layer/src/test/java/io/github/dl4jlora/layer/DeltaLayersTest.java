@@ -1,7 +1,5 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.KernelRuntime;
-import io.github.dl4jlora.internal.run.LoRADenseRuntime;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
@@ -9,6 +7,8 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.run.DenseRuntime;
+import io.github.dl4jlora.internal.run.KernelRuntime;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
@@ -185,7 +185,7 @@ public class DeltaLayersTest {
     /** Below a SameDiff layer the stock network's gradients are wrong. */
     private static Map<String, INDArray> atTheLayer(MultiLayerNetwork network, Map<String, INDArray> gradients) {
         Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
-        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof LoRADenseRuntime);
+        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof DenseRuntime);
         return some;
     }
 

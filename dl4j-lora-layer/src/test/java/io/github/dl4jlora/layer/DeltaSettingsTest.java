@@ -1,10 +1,9 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.DeltaRecurrentRuntime;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -293,7 +292,7 @@ class DeltaSettingsTest {
         MultiLayerNetwork adapted = adapted();
 
         assertThatThrownBy(() -> adapted.setParam("0_W", Nd4j.zeros(3, 16))).hasMessageContainingAll("Layer \"lstm\"", "\"W\"",
-                "[W.A, W.B, RW.A, RW.B]");
+                "W.A [3, 2]", "RW.B [2, 16]");
         assertThatThrownBy(() -> adapted.setParam("0_W.A", Nd4j.zeros(3, 3))).hasMessageContainingAll("W.A has shape [3, 2]", "[3, 3]");
     }
 
@@ -326,7 +325,7 @@ class DeltaSettingsTest {
         MultiLayerNetwork adapted = adapted();
         assertThat(adapted.layerSize(0)).isEqualTo(4);
         assertThat(adapted.layerInputSize(0)).isEqualTo(3);
-        assertThat(adapted.summary(InputType.recurrent(3))).contains("DeltaRecurrentRuntime", "RW.A:{4,2}");
+        assertThat(adapted.summary(InputType.recurrent(3))).contains("EffectiveRecurrentRuntime", "RW.A:{4,2}");
         LayerMemoryReport memory = conf(adapted).getMemoryReport(InputType.recurrent(3, 5));
         assertThat(memory.getParameterSize()).isEqualTo(78);
         assertThat(memory.getWorkingMemoryFixedInference()).as("W + s·A·B").isGreaterThanOrEqualTo(base.getLayer(0).numParams());

@@ -11,6 +11,7 @@ import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -121,7 +122,7 @@ class EnginesAgreeTest {
     @Test
     void enginesDropTheSameInputsFromTheSameSeed() {
         INDArray[] gradients = new INDArray[2];
-        for (Engine engine : Engine.values()) {
+        for (Engine engine : List.of(Engine.FUSED, Engine.SAMEDIFF)) {
             MultiLayerNetwork network = new Twins.Recipe().lora(builder -> builder.engine(engine).loraDropout(0.5)).build().lora();
             Nd4j.getRandom().setSeed(5);
             gradients[engine.ordinal()] = Twins.gradients(network, Networks.data(DataType.DOUBLE, 8, 1)).get(Twins.A);

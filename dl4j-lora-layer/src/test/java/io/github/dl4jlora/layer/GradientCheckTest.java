@@ -51,11 +51,11 @@ class GradientCheckTest {
     /** RRELU draws its slopes at random, so that finite differences say nothing. */
     static Stream<Arguments> activations() {
         return Arrays.stream(Activation.values()).filter(activation -> activation != Activation.RRELU)
-                .flatMap(activation -> Arrays.stream(Engine.values()).map(engine -> Arguments.of(activation, engine)));
+                .flatMap(activation -> Stream.of(Engine.FUSED, Engine.SAMEDIFF).map(engine -> Arguments.of(activation, engine)));
     }
 
     static Stream<Arguments> enginesAndStorages() {
-        return Arrays.stream(Engine.values())
+        return Stream.of(Engine.FUSED, Engine.SAMEDIFF)
                 .flatMap(engine -> Arrays.stream(FrozenStorage.values()).map(storage -> Arguments.of(engine, storage)));
     }
 
@@ -92,7 +92,7 @@ class GradientCheckTest {
     }
 
     @ParameterizedTest
-    @EnumSource(Engine.class)
+    @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void declaredLayersWithoutBiasHaveTheGradientsOfFiniteDifferences(Engine engine) {
         assertGradientsRight(declared(Activation.TANH, engine, false, false));
     }
@@ -104,7 +104,7 @@ class GradientCheckTest {
     }
 
     @ParameterizedTest
-    @EnumSource(Engine.class)
+    @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void layerNormalisationWithoutBiasHasTheGradientsOfFiniteDifferences(Engine engine) {
         assertGradientsRight(declared(Activation.SIGMOID, engine, false, true));
     }
@@ -161,7 +161,7 @@ class GradientCheckTest {
 
     /** Embedded weights cannot be left out here: GradientCheckUtil finds names by the wrong offsets when vertices branch. */
     @ParameterizedTest
-    @EnumSource(Engine.class)
+    @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void layersBesideMergesSubsetsAndResidualsHaveTheGradientsOfFiniteDifferences(Engine engine) {
         ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(Activation.IDENTITY).graphBuilder().addInputs("in")

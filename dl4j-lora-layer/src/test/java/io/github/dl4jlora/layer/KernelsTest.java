@@ -1,14 +1,12 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.DeltaRuntime;
-import io.github.dl4jlora.internal.run.KernelRuntime;
-import io.github.dl4jlora.internal.run.Mechanism;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.run.KernelRuntime;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -62,12 +60,12 @@ class KernelsTest {
         }
     }
 
-    /** The same network with another mechanism. */
-    private static MultiLayerNetwork by(Mechanism mechanism, MultiLayerNetwork tuned) {
+    /** The same network with another engine. */
+    private static MultiLayerNetwork by(Engine engine, MultiLayerNetwork tuned) {
         MultiLayerConfiguration conf = tuned.getLayerWiseConfigurations().clone();
         for (NeuralNetConfiguration layer : conf.getConfs()) {
             if (layer.getLayer() instanceof LoRAWrapperLayer lora) {
-                lora.setMechanism(mechanism);
+                lora.setEngine(engine);
             }
         }
         MultiLayerNetwork twin = new MultiLayerNetwork(conf);
@@ -163,11 +161,11 @@ class KernelsTest {
 
     @ParameterizedTest
     @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SEQUENCES_CHANNELS_LAST") // DL4J's own backward pass fails
-    void outputsAndGradientsAreThoseOfTheDeltaMechanism(KernelVariant variant) {
+    void outputsAndGradientsAreThoseOfEffectiveWeights(KernelVariant variant) {
         MultiLayerNetwork tuned = adapted(variant.base(DataType.DOUBLE, Activation.LEAKYRELU), config().build());
-        MultiLayerNetwork delta = by(Mechanism.DELTA, tuned);
+        MultiLayerNetwork delta = by(Engine.EFFECTIVE_WEIGHTS, tuned);
         DataSet data = variant.data(tuned);
-        assertThat(delta.getLayer(0)).isInstanceOf(DeltaRuntime.class);
+        assertThat(delta.getLayer(0)).isNotInstanceOf(KernelRuntime.class);
 
         assertThat(Networks.difference(tuned.output(data.getFeatures()), delta.output(data.getFeatures()))).isLessThan(1e-12);
         assertSameGradients(tuned, delta, data);
@@ -203,9 +201,9 @@ class KernelsTest {
 
     @ParameterizedTest
     @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SEQUENCES_CHANNELS_LAST") // DL4J's own backward pass fails
-    void trainingIsThatOfTheDeltaMechanismStepByStep(KernelVariant variant) {
+    void trainingIsThatOfEffectiveWeightsStepByStep(KernelVariant variant) {
         MultiLayerNetwork tuned = adapted(variant.base(DataType.DOUBLE, Activation.TANH), config().build());
-        MultiLayerNetwork delta = by(Mechanism.DELTA, tuned);
+        MultiLayerNetwork delta = by(Engine.EFFECTIVE_WEIGHTS, tuned);
         DataSet data = variant.data(tuned);
         INDArray before = tuned.params().dup();
 

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.Mechanism;
-import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
@@ -33,8 +33,9 @@ class LayersGuideTest {
 
     private static final Pattern QUOTED = Pattern.compile("`([^`]+)`");
     private static final Pattern FILE_NAME = Pattern.compile("[a-z]+(?:\\.(\\w+))?\\.(lora_A\\.weight|lora_embedding_A)");
-    private static final Map<String, Mechanism> MECHANISMS = Map.of("effective weights", Mechanism.DELTA,
-            "low-rank convolution", Mechanism.CONVOLUTION, "low-rank lookup", Mechanism.EMBEDDING);
+    /** What computes a layer, by whether there is a kernel for it. */
+    private static final Map<String, Boolean> HAS_KERNEL = Map.of("effective weights", false, "low-rank convolution", true,
+            "low-rank lookup", true);
 
     /** What the table is compared with: each layer that can be adapted, by its simple name. */
     private static Map<String, StockMatrices> adaptable(Map<String, Layer> layers) {
@@ -74,9 +75,9 @@ class LayersGuideTest {
                 if (row.get(3).equals("low-rank path")) {
                     assertThat(matrices.forms()).as(name).isEqualTo(StockMatrices.DENSE.forms());
                 } else {
-                    assertThat(MECHANISMS).containsKey(row.get(3));
+                    assertThat(HAS_KERNEL).containsKey(row.get(3));
                     if (layers.containsKey(name)) {
-                        assertThat(Mechanism.of(layers.get(name))).as(name).isEqualTo(MECHANISMS.get(row.get(3)));
+                        assertThat(Kernels.exists(layers.get(name))).as(name).isEqualTo(HAS_KERNEL.get(row.get(3)));
                     }
                 }
                 Matcher file = FILE_NAME.matcher(quoted(row.get(4)).get(0));

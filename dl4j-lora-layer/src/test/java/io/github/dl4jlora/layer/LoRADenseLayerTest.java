@@ -1,9 +1,9 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.LoRADenseRuntime;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.run.DenseRuntime;
 import org.deeplearning4j.nn.conf.CacheMode;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -12,8 +12,8 @@ import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
-import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
@@ -82,7 +82,7 @@ class LoRADenseLayerTest {
                 new Twins.Recipe().hasLayerNorm(true).common(builder -> builder.gainInit(1.7)),
                 new Twins.Recipe().lora(builder -> builder.rank(4).alpha(-3).scaling(Scaling.ALPHA_OVER_RANK)),
                 new Twins.Recipe().lora(builder -> builder.rank(1).alpha(2).scaling(Scaling.ALPHA_OVER_SQRT_RANK)),
-                new Twins.Recipe().lora(builder -> builder.alpha(0)),
+                new Twins.Recipe().lora(builder -> builder.alpha(1e-6)),
                 new Twins.Recipe().lora(builder -> builder.storage(FrozenStorage.SHARED)),
                 new Twins.Recipe().common(builder -> builder.gradientNormalization(GradientNormalization.ClipL2PerLayer)));
         return Stream.concat(activations, others).map(Arguments::of);
@@ -434,7 +434,7 @@ class LoRADenseLayerTest {
         INDArray x = Networks.random(DataType.FLOAT, 1, 4, 6);
         INDArray expected = network.feedForward(x).get(1);
 
-        LoRADenseRuntime clone = (LoRADenseRuntime) ((LoRADenseRuntime) network.getLayer(0)).clone();
+        DenseRuntime clone = (DenseRuntime) ((DenseRuntime) network.getLayer(0)).clone();
         network.getParam("0_B").assign(0);
         INDArray actual = clone.activate(x, false, LayerWorkspaceMgr.noWorkspaces());
 

@@ -1,10 +1,11 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -61,7 +62,7 @@ class NothingStaleTest {
         INDArray rankTwo = Nd4j.ones(DataType.DOUBLE, 4, 2);
         INDArray rankThree = Nd4j.ones(DataType.DOUBLE, 3, 20);
 
-        layer.route("W", 0, List.of(new AdaptedRuntime.Route(0, 2, rankTwo, rankThree, 1)));
+        layer.route("W", 0, List.of(new Route(0, 2, rankTwo, rankThree, 1)));
         assertThatThrownBy(() -> net.output(x)).isInstanceOf(RuntimeException.class);
         layer.route("W", 0, null);
 

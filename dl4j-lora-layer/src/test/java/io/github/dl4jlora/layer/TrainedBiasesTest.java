@@ -1,8 +1,5 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.ConvolutionRuntime;
-import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
@@ -12,8 +9,11 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.AdapterBank;
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.KernelRuntime;
+import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -259,8 +259,8 @@ class TrainedBiasesTest {
         assertThat(conv.getUpdaterByParam("W.A")).isEqualTo(new Sgd(0.1));
         assertThat(LoRA.apply(base, config.updater(new Sgd(0.2)).build()).getLayer(3).conf().getLayer().getUpdaterByParam("b"))
                 .isEqualTo(new Sgd(0.2));
-        assertThat(adapted.getLayer(0)).isInstanceOf(ConvolutionRuntime.class);
-        assertThatThrownBy(() -> adapted.getLayer(0).setParam("W", adapted.getParam("0_b"))).hasMessageContainingAll("\"conv\"", "[W.A, W.B, b]");
+        assertThat(adapted.getLayer(0)).isInstanceOf(KernelRuntime.class);
+        assertThatThrownBy(() -> adapted.getLayer(0).setParam("W", adapted.getParam("0_b"))).hasMessageContainingAll("\"conv\"", "W.A [", "W.B [", "b [");
         adapted.getLayer(0).setParam("b", Nd4j.ones(1, 2));
         assertThat(adapted.getParam("0_b").sumNumber().doubleValue()).isEqualTo(2);
 

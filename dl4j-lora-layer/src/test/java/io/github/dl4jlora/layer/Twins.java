@@ -1,6 +1,5 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.LoRADenseParamInitializer;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -116,7 +115,7 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
             return lora.getParam(key);
         }
         INDArray values = conf().getFrozen().require("1").valuesAs(lora.params().dataType());
-        return LoRADenseParamInitializer.frozenTable(conf(), values, false).get(key.substring(2));
+        return conf().stockTable(values, false).get(key.substring(2));
     }
 
     INDArray delta() {

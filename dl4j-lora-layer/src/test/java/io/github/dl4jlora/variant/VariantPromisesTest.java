@@ -81,7 +81,7 @@ class VariantPromisesTest {
         Map<String, INDArray> frozen = new HashMap<>();
         for (String layer : new String[] {"fc1", "fc2"}) {
             LoRADenseLayer conf = (LoRADenseLayer) network.getLayer(layer).conf().getLayer();
-            ((AdaptedRuntime) network.getLayer(layer)).adapterParameters().forEach((key, value) -> {
+            ((AdaptedRuntime) network.getLayer(layer)).adapter().parts("W").forEach((key, value) -> {
                 if (!conf.trains(key)) {
                     frozen.put(layer + "_" + key, value.dup());
                 }

@@ -75,6 +75,11 @@ public final class FrozenReference implements Serializable {
         return found;
     }
 
+    /** Whether this JVM has the weights; a base location that has not been read is not asked. */
+    public boolean isHere() {
+        return resolveHere() != null;
+    }
+
     /**
      * As {@link #values}, of what is here already; null where nothing is.
      */

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.kernel;
 
-import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;

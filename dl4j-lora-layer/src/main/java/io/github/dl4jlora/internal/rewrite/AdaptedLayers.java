@@ -1,5 +1,9 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.LoRAConfig.LayerOverride;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.layer.Engine;
+
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
@@ -80,16 +84,15 @@ public final class AdaptedLayers {
         node.matrices().forms().forEach((key, form) -> {
             if (keys.contains(key)) {
                 MatrixName name = MatrixName.of(node, key);
-                int rank = config.rank();
-                double alpha = config.alpha();
-                for (Map.Entry<Pattern, LoRAConfig.Override> override : config.overrides().entrySet()) {
+                LoRASettings settings = config.settings();
+                for (Map.Entry<Pattern, LayerOverride> override : config.overrides().entrySet()) {
                     if (name.isMatchedBy(override.getKey())) {
-                        rank = override.getValue().rank() == null ? rank : override.getValue().rank();
-                        alpha = override.getValue().alpha() == null ? alpha : override.getValue().alpha();
+                        settings = override.getValue().applyTo(settings);
                     }
                 }
                 INDArray matrix = form.viewOf(table.get(key));
-                parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), rank, alpha, config.scaling()));
+                parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), settings.rank(), settings.alpha(),
+                        settings.scaling()));
             }
         });
         return parameters;
@@ -114,12 +117,10 @@ public final class AdaptedLayers {
             requirePlain(node, config);
         }
         Layer stock = node.unwrappedLayer();
-        LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, frozen);
-        lora.setBiases(biases);
-        lora.setLoraInit(config.loraInit());
-        lora.setLoraDropout(parameters.isEmpty() ? 0 : config.loraDropout());
-        lora.setLoraPlusRatio(config.loraPlusRatio());
-        lora.setRegularization(new ArrayList<>(config.regularization()));
+        LoRASettings settings = parameters.isEmpty() ? config.settings().toBuilder().loraDropout(0).engine(Engine.FUSED).build()
+                : config.settings();
+        LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, biases, settings, frozen);
+        lora.setRegularization(config.regularization());
         Layer sized = StockLayers.innermost(stock);
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
                 : sized instanceof BaseLayer base ? base.getIUpdater()
@@ -141,11 +142,8 @@ public final class AdaptedLayers {
         biases(node, table, config);
         requirePlain(node, config);
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
-                parameters(node, keys, table, config), frozen);
-        lora.setLoraInit(config.loraInit());
-        lora.setLoraDropout(config.loraDropout());
-        lora.setLoraPlusRatio(config.loraPlusRatio());
-        lora.setRegularization(new ArrayList<>(config.regularization()));
+                parameters(node, keys, table, config), config.settings(), frozen);
+        lora.setRegularization(config.regularization());
         SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
         lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater()
                 : stock.getUpdater() != null ? stock.getUpdater() : anyUpdater(nodes)));
@@ -162,16 +160,8 @@ public final class AdaptedLayers {
     private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {
         FeedForwardLayer stock = (FeedForwardLayer) node.unwrappedLayer();
         LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
-        lora.setRank(parameter.rank());
-        lora.setAlpha(parameter.alpha());
-        lora.setScaling(config.scaling());
-        lora.setLoraInit(config.loraInit());
-        lora.setPissaIterations(config.pissaIterations());
-        lora.setLoraDropout(config.loraDropout());
-        lora.setVariant(config.variant());
-        lora.setTrainBias(config.bias() != BiasTraining.NONE && hasBias(stock));
-        lora.setLoraPlusRatio(config.loraPlusRatio());
-        lora.setEngine(config.engine());
+        lora.setLora(config.settings().toBuilder().rank(parameter.rank()).alpha(parameter.alpha())
+                .trainBias(config.bias() != BiasTraining.NONE && hasBias(stock)).build());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
         lora.setOrigin(node.layer().clone());

@@ -2,13 +2,15 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
-import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
@@ -32,42 +34,69 @@ public final class AdaptedView {
     /**
      * An adapted parameter of a layer.
      *
-     * @param layer the layer's or vertex's name
-     * @param key   of the parameter in the stock layer
-     * @param parts A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of: a trained b
-     *              {@code [1, nOut]}, where the layer has one matrix and one bias
-     * @param stock the stock layer; null for a vertex
-     * @param dense the configuration of a dense layer; null for any other, which has A, B and b only
+     * @param layer     the layer's or vertex's name
+     * @param parameter what is adapted
+     * @param conf      the layer's configuration
+     * @param parts     A {@code [nIn, rank]}, B {@code [rank, nOut]} and whatever else the adapter consists of: a trained b
+     *                  {@code [1, nOut]}, where the layer has one matrix and one bias
+     * @param runtime   the running layer; null for a vertex that DL4J froze, which hides it
      */
-    public record AdaptedMatrix(String layer, String key, Map<String, INDArray> parts, double alpha, Scaling scaling,
-                                AdaptedRuntime runtime, Layer stock, LoRADenseLayer dense) {
+    public record AdaptedMatrix(String layer, AdaptedParameter parameter, AdaptedConfiguration conf, Map<String, INDArray> parts,
+                                AdaptedRuntime runtime) {
 
+        /** A {@code [nIn, rank]}. */
         public INDArray a() {
             return parts.get(Variant.A);
         }
 
+        /** B {@code [rank, nOut]}. */
         public INDArray b() {
             return parts.get(Variant.B);
         }
 
+        /** Alpha as it is now. */
+        public double alpha() {
+            return parameter.alpha();
+        }
+
+        /** Scaling as it is now. */
+        public Scaling scaling() {
+            return parameter.scaling();
+        }
+
+        /** Variant, start and whatever else makes the adapter. */
+        public LoRASettings settings() {
+            return conf.settings(parameter);
+        }
+
+        /** The stock layer; null for a vertex. */
+        public Layer stock() {
+            return conf.stockLayer();
+        }
+
+        /** Changes the factor of ΔW. */
         public void rescale(double newAlpha, Scaling newScaling) {
-            if (newAlpha != alpha || newScaling != scaling) {
-                runtime.rescale(key, newAlpha, newScaling);
+            if (newAlpha != alpha() || newScaling != scaling()) {
+                running().rescale(parameter.key(), newAlpha, newScaling);
             }
         }
 
         /** Overwrites parts, by key. */
         public void replace(Map<String, INDArray> values) {
-            if (dense != null) {
-                runtime.replace(values);
-            } else {
-                values.forEach((key, value) -> parts.get(key).assign(value));
+            running().replace(parameter.key(), values);
+        }
+
+        private Adapter running() {
+            if (runtime == null) {
+                throw new IllegalStateException("Vertex \"" + layer + "\" was frozen after it was adapted, and DL4J's FrozenVertex "
+                        + "hides it: its adapter cannot be replaced. Apply the adapter to the base anew with LoRA.apply");
             }
+            return runtime.adapter();
         }
 
         /** See {@link AdaptedRuntime#route}. */
-        public void route(long rows, List<AdaptedRuntime.Route> routes) {
-            runtime.route(key, rows, routes);
+        public void route(long rows, List<Route> routes) {
+            runtime.route(parameter.key(), rows, routes);
         }
     }
 
@@ -85,44 +114,39 @@ public final class AdaptedView {
     private AdaptedView(Network<?> network) {
         this.network = network;
         for (Node node : network.nodes()) {
-            Trainable runtime = network.runtime(node.name());
-            Map<String, INDArray> table = runtime.paramTable(false);
+            Trainable running = network.runtime(node.name());
+            Map<String, INDArray> table = running.paramTable(false);
             AdaptedConfiguration lora = node.adapted();
-            if (lora != null && runtime instanceof AdaptedRuntime adaptable) {
-                for (AdaptedParameter parameter : lora.adapted()) {
-                    Map<String, INDArray> parts = lora instanceof LoRADenseLayer ? adaptable.adapterParameters()
-                            : parts(lora, parameter, table);
-                    adapted.put(lora.matrices().module(node.name(), parameter.key()), new AdaptedMatrix(node.name(), parameter.key(),
-                            parts, parameter.alpha(), parameter.scaling(), adaptable, lora.stockLayer(),
-                            lora instanceof LoRADenseLayer dense ? dense : null));
-                }
-                if (!hasBiasAsPart(lora)) {
-                    lora.biases().forEach(bias -> biases.put(StockBiases.module(lora.stockLayer(), node.name(), bias.key()),
-                            table.get(bias.key())));
-                }
-                trainsBiasesAlone |= lora.adapted().isEmpty();
-                dropout = Math.max(dropout, lora.getLoraDropout());
+            if (lora != null) {
+                addAdapted(node, lora, AdaptedRuntime.of(running), table);
             } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
         }
     }
 
+    private void addAdapted(Node node, AdaptedConfiguration lora, AdaptedRuntime runtime, Map<String, INDArray> table) {
+        for (AdaptedParameter parameter : lora.adapted()) {
+            Map<String, INDArray> parts = runtime != null ? runtime.adapter().parts(parameter.key()) : parts(lora, parameter, table);
+            adapted.put(lora.matrices().module(node.name(), parameter.key()),
+                    new AdaptedMatrix(node.name(), parameter, lora, parts, runtime));
+        }
+        if (!lora.hasBiasAsPart()) {
+            lora.biases().forEach(bias -> biases.put(StockBiases.module(lora.stockLayer(), node.name(), bias.key()),
+                    table.get(bias.key())));
+        }
+        trainsBiasesAlone |= lora.adapted().isEmpty();
+        dropout = Math.max(dropout, lora.getLoraDropout());
+    }
+
+    /** Of a vertex that DL4J froze. */
     private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter, Map<String, INDArray> table) {
         Map<String, INDArray> parts = new LinkedHashMap<>();
-        parts.put(Variant.A, table.get(lora.key(parameter, Variant.A)));
-        parts.put(Variant.B, table.get(lora.key(parameter, Variant.B)));
-        if (hasBiasAsPart(lora)) {
-            parts.put(DefaultParamInitializer.BIAS_KEY, table.get(lora.biases().get(0).key()));
-        }
+        lora.layout().of(parameter).forEach(slot -> parts.put(slot.parameter().key(), table.get(slot.key())));
         return parts;
     }
 
-    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, not to the layer beside several. */
-    private static boolean hasBiasAsPart(AdaptedConfiguration lora) {
-        return lora.biases().size() == 1 && lora.adapted().size() == 1 && lora.matrices().forms().size() == 1;
-    }
-
+    /** The trained parts of an adapted network. */
     public static AdaptedView of(Model model) {
         return new AdaptedView(Network.of(model));
     }
@@ -203,7 +227,7 @@ public final class AdaptedView {
         Rewriter.verifiedBase(network.model()).forEach((name, weights) -> ids.put(name, weights.id()));
         for (Node node : network.nodes()) {
             AdaptedConfiguration lora = node.adapted();
-            if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED && network.runtime(node.name()) instanceof AdaptedRuntime) {
+            if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED) {
                 ids.put(node.name(), embeddedId(lora, network.runtime(node.name())));
             }
         }
@@ -211,7 +235,7 @@ public final class AdaptedView {
     }
 
     private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {
-        Map<String, INDArray> frozen = lora.stockTable(runtime.paramTable(false));
+        Map<String, INDArray> frozen = lora.embeddedTable(runtime.paramTable(false));
         return FrozenWeights.unregistered(Rewriter.head(runtime.params(), lora.frozenParams()), frozen).id();
     }
 }

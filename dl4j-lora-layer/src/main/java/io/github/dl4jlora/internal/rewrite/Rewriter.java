@@ -7,21 +7,18 @@ import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
-import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
-import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
-import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
@@ -42,7 +39,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Random;
 import java.util.Set;
 
 /**
@@ -169,25 +165,10 @@ public final class Rewriter {
                 head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
-            lora.biases().forEach(bias -> fillBias(runtime.paramTable(false), bias, from.runtime(node.name())));
-            for (AdaptedParameter parameter : lora.adapted()) {
-                // Java's hash of the name tells matrices of one shape apart.
-                long start = seed * 31 + lora.matrices().module(node.name(), parameter.key()).hashCode();
-                if (lora instanceof LoRADenseLayer) {
-                    ((AdaptedRuntime) runtime).start(start);
-                } else {
-                    Map<String, INDArray> table = runtime.paramTable(false);
-                    lora.matrices().initialize(table.get(lora.key(parameter, Variant.A)),
-                            table.get(lora.key(parameter, Variant.B)), config.loraInit(), new Random(start));
-                }
-            }
+            ((AdaptedRuntime) runtime).adapter().start(node.name(), seed);
         } else {
             values.assign(base.reshape(values.shape()));
         }
-    }
-
-    private static void fillBias(Map<String, INDArray> trained, TrainedBias bias, Trainable stock) {
-        trained.get(bias.key()).assign(stock.paramTable(false).get(bias.key()).reshape('c', 1, bias.length()));
     }
 
     static INDArray head(INDArray values, long length) {
@@ -309,20 +290,22 @@ public final class Rewriter {
         }
         values.assign(frozenOrTrained(node, adapted, values.length()).reshape(values.shape()));
         AdaptedConfiguration lora = node.adapted();
-        if (merge && lora instanceof LoRADenseLayer) {
-            AdaptedRuntime.of(adapted.runtime(node.name())).mergeInto(merged);
-            requireFinite(node, values);
-        } else if (merge && lora != null) {
-            for (TrainedBias bias : lora.biases()) {
-                INDArray stockBias = merged.get(bias.key());
-                stockBias.assign(trained.get(bias.key()).reshape('c', stockBias.shape()));
-            }
-            for (AdaptedParameter parameter : lora.adapted()) {
-                lora.matrices().forms().get(parameter.key()).add(trained.get(lora.key(parameter, Variant.A)),
-                        trained.get(lora.key(parameter, Variant.B)), parameter.factor(), merged.get(parameter.key()));
+        if (merge && lora != null) {
+            AdaptedRuntime running = AdaptedRuntime.of(adapted.runtime(node.name()));
+            if (running != null) {
+                running.adapter().mergeInto(merged);
+            } else {
+                mergeFrozenVertex(lora, trained, merged);
             }
             requireFinite(node, values);
         }
+    }
+
+    /** DL4J's FrozenVertex hides the running vertex, but not its parameters. */
+    private static void mergeFrozenVertex(AdaptedConfiguration lora, Map<String, INDArray> table, Map<String, INDArray> stock) {
+        lora.adapted().forEach(parameter -> lora.matrices().forms().get(parameter.key()).add(
+                table.get(lora.key(parameter, Variant.A)), table.get(lora.key(parameter, Variant.B)), parameter.factor(),
+                stock.get(parameter.key())));
     }
 
     private static void requireFinite(Node node, INDArray merged) {
@@ -366,9 +349,9 @@ public final class Rewriter {
     public static List<FrozenWeights> everythingFrozen(Model model) {
         List<FrozenWeights> all = new ArrayList<>(verifiedBase(model).values());
         for (Node node : Network.of(model).nodes()) {
-            if (node.adapted() instanceof LoRADenseLayer lora && lora.getConstants() != null) {
-                AdaptedRuntime.of(Network.of(model).runtime(node.name())).adapterParameters();
-                all.add(lora.getConstants().require(node.name()));
+            AdaptedRuntime running = AdaptedRuntime.of(Network.of(model).runtime(node.name()));
+            if (running != null && running.adapter().outsideConstants() != null) {
+                all.add(running.adapter().outsideConstants());
             }
         }
         return all;

@@ -43,9 +43,9 @@ public final class Summaries {
         long rest = lora.frozenParams();
         long biases = lora.biases().stream().mapToLong(TrainedBias::length).sum();
         for (AdaptedParameter parameter : lora.adapted()) {
-            long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.constantParams();
+            long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.layout().constantParams();
             rest -= frozen;
-            long trained = lora.trainedParams(parameter) + (single ? biases : 0);
+            long trained = lora.layout().trainedParams(parameter) + (single ? biases : 0);
             rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass().getSimpleName(),
                     role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : trained,
                     stopped ? frozen + trained : frozen));

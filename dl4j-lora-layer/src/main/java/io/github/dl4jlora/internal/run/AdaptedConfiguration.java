@@ -1,47 +1,77 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
-import io.github.dl4jlora.variant.Variant;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.learning.regularization.Regularization;
 
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * What the configurations of all adapted layers and vertices have in common.
+ * What the configurations of all adapted layers and vertices have in common: a stock layer or vertex, where its frozen values
+ * are, and what of it is adapted.
  */
-public interface AdaptedConfiguration {
+public interface AdaptedConfiguration extends HeldSettings {
 
-    String getLayerName();
+    /** What all adapted parameters have in common; rank, alpha and scaling are each parameter's own. */
+    default LoRASettings settings() {
+        return getLora();
+    }
 
-    /** The frozen weights outside the vector; null when embedded. */
+    /** Whether one lone parameter is adapted, whose A and B are called just that in the parameter table. */
+    boolean single();
+
+    /** The frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised. */
     FrozenReference getFrozen();
 
+    /** Sets what {@link #getFrozen} returns. */
+    void setFrozen(FrozenReference frozen);
+
+    /** Where the frozen values live. */
     FrozenStorage getStorage();
 
-    /** In the order in which their A and B lie in the vector; none where only biases train. */
+    /** What the adapter holds that does not train, outside the vector; null when embedded, or where there is none such. */
+    default FrozenReference getConstants() {
+        return null;
+    }
+
+    /** Sets what {@link #getConstants} returns. */
+    default void setConstants(FrozenReference constants) {
+        if (constants != null) {
+            throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no constants");
+        }
+    }
+
+    /** What the adapter's start was drawn from, if it has constants that are outside the vector. */
+    default long getStartSeed() {
+        return 0;
+    }
+
+    /** Sets what {@link #getStartSeed} returns. */
+    default void setStartSeed(long seed) {
+        // Nothing is drawn again of a layer without constants.
+    }
+
+    /** In the order in which their parts lie in the vector; none where only biases train. */
     List<AdaptedParameter> adapted();
 
-    /** The biases of a layer that is not dense, which train beside A and B and follow them in the vector. */
-    default List<TrainedBias> biases() {
-        return List.of();
-    }
+    /** The biases that train beside A and B and follow them in the vector. */
+    List<TrainedBias> biases();
 
-    /** The key under which the parameter table has A ({@link Variant#A}) or B of an adapted parameter. */
-    default String key(AdaptedParameter parameter, String part) {
-        return parameter.key() + "." + part;
-    }
-
-    /** The probability of dropping an input of the low-rank path. */
-    double getLoraDropout();
+    /** Changes alpha and scaling of an adapted parameter. */
+    void rescale(String key, double alpha, Scaling scaling);
 
     /** The stock layer, without DL4J's freezing wrappers; null for a vertex. */
     Layer stockLayer();
@@ -49,49 +79,107 @@ public interface AdaptedConfiguration {
     /** The stock vertex; null for a layer. */
     GraphVertex stockVertex();
 
+    /** Number of the stock layer's own values. */
+    long frozenParams();
+
+    /**
+     * The stock layer's own parameters, as it calls them, as views of flat values.
+     *
+     * @param initialize whether to give them fresh values
+     */
+    Map<String, INDArray> stockTable(INDArray values, boolean initialize);
+
+    /** The path s·x·A·B of a lone parameter as a SameDiff layer. */
+    default SameDiffLayer lowRankLayer() {
+        throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no path that SameDiff computes");
+    }
+
+    /** Where in the layer's part of the vector its adapter has what. */
+    default AdapterLayout layout() {
+        return AdapterLayout.of(this);
+    }
+
+    /** Whether a key of the parameter table names something that trains. */
+    default boolean trains(String key) {
+        return layout().trains(key);
+    }
+
+    /** The settings of one adapted parameter. */
+    default LoRASettings settings(AdaptedParameter parameter) {
+        return settings().toBuilder().rank(parameter.rank()).alpha(parameter.alpha()).scaling(parameter.scaling()).build();
+    }
+
+    /** The key under which the parameter table has a part (A, B, …) of an adapted parameter. */
+    default String key(AdaptedParameter parameter, String part) {
+        // Without an underscore, at which DL4J's updater would split it.
+        return single() ? part : parameter.key() + "." + part;
+    }
+
+    /**
+     * The updater of a parameter, by its key.
+     *
+     * @param ofWeights of A, B and what else a variant trains; B's learning rate may be a multiple of it
+     * @param ofBiases  null: that of weights
+     */
+    default IUpdater updaterOf(String key, IUpdater ofWeights, IUpdater ofBiases) {
+        return switch (layout().role(key)) {
+            case FROZEN -> new NoOp();
+            case BIAS -> ofBiases != null ? ofBiases : ofWeights;
+            case MAGNITUDE -> ofWeights;
+            // Made anew each time, so that it follows whatever sets the layer's own.
+            case WEIGHT -> layout().isB(key) && settings().loraPlusRatio() != 1
+                    ? ScaledLearningRate.of(ofWeights, settings().loraPlusRatio()) : ofWeights;
+        };
+    }
+
+    /** The regularization of a parameter, by its key; null for none. */
+    default List<Regularization> regularizationOf(String key, List<Regularization> ofWeights, List<Regularization> ofBiases) {
+        return switch (layout().role(key)) {
+            case WEIGHT -> ofWeights;
+            case BIAS -> ofBiases;
+            case MAGNITUDE, FROZEN -> null;
+        };
+    }
+
     /** How the adapted parameters are matrices. */
     default StockMatrices matrices() {
         return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(stockVertex());
     }
 
-    /** Number of the stock layer's own values. */
-    long frozenParams();
+    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, not to the layer beside several. */
+    default boolean hasBiasAsPart() {
+        return biases().size() == 1 && adapted().size() == 1 && matrices().forms().size() == 1;
+    }
 
-    /**
-     * The stock layer's own values, flat, where they are outside the vector.
-     *
-     * @throws FrozenWeightsMissingException if they cannot be found
-     */
-    default INDArray sharedValues(DataType type) {
-        if (getFrozen() == null) {
-            throw new FrozenWeightsMissingException(getLayerName(), "(none recorded)");
-        }
-        return getFrozen().values(getLayerName(), type, frozenParams());
+    /** How many values of the layer's part of the vector are the stock layer's own. */
+    default long embeddedParams() {
+        return getStorage() == FrozenStorage.EMBEDDED ? frozenParams() : 0;
     }
 
     /**
      * The stock layer's own values, flat, wherever they are.
      *
      * @param view the adapted layer's part of the network's vector
+     * @throws FrozenWeightsMissingException if they are outside it and cannot be found
      */
-    default INDArray frozenValues(INDArray view) {
-        return getStorage() == FrozenStorage.EMBEDDED ? LowRankTable.interval(view, 0, frozenParams()) : sharedValues(view.dataType());
+    default INDArray frozenValues(INDArray view, DataType type) {
+        if (getStorage() == FrozenStorage.EMBEDDED) {
+            return AdapterLayout.interval(view, 0, frozenParams());
+        }
+        if (getFrozen() == null) {
+            throw new FrozenWeightsMissingException(getLayerName(), "(none recorded)");
+        }
+        return getFrozen().values(getLayerName(), type, frozenParams());
     }
 
-    /** Whether a key of the parameter table names something that trains. */
-    default boolean trains(String key) {
-        return adapted().stream().anyMatch(parameter -> key.equals(parameter.keyOfA()) || key.equals(parameter.keyOfB()))
-                || biases().stream().anyMatch(bias -> key.equals(bias.key()));
-    }
-
-    /** Number of values that train for the sake of an adapted parameter. */
-    default long trainedParams(AdaptedParameter parameter) {
-        return parameter.length();
-    }
-
-    /** Number of values that the adapter has and that do not train. */
-    default long constantParams() {
-        return 0;
+    /** Takes hold of what is outside the vector and here already, so that it stays, and checks that it fits. */
+    default void takeHold() {
+        if (getFrozen() != null) {
+            getFrozen().takeHold(getLayerName(), frozenParams());
+        }
+        if (getConstants() != null) {
+            getConstants().takeHold(getLayerName(), layout().constantParams());
+        }
     }
 
     /**
@@ -99,14 +187,13 @@ public interface AdaptedConfiguration {
      *
      * @param table the adapted layer's parameter table
      */
-    default Map<String, INDArray> stockTable(Map<String, INDArray> table) {
-        Map<String, String> frozenBiases = new HashMap<>();
-        biases().forEach(bias -> frozenBiases.put(bias.frozenKey(), bias.key()));
-        List<String> trained = LowRankTable.keys(this);
+    default Map<String, INDArray> embeddedTable(Map<String, INDArray> table) {
         Map<String, INDArray> stock = new LinkedHashMap<>();
+        AdapterLayout layout = layout();
         table.forEach((key, value) -> {
-            if (!trained.contains(key)) {
-                stock.put(frozenBiases.getOrDefault(key, key), value);
+            if (!layout.has(key)) {
+                stock.put(biases().stream().filter(bias -> bias.frozenKey().equals(key)).map(TrainedBias::key).findFirst()
+                        .orElse(key), value);
             }
         });
         return stock;

@@ -1,8 +1,10 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.variant.Variant;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.Serializable;
 import java.util.List;
@@ -19,6 +21,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
                                @JsonProperty("scaling") Scaling scaling) implements Serializable {
 
     private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(AdaptedParameter.class);
 
     /** The factor s. */
     public double factor() {
@@ -30,14 +33,14 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
         return rank * (nIn + nOut);
     }
 
-    /** A's key; without an underscore, at which DL4J's updater would split it. */
-    public String keyOfA() {
-        return key + "." + Variant.A;
-    }
-
-    /** B's key. */
-    public String keyOfB() {
-        return key + "." + Variant.B;
+    /** Warns of a rank above what the matrix has. */
+    public void warnOfExcessRank(String layer) {
+        long most = Math.min(nIn, nOut);
+        if (rank > most) {
+            LOG.warn("{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the weights it adapts; "
+                    + "give this layer a smaller one with LoRAConfig's override({}, o -> o.rank({}))", Named.layer(layer), rank,
+                    most, key, Named.quoted(layer), most);
+        }
     }
 
     /** The same parameters, one of them with another factor. */

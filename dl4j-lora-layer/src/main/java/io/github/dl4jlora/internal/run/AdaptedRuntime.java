@@ -1,18 +1,17 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.kernel.BaseListener;
 import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.kernel.Route;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.layers.FrozenLayer;
-import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
-import java.util.Map;
 
 /**
- * What the rewriter and adapters tell a running adapted layer.
+ * A running adapted layer or vertex, whatever computes it. What it consists of is its {@link Adapter}'s to tell.
  */
-public interface AdaptedRuntime extends Disableable {
+public interface AdaptedRuntime extends Disableable, BaseListener {
 
     /** Who uses the gradient of a layer's input. */
     enum InputGradient {
@@ -35,55 +34,29 @@ public interface AdaptedRuntime extends Disableable {
         return inner instanceof AdaptedRuntime adapted ? adapted : null;
     }
 
+    /** What the layer has beside its stock layer: parts, start, merge, and what is switched on and off at run time. */
+    Adapter adapter();
+
+    /** Tells who uses the gradient of the layer's input, where computing it can be left out. */
     void setInputGradient(InputGradient use);
-
-    /**
-     * Changes the factor of ΔW, in the configuration too: two adapters for one layer may differ in it.
-     *
-     * @param key of the adapted parameter
-     */
-    void rescale(String key, double alpha, Scaling scaling);
-
-    /** Gives the adapter of a dense layer a fresh start, drawn from a seed or taken from the frozen weights, as configured. */
-    default void start(long seed) {
-        throw new UnsupportedOperationException();
-    }
-
-    /** What the adapter of a dense layer consists of, by key, live, what does not train included. */
-    default Map<String, INDArray> adapterParameters() {
-        throw new UnsupportedOperationException();
-    }
-
-    /**
-     * Replaces parts of the adapter of a dense layer by others, by key. Those that do not train and are outside the vector
-     * are then known by another content.
-     */
-    default void replace(Map<String, INDArray> parts) {
-        throw new UnsupportedOperationException();
-    }
-
-    /** Writes what the adapter of a dense layer makes of them into the parameters of the stock layer. */
-    default void mergeInto(Map<String, INDArray> stock) {
-        throw new UnsupportedOperationException();
-    }
 
     /**
      * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's
      * layer computes, bit for bit, and has no backward pass.
      */
     @Override
-    void disable();
+    default void disable() {
+        adapter().disable();
+    }
 
-    /**
-     * Another adapter for some rows of the input, while the network serves.
-     *
-     * @param from   first row
-     * @param to     row after the last
-     * @param a      {@code [nIn, rank]}
-     * @param b      {@code [rank, nOut]}
-     * @param factor of their product
-     */
-    record Route(long from, long to, INDArray a, INDArray b, double factor) {
+    @Override
+    default void enable() {
+        adapter().enable();
+    }
+
+    @Override
+    default void baseChanged() {
+        adapter().baseChanged();
     }
 
     /**
@@ -94,7 +67,9 @@ public interface AdaptedRuntime extends Disableable {
      *               0: any, and each route is for all of them. A layer that cannot tell rows apart refuses at once
      * @param routes null: the layer's own path again
      */
-    void route(String key, long rows, List<Route> routes);
+    default void route(String key, long rows, List<Route> routes) {
+        adapter().route(key, rows, routes);
+    }
 
     /** The rows of a layer's input are not the rows of the network's. */
     final class RowsMismatchException extends IllegalStateException {

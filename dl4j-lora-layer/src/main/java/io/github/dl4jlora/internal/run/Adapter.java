@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -134,7 +135,7 @@ public final class Adapter {
         Map<String, INDArray> parts = new LinkedHashMap<>();
         lora.layout().of(matrix(key)).forEach(slot -> parts.put(slot.parameter().key(), value(slot.key())));
         if (lora.hasBiasAsPart()) {
-            parts.put(lora.biases().get(0).key(), value(lora.biases().get(0).key()));
+            parts.put(DefaultParamInitializer.BIAS_KEY, value(lora.biases().get(0).key()));
         }
         return parts;
     }
@@ -157,7 +158,8 @@ public final class Adapter {
         AdaptedParameter matrix = matrix(key);
         Map<String, INDArray> outside = new HashMap<>();
         parts.forEach((part, value) -> {
-            String tableKey = lora.hasBiasAsPart() && part.equals(lora.biases().get(0).key()) ? part : lora.key(matrix, part);
+            String tableKey = lora.hasBiasAsPart() && part.equals(DefaultParamInitializer.BIAS_KEY)
+                    ? lora.biases().get(0).key() : lora.key(matrix, part);
             INDArray inVector = table.get().get(tableKey);
             if (inVector != null) {
                 inVector.assign(value);

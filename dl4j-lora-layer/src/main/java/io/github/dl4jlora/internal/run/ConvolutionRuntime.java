@@ -1,10 +1,13 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
-import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
+import io.github.dl4jlora.internal.kernel.Windows;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
@@ -13,6 +16,8 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.params.ConvolutionParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.nn.api.MaskState;
+import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -22,7 +27,6 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
@@ -32,7 +36,7 @@ import java.util.stream.IntStream;
  * weights, but reads their values as {@code [kernel, nIn, nOut]}; so A's rows are in that order there, and are turned
  * around for the kernel, as W is, once.
  */
-public final class ConvolutionRuntime extends KernelRuntime {
+final class ConvolutionRuntime extends KernelRuntime {
 
     private INDArray w;
     private final Dropout dropout;
@@ -41,7 +45,7 @@ public final class ConvolutionRuntime extends KernelRuntime {
 
     ConvolutionRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
-        double probability = layerConf().getLoraDropout();
+        double probability = lora().settings().loraDropout();
         this.dropout = probability == 0 ? null : new Dropout(1 - probability);
     }
 
@@ -51,7 +55,7 @@ public final class ConvolutionRuntime extends KernelRuntime {
     }
 
     private ConvolutionLayer stockConf() {
-        return (ConvolutionLayer) layerConf().stockLayer();
+        return (ConvolutionLayer) lora().stockLayer();
     }
 
     private boolean isSequence() {
@@ -64,15 +68,14 @@ public final class ConvolutionRuntime extends KernelRuntime {
     }
 
     @Override
-    public void setParamTable(Map<String, INDArray> table) {
-        super.setParamTable(table);
+    void rebuild() {
         w = null;
     }
 
     /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences, whose weights lie otherwise. */
     private INDArray weights() {
         // In the vector they change with setParams, which a copy would not see.
-        if (w == null || isSequence() && layerConf().getStorage() == FrozenStorage.EMBEDDED) {
+        if (w == null || isSequence() && lora().getStorage() == FrozenStorage.EMBEDDED) {
             INDArray stored = frozen(ConvolutionParamInitializer.WEIGHT_KEY);
             long nOut = stockConf().getNOut();
             if (isSequence()) {
@@ -90,9 +93,10 @@ public final class ConvolutionRuntime extends KernelRuntime {
         return stockConf().getKernelSize()[0];
     }
 
-    @Override
-    INDArray inKernelOrder(INDArray a) {
-        return isSequence() ? stepsFirst(a).dup('f').reshape('f', a.shape()) : a;
+    /** A with its rows in the order in which the kernel has the inputs. */
+    private Route inKernelOrder(Route path) {
+        INDArray a = isSequence() ? stepsFirst(path.a()).dup('f').reshape('f', path.a().shape()) : path.a();
+        return new Route(path.from(), path.to(), a, path.b(), path.factor());
     }
 
     /** {@code [kernel, nIn, rank]}; a view of a column-major {@code [kernel·nIn, rank]}. */
@@ -101,8 +105,8 @@ public final class ConvolutionRuntime extends KernelRuntime {
     }
 
     @Override
-    INDArray forward(List<Route> paths, boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
-        applyDropOutIfNecessary(training, workspaces);
+    INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        List<Route> paths = paths(input.size(0)).stream().map(this::inKernelOrder).toList();
         INDArray x = channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
         INDArray pathInput = x;
         if (training && dropout != null) {
@@ -116,7 +120,7 @@ public final class ConvolutionRuntime extends KernelRuntime {
         u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
         new UnfoldedConvolution(windows, weights()).forward(x, pathInput, paths, z, u, workspaces);
-        INDArray bias = bias();
+        INDArray bias = bias(training, workspaces);
         if (bias != null) {
             Broadcast.add(z, bias.reshape(bias.length()), z, 1);
         }
@@ -124,18 +128,19 @@ public final class ConvolutionRuntime extends KernelRuntime {
     }
 
     @Override
-    INDArray backward(INDArray delta, Route path, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        Route path = inKernelOrder(ownPath());
         INDArray dz = channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
         sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
         INDArray x = dropout == null ? channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null
                 ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
-        INDArray gradientA = gradient(adapted().keyOfA());
+        INDArray gradientA = gradientOf(Variant.A);
         INDArray target = isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, gradientA.shape(), 'f')
                 : gradientA;
         new UnfoldedConvolution(Windows.of(stockConf(), x), weights()).backward(x, path, u, dz, target,
-                gradient(adapted().keyOfB()), dx, share, workspaces);
+                gradientOf(Variant.B), dx, share, workspaces);
         if (isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
         }
@@ -191,9 +196,14 @@ public final class ConvolutionRuntime extends KernelRuntime {
 
     /** As DL4J's layers do: sequences are masked, images and volumes are not. */
     @Override
-    void applyMaskTo(INDArray output) {
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        return feedForwardStockMask(mask, state, minibatch);
+    }
+
+    @Override
+    void mask(INDArray output) {
         if (isSequence()) {
-            INDArray mask = outputMask();
+            INDArray mask = stock().feedForwardMaskArray(maskArray, MaskState.Active, (int) maskArray.size(0)).getFirst();
             Broadcast.mul(output, mask.castTo(output.dataType()), output, isChannelsLast() ? new int[] {0, 1} : new int[] {0, 2});
         }
     }

@@ -1,8 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.KeptArrays;
-
-import io.github.dl4jlora.layer.AdaptedOutputLayer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

@@ -126,6 +126,15 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return product;
     }
 
+    @Override
+    final INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
+        INDArray result = layerConf().getActivationFn().getActivation(stockPreOutput(training, workspaces), training);
+        if (maskArray != null) {
+            mask(result);
+        }
+        return result;
+    }
+
     /** The base's own pre-activation, by the stock layer's own call into the stock layer's order: others may round otherwise. */
     final INDArray stockPreOutput(boolean training, LayerWorkspaceMgr workspaces) {
         drop();

@@ -1,7 +1,8 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.MatrixForm;
-import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
+import io.github.dl4jlora.variant.Variant;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -9,9 +10,7 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.HashMap;
 import java.util.Map;
-import java.util.function.Supplier;
 
 /**
  * The weights on which a stock layer or vertex runs, and what their gradient means for A, B and trained biases b:
@@ -29,45 +28,29 @@ import java.util.function.Supplier;
  */
 public final class EffectiveWeights {
 
-    private final String layer;
+    private final Adapter adapter;
     private final Map<String, MatrixForm> forms;
-    private final Supplier<? extends AdaptedConfiguration> lora;
-    private final Supplier<INDArray> base;
     private final INDArray watched;
-    private final Map<String, INDArray> trained;
+    private final Map<String, INDArray> table;
     private final INDArray values;
 
-    private Map<String, INDArray> table;
     private Map<String, INDArray> gradients = Map.of();
-    private final Map<String, Route> routes = new HashMap<>();
-    private Map<String, Route> applied = Map.of();
-    private int disabled;
+    private Map<String, Routing> applied = Map.of();
     private INDArray snapshot;
     private boolean stale = true;
 
     /**
-     * @param layer   name for messages
-     * @param forms   how the adapted parameters are matrices
-     * @param lora    what is adapted, with its present factors
-     * @param base    looks the frozen values up, flat; asked before the first pass, not earlier
+     * @param adapter of the layer
      * @param watched the layer's part of the network's vector
-     * @param trained A, B and biases, views of {@code watched}
      * @param values  flat, what the stock layer was built on
+     * @param table   the stock layer's table, views of {@code values}
      */
-    EffectiveWeights(String layer, Map<String, MatrixForm> forms, Supplier<? extends AdaptedConfiguration> lora,
-                     Supplier<INDArray> base, INDArray watched, Map<String, INDArray> trained, INDArray values) {
-        this.layer = layer;
-        this.forms = forms;
-        this.lora = lora;
-        this.base = base;
+    EffectiveWeights(Adapter adapter, INDArray watched, INDArray values, Map<String, INDArray> table) {
+        this.adapter = adapter;
+        this.forms = adapter.configuration().matrices().forms();
         this.watched = watched;
-        this.trained = trained;
         this.values = values;
-    }
-
-    /** @param stock the stock layer's table, views of the values that this computes */
-    void bind(Map<String, INDArray> stock) {
-        table = stock;
+        this.table = table;
     }
 
     /** Where the gradients of A, B and biases go to, by key. */
@@ -75,27 +58,9 @@ public final class EffectiveWeights {
         gradients = views;
     }
 
-    void rescaled() {
+    /** M is of no use any more. */
+    void changed() {
         stale = true;
-    }
-
-    void disable() {
-        disabled++;
-        stale = true;
-    }
-
-    void enable() {
-        disabled--;
-        stale = true;
-    }
-
-    /** Takes A, B and factor of one parameter from elsewhere; null: from the layer again. */
-    void route(String key, Route route) {
-        if (route == null) {
-            routes.remove(key);
-        } else {
-            routes.put(key, route);
-        }
     }
 
     /** Brings M up to date. Cheap when nothing has changed. */
@@ -105,20 +70,17 @@ public final class EffectiveWeights {
         }
         // Until M is whole: what follows may throw.
         stale = true;
+        AdaptedConfiguration lora = adapter.configuration();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray frozen = base.get();
-            values.assign(frozen.reshape(values.shape()));
-            if (disabled == 0) {
-                for (TrainedBias bias : lora.get().biases()) {
+            values.assign(adapter.frozenValues().reshape(values.shape()));
+            if (!adapter.isDisabled()) {
+                for (TrainedBias bias : lora.biases()) {
                     INDArray effective = table.get(bias.key());
-                    effective.assign(trained.get(bias.key()).reshape('c', effective.shape()));
+                    effective.assign(adapter.value(bias.key()).reshape('c', effective.shape()));
                 }
-                for (AdaptedParameter parameter : lora.get().adapted()) {
-                    Route route = routes.get(parameter.key());
-                    INDArray a = route == null ? trained.get(parameter.keyOfA()) : route.a();
-                    INDArray b = route == null ? trained.get(parameter.keyOfB()) : route.b();
-                    double factor = route == null ? parameter.factor() : route.factor();
-                    forms.get(parameter.key()).add(a, b, factor, table.get(parameter.key()));
+                for (AdaptedParameter parameter : lora.adapted()) {
+                    Route route = route(parameter);
+                    forms.get(parameter.key()).add(route.a(), route.b(), route.factor(), table.get(parameter.key()));
                 }
             }
             if (snapshot == null) {
@@ -127,21 +89,30 @@ public final class EffectiveWeights {
                 snapshot.assign(watched);
             }
         }
-        applied = Map.copyOf(routes);
+        applied = Map.copyOf(adapter.routings());
         stale = false;
+    }
+
+    private Route route(AdaptedParameter parameter) {
+        Routing routing = adapter.routing(parameter.key());
+        return routing != null ? routing.single() : new Route(0, Long.MAX_VALUE, value(parameter, Variant.A),
+                value(parameter, Variant.B), parameter.factor());
+    }
+
+    private INDArray value(AdaptedParameter parameter, String part) {
+        return adapter.value(adapter.configuration().key(parameter, part));
     }
 
     /** Whether nothing of the layer's own part of the vector matters. */
     private boolean isRoutedWhole() {
-        return !routes.isEmpty() && routes.size() == lora.get().adapted().size() && lora.get().biases().isEmpty();
+        AdaptedConfiguration lora = adapter.configuration();
+        return !lora.adapted().isEmpty() && adapter.routings().size() == lora.adapted().size() && lora.biases().isEmpty();
     }
 
     private boolean sameRoutes() {
-        return routes.size() == applied.size() && routes.entrySet().stream().allMatch(entry -> {
-            Route before = applied.get(entry.getKey());
-            Route now = entry.getValue();
-            return before != null && before.a() == now.a() && before.b() == now.b() && before.factor() == now.factor();
-        });
+        Map<String, Routing> now = adapter.routings();
+        return now.size() == applied.size()
+                && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameAs(applied.get(entry.getKey())));
     }
 
     /** Bit for bit. Where the values are not in the host's memory, nothing is known. */
@@ -160,25 +131,21 @@ public final class EffectiveWeights {
      * @return views of the network's gradient vector
      */
     Gradient project(Gradient stock) {
-        requireEnabled();
+        AdaptedConfiguration lora = adapter.configuration();
         Gradient result = new DefaultGradient();
-        for (AdaptedParameter parameter : lora.get().adapted()) {
+        for (AdaptedParameter parameter : lora.adapted()) {
             INDArray dw = forms.get(parameter.key()).of(stock.getGradientFor(parameter.key()));
-            INDArray da = gradients.get(parameter.keyOfA());
-            INDArray db = gradients.get(parameter.keyOfB());
-            Nd4j.gemm(dw, trained.get(parameter.keyOfB()), da, false, true, parameter.factor(), 0);
-            Nd4j.gemm(trained.get(parameter.keyOfA()), dw, db, true, false, parameter.factor(), 0);
-            result.setGradientFor(parameter.keyOfA(), da);
-            result.setGradientFor(parameter.keyOfB(), db);
+            String keyOfA = lora.key(parameter, Variant.A);
+            String keyOfB = lora.key(parameter, Variant.B);
+            Nd4j.gemm(dw, value(parameter, Variant.B), gradients.get(keyOfA), false, true, parameter.factor(), 0);
+            Nd4j.gemm(value(parameter, Variant.A), dw, gradients.get(keyOfB), true, false, parameter.factor(), 0);
+            result.setGradientFor(keyOfA, gradients.get(keyOfA));
+            result.setGradientFor(keyOfB, gradients.get(keyOfB));
         }
-        for (TrainedBias bias : lora.get().biases()) {
+        for (TrainedBias bias : lora.biases()) {
             INDArray db = gradients.get(bias.key());
             result.setGradientFor(bias.key(), db.assign(stock.getGradientFor(bias.key()).reshape('c', db.shape())));
         }
         return result;
-    }
-
-    void requireEnabled() {
-        LoRAParams.requireEnabled(layer, disabled);
     }
 }

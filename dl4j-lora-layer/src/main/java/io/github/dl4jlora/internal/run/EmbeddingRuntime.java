@@ -1,5 +1,8 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.variant.Variant;
+
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -8,6 +11,8 @@ import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.nn.api.MaskState;
+import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
@@ -35,7 +40,7 @@ import java.util.List;
  *
  * As in PEFT, the path has no dropout.
  */
-public final class EmbeddingRuntime extends KernelRuntime {
+final class EmbeddingRuntime extends KernelRuntime {
 
     private static final int[] ROWS = {1};
 
@@ -53,7 +58,7 @@ public final class EmbeddingRuntime extends KernelRuntime {
 
     /** Null for an EmbeddingLayer. */
     private EmbeddingSequenceLayer sequences() {
-        return layerConf().stockLayer() instanceof EmbeddingSequenceLayer sequences ? sequences : null;
+        return lora().stockLayer() instanceof EmbeddingSequenceLayer sequences ? sequences : null;
     }
 
     private boolean isChannelsLast() {
@@ -66,7 +71,8 @@ public final class EmbeddingRuntime extends KernelRuntime {
     }
 
     @Override
-    INDArray forward(List<Route> paths, boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+    INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        List<Route> paths = paths(input.size(0));
         words = words();
         INDArray w = frozen(DefaultParamInitializer.WEIGHT_KEY);
         INDArray rows = Nd4j.pullRows(w, workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
@@ -85,7 +91,7 @@ public final class EmbeddingRuntime extends KernelRuntime {
             Nd4j.gemm(down, path.b(), target, false, false, path.factor(), 1);
             u = keep ? down : null;
         }
-        INDArray bias = bias();
+        INDArray bias = bias(training, workspaces);
         if (bias != null) {
             rows.addiRowVector(bias);
         }
@@ -97,17 +103,18 @@ public final class EmbeddingRuntime extends KernelRuntime {
     }
 
     @Override
-    INDArray backward(INDArray delta, Route path, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        Route path = ownPath();
         INDArray rows = delta.rank() == 2 || isChannelsLast() ? delta : delta.permute(0, 2, 1);
         if (rows.ordering() != 'c' || !Shape.hasDefaultStridesForShape(rows)) {
             rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
         }
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
         sumBiasGradient(dz, 0);
-        Nd4j.gemm(u, dz, gradient(adapted().keyOfB()), true, false, path.factor(), 0);
+        Nd4j.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, new long[] {words.length, u.size(1)}, 'c');
         Nd4j.gemm(dz, path.b(), v, false, true, path.factor(), 0);
-        INDArray gradientA = gradient(adapted().keyOfA()).assign(0);
+        INDArray gradientA = gradientOf(Variant.A).assign(0);
         Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);
         return null;
     }
@@ -146,7 +153,12 @@ public final class EmbeddingRuntime extends KernelRuntime {
     }
 
     @Override
-    void applyMaskTo(INDArray output) {
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        return feedForwardStockMask(mask, state, minibatch);
+    }
+
+    @Override
+    void mask(INDArray output) {
         INDArray mask = maskArray.castTo(output.dataType());
         if (sequences() == null) {
             output.muliColumnVector(mask);

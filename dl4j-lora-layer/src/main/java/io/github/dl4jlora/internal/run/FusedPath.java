@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Variant;
@@ -28,18 +27,18 @@ import java.util.Map;
  */
 public final class FusedPath implements LowRankPath {
 
-    private final LoRADenseRuntime layer;
+    private final DenseRuntime layer;
     private final double factor;
     private final boolean trainsA;
     private final Dropout dropout;
     private INDArray u;
     private INDArray dropped;
 
-    FusedPath(LoRADenseRuntime layer, LoRADenseLayer conf) {
+    FusedPath(DenseRuntime layer) {
         this.layer = layer;
-        this.factor = conf.factor();
-        this.trainsA = conf.trains(Variant.A);
-        double loraDropout = conf.getLoraDropout();
+        this.factor = layer.factor();
+        this.trainsA = layer.trains(Variant.A);
+        double loraDropout = layer.lora().settings().loraDropout();
         this.dropout = loraDropout == 0 ? null : new Dropout(1 - loraDropout);
     }
 

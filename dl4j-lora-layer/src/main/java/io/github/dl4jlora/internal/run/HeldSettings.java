@@ -17,6 +17,9 @@ import java.util.function.UnaryOperator;
     "pissaIterations", "engine", "mechanism"}, allowSetters = true)
 public interface HeldSettings {
 
+    /** The layer's or vertex's name; null for an unnamed layer. */
+    String getLayerName();
+
     /** What the adapter is. */
     LoRASettings getLora();
 
@@ -74,7 +77,7 @@ public interface HeldSettings {
     }
 
     private void change(UnaryOperator<LoRASettings.Builder> change) {
-        setLora(change.apply(getLora().toBuilder()).build());
+        setLora(change.apply(getLora().toBuilder()).build(Named.layer(getLayerName())));
     }
 
     /** See {@link LoRASettings#rank}. */

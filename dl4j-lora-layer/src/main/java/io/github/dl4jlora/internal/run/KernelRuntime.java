@@ -1,13 +1,14 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.layer.LoRAWrapperLayer;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.BaseLayer;
@@ -25,80 +26,117 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
- * Runs a {@link LoRAWrapperLayer} of one weight W by kernels of our own: a frozen part and a low-rank path of its own
- * beside it, the sum going into the activation. As in {@link LoRADenseRuntime}, what the backward pass needs is kept from
- * the training forward pass, and dL/dW is never formed.
+ * The life of an adapted layer that kernels of ours compute: a frozen part and a low-rank path side by side. Subclasses supply
+ * the products, forward and backward; what is kept between the passes and when it is dropped, masks, dropout, what a disabled
+ * or routed layer does, and what DL4J may set and read, is here.
+ *
+ * <p>Against DL4J's own layers a step saves two of four products with W: the pre-activation is kept from the forward pass
+ * instead of being computed again, and dL/dW is never formed. What is kept is valid only for the identical input: it is
+ * dropped by a new input, by an inference pass, by the backward pass that used it and by whatever changes what the layer
+ * computes, and computed again where it is missing.
  */
-public abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implements AdaptedRuntime {
+public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime {
 
-    private Map<String, INDArray> frozen;
+    private Adapter adapter;
+    private Set<String> trained;
     private Layer stock;
     private INDArray z;
-    private long routedRows;
-    private List<Route> routes;
     private InputGradient inputGradient = InputGradient.NEEDED;
-    private int disabled;
 
     KernelRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
     }
 
-    /** Makes the runtime a running layer on its part of the vector. */
-    final KernelRuntime on(Collection<TrainingListener> listeners, int layerIndex, INDArray view, boolean initialize) {
+    /**
+     * Makes the runtime a running layer on its part of the vector.
+     *
+     * @param initialize whether to give the adapter a fresh start
+     */
+    public final KernelRuntime on(Collection<TrainingListener> listeners, int layerIndex, INDArray view, boolean initialize) {
         setListeners(listeners);
         setIndex(layerIndex);
         setParamsViewArray(view);
         setParamTable(layerConf().initializer().init(conf, view, initialize));
+        if (initialize) {
+            adapter.initialize();
+        }
         return this;
     }
 
+    /** Another of the kind, not on any vector yet. */
     abstract KernelRuntime copy(NeuralNetConfiguration copiedConf);
 
     /**
-     * The pre-activation, in the shape of the layer's output.
+     * The pre-activation, in the shape of the layer's output; dropout of the layer's input has been applied.
      *
-     * @param paths    low-rank paths, each for some examples
-     * @param training whether to apply dropout
+     * @param training whether to apply the path's dropout
      * @param keep     whether to keep what {@link #backward} needs
      */
-    abstract INDArray forward(List<Route> paths, boolean training, boolean keep, LayerWorkspaceMgr workspaces);
+    abstract INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces);
 
     /**
-     * Writes the gradients of A, B and the bias, if it trains.
+     * Writes the gradients of the adapter, biases included.
      *
      * @param delta          dL/d(pre-activation); may be overwritten
      * @param inputGradients whether anybody needs dL/d(input)
      * @return dL/d(input), null if nobody needs it
      */
-    abstract INDArray backward(INDArray delta, Route path, boolean inputGradients, LayerWorkspaceMgr workspaces);
+    abstract INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces);
 
     /** Whether what {@link #forward} kept is still there. */
     abstract boolean isReady();
 
+    /** Drops what {@link #forward} kept. */
+    abstract void forget();
+
     /** Multiplies activations, or their gradient, by the mask; in place. */
-    abstract void applyMaskTo(INDArray output);
+    abstract void mask(INDArray output);
+
+    /** Called when what was derived from the frozen values, or from the configuration, is of no use any more. */
+    void rebuild() {
+        // Most kernels derive nothing.
+    }
+
+    @Override
+    public final Adapter adapter() {
+        return adapter;
+    }
+
+    final AdaptedConfiguration lora() {
+        return (AdaptedConfiguration) layerConf();
+    }
 
     final AdaptedParameter adapted() {
-        return layerConf().adapted().get(0);
+        return lora().adapted().get(0);
     }
 
-    /** A frozen parameter by DL4J's key. The first forward pass looks it up, not the constructor: weights may be attached in between. */
+    /** A frozen parameter by DL4J's key; null if the layer has none. */
     final INDArray frozen(String key) {
-        if (frozen == null) {
-            frozen = LoRAWrapperParamInitializer.stockTable(layerConf(), frozenValues(), false);
-        }
-        return frozen.get(key);
+        return adapter.stock().get(key);
     }
 
-    /** The bias, trained or frozen; null if the layer has none. */
-    final INDArray bias() {
-        return trainsBias() ? getParam(DefaultParamInitializer.BIAS_KEY) : frozen(DefaultParamInitializer.BIAS_KEY);
+    /** A part of the adapter: {@code A}, for example. */
+    final INDArray part(String part) {
+        return adapter.value(lora().key(adapted(), part));
     }
 
-    private boolean trainsBias() {
-        return !layerConf().biases().isEmpty();
+    /** Where the gradient of a part of the adapter goes to; null for one that does not train. */
+    final INDArray gradientOf(String part) {
+        return gradientViews.get(lora().key(adapted(), part));
+    }
+
+    /** Whether the layer's bias trains. */
+    final boolean trainsBias() {
+        return !lora().biases().isEmpty();
+    }
+
+    /** The bias, trained or frozen, with weight noise while training if the layer has any; null if the layer has none. */
+    final INDArray bias(boolean training, LayerWorkspaceMgr workspaces) {
+        String key = DefaultParamInitializer.BIAS_KEY;
+        return trainsBias() ? getParamWithNoise(key, training, workspaces) : frozen(key);
     }
 
     /**
@@ -109,53 +147,40 @@ public abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implemen
      */
     final void sumBiasGradient(INDArray delta, int... sums) {
         if (trainsBias()) {
-            INDArray gradient = gradient(DefaultParamInitializer.BIAS_KEY);
+            INDArray gradient = gradientViews.get(lora().biases().get(0).key());
             gradient.assign(delta.sum(sums).reshape(gradient.shape()));
         }
     }
 
-    private INDArray frozenValues() {
-        return layerConf().frozenValues(paramsFlattened);
+    /**
+     * The low-rank paths to run: the layer's own, or those that it is routed to.
+     *
+     * @param rows how many rows the input has
+     */
+    final List<Route> paths(long rows) {
+        Routing routing = adapter.routing(adapted().key());
+        return routing == null ? List.of(ownPath()) : routing.forInput(rows, dataType);
     }
 
-    /** The stock layer itself, without the path: for what it computes when disabled, bit for bit, and for its masks. */
-    private Layer stock() {
+    final boolean isRouted() {
+        return adapter.routing(adapted().key()) != null;
+    }
+
+    final Route ownPath() {
+        return new Route(0, Long.MAX_VALUE, part(Variant.A), part(Variant.B), adapted().factor());
+    }
+
+    /** The stock layer itself: for what it computes when disabled, bit for bit, and for its masks. */
+    final Layer stock() {
         if (stock == null) {
             NeuralNetConfiguration stockConf = conf.clone();
-            stockConf.setLayer(StockLayers.withoutWeightRules(layerConf().stockLayer()));
+            stockConf.setLayer(StockLayers.withoutWeightRules(lora().stockLayer()));
             stockConf.clearVariables();
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                stock = stockConf.getLayer().instantiate(stockConf, null, index, frozenValues(), false, dataType);
+                stock = stockConf.getLayer().instantiate(stockConf, null, index, adapter.frozenValues(), false, dataType);
             }
         }
         return stock;
-    }
-
-    private Route ownPath() {
-        AdaptedParameter adapted = adapted();
-        return new Route(0, Long.MAX_VALUE, inKernelOrder(getParam(adapted.keyOfA())), getParam(adapted.keyOfB()), adapted.factor());
-    }
-
-    /** A with its rows in the order in which the kernel has the inputs. */
-    INDArray inKernelOrder(INDArray a) {
-        return a;
-    }
-
-    final INDArray gradient(String key) {
-        return gradientViews.get(key);
-    }
-
-    private List<Route> paths() {
-        if (routes == null) {
-            return List.of(ownPath());
-        }
-        long examples = input.size(0);
-        if (routedRows != 0 && routedRows != examples) {
-            throw new RowsMismatchException("Layer " + LoRAParams.quoted(layerConf().getLayerName()) + " gets " + examples
-                    + " examples for a batch of " + routedRows);
-        }
-        return routes.stream().map(route -> new Route(routedRows == 0 ? 0 : route.from(), routedRows == 0 ? examples : route.to(),
-                inKernelOrder(route.a().castTo(dataType)), route.b().castTo(dataType), route.factor())).toList();
     }
 
     @Override
@@ -164,50 +189,17 @@ public abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implemen
     }
 
     @Override
-    public void rescale(String key, double alpha, Scaling scaling) {
-        layerConf().rescale(key, alpha, scaling);
-        forgetAll();
-    }
-
-    @Override
-    public void disable() {
-        forgetAll();
-        disabled++;
-    }
-
-    @Override
-    public void enable() {
-        forgetAll();
-        disabled--;
-    }
-
-    @Override
-    public void route(String key, long rows, List<Route> newRoutes) {
-        forgetAll();
-        routedRows = rows;
-        routes = newRoutes;
-    }
-
-    private void requireTrainable() {
-        LoRAParams.requireEnabled(layerConf().getLayerName(), disabled);
-        if (routes != null) {
-            throw new IllegalStateException("Layer " + LoRAParams.quoted(layerConf().getLayerName()) + " serves the adapters of a bank and cannot be trained");
-        }
-    }
-
-    @Override
-    protected final INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
-        forgetAll();
+    protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
+        drop();
         assertInputSet(false);
-        return forward(paths(), training, training && routes == null, workspaces);
+        applyDropOutIfNecessary(training, workspaces);
+        return forward(training, training && !isRouted(), workspaces);
     }
 
     @Override
-    public final INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        if (disabled > 0) {
-            stock().setInput(input, workspaces);
-            stock().setMaskArray(maskArray);
-            return stock().activate(training, workspaces);
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        if (adapter.isDisabled()) {
+            return activateStock(training, workspaces);
         }
         INDArray preActivation = preOutput(training, workspaces);
         INDArray activation = preActivation;
@@ -215,53 +207,67 @@ public abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implemen
             z = preActivation;
             // Activations work in place. Identity's output is z itself, which its backward pass does not look at.
             if (!(layerConf().getActivationFn() instanceof ActivationIdentity) || maskArray != null) {
-                activation = workspaces.dup(ArrayType.ACTIVATIONS, preActivation);
+                activation = workspaces.dup(ArrayType.ACTIVATIONS, preActivation, preActivation.ordering());
             }
         }
         INDArray result = layerConf().getActivationFn().getActivation(activation, training);
         if (maskArray != null) {
-            applyMaskTo(result);
+            mask(result);
         }
         return result;
     }
 
+    /** What the base's layer computes, bit for bit. */
+    INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
+        stock().setInput(input, workspaces);
+        stock().setMaskArray(maskArray);
+        return stock().activate(training, workspaces);
+    }
+
     @Override
-    public final Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-        requireTrainable();
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        adapter.requireTrainable();
         assertInputSet(true);
-        INDArray preActivation = KeptArrays.isUsable(z) && isReady() ? z : preOutput(true, workspaces);
-        INDArray masked = epsilon.castTo(dataType);
+        INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), keptOrComputed(workspaces),
+                epsilon.castTo(dataType));
         if (maskArray != null) {
-            masked = workspaces.dup(ArrayType.BP_WORKING_MEM, masked);
-            applyMaskTo(masked);
+            mask(delta);
         }
-        INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), preActivation, masked);
-        INDArray dx = backward(delta, ownPath(), inputGradient.isNeeded(), workspaces);
+        return backpropDelta(delta, workspaces);
+    }
+
+    /** The pre-activation of the present input, with all that a backward pass needs. */
+    final INDArray keptOrComputed(LayerWorkspaceMgr workspaces) {
+        return KeptArrays.isUsable(z) && isReady() ? z : preOutput(true, workspaces);
+    }
+
+    /**
+     * @param delta dL/d(pre-activation); may be overwritten
+     */
+    final Pair<Gradient, INDArray> backpropDelta(INDArray delta, LayerWorkspaceMgr workspaces) {
+        INDArray dx = backward(delta, inputGradient.isNeeded(), workspaces);
         Gradient gradient = new DefaultGradient();
-        for (String key : LowRankTable.keys(layerConf())) {
-            gradient.setGradientFor(key, gradient(key));
-        }
-        forgetAll();
+        gradientViews.forEach(gradient::setGradientFor);
+        weightNoiseParams.clear();
+        drop();
         return new Pair<>(gradient, dx == null ? null : backpropDropOutIfPresent(dx));
     }
 
-    private void forgetAll() {
+    /** Drops what was kept. */
+    void drop() {
         z = null;
         forget();
     }
 
-    /** Drops what a forward pass kept. */
-    abstract void forget();
-
     @Override
     public void setInput(INDArray newInput, LayerWorkspaceMgr workspaces) {
-        forgetAll();
+        drop();
         super.setInput(newInput, workspaces);
     }
 
     @Override
     public void clear() {
-        forgetAll();
+        drop();
         if (stock != null) {
             stock.clear();
         }
@@ -269,31 +275,11 @@ public abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implemen
     }
 
     /** Takes the mask for itself only if the stock layer does: convolutions pass masks on, and work without. */
-    @Override
-    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+    final Pair<INDArray, MaskState> feedForwardStockMask(INDArray mask, MaskState state, int minibatch) {
         Pair<INDArray, MaskState> output = stock().feedForwardMaskArray(mask, state, minibatch);
         maskArray = stock().getMaskArray();
         maskState = state;
         return output;
-    }
-
-    @Override
-    public void setMaskArray(INDArray mask) {
-        super.setMaskArray(mask);
-        if (stock != null) {
-            stock.setMaskArray(mask);
-        }
-    }
-
-    /** The mask of the layer's output, from that of its input. */
-    final INDArray outputMask() {
-        return stock().feedForwardMaskArray(maskArray, MaskState.Active, (int) maskArray.size(0)).getFirst();
-    }
-
-    @Override
-    public boolean hasBias() {
-        org.deeplearning4j.nn.conf.layers.Layer stockConf = layerConf().stockLayer();
-        return !stockConf.initializer().biasKeys(stockConf).isEmpty();
     }
 
     @Override
@@ -303,27 +289,36 @@ public abstract class KernelRuntime extends BaseLayer<LoRAWrapperLayer> implemen
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return layerConf().trains(key);
+        return trained.contains(key);
+    }
+
+    /** Whether a key of the parameter table names something that trains. */
+    final boolean trains(String key) {
+        return trained.contains(key);
     }
 
     @Override
     public void setParamTable(Map<String, INDArray> table) {
         super.setParamTable(table);
-        frozen = null;
+        trained = Set.copyOf(lora().layout().trainedKeys());
+        adapter = new Adapter(this::lora, () -> params, () -> paramsFlattened, dataType, this::changed);
+        changed();
+    }
+
+    private void changed() {
         stock = null;
+        drop();
+        rebuild();
     }
 
     @Override
     public void setParams(INDArray values) {
-        if (values != paramsFlattened) {
-            paramsFlattened.assign(values.reshape(paramsFlattened.shape()));
-        }
+        adapter.setAll(values);
     }
 
-    /** Keeps frozen values out of reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        LowRankTable.set(layerConf().getLayerName(), layerConf(), paramTable(), key, value);
+        adapter.set(key, value);
     }
 
     @Override

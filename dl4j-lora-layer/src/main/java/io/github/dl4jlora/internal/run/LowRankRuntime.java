@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -22,21 +22,19 @@ import java.util.Map;
  */
 public final class LowRankRuntime extends SameDiffLayer {
 
+    /** A runtime without parameters yet. */
     public LowRankRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
-    }
-
-    private LowRankLayer lora() {
-        return (LowRankLayer) layerConf();
     }
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
-        if (input.rank() != 2 || input.size(1) != lora().getNIn()) {
+        long nIn = paramTable.get(Variant.A).size(0);
+        if (input.rank() != 2 || input.size(1) != nIn) {
             throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape()) + " does not match [minibatch, "
-                    + lora().getNIn() + "]. Missing preprocessor or wrong input type? " + layerId());
+                    + nIn + "]. Missing preprocessor or wrong input type? " + layerId());
         }
         input = input.castTo(dataType);
         INDArray output = super.activate(training, workspaces);
@@ -75,7 +73,7 @@ public final class LowRankRuntime extends SameDiffLayer {
     public double calcRegularizationScore(boolean backpropParamsOnly) {
         double sum = 0;
         for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
-            for (Regularization regularization : lora().getRegularizationByParam(parameter.getKey())) {
+            for (Regularization regularization : layerConf().getRegularizationByParam(parameter.getKey())) {
                 sum += regularization.score(parameter.getValue(), getIterationCount(), getEpochCount());
             }
         }
@@ -88,7 +86,7 @@ public final class LowRankRuntime extends SameDiffLayer {
         LowRankRuntime clone = new LowRankRuntime(conf.clone(), dataType);
         clone.setIndex(index);
         clone.setParamsViewArray(copy);
-        clone.setParamTable(lora().initializer().init(clone.conf(), copy, false));
+        clone.setParamTable(layerConf().initializer().init(clone.conf(), copy, false));
         return clone;
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -7,7 +8,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -15,30 +15,22 @@ import java.util.Map;
  */
 public final class RoutedPath implements LowRankPath {
 
-    private final String layer;
-    private final long rows;
-    private final List<AdaptedRuntime.Route> routes;
+    private final Routing routing;
 
-    RoutedPath(String layer, long rows, List<AdaptedRuntime.Route> routes) {
-        this.layer = layer;
-        this.rows = rows;
-        this.routes = routes;
+    RoutedPath(Routing routing) {
+        this.routing = routing;
     }
 
     @Override
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
-        if (rows != 0 && x.size(0) != rows) {
-            throw new AdaptedRuntime.RowsMismatchException("Layer " + LoRAParams.quoted(layer) + " gets " + x.size(0)
-                    + " rows for a batch of " + rows + ", so that a row is no example");
-        }
-        for (AdaptedRuntime.Route route : routes) {
-            boolean all = rows == 0 || route.to() - route.from() == rows;
+        for (Route route : routing.forInput(x.size(0), x.dataType())) {
+            boolean all = route.to() - route.from() == x.size(0);
             INDArray input = all ? x : x.get(NDArrayIndex.interval(route.from(), route.to()), NDArrayIndex.all());
             INDArray output = all ? z : z.get(NDArrayIndex.interval(route.from(), route.to()), NDArrayIndex.all());
-            INDArray a = route.a().castTo(x.dataType());
-            INDArray b = route.b().castTo(x.dataType());
-            INDArray down = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, x.dataType(), input.size(0), a.size(1));
-            Nd4j.gemm(input, a, down, false, false, 1, 0);
+            INDArray b = route.b();
+            INDArray down = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, x.dataType(), input.size(0),
+                    route.a().size(1));
+            Nd4j.gemm(input, route.a(), down, false, false, 1, 0);
             if (all || z.ordering() == 'c') {
                 Nd4j.gemm(down, b, output, false, false, route.factor(), 1);
             } else {
@@ -51,7 +43,7 @@ public final class RoutedPath implements LowRankPath {
 
     @Override
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
-        throw new IllegalStateException("Layer " + LoRAParams.quoted(layer)
+        throw new IllegalStateException(Named.layer(routing.layer())
                 + " serves the adapters of a bank and cannot be trained");
     }
 

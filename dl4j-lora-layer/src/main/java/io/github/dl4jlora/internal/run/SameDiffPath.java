@@ -1,7 +1,5 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.layer.LoRADenseLayer;
-import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Variant;
@@ -13,22 +11,19 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The low-rank path computed by the DL4J runtime of {@link LowRankLayer} on the same A and B.
+ * The low-rank path computed by the DL4J runtime of LowRankLayer on the same A and B.
  */
 public final class SameDiffPath implements LowRankPath {
 
-    private final LoRADenseRuntime layer;
+    private final DenseRuntime layer;
     private final LowRankRuntime path;
 
-    SameDiffPath(LoRADenseRuntime layer, LoRADenseLayer conf) {
+    SameDiffPath(DenseRuntime layer) {
         this.layer = layer;
-        LowRankLayer pathConf = new LowRankLayer.Builder().name(conf.getLayerName()).nIn(conf.getNIn()).nOut(conf.getNOut())
-                .rank(conf.getRank()).alpha(conf.getAlpha()).scaling(conf.getScaling())
-                .loraDropout(conf.getLoraDropout()).build();
         NeuralNetConfiguration inner = layer.conf().clone();
-        inner.setLayer(pathConf);
+        inner.setLayer(layer.lora().lowRankLayer());
         this.path = new LowRankRuntime(inner, layer.getDataType());
-        path.setParamTable(Map.of(Variant.A, layer.value(Variant.A), Variant.B, layer.value(Variant.B)));
+        path.setParamTable(Map.of(Variant.A, layer.adapter().value(Variant.A), Variant.B, layer.adapter().value(Variant.B)));
     }
 
     @Override
@@ -43,7 +38,7 @@ public final class SameDiffPath implements LowRankPath {
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
         Map<String, INDArray> lent = new HashMap<>(gradients);
         // Autodiff computes both, wanted or not.
-        lent.computeIfAbsent(Variant.A, key -> layer.value(key).ulike());
+        lent.computeIfAbsent(Variant.A, key -> layer.adapter().value(key).ulike());
         path.lendGradients(lent);
         INDArray share = path.backpropGradient(dz, workspaces).getSecond();
         if (dx != null) {

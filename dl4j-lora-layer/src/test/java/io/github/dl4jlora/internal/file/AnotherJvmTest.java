@@ -1,10 +1,9 @@
 package io.github.dl4jlora.internal.file;
 
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;

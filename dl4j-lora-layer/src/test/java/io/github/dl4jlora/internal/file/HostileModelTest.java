@@ -1,10 +1,9 @@
 package io.github.dl4jlora.internal.file;
 
-import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.untrusted.ModelZip;

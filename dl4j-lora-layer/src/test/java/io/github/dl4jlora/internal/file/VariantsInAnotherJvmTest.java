@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.file;
 
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;

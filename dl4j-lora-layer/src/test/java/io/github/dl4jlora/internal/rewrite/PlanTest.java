@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;

@@ -8,9 +8,9 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** An adapted output layer. */
-public final class DeltaOutputRuntime extends DeltaRuntime implements OutputDelegate {
+final class EffectiveOutputRuntime extends EffectiveRuntime implements OutputDelegate {
 
-    DeltaOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
+    EffectiveOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
                        DataType type) {
         super(conf, stock, values, view, initialize, type);
     }

@@ -1,8 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.stock.StockMatrices;
-import io.github.dl4jlora.layer.LoRAWrapperVertex;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -19,54 +18,64 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Runs a {@link LoRAWrapperVertex}; see {@link DeltaRuntime}. */
-public final class DeltaVertexRuntime extends BaseWrapperVertex implements AdaptedRuntime {
+/** Runs a LoRAWrapperVertex; see {@link EffectiveRuntime}. */
+public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedRuntime {
 
-    private final LoRAWrapperVertex conf;
+    private final AdaptedConfiguration conf;
     private final INDArray view;
     private final Map<String, INDArray> table;
+    private final Adapter adapter;
     private final EffectiveWeights weights;
     private final SameDiffBackprop sameDiff = new SameDiffBackprop();
     private final long stockLength;
     private final DataType type;
     private INDArray gradientsView;
 
-    private DeltaVertexRuntime(LoRAWrapperVertex conf, GraphVertex stock, INDArray values, INDArray view,
-                               Map<String, INDArray> table, DataType type) {
+    private EffectiveVertex(AdaptedConfiguration conf, GraphVertex stock, INDArray values, INDArray view,
+                            Map<String, INDArray> table, DataType type) {
         super(stock);
         this.conf = conf;
         this.view = view;
         this.table = table;
         this.type = type;
         this.stockLength = values.length();
-        this.weights = new EffectiveWeights(conf.getName(), StockMatrices.of(conf.stockVertex()).forms(), () -> conf,
-                () -> conf.frozenValues(view), view, table, values);
-        weights.bind(stock.paramTable(false));
+        this.adapter = new Adapter(() -> conf, () -> table, () -> view, type, this::changed);
+        this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
     }
 
-    public static DeltaVertexRuntime of(LoRAWrapperVertex conf, ComputationGraph graph, String name, int index, INDArray view,
-                                 boolean initialize, DataType type) {
-        long embedded = conf.embedded();
-        Map<String, INDArray> table = new LinkedHashMap<>();
-        if (embedded > 0) {
-            INDArray head = LowRankTable.interval(view, 0, embedded);
-            table.putAll(conf.stockVertex().instantiate(graph, name, index, head, initialize, type).paramTable(false));
-        }
-        Map<String, INDArray> trained = LowRankTable.of(conf, LowRankTable.interval(view, embedded, view.length()));
-        table.putAll(trained);
-        if (initialize) {
-            LowRankTable.initialize(conf, trained, conf.getLoraInit());
-        }
+    private void changed() {
+        weights.changed();
+    }
+
+    /**
+     * The running vertex of an adapted configuration.
+     *
+     * @param view       its part of the network's vector
+     * @param initialize whether to give the adapter a fresh start
+     */
+    public static EffectiveVertex of(AdaptedConfiguration conf, ComputationGraph graph, String name, int index, INDArray view,
+                                     boolean initialize, DataType type) {
+        Map<String, INDArray> embedded = conf.getStorage() == FrozenStorage.EMBEDDED
+                ? conf.stockVertex().instantiate(graph, name, index, AdapterLayout.interval(view, 0, conf.frozenParams()),
+                initialize, type).paramTable(false) : Map.of();
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             values = Nd4j.create(type, conf.frozenParams());
         }
         GraphVertex stock = conf.stockVertex().instantiate(graph, name, index, values, false, type);
-        return new DeltaVertexRuntime(conf, stock, values, view, table, type);
+        EffectiveVertex vertex = new EffectiveVertex(conf, stock, values, view, conf.layout().table(conf, embedded, view), type);
+        if (initialize) {
+            vertex.adapter.initialize();
+        }
+        return vertex;
+    }
+
+    @Override
+    public Adapter adapter() {
+        return adapter;
     }
 
     @Override
@@ -77,7 +86,7 @@ public final class DeltaVertexRuntime extends BaseWrapperVertex implements Adapt
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        weights.requireEnabled();
+        adapter.requireTrainable();
         weights.refresh();
         underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
         Pair<Gradient, INDArray[]> result;
@@ -107,27 +116,11 @@ public final class DeltaVertexRuntime extends BaseWrapperVertex implements Adapt
     }
 
     @Override
-    public void rescale(String key, double alpha, Scaling scaling) {
-        conf.rescale(key, alpha, scaling);
-        weights.rescaled();
-    }
-
-    @Override
-    public void disable() {
-        weights.disable();
-    }
-
-    @Override
-    public void enable() {
-        weights.enable();
-    }
-
-    @Override
     public void route(String key, long rows, List<Route> routes) {
-        if (routes != null && routes.size() > 1) {
-            throw new RowsMismatchException("Vertex " + LoRAParams.quoted(conf.getName()) + " has one set of weights for all rows");
+        if (routes != null) {
+            new Routing(conf.getLayerName(), rows, routes).single();
         }
-        weights.route(key, routes == null ? null : routes.get(0));
+        adapter.route(key, rows, routes);
     }
 
     @Override
@@ -153,17 +146,16 @@ public final class DeltaVertexRuntime extends BaseWrapperVertex implements Adapt
     @Override
     public void setBackpropGradientsViewArray(INDArray gradients) {
         gradientsView = gradients;
-        weights.setGradients(LowRankTable.of(conf,
-                LowRankTable.interval(gradients, conf.embedded(), gradients.length())));
+        weights.setGradients(conf.layout().trainedViews(conf, gradients));
     }
 
     @Override
     public TrainingConfig getConfig() {
-        return conf;
+        return (TrainingConfig) conf;
     }
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return conf.trains(key);
+        return conf.layout().trains(key);
     }
 }

@@ -11,9 +11,9 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** An adapted recurrent layer, which keeps the stock layer's state. */
-public final class DeltaRecurrentRuntime extends DeltaRuntime implements RecurrentDelegate {
+final class EffectiveRecurrentRuntime extends EffectiveRuntime implements RecurrentDelegate {
 
-    DeltaRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
+    EffectiveRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
                           DataType type) {
         super(conf, stock, values, view, initialize, type);
     }

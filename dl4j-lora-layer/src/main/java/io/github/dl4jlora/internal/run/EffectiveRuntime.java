@@ -1,16 +1,15 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.stock.StockMatrices;
-import io.github.dl4jlora.layer.LoRAWrapperLayer;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.api.layers.LayerConstraint;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
@@ -31,14 +30,15 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * Runs a {@link LoRAWrapperLayer} as the stock layer on {@link EffectiveWeights}. Its backward pass is the stock layer's,
+ * Runs a LoRAWrapperLayer as the stock layer on {@link EffectiveWeights}. Its backward pass is the stock layer's,
  * into working memory, and what that says about M becomes the gradients of A and B; a trained bias takes over its own.
  */
-public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
+class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private NeuralNetConfiguration conf;
     private final INDArray view;
     private final Map<String, INDArray> table;
+    private final Adapter adapter;
     private final EffectiveWeights weights;
     private final SameDiffBackprop sameDiff = new SameDiffBackprop();
     private final long stockLength;
@@ -46,36 +46,54 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     private INDArray gradientsView;
     private Map<String, INDArray> gradientViews = Map.of();
 
-    DeltaRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize, DataType type) {
+    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize, DataType type) {
         super(stock);
         this.conf = conf;
         this.view = view;
         this.type = type;
-        this.table = lora().initializer().init(conf, view, initialize);
         this.stockLength = values.length();
-        this.weights = new EffectiveWeights(lora().getLayerName(), StockMatrices.of(lora().stockLayer()).forms(),
-                this::lora, () -> lora().frozenValues(view), view, table, values);
-        weights.bind(stock.paramTable(false));
+        this.table = conf.getLayer().initializer().init(conf, view, initialize);
+        this.adapter = new Adapter(this::lora, () -> table, () -> view, type, this::changed);
+        this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
+        if (initialize) {
+            adapter.initialize();
+        }
     }
 
-    static DeltaRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
-                           boolean initialize, DataType type) {
-        LoRAWrapperLayer lora = (LoRAWrapperLayer) conf.getLayer();
+    private void changed() {
+        // The adapter is there first.
+        if (weights != null) {
+            weights.changed();
+        }
+    }
+
+    static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
+                               boolean initialize, DataType type) {
+        AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
         NeuralNetConfiguration stockConf = conf.clone();
         stockConf.setLayer(StockLayers.withoutWeightRules(lora.stockLayer()));
         stockConf.clearVariables();
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            values = Nd4j.create(type, StockLayers.numParams(lora.stockLayer()));
+            values = Nd4j.create(type, lora.frozenParams());
         }
         Layer stock = stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type);
-        return stock instanceof IOutputLayer ? new DeltaOutputRuntime(conf, stock, values, view, initialize, type)
-                : stock instanceof RecurrentLayer ? new DeltaRecurrentRuntime(conf, stock, values, view, initialize, type)
-                : new DeltaRuntime(conf, stock, values, view, initialize, type);
+        return stock instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, stock, values, view, initialize, type)
+                : stock instanceof RecurrentLayer ? new EffectiveRecurrentRuntime(conf, stock, values, view, initialize, type)
+                : new EffectiveRuntime(conf, stock, values, view, initialize, type);
     }
 
-    private LoRAWrapperLayer lora() {
-        return (LoRAWrapperLayer) conf.getLayer();
+    private AdaptedConfiguration lora() {
+        return (AdaptedConfiguration) conf.getLayer();
+    }
+
+    private FeedForwardLayer layerConf() {
+        return (FeedForwardLayer) conf.getLayer();
+    }
+
+    @Override
+    public Adapter adapter() {
+        return adapter;
     }
 
     /** The stock layer, its weights up to date. */
@@ -108,7 +126,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     final Pair<Gradient, INDArray> projected(INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
-        weights.requireEnabled();
+        adapter.requireTrainable();
         underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
         Pair<Gradient, INDArray> result = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop)
                 : backprop.apply(epsilon);
@@ -121,28 +139,11 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     }
 
     @Override
-    public void rescale(String key, double alpha, Scaling scaling) {
-        lora().rescale(key, alpha, scaling);
-        weights.rescaled();
-    }
-
-    @Override
-    public void disable() {
-        weights.disable();
-    }
-
-    @Override
-    public void enable() {
-        weights.enable();
-    }
-
-    @Override
     public void route(String key, long rows, List<Route> routes) {
-        if (routes != null && routes.size() > 1) {
-            throw new RowsMismatchException("Layer " + LoRAParams.quoted(lora().getLayerName()) + ", an adapted "
-                    + lora().stockLayer().getClass().getSimpleName() + ", has one set of weights for all rows");
+        if (routes != null) {
+            new Routing(lora().getLayerName(), rows, routes).single();
         }
-        weights.route(key, routes == null ? null : routes.get(0));
+        adapter.route(key, rows, routes);
     }
 
     @Override
@@ -157,7 +158,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public TrainingConfig getConfig() {
-        return lora();
+        return layerConf();
     }
 
     @Override
@@ -190,15 +191,14 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         return table.get(key);
     }
 
-    /** Keeps frozen values out of reach; {@code setParams} restores whole vectors, frozen values included. */
     @Override
     public void setParam(String key, INDArray value) {
-        LowRankTable.set(lora().getLayerName(), lora(), table, key, value);
+        adapter.set(key, value);
     }
 
     @Override
     public void setParams(INDArray values) {
-        view.assign(values.reshape(view.shape()));
+        adapter.setAll(values);
     }
 
     @Override
@@ -208,7 +208,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public void setParamsViewArray(INDArray values) {
-        throw new UnsupportedOperationException("Layer " + LoRAParams.quoted(lora().getLayerName())
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
                 + ": an adapted layer stays on the vector it was made on; make the network anew with init(params, false)");
     }
 
@@ -220,7 +220,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     @Override
     public void setBackpropGradientsViewArray(INDArray gradients) {
         gradientsView = gradients;
-        gradientViews = lora().initializer().getGradientsFromFlattened(conf, gradients);
+        gradientViews = lora().layout().trainedViews(lora(), gradients);
         weights.setGradients(gradientViews);
     }
 
@@ -235,7 +235,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     public double calcRegularizationScore(boolean backpropParamsOnly) {
         double sum = 0;
         for (Map.Entry<String, INDArray> parameter : new LinkedHashMap<>(table).entrySet()) {
-            List<Regularization> regularizations = lora().getRegularizationByParam(parameter.getKey());
+            List<Regularization> regularizations = layerConf().getRegularizationByParam(parameter.getKey());
             for (Regularization regularization : regularizations == null ? List.<Regularization>of() : regularizations) {
                 sum += regularization.score(parameter.getValue(), getIterationCount(), getEpochCount());
             }
@@ -245,7 +245,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public void update(Gradient gradient) {
-        throw new UnsupportedOperationException("Layer " + LoRAParams.quoted(lora().getLayerName())
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
                 + ": the network updates its layers, not they themselves");
     }
 
@@ -256,7 +256,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public void applyConstraints(int iteration, int epoch) {
-        List<LayerConstraint> constraints = lora().getConstraints();
+        List<LayerConstraint> constraints = layerConf().getConstraints();
         if (constraints != null) {
             constraints.forEach(constraint -> constraint.applyConstraint(this, iteration, epoch));
         }
@@ -264,7 +264,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return lora().trains(key);
+        return lora().layout().trains(key);
     }
 
     @Override
@@ -274,7 +274,7 @@ public class DeltaRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public void fit(INDArray input, LayerWorkspaceMgr workspaces) {
-        throw new UnsupportedOperationException("Layer " + LoRAParams.quoted(lora().getLayerName())
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
                 + ": layer-wise pretraining is not supported on an adapted layer");
     }
 }
