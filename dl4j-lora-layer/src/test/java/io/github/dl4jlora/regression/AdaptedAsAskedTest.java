@@ -52,7 +52,8 @@ class AdaptedAsAskedTest {
 
     /** An adapted layer of each kind, with an input that it takes. */
     enum Kind {
-        DENSE(InputType.feedForward(3)), CONVOLUTION(InputType.convolutional(5, 5, 3)), DECONVOLUTION(InputType.convolutional(5, 5, 3)),
+        DENSE(InputType.feedForward(3)), CONVOLUTION(InputType.convolutional(5, 5, 3)),
+        DECONVOLUTION(InputType.convolutional(5, 5, 3)),
         SEQUENCE_CONVOLUTION(InputType.recurrent(3, 5)), EMBEDDING(InputType.feedForward(3)), LSTM(InputType.recurrent(3, 5)),
         SIMPLE_RNN(InputType.recurrent(3, 5)), BIDIRECTIONAL(InputType.recurrent(3, 5)), LAST_STEP(InputType.recurrent(3, 5)),
         MASKED(InputType.recurrent(3, 5)), ATTENTION(InputType.recurrent(3, 5));
@@ -131,7 +132,8 @@ class AdaptedAsAskedTest {
         if (kind.hasEngines()) {
             Models.apply(base, config);
         } else {
-            assertThatIllegalArgumentException().isThrownBy(() -> Models.apply(base, config)).withMessageContainingAll("\"x", "SAMEDIFF");
+            assertThatIllegalArgumentException().isThrownBy(() -> Models.apply(base, config))
+                    .withMessageContainingAll("\"x", "SAMEDIFF");
         }
     }
 
@@ -191,8 +193,10 @@ class AdaptedAsAskedTest {
     @CsvSource({"false, false", "false, true", "true, false", "true, true"})
     void scoreAndGradientOfAnAdaptedOutputLayerBelongToOneDropoutMask(boolean sequence, boolean graph) {
         InputType input = sequence ? InputType.recurrent(6, 3) : InputType.feedForward(6);
-        Layer below = sequence ? new LSTM.Builder().nOut(8).name("below").build() : new DenseLayer.Builder().nOut(8).name("below").build();
-        Model tuned = Models.apply(Stacks.of(graph, DataType.DOUBLE, input, below, sequence ? Stacks.sequenceHead() : Stacks.head()),
+        Layer below = sequence ? new LSTM.Builder().nOut(8).name("below").build()
+                : new DenseLayer.Builder().nOut(8).name("below").build();
+        Layer head = sequence ? Stacks.sequenceHead() : Stacks.head();
+        Model tuned = Models.apply(Stacks.of(graph, DataType.DOUBLE, input, below, head),
                 LoRAConfig.builder().rank(2).loraDropout(0.5).targets("out").updater(new Sgd(0.1)).build());
         Networks.randomizeAdapters(Models.paramTable(tuned), 3);
         MultiDataSet data = sequence ? Stacks.data(DataType.DOUBLE, new long[]{4, 6, 3}, new long[]{4, 2, 3})

@@ -37,26 +37,8 @@ class FreshCountsTest {
     /** A base that has been trained for long. */
     private static Model longTrained(Models.Kind kind) {
         Model base = kind.base();
-        setCounts(base, 10_000, 40);
+        Counts.set(base, 10_000, 40);
         return base;
-    }
-
-    private static void setCounts(Model model, int iterations, int epochs) {
-        if (model instanceof ComputationGraph graph) {
-            graph.getConfiguration().setIterationCount(iterations);
-            graph.getConfiguration().setEpochCount(epochs);
-        } else {
-            ((MultiLayerNetwork) model).getLayerWiseConfigurations().setIterationCount(iterations);
-            ((MultiLayerNetwork) model).getLayerWiseConfigurations().setEpochCount(epochs);
-        }
-    }
-
-    private static int iterations(Model model) {
-        return model instanceof ComputationGraph graph ? graph.getIterationCount() : ((MultiLayerNetwork) model).getIterationCount();
-    }
-
-    private static int epochs(Model model) {
-        return model instanceof ComputationGraph graph ? graph.getEpochCount() : ((MultiLayerNetwork) model).getEpochCount();
     }
 
     private static LoRAConfig config(Models.Kind kind, IUpdater updater) {
@@ -70,9 +52,9 @@ class FreshCountsTest {
 
         Model tuned = Models.apply(base, config(kind, new Adam(RATE)));
 
-        assertThat(iterations(tuned)).isZero();
-        assertThat(epochs(tuned)).isZero();
-        assertThat(iterations(base)).as("of the base").isEqualTo(10_000);
+        assertThat(Counts.iterations(tuned)).isZero();
+        assertThat(Counts.epochs(tuned)).isZero();
+        assertThat(Counts.iterations(base)).as("of the base").isEqualTo(10_000);
     }
 
     /** With zero state and the count of the first step Adam moves what has a gradient by the learning rate, up to epsilon. */
@@ -89,7 +71,7 @@ class FreshCountsTest {
     void stepsOfAdamDoNotDependOnHowLongTheBaseWasTrained(Models.Kind kind) {
         Model after = Models.apply(longTrained(kind), config(kind, new Adam(RATE)));
         Model shortBase = kind.base();
-        setCounts(shortBase, 0, 0);
+        Counts.set(shortBase, 0, 0);
         Model fresh = Models.apply(shortBase, config(kind, new Adam(RATE)));
         Models.fitSteps(after, 0, 10);
         Models.fitSteps(fresh, 0, 10);
@@ -120,25 +102,25 @@ class FreshCountsTest {
         Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
                 : LoRA.apply((MultiLayerNetwork) base, adapter);
 
-        assertThat(iterations(again)).isZero();
-        assertThat(epochs(again)).isZero();
+        assertThat(Counts.iterations(again)).isZero();
+        assertThat(Counts.epochs(again)).isZero();
     }
 
     @ParameterizedTest
     @EnumSource(Models.Kind.class)
     void resetOfTheUpdaterResetsTheCounts(Models.Kind kind) {
         Model tuned = Models.apply(kind.base(), config(kind, new Adam(RATE)));
-        setCounts(tuned, 10_000, 40);
+        Counts.set(tuned, 10_000, 40);
         Models.fitSteps(tuned, 0, 3);
         LoRAAdapter adapter = LoRAAdapter.of(tuned);
 
         adapter.applyTo(tuned);
-        assertThat(iterations(tuned)).as("without the option").isEqualTo(10_003);
-        assertThat(epochs(tuned)).as("without the option").isGreaterThanOrEqualTo(40);
+        assertThat(Counts.iterations(tuned)).as("without the option").isEqualTo(10_003);
+        assertThat(Counts.epochs(tuned)).as("without the option").isGreaterThanOrEqualTo(40);
 
         adapter.applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
-        assertThat(iterations(tuned)).isZero();
-        assertThat(epochs(tuned)).isZero();
+        assertThat(Counts.iterations(tuned)).isZero();
+        assertThat(Counts.epochs(tuned)).isZero();
         assertThat(step(tuned)).isCloseTo(RATE, within(0.01 * RATE));
     }
 

@@ -57,7 +57,8 @@ class FrozenAfterwardsTest {
     private static Model frozen(Models.Kind kind, Model base) {
         Model tuned = kind.adapt(base);
         Models.fitSteps(tuned, 0, 10);
-        return tuned instanceof ComputationGraph graph ? new TransferLearning.GraphBuilder(graph).setFeatureExtractor("fc1").build()
+        return tuned instanceof ComputationGraph graph
+                ? new TransferLearning.GraphBuilder(graph).setFeatureExtractor("fc1").build()
                 : new TransferLearning.Builder((MultiLayerNetwork) tuned).setFeatureExtractor(0).build();
     }
 }

@@ -137,8 +137,8 @@ class FrozenNoiseTest {
     @ParameterizedTest(name = "{0}, graph {1}, workspaces {2}")
     @MethodSource("kinds")
     void layersOfOtherKindsTrainOnFrozenNoise(Above above, boolean graph, WorkspaceMode workspaces) {
-        Model tuned = Models.apply(Stacks.of(graph, workspaces, DataType.DOUBLE, above.input, Noise.DROPOUT.layer(), above.layer(0),
-                above.head()), CONFIG);
+        Model tuned = Models.apply(Stacks.of(graph, workspaces, DataType.DOUBLE, above.input, Noise.DROPOUT.layer(),
+                above.layer(0), above.head()), CONFIG);
 
         assertTrains(tuned, above.data());
         Stacks.assertGradientsAreSlopes(tuned, above.multiData());
@@ -147,8 +147,8 @@ class FrozenNoiseTest {
     @ParameterizedTest(name = "{0}, graph {1}, workspaces {2}")
     @MethodSource("kinds")
     void trainingFeaturesStayAsTheCallerGaveThem(Above above, boolean graph, WorkspaceMode workspaces) {
-        Model tuned = Models.apply(Stacks.of(graph, workspaces, DataType.DOUBLE, above.input, Noise.DROPOUT.layer(), above.layer(0.5),
-                above.head()), CONFIG);
+        Model tuned = Models.apply(Stacks.of(graph, workspaces, DataType.DOUBLE, above.input, Noise.DROPOUT.layer(),
+                above.layer(0.5), above.head()), CONFIG);
         DataSet data = above.data();
 
         for (int i = 0; i < 3; i++) {

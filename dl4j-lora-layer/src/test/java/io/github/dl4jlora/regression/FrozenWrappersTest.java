@@ -202,8 +202,8 @@ class FrozenWrappersTest {
     @ParameterizedTest(name = "{0}, graph {1}")
     @MethodSource("normalisations")
     void frozenNormalisationUsesRunningStatisticsWhileTraining(Normalisation normalisation, boolean graph) {
-        Model base = Stacks.of(graph, DataType.DOUBLE, InputType.recurrent(3), new LSTM.Builder().nIn(3).nOut(4).name("lstm").build(),
-                normalisation.layer(), Stacks.sequenceHead());
+        Model base = Stacks.of(graph, DataType.DOUBLE, InputType.recurrent(3),
+                new LSTM.Builder().nIn(3).nOut(4).name("lstm").build(), normalisation.layer(), Stacks.sequenceHead());
         Map<String, INDArray> table = Models.paramTable(base);
         String norm = graph ? "norm_" : "1_";
         table.get(norm + "mean").assign(Networks.random(DataType.DOUBLE, 4, 1, 4));
@@ -221,7 +221,8 @@ class FrozenWrappersTest {
     }
 
     private static double score(Model model, DataSet data) {
-        return model instanceof ComputationGraph graph ? graph.score(data, false) : ((MultiLayerNetwork) model).score(data, false);
+        return model instanceof ComputationGraph graph ? graph.score(data, false)
+                : ((MultiLayerNetwork) model).score(data, false);
     }
 
     @ParameterizedTest

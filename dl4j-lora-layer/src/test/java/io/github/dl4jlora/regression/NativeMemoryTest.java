@@ -36,8 +36,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 @EnabledOnOs(OS.LINUX)
 class NativeMemoryTest {
 
-    private static final int ROUNDS = 150;
-    private static final long LIMIT = 32L << 20;
+    private static final int ROUNDS = 100;
+    private static final long LIMIT = 24L << 20;
     private static final long PAGE = 4096;
 
     private final Model base = Stacks.of(false, DataType.FLOAT, InputType.feedForward(512),
@@ -89,8 +89,8 @@ class NativeMemoryTest {
 
     @Test
     void effectiveWeightsAreComputedWhereTheyWere() throws Exception {
-        Model recurrent = Stacks.of(false, DataType.FLOAT, InputType.recurrent(64), new LSTM.Builder().nOut(256).name("lstm").build(),
-                Stacks.sequenceHead());
+        Model recurrent = Stacks.of(false, DataType.FLOAT, InputType.recurrent(64),
+                new LSTM.Builder().nOut(256).name("lstm").build(), Stacks.sequenceHead());
         Model tuned = Models.apply(recurrent, config(2, "lstm"));
         INDArray sequence = Networks.random(DataType.FLOAT, 1, 1, 64, 2);
 

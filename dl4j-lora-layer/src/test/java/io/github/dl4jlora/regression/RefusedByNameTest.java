@@ -92,7 +92,8 @@ class RefusedByNameTest {
      */
     @ParameterizedTest(name = "{0}")
     @MethodSource("adaptedLayers")
-    void parametersOfAnotherLengthAreRefusedByALayerNamingIt(String kind, org.deeplearning4j.nn.conf.layers.Layer x, InputType input) {
+    void parametersOfAnotherLengthAreRefusedByALayerNamingIt(String kind, org.deeplearning4j.nn.conf.layers.Layer x,
+                                                             InputType input) {
         for (FrozenStorage storage : FrozenStorage.values()) {
             Model tuned = Models.apply(Stacks.of(true, DataType.FLOAT, input, x.clone(), Stacks.sequenceHead()),
                     LoRAConfig.builder().rank(2).targets("x").storage(storage).build());
@@ -120,7 +121,8 @@ class RefusedByNameTest {
 
     @Test
     void alphaOfZeroIsRefusedSinceItWouldTrainNothing() {
-        assertThatIllegalArgumentException().isThrownBy(() -> LoRAConfig.builder().alpha(0).build()).withMessageContaining("alpha");
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRAConfig.builder().alpha(0).build())
+                .withMessageContaining("alpha");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAConfig.builder().override("fc1", o -> o.alpha(0)).build())
                 .withMessageContainingAll("alpha", "fc1");
         assertThatIllegalArgumentException()
@@ -155,7 +157,8 @@ class RefusedByNameTest {
     void moveOfAnyFrozenLayerIsNoticedByTheNextTraining(String kind, org.deeplearning4j.nn.conf.layers.Layer x, InputType input,
                                                         long[] shape) {
         x.setLayerName("x");
-        Model base = Stacks.of(true, DataType.FLOAT, input, x, new DenseLayer.Builder().nOut(4).name("top").build(), Stacks.head());
+        Model base = Stacks.of(true, DataType.FLOAT, input, x, new DenseLayer.Builder().nOut(4).name("top").build(),
+                Stacks.head());
         Model tuned = Models.apply(base, LoRAConfig.builder().rank(2).targets("top").updater(new Sgd(0.1)).build());
         DataSet data = new DataSet(Networks.random(DataType.FLOAT, 1, shape), Networks.random(DataType.FLOAT, 2, shape[0], 2));
         Models.fit(tuned, data);
@@ -203,7 +206,8 @@ class RefusedByNameTest {
 
         MultiLayerConfiguration read = MultiLayerConfiguration.fromJson(conf.toJson());
 
-        assertThat(read.getConf(0).getLayer()).isEqualTo(conf.getConf(0).getLayer()).hasSameHashCodeAs(conf.getConf(0).getLayer());
+        assertThat(read.getConf(0).getLayer()).isEqualTo(conf.getConf(0).getLayer())
+                .hasSameHashCodeAs(conf.getConf(0).getLayer());
         assertThat(read).isEqualTo(conf);
     }
 
@@ -291,19 +295,20 @@ class RefusedByNameTest {
     }
 
     static Stream<Arguments> encoders() {
-        return Stream.of(true, false).flatMap(variational -> Stream.of(true, false).map(graph -> Arguments.of(variational, graph)));
+        return Stream.of(true, false).flatMap(variational -> Stream.of(true, false)
+                .map(graph -> Arguments.of(variational, graph)));
     }
 
     @Test
     void patternForEverythingIsRefusedWithTheReasonOnce() {
-        Model base = Stacks.of(false, DataType.FLOAT, InputType.feedForward(3), new DenseLayer.Builder().nOut(4).name("fc1").build(),
+        Model base = Stacks.of(false, DataType.FLOAT, InputType.feedForward(3),
+                new DenseLayer.Builder().nOut(4).name("fc1").build(),
                 new BatchNormalization.Builder().name("norm1").build(), new DenseLayer.Builder().nOut(4).name("fc2").build(),
                 new BatchNormalization.Builder().name("norm2").build(), Stacks.head());
 
         assertThatIllegalArgumentException().isThrownBy(() -> Models.apply(base, LoRAConfig.builder().targets(".*").build()))
                 .withMessageContainingAll("norm1", "norm2", "allTargets()")
-                .satisfies(e -> assertThat(e.getMessage().split("its parameters are vectors", -1)).as("the reason, once: %s", e.getMessage()).hasSize(2))
-                .satisfies(e -> assertThat(e.getMessage()).hasSizeLessThan(400));
+                .satisfies(e -> assertThat(e.getMessage()).hasSizeLessThan(400).containsOnlyOnce("parameters are vectors"));
     }
 
     /** EMBEDDED has a copy, which nobody else can close. */

@@ -64,7 +64,8 @@ class SixteenBitsTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void deadReLUPassesNothingOnOfAnInfiniteGradient(boolean graph) {
-        assertDead(graph, InputType.feedForward(3), new DenseLayer.Builder().nOut(4).activation(Activation.RELU).name("x").build(), 2, 3);
+        assertDead(graph, InputType.feedForward(3),
+                new DenseLayer.Builder().nOut(4).activation(Activation.RELU).name("x").build(), 2, 3);
     }
 
     @ParameterizedTest

@@ -34,10 +34,11 @@ class StridedConvolutionsTest {
     private static final Layer[] HEAD = {new GlobalPoolingLayer.Builder(PoolingType.SUM).name("pool").build(), Stacks.head()};
 
     @ParameterizedTest(name = "kernel {0}, stride {1}, {2} steps")
-    @CsvSource({"1, 2, 8", "1, 3, 8", "1, 3, 9", "1, 4, 9", "1, 4, 12", "2, 4, 9", "2, 4, 12", "2, 5, 8", "2, 5, 12", "3, 5, 8", "3, 5, 9"})
+    @CsvSource({"1, 2, 8", "1, 3, 8", "1, 3, 9", "1, 4, 9", "1, 4, 12", "2, 4, 9", "2, 4, 12", "2, 5, 8",
+            "2, 5, 12", "3, 5, 8", "3, 5, 9"})
     void sequenceConvolutionComputesAndDifferentiatesAsDl4jDoes(int kernel, int stride, int steps) {
-        Layer conv = new Convolution1DLayer.Builder().kernelSize(kernel).stride(stride).convolutionMode(ConvolutionMode.Same).nOut(4)
-                .name("conv").build();
+        Layer conv = new Convolution1DLayer.Builder().kernelSize(kernel).stride(stride)
+                .convolutionMode(ConvolutionMode.Same).nOut(4).name("conv").build();
         check(InputType.recurrent(3, steps), conv, 2, 3, steps);
     }
 
@@ -45,8 +46,8 @@ class StridedConvolutionsTest {
     @ParameterizedTest(name = "kernel {0}, stride {1}, width {2}")
     @CsvSource({"1, 3, 8", "1, 4, 9", "2, 4, 9", "2, 5, 12", "3, 5, 9"})
     void imageConvolutionComputesAndDifferentiatesAsDl4jDoes(int kernel, int stride, int width) {
-        Layer conv = new ConvolutionLayer.Builder(kernel, kernel).stride(stride, stride).convolutionMode(ConvolutionMode.Same).nOut(4)
-                .name("conv").build();
+        Layer conv = new ConvolutionLayer.Builder(kernel, kernel).stride(stride, stride)
+                .convolutionMode(ConvolutionMode.Same).nOut(4).name("conv").build();
         check(InputType.convolutional(width, width, 3), conv, 2, 3, width, width);
     }
 
