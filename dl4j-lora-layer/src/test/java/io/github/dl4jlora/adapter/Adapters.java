@@ -6,7 +6,6 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;
-import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -55,15 +54,6 @@ final class Adapters {
     /** ‖a − b‖, the largest difference of two elements. */
     static double difference(RealMatrix a, RealMatrix b) {
         return new Array2DRowRealMatrix(a.subtract(b).getData()).walkInOptimizedOrder(new Largest());
-    }
-
-    /** Bytes outside the heap that are still reachable. */
-    static long nativeBytes() throws InterruptedException {
-        for (int i = 0; i < 3; i++) {
-            System.gc();
-            Thread.sleep(100);
-        }
-        return Pointer.totalBytes();
     }
 
     static List<String> layers() {

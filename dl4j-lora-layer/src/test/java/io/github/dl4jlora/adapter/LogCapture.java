@@ -8,15 +8,19 @@ import org.slf4j.LoggerFactory;
 
 import java.util.List;
 
-/** What a class logs while this is open. */
-final class LogCapture implements AutoCloseable {
+/** What a class, or all of the library, warns of while this is open. */
+public final class LogCapture implements AutoCloseable {
 
     private final Logger logger;
     private final Level level;
     private final ListAppender<ILoggingEvent> appender = new ListAppender<>();
 
     LogCapture(Class<?> type) {
-        logger = (Logger) LoggerFactory.getLogger(type);
+        this(type.getName());
+    }
+
+    private LogCapture(String name) {
+        logger = (Logger) LoggerFactory.getLogger(name);
         level = logger.getLevel();
         logger.setLevel(Level.WARN);
         logger.setAdditive(false);
@@ -24,7 +28,11 @@ final class LogCapture implements AutoCloseable {
         logger.addAppender(appender);
     }
 
-    List<String> messages() {
+    public static LogCapture ofLibrary() {
+        return new LogCapture("io.github.dl4jlora");
+    }
+
+    public List<String> messages() {
         return appender.list.stream().map(ILoggingEvent::getFormattedMessage).toList();
     }
 

@@ -1,0 +1,40 @@
+package io.github.dl4jlora.regression;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.parallelism.ParallelWrapper;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.DataSet;
+
+import java.util.List;
+import java.util.stream.IntStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The mean of n equal floats is that float only by luck: frozen values inside the averaged vector have to be kept out. */
+class AveragedFrozenValuesTest {
+
+    @ParameterizedTest(name = "{0}, {1} workers")
+    @CsvSource({"LAYERS_EMBEDDED, 2", "LAYERS_EMBEDDED, 3", "GRAPH_EMBEDDED, 5", "GRAPH_EMBEDDED, 7"})
+    void frozenValuesStayBitForBit(Models.Kind kind, int workers) throws Exception {
+        Model base = kind.base();
+        Model tuned = kind.adapt(base);
+        List<DataSet> batches = IntStream.range(0, 6 * workers).mapToObj(i -> Networks.data(DataType.FLOAT, 8, i)).toList();
+
+        try (ParallelWrapper wrapper = new ParallelWrapper.Builder<>(tuned).workers(workers).prefetchBuffer(0)
+                .trainingMode(ParallelWrapper.TrainingMode.AVERAGING).averagingFrequency(1).averageUpdaters(true).build()) {
+            wrapper.fit(new ListDataSetIterator<>(batches, 1));
+        }
+
+        assertThat(Models.params(Models.unload(tuned))).containsExactly(Models.params(base));
+        assertThat(Models.outputs(tuned)).isNotEqualTo(Models.outputs(base));
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            assertThat(Models.outputs(tuned)).containsExactly(Models.outputs(base));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+package io.github.dl4jlora.regression;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.learning.config.Sgd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** TransferLearningHelper computes the frozen bottom of an adapted network once, and trains the rest on that. */
+class FeaturizedTest {
+
+    private static final DataSet DATA = Networks.data(DataType.FLOAT, 8, 3);
+
+    private static LoRAConfig config(FrozenStorage storage) {
+        return LoRAConfig.builder().rank(2).targets("fc2").storage(storage).updater(new Sgd(0.5)).build();
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void bottomOfAnAdaptedChainIsComputedOnce(FrozenStorage storage) {
+        MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(), config(storage));
+        check(tuned, new TransferLearningHelper(tuned, 0));
+    }
+
+    /** The bottom that LoRA.apply froze is found without being named. */
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void frozenBottomOfAnAdaptedChainIsFound(FrozenStorage storage) {
+        MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(), config(storage));
+        check(tuned, new TransferLearningHelper(tuned));
+    }
+
+    private static void check(MultiLayerNetwork tuned, TransferLearningHelper helper) {
+        INDArray before = tuned.output(DATA.getFeatures()).dup();
+
+        DataSet featurized = helper.featurize(DATA);
+
+        assertThat(featurized.getFeatures().shape()).containsExactly(8, Networks.HIDDEN);
+        assertThat(Networks.difference(helper.outputFromFeaturized(featurized.getFeatures()), before)).isLessThan(1e-6);
+        for (int i = 0; i < 5; i++) {
+            helper.fitFeaturized(featurized);
+        }
+        INDArray after = helper.outputFromFeaturized(featurized.getFeatures());
+        assertThat(Networks.difference(after, before)).isGreaterThan(1e-4);
+        assertThat(Networks.difference(tuned.output(DATA.getFeatures()), after)).as("the network itself").isLessThan(1e-6);
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void bottomOfAnAdaptedGraphIsComputedOnce(FrozenStorage storage) {
+        ComputationGraph tuned = LoRA.apply(Networks.trainedGraph(), config(storage));
+        check(tuned, new TransferLearningHelper(tuned, "fc1"));
+    }
+
+    @ParameterizedTest
+    @EnumSource(FrozenStorage.class)
+    void frozenBottomOfAnAdaptedGraphIsFound(FrozenStorage storage) {
+        ComputationGraph tuned = LoRA.apply(Networks.trainedGraph(), config(storage));
+        check(tuned, new TransferLearningHelper(tuned));
+    }
+
+    private static void check(ComputationGraph tuned, TransferLearningHelper helper) {
+        INDArray before = tuned.outputSingle(DATA.getFeatures()).dup();
+
+        MultiDataSet featurized = helper.featurize(new MultiDataSet(DATA.getFeatures(), DATA.getLabels()));
+
+        assertThat(featurized.getFeatures(0).shape()).containsExactly(8, Networks.HIDDEN);
+        assertThat(Networks.difference(helper.outputFromFeaturized(featurized.getFeatures())[0], before)).isLessThan(1e-6);
+        for (int i = 0; i < 5; i++) {
+            helper.fitFeaturized(featurized);
+        }
+        INDArray after = helper.outputFromFeaturized(featurized.getFeatures())[0];
+        assertThat(Networks.difference(after, before)).isGreaterThan(1e-4);
+        assertThat(Networks.difference(tuned.outputSingle(DATA.getFeatures()), after)).as("the network itself").isLessThan(1e-6);
+    }
+}
