@@ -1,0 +1,51 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
+
+import java.util.function.Supplier;
+
+/**
+ * How a network is adapted.
+ *
+ * @param everywhere whether settings that not every layer takes are asked of all adapted layers, which is refused; else
+ *                   of those that take them, and the others stay frozen
+ */
+record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining bias, boolean loraDropout, double loraPlusRatio,
+                Scaling scaling, int rank, Place place, boolean everywhere) {
+
+    /** The variants of LoRA. */
+    enum Which {
+        PLAIN(PlainLoRA::new), DORA(DoRA::new), FROZEN_A(FrozenALoRA::new);
+
+        private final Supplier<Variant> make;
+
+        Which(Supplier<Variant> make) {
+            this.make = make;
+        }
+    }
+
+    /** Where the frozen values are. */
+    enum Place {
+        SHARED, COPIED, EMBEDDED
+    }
+
+    /** Whether not every layer takes these settings. */
+    boolean isChoosy() {
+        return variant != Which.PLAIN || init.isTakenFromW() || loraDropout;
+    }
+
+    LoRAConfig.Builder config() {
+        return LoRAConfig.builder().rank(rank).alpha(0.8).variant(variant.make.get()).loraInit(init)
+                .pissaIterations(init == LoRAInit.PISSA ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
+                .loraPlusRatio(loraPlusRatio).scaling(scaling).copyBase(place == Place.COPIED)
+                .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
+    }
+}
