@@ -107,13 +107,22 @@ enum Path {
         }
     },
     REPLICAS(Training.OTHER) {
-        /** Two replicas that see the same batch are, on average, one network that saw it. */
+        /**
+         * Two replicas that see the same batch are, on average, one network that saw it; but DL4J copies the second from
+         * the first, which may have taken its step by then.
+         */
         @Override
-        INDArray expected(Trial trial, Model network) {
+        double distance(Trial trial, Model network) throws Exception {
             NotApplicable.unless(!trial.spec.isRandom(), "replicas draw other numbers");
             Model alone = Models.copy(network);
             trial.fit(alone);
-            return trial.output(alone);
+            INDArray together = trial.output(alone);
+            INDArray params = alone.params().dup();
+            trial.fit(alone);
+            alone.setParams(params.addi(alone.params()).muli(0.5));
+            INDArray oneAfterTheOther = trial.output(alone);
+            INDArray actual = trial.output(through(trial, network));
+            return Math.min(Trial.distance(actual, together), Trial.distance(actual, oneAfterTheOther));
         }
 
         @Override
@@ -166,18 +175,13 @@ enum Path {
     },
     DISABLED(Training.OTHER, true) {
         @Override
-        INDArray expected(Trial trial, Model network) {
-            return trial.output(trial.base);
-        }
-
-        @Override
-        INDArray actual(Trial trial, Model network) {
+        double distance(Trial trial, Model network) {
             INDArray before = trial.output(network);
             INDArray inside;
             try (LoRA.Scope disabled = LoRA.disabled(network)) {
-                inside = trial.output(network);
+                inside = trial.output(through(trial, network));
             }
-            return Trial.distance(trial.output(network), before) == 0 ? inside : trial.output(network);
+            return Math.max(Trial.distance(inside, trial.output(trial.base)), Trial.distance(trial.output(network), before));
         }
 
         @Override
@@ -187,9 +191,9 @@ enum Path {
     },
     UNLOAD(Training.OTHER, true) {
         @Override
-        INDArray expected(Trial trial, Model network) {
+        double distance(Trial trial, Model network) {
             NotApplicable.unless(!trial.trainsInFull(), "it keeps what it learned");
-            return trial.output(trial.base);
+            return Trial.distance(trial.output(through(trial, network)), trial.output(trial.base));
         }
 
         @Override
@@ -221,14 +225,10 @@ enum Path {
     /** The network at the end of this way. */
     abstract Model through(Trial trial, Model network) throws Exception;
 
-    /** What it must compute there. */
-    INDArray expected(Trial trial, Model network) {
-        return trial.output(network);
-    }
-
-    /** What it computes there. */
-    INDArray actual(Trial trial, Model network) throws Exception {
-        return trial.output(through(trial, network));
+    /** How far what it computes there is from what it must compute. */
+    double distance(Trial trial, Model network) throws Exception {
+        INDArray expected = trial.output(network);
+        return Trial.distance(trial.output(through(trial, network)), expected);
     }
 
     /** Whether DL4J's own networks can go it too. */

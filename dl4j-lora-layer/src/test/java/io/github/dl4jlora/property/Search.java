@@ -12,6 +12,7 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -31,6 +32,7 @@ final class Search {
     private final int networks;
     private final int shrinkingSteps;
     private final Map<Law, Map<Verdict.Outcome, Integer>> counts = new EnumMap<>(Law.class);
+    private final Map<String, Integer> reasons = new TreeMap<>();
     private final Map<String, Failure> failures = new LinkedHashMap<>();
 
     /** The smallest network of a kind of failure, and how many there were. */
@@ -84,6 +86,7 @@ final class Search {
         Verdict verdict = Verdict.of(law, network.value());
         counts.computeIfAbsent(law, key -> new EnumMap<>(Verdict.Outcome.class)).merge(verdict.outcome(), 1, Integer::sum);
         if (verdict.outcome() != Verdict.Outcome.FAILED) {
+            reasons.merge(verdict.outcome() + " " + verdict.kind(), 1, Integer::sum);
             return;
         }
         Failure known = failures.get(verdict.kind());
@@ -127,6 +130,7 @@ final class Search {
     private String report(int tried) {
         StringBuilder text = new StringBuilder("Tried " + tried + " random networks, seed " + seed + "\n");
         counts.forEach((law, outcomes) -> text.append(String.format("  %-34s %s%n", law, outcomes)));
+        reasons.forEach((reason, count) -> text.append(String.format("  %5d %s%n", count, reason)));
         failures.forEach((kind, failure) -> text.append("\n").append(failure.count).append(" times ").append(kind).append("\n    ")
                 .append(failure.spec).append("\n").append(stack(failure.problem)));
         return text.toString();

@@ -42,8 +42,18 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         return variant != Which.PLAIN || init.isTakenFromW() || loraDropout;
     }
 
+    /** Asked of layers too that do not take them. */
+    Settings everywhereAsked() {
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, place, true);
+    }
+
+    Settings at(Place other) {
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, other, everywhere);
+    }
+
     LoRAConfig.Builder config() {
-        return LoRAConfig.builder().rank(rank).alpha(0.8).variant(variant.make.get()).loraInit(init)
+        int evenWhereItMustBe = init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : rank;
+        return LoRAConfig.builder().rank(evenWhereItMustBe).alpha(0.8).variant(variant.make.get()).loraInit(init)
                 .pissaIterations(init == LoRAInit.PISSA ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
                 .loraPlusRatio(loraPlusRatio).scaling(scaling).copyBase(place == Place.COPIED)
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);

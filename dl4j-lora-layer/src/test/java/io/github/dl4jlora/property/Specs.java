@@ -71,7 +71,7 @@ final class Specs {
     }
 
     private static Arbitrary<Settings> settings() {
-        return Combinators.combine(
+        Arbitrary<Settings> shared = Combinators.combine(
                         Arbitraries.frequency(Tuple.of(5, Settings.Which.PLAIN), Tuple.of(1, Settings.Which.DORA),
                                 Tuple.of(1, Settings.Which.FROZEN_A)),
                         Arbitraries.frequency(Tuple.of(6, LoRAInit.KAIMING_UNIFORM), Tuple.of(1, LoRAInit.KAIMING_UNIFORM_RANK),
@@ -83,13 +83,11 @@ final class Specs {
                         rarely(), Arbitraries.frequency(Tuple.of(4, 1.0), Tuple.of(1, 4.0)), Arbitraries.of(Scaling.class),
                         Arbitraries.of(1, 2, 3))
                 .as((variant, init, iterations, bias, dropout, ratio, scaling, rank) -> new Settings(variant, init, iterations, bias,
-                        dropout, ratio, scaling, rank, Settings.Place.SHARED, false))
-                .flatMap(settings -> Combinators.combine(
-                                Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED), Tuple.of(1, Settings.Place.COPIED),
-                                        Tuple.of(2, Settings.Place.EMBEDDED)), rarely())
-                        .as((place, everywhere) -> new Settings(settings.variant(), settings.init(), settings.pissaIterations(),
-                                settings.bias(), settings.loraDropout(), settings.loraPlusRatio(), settings.scaling(), settings.rank(),
-                                place, everywhere)));
+                        dropout, ratio, scaling, rank, Settings.Place.SHARED, false));
+        Arbitrary<Settings.Place> places = Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED),
+                Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED));
+        return Combinators.combine(shared, places, rarely()).as((settings, place, everywhere) ->
+                (everywhere ? settings.everywhereAsked() : settings).at(place));
     }
 
     private static Arbitrary<Data> data() {

@@ -37,12 +37,12 @@ final class Trial {
      */
     Trial(NetworkSpec spec) {
         this.spec = spec;
-        this.names = Stock.names(spec);
         Nd4j.setDefaultDataTypes(spec.type(), spec.type());
         Nd4j.getRandom().setSeed(spec.seed());
         this.features = spec.input().features(spec.type(), spec.examples(), spec.seed());
         this.featuresMask = spec.masked() && spec.input().signal == Signal.SEQUENCE ? mask(Input.STEPS) : null;
         try {
+            this.names = Stock.names(spec);
             this.base = Stock.of(spec);
             INDArray output = output(base);
             if (!Double.isFinite(output.castTo(DataType.DOUBLE).sumNumber().doubleValue())) {

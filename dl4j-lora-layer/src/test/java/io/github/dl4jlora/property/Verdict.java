@@ -3,20 +3,25 @@ package io.github.dl4jlora.property;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
  * What came of a law and a network.
  *
- * @param problem of a failure, else null
- * @param kind    the same for failures of one cause, as far as can be told from outside; null if there is none
+ * @param problem what was thrown; null if nothing was
+ * @param kind    the same for problems of one cause, as far as can be told from outside; empty without a problem
  */
 record Verdict(Outcome outcome, Throwable problem, String kind) {
 
     private static final String LIBRARY = "io.github.dl4jlora.";
-    private static final String TESTS = LIBRARY + "property.";
+    private static final Pattern TESTS = Pattern.compile("io\\.github\\.dl4jlora\\.(property\\..*|Gradients.*|Models.*|Networks.*)");
+    private static final Pattern NUMBERS = Pattern.compile("[-+]?\\d[\\d.E+-]*");
+    private static final Pattern NAMES = Pattern.compile("\\b[aftp]#?(head|twin)?\\b");
+    private static final int LONGEST_KIND = 200;
     private static final Pattern REMEDY = Pattern.compile("(?i)\\b(use|choose|set|exclude|narrow|train|name|call|give|adapt|leave|rename|"
             + "make|write|attach|close|load|convert|take)\\b");
 
@@ -30,35 +35,42 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
             Trial trial = new Trial(spec);
             try {
                 law.check(trial);
-                return new Verdict(Outcome.CHECKED, null, null);
+                return new Verdict(Outcome.CHECKED, null, "");
             } catch (NotApplicable | StockFails e) {
                 throw e;
             } catch (Exception e) {
                 if (isRefusal(e, trial.names)) {
-                    return new Verdict(Outcome.REFUSED, null, null);
+                    return new Verdict(Outcome.REFUSED, e, kind(e));
                 }
                 Trial.requireStock(spec);
-                return failed(law, spec, e);
+                return new Verdict(Outcome.FAILED, e, kind(e) + place(e));
             } catch (AssertionError e) {
-                return failed(law, spec, e);
+                return new Verdict(Outcome.FAILED, e, law + (law == Law.PATH_LEADS_TO_THE_SAME ? " " + spec.path() : "") + " " + kind(e));
             }
         } catch (NotApplicable e) {
-            return new Verdict(Outcome.NOT_APPLICABLE, null, null);
+            return new Verdict(Outcome.NOT_APPLICABLE, e, e.getMessage());
         } catch (StockFails e) {
-            return new Verdict(Outcome.STOCK_FAILS, null, null);
+            return new Verdict(Outcome.STOCK_FAILS, e, e.getMessage() + (e.getCause() == null ? "" : ": " + kind(e.getCause())));
         } finally {
             leaveWorkspaces();
         }
     }
 
-    private static Verdict failed(Law law, NetworkSpec spec, Throwable problem) {
+    private static String kind(Throwable problem) {
         String message = String.valueOf(problem.getMessage()).lines().filter(line -> !line.isBlank()).findFirst().orElse("");
-        String where = problem instanceof AssertionError ? ""
-                : Stream.of(problem.getStackTrace()).filter(frame -> frame.getClassName().startsWith(LIBRARY)).findFirst()
-                .map(frame -> " at " + frame.getClassName() + "." + frame.getMethodName()).orElse("");
-        String path = law == Law.PATH_LEADS_TO_THE_SAME ? " " + spec.path() : "";
-        return new Verdict(Outcome.FAILED, problem, law + path + ": " + problem.getClass().getSimpleName() + " "
-                + message.replaceAll("[-+\\d.E]*\\d[-+\\d.E]*", "#").replaceAll("\\b[aftp]#?(head|twin)?\\b", "@") + where);
+        String general = NAMES.matcher(NUMBERS.matcher(message).replaceAll("#")).replaceAll("@");
+        return problem.getClass().getSimpleName() + " " + general.substring(0, Math.min(LONGEST_KIND, general.length()));
+    }
+
+    /** Where it was thrown, and the innermost place of the library; nothing where the JVM left the stack out to save time. */
+    private static String place(Exception thrown) {
+        List<StackTraceElement> stack = List.of(thrown.getStackTrace());
+        return Stream.of(stack.stream(), stack.stream().filter(Verdict::isLibrary)).flatMap(frames -> frames.limit(1)).distinct()
+                .map(frame -> " at " + frame.getClassName() + "." + frame.getMethodName()).collect(Collectors.joining());
+    }
+
+    private static boolean isLibrary(StackTraceElement frame) {
+        return frame.getClassName().startsWith(LIBRARY) && !TESTS.matcher(frame.getClassName()).matches();
     }
 
     /** Whether the library says no in the way that it promises: at once, naming the layer, and saying what to do. */
@@ -66,7 +78,7 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
         boolean documented = thrown instanceof IllegalArgumentException || thrown instanceof IllegalStateException;
         String message = String.valueOf(thrown.getMessage());
         StackTraceElement[] stack = thrown.getStackTrace();
-        boolean ours = stack.length > 0 && stack[0].getClassName().startsWith(LIBRARY) && !stack[0].getClassName().startsWith(TESTS);
+        boolean ours = stack.length > 0 && isLibrary(stack[0]);
         return documented && ours && REMEDY.matcher(message).find()
                 && layers.stream().anyMatch(name -> Pattern.compile("\\b" + name + "\\b").matcher(message).find());
     }
