@@ -44,6 +44,25 @@ enum Head {
         return hasParameters() && this != CENTER_LOSS;
     }
 
+    /** One for the same labels whose weights take all settings. */
+    Head adaptable() {
+        return switch (this) {
+            case CENTER_LOSS -> OUTPUT_SOFTMAX;
+            case LOSS -> OUTPUT;
+            case RNN_LOSS -> RNN_OUTPUT;
+            default -> this;
+        };
+    }
+
+    /** One for the same labels where the signal is flat. */
+    Head flat() {
+        return switch (this) {
+            case RNN_OUTPUT, RNN_OUTPUT_SIGMOID -> OUTPUT;
+            case RNN_LOSS -> LOSS;
+            default -> this;
+        };
+    }
+
     /** Overwrites numbers with labels of the kind this loss wants. */
     void makeLabels(INDArray numbers) {
         switch (this) {

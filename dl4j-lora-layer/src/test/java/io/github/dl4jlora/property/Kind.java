@@ -1,6 +1,7 @@
 package io.github.dl4jlora.property;
 
 import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.dropout.AlphaDropout;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.dropout.GaussianDropout;
@@ -44,6 +45,7 @@ import org.deeplearning4j.nn.conf.layers.convolutional.Cropping2D;
 import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.conf.layers.util.MaskLayer;
 import org.deeplearning4j.nn.conf.layers.variational.GaussianReconstructionDistribution;
 import org.deeplearning4j.nn.conf.layers.variational.VariationalAutoencoder;
@@ -60,7 +62,7 @@ import java.util.stream.Stream;
 @SuppressWarnings("deprecation")
 enum Kind {
     DENSE(Trait.MATRIX, form -> new DenseLayer.Builder().nOut(Input.SIZE).hasBias(!form.yes()).hasLayerNorm(form.yes()).build(),
-            Signal.values()),
+            Signal.FLAT, Signal.SEQUENCE, Signal.IMAGE),
     LSTM(Trait.MATRIX, form -> new LSTM.Builder().nOut(Input.SIZE).build(), Signal.SEQUENCE),
     CONVOLUTION_1D(Trait.MATRIX, form -> new Convolution1DLayer.Builder().nOut(Input.SIZE).hasBias(!form.yes())
             .convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Causal, ConvolutionMode.Truncate))
@@ -100,8 +102,12 @@ enum Kind {
             .decoderLayerSizes(2).reconstructionDistribution(new GaussianReconstructionDistribution(Activation.TANH))
             .nOut(Input.SIZE).build(), Signal.FLAT),
     BATCH_NORM(Trait.VECTORS, form -> new BatchNormalization.Builder().lockGammaBeta(form.yes()).useLogStd(form.yes()).build(),
-            Signal.values()),
-    PRELU(Trait.VECTORS, form -> new PReLULayer.Builder().build(), Signal.FLAT, Signal.IMAGE),
+            Signal.FLAT, Signal.IMAGE),
+    BATCH_NORM_OVER_TIME(Trait.VECTORS, form -> new TimeDistributed(new BatchNormalization.Builder().useLogStd(form.yes()).build(),
+            RNNFormat.NCW), Signal.SEQUENCE),
+    PRELU(Trait.VECTORS, form -> new PReLULayer.Builder().inputShape(Input.SIZE).build(), Signal.FLAT),
+    PRELU_OF_CHANNELS(Trait.VECTORS, form -> new PReLULayer.Builder().inputShape(Input.SIZE, 1, 1).sharedAxes(2, 3).build(),
+            Signal.IMAGE),
     ELEMENT_WISE(Trait.VECTORS, form -> new ElementWiseMultiplicationLayer.Builder().nOut(Input.SIZE).build(), Signal.FLAT),
     ACTIVATION(Trait.NOTHING, form -> new ActivationLayer(form.of(Activation.TANH, Activation.RELU, Activation.IDENTITY,
             Activation.LEAKYRELU)), Signal.values()),
@@ -135,6 +141,10 @@ enum Kind {
     /** What parameters a kind has. */
     private enum Trait { MATRIX, SAME_DIFF, VECTORS, NOTHING }
 
+    /** Layers of sequences that take channels first only. */
+    private static final Set<Kind> NOT_CHANNELS_LAST = EnumSet.of(LOCALLY_CONNECTED_1D, SELF_ATTENTION, RECURRENT_ATTENTION,
+            SUBSAMPLING_1D, UPSAMPLING_1D, ZERO_PADDING_1D, CROPPING_1D, BATCH_NORM_OVER_TIME, GLOBAL_POOLING);
+
     private final Trait trait;
     private final Function<Form, Layer> make;
     private final Set<Signal> signals = EnumSet.noneOf(Signal.class);
@@ -150,16 +160,25 @@ enum Kind {
         return builder.build();
     }
 
-    static List<Kind> on(Signal signal) {
-        return Stream.of(values()).filter(kind -> kind.signals.contains(signal)).toList();
+    static List<Kind> on(Input input) {
+        return Stream.of(values()).filter(kind -> kind.fits(input, input.signal)).toList();
     }
 
     Layer layer(int form) {
         return make.apply(new Form(form));
     }
 
-    boolean fits(Signal signal) {
-        return signals.contains(signal);
+    /** Whether DL4J's own layer of this kind works there. */
+    boolean fits(Input input, Signal signal) {
+        return signals.contains(signal) && switch (input) {
+            case SEQUENCE_CHANNELS_LAST -> !NOT_CHANNELS_LAST.contains(this);
+            case IMAGE_CHANNELS_LAST -> this != PRELU_OF_CHANNELS;
+            default -> true;
+        };
+    }
+
+    boolean isBatchNorm() {
+        return this == BATCH_NORM || this == BATCH_NORM_OVER_TIME;
     }
 
     boolean hasParameters() {
@@ -194,7 +213,7 @@ enum Kind {
         return switch (this) {
             case DENSE -> signal == Signal.FLAT || signal == Signal.SEQUENCE;
             case LSTM, SIMPLE_RNN, GRAVES_LSTM, SELF_ATTENTION, RECURRENT_ATTENTION, AUTO_ENCODER, VARIATIONAL_AUTO_ENCODER,
-                 BATCH_NORM, PRELU, ELEMENT_WISE, ACTIVATION, DROPOUT, NO_DROPOUT, MASK, RESPONSE_NORM -> true;
+                 BATCH_NORM, BATCH_NORM_OVER_TIME, PRELU, PRELU_OF_CHANNELS, ELEMENT_WISE, ACTIVATION, DROPOUT, NO_DROPOUT, MASK, RESPONSE_NORM -> true;
             default -> false;
         };
     }

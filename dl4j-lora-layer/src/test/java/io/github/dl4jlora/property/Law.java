@@ -21,7 +21,7 @@ enum Law {
         void check(Trial trial) {
             Model fresh = trial.adapted();
             requireClose("output of a fresh adapted network", trial, trial.output(fresh), trial.output(trial.base));
-            if (!trial.spec.isRandom() && !trial.spec.has(Kind.BATCH_NORM)) {
+            if (!trial.spec.isRandom() && !trial.spec.hasBatchNorm()) {
                 double expected = Gradients.pass(Models.copy(trial.base), trial.data());
                 assertThat(Math.abs(Gradients.pass(fresh, trial.data()) - expected) / Math.max(1, Math.abs(expected)))
                         .as("training score of a fresh adapted network, beside the base's").isLessThan(trial.tolerance());
@@ -35,7 +35,7 @@ enum Law {
         void check(Trial trial) {
             NetworkSpec spec = trial.spec;
             NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom() && spec.settings().variant() == Settings.Which.PLAIN
-                    && !spec.has(Kind.BATCH_NORM) && !spec.hasSameDiff() && !spec.freezesInBase(), "the stock network's are others");
+                    && !spec.hasBatchNorm() && !spec.hasSameDiff() && !spec.freezesInBase(), "the stock network's are others");
             Model tuned = trial.tuned();
             Map<String, INDArray> gradients = Gradients.of(tuned, trial.data());
             Map<String, INDArray> stock = Gradients.of(Models.merge(tuned), trial.data());
@@ -48,11 +48,11 @@ enum Law {
         void check(Trial trial) {
             NetworkSpec spec = trial.spec;
             NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom() && spec.settings().place() != Settings.Place.EMBEDDED
-                    && !(trial.trainsInFull() && (spec.has(Kind.BATCH_NORM) || spec.head() == Head.CENTER_LOSS)),
+                    && !(trial.trainsInFull() && (spec.hasBatchNorm() || spec.head() == Head.CENTER_LOSS)),
                     "some trained value is no variable of the loss");
             Model tuned = trial.tuned();
             if (differs(tuned, trial) && differs(trial.randomized(tuned, spec.seed() + 50), trial)) {
-                if (!spec.has(Kind.BATCH_NORM) && !spec.hasSameDiff() && differs(Models.merge(tuned), trial)) {
+                if (!spec.hasBatchNorm() && !spec.hasSameDiff() && differs(Models.merge(tuned), trial)) {
                     throw new StockFails("the stock network's gradients are no finite differences", null);
                 }
                 Gradients.assertEqualFiniteDifferences(tuned, trial.data());

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.property;
 
-import io.github.dl4jlora.BiasTraining;
 import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.List;
@@ -23,35 +22,17 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
         return settings.loraDropout() || layers.stream().anyMatch(layer -> layer.dropOut() || layer.kind().isRandom());
     }
 
-    boolean has(Kind kind) {
-        return layers.stream().anyMatch(layer -> layer.kind() == kind);
+    boolean hasBatchNorm() {
+        return layers.stream().anyMatch(layer -> layer.kind().isBatchNorm());
     }
 
     boolean hasSameDiff() {
         return layers.stream().anyMatch(layer -> layer.kind().isSameDiff());
     }
 
-    boolean hasWrap(Wrap wrap) {
-        return layers.stream().anyMatch(layer -> layer.wraps().contains(wrap));
-    }
-
     /** Whether DL4J itself freezes a layer of the base. */
     boolean freezesInBase() {
-        return hasWrap(Wrap.FROZEN) || hasWrap(Wrap.FROZEN_WITH_BACKPROP);
-    }
-
-    /** Whether something trains whose base values an adapted network need not have any more. */
-    boolean trainsInFull() {
-        return headRole == Role.TRAINED && head.hasParameters()
-                || layers.stream().anyMatch(layer -> layer.role() == Role.TRAINED && layer.kind().hasParameters());
-    }
-
-    boolean trainsBatchNorm() {
-        return layers.stream().anyMatch(layer -> layer.kind() == Kind.BATCH_NORM && layer.role() == Role.TRAINED);
-    }
-
-    boolean trainsBiases() {
-        return settings.bias() != BiasTraining.NONE;
+        return layers.stream().anyMatch(layer -> layer.wraps().stream().anyMatch(Wrap::isFreezing));
     }
 
     @Override

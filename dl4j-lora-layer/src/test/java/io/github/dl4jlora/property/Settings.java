@@ -47,15 +47,25 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, place, true);
     }
 
+    /** What a network takes whose biases cannot all be trained. */
+    Settings withoutBiasesOfFrozenLayers() {
+        return bias != BiasTraining.ALL ? this : new Settings(variant, init, pissaIterations, BiasTraining.LORA_ONLY, loraDropout,
+                loraPlusRatio, scaling, rank, place, everywhere);
+    }
+
     Settings at(Place other) {
         return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, other, everywhere);
     }
 
     LoRAConfig.Builder config() {
-        int evenWhereItMustBe = init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : rank;
-        return LoRAConfig.builder().rank(evenWhereItMustBe).alpha(0.8).variant(variant.make.get()).loraInit(init)
+        return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(init)
                 .pissaIterations(init == LoRAInit.PISSA ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
                 .loraPlusRatio(loraPlusRatio).scaling(scaling).copyBase(place == Place.COPIED)
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
+    }
+
+    /** Even where that is asked for, and where it is taken from W no more than the narrowest layer has. */
+    private int allowedRank() {
+        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.isTakenFromW() ? Math.min(rank, 2) : rank;
     }
 }

@@ -38,13 +38,13 @@ final class Specs {
                 Tuple.of(1, Input.SEQUENCE_CHANNELS_LAST), Tuple.of(3, Input.IMAGE), Tuple.of(1, Input.IMAGE_CHANNELS_LAST),
                 Tuple.of(2, Input.VOLUME), Tuple.of(1, Input.WORD), Tuple.of(1, Input.WORD_SEQUENCE));
         return inputs.flatMap(input -> Combinators.combine(Arbitraries.of(false, true),
-                        layer(input.signal).list().ofMinSize(0).ofMaxSize(DEEPEST), head(input.signal), roles())
+                        layer(input).list().ofMinSize(0).ofMaxSize(DEEPEST), head(input), roles())
                 .as((graph, layers, head, role) -> new Structure(graph, input, layers, head, role)));
     }
 
-    private static Arbitrary<LayerSpec> layer(Signal signal) {
-        return Combinators.combine(Arbitraries.of(Kind.on(signal)), roles(), Arbitraries.integers().between(0, Form.LARGEST),
-                        Arbitraries.of(Activation.IDENTITY, Activation.TANH, Activation.RELU, Activation.SOFTPLUS), wraps(signal),
+    private static Arbitrary<LayerSpec> layer(Input input) {
+        return Combinators.combine(Arbitraries.of(Kind.on(input)), roles(), Arbitraries.integers().between(0, Form.LARGEST),
+                        Arbitraries.of(Activation.IDENTITY, Activation.TANH, Activation.RELU, Activation.SOFTPLUS), wraps(input.signal),
                         rarely(), joins())
                 .as(LayerSpec::new);
     }
@@ -65,9 +65,13 @@ final class Specs {
         return Arbitraries.frequency(Tuple.of(3, Role.FROZEN), Tuple.of(3, Role.ADAPTED), Tuple.of(1, Role.TRAINED));
     }
 
-    private static Arbitrary<Head> head(Signal signal) {
-        return signal == Signal.SEQUENCE ? Arbitraries.of(Head.class)
-                : Arbitraries.of(Head.OUTPUT, Head.OUTPUT_SOFTMAX, Head.CENTER_LOSS, Head.LOSS);
+    private static Arbitrary<Head> head(Input input) {
+        return switch (input) {
+            case SEQUENCE, WORD_SEQUENCE -> Arbitraries.of(Head.class);
+            // DL4J pools them over the wrong dimension.
+            case SEQUENCE_CHANNELS_LAST -> Arbitraries.of(Head.RNN_OUTPUT, Head.RNN_OUTPUT_SIGMOID, Head.RNN_LOSS);
+            default -> Arbitraries.of(Head.OUTPUT, Head.OUTPUT_SOFTMAX, Head.CENTER_LOSS, Head.LOSS);
+        };
     }
 
     private static Arbitrary<Settings> settings() {

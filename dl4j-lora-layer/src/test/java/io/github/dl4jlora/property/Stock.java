@@ -52,12 +52,19 @@ final class Stock {
             add(new LayerSpec(signal == Signal.SEQUENCE ? Kind.EMBEDDING_SEQUENCE : Kind.EMBEDDING, first.role(), first.form(),
                     first.activation(), List.of(), false, Join.ALONE));
         }
-        layers.stream().filter(layer -> layer.kind().fits(signal)).forEach(this::add);
-        if (spec.head().isForSequences() != (signal == Signal.SEQUENCE) && signal != Signal.FLAT) {
+        layers.stream().filter(layer -> layer.kind().fits(spec.input(), signal)).forEach(this::add);
+        boolean pooled = switch (signal) {
+            case FLAT -> false;
+            case SEQUENCE -> !spec.head().isForSequences();
+            // DL4J gets the sizes of flattened volumes wrong, and its parameterless layers hand the input on.
+            case IMAGE -> spec.layers().isEmpty() || !spec.layers().get(spec.layers().size() - 1).kind().hasMatrix();
+            case VOLUME -> true;
+        };
+        if (pooled) {
             addNode("p", new GlobalPoolingLayer.Builder(PoolingType.AVG).build(), null, Join.ALONE);
             signal = Signal.FLAT;
         }
-        addHead();
+        addHead(signal == Signal.FLAT || signal == Signal.IMAGE ? spec.head().flat() : spec.head());
     }
 
     /** Initialised, with biases and running means that are not zero. */
@@ -129,14 +136,16 @@ final class Stock {
         nodes.add(new Node(letter + nodes.size(), layer, twin, join));
     }
 
-    private void addHead() {
-        Role role = spec.head().hasParameters() ? spec.headRole() : null;
-        boolean dense = spec.head().isDenseMatrix();
-        if (role != null && (!anyAdapted || role == Role.ADAPTED)) {
-            role = mayBeAdapted(true, dense) || !anyAdapted ? Role.ADAPTED : Role.FROZEN;
+    private void addHead(Head asked) {
+        Head head = !anyAdapted && !mayBeAdapted(asked.hasParameters(), asked.isDenseMatrix()) ? asked.adaptable() : asked;
+        Role role = head.hasParameters() ? spec.headRole() : null;
+        if (!anyAdapted) {
+            role = Role.ADAPTED;
+        } else if (role == Role.ADAPTED && !mayBeAdapted(true, head.isDenseMatrix())) {
+            role = Role.FROZEN;
         }
-        boolean last = spec.input() == Input.SEQUENCE_CHANNELS_LAST;
-        addNode((role == null ? "p" : role.letter) + HEAD, spec.head().layer(last ? RNNFormat.NWC : RNNFormat.NCW), null, Join.ALONE);
+        RNNFormat format = spec.input() == Input.SEQUENCE_CHANNELS_LAST ? RNNFormat.NWC : RNNFormat.NCW;
+        addNode((role == null ? "p" : role.letter) + HEAD, head.layer(format), null, Join.ALONE);
     }
 
     private NeuralNetConfiguration.Builder global() {

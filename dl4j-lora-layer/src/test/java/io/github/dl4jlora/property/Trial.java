@@ -77,7 +77,8 @@ final class Trial {
         return config(spec.settings());
     }
 
-    LoRAConfig config(Settings settings) {
+    LoRAConfig config(Settings asked) {
+        Settings settings = spec.hasBatchNorm() && !asked.everywhere() ? asked.withoutBiasesOfFrozenLayers() : asked;
         LoRAConfig.Builder config = settings.config().targets(Role.ADAPTED.pattern()).updater(Stock.updater(spec)).seed(spec.seed());
         return (trainsInFull() ? config.trainable(Role.TRAINED.pattern()) : config).build();
     }

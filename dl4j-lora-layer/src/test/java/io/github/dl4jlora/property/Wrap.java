@@ -36,7 +36,7 @@ enum Wrap {
     boolean fits(Kind kind) {
         return switch (this) {
             case MASK_ZERO, LAST_TIME_STEP -> kind.isRecurrent();
-            case TIME_DISTRIBUTED -> kind == Kind.DENSE || kind == Kind.BATCH_NORM;
+            case TIME_DISTRIBUTED -> kind == Kind.DENSE;
             case FROZEN, FROZEN_WITH_BACKPROP -> true;
         };
     }
