@@ -113,7 +113,7 @@ enum Path {
          */
         @Override
         double distance(Trial trial, Model network) throws Exception {
-            NotApplicable.unless(!trial.spec.isRandom(), "replicas draw other numbers");
+            NotApplicable.unless(!trial.spec.isRandom() && !trial.spec.adam(), "replicas draw other numbers, and count their own steps");
             Model alone = Models.copy(network);
             trial.fit(alone);
             INDArray together = trial.output(alone);
@@ -231,9 +231,12 @@ enum Path {
         return Trial.distance(trial.output(through(trial, network)), expected);
     }
 
-    /** Whether DL4J's own networks can go it too. */
-    boolean isForStock() {
-        return !forAdaptedOnly;
+    /** What of it DL4J's own networks can go too; null: nothing. */
+    Path inStock() {
+        return switch (this) {
+            case FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE -> FEATURE_EXTRACTOR;
+            default -> forAdaptedOnly ? null : this;
+        };
     }
 
     boolean trainsTheSame(NetworkSpec spec) {

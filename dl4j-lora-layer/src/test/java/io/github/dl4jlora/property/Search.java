@@ -32,6 +32,7 @@ final class Search {
     private final int networks;
     private final int shrinkingSteps;
     private final Map<Law, Map<Verdict.Outcome, Integer>> counts = new EnumMap<>(Law.class);
+    private Duration shrinking = Duration.ZERO;
     private final Map<String, Integer> reasons = new TreeMap<>();
     private final Map<String, Failure> failures = new LinkedHashMap<>();
 
@@ -61,7 +62,8 @@ final class Search {
     void run() {
         var generator = Specs.networks().generator(GENERATOR_SIZE);
         Random random = new Random(seed);
-        Instant end = Instant.now().plus(time);
+        Instant start = Instant.now();
+        Instant end = start.plus(time);
         int tried = 0;
         DataType before = Nd4j.defaultFloatingPointType();
         try {
@@ -74,7 +76,7 @@ final class Search {
         } finally {
             Nd4j.setDefaultDataTypes(before, before);
         }
-        String report = report(tried);
+        String report = report(tried, Duration.between(start, Instant.now()));
         System.out.println(report);
         assertThat(failures.keySet()).as(report).isEmpty();
         if (tried >= FEW) {
@@ -86,7 +88,9 @@ final class Search {
         Verdict verdict = Verdict.of(law, network.value());
         counts.computeIfAbsent(law, key -> new EnumMap<>(Verdict.Outcome.class)).merge(verdict.outcome(), 1, Integer::sum);
         if (verdict.outcome() != Verdict.Outcome.FAILED) {
-            reasons.merge(verdict.outcome() + " " + verdict.kind(), 1, Integer::sum);
+            if (verdict.problem() != null) {
+                reasons.merge(verdict.outcome() + " " + verdict.kind(), 1, Integer::sum);
+            }
             return;
         }
         Failure known = failures.get(verdict.kind());
@@ -94,7 +98,9 @@ final class Search {
             failures.put(verdict.kind(), known.again());
             return;
         }
+        Instant start = Instant.now();
         NetworkSpec smallest = shrunk(law, network, verdict.kind(), end);
+        shrinking = shrinking.plus(Duration.between(start, Instant.now()));
         failures.put(verdict.kind(), new Failure(smallest, verdict.problem(), 1));
         System.out.println("New: " + verdict.kind() + "\n    " + smallest);
     }
@@ -127,8 +133,9 @@ final class Search {
         });
     }
 
-    private String report(int tried) {
-        StringBuilder text = new StringBuilder("Tried " + tried + " random networks, seed " + seed + "\n");
+    private String report(int tried, Duration taken) {
+        StringBuilder text = new StringBuilder("Tried " + tried + " random networks in " + taken.toSeconds() + " s, " + shrinking.toSeconds()
+                + " of them to find small ones; seed " + seed + "\n");
         counts.forEach((law, outcomes) -> text.append(String.format("  %-34s %s%n", law, outcomes)));
         reasons.forEach((reason, count) -> text.append(String.format("  %5d %s%n", count, reason)));
         failures.forEach((kind, failure) -> text.append("\n").append(failure.count).append(" times ").append(kind).append("\n    ")

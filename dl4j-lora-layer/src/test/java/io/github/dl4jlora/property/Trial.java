@@ -112,24 +112,35 @@ final class Trial {
     /** What an inference pass computes, as a copy. */
     INDArray output(Model network) {
         DataType type = network.params() == null ? spec.type() : network.params().dataType();
-        INDArray x = features.castTo(type);
-        INDArray mask = featuresMask == null ? null : featuresMask.castTo(type);
+        // Some of DL4J's layers write to their input.
+        return output(network, features.dup().castTo(type), featuresMask == null ? null : featuresMask.dup().castTo(type));
+    }
+
+    private static INDArray output(Model network, INDArray features, INDArray mask) {
         return network instanceof ComputationGraph graph
-                ? graph.output(false, new INDArray[]{x}, mask == null ? null : new INDArray[]{mask}, null)[0].dup()
-                : ((MultiLayerNetwork) network).output(x, false, mask, null).dup();
+                ? graph.output(false, new INDArray[]{features}, mask == null ? null : new INDArray[]{mask}, null)[0].dup()
+                : ((MultiLayerNetwork) network).output(features, false, mask, null).dup();
     }
 
     void fit(Model network) {
         Models.fit(network, batch());
     }
 
+    /** Training and inference on the caller's own arrays. */
+    void useOwnArrays(Model network) {
+        Models.fit(network, new DataSet(features, labels, featuresMask, labelsMask));
+        output(network, features, featuresMask);
+    }
+
     DataSet batch() {
-        return new DataSet(features, labels, featuresMask, labelsMask);
+        return new DataSet(features, labels, featuresMask, labelsMask).copy();
     }
 
     MultiDataSet data() {
-        return new MultiDataSet(new INDArray[]{features}, new INDArray[]{labels},
-                featuresMask == null ? null : new INDArray[]{featuresMask}, labelsMask == null ? null : new INDArray[]{labelsMask});
+        DataSet batch = batch();
+        return new MultiDataSet(new INDArray[]{batch.getFeatures()}, new INDArray[]{batch.getLabels()},
+                featuresMask == null ? null : new INDArray[]{batch.getFeaturesMaskArray()},
+                labelsMask == null ? null : new INDArray[]{batch.getLabelsMaskArray()});
     }
 
     /** The caller's arrays, bit by bit. */
