@@ -20,15 +20,17 @@ enum Head {
     Layer layer(RNNFormat format) {
         return switch (this) {
             case OUTPUT -> new OutputLayer.Builder(LossFunction.MSE).nOut(CLASSES).activation(Activation.IDENTITY).build();
-            case OUTPUT_SOFTMAX -> new OutputLayer.Builder(LossFunction.MCXENT).nOut(CLASSES).activation(Activation.SOFTMAX).build();
-            case CENTER_LOSS -> new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(CLASSES).activation(Activation.SOFTMAX)
-                    .lambda(0.1).build();
+            case OUTPUT_SOFTMAX -> new OutputLayer.Builder(LossFunction.MCXENT).nOut(CLASSES)
+                    .activation(Activation.SOFTMAX).build();
+            case CENTER_LOSS -> new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(CLASSES)
+                    .activation(Activation.SOFTMAX).lambda(0.1).build();
             case LOSS -> new LossLayer.Builder(LossFunction.MSE).activation(Activation.TANH).build();
             case RNN_OUTPUT -> new RnnOutputLayer.Builder(LossFunction.MSE).nOut(CLASSES).activation(Activation.IDENTITY)
                     .dataFormat(format).build();
             case RNN_OUTPUT_SIGMOID -> new RnnOutputLayer.Builder(LossFunction.XENT).nOut(CLASSES).activation(Activation.SIGMOID)
                     .dataFormat(format).build();
-            case RNN_LOSS -> new RnnLossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).dataFormat(format).build();
+            case RNN_LOSS -> new RnnLossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY)
+                    .dataFormat(format).build();
         };
     }
 

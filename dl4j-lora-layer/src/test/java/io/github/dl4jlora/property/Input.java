@@ -26,7 +26,7 @@ enum Input {
 
     /** Of the network's features, and of every hidden layer. */
     static final int SIZE = 3;
-    static final int STEPS = 5;
+    static final int STEPS = 6;
     static final int WORDS = 7;
 
     final Signal signal;

@@ -66,7 +66,7 @@ enum Kind {
     LSTM(Trait.MATRIX, form -> new LSTM.Builder().nOut(Input.SIZE).build(), Signal.SEQUENCE),
     CONVOLUTION_1D(Trait.MATRIX, form -> new Convolution1DLayer.Builder().nOut(Input.SIZE).hasBias(!form.yes())
             .convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Causal, ConvolutionMode.Truncate))
-            .kernelSize(form.of(1, 2, 3)).stride(form.of(1, 1, 2, 4)).dilation(form.of(1, 2)).build(), Signal.SEQUENCE),
+            .kernelSize(form.of(1, 2, 3)).stride(form.of(1, 1, 2, 3)).dilation(form.of(1, 2)).build(), Signal.SEQUENCE),
     CONVOLUTION_2D(Trait.MATRIX, form -> new ConvolutionLayer.Builder(form.of(1, 2, 3), form.of(1, 2, 3)).nOut(Input.SIZE)
             .hasBias(!form.yes()).convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Truncate))
             .stride(form.of(1, 1, 2, 4), form.of(1, 2)).dilation(form.of(1, 2), 1).build(), Signal.IMAGE),
@@ -86,7 +86,8 @@ enum Kind {
             .depthMultiplier(form.of(1, 2)).convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Truncate)).build(),
             Signal.IMAGE),
     DECONVOLUTION_2D(Trait.MATRIX, form -> new Deconvolution2D.Builder(2, form.of(2, 3)).nOut(Input.SIZE).hasBias(!form.yes())
-            .convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Truncate)).stride(1, form.of(1, 2)).build(), Signal.IMAGE),
+            .convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Truncate)).stride(1, form.of(1, 2)).build(),
+            Signal.IMAGE),
     DECONVOLUTION_3D(Trait.MATRIX, form -> deconvolution(new Deconvolution3D.Builder().nOut(Input.SIZE).hasBias(!form.yes())),
             Signal.VOLUME),
     LOCALLY_CONNECTED_1D(Trait.SAME_DIFF, form -> new LocallyConnected1D.Builder().kernelSize(form.of(1, 2)).nOut(Input.SIZE)
@@ -103,8 +104,8 @@ enum Kind {
             .nOut(Input.SIZE).build(), Signal.FLAT),
     BATCH_NORM(Trait.VECTORS, form -> new BatchNormalization.Builder().lockGammaBeta(form.yes()).useLogStd(form.yes()).build(),
             Signal.FLAT, Signal.IMAGE),
-    BATCH_NORM_OVER_TIME(Trait.VECTORS, form -> new TimeDistributed(new BatchNormalization.Builder().useLogStd(form.yes()).build(),
-            RNNFormat.NCW), Signal.SEQUENCE),
+    BATCH_NORM_OVER_TIME(Trait.VECTORS, form -> new TimeDistributed(
+            new BatchNormalization.Builder().useLogStd(form.yes()).build(), RNNFormat.NCW), Signal.SEQUENCE),
     PRELU(Trait.VECTORS, form -> new PReLULayer.Builder().inputShape(Input.SIZE).build(), Signal.FLAT),
     PRELU_OF_CHANNELS(Trait.VECTORS, form -> new PReLULayer.Builder().inputShape(Input.SIZE, 1, 1).sharedAxes(2, 3).build(),
             Signal.IMAGE),
@@ -130,8 +131,9 @@ enum Kind {
     CROPPING_1D(Trait.NOTHING, form -> new Cropping1D.Builder(1, 0).build(), Signal.SEQUENCE),
     CROPPING_2D(Trait.NOTHING, form -> new Cropping2D.Builder(1, 0, 0, form.of(0, 1)).build(), Signal.IMAGE),
     RESPONSE_NORM(Trait.NOTHING, form -> new LocalResponseNormalization.Builder().build(), Signal.IMAGE),
-    GLOBAL_POOLING(Trait.NOTHING, form -> new GlobalPoolingLayer.Builder(form.of(PoolingType.AVG, PoolingType.MAX, PoolingType.SUM,
-            PoolingType.PNORM)).build(), Signal.SEQUENCE, Signal.IMAGE, Signal.VOLUME),
+    GLOBAL_POOLING(Trait.NOTHING, form -> new GlobalPoolingLayer.Builder(
+            form.of(PoolingType.AVG, PoolingType.MAX, PoolingType.SUM, PoolingType.PNORM)).build(), Signal.SEQUENCE,
+            Signal.IMAGE, Signal.VOLUME),
     /** Chosen by {@link Input#isWords()} alone. */
     EMBEDDING(Trait.MATRIX, form -> new EmbeddingLayer.Builder().nIn(Input.WORDS).nOut(Input.SIZE).hasBias(!form.yes()).build()),
     /** Chosen by {@link Input#isWords()} alone. */
@@ -213,7 +215,8 @@ enum Kind {
         return switch (this) {
             case DENSE -> signal == Signal.FLAT || signal == Signal.SEQUENCE;
             case LSTM, SIMPLE_RNN, GRAVES_LSTM, SELF_ATTENTION, RECURRENT_ATTENTION, AUTO_ENCODER, VARIATIONAL_AUTO_ENCODER,
-                 BATCH_NORM, BATCH_NORM_OVER_TIME, PRELU, PRELU_OF_CHANNELS, ELEMENT_WISE, ACTIVATION, DROPOUT, NO_DROPOUT, MASK, RESPONSE_NORM -> true;
+                 BATCH_NORM, BATCH_NORM_OVER_TIME, PRELU, PRELU_OF_CHANNELS, ELEMENT_WISE, ACTIVATION, DROPOUT,
+                 NO_DROPOUT, MASK, RESPONSE_NORM -> true;
             default -> false;
         };
     }

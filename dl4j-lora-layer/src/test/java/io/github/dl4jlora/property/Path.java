@@ -113,7 +113,8 @@ enum Path {
          */
         @Override
         double distance(Trial trial, Model network) throws Exception {
-            NotApplicable.unless(!trial.spec.isRandom() && !trial.spec.adam(), "replicas draw other numbers, and count their own steps");
+            NotApplicable.unless(!trial.spec.isRandom() && !trial.spec.adam(),
+                    "replicas draw other numbers, and count their own steps");
             Model alone = Models.copy(network);
             trial.fit(alone);
             INDArray together = trial.output(alone);
@@ -239,6 +240,17 @@ enum Path {
         };
     }
 
+    /** How far apart the ends may be. */
+    double tolerance(Trial trial) {
+        return switch (this) {
+            case CONVERT_TYPE -> 1e-3;
+            // DL4J's own transfer learning takes parameters through single precision.
+            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE ->
+                    Math.max(1e-6, trial.tolerance());
+            default -> trial.tolerance();
+        };
+    }
+
     boolean trainsTheSame(NetworkSpec spec) {
         return !spec.isRandom() && (training == Training.THE_SAME || training == Training.THE_SAME_WITHOUT_STATE && !spec.adam());
     }
@@ -254,6 +266,7 @@ enum Path {
     }
 
     private static Model apply(Model base, LoRAAdapter adapter) {
-        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
+                : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 }

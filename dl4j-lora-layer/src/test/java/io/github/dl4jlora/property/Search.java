@@ -22,7 +22,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  */
 final class Search {
 
-    /** Of one law's verdicts, below which a run means nothing. */
+    /** Of one law's verdicts; below it a run means nothing. */
     private static final double LEAST_SHARE_CHECKED = 0.05;
     private static final int GENERATOR_SIZE = 1000;
     private static final int FEW = 30;
@@ -128,18 +128,22 @@ final class Search {
     private void requireChecks() {
         counts.forEach((law, outcomes) -> {
             int all = outcomes.values().stream().mapToInt(Integer::intValue).sum();
-            assertThat((double) outcomes.getOrDefault(Verdict.Outcome.CHECKED, 0) / all).as(law + " was checked on some share of networks: "
-                    + outcomes).isGreaterThan(LEAST_SHARE_CHECKED);
+            int checked = outcomes.getOrDefault(Verdict.Outcome.CHECKED, 0);
+            int refused = outcomes.getOrDefault(Verdict.Outcome.REFUSED, 0);
+            assertThat((double) checked / all).as("share of networks that " + law + " was checked on: " + outcomes)
+                    .isGreaterThan(LEAST_SHARE_CHECKED);
+            assertThat(checked).as("networks that " + law + " was checked on, beside those that were refused: " + outcomes)
+                    .isGreaterThan(refused);
         });
     }
 
     private String report(int tried, Duration taken) {
-        StringBuilder text = new StringBuilder("Tried " + tried + " random networks in " + taken.toSeconds() + " s, " + shrinking.toSeconds()
-                + " of them to find small ones; seed " + seed + "\n");
+        StringBuilder text = new StringBuilder("Tried " + tried + " random networks in " + taken.toSeconds() + " s, "
+                + shrinking.toSeconds() + " of them to find small ones; seed " + seed + "\n");
         counts.forEach((law, outcomes) -> text.append(String.format("  %-34s %s%n", law, outcomes)));
         reasons.forEach((reason, count) -> text.append(String.format("  %5d %s%n", count, reason)));
-        failures.forEach((kind, failure) -> text.append("\n").append(failure.count).append(" times ").append(kind).append("\n    ")
-                .append(failure.spec).append("\n").append(stack(failure.problem)));
+        failures.forEach((kind, failure) -> text.append("\n").append(failure.count).append(" times ").append(kind)
+                .append("\n    ").append(failure.spec).append("\n").append(stack(failure.problem)));
         return text.toString();
     }
 

@@ -21,7 +21,8 @@ final class Specs {
     }
 
     static Arbitrary<NetworkSpec> networks() {
-        return Combinators.combine(structures(), settings(), data(), Arbitraries.of(Path.class), Arbitraries.longs().between(1, 1000))
+        return Combinators.combine(structures(), settings(), data(), Arbitraries.of(Path.class),
+                        Arbitraries.longs().between(1, 1000))
                 .as((structure, settings, data, path, seed) -> new NetworkSpec(structure.graph, structure.input, structure.layers,
                         structure.head, structure.headRole, settings, data.examples, data.masked, data.workspaces, data.type,
                         data.adam, path, seed));
@@ -44,8 +45,8 @@ final class Specs {
 
     private static Arbitrary<LayerSpec> layer(Input input) {
         return Combinators.combine(Arbitraries.of(Kind.on(input)), roles(), Arbitraries.integers().between(0, Form.LARGEST),
-                        Arbitraries.of(Activation.IDENTITY, Activation.TANH, Activation.RELU, Activation.SOFTPLUS), wraps(input.signal),
-                        rarely(), joins())
+                        Arbitraries.of(Activation.IDENTITY, Activation.TANH, Activation.RELU, Activation.SOFTPLUS),
+                        wraps(input.signal), rarely(), joins())
                 .as(LayerSpec::new);
     }
 
@@ -86,8 +87,8 @@ final class Specs {
                                 Tuple.of(1, BiasTraining.ALL)),
                         rarely(), Arbitraries.frequency(Tuple.of(4, 1.0), Tuple.of(1, 4.0)), Arbitraries.of(Scaling.class),
                         Arbitraries.of(1, 2, 3))
-                .as((variant, init, iterations, bias, dropout, ratio, scaling, rank) -> new Settings(variant, init, iterations, bias,
-                        dropout, ratio, scaling, rank, Settings.Place.SHARED, false));
+                .as((variant, init, iterations, bias, dropout, ratio, scaling, rank) -> new Settings(variant, init, iterations,
+                        bias, dropout, ratio, scaling, rank, Settings.Place.SHARED, false));
         Arbitrary<Settings.Place> places = Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED),
                 Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED));
         return Combinators.combine(shared, places, rarely()).as((settings, place, everywhere) ->
@@ -96,7 +97,8 @@ final class Specs {
 
     private static Arbitrary<Data> data() {
         return Combinators.combine(Arbitraries.of(1, 2, 3), Arbitraries.of(false, true), Arbitraries.of(false, true),
-                        Arbitraries.frequency(Tuple.of(3, DataType.DOUBLE), Tuple.of(1, DataType.FLOAT)), Arbitraries.of(false, true))
+                        Arbitraries.frequency(Tuple.of(3, DataType.DOUBLE), Tuple.of(1, DataType.FLOAT)),
+                        Arbitraries.of(false, true))
                 .as(Data::new);
     }
 

@@ -47,7 +47,8 @@ final class Stock {
         this.signal = spec.input().signal;
         List<LayerSpec> layers = new ArrayList<>(spec.layers());
         if (spec.input().isWords()) {
-            LayerSpec first = layers.isEmpty() ? new LayerSpec(null, Role.ADAPTED, 0, Activation.IDENTITY, List.of(), false, Join.ALONE)
+            LayerSpec first = layers.isEmpty()
+                    ? new LayerSpec(Kind.EMBEDDING, Role.ADAPTED, 0, Activation.IDENTITY, List.of(), false, Join.ALONE)
                     : layers.remove(0);
             add(new LayerSpec(signal == Signal.SEQUENCE ? Kind.EMBEDDING_SEQUENCE : Kind.EMBEDDING, first.role(), first.form(),
                     first.activation(), List.of(), false, Join.ALONE));
@@ -103,7 +104,8 @@ final class Stock {
                 : layer.join();
         boolean endsSequence = layer.wraps().contains(Wrap.LAST_TIME_STEP) && kind.isRecurrent();
         boolean twin = join == Join.TWIN_ADD || join == Join.TWIN_MERGE;
-        addNode(role == null ? "p" : role.letter, made(layer), twin ? made(layer) : null, endsSequence && !twin ? Join.ALONE : join);
+        addNode(role == null ? "p" : role.letter, made(layer), twin ? made(layer) : null,
+                endsSequence && !twin ? Join.ALONE : join);
         signal = endsSequence ? Signal.FLAT : kind.after(signal);
     }
 

@@ -79,7 +79,8 @@ final class Trial {
 
     LoRAConfig config(Settings asked) {
         Settings settings = spec.hasBatchNorm() && !asked.everywhere() ? asked.withoutBiasesOfFrozenLayers() : asked;
-        LoRAConfig.Builder config = settings.config().targets(Role.ADAPTED.pattern()).updater(Stock.updater(spec)).seed(spec.seed());
+        LoRAConfig.Builder config = settings.config().targets(Role.ADAPTED.pattern()).updater(Stock.updater(spec))
+                .seed(spec.seed());
         return (trainsInFull() ? config.trainable(Role.TRAINED.pattern()) : config).build();
     }
 
@@ -120,6 +121,12 @@ final class Trial {
         return network instanceof ComputationGraph graph
                 ? graph.output(false, new INDArray[]{features}, mask == null ? null : new INDArray[]{mask}, null)[0].dup()
                 : ((MultiLayerNetwork) network).output(features, false, mask, null).dup();
+    }
+
+    /** In test mode. */
+    double score(Model network) {
+        return network instanceof ComputationGraph graph ? graph.score(data(), false)
+                : ((MultiLayerNetwork) network).score(batch(), false);
     }
 
     void fit(Model network) {

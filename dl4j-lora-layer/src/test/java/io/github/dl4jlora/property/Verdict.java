@@ -18,12 +18,13 @@ import java.util.stream.Stream;
 record Verdict(Outcome outcome, Throwable problem, String kind) {
 
     private static final String LIBRARY = "io.github.dl4jlora.";
-    private static final Pattern TESTS = Pattern.compile("io\\.github\\.dl4jlora\\.(property\\..*|Gradients.*|Models.*|Networks.*)");
+    private static final Pattern TESTS = Pattern.compile(
+            "io\\.github\\.dl4jlora\\.(property\\..*|Gradients.*|Models.*|Networks.*)");
     private static final Pattern NUMBERS = Pattern.compile("[-+]?\\d[\\d.E+-]*");
     private static final Pattern NAMES = Pattern.compile("\\b[aftp]#?(head|twin)?\\b");
     private static final int LONGEST_KIND = 200;
-    private static final Pattern REMEDY = Pattern.compile("(?i)\\b(use|choose|set|exclude|narrow|train|name|call|give|adapt|leave|rename|"
-            + "make|write|attach|close|load|convert|take)\\b");
+    private static final Pattern REMEDY = Pattern.compile("(?i)\\b(use|choose|set|exclude|narrow|train|name|call|give|adapt|"
+            + "leave|rename|make|write|attach|close|load|convert|take)\\b");
 
     /** What can come of it. */
     enum Outcome {
@@ -45,7 +46,8 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
                 Trial.requireStock(spec);
                 return new Verdict(Outcome.FAILED, e, kind(e) + place(e));
             } catch (AssertionError e) {
-                return new Verdict(Outcome.FAILED, e, law + (law == Law.PATH_LEADS_TO_THE_SAME ? " " + spec.path() : "") + " " + kind(e));
+                String what = law == Law.PATH_LEADS_TO_THE_SAME ? law + " " + spec.path() : law.toString();
+                return new Verdict(Outcome.FAILED, e, what + " " + kind(e));
             }
         } catch (NotApplicable e) {
             return new Verdict(Outcome.NOT_APPLICABLE, e, e.getMessage());
