@@ -1,0 +1,96 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.property.Settings.Place;
+import io.github.dl4jlora.property.Settings.Which;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Named;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Networks that broke a law once: as {@link Search} prints them, each under what was wrong. */
+class FailedBeforeTest {
+
+    /** The settings that failures shrink to. */
+    private static final Settings PLAIN = with(Which.PLAIN, BiasTraining.NONE);
+
+    private static Settings with(Which variant, BiasTraining bias) {
+        return new Settings(variant, LoRAInit.KAIMING_UNIFORM, 0, bias, false, 1.0, Scaling.ALPHA, 1, Place.SHARED, false);
+    }
+
+    private static LayerSpec layer(Kind kind, Role role, int form, Wrap... wraps) {
+        return new LayerSpec(kind, role, form, Activation.IDENTITY, List.of(wraps), false, Join.ALONE);
+    }
+
+    private static LayerSpec twins(Kind kind) {
+        return new LayerSpec(kind, Role.FROZEN, 0, Activation.IDENTITY, List.of(), false, Join.TWIN_MERGE);
+    }
+
+    private static Named<NetworkSpec> failed(String defect, boolean graph, Input input, List<LayerSpec> layers, Settings settings,
+                                             boolean workspaces, Path path) {
+        return Named.of(defect, new NetworkSpec(graph, input, layers, Head.OUTPUT, Role.FROZEN, settings, 1, false, workspaces,
+                DataType.DOUBLE, false, path, 1));
+    }
+
+    static Stream<Named<NetworkSpec>> networks() {
+        return Stream.of(
+                failed("a dropout layer hands its input on", false, Input.VOLUME, List.of(layer(Kind.NO_DROPOUT, Role.FROZEN, 0)),
+                        PLAIN, true, Path.CLONE),
+                failed("a dropout layer below an adapted one hands its input on", false, Input.FLAT,
+                        List.of(layer(Kind.DROPOUT, Role.FROZEN, 0), layer(Kind.DENSE, Role.ADAPTED, 0)), PLAIN, true,
+                        Path.CLONE),
+                failed("a frozen A is drawn again", false, Input.FLAT, List.of(), with(Which.FROZEN_A, BiasTraining.NONE), false,
+                        Path.FINE_TUNE),
+                failed("the adapter of a layer that DL4J froze is dropped", false, Input.SEQUENCE,
+                        List.of(layer(Kind.DENSE, Role.ADAPTED, 0), layer(Kind.DENSE, Role.ADAPTED, 0)), PLAIN, false,
+                        Path.FEATURE_EXTRACTOR_ADAPTER),
+                failed("a stride above the kernel", false, Input.SEQUENCE, List.of(layer(Kind.CONVOLUTION_1D, Role.ADAPTED, 54)),
+                        PLAIN, false, Path.CLONE),
+                failed("gradients of a trained SameDiff layer are doubled", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LOCALLY_CONNECTED_1D, Role.TRAINED, 0)), PLAIN, false, Path.CLONE),
+                failed("a frozen recurrent layer under MaskZero loses its state", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LSTM, Role.FROZEN, 0, Wrap.MASK_ZERO)), PLAIN, false, Path.CLONE),
+                failed("batch statistics over time", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LSTM, Role.ADAPTED, 0), layer(Kind.BATCH_NORM_OVER_TIME, Role.FROZEN, 0)), PLAIN,
+                        false, Path.CLONE),
+                failed("a running layer keeps the arrays of its first base", false, Input.FLAT, List.of(), PLAIN, false,
+                        Path.ATTACH),
+                failed("DL4J freezes a frozen layer without parameters", false, Input.FLAT,
+                        List.of(layer(Kind.ACTIVATION, Role.FROZEN, 0)), PLAIN, false, Path.FEATURE_EXTRACTOR),
+                failed("DL4J freezes a frozen dense layer", false, Input.FLAT, List.of(layer(Kind.DENSE, Role.FROZEN, 0)), PLAIN,
+                        false, Path.FEATURE_EXTRACTOR),
+                failed("the biases of a layer that DL4J froze inside a wrapper", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LSTM, Role.FROZEN, 0, Wrap.FROZEN, Wrap.MASK_ZERO)),
+                        with(Which.PLAIN, BiasTraining.ALL), false, Path.CLONE),
+                failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
+                        List.of(twins(Kind.ACTIVATION)), PLAIN, false, Path.CLONE));
+    }
+
+    @AfterEach
+    void restoreDataType() {
+        Nd4j.setDefaultDataTypes(DataType.FLOAT, DataType.FLOAT);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("networks")
+    void keepsEveryLaw(NetworkSpec network) {
+        Map<Law, Verdict> verdicts = new EnumMap<>(Law.class);
+        for (Law law : Law.values()) {
+            verdicts.put(law, Verdict.of(law, network));
+        }
+        assertThat(verdicts.values()).as("%s", verdicts).extracting(Verdict::outcome).contains(Verdict.Outcome.CHECKED)
+                .doesNotContain(Verdict.Outcome.FAILED);
+    }
+}

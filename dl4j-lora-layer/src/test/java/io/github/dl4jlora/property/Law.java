@@ -1,0 +1,247 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.Gradients;
+import io.github.dl4jlora.Models;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** What must hold for every adapted network, as far as DL4J's own does its part. */
+enum Law {
+    FRESH_IS_BASE {
+        @Override
+        void check(Trial trial) {
+            Model fresh = trial.adapted();
+            requireClose("output of a fresh adapted network", trial, trial.output(fresh), trial.output(trial.base));
+            if (!trial.spec.isRandom() && !(trial.spec.hasBatchNorm() && trial.trainsInFull())) {
+                // Batch normalisation that trains, as the base's does, goes by the batch's own statistics.
+                double expected = trial.spec.hasBatchNorm() ? trial.score(trial.base)
+                        : Gradients.pass(Models.copy(trial.base), trial.data());
+                assertThat(Math.abs(Gradients.pass(fresh, trial.data()) - expected) / Math.max(1, Math.abs(expected)))
+                        .as("training score of a fresh adapted network, beside the base's").isLessThan(trial.tolerance());
+            }
+        }
+    },
+
+    /** dL/dA and dL/dB are projections of the dL/dW of the stock network that has W + ΔW; the rest is equal. */
+    GRADIENTS_ARE_THE_STOCK_NETWORKS {
+        @Override
+        void check(Trial trial) {
+            NetworkSpec spec = trial.spec;
+            NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom()
+                    && spec.settings().variant() == Settings.Which.PLAIN && !spec.hasBatchNorm() && !spec.hasSameDiff()
+                    && !spec.freezesInBase(), "the stock network's are others");
+            Model tuned = trial.tuned();
+            Map<String, INDArray> gradients = Gradients.of(tuned, trial.data());
+            Map<String, INDArray> stock = Gradients.of(Models.merge(tuned), trial.data());
+            orVacuous(() -> Gradients.assertProjections(tuned, gradients, stock));
+        }
+    },
+
+    GRADIENTS_ARE_FINITE_DIFFERENCES {
+        @Override
+        void check(Trial trial) {
+            NetworkSpec spec = trial.spec;
+            NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom()
+                    && spec.settings().place() != Settings.Place.EMBEDDED && spec.settings().variant() != Settings.Which.DORA
+                    && !(trial.trainsInFull() && (spec.hasBatchNorm() || spec.head() == Head.CENTER_LOSS)),
+                    "what trains is no variable of the loss, or its gradient takes something for constant, as DoRA's does");
+            Model tuned = trial.tuned();
+            if (differs(tuned, trial) && differs(trial.randomized(tuned, spec.seed() + 50), trial)) {
+                if (!spec.hasBatchNorm() && !spec.hasSameDiff() && differs(Models.merge(tuned), trial)) {
+                    throw new StockFails("the stock network's gradients are no finite differences", null);
+                }
+                Gradients.assertEqualFiniteDifferences(tuned, trial.data());
+            }
+        }
+
+        /** Once may be a kink. */
+        private boolean differs(Model network, Trial trial) {
+            try {
+                orVacuous(() -> Gradients.assertEqualFiniteDifferences(network, trial.data()));
+                return false;
+            } catch (AssertionError e) {
+                return true;
+            }
+        }
+    },
+
+    EMBEDDED_IS_SHARED {
+        @Override
+        void check(Trial trial) {
+            Settings settings = trial.spec.settings();
+            NotApplicable.unless(settings.place() == Settings.Place.EMBEDDED && settings.variant() != Settings.Which.FROZEN_A
+                    && !trial.spec.isRandom(), "it is not embedded");
+            Model embedded = trial.tuned();
+            Model shared = trial.tuned(trial.config(settings.at(Settings.Place.SHARED)));
+            requireClose("output, embedded and shared", trial, trial.output(embedded), trial.output(shared));
+            Map<String, INDArray> gradients = Gradients.of(embedded, trial.data());
+            Gradients.of(shared, trial.data()).forEach((name, gradient) ->
+                    requireClose("gradient of " + name + ", embedded and shared", trial, gradients.get(name), gradient));
+        }
+    },
+
+    CALLERS_ARRAYS_STAY {
+        @Override
+        void check(Trial trial) {
+            if (moves(trial, trial.tuned())) {
+                Trial stock = new Trial(trial.spec);
+                if (moves(stock, stock.base)) {
+                    throw new StockFails("the stock network writes to the caller's arrays", null);
+                }
+                throw new AssertionError("fit or output writes to the caller's features, labels or masks");
+            }
+        }
+
+        private boolean moves(Trial trial, Model network) {
+            List<List<Long>> before = trial.bits();
+            for (int step = 0; step < 2; step++) {
+                trial.useOwnArrays(network);
+            }
+            return !trial.bits().equals(before);
+        }
+    },
+
+    FROZEN_STAYS {
+        @Override
+        void check(Trial trial) {
+            List<Long> before = Trial.bits(trial.base.params());
+            Model tuned = trial.tuned();
+            for (int step = 0; step < 3; step++) {
+                trial.fit(tuned);
+            }
+            assertThat(Trial.bits(trial.base.params())).as("the base's values, bit by bit").isEqualTo(before);
+            if (!trial.trainsInFull()) {
+                assertThat(Trial.bits(Models.unload(tuned).params())).as("the unloaded network's values, bit by bit")
+                        .isEqualTo(before);
+            }
+        }
+    },
+
+    MERGED_IS_ADAPTED {
+        @Override
+        void check(Trial trial) {
+            Model trained = trial.trained();
+            INDArray expected = trial.output(trained);
+            Model merged = Models.merge(trained);
+            requireClose("output of the merged network", trial, trial.output(merged), expected);
+            requireClose("output of the adapted network after it was merged", trial, trial.output(trained), expected);
+            assertThat(json(merged)).as("the merged network's configuration").doesNotContain("dl4jlora");
+        }
+    },
+
+    /** Sequences in pieces: state is kept from one to the next, and forgotten when asked. */
+    STEPS_ARE_THE_MERGED_NETWORKS {
+        @Override
+        void check(Trial trial) {
+            NotApplicable.unless(trial.spec.input().signal == Signal.SEQUENCE, "it takes no sequences");
+            Model tuned = trial.tuned();
+            Model merged = Models.merge(tuned);
+            for (int piece = 0; piece < 3; piece++) {
+                if (piece == 2) {
+                    forget(tuned);
+                    forget(merged);
+                }
+                INDArray expected;
+                try {
+                    expected = step(merged, trial);
+                } catch (RuntimeException e) {
+                    throw new StockFails("rnnTimeStep", e);
+                }
+                requireClose("output of rnnTimeStep, piece " + piece, trial, step(tuned, trial), expected);
+            }
+        }
+
+        private INDArray step(Model network, Trial trial) {
+            INDArray piece = trial.features.dup();
+            return network instanceof ComputationGraph graph ? graph.rnnTimeStep(piece)[0].dup()
+                    : ((MultiLayerNetwork) network).rnnTimeStep(piece).dup();
+        }
+
+        private void forget(Model network) {
+            if (network instanceof ComputationGraph graph) {
+                graph.rnnClearPreviousState();
+            } else {
+                ((MultiLayerNetwork) network).rnnClearPreviousState();
+            }
+        }
+    },
+
+    /** A way through DL4J or this library ends in the same function, and trains the same where it says so. */
+    PATH_LEADS_TO_THE_SAME {
+        @Override
+        void check(Trial trial) throws Exception {
+            Path path = trial.spec.path();
+            Model trained = trial.trained();
+            try {
+                follow(path, trial, trained);
+            } catch (NotApplicable | StockFails e) {
+                throw e;
+            } catch (Exception | AssertionError e) {
+                if (path.inStock() != null) {
+                    requireStockGoes(path.inStock(), trial.spec);
+                }
+                throw e;
+            }
+        }
+
+        private void requireStockGoes(Path path, NetworkSpec spec) {
+            Trial stock = new Trial(spec);
+            try {
+                stock.fit(stock.base);
+                follow(path, stock, stock.base);
+            } catch (Exception | AssertionError e) {
+                throw new StockFails("path " + path, e);
+            }
+        }
+
+        private void follow(Path path, Trial trial, Model network) throws Exception {
+            assertThat(path.distance(trial, network)).as("output at the end of " + path)
+                    .isLessThan(path.tolerance(trial));
+            if (path.trainsTheSame(trial.spec)) {
+                Model end = path.through(trial, network);
+                trial.fit(network);
+                trial.fit(end);
+                assertThat(Trial.distance(end.params(), network.params()))
+                        .as("what training makes of the parameters at the end of " + path).isLessThan(path.tolerance(trial));
+            }
+        }
+    };
+
+    private static final Set<String> VACUOUS = Set.of("a gradient reaches", "the loss depends on what trains");
+
+    /**
+     * @throws AssertionError if it does not hold
+     * @throws NotApplicable  if it says nothing about this network
+     * @throws StockFails     if DL4J's own network does not do its part
+     * @throws Exception      what adapted network or library throw
+     */
+    abstract void check(Trial trial) throws Exception;
+
+    private static void orVacuous(Runnable check) {
+        try {
+            check.run();
+        } catch (AssertionError e) {
+            NotApplicable.unless(VACUOUS.stream().noneMatch(String.valueOf(e.getMessage())::contains), "no gradient arrives");
+            throw e;
+        }
+    }
+
+    private static void requireClose(String what, Trial trial, INDArray actual, INDArray expected) {
+        assertThat(actual.shape()).as("shape of " + what).isEqualTo(expected.shape());
+        assertThat(Trial.distance(actual, expected)).as("distance: " + what).isLessThan(trial.tolerance());
+    }
+
+    private static String json(Model network) {
+        return network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
+                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
+    }
+}

@@ -1,0 +1,42 @@
+package io.github.dl4jlora.property;
+
+import org.nd4j.linalg.api.buffer.DataType;
+
+import java.util.List;
+
+/**
+ * A network, how it is adapted, what it is fed with, and the way it goes through DL4J.
+ *
+ * @param graph      a ComputationGraph, else a MultiLayerNetwork
+ * @param layers     those that do not fit are left out
+ * @param masked     whether sequences have masks
+ * @param workspaces whether DL4J's workspaces are enabled
+ * @param adam       the updater: Adam, else plain gradient descent
+ * @param seed       of weights and data
+ */
+record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head, Role headRole, Settings settings, int examples,
+                   boolean masked, boolean workspaces, DataType type, boolean adam, Path path, long seed) {
+
+    /** Whether two training passes of the adapted network may differ. */
+    boolean isRandom() {
+        return settings.loraDropout() || layers.stream().anyMatch(layer -> layer.dropOut() || layer.kind().isRandom());
+    }
+
+    boolean hasBatchNorm() {
+        return layers.stream().anyMatch(layer -> layer.kind().isBatchNorm());
+    }
+
+    boolean hasSameDiff() {
+        return layers.stream().anyMatch(layer -> layer.kind().isSameDiff());
+    }
+
+    /** Whether DL4J itself freezes a layer of the base. */
+    boolean freezesInBase() {
+        return layers.stream().anyMatch(layer -> layer.wraps().stream().anyMatch(Wrap::isFreezing));
+    }
+
+    @Override
+    public String toString() {
+        return Source.of(this);
+    }
+}

@@ -1,0 +1,272 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.parallelism.ParallelWrapper;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** A way of a network through DL4J or this library, at whose end it must compute what it did before. */
+enum Path {
+    CLONE(Training.THE_SAME) {
+        @Override
+        Model through(Trial trial, Model network) {
+            return Models.copy(network);
+        }
+    },
+    JSON(Training.THE_SAME_WITHOUT_STATE) {
+        @Override
+        Model through(Trial trial, Model network) {
+            Model rebuilt;
+            if (network instanceof ComputationGraph graph) {
+                rebuilt = new ComputationGraph(ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson()));
+            } else {
+                String json = ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
+                rebuilt = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(json));
+            }
+            rebuilt.init();
+            rebuilt.setParams(network.params().dup());
+            return rebuilt;
+        }
+    },
+    SERIALIZER(Training.THE_SAME) {
+        @Override
+        Model through(Trial trial, Model network) throws IOException {
+            java.nio.file.Path file = Files.createTempFile("property", ".zip");
+            try {
+                ModelSerializer.writeModel(network, file.toFile(), true);
+                return network instanceof ComputationGraph ? ModelSerializer.restoreComputationGraph(file.toFile(), true)
+                        : ModelSerializer.restoreMultiLayerNetwork(file.toFile(), true);
+            } finally {
+                Files.delete(file);
+            }
+        }
+    },
+    TO_COMPUTATION_GRAPH(Training.THE_SAME_WITHOUT_STATE) {
+        @Override
+        Model through(Trial trial, Model network) {
+            NotApplicable.unless(network instanceof MultiLayerNetwork, "it is a graph already");
+            return ((MultiLayerNetwork) network).toComputationGraph();
+        }
+    },
+    FINE_TUNE(Training.THE_SAME_WITHOUT_STATE) {
+        @Override
+        Model through(Trial trial, Model network) {
+            FineTuneConfiguration change = new FineTuneConfiguration.Builder().updater(Stock.updater(trial.spec)).build();
+            return network instanceof ComputationGraph graph
+                    ? new TransferLearning.GraphBuilder(graph).fineTuneConfiguration(change).build()
+                    : new TransferLearning.Builder((MultiLayerNetwork) network).fineTuneConfiguration(change).build();
+        }
+    },
+    FEATURE_EXTRACTOR(Training.OTHER) {
+        @Override
+        Model through(Trial trial, Model network) {
+            if (network instanceof ComputationGraph graph) {
+                List<String> layers = Stream.of(graph.getLayers()).map(layer -> layer.conf().getLayer().getLayerName()).toList();
+                return new TransferLearning.GraphBuilder(graph).setFeatureExtractor(layers.get((layers.size() - 1) / 2)).build();
+            }
+            MultiLayerNetwork layers = (MultiLayerNetwork) network;
+            NotApplicable.unless(layers.getnLayers() > 1, "there is nothing below the head");
+            return new TransferLearning.Builder(layers).setFeatureExtractor((layers.getnLayers() - 2) / 2).build();
+        }
+    },
+    FEATURE_EXTRACTOR_ADAPTER(Training.OTHER, true) {
+        @Override
+        Model through(Trial trial, Model network) {
+            return apply(trial.base, LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
+        }
+    },
+    FEATURE_EXTRACTOR_MERGE(Training.OTHER, true) {
+        @Override
+        Model through(Trial trial, Model network) {
+            return Models.merge(FEATURE_EXTRACTOR.extracted(trial, network));
+        }
+    },
+    CONVERT_TYPE(Training.OTHER) {
+        @Override
+        Model through(Trial trial, Model network) {
+            DataType other = trial.spec.type() == DataType.DOUBLE ? DataType.FLOAT : DataType.DOUBLE;
+            return network instanceof ComputationGraph graph ? graph.convertDataType(other)
+                    : ((MultiLayerNetwork) network).convertDataType(other);
+        }
+    },
+    REPLICAS(Training.OTHER) {
+        /**
+         * Two replicas that see the same batch are, on average, one network that saw it; but DL4J copies the second from
+         * the first, which may have taken its step by then.
+         */
+        @Override
+        double distance(Trial trial, Model network) throws Exception {
+            NotApplicable.unless(!trial.spec.isRandom() && !trial.spec.adam(),
+                    "replicas draw other numbers, and count their own steps");
+            Model alone = Models.copy(network);
+            trial.fit(alone);
+            INDArray together = trial.output(alone);
+            INDArray params = alone.params().dup();
+            trial.fit(alone);
+            alone.setParams(params.addi(alone.params()).muli(0.5));
+            INDArray oneAfterTheOther = trial.output(alone);
+            INDArray actual = trial.output(through(trial, network));
+            return Math.min(Trial.distance(actual, together), Trial.distance(actual, oneAfterTheOther));
+        }
+
+        @Override
+        Model through(Trial trial, Model network) throws Exception {
+            try (ParallelWrapper wrapper = new ParallelWrapper.Builder<>(network).workers(2).prefetchBuffer(0)
+                    .trainingMode(ParallelWrapper.TrainingMode.AVERAGING).averagingFrequency(1).averageUpdaters(true).build()) {
+                wrapper.fit(new ExistingDataSetIterator(List.of(trial.batch(), trial.batch())));
+            }
+            return network;
+        }
+    },
+    SAVE_AND_LOAD(Training.THE_SAME, true) {
+        @Override
+        Model through(Trial trial, Model network) throws IOException {
+            java.nio.file.Path file = Files.createTempFile("property", ".zip");
+            try {
+                LoRA.save(network, file, true);
+                return LoRA.load(file);
+            } finally {
+                Files.delete(file);
+            }
+        }
+    },
+    ADAPTER(Training.OTHER, true) {
+        @Override
+        Model through(Trial trial, Model network) throws IOException {
+            java.nio.file.Path folder = Files.createTempDirectory("property");
+            try {
+                LoRAAdapter.of(network).save(folder);
+                return apply(trial.base, LoRAAdapter.load(folder));
+            } finally {
+                try (Stream<java.nio.file.Path> files = Files.walk(folder)) {
+                    for (java.nio.file.Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                        Files.delete(file);
+                    }
+                }
+            }
+        }
+    },
+    ATTACH(Training.OTHER, true) {
+        /** Another copy of the base takes its place, and the first may go. */
+        @Override
+        Model through(Trial trial, Model network) {
+            NotApplicable.unless(trial.spec.settings().place() == Settings.Place.SHARED, "it needs no base");
+            trial.output(network);
+            Models.attach(network, Models.copy(trial.base));
+            trial.base.params().assign(0);
+            return network;
+        }
+    },
+    DISABLED(Training.OTHER, true) {
+        @Override
+        double distance(Trial trial, Model network) {
+            INDArray before = trial.output(network);
+            INDArray inside;
+            try (LoRA.Scope disabled = LoRA.disabled(network)) {
+                inside = trial.output(through(trial, network));
+            }
+            return Math.max(Trial.distance(inside, trial.output(trial.base)), Trial.distance(trial.output(network), before));
+        }
+
+        @Override
+        Model through(Trial trial, Model network) {
+            return network;
+        }
+    },
+    UNLOAD(Training.OTHER, true) {
+        @Override
+        double distance(Trial trial, Model network) {
+            NotApplicable.unless(!trial.trainsInFull(), "it keeps what it learned");
+            return Trial.distance(trial.output(through(trial, network)), trial.output(trial.base));
+        }
+
+        @Override
+        Model through(Trial trial, Model network) {
+            return Models.unload(network);
+        }
+    };
+
+    /** What the network at the end does in {@code fit}. */
+    enum Training {
+        THE_SAME,
+        /** The same where the updater has no state, which this way loses. */
+        THE_SAME_WITHOUT_STATE,
+        OTHER
+    }
+
+    private final Training training;
+    private final boolean forAdaptedOnly;
+
+    Path(Training training) {
+        this(training, false);
+    }
+
+    Path(Training training, boolean forAdaptedOnly) {
+        this.training = training;
+        this.forAdaptedOnly = forAdaptedOnly;
+    }
+
+    /** The network at the end of this way. */
+    abstract Model through(Trial trial, Model network) throws Exception;
+
+    /** How far what it computes there is from what it must compute. */
+    double distance(Trial trial, Model network) throws Exception {
+        INDArray expected = trial.output(network);
+        return Trial.distance(trial.output(through(trial, network)), expected);
+    }
+
+    /** What of it DL4J's own networks can go too; null: nothing. */
+    Path inStock() {
+        return switch (this) {
+            case FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE -> FEATURE_EXTRACTOR;
+            default -> forAdaptedOnly ? null : this;
+        };
+    }
+
+    /** How far apart the ends may be. */
+    double tolerance(Trial trial) {
+        return switch (this) {
+            case CONVERT_TYPE -> 1e-3;
+            // DL4J's own transfer learning takes parameters through single precision.
+            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE ->
+                    Math.max(1e-6, trial.tolerance());
+            default -> trial.tolerance();
+        };
+    }
+
+    boolean trainsTheSame(NetworkSpec spec) {
+        return !spec.isRandom() && (training == Training.THE_SAME || training == Training.THE_SAME_WITHOUT_STATE && !spec.adam());
+    }
+
+    private Model extracted(Trial trial, Model network) {
+        try {
+            return through(trial, network);
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static Model apply(Model base, LoRAAdapter adapter) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
+                : LoRA.apply((MultiLayerNetwork) base, adapter);
+    }
+}

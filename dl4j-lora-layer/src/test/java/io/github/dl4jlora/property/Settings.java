@@ -1,0 +1,71 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
+
+import java.util.function.Supplier;
+
+/**
+ * How a network is adapted.
+ *
+ * @param everywhere whether settings that not every layer takes are asked of all adapted layers, which is refused; else
+ *                   of those that take them, and the others stay frozen
+ */
+record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining bias, boolean loraDropout, double loraPlusRatio,
+                Scaling scaling, int rank, Place place, boolean everywhere) {
+
+    /** The variants of LoRA. */
+    enum Which {
+        PLAIN(PlainLoRA::new), DORA(DoRA::new), FROZEN_A(FrozenALoRA::new);
+
+        private final Supplier<Variant> make;
+
+        Which(Supplier<Variant> make) {
+            this.make = make;
+        }
+    }
+
+    /** Where the frozen values are. */
+    enum Place {
+        SHARED, COPIED, EMBEDDED
+    }
+
+    /** Whether not every layer takes these settings. */
+    boolean isChoosy() {
+        return variant != Which.PLAIN || init.isTakenFromW() || loraDropout;
+    }
+
+    /** Asked of layers too that do not take them. */
+    Settings everywhereAsked() {
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, place, true);
+    }
+
+    /** What a network takes whose biases cannot all be trained. */
+    Settings withoutBiasesOfFrozenLayers() {
+        return bias != BiasTraining.ALL ? this : new Settings(variant, init, pissaIterations, BiasTraining.LORA_ONLY, loraDropout,
+                loraPlusRatio, scaling, rank, place, everywhere);
+    }
+
+    Settings at(Place other) {
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, other, everywhere);
+    }
+
+    LoRAConfig.Builder config() {
+        return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(init)
+                .pissaIterations(init == LoRAInit.PISSA ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
+                .loraPlusRatio(loraPlusRatio).scaling(scaling).copyBase(place == Place.COPIED)
+                .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
+    }
+
+    /** Even where that is asked for, and where it is taken from W no more than the narrowest layer has. */
+    private int allowedRank() {
+        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.isTakenFromW() ? Math.min(rank, 2) : rank;
+    }
+}

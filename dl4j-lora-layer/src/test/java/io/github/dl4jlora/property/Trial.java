@@ -1,0 +1,196 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.Gradients;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/** A spec come true: the stock network and a batch of data. */
+final class Trial {
+
+    final NetworkSpec spec;
+    final Set<String> names;
+    final Model base;
+    final INDArray features;
+    final INDArray labels;
+    /** Null: none. */
+    final INDArray featuresMask;
+    /** Null: none. */
+    final INDArray labelsMask;
+
+    /**
+     * @throws StockFails if DL4J cannot build the network, or not compute it
+     */
+    Trial(NetworkSpec spec) {
+        this.spec = spec;
+        Nd4j.setDefaultDataTypes(spec.type(), spec.type());
+        Nd4j.getRandom().setSeed(spec.seed());
+        this.features = spec.input().features(spec.type(), spec.examples(), spec.seed());
+        this.featuresMask = spec.masked() && spec.input().signal == Signal.SEQUENCE ? mask(Input.STEPS) : null;
+        try {
+            this.names = Stock.names(spec);
+            this.base = Stock.of(spec);
+            INDArray output = output(base);
+            if (!Double.isFinite(output.castTo(DataType.DOUBLE).sumNumber().doubleValue())) {
+                throw new ArithmeticException("its output is not finite");
+            }
+            this.labels = Networks.random(spec.type(), spec.seed() + 1, output.shape());
+            spec.head().makeLabels(labels);
+            this.labelsMask = featuresMask == null || output.rank() != 3 ? null
+                    : mask((int) output.size(spec.input() == Input.SEQUENCE_CHANNELS_LAST ? 1 : 2));
+        } catch (RuntimeException e) {
+            throw new StockFails("building or output", e);
+        }
+    }
+
+    /** Sequences of different lengths. */
+    private INDArray mask(int steps) {
+        INDArray mask = Nd4j.ones(spec.type(), spec.examples(), steps);
+        for (int i = 0; i < spec.examples(); i++) {
+            for (int t = 0; t <= i && t < steps - 1; t++) {
+                mask.putScalar(i, steps - 1 - t, 0);
+            }
+        }
+        return mask;
+    }
+
+    /** Whether something is trained in full, so that of the base's values not all need be there any more. */
+    boolean trainsInFull() {
+        return names.stream().anyMatch(name -> name.matches(Role.TRAINED.pattern()));
+    }
+
+    LoRAConfig config() {
+        return config(spec.settings());
+    }
+
+    LoRAConfig config(Settings asked) {
+        Settings settings = spec.hasBatchNorm() && !asked.everywhere() ? asked.withoutBiasesOfFrozenLayers() : asked;
+        LoRAConfig.Builder config = settings.config().targets(Role.ADAPTED.pattern()).updater(Stock.updater(spec))
+                .seed(spec.seed());
+        return (trainsInFull() ? config.trainable(Role.TRAINED.pattern()) : config).build();
+    }
+
+    /** A fresh adapted network. */
+    Model adapted() {
+        return Models.apply(base, config());
+    }
+
+    /** One whose adapters have other values than at the start. */
+    Model tuned() {
+        return tuned(config());
+    }
+
+    Model tuned(LoRAConfig config) {
+        return randomized(Models.apply(base, config), spec.seed());
+    }
+
+    Model randomized(Model adapted, long seed) {
+        Networks.randomizeAdapters(Models.paramTable(adapted), seed);
+        return adapted;
+    }
+
+    /** A tuned one that was also trained, biases and all. */
+    Model trained() {
+        Model tuned = tuned();
+        fit(tuned);
+        return tuned;
+    }
+
+    /** What an inference pass computes, as a copy. */
+    INDArray output(Model network) {
+        DataType type = network.params() == null ? spec.type() : network.params().dataType();
+        // Some of DL4J's layers write to their input.
+        return output(network, features.dup().castTo(type), featuresMask == null ? null : featuresMask.dup().castTo(type));
+    }
+
+    private static INDArray output(Model network, INDArray features, INDArray mask) {
+        return network instanceof ComputationGraph graph
+                ? graph.output(false, new INDArray[]{features}, mask == null ? null : new INDArray[]{mask}, null)[0].dup()
+                : ((MultiLayerNetwork) network).output(features, false, mask, null).dup();
+    }
+
+    /** In test mode. */
+    double score(Model network) {
+        return network instanceof ComputationGraph graph ? graph.score(data(), false)
+                : ((MultiLayerNetwork) network).score(batch(), false);
+    }
+
+    void fit(Model network) {
+        Models.fit(network, batch());
+    }
+
+    /** Training and inference on the caller's own arrays. */
+    void useOwnArrays(Model network) {
+        Models.fit(network, new DataSet(features, labels, featuresMask, labelsMask));
+        output(network, features, featuresMask);
+    }
+
+    DataSet batch() {
+        return new DataSet(features, labels, featuresMask, labelsMask).copy();
+    }
+
+    MultiDataSet data() {
+        DataSet batch = batch();
+        return new MultiDataSet(new INDArray[]{batch.getFeatures()}, new INDArray[]{batch.getLabels()},
+                featuresMask == null ? null : new INDArray[]{batch.getFeaturesMaskArray()},
+                labelsMask == null ? null : new INDArray[]{batch.getLabelsMaskArray()});
+    }
+
+    /** The caller's arrays, bit by bit. */
+    List<List<Long>> bits() {
+        return Stream.of(features, labels, featuresMask, labelsMask).filter(Objects::nonNull).map(Trial::bits).toList();
+    }
+
+    static List<Long> bits(INDArray array) {
+        List<Long> bits = new ArrayList<>();
+        for (double value : Models.values(array)) {
+            bits.add(Double.doubleToRawLongBits(value));
+        }
+        return bits;
+    }
+
+    /**
+     * Does with a network of DL4J's own all that an adapted one may have failed at.
+     *
+     * @throws StockFails if it fails too
+     */
+    static void requireStock(NetworkSpec spec) {
+        Trial trial = new Trial(spec);
+        try {
+            Gradients.pass(trial.base, trial.data());
+            trial.fit(trial.base);
+            trial.output(trial.base);
+        } catch (RuntimeException e) {
+            throw new StockFails("training", e);
+        }
+    }
+
+    /** How far two results of this network's data type may be apart. */
+    double tolerance() {
+        return spec.type() == DataType.DOUBLE ? 1e-9 : 2e-4;
+    }
+
+    /** The largest difference, relative to the values where these are above 1. */
+    static double distance(INDArray actual, INDArray expected) {
+        if (expected.length() == 0 && actual.length() == 0) {
+            return 0;
+        }
+        double largest = Math.abs(expected.castTo(DataType.DOUBLE).amaxNumber().doubleValue());
+        double distance = Networks.difference(actual, expected) / Math.max(1, largest);
+        return Double.isNaN(distance) ? Double.POSITIVE_INFINITY : distance;
+    }
+}

@@ -1,0 +1,99 @@
+package io.github.dl4jlora.property;
+
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * What came of a law and a network.
+ *
+ * @param problem what was thrown; null if nothing was
+ * @param kind    the same for problems of one cause, as far as can be told from outside; empty without a problem
+ */
+record Verdict(Outcome outcome, Throwable problem, String kind) {
+
+    private static final String LIBRARY = "io.github.dl4jlora.";
+    private static final Pattern TESTS = Pattern.compile(
+            "io\\.github\\.dl4jlora\\.(property\\..*|Gradients.*|Models.*|Networks.*)");
+    private static final Pattern NUMBERS = Pattern.compile("[-+]?\\d[\\d.E+-]*");
+    private static final Pattern NAMES = Pattern.compile("\\b[aftp]#?(head|twin)?\\b");
+    /** A trial never gives an adapter another base than its own, so that this is no answer. */
+    private static final String STRANGER = "was made for the base weights";
+    private static final int LONGEST_KIND = 200;
+    private static final Pattern REMEDY = Pattern.compile("(?i)\\b(use|choose|set|exclude|narrow|train|name|call|give|adapt|"
+            + "leave|rename|make|write|attach|close|load|convert|take)\\b");
+
+    /** What can come of it. */
+    enum Outcome {
+        CHECKED, REFUSED, STOCK_FAILS, NOT_APPLICABLE, FAILED
+    }
+
+    static Verdict of(Law law, NetworkSpec spec) {
+        try {
+            Trial trial = new Trial(spec);
+            try {
+                law.check(trial);
+                return new Verdict(Outcome.CHECKED, null, "");
+            } catch (NotApplicable | StockFails e) {
+                throw e;
+            } catch (Exception e) {
+                if (isRefusal(e, trial.names)) {
+                    return new Verdict(Outcome.REFUSED, e, kind(e));
+                }
+                Trial.requireStock(spec);
+                return new Verdict(Outcome.FAILED, e, kind(e) + place(e));
+            } catch (AssertionError e) {
+                String what = law == Law.PATH_LEADS_TO_THE_SAME ? law + " " + spec.path() : law.toString();
+                return new Verdict(Outcome.FAILED, e, what + " " + kind(e));
+            }
+        } catch (NotApplicable e) {
+            return new Verdict(Outcome.NOT_APPLICABLE, e, e.getMessage());
+        } catch (StockFails e) {
+            return new Verdict(Outcome.STOCK_FAILS, e, e.getMessage() + (e.getCause() == null ? "" : ": " + kind(e.getCause())));
+        } finally {
+            leaveWorkspaces();
+        }
+    }
+
+    private static String kind(Throwable problem) {
+        String message = String.valueOf(problem.getMessage()).lines().filter(line -> !line.isBlank()).findFirst().orElse("");
+        String general = NAMES.matcher(NUMBERS.matcher(message).replaceAll("#")).replaceAll("@");
+        return problem.getClass().getSimpleName() + " " + general.substring(0, Math.min(LONGEST_KIND, general.length()));
+    }
+
+    /** Where it was thrown, and the innermost place of the library; nothing where the JVM left the stack out to save time. */
+    private static String place(Exception thrown) {
+        List<StackTraceElement> stack = List.of(thrown.getStackTrace());
+        return Stream.of(stack.stream(), stack.stream().filter(Verdict::isLibrary)).flatMap(frames -> frames.limit(1)).distinct()
+                .map(frame -> " at " + frame.getClassName() + "." + frame.getMethodName()).collect(Collectors.joining());
+    }
+
+    private static boolean isLibrary(StackTraceElement frame) {
+        return frame.getClassName().startsWith(LIBRARY) && !TESTS.matcher(frame.getClassName()).matches();
+    }
+
+    /** Whether the library says no in the way that it promises: at once, naming the layer, and saying what to do. */
+    static boolean isRefusal(Exception thrown, Set<String> layers) {
+        boolean documented = thrown instanceof IllegalArgumentException || thrown instanceof IllegalStateException;
+        String message = String.valueOf(thrown.getMessage());
+        StackTraceElement[] stack = thrown.getStackTrace();
+        boolean ours = stack.length > 0 && isLibrary(stack[0]);
+        boolean strange = message.contains(STRANGER);
+        return documented && ours && !strange && REMEDY.matcher(message).find()
+                && layers.stream().anyMatch(name -> Pattern.compile("\\b" + name + "\\b").matcher(message).find());
+    }
+
+    /** What an exception left open would be in the way of the next network. */
+    private static void leaveWorkspaces() {
+        MemoryWorkspace open = Nd4j.getMemoryManager().getCurrentWorkspace();
+        if (open != null) {
+            Nd4j.getMemoryManager().setCurrentWorkspace(null);
+        }
+        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+    }
+}
