@@ -233,7 +233,7 @@ public final class LoRAConfig {
     }
 
     /** Whether the adapted network goes on counting iterations and epochs where the base stopped. */
-    public boolean keepsCounts() {
+    public boolean keepCounts() {
         return training.keepCounts;
     }
 
