@@ -3,7 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.Route;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
-import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.internal.rewrite.Adaptation;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -117,7 +117,7 @@ public final class AdapterBank implements AutoCloseable {
             requireFree(name);
         }
         // Hashes the base and compares every shape.
-        Model fitting = Rewriter.apply(base, adapter.config());
+        Model fitting = Adaptation.applyOfAdapter(base, adapter.config());
         adapter.applyTo(fitting);
         synchronized (this) {
             requireOpen();

@@ -8,6 +8,7 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.internal.rewrite.BaseMatrices;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -93,9 +94,10 @@ public final class LoRAAdapter {
      * Copies the adapter out of a network.
      *
      * @throws IllegalArgumentException if the network is not adapted
-     * @throws IllegalStateException    if its base has changed since it was adapted
+     * @throws IllegalStateException    if its base has changed since it was adapted, or its adapters are disabled
      */
     public static LoRAAdapter of(Model adapted) {
+        DisabledScopes.requireNone(adapted, "LoRAAdapter.of");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();
