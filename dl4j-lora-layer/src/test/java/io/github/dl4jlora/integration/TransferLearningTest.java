@@ -78,11 +78,18 @@ class TransferLearningTest {
         for (String key : new String[] {key(kind, "fc1", "B"), key(kind, "between", "W"), key(kind, "head", "W")}) {
             assertThat(to.get(key)).as(key).isNotEqualTo(from.get(key));
         }
-        Model before = Models.unload(adapted);
-        Model after = Models.unload(edited);
-        for (String layer : new String[] {"fc1", "fc2"}) {
-            String key = key(kind, layer, "W");
-            assertThat(values(after).get(key)).as(key).isEqualTo(values(before).get(key));
+        if (kind.isShared()) {
+            Model before = Models.unload(adapted);
+            Model after = Models.unload(edited);
+            for (String layer : new String[] {"fc1", "fc2"}) {
+                String key = key(kind, layer, "W");
+                assertThat(values(after).get(key)).as(key).isEqualTo(values(before).get(key));
+            }
+            String head = key(kind, "head", "W");
+            assertThat(values(after).get(head)).as("the base has none").isEqualTo(to.get(head));
+        } else {
+            assertThatThrownBy(() -> Models.unload(edited)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContainingAll("\"between\", \"head\"", "LoRA.merge");
         }
         assertThat(Models.outputs(Models.merge(edited))).containsExactly(Models.outputs(edited), within(1e-5));
     }

@@ -115,7 +115,7 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
         if (conf().getStorage() == FrozenStorage.EMBEDDED || !key.startsWith("1_")) {
             return lora.getParam(key);
         }
-        INDArray values = conf().getFrozen().require("1").valuesAs(lora.params().dataType(), "1");
+        INDArray values = conf().getFrozen().require("1").valuesAs(lora.params().dataType());
         return LoRADenseParamInitializer.frozenTable(conf(), values, false).get(key.substring(2));
     }
 

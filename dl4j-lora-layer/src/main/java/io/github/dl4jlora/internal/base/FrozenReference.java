@@ -126,7 +126,7 @@ public final class FrozenReference implements Serializable {
      */
     public INDArray valuesHere(String layer, DataType type, long length) {
         FrozenWeights here = resolveHere();
-        return here == null ? null : requireLength(here, layer, length).valuesAs(type, layer);
+        return here == null ? null : requireLength(here, layer, length).valuesAs(type);
     }
 
     /**
@@ -170,7 +170,7 @@ public final class FrozenReference implements Serializable {
      * @throws IllegalStateException         if they are another number than that, or were closed
      */
     public INDArray values(String layer, DataType type, long length) {
-        return requireLength(require(layer), layer, length).valuesAs(type, layer);
+        return requireLength(require(layer), layer, length).valuesAs(type);
     }
 
     /**
@@ -200,25 +200,13 @@ public final class FrozenReference implements Serializable {
         }
     }
 
-    /**
-     * For running layers that keep arrays of the weights, before a pass.
-     *
-     * @param layer name for the message
-     * @throws IllegalStateException if the weights are here and were closed
-     */
-    public void requireOpen(String layer) {
-        FrozenWeights found = weights;
-        if (found != null) {
-            found.requireOpen(layer);
-        }
-    }
-
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
         if (found.values().length() != length) {
             throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "
                     + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
                     + "the base again");
         }
+        FrozenWeights.requireOpen(found.values(), layer);
         return found;
     }
 

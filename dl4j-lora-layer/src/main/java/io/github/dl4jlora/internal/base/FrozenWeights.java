@@ -104,17 +104,12 @@ public final class FrozenWeights {
 
     /**
      * The values in another data type, computed once and cached; the id stays that of the original.
-     *
-     * @param layer name for the message
-     * @throws IllegalStateException if the base was closed
      */
-    public synchronized INDArray valuesAs(DataType type, String layer) {
+    public synchronized INDArray valuesAs(DataType type) {
         if (type == values.dataType()) {
-            requireOpen(layer);
             return values;
         }
         if (cast == null || cast.dataType() != type) {
-            requireOpen(layer);
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 cast = values.castTo(type);
             }
@@ -128,13 +123,26 @@ public final class FrozenWeights {
     }
 
     /**
+     * @param values frozen weights that a layer is about to compute with
+     * @param layer  name for the message
+     * @throws IllegalStateException if they were closed, with the base network they are from
+     */
+    public static void requireOpen(INDArray values, String layer) {
+        if (values.wasClosed()) {
+            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
+                    + "inference while adapted networks stand on it: keep it open, give this network another copy of it with "
+                    + "LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
+        }
+    }
+
+    /**
      * Hashes the values again.
      *
      * @param layer name for the message
      * @throws IllegalStateException if they are not what they were: the base was trained, overwritten or closed
      */
     public void verify(String layer) {
-        requireOpen(layer);
+        requireOpen(values, layer);
         String now = hash(signature, values);
         if (!now.equals(id)) {
             throw moved(layer, "id was " + id + ", is " + now);
@@ -148,21 +156,9 @@ public final class FrozenWeights {
      * @throws IllegalStateException if the base was closed, or one of these values is not what it was
      */
     public void requireUnmoved(String layer) {
-        requireOpen(layer);
+        requireOpen(values, layer);
         if (!probe.isUnmoved()) {
             throw moved(layer, "values differ from those that were hashed to " + id);
-        }
-    }
-
-    /**
-     * @param layer name for the message
-     * @throws IllegalStateException if the base was closed
-     */
-    public void requireOpen(String layer) {
-        if (values.wasClosed()) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
-                    + "inference while adapted networks stand on it: keep it open, give this network another copy of it with "
-                    + "LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
         }
     }
 

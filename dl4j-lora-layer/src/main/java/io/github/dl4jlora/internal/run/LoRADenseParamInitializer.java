@@ -129,7 +129,7 @@ public final class LoRADenseParamInitializer implements ParamInitializer {
         } else if (!lora.startsFromStock()) {
             return Map.of();
         }
-        return frozenTable(lora, lora.getFrozen().require(lora.getLayerName()).valuesAs(type, lora.getLayerName()), false);
+        return frozenTable(lora, lora.getFrozen().require(lora.getLayerName()).valuesAs(type), false);
     }
 
     private static FrozenReference freshFrozen(LoRADenseLayer lora, DataType type) {

@@ -105,12 +105,12 @@ class FrozenWeightsTest {
         INDArray values = Networks.random(DataType.FLOAT, 1, 12);
         FrozenWeights weights = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
 
-        INDArray cast = weights.valuesAs(DataType.DOUBLE, "fc");
+        INDArray cast = weights.valuesAs(DataType.DOUBLE);
 
         assertThat(cast.dataType()).isEqualTo(DataType.DOUBLE);
         assertThat(cast.castTo(DataType.FLOAT)).isEqualTo(values);
-        assertThat(weights.valuesAs(DataType.DOUBLE, "fc")).isSameAs(cast);
-        assertThat(weights.valuesAs(DataType.FLOAT, "fc")).isSameAs(weights.values());
+        assertThat(weights.valuesAs(DataType.DOUBLE)).isSameAs(cast);
+        assertThat(weights.valuesAs(DataType.FLOAT)).isSameAs(weights.values());
     }
 
     private static String id(INDArray values, long rows, long columns) {
