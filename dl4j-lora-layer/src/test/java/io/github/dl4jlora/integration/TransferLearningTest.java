@@ -12,12 +12,14 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -85,8 +87,8 @@ class TransferLearningTest {
                 String key = key(kind, layer, "W");
                 assertThat(values(after).get(key)).as(key).isEqualTo(values(before).get(key));
             }
-            String head = key(kind, "head", "W");
-            assertThat(values(after).get(head)).as("the base has none").isEqualTo(to.get(head));
+            String added = key(kind, "head", "W");
+            assertThat(values(after).get(added)).as("the base has none").isEqualTo(to.get(added));
         } else {
             assertThatThrownBy(() -> Models.unload(edited)).isInstanceOf(IllegalStateException.class)
                     .hasMessageContainingAll("\"between\", \"head\"", "LoRA.merge");
@@ -139,6 +141,27 @@ class TransferLearningTest {
                 .hasMessageContaining("nIn cannot be changed from 6 to 9").hasMessageContaining("LoRA.unload");
         assertThat(Models.outputs(adapted)).as("the network itself is as it was").hasSize(15).doesNotContain(Double.NaN);
         Models.fitSteps(adapted, 0, 1);
+    }
+
+    /** The helper makes a network of what is not frozen, in which what this library froze must stay so. */
+    @ParameterizedTest
+    @EnumSource(names = "LAYERS_.*", mode = EnumSource.Mode.MATCH_ALL)
+    void aHelperTrainsTheAdaptersOnFeaturesComputedOnce(Kind kind) {
+        MultiLayerNetwork adapted = (MultiLayerNetwork) Models.apply(kind.base(), kind.config().targets("fc2").build());
+        double[] before = Models.outputs(adapted);
+        INDArray input = Networks.random(DataType.FLOAT, 77, 5, Networks.IN);
+        TransferLearningHelper helper = new TransferLearningHelper(adapted);
+        DataSet features = helper.featurize(Networks.data(DataType.FLOAT, 8, 3));
+        DataSet own = helper.featurize(new DataSet(input, Networks.data(DataType.FLOAT, 5, 3).getLabels()));
+
+        assertThat(Models.values(helper.outputFromFeaturized(own.getFeatures()))).isEqualTo(before);
+        for (int i = 0; i < 3; i++) {
+            helper.fitFeaturized(features);
+        }
+
+        assertThat(Models.outputs(adapted)).isNotEqualTo(before)
+                .isEqualTo(Models.values(helper.outputFromFeaturized(own.getFeatures())));
+        assertThat(Models.frozen(adapted)).isEqualTo(Models.frozen(Models.apply(kind.base(), kind.config().build())));
     }
 
     private static Model trained(Kind kind) {

@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -25,6 +26,7 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 
 import static java.util.stream.Collectors.toMap;
@@ -96,6 +98,54 @@ class PlanTest {
                 "\"mine\" (OwnDenseLayer: what it computes is unknown", "[conv, fc1, fc2, out]", "exclude");
         assertThat(roles(LoRAConfig.builder().targets(".*").exclude("norm|mine"))).contains(entry("out", Role.ADAPT),
                 entry("conv", Role.ADAPT));
+    }
+
+    @Test
+    void layersThatCannotBeAdaptedForOneReasonAreNamedWithTheReasonOnce() {
+        mixed = withTwoNorms();
+
+        assertThatThrownBy(() -> LoRA.apply(mixed, LoRAConfig.builder().targets(".*").build()))
+                .hasMessageContainingAll("\"norm1\", \"norm2\" (BatchNormalization: its parameters are vectors", "allTargets()")
+                .satisfies(e -> assertThat(e.getMessage().split("vectors", -1)).hasSize(2));
+    }
+
+    @Test
+    void allTargetsAreWhatCanBeAdaptedBelowTheOutput() {
+        assertThat(Targets.of(Network.of(mixed).nodes(), LoRAConfig.builder().build(), Set.of(), true)).containsOnlyKeys("conv",
+                "fc1", "fc2");
+        assertThat(Targets.of(Network.of(mixed).nodes(), LoRAConfig.builder().exclude("fc1").targets("out").build(), Set.of("conv"),
+                true)).containsOnlyKeys("fc2", "out");
+        assertThatThrownBy(() -> Targets.of(Network.of(mixed).nodes(), LoRAConfig.builder().exclude("conv", "fc.").build(), Set.of(),
+                true)).hasMessageContainingAll("There is no layer but output layers to adapt that is not excluded", "targets(...)");
+    }
+
+    @Test
+    void engineThatALayerHasNotIsRefused() {
+        assertRefused(c -> c.targets("fc.", "conv").engine(Engine.SAMEDIFF), "engine(SAMEDIFF) is for DenseLayer", "\"conv\" "
+                + "(ConvolutionLayer)", "exclude(...)", "engine(FUSED)");
+        assertThat(LoRA.apply(mixed, LoRAConfig.builder().targets("fc.", "out").engine(Engine.SAMEDIFF).build())).isNotNull();
+    }
+
+    @Test
+    void nothingInPlaceOfAConfigurationOrAdapterIsRefused() {
+        assertThatThrownBy(() -> LoRA.apply(mixed, (LoRAConfig) null)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The LoRAConfig is null");
+        assertThatThrownBy(() -> LoRA.apply(mixed, (LoRAAdapter) null)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The adapter is null");
+        assertThatThrownBy(() -> LoRA.attach(LoRA.apply(mixed, LoRAConfig.builder().build()), null))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("The base is null");
+    }
+
+    private static ComputationGraph withTwoNorms() {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Adam(0.01)).graphBuilder()
+                .addInputs("in")
+                .addLayer("norm1", new BatchNormalization(), "in")
+                .addLayer("fc", new DenseLayer.Builder().nOut(6).activation(Activation.TANH).build(), "norm1")
+                .addLayer("norm2", new BatchNormalization(), "fc")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(), "norm2")
+                .setOutputs("out").setInputTypes(InputType.feedForward(3)).build());
+        graph.init();
+        return graph;
     }
 
     @ParameterizedTest
