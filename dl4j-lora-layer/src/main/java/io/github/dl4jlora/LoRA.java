@@ -143,8 +143,8 @@ public final class LoRA {
      * Gives a network the base it was adapted from: one that DL4J's ModelSerializer restored, or one whose base has changed
      * since, a copy of it as it was. All layers are compared by content before the first is attached.
      *
-     * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or data type in
-     *                                  its place
+     * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
+     *                                  data type in its place
      */
     public static void attach(ComputationGraph adapted, ComputationGraph base) {
         BaseAttachment.attach(adapted, base);

@@ -71,7 +71,8 @@ class TransferLearningTest {
                 ? new TransferLearning.GraphBuilder(graph).removeVertexAndConnections("out").addLayer("between", between, "fc2")
                         .addLayer("head", head, "between").setOutputs("head").build()
                 : new TransferLearning.Builder((MultiLayerNetwork) adapted)
-                        .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).removeOutputLayer().addLayer(between).addLayer(head).build();
+                        .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).removeOutputLayer()
+                        .addLayer(between).addLayer(head).build();
 
         assertThat(hidden(edited, features)).isEqualTo(hidden);
         Map<String, double[]> from = values(edited);
@@ -187,6 +188,7 @@ class TransferLearningTest {
     }
 
     private static Map<String, double[]> values(Model model) {
-        return Models.paramTable(model).entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, entry -> Models.values(entry.getValue())));
+        return Models.paramTable(model).entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey,
+                entry -> Models.values(entry.getValue())));
     }
 }

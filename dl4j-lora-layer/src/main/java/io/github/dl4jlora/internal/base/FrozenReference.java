@@ -202,8 +202,8 @@ public final class FrozenReference implements Serializable {
 
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
         if (found.values().length() != length) {
-            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "
-                    + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
+            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, "
+                    + "but refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
                     + "the base again");
         }
         FrozenWeights.requireOpen(found.values(), layer);

@@ -165,7 +165,8 @@ public final class FrozenWeights {
     private static IllegalStateException moved(String layer, String how) {
         return new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
                 + "attached (" + how + "). A base is for inference while adapted networks stand on it: do not call fit or "
-                + "setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
+                + "setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
+                + "LoRAConfig.copyBase(true).");
     }
 
     /** Whether the values still hash to the id. */

@@ -40,7 +40,8 @@ public final class BaseAttachment {
         Network<?> from = Network.of(base);
         Map<FrozenReference, FrozenWeights> found = found(network, from);
         if (found.isEmpty()) {
-            throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage SHARED");
+            throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage "
+                    + "SHARED");
         }
         found.forEach(FrozenReference::bind);
         bindTrainedInFull(network, from);

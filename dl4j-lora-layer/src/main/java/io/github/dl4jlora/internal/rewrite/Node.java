@@ -89,7 +89,8 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
 
     /** Keys of its biases. */
     List<String> biasKeys() {
-        return numParams() == 0 ? List.of() : layer != null ? StockBiases.of(unwrappedLayer()) : StockBiases.of(unwrappedVertex());
+        return numParams() == 0 ? List.of()
+                : layer != null ? StockBiases.of(unwrappedLayer()) : StockBiases.of(unwrappedVertex());
     }
 
     /** The configuration of an adapted layer or vertex; null for any other. */

@@ -108,8 +108,10 @@ public final class Targets {
     private void addNamed(List<Node> whole, Pattern pattern) {
         List<Node> impossible = whole.stream().filter(node -> node.numParams() > 0 && !node.isAdaptable()).toList();
         if (!impossible.isEmpty() || !whole.isEmpty() && whole.stream().noneMatch(Node::isAdaptable)) {
-            throw new IllegalArgumentException(target(pattern) + " matches " + described(impossible.isEmpty() ? whole : impossible,
-                    node -> node.type() + ": " + node.matrices().refusal()) + ", which cannot be adapted; here " + adaptable()
+            List<Node> refused = impossible.isEmpty() ? whole : impossible;
+            throw new IllegalArgumentException(target(pattern) + " matches "
+                    + described(refused, node -> node.type() + ": " + node.matrices().refusal())
+                    + ", which cannot be adapted; here " + adaptable()
                     + " can. Narrow the pattern, use exclude(...), or take all that can be with allTargets()");
         }
         whole.stream().filter(Node::isAdaptable).forEach(this::addWhole);
@@ -158,7 +160,8 @@ public final class Targets {
         if (nodes.stream().noneMatch(node -> node.matrices().type() == type)) {
             throw new IllegalArgumentException("targets(LayerType." + type + ") matches no layer; the network has "
                     + nodes.stream().filter(node -> node.numParams() > 0)
-                    .map(node -> node.name() + " (" + (node.isAdaptable() ? node.matrices().type() : node.type()) + ")").toList());
+                    .map(node -> node.name() + " (" + (node.isAdaptable() ? node.matrices().type() : node.type()) + ")")
+                    .toList());
         }
         candidates.stream().filter(node -> node.matrices().type() == type).forEach(this::addWhole);
     }
@@ -180,8 +183,8 @@ public final class Targets {
     private void checkOverrides() {
         for (Pattern pattern : config.overrides().keySet()) {
             if (chosen().stream().noneMatch(name -> name.isMatchedBy(pattern))) {
-                throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which are "
-                        + nodes.stream().map(Node::name).filter(keys::containsKey).toList());
+                throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which "
+                        + "are " + nodes.stream().map(Node::name).filter(keys::containsKey).toList());
             }
         }
     }
@@ -199,8 +202,8 @@ public final class Targets {
                         || other.matrices().forms().keySet().stream()
                         .anyMatch(key -> MatrixName.of(other, key).module().equals(name.module())))) {
                     throw new IllegalArgumentException("The parameter " + name + " would be called \"" + name.module()
-                            + "\" in an adapter file, as would layer \"" + other.name() + "\" or a parameter of it. Rename one of "
-                            + "the layers, or exclude(\"" + name + "\")");
+                            + "\" in an adapter file, as would layer \"" + other.name() + "\" or a parameter of it. Rename "
+                            + "one of the layers, or exclude(\"" + name + "\")");
                 }
             }
         }
@@ -215,7 +218,7 @@ public final class Targets {
         return nodes.stream().map(Node::name).toList().toString();
     }
 
-    /** The names of nodes with what is to be said of them, once for all of which the same is: {@code "a", "b" (why), "c" (why)}. */
+    /** The names of nodes with what is to be said of them, once where it is the same: {@code "a", "b" (why), "c" (why)}. */
     static String described(List<Node> nodes, Function<Node, String> description) {
         Map<String, List<Node>> alike = nodes.stream().collect(Collectors.groupingBy(description, LinkedHashMap::new,
                 Collectors.toList()));

@@ -146,7 +146,8 @@ public final class Unadaptation<M extends Model> {
         if (!gone.isEmpty()) {
             throw new IllegalStateException("The network cannot be unloaded: of its layers " + String.join(", ", gone)
                     + ", which train in full, what the base held is not here. Use the base network itself, "
-                    + (recorded ? "or give it to this one with LoRA.attach, " : "") + "or keep what they learned with LoRA.merge");
+                    + (recorded ? "or give it to this one with LoRA.attach, " : "")
+                    + "or keep what they learned with LoRA.merge");
         }
     }
 

@@ -66,11 +66,13 @@ class AttachTest {
     }
 
     private void refused(ComputationGraph base, String... parts) {
-        assertThatThrownBy(() -> LoRA.attach(adapted, base)).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(parts);
+        assertThatThrownBy(() -> LoRA.attach(adapted, base)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll(parts);
     }
 
     private static ComputationGraph baseOfWidth(int width) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().activation(Activation.TANH).graphBuilder()
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().activation(Activation.TANH)
+                .graphBuilder()
                 .addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(Networks.IN).nOut(width).build(), "in")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(width).nOut(Networks.HIDDEN).build(), "fc1")

@@ -30,7 +30,8 @@ class EqualNamesTest {
                 .containsOnlyKeys("0_A", "0_B", "1_A", "1_B");
         assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().targets("fc/W")).paramTable())
                 .containsOnlyKeys("0_A", "0_B", "1_A", "1_B");
-        assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().exclude("fc")).paramTable()).containsOnlyKeys("2_A", "2_B");
+        assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().exclude("fc")).paramTable())
+                .containsOnlyKeys("2_A", "2_B");
         assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().trainable("fc")).paramTable())
                 .containsOnlyKeys("0_W", "0_b", "1_W", "1_b", "2_A", "2_B");
         assertThat(LoRA.summary(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().override("fc", o -> o.rank(1)))).rows())
@@ -40,7 +41,8 @@ class EqualNamesTest {
 
     @Test
     void theIndexTellsTheLaterOnesApart() {
-        assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().targets("1")).paramTable()).containsOnlyKeys("1_A", "1_B");
+        assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().targets("1")).paramTable())
+                .containsOnlyKeys("1_A", "1_B");
         assertThat(adapted(layers("fc", "fc", "top"), LoRAConfig.builder().targets("fc").exclude("1")).paramTable())
                 .containsOnlyKeys("0_A", "0_B");
     }

@@ -82,7 +82,8 @@ class InvariantsTest {
             adaptedLayers.fit(DATA);
         }
 
-        assertThat(Networks.difference(adaptedGraph.outputSingle(DATA.getFeatures()), graph.outputSingle(DATA.getFeatures()))).isPositive();
+        assertThat(Networks.difference(adaptedGraph.outputSingle(DATA.getFeatures()), graph.outputSingle(DATA.getFeatures())))
+                .isPositive();
         assertThat(graph.params().toDoubleVector()).containsExactly(graphBefore);
         assertThat(layers.params().toDoubleVector()).containsExactly(layersBefore);
         assertThat(LoRA.unload(adaptedGraph).params().toDoubleVector()).containsExactly(graphBefore);
@@ -119,7 +120,8 @@ class InvariantsTest {
         }
         for (MultiLayerNetwork stock : new MultiLayerNetwork[]{LoRA.merge(adaptedLayers), LoRA.unload(adaptedLayers)}) {
             assertThat(stock.getLayerWiseConfigurations().toJson()).isEqualTo(layers.getLayerWiseConfigurations().toJson());
-            assertThat(Stream.of(stock.getLayers())).allMatch(layer -> layer.getClass().getName().startsWith("org.deeplearning4j.nn.layers."));
+            assertThat(Stream.of(stock.getLayers())).allMatch(layer -> layer.getClass().getName()
+                    .startsWith("org.deeplearning4j.nn.layers."));
         }
         INDArray x = DATA.getFeatures();
         assertThat(Networks.difference(LoRA.merge(adaptedGraph).outputSingle(x), adaptedGraph.outputSingle(x))).isLessThan(1e-6);
@@ -238,7 +240,8 @@ class InvariantsTest {
 
     @Test
     void configuredUpdaterReplacesTheBasesEverywhere() {
-        ComputationGraph adapted = LoRA.apply(graph, LoRAConfig.builder().rank(2).targets("fc1").trainable("out").updater(new Adam(0.5)).build());
+        ComputationGraph adapted = LoRA.apply(graph, LoRAConfig.builder().rank(2).targets("fc1").trainable("out")
+                .updater(new Adam(0.5)).build());
 
         assertThat(adapted.getLayer("fc1").conf().getLayer().getUpdaterByParam("A")).isEqualTo(new Adam(0.5));
         assertThat(adapted.getLayer("out").conf().getLayer().getUpdaterByParam("W")).isEqualTo(new Adam(0.5));

@@ -42,7 +42,8 @@ class PlanTest {
 
     @BeforeEach
     void makeGraph() {
-        mixed = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01)).activation(Activation.TANH)
+        mixed = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01))
+                .activation(Activation.TANH)
                 .graphBuilder().addInputs("in")
                 .addLayer("conv", new ConvolutionLayer.Builder(2, 2).nOut(2).build(), "in")
                 .addLayer("relu", new ActivationLayer(Activation.RELU), "conv")
@@ -51,7 +52,8 @@ class PlanTest {
                 .addLayer("fc2", new DenseLayer.Builder().nOut(6).build(), "norm")
                 .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Add), "fc1", "fc2")
                 .addLayer("mine", new OwnDenseLayer(6, 6), "sum")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(), "mine")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(),
+                        "mine")
                 .setOutputs("out").setInputTypes(InputType.convolutional(3, 3, 1)).build());
         mixed.init();
     }
@@ -77,7 +79,8 @@ class PlanTest {
     @Test
     void trainedLayerLetsGradientsThroughAllAboveIt() {
         assertThat(roles(LoRAConfig.builder().targets("fc2").trainable("conv"))).contains(entry("conv", Role.TRAIN),
-                entry("relu", Role.KEEP), entry("fc1", Role.FREEZE_PASS), entry("norm", Role.FREEZE_PASS), entry("fc2", Role.ADAPT));
+                entry("relu", Role.KEEP), entry("fc1", Role.FREEZE_PASS), entry("norm", Role.FREEZE_PASS),
+                        entry("fc2", Role.ADAPT));
     }
 
     @Test
@@ -111,12 +114,14 @@ class PlanTest {
 
     @Test
     void allTargetsAreWhatCanBeAdaptedBelowTheOutput() {
-        assertThat(Targets.of(Network.of(mixed).nodes(), LoRAConfig.builder().build(), Set.of(), true)).containsOnlyKeys("conv",
-                "fc1", "fc2");
-        assertThat(Targets.of(Network.of(mixed).nodes(), LoRAConfig.builder().exclude("fc1").targets("out").build(), Set.of("conv"),
-                true)).containsOnlyKeys("fc2", "out");
-        assertThatThrownBy(() -> Targets.of(Network.of(mixed).nodes(), LoRAConfig.builder().exclude("conv", "fc.").build(), Set.of(),
-                true)).hasMessageContainingAll("There is no layer but output layers to adapt that is not excluded", "targets(...)");
+        assertThat(all(LoRAConfig.builder(), Set.of())).containsOnlyKeys("conv", "fc1", "fc2");
+        assertThat(all(LoRAConfig.builder().exclude("fc1").targets("out"), Set.of("conv"))).containsOnlyKeys("fc2", "out");
+        assertThatThrownBy(() -> all(LoRAConfig.builder().exclude("conv", "fc."), Set.of())).hasMessageContainingAll(
+                "There is no layer but output layers to adapt that is not excluded", "targets(...)");
+    }
+
+    private Map<String, Set<String>> all(LoRAConfig.Builder config, Set<String> trained) {
+        return Targets.of(Network.of(mixed).nodes(), config.build(), trained, true);
     }
 
     @Test
@@ -142,7 +147,8 @@ class PlanTest {
                 .addLayer("norm1", new BatchNormalization(), "in")
                 .addLayer("fc", new DenseLayer.Builder().nOut(6).activation(Activation.TANH).build(), "norm1")
                 .addLayer("norm2", new BatchNormalization(), "fc")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(), "norm2")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(),
+                        "norm2")
                 .setOutputs("out").setInputTypes(InputType.feedForward(3)).build());
         graph.init();
         return graph;
@@ -152,25 +158,28 @@ class PlanTest {
     @CsvSource({"relu,it has no parameters", "sum,it has no parameters", "mine,what it computes is unknown",
         "norm,its parameters are vectors"})
     void layersWithoutAWeightMatrixCannotBeAdapted(String name, String reason) {
-        assertRefused(c -> c.targets(name), "targets(\"" + name + "\") matches", "\"" + name + "\" (", reason, "cannot be adapted",
-                "[conv, fc1, fc2, out]");
+        assertRefused(c -> c.targets(name), "targets(\"" + name + "\") matches", "\"" + name + "\" (", reason,
+                "cannot be adapted", "[conv, fc1, fc2, out]");
     }
 
     @Test
     void trainableThatMatchesNothingIsRefused() {
-        assertRefused(c -> c.trainable("head"), "trainable(\"head\") matches no layer with parameters", "[conv, fc1, norm, fc2, mine, out]");
+        assertRefused(c -> c.trainable("head"), "trainable(\"head\") matches no layer with parameters",
+                "[conv, fc1, norm, fc2, mine, out]");
         assertRefused(c -> c.trainable("relu"), "trainable(\"relu\") matches no layer with parameters");
     }
 
     @Test
     void overrideThatMatchesNothingAdaptedIsRefused() {
-        assertRefused(c -> c.override("out", o -> o.rank(4)), "override(\"out\", …) matches none of the adapted layers", "[fc1, fc2]");
+        assertRefused(c -> c.override("out", o -> o.rank(4)), "override(\"out\", …) matches none of the adapted layers",
+                "[fc1, fc2]");
     }
 
     @Test
     void excludingEveryTargetIsRefused() {
         assertRefused(c -> c.targets("fc.").exclude("fc."), "exclude and trainable leave no target", "fc1");
-        assertRefused(c -> c.exclude("fc."), "no DenseLayer to adapt that is not excluded", "targets(...)", "[conv, fc1, fc2, out]");
+        assertRefused(c -> c.exclude("fc."), "no DenseLayer to adapt that is not excluded", "targets(...)",
+                "[conv, fc1, fc2, out]");
     }
 
     @ParameterizedTest
@@ -185,7 +194,8 @@ class PlanTest {
                 case "trainable" -> builder.trainable("fc(");
                 default -> builder.override("fc(", o -> o.rank(2));
             }
-        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is no regular expression", "Pattern.quote");
+        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is no regular expression",
+                "Pattern.quote");
     }
 
     @Test
@@ -219,8 +229,10 @@ class PlanTest {
 
     @Test
     void stockNetworkHasNothingToMergeOrUnload() {
-        assertThatThrownBy(() -> LoRA.merge(mixed)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("nothing to merge");
-        assertThatThrownBy(() -> LoRA.unload(mixed)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("nothing to unload");
+        assertThatThrownBy(() -> LoRA.merge(mixed)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("nothing to merge");
+        assertThatThrownBy(() -> LoRA.unload(mixed)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("nothing to unload");
     }
 
     @Test

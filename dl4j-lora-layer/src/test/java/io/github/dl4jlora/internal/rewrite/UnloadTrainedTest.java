@@ -74,8 +74,10 @@ class UnloadTrainedTest {
 
         Models.paramTable(base).get(kind.graph ? "out_W" : "2_W").addi(1);
 
-        assertThatIllegalStateException().isThrownBy(() -> Models.unload(tuned)).withMessageContainingAll("\"out\"", "have changed");
-        assertThat(Models.outputs(Models.merge(tuned))).as("does not need it").containsExactly(Models.outputs(tuned), within(1e-6));
+        assertThatIllegalStateException().isThrownBy(() -> Models.unload(tuned))
+                .withMessageContainingAll("\"out\"", "have changed");
+        assertThat(Models.outputs(Models.merge(tuned))).as("does not need it")
+                .containsExactly(Models.outputs(tuned), within(1e-6));
     }
 
     @ParameterizedTest
