@@ -5,6 +5,7 @@ import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.layer.LoRADenseLayer;
@@ -29,6 +30,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 /** What holds for every adapted network, of either type and storage. */
 class InvariantsTest {
@@ -108,18 +110,16 @@ class InvariantsTest {
     void mergeAndUnloadGiveStockNetworksOfTheBasesOwnConfiguration(FrozenStorage storage) {
         ComputationGraph adaptedGraph = LoRA.apply(graph, config(storage));
         MultiLayerNetwork adaptedLayers = LoRA.apply(layers, config(storage));
-        adaptedGraph.getConfiguration().setIterationCount(graph.getIterationCount());
-        adaptedLayers.setIterationCount(layers.getIterationCount());
         Networks.randomizeAdapters(adaptedGraph.paramTable(), 3);
         Networks.randomizeAdapters(adaptedLayers.paramTable(), 3);
 
         for (ComputationGraph stock : new ComputationGraph[]{LoRA.merge(adaptedGraph), LoRA.unload(adaptedGraph)}) {
-            assertThat(stock.getConfiguration().toJson()).isEqualTo(graph.getConfiguration().toJson());
+            assertThat(Models.topology(stock)).isEqualTo(Models.topology(graph));
             assertThat(Stream.of(stock.getVertices())).allMatch(vertex -> !vertex.hasLayer()
                     || vertex.getLayer().getClass().getName().startsWith("org.deeplearning4j.nn.layers."));
         }
         for (MultiLayerNetwork stock : new MultiLayerNetwork[]{LoRA.merge(adaptedLayers), LoRA.unload(adaptedLayers)}) {
-            assertThat(stock.getLayerWiseConfigurations().toJson()).isEqualTo(layers.getLayerWiseConfigurations().toJson());
+            assertThat(Models.topology(stock)).isEqualTo(Models.topology(layers));
             assertThat(Stream.of(stock.getLayers())).allMatch(layer -> layer.getClass().getName()
                     .startsWith("org.deeplearning4j.nn.layers."));
         }
@@ -127,6 +127,44 @@ class InvariantsTest {
         assertThat(Networks.difference(LoRA.merge(adaptedGraph).outputSingle(x), adaptedGraph.outputSingle(x))).isLessThan(1e-6);
         assertThat(Networks.difference(LoRA.merge(adaptedLayers).output(x), adaptedLayers.output(x))).isLessThan(1e-6);
         assertThat(Networks.difference(adaptedGraph.outputSingle(x), graph.outputSingle(x))).isGreaterThan(1e-3);
+    }
+
+    @Test
+    void mergeAndUnloadKeepTheAdaptedNetworksOwnCounts() {
+        ComputationGraph adaptedGraph = LoRA.apply(graph, config(FrozenStorage.SHARED));
+        MultiLayerNetwork adaptedLayers = LoRA.apply(layers, config(FrozenStorage.SHARED));
+        for (int i = 0; i < 2; i++) {
+            adaptedGraph.fit(DATA);
+            adaptedLayers.fit(DATA);
+        }
+        adaptedGraph.incrementEpochCount();
+        adaptedLayers.incrementEpochCount();
+
+        for (ComputationGraph stock : new ComputationGraph[]{LoRA.merge(adaptedGraph), LoRA.unload(adaptedGraph)}) {
+            assertThat(stock.getIterationCount()).isEqualTo(2);
+            assertThat(stock.getEpochCount()).isEqualTo(adaptedGraph.getEpochCount()).isPositive();
+        }
+        for (MultiLayerNetwork stock : new MultiLayerNetwork[]{LoRA.merge(adaptedLayers), LoRA.unload(adaptedLayers)}) {
+            assertThat(stock.getIterationCount()).isEqualTo(2);
+            assertThat(stock.getEpochCount()).isEqualTo(adaptedLayers.getEpochCount()).isPositive();
+        }
+    }
+
+    @Test
+    void firstStepOfAdamIsAsLargeAsItsRateHoweverLongTheBaseWasTrained() {
+        graph.getConfiguration().setIterationCount(10_000);
+        layers.setIterationCount(10_000);
+        LoRAConfig config = LoRAConfig.builder().rank(2).updater(new Adam(1e-3)).build();
+        ComputationGraph adaptedGraph = LoRA.apply(graph, config);
+        MultiLayerNetwork adaptedLayers = LoRA.apply(layers, config);
+        INDArray fromGraph = adaptedGraph.params().dup();
+        INDArray fromLayers = adaptedLayers.params().dup();
+
+        adaptedGraph.fit(DATA);
+        adaptedLayers.fit(DATA);
+
+        assertThat(Networks.difference(adaptedGraph.params(), fromGraph)).isCloseTo(1e-3, within(1e-5));
+        assertThat(Networks.difference(adaptedLayers.params(), fromLayers)).isCloseTo(1e-3, within(1e-5));
     }
 
     @Test
