@@ -42,6 +42,11 @@ public abstract class Network<M extends Model> {
                 + "; a ComputationGraph or MultiLayerNetwork is needed");
     }
 
+    /** Sets a network's iteration and epoch counts to 0, where its updater's state is set to zero. */
+    public static void resetCounts(Model model) {
+        of(model).resetCounts();
+    }
+
     /** The network itself. */
     abstract M model();
 
