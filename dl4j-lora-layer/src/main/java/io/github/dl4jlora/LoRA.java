@@ -3,9 +3,13 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.file.NetworkFile;
 import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
-import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.rewrite.DisabledScopes;
+import io.github.dl4jlora.internal.rewrite.InputGradients;
 import io.github.dl4jlora.internal.rewrite.Summaries;
+import io.github.dl4jlora.internal.rewrite.Unadaptation;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -28,37 +32,45 @@ public final class LoRA {
     }
 
     /**
-     * Makes an adapted network of a trained one. The result computes what the base computes until it is trained. ND4J's
+     * Makes an adapted network of a trained one. The result computes what the base computes until it is trained. It starts
+     * at iteration 0 and epoch 0, as does its updater's state, so that schedules and Adam's bias correction start too. ND4J's
      * random generator is left as it was.
      *
-     * @throws IllegalArgumentException if the network is not initialised or adapted already, if a pattern matches
-     *                                  nothing or a layer that cannot be adapted; the message names what there is
+     * @throws IllegalArgumentException if either is null, if the network is not initialised or adapted already, if a pattern
+     *                                  matches nothing or a layer that cannot be adapted; the message names what there is
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config) {
-        return Rewriter.apply(base, config);
+        return Adaptation.apply(base, config);
     }
 
     /** As {@link #apply(ComputationGraph, LoRAConfig)}. */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config) {
-        return Rewriter.apply(base, config);
+        return Adaptation.apply(base, config);
     }
 
     /**
      * Makes an adapted network with the adapter's own configuration and values.
      *
-     * @throws IllegalArgumentException if the adapter was made for another base
+     * @throws IllegalArgumentException if either is null, or the adapter was made for another base
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter) {
-        ComputationGraph adapted = Rewriter.apply(base, adapter.config());
+        ComputationGraph adapted = Adaptation.applyOfAdapter(base, given(adapter).config());
         adapter.applyTo(adapted);
         return adapted;
     }
 
     /** As {@link #apply(ComputationGraph, LoRAAdapter)}. */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter) {
-        MultiLayerNetwork adapted = Rewriter.apply(base, adapter.config());
+        MultiLayerNetwork adapted = Adaptation.applyOfAdapter(base, given(adapter).config());
         adapter.applyTo(adapted);
         return adapted;
+    }
+
+    private static LoRAAdapter given(LoRAAdapter adapter) {
+        if (adapter == null) {
+            throw new IllegalArgumentException("The adapter is null: give one that LoRAAdapter.load or LoRAAdapter.of returned");
+        }
+        return adapter;
     }
 
     /** Something that lasts until it is closed; closing twice does nothing. */
@@ -70,18 +82,20 @@ public final class LoRA {
 
     /**
      * A scope in which the network computes what its base computes, bit for bit:
-     * {@code try (LoRA.Scope base = LoRA.disabled(tuned)) { … }}. Training in it is refused. Scopes may be nested; the
-     * adapters are back when the last one is closed.
+     * {@code try (LoRA.Scope base = LoRA.disabled(tuned)) { … }}. Training, merging, saving and exporting the adapter are
+     * refused in it. Scopes may be nested; the adapters are back when the last one is closed.
      *
      * @throws IllegalArgumentException if the network has no adapted layer
      * @throws IllegalStateException    if it has layers that are trained in full: of these the base's values are gone
      */
     public static Scope disabled(Model adapted) {
         List<Disableable> layers = AdaptedView.of(adapted).disable();
+        DisabledScopes.opened(adapted);
         AtomicBoolean open = new AtomicBoolean(true);
         return () -> {
             if (open.getAndSet(false)) {
                 layers.forEach(Disableable::enable);
+                DisabledScopes.closed(adapted);
             }
         };
     }
@@ -93,58 +107,64 @@ public final class LoRA {
 
     /**
      * A stock network of the base's topology with W + s·A·B for weights, made of DL4J's own classes only. Neither the
-     * adapted network nor the base changes. Updater state does not carry over.
+     * adapted network nor the base changes. Iteration and epoch counts are the adapted network's; updater state does not
+     * carry over.
      *
-     * @throws IllegalStateException if the base has changed since it was adapted, or a merged weight is NaN or infinite
+     * @throws IllegalStateException if the base has changed since it was adapted, a merged weight is NaN or infinite, or the
+     *                               adapters are disabled
      */
     public static ComputationGraph merge(ComputationGraph adapted) {
-        return Rewriter.merge(adapted);
+        return Unadaptation.merge(adapted);
     }
 
     /** As {@link #merge(ComputationGraph)}. */
     public static MultiLayerNetwork merge(MultiLayerNetwork adapted) {
-        return Rewriter.merge(adapted);
+        return Unadaptation.merge(adapted);
     }
 
     /**
-     * A stock network of the base's topology without the adapters. Layers that were trained in full keep what they
-     * learned, as in PEFT.
+     * A stock network of the base's topology without the adapters: what the base computes. Layers that were trained in full
+     * get the base's values back, those that were added since they stay.
      *
-     * @throws IllegalStateException if the base has changed since it was adapted
+     * @throws IllegalStateException if the base has changed since it was adapted, or what it held for a layer that was trained
+     *                               in full is not to be had: with {@link FrozenStorage#EMBEDDED}, in networks of 0.1.0, and
+     *                               in a JVM that has not got the base
      */
     public static ComputationGraph unload(ComputationGraph adapted) {
-        return Rewriter.unload(adapted);
+        return Unadaptation.unload(adapted);
     }
 
     /** As {@link #unload(ComputationGraph)}. */
     public static MultiLayerNetwork unload(MultiLayerNetwork adapted) {
-        return Rewriter.unload(adapted);
+        return Unadaptation.unload(adapted);
     }
 
     /**
-     * Gives a network that DL4J's ModelSerializer restored the base it was adapted from. All layers are compared by
-     * content before the first is attached.
+     * Gives a network the base it was adapted from: one that DL4J's ModelSerializer restored, or one whose base has changed
+     * since, a copy of it as it was. All layers are compared by content before the first is attached.
      *
-     * @throws IllegalArgumentException if the base lacks a layer, or has other weights, another shape or data type in
-     *                                  its place
+     * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
+     *                                  data type in its place
      */
     public static void attach(ComputationGraph adapted, ComputationGraph base) {
-        Rewriter.attach(adapted, base);
+        BaseAttachment.attach(adapted, base);
     }
 
     /** As {@link #attach(ComputationGraph, ComputationGraph)}. */
     public static void attach(MultiLayerNetwork adapted, MultiLayerNetwork base) {
-        Rewriter.attach(adapted, base);
+        BaseAttachment.attach(adapted, base);
     }
 
     /**
      * Writes one self-contained file: base, adapters and, if asked for, updater state. The file appears whole or not
      * at all; an old one stays until then.
      *
-     * @throws IllegalStateException if the base has changed since it was adapted
+     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
+     * @throws IOException           if the file cannot be written
      */
     public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
-        NetworkFile.save(adapted, Rewriter.everythingFrozen(adapted), path, saveUpdater);
+        DisabledScopes.requireNone(adapted, "LoRA.save");
+        NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater);
     }
 
     /**
@@ -172,7 +192,7 @@ public final class LoRA {
      */
     public static Model load(Path path) throws IOException {
         Model network = NetworkFile.load(path);
-        Rewriter.leaveOutInputGradients(network);
+        InputGradients.leaveOut(network);
         return network;
     }
 }

@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -15,6 +16,9 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
+
+import java.io.IOException;
+import java.nio.file.Path;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
@@ -117,6 +121,33 @@ class DisabledTest {
         try (LoRA.Scope scope = LoRA.disabled(frozen)) {
             assertThat(frozen.outputSingle(INPUT)).isEqualTo(base.outputSingle(INPUT));
         }
+    }
+
+    @Test
+    void whatWouldLeaveTheAdaptersOutIsRefusedInsideAScope(@TempDir Path directory) throws IOException {
+        ComputationGraph tuned = tuned(Networks.trainedGraph(), LoRAConfig.builder().rank(2));
+        INDArray expected = tuned.outputSingle(INPUT).dup();
+        Path file = directory.resolve("whole.zip");
+
+        LoRA.Scope outer = LoRA.disabled(tuned);
+        try (LoRA.Scope inner = LoRA.disabled(tuned)) {
+            assertRefused(tuned, file);
+        }
+        assertRefused(tuned, file);
+        outer.close();
+        outer.close();
+
+        assertThat(Networks.difference(LoRA.merge(tuned).outputSingle(INPUT), expected)).isLessThan(1e-6);
+        LoRA.save(tuned, file, false);
+        assertThat(io.github.dl4jlora.adapter.LoRAAdapter.of(tuned).layers()).isNotEmpty();
+    }
+
+    private static void assertRefused(ComputationGraph tuned, Path file) {
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.merge(tuned)).withMessageContaining("LoRA.disabled");
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.save(tuned, file, false)).withMessageContaining("LoRA.disabled");
+        assertThatIllegalStateException().isThrownBy(() -> io.github.dl4jlora.adapter.LoRAAdapter.of(tuned))
+                .withMessageContaining("LoRA.disabled");
+        assertThat(file).doesNotExist();
     }
 
     @Test

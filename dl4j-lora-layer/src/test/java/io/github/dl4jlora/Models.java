@@ -140,6 +140,13 @@ public final class Models {
         return values(state);
     }
 
+    /** The configuration as JSON, without iteration and epoch counts: an adapted network counts anew. */
+    public static String topology(Model model) {
+        String json = model instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
+                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().toJson();
+        return json.replaceAll("\"(iteration|epoch)Count\" : \\d+,?", "");
+    }
+
     public static double[] params(Model model) {
         return values(model.params());
     }

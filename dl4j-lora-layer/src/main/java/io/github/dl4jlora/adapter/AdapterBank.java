@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.NetworkPool.Served;
-import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -83,7 +83,7 @@ public final class AdapterBank implements AutoCloseable {
             requireFree(name);
         }
         // Hashes the base and compares every shape.
-        Model fitting = Rewriter.apply(base, adapter.config());
+        Model fitting = Adaptation.applyOfAdapter(base, adapter.config());
         adapter.applyTo(fitting);
         synchronized (this) {
             requireOpen();

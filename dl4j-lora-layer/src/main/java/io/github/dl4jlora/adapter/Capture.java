@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -22,6 +23,7 @@ final class Capture {
      * @throws IllegalStateException    if its base has changed since it was adapted
      */
     static LoRAAdapter of(Model adapted) {
+        DisabledScopes.requireNone(adapted, "LoRAAdapter.of");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();

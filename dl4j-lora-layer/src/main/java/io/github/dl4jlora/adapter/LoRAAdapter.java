@@ -48,7 +48,7 @@ public final class LoRAAdapter {
      * @param adapted a ComputationGraph or MultiLayerNetwork with adapted layers
      * @return the adapter, which shares no array with the network
      * @throws IllegalArgumentException if the network is not adapted
-     * @throws IllegalStateException    if its base has changed since it was adapted
+     * @throws IllegalStateException    if its base has changed since it was adapted, or its adapters are disabled
      */
     public static LoRAAdapter of(Model adapted) {
         return Capture.of(adapted);

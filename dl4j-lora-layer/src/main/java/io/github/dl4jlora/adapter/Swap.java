@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.Network;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
@@ -142,6 +143,7 @@ final class Swap {
     }
 
     private static void resetUpdater(Model network) {
+        Network.resetCounts(network);
         INDArray state = updaterState(network);
         if (state != null) {
             state.assign(0);

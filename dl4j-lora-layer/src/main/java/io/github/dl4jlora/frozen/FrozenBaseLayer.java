@@ -103,6 +103,7 @@ public final class FrozenBaseLayer extends Layer {
                 : layer instanceof RecurrentLayer ? new FrozenRecurrentRuntime(parameters, builder, layer)
                 : FrozenDenseRuntime.canRun(layer) ? new FrozenDenseRuntime(parameters, builder, layer)
                 : new FrozenRuntime(parameters, builder, layer);
+        runtime.setDeclared(conf);
         // An output layer sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
         if (!stopsGradient || layer instanceof IOutputLayer) {
             return runtime;

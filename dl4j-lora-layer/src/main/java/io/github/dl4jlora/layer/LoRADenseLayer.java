@@ -198,6 +198,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
+    public boolean declared() {
+        return origin == null;
+    }
+
+    @Override
     public Layer stockLayer() {
         return origin == null ? this : StockLayers.unwrap(origin);
     }

@@ -11,12 +11,14 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -68,7 +70,8 @@ class TransferLearningTest {
                 ? new TransferLearning.GraphBuilder(graph).removeVertexAndConnections("out").addLayer("between", between, "fc2")
                         .addLayer("head", head, "between").setOutputs("head").build()
                 : new TransferLearning.Builder((MultiLayerNetwork) adapted)
-                        .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).removeOutputLayer().addLayer(between).addLayer(head).build();
+                        .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).removeOutputLayer()
+                        .addLayer(between).addLayer(head).build();
 
         assertThat(hidden(edited, features)).isEqualTo(hidden);
         Map<String, double[]> from = values(edited);
@@ -77,11 +80,18 @@ class TransferLearningTest {
         for (String key : new String[] {key(kind, "fc1", "B"), key(kind, "between", "W"), key(kind, "head", "W")}) {
             assertThat(to.get(key)).as(key).isNotEqualTo(from.get(key));
         }
-        Model before = Models.unload(adapted);
-        Model after = Models.unload(edited);
-        for (String layer : new String[] {"fc1", "fc2"}) {
-            String key = key(kind, layer, "W");
-            assertThat(values(after).get(key)).as(key).isEqualTo(values(before).get(key));
+        if (kind.isShared()) {
+            Model before = Models.unload(adapted);
+            Model after = Models.unload(edited);
+            for (String layer : new String[] {"fc1", "fc2"}) {
+                String key = key(kind, layer, "W");
+                assertThat(values(after).get(key)).as(key).isEqualTo(values(before).get(key));
+            }
+            String added = key(kind, "head", "W");
+            assertThat(values(after).get(added)).as("the base has none").isEqualTo(to.get(added));
+        } else {
+            assertThatThrownBy(() -> Models.unload(edited)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContainingAll("\"between\", \"head\"", "LoRA.merge");
         }
         assertThat(Models.outputs(Models.merge(edited))).containsExactly(Models.outputs(edited), within(1e-5));
     }
@@ -133,6 +143,27 @@ class TransferLearningTest {
         Models.fitSteps(adapted, 0, 1);
     }
 
+    /** The helper makes a network of what is not frozen, in which what this library froze must stay so. */
+    @ParameterizedTest
+    @EnumSource(names = "LAYERS_.*", mode = EnumSource.Mode.MATCH_ALL)
+    void aHelperTrainsTheAdaptersOnFeaturesComputedOnce(Kind kind) {
+        MultiLayerNetwork adapted = (MultiLayerNetwork) Models.apply(kind.base(), kind.config().targets("fc2").build());
+        double[] before = Models.outputs(adapted);
+        INDArray input = Networks.random(DataType.FLOAT, 77, 5, Networks.IN);
+        TransferLearningHelper helper = new TransferLearningHelper(adapted);
+        DataSet features = helper.featurize(Networks.data(DataType.FLOAT, 8, 3));
+        DataSet own = helper.featurize(new DataSet(input, Networks.data(DataType.FLOAT, 5, 3).getLabels()));
+
+        assertThat(Models.values(helper.outputFromFeaturized(own.getFeatures()))).isEqualTo(before);
+        for (int i = 0; i < 3; i++) {
+            helper.fitFeaturized(features);
+        }
+
+        assertThat(Models.outputs(adapted)).isNotEqualTo(before)
+                .isEqualTo(Models.values(helper.outputFromFeaturized(own.getFeatures())));
+        assertThat(Models.frozen(adapted)).isEqualTo(Models.frozen(Models.apply(kind.base(), kind.config().build())));
+    }
+
     private static Model trained(Kind kind) {
         Model adapted = kind.adapt(kind.base());
         Models.fitSteps(adapted, 0, 3);
@@ -156,6 +187,7 @@ class TransferLearningTest {
     }
 
     private static Map<String, double[]> values(Model model) {
-        return Models.paramTable(model).entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, entry -> Models.values(entry.getValue())));
+        return Models.paramTable(model).entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey,
+                entry -> Models.values(entry.getValue())));
     }
 }

@@ -5,7 +5,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.rewrite.Rewriter;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -87,7 +87,7 @@ final class RealNetwork {
 
     private static Map<String, String> frozenIds(Model adapted) {
         Map<String, String> ids = new LinkedHashMap<>();
-        Rewriter.verifiedBase(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
+        BaseAttachment.verified(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
         return ids;
     }
 

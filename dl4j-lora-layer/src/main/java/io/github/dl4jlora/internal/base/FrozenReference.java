@@ -3,10 +3,14 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonInclude;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.io.Serializable;
 import java.net.URI;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.Supplier;
 
@@ -14,6 +18,9 @@ import java.util.function.Supplier;
  * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
  * loaded from. Only these go into JSON; the weights themselves are found in this order: the live reference, the
  * base location if it has been read, the {@link FrozenWeightsRegistry}, the base location.
+ *
+ * <p>One reference of an adapted network also says what the base holds for the layers that train in full: these are DL4J's
+ * own, whose configurations have no room for it.
  */
 public final class FrozenReference implements Serializable {
 
@@ -22,32 +29,62 @@ public final class FrozenReference implements Serializable {
     private final String id;
     private final String signature;
     private final URI baseLocation;
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    private final Map<String, FrozenReference> trainedInFull;
     private transient volatile FrozenWeights weights;
 
+    /**
+     * @param trainedInFull see {@link #getTrainedInFull}
+     */
     public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
-                           @JsonProperty("baseLocation") URI baseLocation) {
+                           @JsonProperty("baseLocation") URI baseLocation,
+                           @JsonProperty("trainedInFull") Map<String, FrozenReference> trainedInFull) {
         this.id = id;
         this.signature = signature;
         this.baseLocation = baseLocation;
+        this.trainedInFull = trainedInFull == null ? null : new LinkedHashMap<>(trainedInFull);
     }
 
     /** A reference that is already bound. */
     public static FrozenReference to(FrozenWeights weights, URI baseLocation) {
-        FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation);
+        FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation, null);
         reference.weights = weights;
         return reference;
     }
 
+    /** The same reference, which also records what the base holds for layers that train in full, by name. */
+    public FrozenReference recording(Map<String, FrozenReference> trained) {
+        FrozenReference recording = new FrozenReference(id, signature, baseLocation, trained);
+        recording.weights = weights;
+        return recording;
+    }
+
+    /** Content id, 64 hexadecimal digits. */
     public String getId() {
         return id;
     }
 
+    /** Data type and shapes, see {@link FrozenWeights#signature()}. */
     public String getSignature() {
         return signature;
     }
 
+    /** Where the base can be loaded from; null: not recorded. */
     public URI getBaseLocation() {
         return baseLocation;
+    }
+
+    /**
+     * What the base holds for the layers that train in full, by name; empty where none did when the network was adapted, null
+     * where another reference of the network says so, or none.
+     */
+    public Map<String, FrozenReference> getTrainedInFull() {
+        return trainedInFull == null ? null : Collections.unmodifiableMap(trainedInFull);
+    }
+
+    /** Whether layers of that data type and these shapes are what it refers to, in this or another data type. */
+    public boolean hasShapesOf(String otherSignature) {
+        return FrozenWeights.shapes(signature).equals(FrozenWeights.shapes(otherSignature));
     }
 
     /** Binds weights whose id the caller has compared with {@link #getId}. */
@@ -69,6 +106,10 @@ public final class FrozenReference implements Serializable {
             found = FrozenWeightsRegistry.find(id).orElse(null);
         }
         if (found != null) {
+            if (weights == null && trainedInFull != null) {
+                // Nobody else takes hold of these, and the registry is weak.
+                trainedInFull.values().forEach(FrozenReference::resolveHere);
+            }
             // Never null over what another thread, with a clone that shares this reference, has bound meanwhile.
             weights = found;
         }
@@ -126,7 +167,7 @@ public final class FrozenReference implements Serializable {
      * @param length how many parameters the layer has
      * @return the values in the data type, shape {@code [length]}
      * @throws FrozenWeightsMissingException if they cannot be found
-     * @throws IllegalStateException         if they are another number than that
+     * @throws IllegalStateException         if they are another number than that, or were closed
      */
     public INDArray values(String layer, DataType type, long length) {
         return requireLength(require(layer), layer, length).valuesAs(type);
@@ -145,12 +186,27 @@ public final class FrozenReference implements Serializable {
         }
     }
 
+    /**
+     * A quick look at the weights, where they are here: whether the base was closed, or has moved in one of a few places. See
+     * {@link BaseProbe}; for running layers, once per training step.
+     *
+     * @param layer name for the message
+     * @throws IllegalStateException if so
+     */
+    public void requireUnmoved(String layer) {
+        FrozenWeights found = weights;
+        if (found != null) {
+            found.requireUnmoved(layer);
+        }
+    }
+
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
         if (found.values().length() != length) {
-            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, but "
-                    + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
+            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, "
+                    + "but refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
                     + "the base again");
         }
+        FrozenWeights.requireOpen(found.values(), layer);
         return found;
     }
 

@@ -28,13 +28,15 @@ public final class FrozenWeights {
     private final String id;
     private final String signature;
     private final INDArray values;
-    private FrozenWeights cast;
+    private final BaseProbe probe;
+    private INDArray cast;
     private Object siblings;
 
     private FrozenWeights(String id, String signature, INDArray values) {
         this.id = id;
         this.signature = signature;
         this.values = values;
+        this.probe = new BaseProbe(values);
     }
 
     /**
@@ -59,6 +61,11 @@ public final class FrozenWeights {
         new TreeMap<>(table).forEach((key, array) ->
                 text.append(' ').append(key).append(Arrays.toString(array.shape()).replace(" ", "")));
         return text.toString();
+    }
+
+    /** The shapes of a signature, without the data type. */
+    static String shapes(String signature) {
+        return signature.substring(signature.indexOf(' ') + 1);
     }
 
     /** Content id, 64 hexadecimal digits. */
@@ -102,17 +109,30 @@ public final class FrozenWeights {
         if (type == values.dataType()) {
             return values;
         }
-        if (cast == null || cast.values.dataType() != type) {
+        if (cast == null || cast.dataType() != type) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                cast = new FrozenWeights(id, signature, values.castTo(type));
+                cast = values.castTo(type);
             }
         }
-        return cast.values;
+        return cast;
     }
 
     /** Ties the other layers of a loaded base to this one, so that the base is not read again while one is in use. */
     void keepAlive(Object others) {
         siblings = others;
+    }
+
+    /**
+     * @param values frozen weights that a layer is about to compute with
+     * @param layer  name for the message
+     * @throws IllegalStateException if they were closed, with the base network they are from
+     */
+    public static void requireOpen(INDArray values, String layer) {
+        if (values.wasClosed()) {
+            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
+                    + "inference while adapted networks stand on it: keep it open, give this network another copy of it with "
+                    + "LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
+        }
     }
 
     /**
@@ -122,16 +142,31 @@ public final class FrozenWeights {
      * @throws IllegalStateException if they are not what they were: the base was trained, overwritten or closed
      */
     public void verify(String layer) {
-        if (values.wasClosed()) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
-                    + "inference while adapted networks stand on it; keep it open, or use LoRAConfig.copyBase(true).");
-        }
+        requireOpen(values, layer);
         String now = hash(signature, values);
         if (!now.equals(id)) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
-                    + "attached (id was " + id + ", is " + now + "). A base is for inference while adapted networks stand on "
-                    + "it: do not call fit or setParams on it, or use LoRAConfig.copyBase(true).");
+            throw moved(layer, "id was " + id + ", is " + now);
         }
+    }
+
+    /**
+     * A look at a few values in place of {@link #verify}: cheap enough for every training step.
+     *
+     * @param layer name for the message
+     * @throws IllegalStateException if the base was closed, or one of these values is not what it was
+     */
+    public void requireUnmoved(String layer) {
+        requireOpen(values, layer);
+        if (!probe.isUnmoved()) {
+            throw moved(layer, "values differ from those that were hashed to " + id);
+        }
+    }
+
+    private static IllegalStateException moved(String layer, String how) {
+        return new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
+                + "attached (" + how + "). A base is for inference while adapted networks stand on it: do not call fit or "
+                + "setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
+                + "LoRAConfig.copyBase(true).");
     }
 
     /** Whether the values still hash to the id. */

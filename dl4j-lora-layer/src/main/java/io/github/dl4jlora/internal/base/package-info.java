@@ -1,4 +1,21 @@
 /**
- * Frozen weights by content.
+ * Weights of a base network by content: values, who refers to them, where they are found. No public API; may change at any
+ * time.
+ *
+ * <pre>
+ *   layer configurations
+ *          |
+ *          v             1. bound already
+ *   FrozenReference -----------------------------&gt; FrozenWeights ---&gt; BaseProbe
+ *      id, signature     2. read before    +-----&gt;   id, signature,     a few values,
+ *      in JSON           3. in this JVM    |         values             for a quick look
+ *          |             4. read now       |            ^
+ *          +---&gt; BaseLocation -------------+            | weakly
+ *          |        (ModelZip)                          |
+ *          +---&gt; FrozenWeightsRegistry -----------------+
+ * </pre>
+ *
+ * <p>Knows of other rooms {@code internal.untrusted} alone, whose readers a base location needs, and the exception and the
+ * service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.
  */
 package io.github.dl4jlora.internal.base;

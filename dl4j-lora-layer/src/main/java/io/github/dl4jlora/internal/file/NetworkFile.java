@@ -44,7 +44,8 @@ public final class NetworkFile {
     /**
      * @param weights the frozen weights the network refers to, verified
      */
-    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater) throws IOException {
+    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater)
+            throws IOException {
         Map<String, FrozenWeights> byId = new LinkedHashMap<>();
         weights.forEach(layer -> byId.put(layer.id(), layer));
         AtomicFile.write(target, out -> {

@@ -4,11 +4,13 @@ import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.normalization.BatchNormalization;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -30,18 +32,37 @@ public class FrozenRuntime extends BaseWrapperLayer {
         Layer build(INDArray values, boolean initialize);
     }
 
+    private static final StackWalker CALLERS = StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);
+
     private final FrozenParameters parameters;
     private final Builder builder;
     private boolean bound;
     private boolean inputModificationAllowed;
     private SameDiffBackprop sameDiff = new SameDiffBackprop();
     private TrainingConfig config;
+    private NeuralNetConfiguration declared;
 
     public FrozenRuntime(FrozenParameters parameters, Builder builder, Layer layer) {
         super(layer);
         this.parameters = parameters;
         this.builder = builder;
         this.bound = parameters.hadValues();
+    }
+
+    /**
+     * @param conf the network's configuration of this layer, of which the stock layer's is a part
+     */
+    public void setDeclared(NeuralNetConfiguration conf) {
+        declared = conf;
+    }
+
+    /**
+     * The stock layer's: DL4J looks there for formats, sizes and losses. TransferLearningHelper alone makes a network of what
+     * it finds, in which this layer must stay frozen.
+     */
+    @Override
+    public NeuralNetConfiguration conf() {
+        return declared != null && CALLERS.getCallerClass() == TransferLearningHelper.class ? declared : underlying.conf();
     }
 
     /** Replaces the layer that stands on zeros once its weights have been attached. */

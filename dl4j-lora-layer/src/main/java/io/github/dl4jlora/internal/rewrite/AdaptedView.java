@@ -119,7 +119,7 @@ public final class AdaptedView {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null) {
                 addAdapted(node, lora, AdaptedRuntime.of(running), table);
-            } else if (!Rewriter.isFrozen(node) && table != null && !table.isEmpty()) {
+            } else if (!node.isFrozen() && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
         }
@@ -224,7 +224,7 @@ public final class AdaptedView {
      */
     public Map<String, String> verifiedIds() {
         Map<String, String> ids = new LinkedHashMap<>();
-        Rewriter.verifiedBase(network.model()).forEach((name, weights) -> ids.put(name, weights.id()));
+        BaseAttachment.verified(network.model()).forEach((name, weights) -> ids.put(name, weights.id()));
         for (Node node : network.nodes()) {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED) {
@@ -236,6 +236,6 @@ public final class AdaptedView {
 
     private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {
         Map<String, INDArray> frozen = lora.embeddedTable(runtime.paramTable(false));
-        return FrozenWeights.unregistered(Rewriter.head(runtime.params(), lora.frozenParams()), frozen).id();
+        return FrozenWeights.unregistered(Network.head(runtime.params(), lora.frozenParams()), frozen).id();
     }
 }

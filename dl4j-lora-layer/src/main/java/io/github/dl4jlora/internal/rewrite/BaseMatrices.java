@@ -25,6 +25,7 @@ public final class BaseMatrices {
         }
     }
 
+    /** The weights of a stock network. */
     public static BaseMatrices of(Model stock) {
         return new BaseMatrices(Network.of(stock));
     }
@@ -38,7 +39,8 @@ public final class BaseMatrices {
         INDArray found = weights.get(name);
         if (found == null) {
             throw new NoSuchElementException("The network has no weights for the adapter's \"" + name + "\"; it has them for "
-                    + weights.keySet() + ". Give the network that the adapter was made for; of an adapted one, LoRA.unload(network)");
+                    + weights.keySet() + ". Give the network that the adapter was made for; of an adapted one, "
+                    + "LoRA.unload(network)");
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             boolean wide = found.dataType() == DataType.DOUBLE || found.dataType() == DataType.FLOAT;

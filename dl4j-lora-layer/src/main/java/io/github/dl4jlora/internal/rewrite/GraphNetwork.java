@@ -33,9 +33,9 @@ public final class GraphNetwork extends Network<ComputationGraph> {
             }
             List<String> inputs = conf.getVertexInputs().get(name);
             if (vertex instanceof LayerVertex layer) {
-                nodes.add(new Node(name, layer.getLayerConf().getLayer(), null, inputs, layer.getPreProcessor() != null));
+                nodes.add(new Node(name, name, layer.getLayerConf().getLayer(), null, inputs, layer.getPreProcessor() != null));
             } else {
-                nodes.add(new Node(name, null, vertex, inputs, false));
+                nodes.add(new Node(name, name, null, vertex, inputs, false));
             }
         }
     }
@@ -64,6 +64,19 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     @Override
     DataType dataType() {
         return graph.getConfiguration().getDataType();
+    }
+
+    @Override
+    void resetCounts() {
+        ComputationGraphConfiguration conf = graph.getConfiguration();
+        conf.setIterationCount(0);
+        conf.setEpochCount(0);
+        conf.getVertices().values().forEach(vertex -> {
+            if (vertex instanceof LayerVertex layer) {
+                layer.getLayerConf().setIterationCount(0);
+                layer.getLayerConf().setEpochCount(0);
+            }
+        });
     }
 
     @Override

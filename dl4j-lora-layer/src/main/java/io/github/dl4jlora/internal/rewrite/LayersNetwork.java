@@ -14,8 +14,13 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
-/** A MultiLayerNetwork as a {@link Network}: a chain. Layers without a name of their own, or with one that an earlier layer has, go by their index. */
+/**
+ * A MultiLayerNetwork as a {@link Network}: a chain. Layers without a name of their own, or with one that an earlier layer
+ * has, go by their index; where that is the name of another layer, by "layer" and the index.
+ */
 public final class LayersNetwork extends Network<MultiLayerNetwork> {
 
     static final String INPUT = "(network input)";
@@ -27,15 +32,24 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
     LayersNetwork(MultiLayerNetwork network) {
         this.network = network;
         MultiLayerConfiguration conf = network.getLayerWiseConfigurations();
+        Set<String> given = conf.getConfs().stream().map(layer -> layer.getLayer().getLayerName()).collect(Collectors.toSet());
         String input = INPUT;
         for (int i = 0; i < conf.getConfs().size(); i++) {
             Layer layer = conf.getConf(i).getLayer();
-            boolean unnamed = layer.getLayerName() == null || indices.containsKey(layer.getLayerName());
-            String name = unnamed ? String.valueOf(i) : layer.getLayerName();
+            String own = layer.getLayerName();
+            String name = own == null || indices.containsKey(own) ? nameOf(i, given) : own;
             indices.put(name, i);
-            nodes.add(new Node(name, layer, null, List.of(input), conf.getInputPreProcess(i) != null));
+            nodes.add(new Node(name, own == null ? name : own, layer, null, List.of(input), conf.getInputPreProcess(i) != null));
             input = name;
         }
+    }
+
+    private static String nameOf(int index, Set<String> given) {
+        String name = String.valueOf(index);
+        while (given.contains(name)) {
+            name = "layer" + name;
+        }
+        return name;
     }
 
     @Override
@@ -61,6 +75,14 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
     @Override
     DataType dataType() {
         return network.getLayerWiseConfigurations().getDataType();
+    }
+
+    @Override
+    void resetCounts() {
+        MultiLayerConfiguration conf = network.getLayerWiseConfigurations();
+        conf.setIterationCount(0);
+        conf.setEpochCount(0);
+        conf.getConfs().forEach(layer -> layer.setIterationCount(0));
     }
 
     @Override

@@ -5,24 +5,31 @@ import java.util.regex.Pattern;
 /**
  * What an adapted parameter is called.
  *
- * @param layer  the layer's or vertex's name
+ * @param layer  the layer's or vertex's unique name
+ * @param label  its own name, which other layers may have too
  * @param key    the stock layer's key for the parameter
  * @param module in adapter files: the layer's name where the layer has one matrix only, else {@code layer.key}
  */
-public record MatrixName(String layer, String key, String module) {
+public record MatrixName(String layer, String label, String key, String module) {
 
     static MatrixName of(Node node, String key) {
-        return new MatrixName(node.name(), key, node.matrices().module(node.name(), key));
+        return new MatrixName(node.name(), node.label(), key, node.matrices().module(node.name(), key));
     }
 
     /** Patterns may name the layer, {@code layer/key}, or, as adapters do, the module. */
     boolean isMatchedBy(Pattern pattern) {
-        return pattern.matcher(layer).matches() || isNamedBy(pattern);
+        return pattern.matcher(layer).matches() || pattern.matcher(label).matches() || isNamedBy(pattern);
     }
 
     /** Whether the pattern names this parameter, not merely its layer. */
     boolean isNamedBy(Pattern pattern) {
-        return pattern.matcher(toString()).matches() || pattern.matcher(module).matches();
+        return pattern.matcher(toString()).matches() || pattern.matcher(label + "/" + key).matches()
+                || pattern.matcher(module).matches() || pattern.matcher(label + module.substring(layer.length())).matches();
+    }
+
+    /** What to write into {@code LoRAConfig.override} for this parameter alone. */
+    String override() {
+        return module.equals(layer) ? layer : toString();
     }
 
     @Override

@@ -5,6 +5,8 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.List;
 import java.util.Map;
@@ -40,6 +42,12 @@ public abstract class Network<M extends Model> {
                 + "; a ComputationGraph or MultiLayerNetwork is needed");
     }
 
+    /** Sets a network's iteration and epoch counts to 0, where its updater's state is set to zero. */
+    public static void resetCounts(Model model) {
+        of(model).resetCounts();
+    }
+
+    /** The network itself. */
     abstract M model();
 
     /** All nodes, inputs before their consumers. */
@@ -48,9 +56,14 @@ public abstract class Network<M extends Model> {
     /** The running layer or vertex: its parameters as DL4J holds them. */
     abstract Trainable runtime(String name);
 
+    /** The seed that the network was initialised with. */
     abstract long seed();
 
+    /** The type of its parameters. */
     abstract DataType dataType();
+
+    /** Sets iteration and epoch counts to 0, those of the layers included. */
+    abstract void resetCounts();
 
     /**
      * The same network with other configurations for some nodes. Its parameters are zero; iteration and epoch counts
@@ -66,5 +79,10 @@ public abstract class Network<M extends Model> {
         return nodes().stream().filter(node -> node.name().equals(name)).findFirst()
                 .orElseThrow(() -> new NoSuchElementException("The network has no layer \"" + name + "\"; it has "
                         + nodes().stream().map(Node::name).toList()));
+    }
+
+    /** The first values of a flat array, which come before those of an adapter. */
+    static INDArray head(INDArray values, long length) {
+        return values.reshape(values.length()).get(NDArrayIndex.interval(0, length));
     }
 }

@@ -1,26 +1,46 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.stock.StockBiases;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
+
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * A layer or vertex of a network, of either network type.
  *
- * @param name            vertex name; in a MultiLayerNetwork the layer's name
+ * @param name            unique: vertex name; in a MultiLayerNetwork the layer's name, or what stands in for it
+ * @param label           the layer's own name, which other layers of a MultiLayerNetwork may have too; else as {@code name}
  * @param layer           the layer's configuration; null for a vertex that is no layer
  * @param vertex          the vertex's configuration; null for a layer
  * @param inputs          names of nodes or network inputs
  * @param hasPreprocessor whether DL4J reshapes the input on its way in
  */
-public record Node(String name, Layer layer, GraphVertex vertex, List<String> inputs, boolean hasPreprocessor) {
+public record Node(String name, String label, Layer layer, GraphVertex vertex, List<String> inputs,
+                   boolean hasPreprocessor) {
+
+    /** Whether a pattern matches the whole of its unique name, or of its own. */
+    boolean isCalled(Pattern pattern) {
+        return pattern.matcher(name).matches() || pattern.matcher(label).matches();
+    }
+
+    /** The same node, which goes by its unique name only, as adapters name it. */
+    Node byUniqueName() {
+        return new Node(name, name, layer, vertex, inputs, hasPreprocessor);
+    }
 
     /** The layer inside DL4J's freezing wrappers; null for a vertex that is no layer. */
     Layer unwrappedLayer() {
@@ -32,8 +52,14 @@ public record Node(String name, Layer layer, GraphVertex vertex, List<String> in
         return vertex == null ? null : StockLayers.unwrap(vertex);
     }
 
+    /** The simple name of its class, out of DL4J's freezing wrappers. */
     String type() {
-        return (layer != null ? unwrappedLayer() : unwrappedVertex()).getClass().getSimpleName();
+        return unwrappedType().getSimpleName();
+    }
+
+    /** Its class, out of DL4J's freezing wrappers. */
+    Class<?> unwrappedType() {
+        return (layer != null ? unwrappedLayer() : unwrappedVertex()).getClass();
     }
 
     /** What can be adapted of it. */
@@ -41,6 +67,7 @@ public record Node(String name, Layer layer, GraphVertex vertex, List<String> in
         return layer != null ? StockMatrices.of(unwrappedLayer()) : StockMatrices.of(unwrappedVertex());
     }
 
+    /** Whether anything can be adapted of it. */
     boolean isAdaptable() {
         return matrices().refusal() == null;
     }
@@ -62,7 +89,8 @@ public record Node(String name, Layer layer, GraphVertex vertex, List<String> in
 
     /** Keys of its biases. */
     List<String> biasKeys() {
-        return numParams() == 0 ? List.of() : layer != null ? StockBiases.of(unwrappedLayer()) : StockBiases.of(unwrappedVertex());
+        return numParams() == 0 ? List.of()
+                : layer != null ? StockBiases.of(unwrappedLayer()) : StockBiases.of(unwrappedVertex());
     }
 
     /** The configuration of an adapted layer or vertex; null for any other. */
@@ -71,7 +99,38 @@ public record Node(String name, Layer layer, GraphVertex vertex, List<String> in
                 : unwrappedVertex() instanceof AdaptedConfiguration adapted ? adapted : null;
     }
 
+    /** Number of the node's parameters inside the network's vector. */
     long numParams() {
         return layer != null ? StockLayers.numParams(unwrappedLayer()) : vertex.numParams(true);
+    }
+
+    /** Whether nothing of this node trains, through this library or through DL4J's own wrappers. */
+    boolean isFrozen() {
+        return isFrozenBase() || layer instanceof FrozenLayer || layer instanceof FrozenLayerWithBackprop
+                || vertex instanceof FrozenVertex;
+    }
+
+    private boolean isFrozenBase() {
+        return unwrappedLayer() instanceof FrozenBaseLayer || unwrappedVertex() instanceof FrozenBaseVertex;
+    }
+
+    /** Whether this library put it in a stock layer's or vertex's place. */
+    boolean isOurs() {
+        return adapted() != null || isFrozenBase();
+    }
+
+    /** Whether DL4J ends backpropagation here. */
+    boolean stopsGradient() {
+        return layer instanceof FrozenLayer || vertex instanceof FrozenVertex
+                || layer instanceof FrozenBaseLayer frozenLayer && frozenLayer.isStopsGradient()
+                || vertex instanceof FrozenBaseVertex frozenVertex && frozenVertex.isStopsGradient();
+    }
+
+    /** The frozen weights it refers to; null for one that has none outside the vector. */
+    FrozenReference frozenReference() {
+        return adapted() != null ? adapted().getFrozen()
+                : unwrappedLayer() instanceof FrozenBaseLayer frozenLayer ? frozenLayer.getFrozen()
+                : unwrappedVertex() instanceof FrozenBaseVertex frozenVertex ? frozenVertex.getFrozen()
+                : null;
     }
 }

@@ -2,6 +2,10 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.layer.Engine;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -16,6 +20,9 @@ import java.util.regex.Pattern;
  * @param decisions by node name, in topological order
  */
 public record Plan(Map<String, Decision> decisions) {
+
+    /** Layers with a choice of engine. */
+    private static final Set<Class<?>> ENGINES = Set.of(DenseLayer.class, OutputLayer.class, RnnOutputLayer.class);
 
     /**
      * A role, and why.
@@ -36,6 +43,7 @@ public record Plan(Map<String, Decision> decisions) {
     static Plan of(List<Node> nodes, LoRAConfig config) {
         Set<String> trained = trained(nodes, config);
         Map<String, Set<String>> targets = Targets.of(nodes, config, trained);
+        refuseOtherEngine(nodes, config, targets);
         Map<String, Decision> decisions = new LinkedHashMap<>();
         Set<String> reached = new HashSet<>();
         for (Node node : nodes) {
@@ -64,27 +72,36 @@ public record Plan(Map<String, Decision> decisions) {
             return new Decision(Role.FREEZE_STOP, "nothing upstream trains");
         }
         if (!hasParameters(node) && node.isSameDiff()) {
-            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J doubles the gradients of SameDiff layers");
+            return new Decision(Role.FREEZE_PASS,
+                    "a trained layer is upstream, and DL4J doubles the gradients of SameDiff layers");
         }
         return hasParameters(node) ? new Decision(Role.FREEZE_PASS, "a trained layer is upstream")
                 : new Decision(Role.KEEP, "has no parameters and a trained layer is upstream");
     }
 
+    /** An engine computes the path beside W of a layer that has one of its own; other layers are computed in one way. */
+    private static void refuseOtherEngine(List<Node> nodes, LoRAConfig config, Map<String, Set<String>> targets) {
+        List<Node> others = nodes.stream()
+                .filter(node -> targets.containsKey(node.name()) && !ENGINES.contains(node.unwrappedType())).toList();
+        if (config.engine() != Engine.FUSED && !others.isEmpty()) {
+            throw new IllegalArgumentException("engine(" + config.engine() + ") is for DenseLayer, OutputLayer and "
+                    + "RnnOutputLayer; " + Targets.described(others, Node::type)
+                    + " would be computed otherwise. Leave them out with exclude(...), or use engine(FUSED)");
+        }
+    }
+
     private static Set<String> trained(List<Node> nodes, LoRAConfig config) {
         Set<String> trained = new HashSet<>();
         for (Pattern pattern : config.trainable()) {
-            List<Node> matched = matching(nodes, pattern);
-            if (matched.stream().noneMatch(Plan::hasParameters)) {
+            List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)
+                    .toList();
+            if (matched.isEmpty()) {
                 throw new IllegalArgumentException("trainable(\"" + pattern + "\") matches no layer with parameters. "
                         + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList()));
             }
-            matched.stream().filter(Plan::hasParameters).map(Node::name).forEach(trained::add);
+            trained.addAll(matched);
         }
         return trained;
-    }
-
-    private static List<Node> matching(List<Node> nodes, Pattern pattern) {
-        return nodes.stream().filter(node -> pattern.matcher(node.name()).matches()).toList();
     }
 
     private static boolean hasParameters(Node node) {

@@ -73,7 +73,7 @@ public final class Summaries {
             return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), frozen.isStopsGradient(),
                     frozen.getOrigin().numParams(true));
         }
-        if (Rewriter.isFrozen(node)) {
+        if (node.isFrozen()) {
             Class<?> type = node.layer() != null ? node.unwrappedLayer().getClass() : node.unwrappedVertex().getClass();
             return frozen(node, type, stockFrozen || node.vertex() != null, node.numParams());
         }

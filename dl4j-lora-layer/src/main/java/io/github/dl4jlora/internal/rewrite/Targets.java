@@ -12,6 +12,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
@@ -22,6 +23,8 @@ public final class Targets {
 
     private static final Logger LOG = LoggerFactory.getLogger(Targets.class);
 
+    /** Until LoRAConfig has the setting. */
+
     private final List<Node> nodes;
     private final LoRAConfig config;
     private final List<Node> candidates;
@@ -31,7 +34,7 @@ public final class Targets {
         this.nodes = nodes;
         this.config = config;
         this.candidates = nodes.stream()
-                .filter(node -> matching(config.exclude(), node.name()).isEmpty() && !trained.contains(node.name())).toList();
+                .filter(node -> config.exclude().stream().noneMatch(node::isCalled) && !trained.contains(node.name())).toList();
     }
 
     /**
@@ -41,8 +44,19 @@ public final class Targets {
      *                                  why, and lists the names there are
      */
     static Map<String, Set<String>> of(List<Node> nodes, LoRAConfig config, Set<String> trained) {
+        return of(nodes, config, trained, config.targetsAll());
+    }
+
+    /**
+     * As {@link #of(List, LoRAConfig, Set)}.
+     *
+     * @param all whether every layer that can be adapted is a target, but output layers: PEFT's {@code all-linear}
+     */
+    static Map<String, Set<String>> of(List<Node> nodes, LoRAConfig config, Set<String> trained, boolean all) {
         Targets targets = new Targets(nodes, config, trained);
-        if (config.targets().isEmpty() && config.targetTypes().isEmpty()) {
+        if (all) {
+            targets.addEverythingBelowTheOutput();
+        } else if (config.targets().isEmpty() && config.targetTypes().isEmpty()) {
             targets.addEveryDenseLayer();
         }
         config.targets().forEach(targets::add);
@@ -56,15 +70,22 @@ public final class Targets {
         return targets.keys;
     }
 
+    private void addEverythingBelowTheOutput() {
+        addAll(candidates.stream().filter(node -> node.isAdaptable() && node.matrices().type() != LayerType.OUTPUT).toList(),
+                "layer but output layers");
+    }
+
     private void addEveryDenseLayer() {
-        List<Node> dense = candidates.stream()
-                .filter(node -> node.layer() != null && node.unwrappedLayer().getClass() == DenseLayer.class).toList();
-        if (dense.isEmpty()) {
-            throw new IllegalArgumentException("There is no DenseLayer to adapt"
+        addAll(candidates.stream().filter(node -> node.unwrappedType() == DenseLayer.class).toList(), "DenseLayer");
+    }
+
+    private void addAll(List<Node> found, String what) {
+        if (found.isEmpty()) {
+            throw new IllegalArgumentException("There is no " + what + " to adapt"
                     + (config.exclude().isEmpty() ? "" : " that is not excluded")
                     + "; name the layers with targets(...). Of this network's layers these can be adapted: " + adaptable());
         }
-        dense.forEach(this::addWhole);
+        found.forEach(this::addWhole);
     }
 
     private void addWhole(Node node) {
@@ -76,17 +97,30 @@ public final class Targets {
     }
 
     private void add(Pattern pattern) {
-        String target = "targets(\"" + pattern + "\")";
-        List<Node> named = nodes.stream().filter(node -> pattern.matcher(node.name()).matches()).toList();
-        List<Node> whole = named.stream().filter(candidates::contains).toList();
+        List<Node> named = nodes.stream().filter(node -> node.isCalled(pattern)).toList();
+        addNamed(named.stream().filter(candidates::contains).toList(), pattern);
+        addSingle(nodes.stream().filter(node -> !named.contains(node)).toList(), pattern, !named.isEmpty());
+    }
+
+    /** Layers whose whole name the pattern matches. */
+    private void addNamed(List<Node> whole, Pattern pattern) {
         List<Node> impossible = whole.stream().filter(node -> node.numParams() > 0 && !node.isAdaptable()).toList();
         if (!impossible.isEmpty() || !whole.isEmpty() && whole.stream().noneMatch(Node::isAdaptable)) {
-            throw new IllegalArgumentException(target + " matches " + describe(impossible.isEmpty() ? whole : impossible)
-                    + ", which cannot be adapted; here " + adaptable() + " can. Narrow the pattern or use exclude(...)");
+            List<Node> refused = impossible.isEmpty() ? whole : impossible;
+            throw new IllegalArgumentException(target(pattern) + " matches "
+                    + described(refused, node -> node.type() + ": " + node.matrices().refusal())
+                    + ", which cannot be adapted; here " + adaptable()
+                    + " can. Narrow the pattern, use exclude(...), or take all that can be with allTargets()");
         }
         whole.stream().filter(Node::isAdaptable).forEach(this::addWhole);
-        boolean found = !named.isEmpty();
-        List<Node> others = nodes.stream().filter(node -> !named.contains(node)).toList();
+    }
+
+    /**
+     * Parameters that the pattern names, one by one.
+     *
+     * @param found whether the pattern matches something else
+     */
+    private void addSingle(List<Node> others, Pattern pattern, boolean found) {
         List<String> noMatrices = new ArrayList<>();
         boolean foundMatrix = found;
         for (Node node : others) {
@@ -95,7 +129,6 @@ public final class Targets {
                 if (!name.isNamedBy(pattern)) {
                     continue;
                 }
-                found = true;
                 if (!node.matrices().forms().containsKey(key)) {
                     noMatrices.add(name + " (" + node.type() + ": " + (node.isAdaptable() ? "of its parameters "
                             + node.matrices().forms().keySet() + " can be adapted" : node.matrices().refusal()) + ")");
@@ -107,28 +140,33 @@ public final class Targets {
                 }
             }
         }
-        if (!found) {
-            throw new IllegalArgumentException(target + " matches no layer: patterns must match a whole name, or name/parameter. "
-                    + "The network has " + names(nodes));
+        if (!foundMatrix && noMatrices.isEmpty()) {
+            throw new IllegalArgumentException(target(pattern) + " matches no layer: patterns must match a whole name, or "
+                    + "name/parameter. The network has " + names(nodes));
         }
         if (!foundMatrix) {
-            throw new IllegalArgumentException(target + " matches " + noMatrices + ", which cannot be adapted; here " + adaptable()
-                    + " can");
+            throw new IllegalArgumentException(target(pattern) + " matches " + noMatrices + ", which cannot be adapted; here "
+                    + adaptable() + " can");
         }
+    }
+
+    private static String target(Pattern pattern) {
+        return "targets(\"" + pattern + "\")";
     }
 
     private void add(LayerType type) {
         if (nodes.stream().noneMatch(node -> node.matrices().type() == type)) {
             throw new IllegalArgumentException("targets(LayerType." + type + ") matches no layer; the network has "
                     + nodes.stream().filter(node -> node.numParams() > 0)
-                    .map(node -> node.name() + " (" + (node.isAdaptable() ? node.matrices().type() : node.type()) + ")").toList());
+                    .map(node -> node.name() + " (" + (node.isAdaptable() ? node.matrices().type() : node.type()) + ")")
+                    .toList());
         }
         candidates.stream().filter(node -> node.matrices().type() == type).forEach(this::addWhole);
     }
 
     private void exclude() {
         for (Pattern pattern : config.exclude()) {
-            boolean used = nodes.stream().anyMatch(node -> pattern.matcher(node.name()).matches());
+            boolean used = nodes.stream().anyMatch(node -> node.isCalled(pattern));
             for (Node node : nodes) {
                 Set<String> chosen = keys.getOrDefault(node.name(), Set.of());
                 used |= !chosen.isEmpty() && chosen.removeIf(key -> MatrixName.of(node, key).isNamedBy(pattern));
@@ -143,15 +181,15 @@ public final class Targets {
     private void checkOverrides() {
         for (Pattern pattern : config.overrides().keySet()) {
             if (chosen().stream().noneMatch(name -> name.isMatchedBy(pattern))) {
-                throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which are "
-                        + nodes.stream().map(Node::name).filter(keys::containsKey).toList());
+                throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which "
+                        + "are " + nodes.stream().map(Node::name).filter(keys::containsKey).toList());
             }
         }
     }
 
     private List<MatrixName> chosen() {
-        return nodes.stream().flatMap(node -> keys.getOrDefault(node.name(), Set.of()).stream().map(key -> MatrixName.of(node, key)))
-                .toList();
+        return nodes.stream().flatMap(node -> keys.getOrDefault(node.name(), Set.of()).stream()
+                .map(key -> MatrixName.of(node, key))).toList();
     }
 
     /** A layer "lstm.RW" beside the parameter RW of a layer "lstm" would have the same name in an adapter file. */
@@ -162,27 +200,27 @@ public final class Targets {
                         || other.matrices().forms().keySet().stream()
                         .anyMatch(key -> MatrixName.of(other, key).module().equals(name.module())))) {
                     throw new IllegalArgumentException("The parameter " + name + " would be called \"" + name.module()
-                            + "\" in an adapter file, as would layer \"" + other.name() + "\" or a parameter of it. Rename one of the "
-                            + "layers, or exclude(\"" + name + "\")");
+                            + "\" in an adapter file, as would layer \"" + other.name() + "\" or a parameter of it. Rename "
+                            + "one of the layers, or exclude(\"" + name + "\")");
                 }
             }
         }
-    }
-
-    private static List<Pattern> matching(List<Pattern> patterns, String name) {
-        return patterns.stream().filter(pattern -> pattern.matcher(name).matches()).toList();
     }
 
     private String adaptable() {
         return names(nodes.stream().filter(Node::isAdaptable).toList());
     }
 
+    /** The names of nodes, for messages. */
     static String names(List<Node> nodes) {
         return nodes.stream().map(Node::name).toList().toString();
     }
 
-    private static String describe(List<Node> nodes) {
-        return nodes.stream().map(node -> "\"" + node.name() + "\" (" + node.type() + ": " + node.matrices().refusal() + ")")
-                .collect(Collectors.joining(", "));
+    /** The names of nodes with what is to be said of them, once where it is the same: {@code "a", "b" (why), "c" (why)}. */
+    static String described(List<Node> nodes, Function<Node, String> description) {
+        Map<String, List<Node>> alike = nodes.stream().collect(Collectors.groupingBy(description, LinkedHashMap::new,
+                Collectors.toList()));
+        return alike.entrySet().stream().map(group -> group.getValue().stream().map(node -> "\"" + node.name() + "\"")
+                .collect(Collectors.joining(", ")) + " (" + group.getKey() + ")").collect(Collectors.joining(", "));
     }
 }

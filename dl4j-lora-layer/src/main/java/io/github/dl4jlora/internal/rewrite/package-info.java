@@ -1,4 +1,29 @@
 /**
- * Rewrites whole networks.
+ * Turns stock networks into adapted ones and back: plan, build, fill. No public API; may change at any time.
+ *
+ * <pre>
+ *                      LoRA, adapter
+ *                            |
+ *      +-----------+---------+---------+-----------------+
+ *      v           v                   v                 v
+ *  Adaptation  Unadaptation --&gt; BaseAttachment    AdaptedView, Summaries, BaseMatrices
+ *      | |         | |              |     |              |        (who reads an adapted network)
+ *      | |         | +--------------|-----|--&gt; DisabledScopes
+ *      | +----+----+                |     |              |
+ *      v      v                     |     v              |
+ *    Plan  AdaptedLayers            |  InputGradients    |
+ *      |      |                     |     |              |
+ *   Targets   |                     |     |              |
+ *      |      |                     |     |              |
+ *      v      v                     v     v              v
+ *    Network: GraphNetwork | LayersNetwork;  Node, MatrixName, Role
+ * </pre>
+ *
+ * <p>{@code Network} and {@code Node} hide which of DL4J's two network classes is meant, and know nobody above them. A plan
+ * looks at configurations only. Values are touched by {@code Adaptation}, {@code Unadaptation} and {@code BaseAttachment},
+ * each of which checks all before it changes anything.
+ *
+ * <p>Below are {@code internal.run} and {@code internal.frozen}, which run what is built here, {@code internal.base}, which
+ * holds the weights, and {@code internal.stock}, which knows DL4J's layers. None of them knows this package.
  */
 package io.github.dl4jlora.internal.rewrite;

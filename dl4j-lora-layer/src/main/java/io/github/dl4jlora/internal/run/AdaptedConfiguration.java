@@ -73,6 +73,11 @@ public interface AdaptedConfiguration extends HeldSettings {
     /** Changes alpha and scaling of an adapted parameter. */
     void rescale(String key, double alpha, Scaling scaling);
 
+    /** Whether a user declared the layer, in a configuration of their own: no base was adapted. */
+    default boolean declared() {
+        return false;
+    }
+
     /** The stock layer, without DL4J's freezing wrappers; null for a vertex. */
     Layer stockLayer();
 

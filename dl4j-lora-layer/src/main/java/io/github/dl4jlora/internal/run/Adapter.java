@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.MatrixForm;
+import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -395,6 +396,7 @@ public final class Adapter {
         if (values == current) {
             return;
         }
+        WholeVector.refuseOtherLength(name());
         if (values.length() != current.length()) {
             throw new IllegalArgumentException(Named.layer(name()) + " has " + current.length() + " parameters, but "
                     + values.length() + " values were given");

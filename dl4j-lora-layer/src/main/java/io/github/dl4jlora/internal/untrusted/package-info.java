@@ -1,4 +1,20 @@
 /**
- * What reads strangers' bytes.
+ * Whatever reads bytes that a stranger may have written: limits come first, memory and parsers after. No public API; may
+ * change at any time.
+ *
+ * <pre>
+ *   internal.file   internal.base   adapter
+ *        |               |             |
+ *        |    +----------+             |
+ *        v    v          v             v
+ *       ModelZip     RawValues     UntrustedJson
+ *        |    |                        ^
+ *        |    +------------------------+
+ *        v
+ *   StoredVector
+ * </pre>
+ *
+ * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredVector} the arrays in it, {@code RawValues} plain
+ * little-endian values, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
  */
 package io.github.dl4jlora.internal.untrusted;

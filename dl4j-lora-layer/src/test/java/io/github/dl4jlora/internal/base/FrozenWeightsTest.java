@@ -28,7 +28,8 @@ class FrozenWeightsTest {
         assertThat(id(larger.get(NDArrayIndex.interval(5, 17)), 3, 4)).as("a view").isEqualTo(id);
         INDArray columns = Nd4j.hstack(values.reshape(12, 1), values.neg().reshape(12, 1)).dup('f');
         assertThat(id(columns.get(NDArrayIndex.all(), NDArrayIndex.point(0)), 3, 4)).as("a column in 'f' order").isEqualTo(id);
-        assertThat(id(Nd4j.vstack(values, values.neg()).get(NDArrayIndex.point(0), NDArrayIndex.all()), 3, 4)).as("a row of a matrix").isEqualTo(id);
+        assertThat(id(Nd4j.vstack(values, values.neg()).get(NDArrayIndex.point(0), NDArrayIndex.all()), 3, 4))
+                .as("a row of a matrix").isEqualTo(id);
         INDArray strided = Nd4j.stack(1, values, values.neg()).get(NDArrayIndex.all(), NDArrayIndex.point(0));
         assertThat(id(strided, 3, 4)).as("a strided view").isEqualTo(id);
     }

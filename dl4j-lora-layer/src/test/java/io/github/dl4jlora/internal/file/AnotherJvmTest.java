@@ -85,7 +85,7 @@ class AnotherJvmTest {
         ModelSerializer.writeModel(adapted, folder.resolve(kind + "-plain.zip").toFile(), true);
         LoRA.save(adapted, folder.resolve(kind + "-whole.zip"), true);
         if (kind.isShared()) {
-            expected.setProperty(kind + "-id", io.github.dl4jlora.internal.rewrite.Rewriter.verifiedBase(adapted).get("fc1").id());
+            expected.setProperty(kind + "-id", io.github.dl4jlora.internal.rewrite.BaseAttachment.verified(adapted).get("fc1").id());
         }
         Elsewhere.record(expected, kind.toString(), adapted);
     }

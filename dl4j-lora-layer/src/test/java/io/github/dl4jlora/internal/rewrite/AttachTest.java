@@ -3,14 +3,24 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.kernel.BaseListener;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.layers.FrozenLayer;
+import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** What attach says of a base that does not fit. */
@@ -28,12 +38,41 @@ class AttachTest {
         refused(Networks.trainedGraph(DataType.DOUBLE), "Layer \"fc1\"", "DOUBLE W[6,5]", "FLOAT W[6,5]");
     }
 
+    @Test
+    void runningLayersAreToldInsideWhateverFrozeThemSince() {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        MultiLayerNetwork adaptedLayers = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+        List<String> told = new ArrayList<>();
+        Layer[] layers = adaptedLayers.getLayers();
+        layers[0] = new FrozenLayer(listening("fc1", layers[0], told));
+        layers[1] = listening("fc2", layers[1], told);
+        layers[2] = new FrozenLayerWithBackprop(listening("out", layers[2], told));
+        adaptedLayers.setLayers(layers);
+
+        LoRA.attach(adaptedLayers, base.clone());
+
+        assertThat(told).containsExactly("fc1", "fc2", "out");
+    }
+
+    private static Layer listening(String name, Layer layer, List<String> told) {
+        return (Layer) Proxy.newProxyInstance(AttachTest.class.getClassLoader(), new Class<?>[]{Layer.class, BaseListener.class},
+                (proxy, method, arguments) -> {
+                    if (method.getName().equals("baseChanged")) {
+                        told.add(name);
+                        return null;
+                    }
+                    return method.invoke(layer, arguments);
+                });
+    }
+
     private void refused(ComputationGraph base, String... parts) {
-        assertThatThrownBy(() -> LoRA.attach(adapted, base)).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(parts);
+        assertThatThrownBy(() -> LoRA.attach(adapted, base)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll(parts);
     }
 
     private static ComputationGraph baseOfWidth(int width) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().activation(Activation.TANH).graphBuilder()
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().activation(Activation.TANH)
+                .graphBuilder()
                 .addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(Networks.IN).nOut(width).build(), "in")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(width).nOut(Networks.HIDDEN).build(), "fc1")

@@ -124,7 +124,8 @@ class BaseForInferenceTest {
 
         LoRA.attach(restored, asItWas);
 
-        assertThat(restored.outputSingle(DATA.getFeatures()).ravel().toDoubleVector()).containsExactly(expected.ravel().toDoubleVector());
+        assertThat(restored.outputSingle(DATA.getFeatures()).ravel().toDoubleVector())
+                .containsExactly(expected.ravel().toDoubleVector());
         restored.fit(DATA);
         assertThat(Networks.difference(asItWas.params(), LoRA.unload(restored).params())).isZero();
     }

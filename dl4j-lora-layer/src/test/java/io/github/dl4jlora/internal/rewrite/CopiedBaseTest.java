@@ -20,7 +20,8 @@ class CopiedBaseTest {
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).copyBase(true).build());
         INDArray input = Networks.random(DataType.FLOAT, 5, 4, Networks.IN);
         INDArray expected = adapted.outputSingle(input);
-        ComputationGraph replica = new ComputationGraph(ComputationGraphConfiguration.fromJson(adapted.getConfiguration().toJson()));
+        ComputationGraph replica = new ComputationGraph(ComputationGraphConfiguration.fromJson(adapted.getConfiguration()
+                .toJson()));
         replica.init(adapted.params().dup(), false);
 
         base.fit(Networks.data(DataType.FLOAT, 8, 1));

@@ -1,9 +1,11 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -24,6 +26,7 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 
 import static java.util.stream.Collectors.toMap;
@@ -39,7 +42,8 @@ class PlanTest {
 
     @BeforeEach
     void makeGraph() {
-        mixed = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01)).activation(Activation.TANH)
+        mixed = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01))
+                .activation(Activation.TANH)
                 .graphBuilder().addInputs("in")
                 .addLayer("conv", new ConvolutionLayer.Builder(2, 2).nOut(2).build(), "in")
                 .addLayer("relu", new ActivationLayer(Activation.RELU), "conv")
@@ -48,7 +52,8 @@ class PlanTest {
                 .addLayer("fc2", new DenseLayer.Builder().nOut(6).build(), "norm")
                 .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Add), "fc1", "fc2")
                 .addLayer("mine", new OwnDenseLayer(6, 6), "sum")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(), "mine")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(),
+                        "mine")
                 .setOutputs("out").setInputTypes(InputType.convolutional(3, 3, 1)).build());
         mixed.init();
     }
@@ -74,7 +79,8 @@ class PlanTest {
     @Test
     void trainedLayerLetsGradientsThroughAllAboveIt() {
         assertThat(roles(LoRAConfig.builder().targets("fc2").trainable("conv"))).contains(entry("conv", Role.TRAIN),
-                entry("relu", Role.KEEP), entry("fc1", Role.FREEZE_PASS), entry("norm", Role.FREEZE_PASS), entry("fc2", Role.ADAPT));
+                entry("relu", Role.KEEP), entry("fc1", Role.FREEZE_PASS), entry("norm", Role.FREEZE_PASS),
+                        entry("fc2", Role.ADAPT));
     }
 
     @Test
@@ -97,29 +103,83 @@ class PlanTest {
                 entry("conv", Role.ADAPT));
     }
 
+    @Test
+    void layersThatCannotBeAdaptedForOneReasonAreNamedWithTheReasonOnce() {
+        mixed = withTwoNorms();
+
+        assertThatThrownBy(() -> LoRA.apply(mixed, LoRAConfig.builder().targets(".*").build()))
+                .hasMessageContainingAll("\"norm1\", \"norm2\" (BatchNormalization: its parameters are vectors", "allTargets()")
+                .satisfies(e -> assertThat(e.getMessage().split("vectors", -1)).hasSize(2));
+    }
+
+    @Test
+    void allTargetsAreWhatCanBeAdaptedBelowTheOutput() {
+        assertThat(all(LoRAConfig.builder(), Set.of())).containsOnlyKeys("conv", "fc1", "fc2");
+        assertThat(all(LoRAConfig.builder().exclude("fc1").targets("out"), Set.of("conv"))).containsOnlyKeys("fc2", "out");
+        assertThatThrownBy(() -> all(LoRAConfig.builder().exclude("conv", "fc."), Set.of())).hasMessageContainingAll(
+                "There is no layer but output layers to adapt that is not excluded", "targets(...)");
+    }
+
+    private Map<String, Set<String>> all(LoRAConfig.Builder config, Set<String> trained) {
+        return Targets.of(Network.of(mixed).nodes(), config.build(), trained, true);
+    }
+
+    @Test
+    void engineThatALayerHasNotIsRefused() {
+        assertRefused(c -> c.targets("fc.", "conv").engine(Engine.SAMEDIFF), "engine(SAMEDIFF) is for DenseLayer", "\"conv\" "
+                + "(ConvolutionLayer)", "exclude(...)", "engine(FUSED)");
+        assertThat(LoRA.apply(mixed, LoRAConfig.builder().targets("fc.", "out").engine(Engine.SAMEDIFF).build())).isNotNull();
+    }
+
+    @Test
+    void nothingInPlaceOfAConfigurationOrAdapterIsRefused() {
+        assertThatThrownBy(() -> LoRA.apply(mixed, (LoRAConfig) null)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The LoRAConfig is null");
+        assertThatThrownBy(() -> LoRA.apply(mixed, (LoRAAdapter) null)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The adapter is null");
+        assertThatThrownBy(() -> LoRA.attach(LoRA.apply(mixed, LoRAConfig.builder().build()), null))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("The base is null");
+    }
+
+    private static ComputationGraph withTwoNorms() {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Adam(0.01)).graphBuilder()
+                .addInputs("in")
+                .addLayer("norm1", new BatchNormalization(), "in")
+                .addLayer("fc", new DenseLayer.Builder().nOut(6).activation(Activation.TANH).build(), "norm1")
+                .addLayer("norm2", new BatchNormalization(), "fc")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(),
+                        "norm2")
+                .setOutputs("out").setInputTypes(InputType.feedForward(3)).build());
+        graph.init();
+        return graph;
+    }
+
     @ParameterizedTest
     @CsvSource({"relu,it has no parameters", "sum,it has no parameters", "mine,what it computes is unknown",
         "norm,its parameters are vectors"})
     void layersWithoutAWeightMatrixCannotBeAdapted(String name, String reason) {
-        assertRefused(c -> c.targets(name), "targets(\"" + name + "\") matches", "\"" + name + "\" (", reason, "cannot be adapted",
-                "[conv, fc1, fc2, out]");
+        assertRefused(c -> c.targets(name), "targets(\"" + name + "\") matches", "\"" + name + "\" (", reason,
+                "cannot be adapted", "[conv, fc1, fc2, out]");
     }
 
     @Test
     void trainableThatMatchesNothingIsRefused() {
-        assertRefused(c -> c.trainable("head"), "trainable(\"head\") matches no layer with parameters", "[conv, fc1, norm, fc2, mine, out]");
+        assertRefused(c -> c.trainable("head"), "trainable(\"head\") matches no layer with parameters",
+                "[conv, fc1, norm, fc2, mine, out]");
         assertRefused(c -> c.trainable("relu"), "trainable(\"relu\") matches no layer with parameters");
     }
 
     @Test
     void overrideThatMatchesNothingAdaptedIsRefused() {
-        assertRefused(c -> c.override("out", o -> o.rank(4)), "override(\"out\", …) matches none of the adapted layers", "[fc1, fc2]");
+        assertRefused(c -> c.override("out", o -> o.rank(4)), "override(\"out\", …) matches none of the adapted layers",
+                "[fc1, fc2]");
     }
 
     @Test
     void excludingEveryTargetIsRefused() {
         assertRefused(c -> c.targets("fc.").exclude("fc."), "exclude and trainable leave no target", "fc1");
-        assertRefused(c -> c.exclude("fc."), "no DenseLayer to adapt that is not excluded", "targets(...)", "[conv, fc1, fc2, out]");
+        assertRefused(c -> c.exclude("fc."), "no DenseLayer to adapt that is not excluded", "targets(...)",
+                "[conv, fc1, fc2, out]");
     }
 
     @ParameterizedTest
@@ -134,7 +194,8 @@ class PlanTest {
                 case "trainable" -> builder.trainable("fc(");
                 default -> builder.override("fc(", o -> o.rank(2));
             }
-        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is no regular expression", "Pattern.quote");
+        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is no regular expression",
+                "Pattern.quote");
     }
 
     @Test
@@ -168,8 +229,10 @@ class PlanTest {
 
     @Test
     void stockNetworkHasNothingToMergeOrUnload() {
-        assertThatThrownBy(() -> LoRA.merge(mixed)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("nothing to merge");
-        assertThatThrownBy(() -> LoRA.unload(mixed)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("nothing to unload");
+        assertThatThrownBy(() -> LoRA.merge(mixed)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("nothing to merge");
+        assertThatThrownBy(() -> LoRA.unload(mixed)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("nothing to unload");
     }
 
     @Test

@@ -46,7 +46,8 @@ class TargetsTest {
                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "norm")
                 .addLayer("both", new Bidirectional(Bidirectional.Mode.ADD, new LSTM.Builder().nOut(4).build()), "lstm")
                 .addLayer(secondName, new SimpleRnn.Builder().nOut(4).build(), "both")
-                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), secondName)
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(),
+                        secondName)
                 .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
         graph.init();
         return graph;
@@ -73,7 +74,8 @@ class TargetsTest {
     void kindsOfLayersAreTargets() {
         assertTrained(c -> c.targets(LayerType.CONVOLUTION), "conv_W.A", "conv_W.B");
         assertTrained(c -> c.targets(LayerType.CONVOLUTION, LayerType.OUTPUT), "conv_W.A", "conv_W.B", "out_A", "out_B");
-        assertTrained(c -> c.targets(LayerType.RECURRENT).exclude("both", "rnn"), "lstm_W.A", "lstm_W.B", "lstm_RW.A", "lstm_RW.B");
+        assertTrained(c -> c.targets(LayerType.RECURRENT).exclude("both", "rnn"), "lstm_W.A", "lstm_W.B", "lstm_RW.A",
+                "lstm_RW.B");
         assertTrained(c -> c.targets("rnn/W").targets(LayerType.CONVOLUTION), "conv_W.A", "conv_W.B", "rnn_W.A", "rnn_W.B");
     }
 
@@ -106,14 +108,17 @@ class TargetsTest {
 
     @Test
     void targetsThatCannotBeMetSayWhy() {
-        assertRefused(c -> c.targets("lstm/b"), "targets(\"lstm/b\") matches", "lstm/b (LSTM: of its parameters [W, RW] can be adapted)");
+        assertRefused(c -> c.targets("lstm/b"), "targets(\"lstm/b\") matches",
+                "lstm/b (LSTM: of its parameters [W, RW] can be adapted)");
         assertRefused(c -> c.targets("norm/gamma"), "norm/gamma (BatchNormalization: its parameters are vectors");
-        assertRefused(c -> c.targets("norm"), "\"norm\" (BatchNormalization: its parameters are vectors", "[conv, lstm, both, rnn, out]");
+        assertRefused(c -> c.targets("norm"), "\"norm\" (BatchNormalization: its parameters are vectors",
+                "[conv, lstm, both, rnn, out]");
         assertRefused(c -> c.targets("lstm/X"), "targets(\"lstm/X\") matches no layer", "name/parameter");
         assertRefused(c -> c.targets(LayerType.EMBEDDING), "targets(LayerType.EMBEDDING) matches no layer", "conv (CONVOLUTION)",
                 "norm (BatchNormalization)", "lstm (RECURRENT)");
         assertRefused(c -> c.targets("lstm").exclude("lstm/.*"), "exclude and trainable leave no target");
-        assertRefused(c -> c.targets("lstm/RW").override("lstm/W", o -> o.rank(1)), "override(\"lstm/W\", …) matches none", "[lstm]");
+        assertRefused(c -> c.targets("lstm/RW").override("lstm/W", o -> o.rank(1)), "override(\"lstm/W\", …) matches none",
+                "[lstm]");
         assertRefused(c -> { }, "There is no DenseLayer to adapt", "[conv, lstm, both, rnn, out]");
     }
 
@@ -121,20 +126,23 @@ class TargetsTest {
     void namesThatWouldCollideInAnAdapterFileAreRefused() {
         base = graph("lstm.RW");
 
-        assertRefused(c -> c.targets("lstm"), "lstm/RW would be called \"lstm.RW\" in an adapter file", "layer \"lstm.RW\"", "exclude(");
+        assertRefused(c -> c.targets("lstm"), "lstm/RW would be called \"lstm.RW\" in an adapter file", "layer \"lstm.RW\"",
+                "exclude(");
         assertTrained(c -> c.targets("lstm/W"), "lstm_W.A", "lstm_W.B");
     }
 
     @Test
     void dropoutOfAnInputThatThereIsNotIsRefused() {
-        assertRefused(c -> c.targets("lstm").loraDropout(0.1), "Layer \"lstm\": loraDropout is 0.1", "an adapted LSTM", "loraDropout(0)");
+        assertRefused(c -> c.targets("lstm").loraDropout(0.1), "Layer \"lstm\": loraDropout is 0.1", "an adapted LSTM",
+                "loraDropout(0)");
         assertThat(LoRA.apply(base, LoRAConfig.builder().targets("out").loraDropout(0.1).build())).isNotNull();
     }
 
     @Test
     void weightNoiseOnAnAdapterIsRefused() {
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().targets("lstm").build());
-        ((org.deeplearning4j.nn.conf.layers.BaseLayer) adapted.getLayer("lstm").conf().getLayer()).setWeightNoise(new DropConnect(0.5));
+        ((org.deeplearning4j.nn.conf.layers.BaseLayer) adapted.getLayer("lstm").conf().getLayer())
+                .setWeightNoise(new DropConnect(0.5));
 
         assertThatThrownBy(adapted::clone).hasMessageContainingAll("Layer \"lstm\": weightNoise", "Remove it");
     }

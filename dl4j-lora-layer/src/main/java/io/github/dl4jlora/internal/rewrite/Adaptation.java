@@ -1,0 +1,211 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Makes an adapted network of a stock one: plans what becomes of each node, builds a new network from the configuration with
+ * some layers replaced, and fills in the values.
+ *
+ * @param <M> the network type
+ */
+public final class Adaptation<M extends Model> {
+
+    private final Network<M> from;
+    private final List<Node> nodes;
+    private final LoRAConfig config;
+    private final Plan plan;
+    private final Map<String, Layer> layers = new HashMap<>();
+    private final Map<String, GraphVertex> vertices = new HashMap<>();
+    private Map<String, FrozenReference> toRecord;
+
+    private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config) {
+        this.from = from;
+        this.nodes = nodes;
+        this.config = config;
+        this.plan = Plan.of(nodes, config);
+    }
+
+    /**
+     * An adapted network that starts at iteration 0 and epoch 0, unless the configuration keeps the counts.
+     *
+     * @throws IllegalArgumentException for a network that cannot be adapted as configured
+     */
+    public static <M extends Model> M apply(M base, LoRAConfig config) {
+        Network<M> from = stock(base, config);
+        return of(from, from.nodes(), config);
+    }
+
+    /**
+     * As {@link #apply}, for the configuration of an adapter. It names each of two equally named layers by the name that
+     * tells them apart; its patterns match by that alone.
+     */
+    public static <M extends Model> M applyOfAdapter(M base, LoRAConfig config) {
+        Network<M> from = stock(base, config);
+        return of(from, from.nodes().stream().map(Node::byUniqueName).toList(), config);
+    }
+
+    private static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
+        if (config == null) {
+            throw new IllegalArgumentException("The LoRAConfig is null; LoRAConfig.builder().build() has the defaults");
+        }
+        Network<M> network = Network.of(base);
+        network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
+            throw new IllegalArgumentException("The network is adapted already: layer \"" + node.name() + "\" is a " + node.type()
+                    + ". Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");
+        });
+        return network;
+    }
+
+    private static <M extends Model> M of(Network<M> from, List<Node> nodes, LoRAConfig config) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return new Adaptation<>(from, nodes, config).run();
+        }
+    }
+
+    private M run() {
+        toRecord = config.storage() == FrozenStorage.SHARED ? trainedInFull() : null;
+        nodes.forEach(this::replace);
+        Network<M> adapted = from.rebuild(layers, vertices);
+        if (!config.keepCounts()) {
+            // With the base's counts a zeroed updater state has another bias correction, and schedules are past their start.
+            adapted.resetCounts();
+        }
+        adapted.nodes().forEach(node -> fill(node, adapted));
+        InputGradients.leaveOut(adapted);
+        refuseUntrainable(adapted);
+        adapted.nodes().forEach(Adaptation::warnOfExcessRank);
+        return adapted.model();
+    }
+
+    /** What the base holds for the layers that train in full, for unload to give it back. */
+    private Map<String, FrozenReference> trainedInFull() {
+        Map<String, FrozenReference> trained = new LinkedHashMap<>();
+        for (Node node : nodes) {
+            if (plan.decisions().get(node.name()).role() == Role.TRAIN) {
+                trained.put(node.name(), referenceTo(node));
+            }
+        }
+        return trained;
+    }
+
+    private void replace(Node node) {
+        Plan.Decision decision = plan.decisions().get(node.name());
+        switch (decision.role()) {
+            case ADAPT, TRAIN_BIAS -> adapt(node, decision);
+            case TRAIN -> train(node);
+            case FREEZE_PASS, FREEZE_STOP -> freeze(node, decision.role() == Role.FREEZE_STOP);
+            case KEEP -> {
+                // Computes as it did.
+            }
+        }
+    }
+
+    private void adapt(Node node, Plan.Decision decision) {
+        FrozenReference frozen = reference(node);
+        Map<String, INDArray> table = from.runtime(node.name()).paramTable(false);
+        if (node.layer() != null) {
+            layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), table, config, frozen));
+        } else {
+            vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), table, config, frozen, nodes));
+        }
+    }
+
+    private void train(Node node) {
+        if (node.layer() != null) {
+            layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
+        } else if (config.updater() != null && node.vertex() instanceof SameDiffVertex) {
+            SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.vertex());
+            vertex.setUpdater(config.updater().clone());
+            vertices.put(node.name(), vertex);
+        }
+    }
+
+    private void freeze(Node node, boolean stops) {
+        FrozenReference frozen = reference(node);
+        if (node.layer() != null) {
+            layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
+        } else {
+            vertices.put(node.name(), new FrozenBaseVertex(StockLayers.copy(node.vertex()), stops, frozen));
+        }
+    }
+
+    /** The node's frozen weights outside the vector; the first of the network records those that train in full. */
+    private FrozenReference reference(Node node) {
+        FrozenReference reference = config.storage() == FrozenStorage.SHARED ? referenceTo(node) : null;
+        if (reference == null || toRecord == null) {
+            return reference;
+        }
+        FrozenReference recording = reference.recording(toRecord);
+        toRecord = null;
+        return recording;
+    }
+
+    /** Null for a node without parameters. */
+    private FrozenReference referenceTo(Node node) {
+        Trainable runtime = from.runtime(node.name());
+        if (runtime.params() == null || runtime.params().length() == 0) {
+            return null;
+        }
+        FrozenWeights weights = config.copyBase() ? FrozenWeights.copyOf(runtime.params(), runtime.paramTable(false))
+                : FrozenWeights.of(runtime.params(), runtime.paramTable(false));
+        return FrozenReference.to(weights, config.baseLocation());
+    }
+
+    private void fill(Node node, Network<M> adapted) {
+        Trainable runtime = adapted.runtime(node.name());
+        INDArray values = runtime.params();
+        if (values == null || values.length() == 0) {
+            return;
+        }
+        INDArray base = from.runtime(node.name()).params();
+        AdaptedConfiguration lora = node.adapted();
+        if (lora != null) {
+            if (lora.getStorage() == FrozenStorage.EMBEDDED) {
+                Network.head(values, base.length()).assign(base.reshape(base.length()));
+            }
+            long seed = config.seed() == null ? from.seed() : config.seed();
+            ((AdaptedRuntime) runtime).adapter().start(node.name(), seed);
+        } else {
+            values.assign(base.reshape(values.shape()));
+        }
+    }
+
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    private static void refuseUntrainable(Network<?> adapted) {
+        if (adapted.model().numParams() == 0) {
+            throw new IllegalArgumentException("Only vertices would train, "
+                    + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
+                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks "
+                    + "vertices. Adapt a layer too with targets(...), train one in full with trainable(...), or use "
+                    + "FrozenStorage.EMBEDDED");
+        }
+    }
+
+    private static void warnOfExcessRank(Node node) {
+        if (node.adapted() != null) {
+            node.adapted().adapted().forEach(parameter ->
+                    parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).override()));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
+import io.github.dl4jlora.internal.kernel.BaseListener;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.layers.FrozenLayer;
+import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Ties adapted networks to the base they stand on: gives it to those that lack it, and verifies that it is what it was.
+ */
+public final class BaseAttachment {
+
+    private BaseAttachment() {
+    }
+
+    /**
+     * Gives a network the base it was adapted from, in place of the one it may have. All layers are compared before the
+     * first is bound; running layers look their weights up again.
+     *
+     * @throws IllegalArgumentException if the base lacks a layer or has another in its place
+     */
+    public static void attach(Model model, Model base) {
+        Network<?> network = Network.of(model);
+        if (base == null) {
+            throw new IllegalArgumentException("The base is null: give the network that was adapted");
+        }
+        Network<?> from = Network.of(base);
+        Map<FrozenReference, FrozenWeights> found = found(network, from);
+        if (found.isEmpty()) {
+            throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage "
+                    + "SHARED");
+        }
+        found.forEach(FrozenReference::bind);
+        bindTrainedInFull(network, from);
+        network.nodes().forEach(node -> tell(network.runtime(node.name())));
+        InputGradients.leaveOut(network);
+    }
+
+    private static Map<FrozenReference, FrozenWeights> found(Network<?> network, Network<?> from) {
+        List<String> names = from.nodes().stream().map(Node::name).toList();
+        Map<FrozenReference, FrozenWeights> found = new IdentityHashMap<>();
+        for (Node node : network.nodes()) {
+            FrozenReference reference = node.frozenReference();
+            if (reference == null) {
+                continue;
+            }
+            if (!names.contains(node.name())) {
+                throw new IllegalArgumentException("The base has no layer \"" + node.name() + "\"; it has " + names
+                        + ". Attach the network that was adapted");
+            }
+            found.put(reference, matching(node.name(), reference, from.runtime(node.name())));
+        }
+        return found;
+    }
+
+    private static FrozenWeights matching(String name, FrozenReference reference, Trainable base) {
+        INDArray values = base.params();
+        if (values == null || values.length() == 0) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has no parameters, but the network expects "
+                    + reference.getSignature());
+        }
+        if (values.wasClosed()) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base was closed");
+        }
+        String signature = FrozenWeights.signature(values.dataType(), base.paramTable(false));
+        if (!signature.equals(reference.getSignature())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + signature + ", but the network was "
+                    + "adapted from one with " + reference.getSignature() + ". Attach the network that was adapted");
+        }
+        FrozenWeights weights = FrozenWeights.unregistered(values, base.paramTable(false));
+        if (!weights.id().equals(reference.getId())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has other weights than the network was "
+                    + "adapted from: content id " + weights.id() + ", expected " + reference.getId()
+                    + ". Attach the network that was adapted, as it was then: a base must not be trained afterwards");
+        }
+        return FrozenWeightsRegistry.register(weights);
+    }
+
+    /** Only unload asks for these, so that a base which lacks one, or has another, serves all the same. */
+    private static void bindTrainedInFull(Network<?> network, Network<?> from) {
+        recorded(network).forEach((name, reference) -> {
+            if (reference != null && from.nodes().stream().anyMatch(node -> node.name().equals(name))) {
+                Trainable base = from.runtime(name);
+                if (base.params() != null && FrozenWeights.signature(base.params().dataType(), base.paramTable(false))
+                        .equals(reference.getSignature())) {
+                    FrozenWeights weights = FrozenWeights.unregistered(base.params(), base.paramTable(false));
+                    if (weights.id().equals(reference.getId())) {
+                        reference.bind(FrozenWeightsRegistry.register(weights));
+                    }
+                }
+            }
+        });
+    }
+
+    /** Tells a running layer, inside whatever DL4J wrapped it in when it was frozen since. */
+    private static void tell(Trainable runtime) {
+        if (runtime instanceof BaseListener listener) {
+            listener.baseChanged();
+        } else if (runtime instanceof FrozenLayer frozen) {
+            tell(frozen.getInsideLayer());
+        } else if (runtime instanceof FrozenLayerWithBackprop frozen) {
+            tell(frozen.getInsideLayer());
+        }
+    }
+
+    /**
+     * What the network records of the base's values for layers that train in full, by name; empty where it records nothing.
+     */
+    static Map<String, FrozenReference> recorded(Network<?> network) {
+        Map<String, FrozenReference> recorded = new LinkedHashMap<>();
+        for (Node node : network.nodes()) {
+            FrozenReference reference = node.frozenReference();
+            if (reference != null && reference.getTrainedInFull() != null) {
+                recorded.putAll(reference.getTrainedInFull());
+            }
+        }
+        return recorded;
+    }
+
+    /** Whether the network says which layers trained in full when it was adapted, if only that none did. */
+    static boolean isRecorded(Network<?> network) {
+        return network.nodes().stream().map(Node::frozenReference)
+                .anyMatch(reference -> reference != null && reference.getTrainedInFull() != null);
+    }
+
+    /**
+     * Every layer's frozen weights by name, in topological order.
+     *
+     * @throws IllegalStateException if weights are missing, or are not what they were when the network was adapted
+     */
+    public static Map<String, FrozenWeights> verified(Model model) {
+        return verified(Network.of(model));
+    }
+
+    static Map<String, FrozenWeights> verified(Network<?> network) {
+        Map<String, FrozenWeights> verified = new LinkedHashMap<>();
+        for (Node node : network.nodes()) {
+            FrozenReference reference = node.frozenReference();
+            if (reference != null) {
+                FrozenWeights weights = reference.require(node.name());
+                weights.verify(node.name());
+                verified.put(node.name(), weights);
+            }
+        }
+        return verified;
+    }
+
+    /**
+     * What a file must hold to stand by itself: the frozen weights of every layer, what adapters hold that does not train
+     * and, where it is here, what the base holds for layers that train in full.
+     *
+     * @throws IllegalStateException if weights are missing, or are not what they were when the network was adapted
+     */
+    public static List<FrozenWeights> everythingFrozen(Model model) {
+        Network<?> network = Network.of(model);
+        List<FrozenWeights> all = new ArrayList<>(verified(network).values());
+        for (Node node : network.nodes()) {
+            AdaptedRuntime running = AdaptedRuntime.of(network.runtime(node.name()));
+            if (running != null && running.adapter().outsideConstants() != null) {
+                all.add(running.adapter().outsideConstants());
+            }
+        }
+        recorded(network).forEach((name, reference) -> {
+            if (reference != null && reference.isHere()) {
+                reference.require(name).verify(name);
+                all.add(reference.require(name));
+            }
+        });
+        return all;
+    }
+}

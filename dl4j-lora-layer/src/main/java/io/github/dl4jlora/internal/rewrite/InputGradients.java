@@ -1,0 +1,43 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
+import org.deeplearning4j.nn.api.Model;
+
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Lets adapted layers skip the gradient of their input where nobody can miss it: the input is a network input or a stopped
+ * layer, this layer is its only consumer, and no preprocessor stands between, which would not take null.
+ */
+public final class InputGradients {
+
+    private InputGradients() {
+    }
+
+    /** Tells every adapted layer of the network who uses the gradient of its input. */
+    public static void leaveOut(Model model) {
+        leaveOut(Network.of(model));
+    }
+
+    static void leaveOut(Network<?> network) {
+        Map<String, Integer> consumers = new HashMap<>();
+        Set<String> passing = new HashSet<>();
+        Set<String> stopped = new HashSet<>();
+        for (Node node : network.nodes()) {
+            node.inputs().forEach(input -> consumers.merge(input, 1, Integer::sum));
+            (node.stopsGradient() ? stopped : passing).add(node.name());
+        }
+        for (Node node : network.nodes()) {
+            if (network.runtime(node.name()) instanceof AdaptedRuntime runtime) {
+                String input = node.inputs().get(0);
+                boolean missed = node.hasPreprocessor() || passing.contains(input) || consumers.get(input) > 1;
+                runtime.setInputGradient(missed ? InputGradient.NEEDED
+                        : stopped.contains(input) ? InputGradient.UNNEEDED : InputGradient.FOR_CALLERS);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.layer.LoRAWrapperVertex;
+import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.BooleanIndexing;
+import org.nd4j.linalg.indexing.conditions.Conditions;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Makes a stock network of an adapted one: with what the adapters learned, or without. Iteration and epoch counts are kept.
+ *
+ * @param <M> the network type
+ */
+public final class Unadaptation<M extends Model> {
+
+    private final Network<M> adapted;
+    private final boolean merge;
+    private final Map<String, FrozenReference> trainedInFull;
+
+    private Unadaptation(Network<M> adapted, boolean merge) {
+        this.adapted = adapted;
+        this.merge = merge;
+        this.trainedInFull = merge ? Map.of() : BaseAttachment.recorded(adapted);
+    }
+
+    /**
+     * The stock network that computes the same: ΔW added to W.
+     *
+     * @throws IllegalStateException if the base has changed, a merged weight would be NaN or infinite, or the adapters are
+     *                               disabled
+     */
+    public static <M extends Model> M merge(M model) {
+        DisabledScopes.requireNone(model, "LoRA.merge");
+        return of(model, true);
+    }
+
+    /**
+     * The stock network without ΔW, with the base's values for layers that were trained in full.
+     *
+     * @throws IllegalStateException if the base has changed, or what it held for a layer that was trained in full is gone
+     */
+    public static <M extends Model> M unload(M model) {
+        return of(model, false);
+    }
+
+    private static <M extends Model> M of(M model, boolean merge) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return new Unadaptation<>(Network.of(model), merge).run();
+        }
+    }
+
+    private M run() {
+        BaseAttachment.verified(adapted);
+        Map<String, Layer> layers = new HashMap<>();
+        Map<String, GraphVertex> vertices = new HashMap<>();
+        adapted.nodes().forEach(node -> replace(node, layers, vertices));
+        if (layers.isEmpty() && vertices.isEmpty()) {
+            throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
+                    + (merge ? "merge" : "unload"));
+        }
+        if (!merge) {
+            requireBaseOfTrained();
+        }
+        Network<M> stock = adapted.rebuild(layers, vertices);
+        adapted.nodes().forEach(node -> fill(node, stock));
+        return stock.model();
+    }
+
+    private void replace(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
+        if (node.adapted() instanceof LoRAWrapperVertex lora) {
+            vertices.put(node.name(), wrappedLike(node, StockLayers.copy(lora.getOrigin())));
+        } else if (node.adapted() != null) {
+            layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(node.adapted())));
+        } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
+            layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
+        } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
+            vertices.put(node.name(), StockLayers.copy(frozen.getOrigin()));
+        } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
+            refuseUnload(node);
+            layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));
+        }
+    }
+
+    /** A layer that TransferLearning froze after it was adapted stays frozen. */
+    private static Layer wrappedLike(Node node, Layer stock) {
+        if (!(node.layer() instanceof FrozenLayer) || stock instanceof FrozenLayer) {
+            return stock;
+        }
+        FrozenLayer frozen = new FrozenLayer(stock);
+        // Its own name, which the constructor does not take from the layer inside.
+        frozen.setLayerName(stock.getLayerName());
+        return frozen;
+    }
+
+    private static GraphVertex wrappedLike(Node node, GraphVertex stock) {
+        return node.vertex() instanceof FrozenVertex && !(stock instanceof FrozenVertex) ? new FrozenVertex(stock) : stock;
+    }
+
+    private void refuseUnload(Node node) {
+        if (!merge) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a lone LowRankLayer: without its path nothing "
+                    + "would be left of it. Use LoRA.merge");
+        }
+    }
+
+    /**
+     * @throws IllegalStateException if what the base held for layers that were trained in full is gone, or has changed
+     */
+    private void requireBaseOfTrained() {
+        boolean recorded = BaseAttachment.isRecorded(adapted) || isDeclared();
+        List<String> gone = new ArrayList<>();
+        for (Node node : adapted.nodes()) {
+            FrozenReference base = recordedBase(node);
+            if (base != null && base.isHere()) {
+                base.require(node.name()).verify(node.name());
+            } else if (base != null || !recorded && trainsInFull(node)) {
+                gone.add("\"" + node.name() + "\"");
+            }
+        }
+        if (!gone.isEmpty()) {
+            throw new IllegalStateException("The network cannot be unloaded: of its layers " + String.join(", ", gone)
+                    + ", which train in full, what the base held is not here. Use the base network itself, "
+                    + (recorded ? "or give it to this one with LoRA.attach, " : "")
+                    + "or keep what they learned with LoRA.merge");
+        }
+    }
+
+    /** Whether nobody adapted a base: the user declared the adapted layers, so that what trains beside them is as declared. */
+    private boolean isDeclared() {
+        return adapted.nodes().stream().filter(Node::isOurs)
+                .allMatch(node -> node.adapted() != null && node.adapted().declared());
+    }
+
+    private static boolean trainsInFull(Node node) {
+        return !node.isOurs() && !node.isFrozen() && node.numParams() > 0;
+    }
+
+    /** The base's values for a layer that trains in full; null for any other, and for one that was put in its place since. */
+    private FrozenReference recordedBase(Node node) {
+        FrozenReference base = node.isOurs() ? null : trainedInFull.get(node.name());
+        if (base == null) {
+            return null;
+        }
+        Trainable runtime = adapted.runtime(node.name());
+        boolean fits = runtime.params() != null
+                && base.hasShapesOf(FrozenWeights.signature(runtime.params().dataType(), runtime.paramTable(false)));
+        return fits ? base : null;
+    }
+
+    private void fill(Node node, Network<M> stock) {
+        Trainable runtime = stock.runtime(node.name());
+        INDArray values = runtime.params();
+        if (values == null || values.length() == 0) {
+            return;
+        }
+        Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
+        Map<String, INDArray> merged = runtime.paramTable(false);
+        if (node.unwrappedLayer() instanceof LowRankLayer path) {
+            new PlainLoRA().merge(merged.get(DefaultParamInitializer.WEIGHT_KEY), trained, path.factor());
+            requireFinite(node, values);
+            return;
+        }
+        values.assign(frozenOrTrained(node, values.length()).reshape(values.shape()));
+        AdaptedConfiguration lora = node.adapted();
+        if (merge && lora != null) {
+            AdaptedRuntime running = AdaptedRuntime.of(adapted.runtime(node.name()));
+            if (running != null) {
+                running.adapter().mergeInto(merged);
+            } else {
+                mergeFrozenVertex(lora, trained, merged);
+            }
+            requireFinite(node, values);
+        }
+    }
+
+    /** DL4J's FrozenVertex hides the running vertex, but not its parameters. */
+    private static void mergeFrozenVertex(AdaptedConfiguration lora, Map<String, INDArray> table, Map<String, INDArray> stock) {
+        lora.adapted().forEach(parameter -> lora.matrices().forms().get(parameter.key()).add(
+                table.get(lora.key(parameter, Variant.A)), table.get(lora.key(parameter, Variant.B)), parameter.factor(),
+                stock.get(parameter.key())));
+    }
+
+    private static void requireFinite(Node node, INDArray merged) {
+        if (BooleanIndexing.or(merged, Conditions.notFinite())) {
+            throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter "
+                    + "has diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
+        }
+    }
+
+    /** The values of a node's stock layer, without ΔW, whichever way the adapted network holds them. */
+    private INDArray frozenOrTrained(Node node, long length) {
+        FrozenReference base = node.frozenReference() != null ? node.frozenReference() : recordedBase(node);
+        return base != null ? base.values(node.name(), adapted.dataType(), length)
+                : Network.head(adapted.runtime(node.name()).params(), length);
+    }
+}

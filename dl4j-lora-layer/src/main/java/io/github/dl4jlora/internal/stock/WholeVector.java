@@ -1,0 +1,38 @@
+package io.github.dl4jlora.internal.stock;
+
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+import java.util.Set;
+
+/**
+ * A vector for a whole network that is too long or too short. DL4J's networks copy one of the right length by themselves, and
+ * hand any other out to their layers piece by piece, unchecked: the pieces have the right lengths until it ends, and what is
+ * left over is dropped. A layer whose {@code setParams} is called by its network's own can tell by this alone.
+ */
+public final class WholeVector {
+
+    /** Frames between this class and the network: a layer's own and its wrappers'. */
+    private static final int MOST_FRAMES = 12;
+    private static final StackWalker STACK = StackWalker.getInstance();
+    private static final Set<String> NETWORKS = Set.of(ComputationGraph.class.getName(), MultiLayerNetwork.class.getName());
+
+    private WholeVector() {
+    }
+
+    /**
+     * To be called where a layer overwrites its parameters, before it does.
+     *
+     * @param layer name for the message
+     * @throws IllegalArgumentException if a network hands out a vector of another length than its own
+     */
+    public static void refuseOtherLength(String layer) {
+        boolean handedOut = STACK.walk(frames -> frames.limit(MOST_FRAMES)
+                .anyMatch(frame -> frame.getMethodName().equals("setParams") && NETWORKS.contains(frame.getClassName())));
+        if (handedOut) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\" was given a part of a vector that has not as many values "
+                    + "as the network has parameters. Give setParams a vector of network.params().length() values: frozen values "
+                    + "that are shared with the base are no part of it");
+        }
+    }
+}
