@@ -121,7 +121,7 @@ public final class FrozenReference implements Serializable {
      * @param length how many parameters the layer has
      * @return the values in the data type, shape {@code [length]}
      * @throws FrozenWeightsMissingException if they cannot be found
-     * @throws IllegalStateException         if they are another number than that
+     * @throws IllegalStateException         if they are another number than that, or were closed
      */
     public INDArray values(String layer, DataType type, long length) {
         return requireLength(require(layer), layer, length).valuesAs(type);
@@ -146,6 +146,7 @@ public final class FrozenReference implements Serializable {
                     + "refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
                     + "the base again");
         }
+        FrozenWeights.requireOpen(found.values(), layer);
         return found;
     }
 

@@ -116,16 +116,25 @@ public final class FrozenWeights {
     }
 
     /**
+     * @param values frozen weights that a layer is about to compute with
+     * @param layer  name for the message
+     * @throws IllegalStateException if they were closed, with the base network they are from
+     */
+    public static void requireOpen(INDArray values, String layer) {
+        if (values.wasClosed()) {
+            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
+                    + "inference while adapted networks stand on it; keep it open, or use LoRAConfig.copyBase(true).");
+        }
+    }
+
+    /**
      * Hashes the values again.
      *
      * @param layer name for the message
      * @throws IllegalStateException if they are not what they were: the base was trained, overwritten or closed
      */
     public void verify(String layer) {
-        if (values.wasClosed()) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
-                    + "inference while adapted networks stand on it; keep it open, or use LoRAConfig.copyBase(true).");
-        }
+        requireOpen(values, layer);
         String now = hash(signature, values);
         if (!now.equals(id)) {
             throw new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "

@@ -58,14 +58,7 @@ public final class UnfoldedConvolution {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
         if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
-            INDArray merged = merged(routes.get(0), workspaces);
-            for (long from = 0; from < x.size(0); from += columns.length) {
-                int examples = (int) Math.min(columns.length, x.size(0) - from);
-                windows.unfold(x, from, part(chunk, examples));
-                for (int i = 0; i < examples; i++) {
-                    Nd4j.gemm(columns[i], merged, matrix(z, from + i), false, false, 1, 0);
-                }
-            }
+            forward(x, merged(routes.get(0), workspaces), z, chunk, columns);
             return;
         }
         INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
@@ -157,6 +150,45 @@ public final class UnfoldedConvolution {
                 }
                 windows.fold(part(chunk, examples), dx, from, workspaces);
             }
+        }
+    }
+
+    /**
+     * The frozen convolution alone.
+     *
+     * @param x channels first, any strides
+     * @param z {@code [minibatch, nOut, …]}, 'c' order, overwritten
+     */
+    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
+        forward(x, w, z, chunk, matrices(chunk));
+    }
+
+    private void forward(INDArray x, INDArray weights, INDArray z, INDArray chunk, INDArray[] columns) {
+        for (long from = 0; from < x.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, x.size(0) - from);
+            windows.unfold(x, from, part(chunk, examples));
+            for (int i = 0; i < examples; i++) {
+                Nd4j.gemm(columns[i], weights, matrix(z, from + i), false, false, 1, 0);
+            }
+        }
+    }
+
+    /**
+     * What the frozen convolution alone passes on; dW is not formed.
+     *
+     * @param dz {@code [minibatch, nOut, …]}, 'c' order
+     * @param dx shape of x, 'c' order, overwritten
+     */
+    public void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(dx, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray[] columns = matrices(chunk);
+        for (long from = 0; from < dx.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, dx.size(0) - from);
+            for (int i = 0; i < examples; i++) {
+                Nd4j.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+            }
+            windows.fold(part(chunk, examples), dx, from, workspaces);
         }
     }
 

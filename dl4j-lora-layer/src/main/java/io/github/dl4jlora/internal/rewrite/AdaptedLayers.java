@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.frozen.TrainedSameDiffLayer;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
@@ -24,6 +25,7 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -257,7 +259,8 @@ public final class AdaptedLayers {
         if (updater != null) {
             setUpdater(layer, updater);
         }
-        return layer;
+        Layer inner = StockLayers.innermost(layer);
+        return inner instanceof SameDiffLayer && !(inner instanceof LowRankLayer) ? new TrainedSameDiffLayer(layer) : layer;
     }
 
     private static void setUpdater(Layer layer, IUpdater updater) {

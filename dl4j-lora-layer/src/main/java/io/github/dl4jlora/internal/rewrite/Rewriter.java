@@ -4,6 +4,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
@@ -126,10 +127,12 @@ public final class Rewriter {
             case TRAIN -> {
                 if (node.layer() != null) {
                     layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
-                } else if (config.updater() != null && node.vertex() instanceof SameDiffVertex) {
-                    SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.vertex());
-                    vertex.setUpdater(config.updater().clone());
-                    vertices.put(node.name(), vertex);
+                } else if (node.unwrappedVertex() instanceof SameDiffVertex) {
+                    SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.unwrappedVertex());
+                    if (config.updater() != null) {
+                        vertex.setUpdater(config.updater().clone());
+                    }
+                    vertices.put(node.name(), new TrainedSameDiffVertex(vertex));
                 }
             }
             case FREEZE_PASS, FREEZE_STOP -> {
@@ -255,6 +258,10 @@ public final class Rewriter {
                     layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
                 } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
                     vertices.put(node.name(), StockLayers.copy(frozen.getOrigin()));
+                } else if (StockLayers.isStandIn(node.layer())) {
+                    layers.put(node.name(), wrappedLike(node, node.unwrappedLayer().clone()));
+                } else if (StockLayers.isStandIn(node.vertex())) {
+                    vertices.put(node.name(), wrappedLike(node, StockLayers.copy(node.unwrappedVertex())));
                 } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
                     refuseUnload(node, merge);
                     layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));
