@@ -47,8 +47,8 @@ final class FrozenKernel extends FrozenArithmetic {
         return activation() instanceof ActivationIdentity;
     }
 
-    private boolean isOurs(boolean training) {
-        return !stock && underlying.input() != null && product.takes(underlying.input(), underlying.getMaskArray(), training);
+    private boolean isOurs() {
+        return !stock && underlying.input() != null && product.takes(underlying.input(), underlying.getMaskArray());
     }
 
     @Override
@@ -66,7 +66,7 @@ final class FrozenKernel extends FrozenArithmetic {
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         z = null;
-        if (!isOurs(training)) {
+        if (!isOurs()) {
             return underlying.activate(training, workspaces);
         }
         INDArray result = product.forward(underlying.input(), workspaces);
@@ -85,7 +85,7 @@ final class FrozenKernel extends FrozenArithmetic {
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         INDArray input = underlying.input();
-        if (!isOurs(true)) {
+        if (!isOurs()) {
             underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM,
                     product.type(), underlying.numParams()));
             return new Pair<>(new DefaultGradient(), underlying.backpropGradient(epsilon, workspaces).getSecond());

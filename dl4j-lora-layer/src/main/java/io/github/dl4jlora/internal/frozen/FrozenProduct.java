@@ -67,10 +67,9 @@ abstract sealed class FrozenProduct {
     /**
      * Whether this computes the stock layer's output for an input; else the stock layer shall, or refuse.
      *
-     * @param mask     the layer's mask; null for none
-     * @param training whether a backward pass may follow
+     * @param mask the layer's mask; null for none
      */
-    abstract boolean takes(INDArray input, INDArray mask, boolean training);
+    abstract boolean takes(INDArray input, INDArray mask);
 
     /** z in the activations workspace, in an array of its own. */
     abstract INDArray forward(INDArray input, LayerWorkspaceMgr workspaces);
@@ -92,7 +91,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        boolean takes(INDArray input, INDArray mask, boolean training) {
+        boolean takes(INDArray input, INDArray mask) {
             return mask == null && input.rank() == 2 && input.size(1) == w().size(0);
         }
 
@@ -135,11 +134,9 @@ abstract sealed class FrozenProduct {
             this.embedded = embedded;
         }
 
-        /** Serving, the stock layer computes what it did in the base, bit for bit; but it cannot mask channels that come last. */
         @Override
-        boolean takes(INDArray input, INDArray mask, boolean training) {
-            boolean needed = training || mask != null && layout.isSequence();
-            return needed && layout.accepts(input);
+        boolean takes(INDArray input, INDArray mask) {
+            return layout.accepts(input);
         }
 
         /** {@code [nIn·kernel, nOut]}; where that is a copy, of weights in the vector, made anew for each pass. */
