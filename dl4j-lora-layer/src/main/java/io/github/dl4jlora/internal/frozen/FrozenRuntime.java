@@ -106,7 +106,9 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
      * @return the recurrent layer inside the stock layer's one wrapper, on its values; {@code otherwise} if there is none
      */
     final Layer recurrentInside(Layer otherwise) {
-        if (!showsState || !(underlying instanceof BaseWrapperLayer wrapper && wrapper.getUnderlying() instanceof RecurrentLayer)) {
+        boolean isShown = showsState && underlying instanceof BaseWrapperLayer wrapper
+                && wrapper.getUnderlying() instanceof RecurrentLayer;
+        if (!isShown) {
             return otherwise;
         }
         bind();

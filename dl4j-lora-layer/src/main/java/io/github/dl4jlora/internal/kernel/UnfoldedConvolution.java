@@ -113,8 +113,8 @@ public final class UnfoldedConvolution {
      * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
      * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
      */
-    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB, INDArray dx,
-                  INDArray dropDx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
+                         INDArray dx, INDArray dropDx, LayerWorkspaceMgr workspaces) {
         INDArray a = route.a();
         INDArray b = route.b();
         double factor = route.factor();
@@ -196,7 +196,8 @@ public final class UnfoldedConvolution {
     private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
         long bytes = windows.size() * windows.positions() * x.dataType().width();
         long examples = Math.max(1, Math.min(x.size(0), chunkBytes / bytes));
-        return workspaces.createUninitialized(type, x.dataType(), new long[] {examples, windows.size(), windows.positions()}, 'c');
+        long[] shape = {examples, windows.size(), windows.positions()};
+        return workspaces.createUninitialized(type, x.dataType(), shape, 'c');
     }
 
     /** The first examples of a chunk; a view. */
@@ -204,7 +205,8 @@ public final class UnfoldedConvolution {
         if (examples >= chunk.size(0)) {
             return chunk;
         }
-        return Nd4j.create(chunk.data(), new long[] {examples, chunk.size(1), chunk.size(2)}, chunk.stride(), chunk.offset(), 'c');
+        long[] shape = {examples, chunk.size(1), chunk.size(2)};
+        return Nd4j.create(chunk.data(), shape, chunk.stride(), chunk.offset(), 'c');
     }
 
     /** Every example as {@link #matrix}. */

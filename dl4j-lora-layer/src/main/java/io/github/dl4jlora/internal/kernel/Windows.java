@@ -95,12 +95,12 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     private static Windows ofVolumes(ConvolutionLayer conf, INDArray input) {
         boolean same = conf.getConvolutionMode() == ConvolutionMode.Same;
         int[] size = {(int) input.size(2), (int) input.size(3), (int) input.size(4)};
-        int[] out = Convolution3DUtils.get3DOutputSize(input, conf.getKernelSize(), conf.getStride(), same ? null : conf.getPadding(),
-                conf.getConvolutionMode(), conf.getDilation(), true);
+        int[] out = Convolution3DUtils.get3DOutputSize(input, conf.getKernelSize(), conf.getStride(),
+                same ? null : conf.getPadding(), conf.getConvolutionMode(), conf.getDilation(), true);
         int[] padding = same ? Convolution3DUtils.get3DSameModeTopLeftPadding(out, size, conf.getKernelSize(), conf.getStride(),
                 conf.getDilation()) : conf.getPadding();
-        return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(), conf.getStride(),
-                padding, conf.getDilation(), same);
+        return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(),
+                conf.getStride(), padding, conf.getDilation(), same);
     }
 
     /** Whether this layer's channels come last. */
@@ -118,7 +118,10 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         return (long) out[0] * out[1] * out[2];
     }
 
-    /** The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels first. */
+    /**
+     * The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels
+     * first.
+     */
     public long[] outputShape(long minibatch, long channels, int inputRank) {
         return switch (inputRank) {
             case 3 -> new long[] {minibatch, channels, out[2]};

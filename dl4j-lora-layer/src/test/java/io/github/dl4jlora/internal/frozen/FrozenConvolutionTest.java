@@ -100,7 +100,8 @@ class FrozenConvolutionTest {
         MultiLayerNetwork base(Activation activation, WorkspaceMode mode) {
             Layer output = sequences() == null
                     ? new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build()
-                    : new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).dataFormat(sequences()).build();
+                    : new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
+                            .dataFormat(sequences()).build();
             MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                     .trainingWorkspaceMode(mode).updater(new NoOp()).list()
                     .layer(convolution("below", 3, false, Activation.TANH))

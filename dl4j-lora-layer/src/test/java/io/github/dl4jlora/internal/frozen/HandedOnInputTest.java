@@ -149,7 +149,8 @@ class HandedOnInputTest {
         base.init();
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("x", "y").build());
         Networks.randomizeAdapters(tuned.paramTable(), 3);
-        MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 4, 3), Networks.random(DataType.DOUBLE, 2, 4, 2));
+        MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 4, 3),
+                Networks.random(DataType.DOUBLE, 2, 4, 2));
 
         pass(tuned, data);
         Map<String, INDArray> gradients = Gradients.copyOf(tuned.gradient());
