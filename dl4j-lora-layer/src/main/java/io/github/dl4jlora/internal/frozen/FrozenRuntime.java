@@ -68,24 +68,24 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
             found.allowInputModification(inputModificationAllowed);
             found.setIndex(standIn.getIndex());
             found.setMaskArray(standIn.getMaskArray());
+            setStock(found);
         });
-        setStock();
     }
 
     @Override
     public void disable() {
         disabled++;
-        setStock();
+        setStock(underlying);
     }
 
     @Override
     public void enable() {
         disabled--;
-        setStock();
+        setStock(underlying);
     }
 
-    private void setStock() {
-        FrozenArithmetic arithmetic = arithmetic();
+    private void setStock(Layer layer) {
+        FrozenArithmetic arithmetic = FrozenArithmetic.in(layer);
         if (arithmetic != null) {
             arithmetic.setStock(disabled > 0);
         }

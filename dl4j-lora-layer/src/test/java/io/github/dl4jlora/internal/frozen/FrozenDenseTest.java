@@ -150,6 +150,8 @@ class FrozenDenseTest {
         assertThat(kept(identity)).isNull();
         tanh.activate(x, true, none);
         assertThat(kept(tanh)).isNotNull();
+        ((FrozenRuntime) tanh).bind();
+        assertThat(kept(tanh)).as("when the backward pass begins").isNotNull();
         tanh.backpropGradient(Networks.random(DataType.DOUBLE, 3, 4, 24), none);
         assertThat(kept(tanh)).isNull();
     }
