@@ -1,17 +1,10 @@
 package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
-import io.github.dl4jlora.internal.frozen.FrozenDenseRuntime;
-import io.github.dl4jlora.internal.frozen.FrozenOutputRuntime;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
-import io.github.dl4jlora.internal.frozen.FrozenRecurrentRuntime;
 import io.github.dl4jlora.internal.frozen.FrozenRuntime;
-import io.github.dl4jlora.internal.frozen.StoppedRecurrentRuntime;
-import io.github.dl4jlora.internal.frozen.StoppedRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
-import org.deeplearning4j.nn.api.layers.IOutputLayer;
-import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -88,27 +81,16 @@ public final class FrozenBaseLayer extends Layer {
         NeuralNetConfiguration innerConf = conf.clone();
         innerConf.setLayer(StockLayers.inTestMode(inner()));
         innerConf.clearVariables();
-        FrozenRuntime.Builder builder = (values, fresh) -> {
+        FrozenParameters parameters =
+                FrozenParameters.of(frozen, getLayerName(), type, StockLayers.numParams(inner()), view);
+        return FrozenRuntime.of(parameters, (values, fresh) -> {
             org.deeplearning4j.nn.api.Layer layer =
                     innerConf.getLayer().instantiate(innerConf, listeners, index, values, fresh, type);
             if (frozen != null) {
                 layer.conf().clearVariables();
             }
             return layer;
-        };
-        FrozenParameters parameters = frozen == null ? FrozenParameters.embedded(view)
-                : FrozenParameters.shared(frozen, getLayerName(), type, StockLayers.numParams(inner()));
-        org.deeplearning4j.nn.api.Layer layer = builder.build(parameters.initial(), initialize && frozen == null);
-        FrozenRuntime runtime = layer instanceof IOutputLayer ? new FrozenOutputRuntime(parameters, builder, layer)
-                : layer instanceof RecurrentLayer ? new FrozenRecurrentRuntime(parameters, builder, layer)
-                : FrozenDenseRuntime.canRun(layer) ? new FrozenDenseRuntime(parameters, builder, layer)
-                : new FrozenRuntime(parameters, builder, layer);
-        runtime.setDeclared(conf);
-        // An output layer sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
-        if (!stopsGradient || layer instanceof IOutputLayer) {
-            return runtime;
-        }
-        return layer instanceof RecurrentLayer ? new StoppedRecurrentRuntime(runtime) : new StoppedRuntime(runtime);
+        }, initialize, stopsGradient, StockLayers.showsState(origin), conf);
     }
 
     @Override

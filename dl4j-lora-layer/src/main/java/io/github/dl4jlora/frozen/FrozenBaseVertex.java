@@ -2,6 +2,7 @@ package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
+import io.github.dl4jlora.internal.frozen.FrozenPart;
 import io.github.dl4jlora.internal.frozen.FrozenVertexRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -59,12 +60,9 @@ public final class FrozenBaseVertex extends GraphVertex {
     @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
-        FrozenParameters parameters = frozen == null ? FrozenParameters.embedded(view)
-                : FrozenParameters.shared(frozen, name, type, inner().numParams(true));
-        FrozenVertexRuntime.Builder builder =
-                (values, fresh) -> inner().instantiate(graph, name, index, values, fresh, type);
-        FrozenVertexRuntime runtime = new FrozenVertexRuntime(parameters, builder, initialize && frozen == null);
-        return stopsGradient ? new org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex(runtime) : runtime;
+        FrozenParameters parameters = FrozenParameters.of(frozen, name, type, inner().numParams(true), view);
+        return FrozenVertexRuntime.of(new FrozenPart<>(parameters, (values, fresh) ->
+                inner().instantiate(graph, name, index, values, fresh, type), initialize), stopsGradient);
     }
 
     @Override

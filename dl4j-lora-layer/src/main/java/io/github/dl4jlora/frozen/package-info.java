@@ -1,5 +1,14 @@
 /**
- * Frozen parameters outside a network's vector: content-addressed weights, the registry that finds them, and wrappers
- * that run any stock layer or vertex on them. What is trainable lives in {@code layer}.
+ * Configurations of what {@code LoRA.apply} makes of the layers that it does not adapt, as they stand in the JSON of adapted
+ * networks; their names stay.
+ *
+ * <pre>
+ *   FrozenBaseLayer       FrozenBaseVertex        frozen: run by internal.frozen on weights of internal.base
+ *   TrainedSameDiffLayer  TrainedSameDiffVertex   trained in full, by SameDiff: with right gradients
+ *   BaseOpener, FrozenWeightsMissingException     where a base comes from, and what happens without one
+ * </pre>
+ *
+ * <p>Each holds the stock configuration, which {@code merge} and {@code unload} give back. What is adapted is in
+ * {@code io.github.dl4jlora.layer}.
  */
 package io.github.dl4jlora.frozen;

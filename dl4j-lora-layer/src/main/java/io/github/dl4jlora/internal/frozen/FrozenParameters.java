@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -10,7 +11,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * The parameters of one frozen layer or vertex at run time: outside the network's vector or a view into it.
+ * Where the parameters of one frozen layer or vertex are: outside the network's vector, or a part of it.
  */
 public final class FrozenParameters {
 
@@ -19,7 +20,6 @@ public final class FrozenParameters {
     private final DataType type;
     private final long length;
     private final INDArray view;
-    private boolean hadValues;
 
     private FrozenParameters(FrozenReference reference, String layer, DataType type, long length, INDArray view) {
         this.reference = reference;
@@ -29,34 +29,32 @@ public final class FrozenParameters {
         this.view = view;
     }
 
-    public static FrozenParameters shared(FrozenReference reference, String layer, DataType type, long length) {
-        return new FrozenParameters(reference, layer, type, length, null);
-    }
-
-    /** @param view the layer's part of the vector; null for a layer without parameters */
-    public static FrozenParameters embedded(INDArray view) {
-        return new FrozenParameters(null, null, view == null ? null : view.dataType(), view == null ? 0 : view.length(), view);
+    /**
+     * @param reference to the values outside the vector; null where they are in it, or where there are none
+     * @param layer     name for messages
+     * @param type      the network's data type
+     * @param length    how many values the stock layer has
+     * @param view      the layer's part of the vector; null or empty if it has none
+     */
+    public static FrozenParameters of(FrozenReference reference, String layer, DataType type, long length, INDArray view) {
+        return new FrozenParameters(reference, layer, type, length, reference == null ? view : null);
     }
 
     boolean isEmbedded() {
         return reference == null;
     }
 
-    /** Whether {@link #initial} gave out the values, not zeros. */
-    boolean hadValues() {
-        return hadValues;
+    String layer() {
+        return layer;
     }
 
-    /**
-     * What a layer can be built on now: the values or, where they are still missing, zeros that no forward pass will
-     * ever use.
-     */
-    public INDArray initial() {
-        INDArray present = isEmbedded() ? view : reference.valuesHere(layer, type, length);
-        hadValues = isEmbedded() || present != null;
-        if (hadValues) {
-            return present;
-        }
+    /** The values, or null where they are outside the vector and not here yet. */
+    INDArray present() {
+        return isEmbedded() ? view : reference.valuesHere(layer, type, length);
+    }
+
+    /** Zeros, for a layer to stand on until the values are here; no pass ever uses them. */
+    INDArray standIn() {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return Nd4j.create(type, length);
         }
@@ -69,7 +67,20 @@ public final class FrozenParameters {
         return isEmbedded() ? view : reference.values(layer, type, length);
     }
 
-    /** An array for weight gradients that the stock layer insists on computing and nobody reads; null for no parameters. */
+    /**
+     * @param values what the layer stands on
+     * @throws IllegalStateException if they were closed, with the base network they are from
+     */
+    void requireOpen(INDArray values) {
+        if (!isEmbedded()) {
+            FrozenWeights.requireOpen(values, layer);
+        }
+    }
+
+    /**
+     * An array for weight gradients that the stock layer insists on computing and nobody reads; null where it has no
+     * parameters.
+     */
     INDArray scratchGradient(LayerWorkspaceMgr workspaces) {
         return length == 0 ? null : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, length);
     }

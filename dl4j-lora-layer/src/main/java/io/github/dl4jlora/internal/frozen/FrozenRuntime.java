@@ -1,59 +1,77 @@
 package io.github.dl4jlora.internal.frozen;
 
-import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import io.github.dl4jlora.internal.kernel.BaseListener;
+import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.stock.OutputDelegate;
+import io.github.dl4jlora.internal.stock.RecurrentDelegate;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
+import org.deeplearning4j.nn.api.layers.IOutputLayer;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
-import org.deeplearning4j.nn.layers.normalization.BatchNormalization;
+import org.deeplearning4j.nn.layers.DropoutLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
+import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
  * Runs a stock layer as a frozen one that passes gradients through. It shows DL4J no parameters (or, embedded, ones
- * that are never updated) and gives the stock layer a scratch array for the weight gradients nobody reads.
+ * that are never updated), and what DL4J looks for in a running layer: state, labels and scores, arrays that the next layer
+ * may overwrite.
  */
-public class FrozenRuntime extends BaseWrapperLayer {
-
-    /** Makes the stock layer on the given parameters. */
-    @FunctionalInterface
-    public interface Builder {
-        Layer build(INDArray values, boolean initialize);
-    }
+public class FrozenRuntime extends BaseWrapperLayer implements Disableable, BaseListener {
 
     private static final StackWalker CALLERS = StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);
 
-    private final FrozenParameters parameters;
-    private final Builder builder;
-    private boolean bound;
+    private final FrozenPart<Layer> part;
+    private final boolean showsState;
     private boolean inputModificationAllowed;
-    private SameDiffBackprop sameDiff = new SameDiffBackprop();
+    private int disabled;
     private TrainingConfig config;
     private NeuralNetConfiguration declared;
 
-    public FrozenRuntime(FrozenParameters parameters, Builder builder, Layer layer) {
-        super(layer);
-        this.parameters = parameters;
-        this.builder = builder;
-        this.bound = parameters.hadValues();
+    private FrozenRuntime(FrozenPart<Layer> part, boolean showsState) {
+        super(part.stock());
+        this.part = part;
+        this.showsState = showsState;
     }
 
     /**
-     * @param conf the network's configuration of this layer, of which the stock layer's is a part
+     * Makes the runtime of a frozen layer, with arithmetic of ours in the place of the stock layer's where there is any.
+     *
+     * @param builder    makes the stock layer
+     * @param initialize whether values inside the vector get a fresh start
+     * @param stops      whether backpropagation ends here, as nothing upstream trains
+     * @param showsState whether DL4J sees the state of a recurrent layer inside a wrapper
+     * @param declared   the network's configuration of this layer, of which the stock layer's is a part
      */
-    public void setDeclared(NeuralNetConfiguration conf) {
-        declared = conf;
+    public static Layer of(FrozenParameters parameters, FrozenPart.Builder<Layer> builder, boolean initialize, boolean stops,
+                           boolean showsState, NeuralNetConfiguration declared) {
+        FrozenPart<Layer> part = new FrozenPart<>(parameters, (values, fresh) ->
+                FrozenArithmetic.into(builder.build(values, fresh), parameters.isEmbedded()), initialize);
+        if (part.stock() instanceof IOutputLayer) {
+            // It sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
+            return declaredAs(declared, new Output(part));
+        }
+        FrozenRuntime runtime = declaredAs(declared, part.stock() instanceof RecurrentLayer ? new Recurrent(part)
+                : new FrozenRuntime(part, showsState));
+        return stops ? StoppedRuntime.of(runtime) : runtime;
+    }
+
+    private static FrozenRuntime declaredAs(NeuralNetConfiguration conf, FrozenRuntime runtime) {
+        runtime.declared = conf;
+        return runtime;
     }
 
     /**
@@ -65,21 +83,62 @@ public class FrozenRuntime extends BaseWrapperLayer {
         return declared != null && CALLERS.getCallerClass() == TransferLearningHelper.class ? declared : underlying.conf();
     }
 
+    @Override
+    public void baseChanged() {
+        part.baseChanged();
+    }
+
     /** Replaces the layer that stands on zeros once its weights have been attached. */
     final void bind() {
-        if (bound) {
-            return;
+        underlying = part.bound((standIn, found) -> {
+            found.allowInputModification(inputModificationAllowed);
+            found.setIndex(standIn.getIndex());
+            found.setMaskArray(standIn.getMaskArray());
+            setStock(found);
+        });
+    }
+
+    @Override
+    public void disable() {
+        disabled++;
+        setStock(underlying);
+    }
+
+    @Override
+    public void enable() {
+        disabled--;
+        setStock(underlying);
+    }
+
+    private void setStock(Layer layer) {
+        FrozenArithmetic arithmetic = FrozenArithmetic.in(layer);
+        if (arithmetic != null) {
+            arithmetic.setStock(disabled > 0);
         }
-        Layer found;
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            found = builder.build(parameters.values(), false);
+    }
+
+    /** What computes the layer in the place of the stock one; null if nothing does. */
+    final FrozenArithmetic arithmetic() {
+        return FrozenArithmetic.in(underlying);
+    }
+
+    /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */
+    @Override
+    public final Layer getUnderlying() {
+        return recurrentInside(underlying);
+    }
+
+    /**
+     * @return the recurrent layer inside the stock layer's one wrapper, on its values; {@code otherwise} if there is none
+     */
+    final Layer recurrentInside(Layer otherwise) {
+        boolean isShown = showsState && underlying instanceof BaseWrapperLayer wrapper
+                && wrapper.getUnderlying() instanceof RecurrentLayer;
+        if (!isShown) {
+            return otherwise;
         }
-        found.allowInputModification(inputModificationAllowed);
-        found.setIndex(underlying.getIndex());
-        found.setMaskArray(underlying.getMaskArray());
-        underlying = found;
-        bound = true;
-        sameDiff = new SameDiffBackprop();
+        bind();
+        return ((BaseWrapperLayer) underlying).getUnderlying();
     }
 
     @Override
@@ -97,7 +156,19 @@ public class FrozenRuntime extends BaseWrapperLayer {
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         bind();
-        return underlying.activate(training && !isBatchNorm(), workspaces);
+        if (underlying instanceof DropoutLayer && underlying.getMaskArray() != null) {
+            // It applies its mask to the input itself.
+            underlying.setInput(workspaces.dup(ArrayType.ACTIVATIONS, underlying.input()), workspaces);
+        }
+        INDArray input = underlying.input();
+        INDArray output = underlying.activate(training, workspaces);
+        // The next layer may overwrite what it gets. Without its dropout, a layer may hand its own input on.
+        return training && isPartOf(output, input) ? workspaces.dup(ArrayType.ACTIVATIONS, output) : output;
+    }
+
+    private static boolean isPartOf(INDArray output, INDArray input) {
+        return output.data().address() < input.data().address() + input.data().length() * input.data().getElementSize()
+                && input.data().address() < output.data().address() + output.data().length() * output.data().getElementSize();
     }
 
     @Override
@@ -108,26 +179,15 @@ public class FrozenRuntime extends BaseWrapperLayer {
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-        if (isBatchNorm()) {
-            return new Pair<>(new DefaultGradient(),
-                    FrozenBatchNorm.backprop((BatchNormalization) underlying, epsilon, workspaces));
-        }
+        bind();
         return passThrough(epsilon, workspaces, e -> underlying.backpropGradient(e, workspaces));
     }
 
     final Pair<Gradient, INDArray> passThrough(INDArray epsilon, LayerWorkspaceMgr workspaces,
                                                Function<INDArray, Pair<Gradient, INDArray>> backprop) {
-        INDArray scratch = parameters.scratchGradient(workspaces);
-        if (scratch != null) {
-            underlying.setBackpropGradientsViewArray(scratch);
-        }
-        INDArray input = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop).getSecond()
-                : backprop.apply(epsilon).getSecond();
-        return new Pair<>(new DefaultGradient(), input);
-    }
-
-    private boolean isBatchNorm() {
-        return underlying instanceof BatchNormalization;
+        Consumer<INDArray> setGradients =
+                arithmetic() == null ? underlying::setBackpropGradientsViewArray : null;
+        return new Pair<>(new DefaultGradient(), part.backward(epsilon, workspaces, setGradients, backprop).getSecond());
     }
 
     @Override
@@ -138,7 +198,7 @@ public class FrozenRuntime extends BaseWrapperLayer {
 
     @Override
     public long numParams() {
-        return parameters.isEmbedded() ? underlying.numParams() : 0;
+        return part.numParams();
     }
 
     @Override
@@ -148,7 +208,7 @@ public class FrozenRuntime extends BaseWrapperLayer {
 
     @Override
     public INDArray params() {
-        return parameters.isEmbedded() ? underlying.params() : null;
+        return part.params();
     }
 
     @Override
@@ -158,8 +218,7 @@ public class FrozenRuntime extends BaseWrapperLayer {
 
     @Override
     public Map<String, INDArray> paramTable(boolean backpropOnly) {
-        Map<String, INDArray> table = parameters.isEmbedded() ? underlying.paramTable(backpropOnly) : null;
-        return table == null ? Map.of() : table;
+        return part.paramTable(backpropOnly);
     }
 
     @Override
@@ -182,15 +241,15 @@ public class FrozenRuntime extends BaseWrapperLayer {
     }
 
     private void refuseWhenShared() {
-        if (!parameters.isEmbedded()) {
-            throw new UnsupportedOperationException("Layer \"" + underlying.conf().getLayer().getLayerName()
+        if (!part.isEmbedded()) {
+            throw new UnsupportedOperationException("Layer \"" + part.name()
                     + "\" is frozen and shared with its base network: its parameters cannot be set");
         }
     }
 
     @Override
     public void setParamTable(Map<String, INDArray> table) {
-        throw new UnsupportedOperationException("Layer \"" + underlying.conf().getLayer().getLayerName()
+        throw new UnsupportedOperationException("Layer \"" + part.name()
                 + "\" is frozen: its parameter table cannot be replaced");
     }
 
@@ -222,7 +281,7 @@ public class FrozenRuntime extends BaseWrapperLayer {
     @Override
     public TrainingConfig getConfig() {
         if (config == null) {
-            config = new DummyConfig(underlying.conf().getLayer().getLayerName());
+            config = new DummyConfig(part.name());
         }
         return config;
     }
@@ -250,5 +309,42 @@ public class FrozenRuntime extends BaseWrapperLayer {
     @Override
     public boolean isPretrainLayer() {
         return false;
+    }
+
+    /** It still takes labels and computes the score. */
+    private static final class Output extends FrozenRuntime implements OutputDelegate {
+
+        Output(FrozenPart<Layer> part) {
+            super(part, false);
+        }
+
+        @Override
+        public IOutputLayer output() {
+            bind();
+            return (IOutputLayer) underlying;
+        }
+
+        @Override
+        public boolean needsLabels() {
+            return ((IOutputLayer) underlying).needsLabels();
+        }
+    }
+
+    private static final class Recurrent extends FrozenRuntime implements RecurrentDelegate {
+
+        Recurrent(FrozenPart<Layer> part) {
+            super(part, true);
+        }
+
+        @Override
+        public RecurrentLayer recurrent() {
+            bind();
+            return (RecurrentLayer) underlying;
+        }
+
+        @Override
+        public Pair<Gradient, INDArray> tbpttBackpropGradient(INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
+            return passThrough(epsilon, workspaces, e -> recurrent().tbpttBackpropGradient(e, length, workspaces));
+        }
     }
 }

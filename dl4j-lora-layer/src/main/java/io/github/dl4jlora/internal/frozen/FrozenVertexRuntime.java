@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.kernel.BaseListener;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -7,51 +8,42 @@ import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
-import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
+import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
 
-/** Runs a stock vertex as a frozen one that passes gradients through; see {@link FrozenRuntime}. */
-public final class FrozenVertexRuntime extends BaseWrapperVertex {
+/** Runs a stock vertex as a frozen one that passes gradients through; what {@link FrozenRuntime} is for layers. */
+public final class FrozenVertexRuntime extends BaseWrapperVertex implements BaseListener {
 
-    /** Makes the stock vertex on the given parameters. */
-    @FunctionalInterface
-    public interface Builder {
-        GraphVertex build(INDArray values, boolean initialize);
+    private final FrozenPart<GraphVertex> part;
+
+    private FrozenVertexRuntime(FrozenPart<GraphVertex> part) {
+        super(part.stock());
+        this.part = part;
     }
 
-    private final FrozenParameters parameters;
-    private final Builder builder;
-    private boolean bound;
-    private SameDiffBackprop sameDiff = new SameDiffBackprop();
-
-    public FrozenVertexRuntime(FrozenParameters parameters, Builder builder, boolean initialize) {
-        super(builder.build(parameters.initial(), initialize));
-        this.parameters = parameters;
-        this.builder = builder;
-        this.bound = parameters.hadValues();
+    /**
+     * @param stops whether backpropagation ends here, as nothing upstream trains
+     */
+    public static GraphVertex of(FrozenPart<GraphVertex> part, boolean stops) {
+        FrozenVertexRuntime runtime = new FrozenVertexRuntime(part);
+        return stops ? new FrozenVertex(runtime) : runtime;
     }
 
-    /** Replaces the vertex that stands on zeros once its weights have been attached. */
     private void bind() {
-        if (bound) {
-            return;
-        }
-        GraphVertex found;
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            found = builder.build(parameters.values(), false);
-        }
-        found.setInputVertices(underlying.getInputVertices());
-        found.setOutputVertices(underlying.getOutputVertices());
-        found.setOutputVertex(underlying.isOutputVertex());
-        underlying = found;
-        bound = true;
-        sameDiff = new SameDiffBackprop();
+        underlying = part.bound((standIn, found) -> {
+            found.setInputVertices(standIn.getInputVertices());
+            found.setOutputVertices(standIn.getOutputVertices());
+            found.setOutputVertex(standIn.isOutputVertex());
+        });
+    }
+
+    @Override
+    public void baseChanged() {
+        part.baseChanged();
     }
 
     @Override
@@ -68,42 +60,30 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        INDArray scratch = parameters.scratchGradient(workspaces);
-        if (scratch != null) {
-            underlying.setBackpropGradientsViewArray(scratch);
-        }
-        if (underlying instanceof SameDiffGraphVertex) {
-            return sameDiff.run(underlying.getEpsilon(), corrected -> {
-                underlying.setEpsilon(corrected);
-                return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
-            });
-        }
-        return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
+        return part.backward(underlying.getEpsilon(), workspaces, underlying::setBackpropGradientsViewArray, corrected -> {
+            underlying.setEpsilon(corrected);
+            return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
+        });
     }
 
     @Override
     public void clear() {
-        underlying.clear();
-        if (underlying instanceof SameDiffGraphVertex) {
-            // It keeps the masks of the last batch otherwise and applies them to one that has none.
-            underlying.feedForwardMaskArrays(null, MaskState.Active, 0);
-        }
+        SameDiffBackprop.clear(underlying);
     }
 
     @Override
     public long numParams() {
-        return parameters.isEmbedded() ? underlying.numParams() : 0;
+        return part.numParams();
     }
 
     @Override
     public INDArray params() {
-        return parameters.isEmbedded() ? underlying.params() : null;
+        return part.params();
     }
 
     @Override
     public Map<String, INDArray> paramTable(boolean backpropOnly) {
-        Map<String, INDArray> table = parameters.isEmbedded() ? underlying.paramTable(backpropOnly) : null;
-        return table == null ? Map.of() : table;
+        return part.paramTable(backpropOnly);
     }
 
     @Override

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.stock.RecurrentDelegate;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -8,10 +11,20 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * A frozen layer with nothing trainable upstream. Being DL4J's {@link FrozenLayer}, it ends backpropagation here: both
  * network classes test for that type.
  */
-public class StoppedRuntime extends FrozenLayer {
+class StoppedRuntime extends FrozenLayer {
 
-    public StoppedRuntime(FrozenRuntime frozen) {
+    StoppedRuntime(FrozenRuntime frozen) {
         super(frozen);
+    }
+
+    static StoppedRuntime of(FrozenRuntime frozen) {
+        return frozen instanceof RecurrentLayer ? new Recurrent(frozen) : new StoppedRuntime(frozen);
+    }
+
+    /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */
+    @Override
+    public Layer getUnderlying() {
+        return ((FrozenRuntime) underlying).recurrentInside(underlying);
     }
 
     // FrozenLayer passes training = false, on which PReLU and ActivationLayer overwrite their input.
@@ -24,5 +37,17 @@ public class StoppedRuntime extends FrozenLayer {
     @Override
     public INDArray activate(INDArray input, boolean training, LayerWorkspaceMgr workspaces) {
         return underlying.activate(input, training, workspaces);
+    }
+
+    private static final class Recurrent extends StoppedRuntime implements RecurrentDelegate {
+
+        Recurrent(FrozenRuntime frozen) {
+            super(frozen);
+        }
+
+        @Override
+        public RecurrentLayer recurrent() {
+            return (RecurrentLayer) underlying;
+        }
     }
 }

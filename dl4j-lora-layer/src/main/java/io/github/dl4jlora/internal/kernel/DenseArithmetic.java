@@ -37,7 +37,7 @@ public final class DenseArithmetic {
     }
 
     private static boolean isPlainReLU(IActivation activation) {
-        return activation.getClass() == ActivationReLU.class && ((ActivationReLU) activation).getMax() == null
-                && ((ActivationReLU) activation).getThreshold() == null && ((ActivationReLU) activation).getNegativeSlope() == null;
+        return activation instanceof ActivationReLU relu && activation.getClass() == ActivationReLU.class && relu.getMax() == null
+                && relu.getThreshold() == null && relu.getNegativeSlope() == null;
     }
 }

@@ -57,14 +57,7 @@ public final class UnfoldedConvolution {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
         if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
-            INDArray merged = merged(routes.get(0), workspaces);
-            for (long from = 0; from < x.size(0); from += columns.length) {
-                int examples = (int) Math.min(columns.length, x.size(0) - from);
-                windows.unfold(x, from, part(chunk, examples));
-                for (int i = 0; i < examples; i++) {
-                    Nd4j.gemm(columns[i], merged, matrix(z, from + i), false, false, 1, 0);
-                }
-            }
+            forward(x, merged(routes.get(0), workspaces), z, chunk, columns);
             return;
         }
         INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
@@ -119,8 +112,8 @@ public final class UnfoldedConvolution {
      * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
      * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
      */
-    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB, INDArray dx,
-                  INDArray dropDx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
+                         INDArray dx, INDArray dropDx, LayerWorkspaceMgr workspaces) {
         INDArray a = route.a();
         INDArray b = route.b();
         double factor = route.factor();
@@ -159,11 +152,51 @@ public final class UnfoldedConvolution {
         }
     }
 
+    /**
+     * The frozen convolution alone.
+     *
+     * @param x channels first, any strides
+     * @param z {@code [minibatch, nOut, …]}, 'c' order, overwritten
+     */
+    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
+        forward(x, w, z, chunk, matrices(chunk));
+    }
+
+    private void forward(INDArray x, INDArray weights, INDArray z, INDArray chunk, INDArray[] columns) {
+        for (long from = 0; from < x.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, x.size(0) - from);
+            windows.unfold(x, from, part(chunk, examples));
+            for (int i = 0; i < examples; i++) {
+                Nd4j.gemm(columns[i], weights, matrix(z, from + i), false, false, 1, 0);
+            }
+        }
+    }
+
+    /**
+     * What the frozen convolution alone passes on; dW is not formed.
+     *
+     * @param dz {@code [minibatch, nOut, …]}, 'c' order
+     * @param dx shape of x, 'c' order, overwritten
+     */
+    public void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(dx, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray[] columns = matrices(chunk);
+        for (long from = 0; from < dx.size(0); from += columns.length) {
+            int examples = (int) Math.min(columns.length, dx.size(0) - from);
+            for (int i = 0; i < examples; i++) {
+                Nd4j.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+            }
+            windows.fold(part(chunk, examples), dx, from, workspaces);
+        }
+    }
+
     /** {@code [examples, window size, positions]}. */
     private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
         long bytes = windows.size() * windows.positions() * x.dataType().width();
         long examples = Math.max(1, Math.min(x.size(0), chunkBytes / bytes));
-        return workspaces.createUninitialized(type, x.dataType(), new long[] {examples, windows.size(), windows.positions()}, 'c');
+        long[] shape = {examples, windows.size(), windows.positions()};
+        return workspaces.createUninitialized(type, x.dataType(), shape, 'c');
     }
 
     /** The first examples of a chunk; a view. */
@@ -171,7 +204,8 @@ public final class UnfoldedConvolution {
         if (examples >= chunk.size(0)) {
             return chunk;
         }
-        return Nd4j.create(chunk.data(), new long[] {examples, chunk.size(1), chunk.size(2)}, chunk.stride(), chunk.offset(), 'c');
+        long[] shape = {examples, chunk.size(1), chunk.size(2)};
+        return Nd4j.create(chunk.data(), shape, chunk.stride(), chunk.offset(), 'c');
     }
 
     /** Every example as {@link #matrix}. */

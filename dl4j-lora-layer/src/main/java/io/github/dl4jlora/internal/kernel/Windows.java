@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.kernel;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
-import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
@@ -15,6 +14,7 @@ import org.deeplearning4j.util.ConvolutionUtils;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.convolution.Convolution;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
 
@@ -32,7 +32,9 @@ import java.util.Arrays;
  *
  * @param in       size of the input: channels, depth, height, width
  * @param out      size of the output: depth, height, width
- * @param padding  what precedes the input; what follows it is whatever the output size needs
+ * @param padding  what precedes the input, or, below zero, how many of its first numbers no window begins before; what
+ *                 follows it is whatever the output size needs. Below zero it is with {@code Same} and a stride greater than
+ *                 the kernel, in DL4J's layers of one and three dimensions; its two-dimensional one refuses that
  * @param covering whether the output size is that of the input by the stride, whatever the kernel
  */
 public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, int[] dilation, boolean covering) {
@@ -44,8 +46,8 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
 
     /**
      * @param input as the layer gets it, channels first
-     * @throws DL4JInvalidInputException what DL4J's own layer throws if kernel and input do
-     *                                                               not go together
+     * @throws DL4JInvalidInputException what DL4J's own layer throws if kernel and input do not go together
+     * @throws IllegalStateException     likewise, for images with {@code Same} and a stride that leaves part of them out
      */
     public static Windows of(ConvolutionLayer conf, INDArray input) {
         if (conf instanceof Convolution3D) {
@@ -63,7 +65,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         int out = (int) Convolution1DUtils.getOutputSize(steps, kernel, stride, conf.getPadding()[0], mode, dilation);
         int before = switch (mode) {
             case Causal -> (kernel - 1) * dilation;
-            case Same -> Math.max(0, ((out - 1) * stride + (kernel - 1) * dilation + 1 - steps) / 2);
+            case Same -> ((out - 1) * stride + (kernel - 1) * dilation + 1 - steps) / 2;
             default -> conf.getPadding()[0];
         };
         if (out < 1) {
@@ -93,21 +95,17 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     private static Windows ofVolumes(ConvolutionLayer conf, INDArray input) {
         boolean same = conf.getConvolutionMode() == ConvolutionMode.Same;
         int[] size = {(int) input.size(2), (int) input.size(3), (int) input.size(4)};
-        int[] out = Convolution3DUtils.get3DOutputSize(input, conf.getKernelSize(), conf.getStride(), same ? null : conf.getPadding(),
-                conf.getConvolutionMode(), conf.getDilation(), true);
+        int[] out = Convolution3DUtils.get3DOutputSize(input, conf.getKernelSize(), conf.getStride(),
+                same ? null : conf.getPadding(), conf.getConvolutionMode(), conf.getDilation(), true);
         int[] padding = same ? Convolution3DUtils.get3DSameModeTopLeftPadding(out, size, conf.getKernelSize(), conf.getStride(),
                 conf.getDilation()) : conf.getPadding();
-        return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(), conf.getStride(),
-                padding, conf.getDilation(), same);
+        return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(),
+                conf.getStride(), padding, conf.getDilation(), same);
     }
 
     /** Whether this layer's channels come last. */
     public static boolean channelsLast(ConvolutionLayer conf) {
-        if (conf instanceof Convolution3D volumes) {
-            return volumes.getDataFormat() == Convolution3D.DataFormat.NDHWC;
-        }
-        return conf instanceof Convolution1DLayer sequences ? sequences.getRnnDataFormat() == RNNFormat.NWC
-                : conf.getCnn2dDataFormat() == CNN2DFormat.NHWC;
+        return new ConvolutionLayout(conf).isChannelsLast();
     }
 
     /** Numbers in one window. */
@@ -120,7 +118,10 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         return (long) out[0] * out[1] * out[2];
     }
 
-    /** The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels first. */
+    /**
+     * The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels
+     * first.
+     */
     public long[] outputShape(long minibatch, long channels, int inputRank) {
         return switch (inputRank) {
             case 3 -> new long[] {minibatch, channels, out[2]};
@@ -145,7 +146,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
                     target.assign(0);
                 } else {
                     Convolution.im2col(layer(input, from, windows.size(0), depth), kernel[1], kernel[2], stride[1], stride[2],
-                            padding[1], padding[2], dilation[1], dilation[2], covering, target);
+                            Math.max(0, padding[1]), Math.max(0, padding[2]), dilation[1], dilation[2], covering, target);
                 }
             }
         }
@@ -157,15 +158,13 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      * @param input written to
      */
     void fold(INDArray windows, INDArray input, long from, LayerWorkspaceMgr workspaces) {
-        if (in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1) {
+        if (in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 && skipped(1) == 0 && skipped(2) == 0) {
             fold(slice(windows, 0, 0), layer(input, from, windows.size(0), 0));
             return;
         }
-        long[] plane = {windows.size(0), in[CHANNELS], in[HEIGHT], in[WIDTH]};
+        long[] plane = {windows.size(0), in[CHANNELS], in[HEIGHT] - skipped(1), in[WIDTH] - skipped(2)};
         INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, input.dataType(), plane, 'c');
-        for (int depth = 0; depth < in[DEPTH]; depth++) {
-            layer(input, from, windows.size(0), depth).assign(0);
-        }
+        input.get(NDArrayIndex.interval(from, from + windows.size(0))).assign(0);
         for (int kernelDepth = 0; kernelDepth < kernel[0]; kernelDepth++) {
             for (int position = 0; position < out[0]; position++) {
                 int depth = depth(kernelDepth, position);
@@ -178,25 +177,29 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     }
 
     private void fold(INDArray windows, INDArray plane) {
-        Convolution.col2im(windows, plane, stride[1], stride[2], padding[1], padding[2], in[HEIGHT], in[WIDTH], dilation[1],
-                dilation[2]);
+        Convolution.col2im(windows, plane, stride[1], stride[2], Math.max(0, padding[1]), Math.max(0, padding[2]),
+                in[HEIGHT] - skipped(1), in[WIDTH] - skipped(2), dilation[1], dilation[2]);
+    }
+
+    /** How many numbers of the input come before the first window, in one of its dimensions. */
+    private int skipped(int dimension) {
+        return Math.max(0, -padding[dimension]);
     }
 
     private int depth(int kernelDepth, int position) {
         return position * stride[0] + kernelDepth * dilation[0] - padding[0];
     }
 
-    /** {@code [examples, nIn, height, width]} at one depth; a view. */
+    /** {@code [examples, nIn, height, width]} at one depth, without what comes before the first window; a view. */
     private INDArray layer(INDArray input, long from, long examples, int depth) {
         long[] strides = input.stride();
         int last = input.rank() - 1;
-        long offset = input.offset() + from * strides[0] + (input.rank() == 5 ? depth * strides[2] : 0);
-        long[] shape = {examples, in[CHANNELS], in[HEIGHT], in[WIDTH]};
-        long[] planeStrides = switch (input.rank()) {
-            case 3 -> new long[] {strides[0], strides[1], in[WIDTH] * strides[2], strides[2]};
-            default -> new long[] {strides[0], strides[1], strides[last - 1], strides[last]};
-        };
-        return Nd4j.create(input.data(), shape, planeStrides, offset, 'c');
+        long acrossWidth = strides[last];
+        long acrossHeight = input.rank() == 3 ? in[WIDTH] * acrossWidth : strides[last - 1];
+        long offset = input.offset() + from * strides[0] + (input.rank() == 5 ? depth * strides[2] : 0)
+                + skipped(1) * acrossHeight + skipped(2) * acrossWidth;
+        return Nd4j.create(input.data(), new long[] {examples, in[CHANNELS], in[HEIGHT] - skipped(1), in[WIDTH] - skipped(2)},
+                new long[] {strides[0], strides[1], acrossHeight, acrossWidth}, offset, 'c');
     }
 
     /** {@code [examples, nIn, kH, kW, outHeight, outWidth]} of one depth of kernel and output; a view. */

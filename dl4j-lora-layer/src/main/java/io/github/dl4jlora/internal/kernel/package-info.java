@@ -1,4 +1,14 @@
 /**
- * Products and windows that layers of ours are computed with.
+ * Products, windows and what is kept between passes: the arithmetic of layers that are ours, adapted or frozen.
+ *
+ * <pre>
+ *   UnfoldedConvolution --- Windows            a convolution as matrix products, forward and backward
+ *   ConvolutionLayout                          how a stock convolution has its numbers: channels, weights, masks
+ *   DenseArithmetic                            order of results, gradient of an activation
+ *   KeptArrays                                 whether what a forward pass kept is still there
+ *   Disableable                                a layer that can compute what the base's own does, bit for bit
+ * </pre>
+ *
+ * <p>Knows DL4J and ND4J; {@code internal.run} and {@code internal.frozen} know it.
  */
 package io.github.dl4jlora.internal.kernel;

@@ -4,6 +4,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
@@ -134,10 +135,12 @@ public final class Adaptation<M extends Model> {
     private void train(Node node) {
         if (node.layer() != null) {
             layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
-        } else if (config.updater() != null && node.vertex() instanceof SameDiffVertex) {
-            SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.vertex());
-            vertex.setUpdater(config.updater().clone());
-            vertices.put(node.name(), vertex);
+        } else if (node.unwrappedVertex() instanceof SameDiffVertex) {
+            SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.unwrappedVertex());
+            if (config.updater() != null) {
+                vertex.setUpdater(config.updater());
+            }
+            vertices.put(node.name(), new TrainedSameDiffVertex(vertex));
         }
     }
 

@@ -7,6 +7,7 @@ import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.frozen.TrainedSameDiffLayer;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
@@ -28,6 +29,7 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -247,7 +249,8 @@ public final class AdaptedLayers {
         if (updater != null) {
             setUpdater(layer, updater);
         }
-        return layer;
+        Layer inner = StockLayers.innermost(layer);
+        return inner instanceof SameDiffLayer && !(inner instanceof LowRankLayer) ? new TrainedSameDiffLayer(layer) : layer;
     }
 
     private static void setUpdater(Layer layer, IUpdater updater) {

@@ -101,6 +101,10 @@ public final class Unadaptation<M extends Model> {
         } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
             refuseUnload(node);
             layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));
+        } else if (StockLayers.isStandIn(node.layer())) {
+            layers.put(node.name(), wrappedLike(node, node.unwrappedLayer().clone()));
+        } else if (StockLayers.isStandIn(node.vertex())) {
+            vertices.put(node.name(), wrappedLike(node, StockLayers.copy(node.unwrappedVertex())));
         }
     }
 

@@ -1,6 +1,9 @@
 package io.github.dl4jlora.internal.stock;
 
-import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.graph.vertex.GraphVertex;
+import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
 import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -15,13 +18,26 @@ public final class SameDiffBackprop {
 
     private boolean differentiated;
 
-    /** Whether the layer, or the one inside its wrappers, is computed by SameDiff. */
-    public static boolean isSameDiff(Layer layer) {
-        Layer innermost = layer;
-        while (innermost instanceof BaseWrapperLayer wrapper) {
-            innermost = wrapper.getUnderlying();
+    /**
+     * Whether the vertex, or the layer inside its wrappers, is run by DL4J's own SameDiff runtime; not by a subclass, which may
+     * have its gradients mended.
+     */
+    public static boolean isSameDiff(Trainable part) {
+        return part instanceof BaseWrapperLayer wrapper ? isSameDiff(wrapper.getUnderlying())
+                : part.getClass() == SameDiffLayer.class || part.getClass() == SameDiffGraphVertex.class;
+    }
+
+    /** The backward pass of a part that may be a SameDiff one. */
+    public <T> T of(Trainable part, INDArray epsilon, Function<INDArray, T> backprop) {
+        return isSameDiff(part) ? run(epsilon, backprop) : backprop.apply(epsilon);
+    }
+
+    /** Clears a vertex; a SameDiff one keeps the masks of the last batch otherwise and applies them to one that has none. */
+    public static void clear(GraphVertex vertex) {
+        vertex.clear();
+        if (isSameDiff(vertex)) {
+            vertex.feedForwardMaskArrays(null, MaskState.Active, 0);
         }
-        return innermost instanceof SameDiffLayer;
     }
 
     /** To be called for SameDiff layers only. */

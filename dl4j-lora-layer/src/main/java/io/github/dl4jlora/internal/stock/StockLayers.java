@@ -25,26 +25,56 @@ public final class StockLayers {
     private StockLayers() {
     }
 
-    /** The layer inside DL4J's own freezing wrappers. */
+    /** The layer inside DL4J's own freezing wrappers, and inside a {@link StandIn}. */
     public static Layer unwrap(Layer layer) {
-        if (layer instanceof FrozenLayer frozen) {
-            return unwrap(frozen.getLayer());
-        }
-        if (layer instanceof FrozenLayerWithBackprop frozen) {
-            return unwrap(frozen.getUnderlying());
-        }
-        return layer;
+        Layer inside = insideFreezing(layer);
+        return inside != null ? unwrap(inside) : layer instanceof StandIn.OfLayer standIn ? standIn.getUnderlying() : layer;
     }
 
-    /** The layer that has the weights, inside wrappers for time; the forward one of a bidirectional layer's two. */
+    /** The layer inside DL4J's outermost freezing wrapper; null if it has none. */
+    private static Layer insideFreezing(Layer layer) {
+        return layer instanceof FrozenLayer frozen ? frozen.getLayer()
+                : layer instanceof FrozenLayerWithBackprop frozen ? frozen.getUnderlying() : null;
+    }
+
+    /** Whether there is a {@link StandIn} inside DL4J's own freezing wrappers. */
+    public static boolean isStandIn(Layer layer) {
+        Layer inside = insideFreezing(layer);
+        return inside != null ? isStandIn(inside) : layer instanceof StandIn;
+    }
+
+    /**
+     * The layer that has the weights, inside wrappers for time and freezing; the forward one of a bidirectional layer's
+     * two.
+     */
     public static Layer innermost(Layer layer) {
-        return layer instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying())
+        Layer inside = insideFreezing(layer);
+        return inside != null ? innermost(inside)
+                : layer instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying())
                 : layer instanceof Bidirectional both ? innermost(both.getFwd()) : layer;
     }
 
-    /** The vertex inside DL4J's own freezing wrappers. */
+    /**
+     * Whether DL4J sees the state of a recurrent layer inside: it looks into one wrapper and no further, whether that one is
+     * for time or for freezing.
+     */
+    public static boolean showsState(Layer layer) {
+        Layer inside = insideFreezing(layer);
+        if (inside == null && layer instanceof BaseWrapperLayer wrapper) {
+            inside = wrapper.getUnderlying();
+        }
+        return inside == null || insideFreezing(inside) == null && !(inside instanceof BaseWrapperLayer);
+    }
+
+    /** The vertex inside DL4J's own freezing wrappers, and inside a {@link StandIn}. */
     public static GraphVertex unwrap(GraphVertex vertex) {
-        return vertex instanceof FrozenVertex frozen ? unwrap(frozen.getUnderlying()) : vertex;
+        return vertex instanceof FrozenVertex frozen ? unwrap(frozen.getUnderlying())
+                : vertex instanceof StandIn.OfVertex standIn ? standIn.getOrigin() : vertex;
+    }
+
+    /** Whether there is a {@link StandIn} inside DL4J's own freezing wrappers. */
+    public static boolean isStandIn(GraphVertex vertex) {
+        return vertex instanceof FrozenVertex frozen ? isStandIn(frozen.getUnderlying()) : vertex instanceof StandIn;
     }
 
     /** A clone that can be trained: AttentionVertex.clone() drops its updater, without which a trained one throws. */
@@ -79,9 +109,7 @@ public final class StockLayers {
      * goes too: a convolution with channels last cannot run it backwards.
      */
     public static Layer withoutWeightRules(Layer layer) {
-        Layer copy = layer.clone();
-        removeWeightRules(copy);
-        return copy;
+        return changed(layer.clone(), StockLayers::removeWeightRules);
     }
 
     private static void removeWeightRules(Layer layer) {
@@ -92,28 +120,29 @@ public final class StockLayers {
         if (layer instanceof BaseLayer base) {
             base.setWeightNoise(null);
         }
-        forEachInside(layer, StockLayers::removeWeightRules);
     }
 
-    private static void forEachInside(Layer layer, Consumer<Layer> action) {
-        if (layer instanceof BaseWrapperLayer wrapper) {
-            action.accept(wrapper.getUnderlying());
+    /** Changes a copy and all layers inside its wrappers, which are copies then too. */
+    private static Layer changed(Layer copy, Consumer<Layer> change) {
+        change.accept(copy);
+        if (copy instanceof BaseWrapperLayer wrapper) {
+            wrapper.setUnderlying(changed(unwrap(wrapper.getUnderlying()).clone(), change));
         }
-        if (layer instanceof Bidirectional both) {
-            action.accept(both.getFwd());
-            action.accept(both.getBwd());
+        if (copy instanceof Bidirectional both) {
+            both.setFwd(changed(both.getFwd().clone(), change));
+            both.setBwd(changed(both.getBwd().clone(), change));
         }
+        return copy;
     }
 
     /**
-     * A copy that computes the same in training mode as in test mode: without dropout, weight noise and constraints,
-     * and with RReLU as it is in test mode. The training flag itself cannot be withheld: told to work in test mode, some
-     * layers overwrite their input, which gradients and neighbours still need.
+     * A copy that computes the same in training mode as in test mode, but for batch normalisation: without dropout, weight
+     * noise and constraints, and with RReLU as it is in test mode; at all depths of wrappers, those that freeze left out. The
+     * training flag itself cannot be withheld: told to work in test mode, some layers overwrite their input, which gradients
+     * and neighbours still need.
      */
     public static Layer inTestMode(Layer layer) {
-        Layer copy = layer.clone();
-        removeRandomness(copy);
-        return copy;
+        return changed(layer.clone(), StockLayers::removeRandomness);
     }
 
     private static void removeRandomness(Layer layer) {
@@ -125,7 +154,6 @@ public final class StockLayers {
         if (layer instanceof ActivationLayer activation) {
             activation.setActivationFn(inTestMode(activation.getActivationFn()));
         }
-        forEachInside(layer, StockLayers::removeRandomness);
     }
 
     private static IActivation inTestMode(IActivation activation) {

@@ -39,6 +39,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
@@ -106,6 +107,11 @@ class AnyLayerFrozenTest {
                 series("bidirectional simple RNN", new Bidirectional(Bidirectional.Mode.MUL, new SimpleRnn.Builder().nIn(9).nOut(4).build())),
                 series("mask zero", new MaskZeroLayer(new SimpleRnn.Builder().nIn(9).nOut(4).build(), 0)),
                 series("time distributed", new TimeDistributed(new DenseLayer.Builder().nIn(9).nOut(4).build())),
+                series("time distributed batch norm", new TimeDistributed(new BatchNormalization.Builder().nIn(9).nOut(9).build())),
+                series("batch norm in two wrappers", new MaskZeroLayer(
+                        new TimeDistributed(new BatchNormalization.Builder().nIn(9).nOut(9).useLogStd(true).build()), 0)),
+                series("dense with dropout in two wrappers, one of them DL4J's own freezing", new TimeDistributed(
+                        new FrozenLayerWithBackprop(new DenseLayer.Builder().nIn(9).nOut(4).dropOut(0.5).build()))),
                 series("self-attention", new SelfAttentionLayer.Builder().nIn(9).nOut(4).nHeads(2).projectInput(true).build()),
                 series("recurrent attention", new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true).hasBias(true).build()),
                 Arguments.of("last time step", features(1, 3, 5, 4), labels(3), chain(InputType.recurrent(5),
@@ -276,7 +282,7 @@ class AnyLayerFrozenTest {
     /** Preprocessors by hand: DL4J's input types forget the number of steps on their way through fc1. */
     private static Arguments series(String name, Layer layer) {
         layer.getOutputType(1, InputType.recurrent(9, 4));
-        int size = name.contains("concatenated") ? 8 : 4;
+        int size = name.contains("concatenated") ? 8 : name.contains("batch norm") ? 9 : 4;
         MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build()).layer(layer)
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3).name("fc_out").build())
                 .inputPreProcessor(0, new RnnToFeedForwardPreProcessor()).inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();

@@ -39,6 +39,9 @@ class UnfoldedConvolutionTest {
                 sequence(3, 2, 0, 1, ConvolutionMode.Same), sequence(3, 1, 0, 2, ConvolutionMode.Same),
                 sequence(3, 1, 0, 1, ConvolutionMode.Causal), sequence(3, 2, 0, 1, ConvolutionMode.Causal),
                 sequence(2, 1, 0, 2, ConvolutionMode.Causal),
+                // No window has the first step, or plane, row and column, in it.
+                sequence(1, 3, 0, 1, ConvolutionMode.Same), sequence(2, 5, 0, 1, ConvolutionMode.Same),
+                volume(1, 3, 0, 1, ConvolutionMode.Same), volume(1, 5, 0, 1, ConvolutionMode.Same),
                 image(3, 3, 1, 0, 1, ConvolutionMode.Truncate), image(3, 2, 2, 1, 1, ConvolutionMode.Truncate),
                 image(2, 3, 1, 1, 2, ConvolutionMode.Truncate), image(1, 1, 1, 0, 1, ConvolutionMode.Truncate),
                 image(3, 3, 1, 0, 1, ConvolutionMode.Same), image(4, 2, 2, 0, 1, ConvolutionMode.Same),
@@ -92,6 +95,14 @@ class UnfoldedConvolutionTest {
             convolution.forward(x, x, List.of(route), z, u, NO_WORKSPACES);
             assertThat(z.shape()).isEqualTo(expected.shape());
             assertThat(Networks.difference(z, expected)).isLessThan(1e-10);
+
+            UnfoldedConvolution alone = new UnfoldedConvolution(windows, stock.weights(), chunkBytes);
+            INDArray zAlone = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
+            INDArray dxAlone = Nd4j.valueArrayOf(inputShape, 7.0, DataType.DOUBLE);
+            alone.forward(x, zAlone, NO_WORKSPACES);
+            alone.backward(epsilon, dxAlone, NO_WORKSPACES);
+            assertThat(Networks.difference(zAlone, expected)).isLessThan(1e-10);
+            assertThat(Networks.difference(dxAlone, expectedDx)).isLessThan(1e-10);
 
             INDArray inference = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
             convolution.forward(x, x, List.of(route), inference, null, NO_WORKSPACES);

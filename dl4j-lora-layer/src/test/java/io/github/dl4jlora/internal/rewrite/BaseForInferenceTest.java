@@ -21,6 +21,7 @@ import org.nd4j.linalg.dataset.DataSet;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -82,6 +83,20 @@ class BaseForInferenceTest {
         assertThatThrownBy(() -> LoRA.attach(restored, base)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll("\"fc1\"", made == Mistake.CLOSE ? "closed" : "other weights");
         assertThat(restored.params().toDoubleVector()).containsExactly(before);
+    }
+
+    @Test
+    void aFrozenLayerOfAClosedBaseSaysWhichItIsAndWhatToDo() {
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc2").build());
+        adapted.outputSingle(DATA.getFeatures());
+
+        base.close();
+
+        List<ThrowingCallable> uses = List.of(() -> adapted.outputSingle(DATA.getFeatures()), () -> adapted.fit(DATA), adapted::clone);
+        for (ThrowingCallable use : uses) {
+            assertThatThrownBy(use).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContainingAll("\"fc1\"", "closed", "copyBase(true)");
+        }
     }
 
     @ParameterizedTest

@@ -1,0 +1,105 @@
+package io.github.dl4jlora.internal.frozen;
+
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.KeptArrays;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/**
+ * Runs a frozen layer y = act(z), z = x·W + b, with one product forward and one backward,
+ * {@code dx = (dy ⊙ act'(z))·Wᵀ}. The stock layer takes four, and copies: it forms z anew in the backward pass, and dW,
+ * which nobody reads. What · means is a {@link FrozenProduct}.
+ *
+ * <p>z is kept in the activations workspace from the training forward pass to the backward pass, unless the activation is
+ * the identity, and computed again where it is missing. Input or masks that the product has no business with are left to
+ * the stock layer.
+ */
+final class FrozenKernel extends FrozenArithmetic {
+
+    private final FrozenProduct product;
+    private INDArray z;
+    private boolean stock;
+
+    FrozenKernel(Layer stock, FrozenProduct product) {
+        super(stock);
+        this.product = product;
+    }
+
+    @Override
+    void setStock(boolean asStock) {
+        z = null;
+        stock = asStock;
+    }
+
+    private IActivation activation() {
+        return ((BaseLayer) underlying.conf().getLayer()).getActivationFn();
+    }
+
+    private boolean isIdentity() {
+        return activation() instanceof ActivationIdentity;
+    }
+
+    private boolean isOurs() {
+        return !stock && underlying.input() != null && product.takes(underlying.input(), underlying.getMaskArray());
+    }
+
+    @Override
+    public void setInput(INDArray input, LayerWorkspaceMgr workspaces) {
+        z = null;
+        super.setInput(input, workspaces);
+    }
+
+    @Override
+    public void clear() {
+        z = null;
+        super.clear();
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        z = null;
+        if (!isOurs()) {
+            return underlying.activate(training, workspaces);
+        }
+        INDArray result = product.forward(underlying.input(), workspaces);
+        if (training && !isIdentity()) {
+            z = result;
+            // Activations work in place.
+            result = workspaces.dup(ArrayType.ACTIVATIONS, z, z.ordering());
+        }
+        result = activation().getActivation(result, training);
+        if (underlying.getMaskArray() != null) {
+            product.mask(result, underlying.getMaskArray());
+        }
+        return result;
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        INDArray input = underlying.input();
+        if (!isOurs()) {
+            underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM,
+                    product.type(), underlying.numParams()));
+            return new Pair<>(new DefaultGradient(), underlying.backpropGradient(epsilon, workspaces).getSecond());
+        }
+        INDArray delta = epsilon.castTo(product.type());
+        if (underlying.getMaskArray() != null) {
+            delta = workspaces.dup(ArrayType.BP_WORKING_MEM, delta);
+            product.mask(delta, underlying.getMaskArray());
+        }
+        if (!isIdentity()) {
+            INDArray preActivation = KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
+            delta = DenseArithmetic.activationGradient(activation(), preActivation, delta);
+        }
+        z = null;
+        return new Pair<>(new DefaultGradient(), product.backward(delta, input, workspaces));
+    }
+}

@@ -1,0 +1,126 @@
+package io.github.dl4jlora.internal.frozen;
+
+import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+/**
+ * The life of a frozen part of a network, written once for layers and vertices: a stock one that is built on its values,
+ * or on zeros until those are here; what DL4J sees of its parameters; and its backward pass, with an array for gradients
+ * that nobody reads, and corrected where SameDiff computes it.
+ *
+ * @param <T> DL4J's Layer or GraphVertex
+ */
+public final class FrozenPart<T extends Trainable> {
+
+    /** Makes the stock layer or vertex on the given parameters. */
+    @FunctionalInterface
+    public interface Builder<T> {
+
+        /**
+         * @param values     flat; null for a part without parameters
+         * @param initialize whether to fill them with a fresh start
+         */
+        T build(INDArray values, boolean initialize);
+    }
+
+    private final FrozenParameters parameters;
+    private final Builder<T> builder;
+    private T stock;
+    private INDArray values;
+    private boolean bound;
+    private SameDiffBackprop sameDiff = new SameDiffBackprop();
+
+    /**
+     * @param initialize whether values inside the vector get a fresh start
+     */
+    public FrozenPart(FrozenParameters parameters, Builder<T> builder, boolean initialize) {
+        this.parameters = parameters;
+        this.builder = builder;
+        this.values = parameters.present();
+        this.bound = parameters.isEmbedded() || values != null;
+        if (!bound) {
+            values = parameters.standIn();
+        }
+        this.stock = builder.build(values, initialize && parameters.isEmbedded());
+    }
+
+    /** The stock part, which stands on zeros as long as its values are missing. */
+    T stock() {
+        return stock;
+    }
+
+    String name() {
+        return parameters.layer();
+    }
+
+    boolean isEmbedded() {
+        return parameters.isEmbedded();
+    }
+
+    /**
+     * The stock part on its values: looked up by the first call, since weights may be attached before it.
+     *
+     * @param handOver tells the one that replaces the stand-in (second) what the stand-in (first) was told
+     * @throws io.github.dl4jlora.frozen.FrozenWeightsMissingException if the values cannot be found
+     * @throws IllegalStateException                                   if they were closed
+     */
+    T bound(BiConsumer<T, T> handOver) {
+        if (!bound) {
+            values = parameters.values();
+            T found;
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                found = builder.build(values, false);
+            }
+            handOver.accept(stock, found);
+            stock = found;
+            sameDiff = new SameDiffBackprop();
+            bound = true;
+        }
+        parameters.requireOpen(values);
+        return stock;
+    }
+
+    /** Other arrays hold the values from now on. */
+    void baseChanged() {
+        bound = isEmbedded();
+    }
+
+    /**
+     * The stock part's own backward pass.
+     *
+     * @param setGradients tells the stock part where to write its weight gradients, which nobody reads; null if it needs none
+     */
+    <R> R backward(INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
+                   Function<INDArray, R> backprop) {
+        INDArray scratch = setGradients == null ? null : parameters.scratchGradient(workspaces);
+        if (scratch != null) {
+            setGradients.accept(scratch);
+        }
+        return sameDiff.of(stock, epsilon, backprop);
+    }
+
+    /** As DL4J sees it: parameters outside its vector are none. */
+    long numParams() {
+        return isEmbedded() ? stock.numParams() : 0;
+    }
+
+    /** As {@link #numParams}. */
+    INDArray params() {
+        return isEmbedded() ? stock.params() : null;
+    }
+
+    /** As {@link #numParams}; never null. */
+    Map<String, INDArray> paramTable(boolean backpropOnly) {
+        Map<String, INDArray> table = isEmbedded() ? stock.paramTable(backpropOnly) : null;
+        return table == null ? Map.of() : table;
+    }
+}

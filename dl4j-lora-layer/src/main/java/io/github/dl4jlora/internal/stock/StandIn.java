@@ -1,0 +1,25 @@
+package io.github.dl4jlora.internal.stock;
+
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+/**
+ * A configuration of ours that trains what a stock one says, and mends how DL4J runs it. {@link StockLayers#unwrap} sees
+ * through it.
+ */
+public sealed interface StandIn {
+
+    /** For a layer. */
+    non-sealed interface OfLayer extends StandIn {
+
+        /** The layer as the base configures it. */
+        Layer getUnderlying();
+    }
+
+    /** For a vertex that is no layer. */
+    non-sealed interface OfVertex extends StandIn {
+
+        /** The vertex as the base configures it. */
+        GraphVertex getOrigin();
+    }
+}
