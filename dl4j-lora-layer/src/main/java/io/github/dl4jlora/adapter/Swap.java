@@ -52,6 +52,7 @@ final class Swap {
     static void into(Model network, LoRAAdapter adapter, Set<ApplyOption> options) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Swap swap = new Swap(adapter, AdaptedView.of(network));
+            swap.requireAdapted();
             swap.checkNames();
             List<String> strangers = swap.checkMatrices(options.contains(ApplyOption.FORCE));
             swap.checkTrained();
@@ -77,6 +78,13 @@ final class Swap {
 
     private void assign() {
         assignments.forEach(Runnable::run);
+    }
+
+    private void requireAdapted() {
+        if (view.adaptedMatrices().isEmpty() && !adapter.deltas().isEmpty()) {
+            throw new IllegalArgumentException("The network is not adapted: it has no layer that could take the adapter's "
+                    + adapter.deltas().keySet() + ". Make an adapted network with LoRA.apply(base, adapter)");
+        }
     }
 
     private void checkNames() {

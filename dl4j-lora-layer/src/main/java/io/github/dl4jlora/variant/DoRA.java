@@ -55,8 +55,10 @@ public final class DoRA extends NamedVariant {
     public void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             LowRankProduct.addTo(w, parameters, factor);
+            INDArray magnitude = parameters.get(MAGNITUDE);
             INDArray norms = ColumnNorms.of(w);
-            INDArray scale = parameters.get(MAGNITUDE).castTo(norms.dataType()).div(norms);
+            norms = norms.castTo(magnitude.dataType()).castTo(norms.dataType());
+            INDArray scale = magnitude.castTo(norms.dataType()).div(norms);
             w.muliRowVector(scale.castTo(w.dataType()));
         }
     }

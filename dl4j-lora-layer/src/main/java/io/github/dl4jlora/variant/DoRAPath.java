@@ -42,7 +42,9 @@ final class DoRAPath implements LowRankPath {
             parameters.put(key, layer.parameter(key, training, workspaces));
         }
         INDArray m = layer.parameter(DoRA.MAGNITUDE, training, workspaces);
+        // As coarse as the magnitude, so that their ratio is 1 at the start in any type.
         INDArray v = ColumnNorms.ofSum(layer.weights(), squares(), parameters, layer.factor());
+        v = v.castTo(m.dataType()).castTo(v.dataType());
         INDArray scale = m.castTo(v.dataType()).div(v).castTo(z.dataType());
         if (training) {
             p = workspaces.dup(ArrayType.ACTIVATIONS, z, z.ordering());

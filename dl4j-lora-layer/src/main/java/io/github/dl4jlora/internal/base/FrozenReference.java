@@ -116,6 +116,11 @@ public final class FrozenReference implements Serializable {
         return found;
     }
 
+    /** The weights that were looked up or bound last; null before that. Another object once others have been bound. */
+    public FrozenWeights bound() {
+        return weights;
+    }
+
     /** Whether this JVM has the weights; a base location that has not been read is not asked. */
     public boolean isHere() {
         return resolveHere() != null;

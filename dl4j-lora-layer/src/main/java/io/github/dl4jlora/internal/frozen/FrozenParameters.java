@@ -67,6 +67,26 @@ public final class FrozenParameters {
         return isEmbedded() ? view : reference.values(layer, type, length);
     }
 
+    /** Where the values are from; null where they are inside the vector, or not here yet. */
+    FrozenWeights source() {
+        return isEmbedded() ? null : reference.bound();
+    }
+
+    /** Whether others have been attached since. */
+    boolean wereReplaced(FrozenWeights source) {
+        FrozenWeights now = source();
+        return now != null && now != source;
+    }
+
+    /**
+     * @throws IllegalStateException if the base was trained, overwritten or closed, as far as a quick look can tell
+     */
+    void requireUnmoved() {
+        if (!isEmbedded()) {
+            reference.requireUnmoved(layer);
+        }
+    }
+
     /**
      * @param values what the layer stands on
      * @throws IllegalStateException if they were closed, with the base network they are from

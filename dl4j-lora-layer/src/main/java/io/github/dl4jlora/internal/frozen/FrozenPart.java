@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -36,6 +37,7 @@ public final class FrozenPart<T extends Trainable> {
     private final Builder<T> builder;
     private T stock;
     private INDArray values;
+    private FrozenWeights source;
     private boolean bound;
     private SameDiffBackprop sameDiff = new SameDiffBackprop();
 
@@ -46,6 +48,7 @@ public final class FrozenPart<T extends Trainable> {
         this.parameters = parameters;
         this.builder = builder;
         this.values = parameters.present();
+        this.source = parameters.source();
         this.bound = parameters.isEmbedded() || values != null;
         if (!bound) {
             values = parameters.standIn();
@@ -67,15 +70,17 @@ public final class FrozenPart<T extends Trainable> {
     }
 
     /**
-     * The stock part on its values: looked up by the first call, since weights may be attached before it.
+     * The stock part on its values: looked up by the first call, since weights may be attached before it, and again when
+     * others have been attached since.
      *
      * @param handOver tells the one that replaces the stand-in (second) what the stand-in (first) was told
      * @throws io.github.dl4jlora.frozen.FrozenWeightsMissingException if the values cannot be found
      * @throws IllegalStateException                                   if they were closed
      */
     T bound(BiConsumer<T, T> handOver) {
-        if (!bound) {
+        if (!bound || parameters.wereReplaced(source)) {
             values = parameters.values();
+            source = parameters.source();
             T found;
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 found = builder.build(values, false);
@@ -89,9 +94,13 @@ public final class FrozenPart<T extends Trainable> {
         return stock;
     }
 
-    /** Other arrays hold the values from now on. */
-    void baseChanged() {
-        bound = isEmbedded();
+    /**
+     * A quick look whether the values are what they were, for training.
+     *
+     * @throws IllegalStateException if not
+     */
+    void requireUnmoved() {
+        parameters.requireUnmoved();
     }
 
     /**

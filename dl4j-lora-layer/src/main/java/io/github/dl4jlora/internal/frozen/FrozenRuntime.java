@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.frozen;
 
-import io.github.dl4jlora.internal.kernel.BaseListener;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.stock.OutputDelegate;
 import io.github.dl4jlora.internal.stock.RecurrentDelegate;
@@ -30,7 +29,7 @@ import java.util.function.Function;
  * that are never updated), and what DL4J looks for in a running layer: state, labels and scores, arrays that the next layer
  * may overwrite.
  */
-public class FrozenRuntime extends BaseWrapperLayer implements Disableable, BaseListener {
+public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
 
     private static final StackWalker CALLERS = StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);
 
@@ -81,11 +80,6 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable, Base
     @Override
     public NeuralNetConfiguration conf() {
         return declared != null && CALLERS.getCallerClass() == TransferLearningHelper.class ? declared : underlying.conf();
-    }
-
-    @Override
-    public void baseChanged() {
-        part.baseChanged();
     }
 
     /** Replaces the layer that stands on zeros once its weights have been attached. */
@@ -156,6 +150,9 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable, Base
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         bind();
+        if (training) {
+            part.requireUnmoved();
+        }
         if (underlying instanceof DropoutLayer && underlying.getMaskArray() != null) {
             // It applies its mask to the input itself.
             underlying.setInput(workspaces.dup(ArrayType.ACTIVATIONS, underlying.input()), workspaces);

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.frozen;
 
-import io.github.dl4jlora.internal.kernel.BaseListener;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -16,7 +15,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 
 /** Runs a stock vertex as a frozen one that passes gradients through; what {@link FrozenRuntime} is for layers. */
-public final class FrozenVertexRuntime extends BaseWrapperVertex implements BaseListener {
+public final class FrozenVertexRuntime extends BaseWrapperVertex {
 
     private final FrozenPart<GraphVertex> part;
 
@@ -42,14 +41,17 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex implements Base
     }
 
     @Override
-    public void baseChanged() {
-        part.baseChanged();
-    }
-
-    @Override
     public void setInput(int number, INDArray input, LayerWorkspaceMgr workspaces) {
         bind();
         underlying.setInput(number, input, workspaces);
+    }
+
+    @Override
+    public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
+        if (training) {
+            part.requireUnmoved();
+        }
+        return underlying.doForward(training, workspaces);
     }
 
     @Override

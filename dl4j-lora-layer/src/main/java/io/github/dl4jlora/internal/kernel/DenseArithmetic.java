@@ -33,6 +33,10 @@ public final class DenseArithmetic {
         if (!isPlainReLU(activation) || !Arrays.equals(z.shape(), epsilon.shape())) {
             return activation.backprop(z, epsilon).getFirst();
         }
+        if (!Double.isFinite(epsilon.sumNumber().doubleValue())) {
+            // 0 · ∞ is no zero, which a dead unit's gradient is.
+            return activation.backprop(z, epsilon).getFirst();
+        }
         return Nd4j.getExecutioner().exec(new Step(z, z)).muli(epsilon);
     }
 

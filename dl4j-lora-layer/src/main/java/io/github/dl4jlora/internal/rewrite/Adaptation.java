@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -18,6 +19,8 @@ import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -31,6 +34,8 @@ import java.util.Map;
  * @param <M> the network type
  */
 public final class Adaptation<M extends Model> {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Adaptation.class);
 
     private final Network<M> from;
     private final List<Node> nodes;
@@ -95,7 +100,7 @@ public final class Adaptation<M extends Model> {
         adapted.nodes().forEach(node -> fill(node, adapted));
         InputGradients.leaveOut(adapted);
         refuseUntrainable(adapted);
-        adapted.nodes().forEach(Adaptation::warnOfExcessRank);
+        adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
         return adapted.model();
     }
 
@@ -205,10 +210,13 @@ public final class Adaptation<M extends Model> {
         }
     }
 
-    private static void warnOfExcessRank(Node node) {
-        if (node.adapted() != null) {
-            node.adapted().adapted().forEach(parameter ->
-                    parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).override()));
+    private void warn(Node node) {
+        AdaptedConfiguration lora = node.adapted();
+        lora.adapted().forEach(parameter -> parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).override()));
+        if (from.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
+            LOG.warn("Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a weight "
+                    + "it is lost, and with it what is learned until it is larger. Convert the network to FLOAT with "
+                    + "convertDataType to train it", node.name(), node.type(), from.dataType());
         }
     }
 }

@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
-import io.github.dl4jlora.internal.kernel.BaseListener;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -44,7 +43,6 @@ public final class BaseAttachment {
         }
         found.forEach(FrozenReference::bind);
         bindTrainedInFull(network, from);
-        network.nodes().forEach(node -> tell(network.runtime(node.name())));
         InputGradients.leaveOut(network);
     }
 
@@ -102,17 +100,6 @@ public final class BaseAttachment {
                 }
             }
         });
-    }
-
-    /** Tells a running layer, inside whatever DL4J wrapped it in when it was frozen since. */
-    private static void tell(Trainable runtime) {
-        if (runtime instanceof BaseListener listener) {
-            listener.baseChanged();
-        } else if (runtime instanceof FrozenLayer frozen) {
-            tell(frozen.getInsideLayer());
-        } else if (runtime instanceof FrozenLayerWithBackprop frozen) {
-            tell(frozen.getInsideLayer());
-        }
     }
 
     /**

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.kernel.BaseListener;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.kernel.Route;
 import org.deeplearning4j.nn.api.Trainable;
@@ -11,7 +10,7 @@ import java.util.List;
 /**
  * A running adapted layer or vertex, whatever computes it. What it consists of is its {@link Adapter}'s to tell.
  */
-public interface AdaptedRuntime extends Disableable, BaseListener {
+public interface AdaptedRuntime extends Disableable {
 
     /** Who uses the gradient of a layer's input. */
     enum InputGradient {
@@ -52,11 +51,6 @@ public interface AdaptedRuntime extends Disableable, BaseListener {
     @Override
     default void enable() {
         adapter().enable();
-    }
-
-    @Override
-    default void baseChanged() {
-        adapter().baseChanged();
     }
 
     /**

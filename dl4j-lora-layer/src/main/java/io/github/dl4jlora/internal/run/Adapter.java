@@ -36,6 +36,7 @@ public final class Adapter {
     private final DataType type;
     private final Runnable changed;
     private final Map<String, Routing> routings = new HashMap<>();
+    private FrozenWeights source;
     private Map<String, INDArray> stock;
     private Map<String, INDArray> constants;
     private int disabled;
@@ -307,11 +308,26 @@ public final class Adapter {
         changed.run();
     }
 
-    /** Other arrays hold the frozen values from now on. */
-    public void baseChanged() {
-        stock = null;
-        constants = null;
-        changed.run();
+    /**
+     * To be called before a pass. Where others have been attached, what was looked up of the frozen values is looked up again.
+     *
+     * @throws IllegalStateException if the base was closed or, as far as a quick look can tell, trained or overwritten; the
+     *                               latter is looked at when training only
+     */
+    void beginPass(boolean training) {
+        FrozenReference reference = conf.get().getFrozen();
+        FrozenWeights now = reference == null ? null : reference.bound();
+        if (now != source) {
+            source = now;
+            stock = null;
+            constants = null;
+            changed.run();
+        }
+        if (now != null && training) {
+            now.requireUnmoved(name());
+        } else if (now != null) {
+            FrozenWeights.requireOpen(now.values(), name());
+        }
     }
 
     void disable() {

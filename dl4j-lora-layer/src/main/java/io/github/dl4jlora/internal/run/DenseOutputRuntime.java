@@ -105,12 +105,13 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
 
     private Pair<Gradient, INDArray> backpropLoss(LayerWorkspaceMgr workspaces) {
         INDArray preActivation = preOutput(true, workspaces);
-        // Losses may let the activation overwrite what they are given.
-        INDArray delta = output().lossFunction().computeGradient(labelRows(workspaces, ArrayType.BP_WORKING_MEM),
-                workspaces.dup(ArrayType.BP_WORKING_MEM, preActivation, preActivation.ordering()),
+        // Losses may let the activation overwrite what they are given, and in a backward pass DL4J keeps activations for the
+        // layer's own pass only: of what outlives it, dropped inputs are the example to follow.
+        INDArray copy = workspaces.dup(ArrayType.INPUT, preActivation, preActivation.ordering());
+        INDArray delta = output().lossFunction().computeGradient(labelRows(workspaces, ArrayType.BP_WORKING_MEM), preActivation,
                 layerConf().getActivationFn(), maskArray);
         Pair<Gradient, INDArray> result = backpropDelta(delta, workspaces);
-        unscored = preActivation;
+        unscored = copy;
         return result;
     }
 

@@ -137,6 +137,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
 
     /** The base's own pre-activation, by the stock layer's own call into the stock layer's order: others may round otherwise. */
     final INDArray stockPreOutput(boolean training, LayerWorkspaceMgr workspaces) {
+        adapter().beginPass(training);
         drop();
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);

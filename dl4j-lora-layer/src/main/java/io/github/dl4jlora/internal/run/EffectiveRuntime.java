@@ -98,7 +98,11 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     /** The stock layer, its weights up to date. */
     final Layer stock() {
-        weights.refresh();
+        return stock(false);
+    }
+
+    private Layer stock(boolean training) {
+        weights.refresh(training);
         return underlying;
     }
 
@@ -111,12 +115,12 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        return stock().activate(training, workspaces);
+        return stock(training).activate(training, workspaces);
     }
 
     @Override
     public INDArray activate(INDArray input, boolean training, LayerWorkspaceMgr workspaces) {
-        return stock().activate(input, training, workspaces);
+        return stock(training).activate(input, training, workspaces);
     }
 
     @Override
@@ -267,14 +271,16 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         return lora().layout().trains(key);
     }
 
+    /** As the stock layer, so that pretraining comes to {@link #fit}, which refuses, instead of passing by without a word. */
     @Override
     public boolean isPretrainLayer() {
-        return false;
+        return underlying.isPretrainLayer();
     }
 
     @Override
     public void fit(INDArray input, LayerWorkspaceMgr workspaces) {
         throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
-                + ": layer-wise pretraining is not supported on an adapted layer");
+                + ": pretrain trains a layer's own weights, which are frozen "
+                + "here, and its decoder. Pretrain the base before it is adapted, or merge first");
     }
 }

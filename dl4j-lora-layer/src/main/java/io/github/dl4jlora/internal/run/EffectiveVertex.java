@@ -80,14 +80,14 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
 
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
-        weights.refresh();
+        weights.refresh(training);
         return underlying.doForward(training, workspaces);
     }
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
         adapter.requireTrainable();
-        weights.refresh();
+        weights.refresh(true);
         underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
         Pair<Gradient, INDArray[]> result;
         if (underlying instanceof SameDiffGraphVertex) {

@@ -64,7 +64,8 @@ public final class EffectiveWeights {
     }
 
     /** Brings M up to date. Cheap when nothing has changed. */
-    void refresh() {
+    void refresh(boolean training) {
+        adapter.beginPass(training);
         if (!stale && sameRoutes() && (isRoutedWhole() || isUnchanged())) {
             return;
         }

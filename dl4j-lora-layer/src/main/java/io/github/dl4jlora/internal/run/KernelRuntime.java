@@ -190,6 +190,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     @Override
     protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
+        adapter.beginPass(training);
         drop();
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
@@ -219,6 +220,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     /** What the base's layer computes, bit for bit. */
     INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
+        adapter.beginPass(training);
         stock().setInput(input, workspaces);
         stock().setMaskArray(maskArray);
         return stock().activate(training, workspaces);

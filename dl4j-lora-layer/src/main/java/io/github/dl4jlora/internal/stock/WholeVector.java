@@ -28,7 +28,11 @@ public final class WholeVector {
      */
     public static void refuseOtherLength(String layer) {
         boolean handedOut = STACK.walk(frames -> frames.limit(MOST_FRAMES)
-                .anyMatch(frame -> frame.getMethodName().equals("setParams") && NETWORKS.contains(frame.getClassName())));
+                .dropWhile(frame -> !frame.getMethodName().equals("setParams") || !NETWORKS.contains(frame.getClassName()))
+                .skip(1).findFirst()
+                // It fills parts of networks in passing, and corrects them afterwards.
+                .map(frame -> !frame.getClassName().startsWith("org.deeplearning4j.nn.transferlearning."))
+                .orElse(false));
         if (handedOut) {
             throw new IllegalArgumentException("Layer \"" + layer + "\" was given a part of a vector that has not as many values "
                     + "as the network has parameters. Give setParams a vector of network.params().length() values: frozen values "

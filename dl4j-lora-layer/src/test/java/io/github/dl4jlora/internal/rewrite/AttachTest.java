@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.kernel.BaseListener;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -36,33 +35,6 @@ class AttachTest {
     @Test
     void anotherDataTypeIsNamed() {
         refused(Networks.trainedGraph(DataType.DOUBLE), "Layer \"fc1\"", "DOUBLE W[6,5]", "FLOAT W[6,5]");
-    }
-
-    @Test
-    void runningLayersAreToldInsideWhateverFrozeThemSince() {
-        MultiLayerNetwork base = Networks.trainedLayers();
-        MultiLayerNetwork adaptedLayers = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
-        List<String> told = new ArrayList<>();
-        Layer[] layers = adaptedLayers.getLayers();
-        layers[0] = new FrozenLayer(listening("fc1", layers[0], told));
-        layers[1] = listening("fc2", layers[1], told);
-        layers[2] = new FrozenLayerWithBackprop(listening("out", layers[2], told));
-        adaptedLayers.setLayers(layers);
-
-        LoRA.attach(adaptedLayers, base.clone());
-
-        assertThat(told).containsExactly("fc1", "fc2", "out");
-    }
-
-    private static Layer listening(String name, Layer layer, List<String> told) {
-        return (Layer) Proxy.newProxyInstance(AttachTest.class.getClassLoader(), new Class<?>[]{Layer.class, BaseListener.class},
-                (proxy, method, arguments) -> {
-                    if (method.getName().equals("baseChanged")) {
-                        told.add(name);
-                        return null;
-                    }
-                    return method.invoke(layer, arguments);
-                });
     }
 
     private void refused(ComputationGraph base, String... parts) {
