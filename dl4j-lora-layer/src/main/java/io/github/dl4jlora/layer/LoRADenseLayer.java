@@ -170,7 +170,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public List<AdaptedParameter> adapted() {
         if (matrix == null || matrix.nIn() != nIn || matrix.nOut() != nOut || matrix.rank() != lora.rank()
                 || matrix.alpha() != lora.alpha() || matrix.scaling() != lora.scaling()) {
-            matrix = new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, lora.rank(), lora.alpha(), lora.scaling());
+            matrix = new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, lora.rank(), lora.alpha(),
+                    lora.scaling());
             layout = null;
         }
         return List.of(matrix);

@@ -49,7 +49,8 @@ final class AdapterFiles {
     static double[] numbers(Path folder, String name) throws IOException {
         JsonNode offsets = header(folder).path(name).path("data_offsets");
         byte[] file = Files.readAllBytes(folder.resolve(TENSORS));
-        ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).position(8 + headerLength(file) + offsets.get(0).asInt());
+        ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
+                .position(8 + headerLength(file) + offsets.get(0).asInt());
         double[] numbers = new double[(offsets.get(1).asInt() - offsets.get(0).asInt()) / 4];
         for (int i = 0; i < numbers.length; i++) {
             numbers[i] = data.getFloat();

@@ -119,7 +119,8 @@ class LoRAAdapterTest {
                 .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "in")
                 .addLayer("enc.fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "fc")
                 .addLayer("a+b", new DenseLayer.Builder().nIn(4).nOut(4).build(), "enc.fc")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).build(), "a+b").setOutputs("out").build());
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).build(), "a+b")
+                .setOutputs("out").build());
         base.init();
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(1).override("fc", o -> o.rank(3).alpha(7))
                 .override("a\\+b", o -> o.rank(1)).build());
@@ -201,21 +202,25 @@ class LoRAAdapterTest {
         assertThat(AdapterFiles.matrix(folder, "base_model.model.out.weight")[1][2])
                 .isEqualTo(adapted.getParam("out_W").getDouble(2, 1));
         ComputationGraph again = LoRA.apply(base, LoRAAdapter.load(folder));
-        assertThat(Models.values(again.outputSingle(images))).containsExactly(Models.values(adapted.outputSingle(images)), within(1e-6));
+        assertThat(Models.values(again.outputSingle(images)))
+                .containsExactly(Models.values(adapted.outputSingle(images)), within(1e-6));
         assertThat(again.getParam("conv_W")).isEqualTo(adapted.getParam("conv_W"));
         double[] logStd = Models.values(adapted.getParam("bn_log10stdev"));
         double[] variance = AdapterFiles.numbers(folder, "base_model.model.bn.running_var");
-        assertThat(variance).containsExactly(new double[] {Math.pow(10, 2 * logStd[0]), Math.pow(10, 2 * logStd[1])}, within(1e-6));
+        assertThat(variance).containsExactly(new double[] {Math.pow(10, 2 * logStd[0]), Math.pow(10, 2 * logStd[1])},
+                within(1e-6));
         assertThat(Models.values(again.outputSingle(images))).isNotEqualTo(Models.values(base.outputSingle(images)));
     }
 
     private static ComputationGraph vision() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1)).graphBuilder()
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1))
+                .graphBuilder()
                 .addInputs("in").setInputTypes(InputType.convolutional(6, 6, 1))
                 .addLayer("conv", new ConvolutionLayer.Builder(3, 3).nOut(2).activation(Activation.TANH).build(), "in")
                 .addLayer("bn", new BatchNormalization.Builder().build(), "conv")
                 .addLayer("fc", new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build(), "bn")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(), "fc")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX)
+                        .build(), "fc")
                 .setOutputs("out").build());
         graph.init();
         return graph;
@@ -224,7 +229,8 @@ class LoRAAdapterTest {
     @Test
     void theTensorsSayWhereTheyComeFrom() throws IOException {
         ComputationGraph base = Networks.trainedGraph();
-        LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(0.5).override("fc2", o -> o.rank(3)).build())).save(folder);
+        LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(0.5).override("fc2", o -> o.rank(3)).build()))
+                .save(folder);
 
         JsonNode metadata = AdapterFiles.header(folder).path("__metadata__");
 
@@ -258,7 +264,8 @@ class LoRAAdapterTest {
     /** Of layers that differ in their scaling PEFT's file can keep only one. */
     @Test
     void alphaComesBackExactlyUnderMixedScalings() throws IOException {
-        LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3).alpha(0.1).build()));
+        LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3)
+                .alpha(0.1).build()));
         Map<String, Delta> mixed = new LinkedHashMap<>(adapter.deltas());
         mixed.computeIfPresent("fc2", (name, delta) ->
                 new Delta(delta.a(), delta.b(), 0.7, Scaling.ALPHA_OVER_SQRT_RANK, delta.baseId()));
@@ -373,19 +380,25 @@ class LoRAAdapterTest {
 
     @Test
     void aConfigurationThatWouldTakeForeverIsRefused() throws IOException {
-        writePeft(PEFT_CONFIG.replace("\"lora_alpha\": 16", "\"lora_alpha\": 1" + "0".repeat(1_000_000)), new float[2][6], new float[5][2]);
+        writePeft(PEFT_CONFIG.replace("\"lora_alpha\": 16", "\"lora_alpha\": 1" + "0".repeat(1_000_000)), new float[2][6],
+                new float[5][2]);
         refused("digits");
-        writePeft(PEFT_CONFIG.replace("\"revision\": null", "\"revision\": " + "[".repeat(100_000)), new float[2][6], new float[5][2]);
+        writePeft(PEFT_CONFIG.replace("\"revision\": null", "\"revision\": " + "[".repeat(100_000)), new float[2][6],
+                new float[5][2]);
         refused("nested");
         String name = "a".repeat(40);
-        Files.write(folder.resolve(AdapterFiles.TENSORS), AdapterFiles.safetensors(Map.of("base_model.model." + name + ".lora_A.weight",
+        Files.write(folder.resolve(AdapterFiles.TENSORS),
+                AdapterFiles.safetensors(Map.of("base_model.model." + name + ".lora_A.weight",
                 new float[2][6], "base_model.model." + name + ".lora_B.weight", new float[5][2])));
-        Files.writeString(folder.resolve(AdapterFiles.CONFIG), PEFT_CONFIG.replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"(.*a){20}b\": 2}"));
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG),
+                PEFT_CONFIG.replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"(.*a){20}b\": 2}"));
         refused("takes too long to match");
         String longName = "a".repeat(20_000);
-        Files.write(folder.resolve(AdapterFiles.TENSORS), AdapterFiles.safetensors(Map.of("base_model.model." + longName + ".lora_A.weight",
+        Files.write(folder.resolve(AdapterFiles.TENSORS),
+                AdapterFiles.safetensors(Map.of("base_model.model." + longName + ".lora_A.weight",
                 new float[2][6], "base_model.model." + longName + ".lora_B.weight", new float[5][2])));
-        Files.writeString(folder.resolve(AdapterFiles.CONFIG), PEFT_CONFIG.replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"(a|b)*c\": 2}"));
+        Files.writeString(folder.resolve(AdapterFiles.CONFIG),
+                PEFT_CONFIG.replace("\"rank_pattern\": {}", "\"rank_pattern\": {\"(a|b)*c\": 2}"));
         refused("takes too long to match");
     }
 
@@ -430,12 +443,14 @@ class LoRAAdapterTest {
                 .hasMessageContaining("is a file, but an adapter is a folder");
         assertThatThrownBy(() -> LoRAAdapter.load(folder.resolve("absent"))).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContaining("does not exist");
-        assertThatThrownBy(() -> LoRAAdapter.of(LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(2).build())).save(file))
+        assertThatThrownBy(() -> LoRAAdapter.of(LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(2).build()))
+                .save(file))
                 .isInstanceOf(IOException.class).hasMessageContaining("Nothing was written");
     }
 
     private void refused(String... parts) {
-        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class).hasMessageContainingAll(parts);
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll(parts);
     }
 
     // ---- all or nothing
@@ -471,8 +486,8 @@ class LoRAAdapterTest {
         String id = AdapterFiles.header(folder).path("__metadata__").path("dl4j_lora.base.fc1").asText();
 
         assertThat(id).hasSize(64);
-        applyingChangesNothing(LoRAAdapter.load(folder), kind.adapt(kind.stranger()), "\"fc1\"", "made for the base weights " + id,
-                "but the network stands on");
+        applyingChangesNothing(LoRAAdapter.load(folder), kind.adapt(kind.stranger()), "\"fc1\"",
+                "made for the base weights " + id, "but the network stands on");
     }
 
     @Test
@@ -504,8 +519,10 @@ class LoRAAdapterTest {
         LoRAAdapter adapter = LoRAAdapter.of(adapted);
         Models.fit(base, 1);
 
-        assertThatThrownBy(() -> LoRAAdapter.of(adapted)).isInstanceOf(IllegalStateException.class).hasMessageContaining("\"fc1\"");
-        assertThatThrownBy(() -> adapter.applyTo(adapted)).isInstanceOf(IllegalStateException.class).hasMessageContaining("\"fc1\"");
+        assertThatThrownBy(() -> LoRAAdapter.of(adapted)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"fc1\"");
+        assertThatThrownBy(() -> adapter.applyTo(adapted)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"fc1\"");
     }
 
     private static LoRAAdapter adapter(ComputationGraph base, LoRAConfig.Builder config) {
@@ -518,7 +535,8 @@ class LoRAAdapterTest {
         double[] params = Models.params(network);
         double[] outputs = Models.outputs(network);
 
-        assertThatThrownBy(() -> adapter.applyTo(network)).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(reasons);
+        assertThatThrownBy(() -> adapter.applyTo(network)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll(reasons);
 
         assertThat(Models.params(network)).isEqualTo(params);
         assertThat(Models.outputs(network)).isEqualTo(outputs);

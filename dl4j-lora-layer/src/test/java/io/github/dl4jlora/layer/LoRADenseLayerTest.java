@@ -118,7 +118,8 @@ class LoRADenseLayerTest {
 
             assertSameGradients(twins, data);
             INDArray masked = twins.lora().output(data.getFeatures(), false, mask, mask);
-            assertThat(Networks.difference(masked, twins.stock().output(data.getFeatures(), false, mask, mask))).isLessThan(TOLERANCE);
+            assertThat(Networks.difference(masked, twins.stock().output(data.getFeatures(), false, mask, mask)))
+                    .isLessThan(TOLERANCE);
             assertThat(Networks.difference(masked, twins.lora().output(data.getFeatures()))).isGreaterThan(1e-3);
         }
     }
@@ -203,7 +204,8 @@ class LoRADenseLayerTest {
     }
 
     private static MultiLayerNetwork inferring(Layer layer, InputType type) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
+                .updater(new Sgd(0.1)).list()
                 .layer(layer).layer(output().build()).setInputType(type).build());
         network.init();
         return network;
@@ -211,7 +213,8 @@ class LoRADenseLayerTest {
 
     @Test
     void standsBehindConvolutionsThroughTheAutomaticPreprocessor() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
+                .updater(new Sgd(0.1)).list()
                 .layer(new ConvolutionLayer.Builder(2, 2).nOut(3).build())
                 .layer(new LoRADenseLayer.Builder().nOut(5).rank(2).build()).layer(output().build())
                 .setInputType(InputType.convolutional(4, 4, 2)).build());
@@ -239,7 +242,8 @@ class LoRADenseLayerTest {
     }
 
     private static MultiLayerNetwork sequences(Layer middle) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
+                .updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nOut(4).build()).layer(middle)
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.recurrent(6)).build());
@@ -266,7 +270,8 @@ class LoRADenseLayerTest {
     @Test
     void globalAndOwnSettingsReachTheAdapters() {
         LoRADenseLayer layer = lora().updater(new Adam(0.02)).biasUpdater(new Sgd(5)).l1(0.1).l2(0.2)
-                .gradientNormalization(GradientNormalization.ClipL2PerLayer).gradientNormalizationThreshold(3).name("mine").build();
+                .gradientNormalization(GradientNormalization.ClipL2PerLayer).gradientNormalizationThreshold(3)
+                .name("mine").build();
 
         assertThat(layer.getUpdaterByParam("A")).isEqualTo(new Adam(0.02));
         assertThat(layer.getUpdaterByParam("B")).isEqualTo(new Adam(0.02));

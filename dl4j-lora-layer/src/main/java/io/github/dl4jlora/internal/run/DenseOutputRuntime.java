@@ -192,7 +192,8 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         if (mask == null || !isSequence()) {
             maskArray = mask;
         } else if (mask.rank() == 2) {
-            maskArray = TimeSeriesUtils.reshapeTimeSeriesMaskToVector(mask, LayerWorkspaceMgr.noWorkspacesImmutable(), ArrayType.INPUT);
+            maskArray = TimeSeriesUtils.reshapeTimeSeriesMaskToVector(mask, LayerWorkspaceMgr.noWorkspacesImmutable(),
+                    ArrayType.INPUT);
         } else if (mask.rank() == 3) {
             maskArray = TimeSeriesUtils.reshape3dTo2d(mask, LayerWorkspaceMgr.noWorkspacesImmutable(), ArrayType.INPUT);
         } else {

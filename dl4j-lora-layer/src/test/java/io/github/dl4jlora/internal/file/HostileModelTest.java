@@ -192,7 +192,8 @@ class HostileModelTest {
         String json = new String(Zips.read(file).get(CONFIGURATION), StandardCharsets.UTF_8);
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
             zip.putNextEntry(new ZipEntry(CONFIGURATION));
-            zip.write(json.replaceFirst("\"nout\" : 5", "\"nout\" : " + wide).replaceFirst("\"nin\" : 5", "\"nin\" : " + wide).getBytes(StandardCharsets.UTF_8));
+            zip.write(json.replaceFirst("\"nout\" : 5", "\"nout\" : " + wide).replaceFirst("\"nin\" : 5", "\"nin\" : " + wide)
+                    .getBytes(StandardCharsets.UTF_8));
             Zips.putZeros(zip, COEFFICIENTS, header("FLOAT", length), 1 << 20);
         }
 
@@ -244,7 +245,8 @@ class HostileModelTest {
     void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build()).build());
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
+                        .build()).build());
         base.init();
         LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
         entries = Zips.read(file);
