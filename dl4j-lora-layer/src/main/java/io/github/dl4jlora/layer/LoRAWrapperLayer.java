@@ -16,7 +16,6 @@ import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.IDropout;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -162,11 +161,6 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return regularizationOf(key, regularization, regularizationBias);
     }
 
-    @Override
-    public boolean single() {
-        return false;
-    }
-
     /** DL4J asks for it with every parameter in every step. */
     @Override
     public AdapterLayout layout() {
@@ -192,20 +186,13 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
-    public GraphVertex stockVertex() {
-        return null;
-    }
-
-    @Override
     public long frozenParams() {
         return StockLayers.numParams(stockLayer());
     }
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        NeuralNetConfiguration stock = new NeuralNetConfiguration();
-        stock.setLayer(stockLayer());
-        return stockLayer().initializer().init(stock, values, initialize);
+        return stockLayer().initializer().init(StockLayers.confOf(stockLayer()), values, initialize);
     }
 
     @Override
@@ -338,18 +325,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         stockLayer().setDataType(dataType);
     }
 
-    /**
-     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
-     */
+    // Of a layer that has its size already the frozen weights cannot be re-created.
+
     @Override
     public void setNIn(long size) {
         Named.refuseResize(getLayerName(), "nIn", nIn, size);
         super.setNIn(size);
     }
 
-    /**
-     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
-     */
     @Override
     public void setNOut(long size) {
         Named.refuseResize(getLayerName(), "nOut", nOut, size);

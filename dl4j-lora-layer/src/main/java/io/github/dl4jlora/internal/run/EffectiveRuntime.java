@@ -131,7 +131,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     final Pair<Gradient, INDArray> projected(INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
-        adapter.requireTrainable();
+        adapter.switches().requireTrainable();
         underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
         Pair<Gradient, INDArray> result = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop)
                 : backprop.apply(epsilon);
@@ -148,7 +148,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         if (routes != null) {
             new Routing(lora().getLayerName(), rows, routes).single();
         }
-        adapter.route(key, rows, routes);
+        adapter.switches().route(key, rows, routes);
     }
 
     @Override

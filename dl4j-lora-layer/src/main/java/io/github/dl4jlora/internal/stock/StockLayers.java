@@ -98,9 +98,14 @@ public final class StockLayers {
 
     /** The number of parameters; the overload that takes a configuration, since the other is wrong for a few layers. */
     public static long numParams(Layer layer) {
+        return layer.initializer().numParams(confOf(layer));
+    }
+
+    /** A network's configuration around a layer, as initializers ask for it. */
+    public static NeuralNetConfiguration confOf(Layer layer) {
         NeuralNetConfiguration conf = new NeuralNetConfiguration();
         conf.setLayer(layer);
-        return layer.initializer().numParams(conf);
+        return conf;
     }
 
     /**
