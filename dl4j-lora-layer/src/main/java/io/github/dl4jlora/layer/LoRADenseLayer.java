@@ -55,8 +55,8 @@ import java.util.Objects;
  *
  * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685, equation 3.
  *
- * <p>That is plain LoRA; a {@link io.github.dl4jlora.variant.Variant variant} may compute something else with A and B. With trainBias, b trains too,
- * beside a frozen copy of its first values.
+ * <p>That is plain LoRA; a {@link io.github.dl4jlora.variant.Variant variant} may compute something else with A and B. With
+ * trainBias, b trains too, beside a frozen copy of its first values.
  *
  * <p>A drop-in for {@link DenseLayer} in any configuration, and a subtype of it, so that everything in DL4J that knows
  * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization
@@ -125,8 +125,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
             throw new IllegalArgumentException(layer + ": trainBias has no bias to train. Set hasBias(true) or leave it out.");
         }
         if (getWeightNoise() != null && lora.engine() == Engine.SAMEDIFF) {
-            throw new IllegalArgumentException(layer + ": weightNoise is not supported by Engine.SAMEDIFF, whose graph reads A and "
-                    + "B directly. Use Engine.FUSED or remove weightNoise.");
+            throw new IllegalArgumentException(layer + ": weightNoise is not supported by Engine.SAMEDIFF, whose graph reads A "
+                    + "and B directly. Use Engine.FUSED or remove weightNoise.");
         }
         if (lora.engine() == Engine.EFFECTIVE_WEIGHTS) {
             throw new IllegalArgumentException(layer + ": Engine.EFFECTIVE_WEIGHTS is for layers that are not dense. Use "
@@ -162,7 +162,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public List<AdaptedParameter> adapted() {
         if (matrix == null || matrix.nIn() != nIn || matrix.nOut() != nOut || matrix.rank() != lora.rank()
                 || matrix.alpha() != lora.alpha() || matrix.scaling() != lora.scaling()) {
-            matrix = new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, lora.rank(), lora.alpha(), lora.scaling());
+            matrix = new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, lora.rank(), lora.alpha(),
+                    lora.scaling());
             layout = null;
         }
         return List.of(matrix);

@@ -140,8 +140,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         }
         if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty() && !Kernels.run(conf)) {
             throw new IllegalArgumentException(name + ": loraDropout is " + conf.getLoraDropout() + ", but an adapted "
-                    + stock.getClass().getSimpleName() + " has no separate low-rank path whose input could be dropped: it runs on "
-                    + "W + s·A·B. Set loraDropout(0), or give the layer itself dropout before it is adapted");
+                    + stock.getClass().getSimpleName()
+                    + " has no separate low-rank path whose input could be dropped: it runs on W + s·A·B. Set loraDropout(0), "
+                    + "or give the layer itself dropout before it is adapted");
         }
     }
 

@@ -120,7 +120,8 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        throw new UnsupportedOperationException(Named.layer(name) + ": a vertex makes its parameter table when it is instantiated");
+        throw new UnsupportedOperationException(Named.layer(name)
+                + ": a vertex makes its parameter table when it is instantiated");
     }
 
     @Override
@@ -280,6 +281,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public String toString() {
-        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
+        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + storage + ", frozen=" + frozen
+                + ", origin=" + origin + ")";
     }
 }

@@ -342,7 +342,8 @@ public final class Adapter {
     void set(String key, INDArray value) {
         AdapterLayout layout = conf.get().layout();
         if (!layout.trains(key)) {
-            throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key) + "; it has "
+            throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key)
+                    + "; it has "
                     + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
                     + slot.parameter().columns() + "]").toList());
         }

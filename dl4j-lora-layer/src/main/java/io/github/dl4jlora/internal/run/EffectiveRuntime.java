@@ -46,7 +46,8 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     private INDArray gradientsView;
     private Map<String, INDArray> gradientViews = Map.of();
 
-    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize, DataType type) {
+    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
+            DataType type) {
         super(stock);
         this.conf = conf;
         this.view = view;

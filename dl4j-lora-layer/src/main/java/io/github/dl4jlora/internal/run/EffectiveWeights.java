@@ -107,7 +107,8 @@ public final class EffectiveWeights {
     /** Whether nothing of the layer's own part of the vector matters. */
     private boolean isRoutedWhole() {
         AdaptedConfiguration lora = adapter.configuration();
-        return !lora.adapted().isEmpty() && adapter.switches().routings().size() == lora.adapted().size() && lora.biases().isEmpty();
+        return !lora.adapted().isEmpty() && adapter.switches().routings().size() == lora.adapted().size()
+                && lora.biases().isEmpty();
     }
 
     private boolean sameRoutes() {
