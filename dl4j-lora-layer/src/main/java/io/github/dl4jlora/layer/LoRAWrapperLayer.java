@@ -191,6 +191,11 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
+    public boolean showsState() {
+        return StockLayers.showsState(origin);
+    }
+
+    @Override
     public GraphVertex stockVertex() {
         return null;
     }

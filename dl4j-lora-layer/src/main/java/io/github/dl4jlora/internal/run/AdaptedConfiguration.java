@@ -81,6 +81,11 @@ public interface AdaptedConfiguration extends HeldSettings {
     /** The stock layer, without DL4J's freezing wrappers; null for a vertex. */
     Layer stockLayer();
 
+    /** Whether DL4J sees the state of a recurrent layer inside the base's wrappers. */
+    default boolean showsState() {
+        return true;
+    }
+
     /** The stock vertex; null for a layer. */
     GraphVertex stockVertex();
 
