@@ -75,7 +75,7 @@ class FailedBeforeTest {
                         List.of(layer(Kind.LSTM, Role.FROZEN, 0, Wrap.FROZEN, Wrap.MASK_ZERO)),
                         with(Which.PLAIN, BiasTraining.ALL), false, Path.CLONE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
-                        List.of(twins(Kind.ACTIVATION)), PLAIN, false, Path.CLONE));
+                        List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }
 
     @AfterEach
