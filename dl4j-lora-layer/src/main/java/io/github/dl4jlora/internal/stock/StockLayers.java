@@ -172,6 +172,12 @@ public final class StockLayers {
         return copy;
     }
 
+    /** A copy out of DL4J's freezing wrappers, at every depth: inside wrappers for time they would end training as well. */
+    public static Layer unfrozen(Layer layer) {
+        return changed(unwrap(layer).clone(), inner -> {
+        });
+    }
+
     /**
      * A copy that computes the same in training mode as in test mode, but for batch normalisation: without dropout, weight
      * noise and constraints, and with RReLU as it is in test mode; at all depths of wrappers, those that freeze left out. The
