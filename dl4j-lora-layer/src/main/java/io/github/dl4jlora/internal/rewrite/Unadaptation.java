@@ -1,13 +1,12 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.frozen.FrozenBaseLayer;
-import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.layer.DenseTwin;
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -90,21 +89,14 @@ public final class Unadaptation<M extends Model> {
     }
 
     private void replace(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        if (node.adapted() instanceof LoRAWrapperVertex lora) {
-            vertices.put(node.name(), wrappedLike(node, StockLayers.copy(lora.getOrigin())));
-        } else if (node.adapted() != null) {
-            layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(node.adapted())));
-        } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
-            layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
-        } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
-            vertices.put(node.name(), StockLayers.copy(frozen.getOrigin()));
-        } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
+        Replacement replacement = node.replacement();
+        if (node.unwrappedLayer() instanceof LowRankLayer path) {
             refuseUnload(node);
-            layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));
-        } else if (StockLayers.isStandIn(node.layer())) {
-            layers.put(node.name(), wrappedLike(node, node.unwrappedLayer().clone()));
-        } else if (StockLayers.isStandIn(node.vertex())) {
-            vertices.put(node.name(), wrappedLike(node, StockLayers.copy(node.unwrappedVertex())));
+            layers.put(node.name(), wrappedLike(node, DenseTwin.stockOf(path)));
+        } else if (replacement != null && node.layer() != null) {
+            layers.put(node.name(), wrappedLike(node, replacement.toStockLayer()));
+        } else if (replacement != null) {
+            vertices.put(node.name(), wrappedLike(node, replacement.toStockVertex()));
         }
     }
 
