@@ -30,7 +30,8 @@ public final class ChildJvm {
     }
 
     /** Runs a main class to its end, which must be a good one. */
-    public static void run(List<String> classpath, Path log, String main, String... arguments) throws IOException, InterruptedException {
+    public static void run(List<String> classpath, Path log, String main, String... arguments)
+            throws IOException, InterruptedException {
         Process process = start(classpath, log, main, arguments);
         try {
             if (!process.waitFor(120, TimeUnit.SECONDS) || process.exitValue() != 0) {

@@ -80,7 +80,8 @@ public final class Gradients {
             params.assign(start);
             double expected = (above - below) / (2 * STEP);
             double slope = analytic.mul(direction.reshape(analytic.shape())).sumNumber().doubleValue();
-            assertThat(slope).as("slope in direction %d", seed).isCloseTo(expected, within(1e-6 * Math.max(1, Math.abs(expected))));
+            assertThat(slope).as("slope in direction %d", seed)
+                    .isCloseTo(expected, within(1e-6 * Math.max(1, Math.abs(expected))));
         }
     }
 
@@ -103,8 +104,10 @@ public final class Gradients {
                     String b = layer + "_" + lora.key(parameter, Variant.B);
                     if (name.equals(isA ? a : b)) {
                         INDArray stockGradient = stock.get(layer + "_" + parameter.key());
-                        assertThat(stockGradient).as("the stock network's gradient of " + layer + "_" + parameter.key()).isNotNull();
-                        INDArray dw = lora.matrices().forms().get(parameter.key()).viewOf(stockGradient.dup(order(stockGradient)));
+                        assertThat(stockGradient).as("the stock network's gradient of " + layer + "_" + parameter.key())
+                                .isNotNull();
+                        INDArray dw = lora.matrices().forms().get(parameter.key())
+                                .viewOf(stockGradient.dup(order(stockGradient)));
                         Map<String, INDArray> table = parameters(network);
                         expected = isA ? dw.mmul(table.get(b).transpose()) : table.get(a).transpose().mmul(dw);
                         expected.muli(parameter.factor() * correction(lora));

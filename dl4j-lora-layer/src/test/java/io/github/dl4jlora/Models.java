@@ -59,7 +59,8 @@ public final class Models {
         }
 
         public Model restore(File file, boolean updater) throws IOException {
-            return graph ? ModelSerializer.restoreComputationGraph(file, updater) : ModelSerializer.restoreMultiLayerNetwork(file, updater);
+            return graph ? ModelSerializer.restoreComputationGraph(file, updater)
+                    : ModelSerializer.restoreMultiLayerNetwork(file, updater);
         }
 
         public Model load(Path file) throws IOException {
@@ -123,7 +124,8 @@ public final class Models {
     }
 
     public static INDArray output(Model model, INDArray features) {
-        return model instanceof ComputationGraph graph ? graph.outputSingle(features) : ((MultiLayerNetwork) model).output(features);
+        return model instanceof ComputationGraph graph ? graph.outputSingle(features) : ((MultiLayerNetwork) model)
+                .output(features);
     }
 
     public static double[] outputs(Model model) {

@@ -61,7 +61,8 @@ final class Child {
             String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             int status = process.waitFor();
             return output.lines().filter(line -> line.startsWith(RESULT)).map(line -> line.substring(RESULT.length()))
-                    .findFirst().orElseThrow(() -> new IllegalStateException("Exit status " + status + " of " + command + ":\n" + output));
+                    .findFirst().orElseThrow(() -> new IllegalStateException("Exit status " + status + " of " + command
+                            + ":\n" + output));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (InterruptedException e) {

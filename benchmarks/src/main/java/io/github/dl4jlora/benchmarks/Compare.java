@@ -99,7 +99,8 @@ public final class Compare implements Callable<Integer> {
             return "unknown processor";
         }
         try (Stream<String> lines = Files.lines(info)) {
-            return lines.filter(line -> line.startsWith("model name")).findFirst().map(line -> line.replaceFirst(".*:\\s*", "")).orElse("unknown processor");
+            return lines.filter(line -> line.startsWith("model name")).findFirst().map(line -> line.replaceFirst(".*:\\s*", ""))
+                    .orElse("unknown processor");
         }
     }
 
@@ -120,8 +121,10 @@ public final class Compare implements Callable<Integer> {
 
     private double step(Side side, Shape shape) {
         if (side.isPyTorch()) {
-            return Double.parseDouble(Child.python(python, "peer.py", side == Side.PYTORCH_LORA ? "lora" : "full", String.valueOf(shape.rows()),
-                    String.join(",", shape.widths().stream().map(String::valueOf).toList()), String.valueOf(shape.rank()), shape.updater()));
+            return Double.parseDouble(Child.python(python, "peer.py", side == Side.PYTORCH_LORA ? "lora"
+                    : "full", String.valueOf(shape.rows()),
+                    String.join(",", shape.widths().stream().map(String::valueOf).toList()), String.valueOf(shape.rank()),
+                    shape.updater()));
         }
         return Double.parseDouble(Child.java(StepChild.class, side.name(), shape.encode()));
     }
@@ -135,7 +138,8 @@ public final class Compare implements Callable<Integer> {
             Map<Side, Results.MemoryUse> use = new EnumMap<>(Side.class);
             for (Side side : List.of(Side.DL4J_FULL, Side.LORA)) {
                 String[] parts = Child.java(MemoryChild.class, side.name(), shape.encode()).split(" ");
-                use.put(side, new Results.MemoryUse(Long.parseLong(parts[0]), Long.parseLong(parts[1]), Double.parseDouble(parts[2])));
+                use.put(side, new Results.MemoryUse(Long.parseLong(parts[0]), Long.parseLong(parts[1]),
+                        Double.parseDouble(parts[2])));
             }
             results.memory.put(shape, use);
             say(shape.parameters() + " parameters: " + use);
@@ -149,7 +153,8 @@ public final class Compare implements Callable<Integer> {
         List<String> args = new ArrayList<>(List.of(Shape.square(512, 3, 32, 8, "Adam").encode()));
         Arrays.stream(ADAPTER_COUNTS).mapToObj(String::valueOf).forEach(args::add);
         // Else pages of the heap that are touched for the first time in between would count as growth.
-        String[] parts = Child.java(List.of("-XX:+AlwaysPreTouch"), ManyAdaptersChild.class, args.toArray(String[]::new)).split(" ");
+        String[] parts = Child.java(List.of("-XX:+AlwaysPreTouch"), ManyAdaptersChild.class, args.toArray(String[]::new))
+                .split(" ");
         results.adapterBytes = Long.parseLong(parts[0]);
         for (int i = 0; i < ADAPTER_COUNTS.length; i++) {
             results.manyAdapters.put(ADAPTER_COUNTS[i], Long.parseLong(parts[i + 1]));
@@ -160,7 +165,8 @@ public final class Compare implements Callable<Integer> {
     private void measureInference(Results results) {
         for (Shape shape : List.of(Shape.square(2048, 3, 32, 8, "Adam"), Shape.square(2048, 3, 1, 8, "Adam"))) {
             String[] parts = Child.java(InferenceChild.class, shape.encode()).split(" ");
-            results.inference.put(shape, new Results.Inference(Double.parseDouble(parts[0]), Double.parseDouble(parts[1]), Double.parseDouble(parts[2])));
+            results.inference.put(shape, new Results.Inference(Double.parseDouble(parts[0]), Double.parseDouble(parts[1]),
+                    Double.parseDouble(parts[2])));
             say(shape.name() + ": " + results.inference.get(shape));
         }
     }
@@ -211,14 +217,15 @@ public final class Compare implements Callable<Integer> {
                 for (LayerSide side : LayerSide.values()) {
                     if (side.suits(task)) {
                         // The heap is small, so that peaks show what training needs.
-                        figures.computeIfAbsent(side, key -> new ArrayList<>()).add(numbers(Child.java(List.of("-Xms150m", "-Xmx150m"),
+                        figures.computeIfAbsent(side, key -> new ArrayList<>())
+                                .add(numbers(Child.java(List.of("-Xms150m", "-Xmx150m"),
                                 LayerChild.class, task.name(), side.name()).split(" ")));
                     }
                 }
             }
             Map<LayerSide, Results.LayerCost> costs = new EnumMap<>(LayerSide.class);
-            figures.forEach((side, of) -> costs.put(side, new Results.LayerCost(medianOf(of, 0), medianOf(of, 1), (long) medianOf(of, 2),
-                    (long) medianOf(of, 3))));
+            figures.forEach((side, of) -> costs.put(side, new Results.LayerCost(medianOf(of, 0), medianOf(of, 1),
+                    (long) medianOf(of, 2), (long) medianOf(of, 3))));
             results.layers.put(task, costs);
             say(task.title() + ": " + costs);
         }

@@ -43,9 +43,10 @@ final class EncoderChild {
     }
 
     private static ComputationGraph base() {
-        GraphBuilder configuration = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4)).graphBuilder(),
-                BertShape.MINI_LM_L6);
-        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(BertShape.MINI_LM_L6.hidden()).nOut(CLASSES)
+        GraphBuilder configuration = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4))
+                .graphBuilder(), BertShape.MINI_LM_L6);
+        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(BertShape.MINI_LM_L6.hidden())
+                .nOut(CLASSES)
                 .activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs("classifier");
         ComputationGraph base = new ComputationGraph(configuration.build());
         base.init();

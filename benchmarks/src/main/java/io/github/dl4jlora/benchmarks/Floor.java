@@ -16,7 +16,8 @@ import java.util.List;
  */
 final class Floor {
 
-    private record Layer(INDArray w, INDArray a, INDArray b, INDArray u, INDArray z, INDArray v, INDArray dA, INDArray dB, INDArray dx) {
+    private record Layer(INDArray w, INDArray a, INDArray b, INDArray u, INDArray z, INDArray v, INDArray dA, INDArray dB,
+            INDArray dx) {
     }
 
     private final List<Layer> layers = new ArrayList<>();
@@ -30,7 +31,8 @@ final class Floor {
             int in = shape.widths().get(i);
             int out = shape.widths().get(i + 1);
             layers.add(new Layer(matrix('f', in, out), matrix('f', in, shape.rank()), matrix('f', shape.rank(), out),
-                    matrix('c', shape.rows(), shape.rank()), matrix('c', shape.rows(), out), matrix('c', shape.rows(), shape.rank()),
+                    matrix('c', shape.rows(), shape.rank()), matrix('c', shape.rows(), out),
+                    matrix('c', shape.rows(), shape.rank()),
                     matrix('f', in, shape.rank()), matrix('f', shape.rank(), out), matrix('c', shape.rows(), in)));
         }
         loop = Networks.withoutDenseLayers(shape);

@@ -32,7 +32,8 @@ final class InferenceChild {
                 }
             }
         }
-        System.out.println(Child.RESULT + Arrays.stream(millis).map(StepChild::median).map(String::valueOf).collect(Collectors.joining(" ")));
+        System.out.println(Child.RESULT + Arrays.stream(millis).map(StepChild::median).map(String::valueOf)
+                .collect(Collectors.joining(" ")));
         System.exit(0);
     }
 }

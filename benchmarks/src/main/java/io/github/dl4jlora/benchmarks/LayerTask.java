@@ -123,7 +123,8 @@ enum LayerTask {
             case EMBEDDING -> Nd4j.math().floor(Nd4j.rand(DataType.FLOAT, batch, 64).muli(WORDS));
             case LSTM -> Nd4j.rand(DataType.FLOAT, batch, 256, 50);
         };
-        INDArray labels = this == LSTM ? Nd4j.zeros(DataType.FLOAT, batch, CLASSES, 50) : Nd4j.zeros(DataType.FLOAT, batch, CLASSES);
+        INDArray labels = this == LSTM ? Nd4j.zeros(DataType.FLOAT, batch, CLASSES, 50)
+                : Nd4j.zeros(DataType.FLOAT, batch, CLASSES);
         for (int example = 0; example < batch; example++) {
             labels.slice(example).slice(example % CLASSES).assign(1);
         }

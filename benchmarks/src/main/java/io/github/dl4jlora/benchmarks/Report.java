@@ -59,7 +59,8 @@ final class Report {
             tables.add(encoder());
         }
         if (!results.layers.isEmpty()) {
-            tables.add(layers("Layers that are not dense", "Milliseconds per training step, in brackets per forward pass. Batch 32, Adam, rank 8.",
+            tables.add(layers("Layers that are not dense",
+                    "Milliseconds per training step, in brackets per forward pass. Batch 32, Adam, rank 8.",
                     cost -> number(cost.step()) + " (" + number(cost.output()) + ")"));
             tables.add(layers("Memory of the same", "Largest resident size of the process in MB, Java heap of 150 MB included.",
                     cost -> cost.peak() < 0 ? number(Double.NaN) : megabytes(cost.peak())));
@@ -78,7 +79,8 @@ final class Report {
         rows.add(head);
         results.layers.forEach((task, costs) -> {
             List<String> row = new ArrayList<>(List.of(task.title()));
-            Arrays.stream(LayerSide.values()).map(side -> costs.containsKey(side) ? cell.apply(costs.get(side)) : "").forEach(row::add);
+            Arrays.stream(LayerSide.values()).map(side -> costs.containsKey(side) ? cell.apply(costs.get(side)) : "")
+                    .forEach(row::add);
             rows.add(row);
         });
         return new Table(title, note, rows);
@@ -89,7 +91,8 @@ final class Report {
         rows.add(List.of("", "values that train", "ms per step", "ms, one row's forward pass", "LoRA.apply, s"));
         results.variants.forEach((variant, cost) -> rows.add(List.of(variant, String.format(Locale.ROOT, "%,d", cost.trained()),
                 number(cost.step()), number(cost.output()), number(cost.apply()))));
-        return new Table("Variants", "Three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.", rows);
+        return new Table("Variants",
+                "Three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.", rows);
     }
 
     private Table encoder() {
@@ -119,7 +122,8 @@ final class Report {
         List<String> head = new ArrayList<>(List.of("ratio of steps"));
         results.steps.keySet().forEach(shape -> head.add(shape.name()));
         rows.add(head);
-        for (Side to : List.of(Side.PYTORCH_LORA, Side.FLOOR, Side.DL4J_FULL, Side.DL4J_FROZEN, Side.LORA_EMBEDDED, Side.LORA_SAMEDIFF)) {
+        for (Side to : List.of(Side.PYTORCH_LORA, Side.FLOOR, Side.DL4J_FULL, Side.DL4J_FROZEN, Side.LORA_EMBEDDED,
+                Side.LORA_SAMEDIFF)) {
             List<String> row = new ArrayList<>(List.of("LoRA / " + to.title()));
             results.steps.keySet().forEach(shape -> row.add(number(results.ratio(shape, Side.LORA, to))));
             rows.add(row);
@@ -131,18 +135,22 @@ final class Report {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("", "base ms", "adapted / base", "merged / base"));
         results.inference.forEach((shape, of) ->
-                rows.add(List.of(shape.name(), number(of.base()), number(of.adapted() / of.base()), number(of.merged() / of.base()))));
+                rows.add(List.of(shape.name(), number(of.base()), number(of.adapted() / of.base()),
+                        number(of.merged() / of.base()))));
         return new Table("Inference", "Medians; the three networks take turns in one process.", rows);
     }
 
     private Table memory() {
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of("parameters of the base", "full, peak MB", "LoRA, peak MB", "LoRA / full", "full, steady MB", "LoRA, steady MB", "LoRA.apply, s"));
+        rows.add(List.of("parameters of the base", "full, peak MB", "LoRA, peak MB", "LoRA / full", "full, steady MB",
+                "LoRA, steady MB", "LoRA.apply, s"));
         results.memory.forEach((shape, use) -> {
             Results.MemoryUse full = use.get(Side.DL4J_FULL);
             Results.MemoryUse lora = use.get(Side.LORA);
-            rows.add(List.of(String.format(Locale.ROOT, "%,d", shape.parameters()), megabytes(full.peak()), megabytes(lora.peak()),
-                    number((double) lora.peak() / full.peak()), megabytes(full.steady()), megabytes(lora.steady()), number(lora.seconds())));
+            rows.add(List.of(String.format(Locale.ROOT, "%,d", shape.parameters()), megabytes(full.peak()),
+                    megabytes(lora.peak()),
+                    number((double) lora.peak() / full.peak()), megabytes(full.steady()), megabytes(lora.steady()),
+                    number(lora.seconds())));
         });
         return new Table("Memory while training, on top of the loaded base",
                 "Resident memory, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply included.", rows);
@@ -184,7 +192,8 @@ final class Report {
     private String markdown(List<Table> tables) {
         StringBuilder text = new StringBuilder("Machine: " + conditions() + ".\n");
         for (Table table : tables) {
-            text.append("\n### ").append(table.title).append("\n\n").append(table.note).append(table.note.isEmpty() ? "" : "\n\n");
+            text.append("\n### ").append(table.title).append("\n\n").append(table.note)
+                    .append(table.note.isEmpty() ? "" : "\n\n");
             for (int i = 0; i < table.rows.size(); i++) {
                 text.append("| ").append(String.join(" | ", table.rows.get(i))).append(" |\n");
                 if (i == 0) {
@@ -201,18 +210,22 @@ final class Report {
                 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
                 <title>dl4j-lora benchmark</title>
                 <style>
-                body { font: 16px/1.5 sans-serif; max-width: 70rem; margin: 1rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
+                body { font: 16px/1.5 sans-serif; max-width: 70rem; margin: 1rem auto; padding: 0 1rem }
+                body { color: #1a1a1a; background: #fff }
                 table { border-collapse: collapse } th, td { border: 1px solid #888; padding: .2rem .6rem; text-align: right }
-                th:first-child, td:first-child { text-align: left } .wide { overflow-x: auto } svg { max-width: 100%; height: auto }
+                th:first-child, td:first-child { text-align: left } .wide { overflow-x: auto }
+                svg { max-width: 100%; height: auto }
                 </style></head><body><h1>dl4j-lora benchmark</h1>
                 """);
         page.append("<p>").append(escaped(conditions())).append("</p>\n");
         for (Table table : tables) {
-            page.append("<h2>").append(escaped(table.title)).append("</h2><p>").append(escaped(table.note)).append("</p><div class=\"wide\"><table>\n");
+            page.append("<h2>").append(escaped(table.title)).append("</h2><p>").append(escaped(table.note))
+                    .append("</p><div class=\"wide\"><table>\n");
             for (int i = 0; i < table.rows.size(); i++) {
                 String cell = i == 0 ? "th" : "td";
                 page.append("<tr>");
-                table.rows.get(i).forEach(value -> page.append('<').append(cell).append('>').append(escaped(value)).append("</").append(cell).append('>'));
+                table.rows.get(i).forEach(value -> page.append('<').append(cell).append('>').append(escaped(value)).append("</")
+                        .append(cell).append('>'));
                 page.append("</tr>\n");
             }
             page.append("</table></div>\n");

@@ -27,7 +27,8 @@ record Shape(String name, int rows, List<Integer> widths, int rank, String updat
     }
 
     static List<Shape> defaultGrid() {
-        return List.of(square(256, 3, 32, 8, "Adam"), square(1024, 3, 32, 8, "Adam"), square(2048, 3, 32, 8, "Adam"), transformer());
+        return List.of(square(256, 3, 32, 8, "Adam"), square(1024, 3, 32, 8, "Adam"), square(2048, 3, 32, 8, "Adam"),
+                transformer());
     }
 
     static List<Shape> fullGrid() {

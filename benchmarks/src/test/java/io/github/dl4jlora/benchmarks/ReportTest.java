@@ -25,7 +25,8 @@ class ReportTest {
         assertThat(Files.readString(folder.resolve("report.md")))
                 .contains("| LoRA / DL4J, full fine-tuning | 0.25 |")
                 .contains("| LoRA / PyTorch, LoRA | absent |");
-        assertThat(Files.readString(folder.resolve("report.html"))).contains("<svg").contains("viewport").doesNotContain("http-equiv");
+        assertThat(Files.readString(folder.resolve("report.html"))).contains("<svg").contains("viewport")
+                .doesNotContain("http-equiv");
     }
 
     @Test

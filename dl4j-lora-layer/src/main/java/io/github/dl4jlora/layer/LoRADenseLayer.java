@@ -15,11 +15,8 @@ import io.github.dl4jlora.internal.run.Named;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
-import io.github.dl4jlora.variant.PlainLoRA;
-import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -58,8 +55,8 @@ import java.util.Objects;
  *
  * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685, equation 3.
  *
- * <p>That is {@link PlainLoRA}; a {@link Variant} may compute something else with A and B. With trainBias, b trains too,
- * beside a frozen copy of its first values.
+ * <p>That is plain LoRA; a {@link io.github.dl4jlora.variant.Variant variant} may compute something else with A and B. With
+ * trainBias, b trains too, beside a frozen copy of its first values.
  *
  * <p>A drop-in for {@link DenseLayer} in any configuration, and a subtype of it, so that everything in DL4J that knows
  * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization
@@ -80,21 +77,12 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     private transient AdapterLayout layout;
     private transient LoRASettings layoutOf;
 
-    /** For Jackson and for {@link Builder}. */
+    /** For Jackson. */
     public LoRADenseLayer() {
     }
 
     private LoRADenseLayer(Builder builder) {
-        copyFrom(builder);
-        setHasBias(builder.hasBias);
-        setHasLayerNorm(builder.hasLayerNorm);
-        this.lora = builder.lora.build(Named.layer(layerName));
-        this.storage = builder.storage;
-        initializeConstraints(builder);
-    }
-
-    /** What the builder constructors of DL4J's layer classes do; DenseLayer's own is private. */
-    private void copyFrom(Builder builder) {
+        // What the builder constructors of DL4J's layer classes do; DenseLayer's own is private.
         this.layerName = builder.getLayerName();
         this.iDropout = builder.getIDropout();
         this.activationFn = builder.getActivationFn();
@@ -110,6 +98,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         this.weightNoise = builder.getWeightNoise();
         this.nIn = builder.getNIn();
         this.nOut = builder.getNOut();
+        setHasBias(builder.hasBias);
+        setHasLayerNorm(builder.hasLayerNorm);
+        this.lora = builder.lora.build(Named.layer(layerName));
+        this.storage = builder.storage;
+        initializeConstraints(builder);
     }
 
     @Override
@@ -129,12 +122,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         String layer = Named.layer(getLayerName());
         lora.checkFit(layer, nIn, nOut, iUpdater);
         if (lora.trainBias() && !hasBias()) {
-            throw new IllegalArgumentException(layer
-                    + ": trainBias has no bias to train. Set hasBias(true) or leave trainBias out.");
+            throw new IllegalArgumentException(layer + ": trainBias has no bias to train. Set hasBias(true) or leave it out.");
         }
         if (getWeightNoise() != null && lora.engine() == Engine.SAMEDIFF) {
-            throw new IllegalArgumentException(layer + ": weightNoise is not supported by "
-                    + "Engine.SAMEDIFF, whose graph reads A and B directly. Use Engine.FUSED or remove weightNoise.");
+            throw new IllegalArgumentException(layer + ": weightNoise is not supported by Engine.SAMEDIFF, whose graph reads A "
+                    + "and B directly. Use Engine.FUSED or remove weightNoise.");
         }
         if (lora.engine() == Engine.EFFECTIVE_WEIGHTS) {
             throw new IllegalArgumentException(layer + ": Engine.EFFECTIVE_WEIGHTS is for layers that are not dense. Use "
@@ -170,7 +162,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public List<AdaptedParameter> adapted() {
         if (matrix == null || matrix.nIn() != nIn || matrix.nOut() != nOut || matrix.rank() != lora.rank()
                 || matrix.alpha() != lora.alpha() || matrix.scaling() != lora.scaling()) {
-            matrix = new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, lora.rank(), lora.alpha(), lora.scaling());
+            matrix = new AdaptedParameter(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut, lora.rank(), lora.alpha(),
+                    lora.scaling());
             layout = null;
         }
         return List.of(matrix);
@@ -208,11 +201,6 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
-    public GraphVertex stockVertex() {
-        return null;
-    }
-
-    @Override
     public StockMatrices matrices() {
         return StockMatrices.DENSE;
     }
@@ -224,9 +212,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        NeuralNetConfiguration conf = new NeuralNetConfiguration();
-        conf.setLayer(this);
-        return DefaultParamInitializer.getInstance().init(conf, values, initialize);
+        return DefaultParamInitializer.getInstance().init(StockLayers.confOf(this), values, initialize);
     }
 
     @Override
@@ -235,23 +221,19 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
                 .scaling(lora.scaling()).loraDropout(lora.loraDropout()).build();
     }
 
-    /** The factor s of ΔW = s·A·B. */
+    /** The factor s. */
     public double factor() {
         return lora.factor();
     }
 
-    /**
-     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
-     */
+    // Of a layer that has its size already the frozen weights cannot be re-created.
+
     @Override
     public void setNIn(long size) {
         Named.refuseResize(getLayerName(), "nIn", nIn, size);
         super.setNIn(size);
     }
 
-    /**
-     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
-     */
     @Override
     public void setNOut(long size) {
         Named.refuseResize(getLayerName(), "nOut", nOut, size);
@@ -262,7 +244,6 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public LayerMemoryReport getMemoryReport(InputType inputType) {
         InputType outputType = getOutputType(-1, inputType);
         long trained = layout().trainedParams();
-        // Kept for backward: the pre-activation and x·A; made there: epsilon.
         long perExample = outputType.arrayElementsPerExample() + lora.rank() + (getIDropout() == null ? 0 : nIn);
         return new LayerMemoryReport.Builder(layerName, LoRADenseLayer.class, inputType, outputType)
                 .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
@@ -284,8 +265,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
-    public void setLora(LoRASettings lora) {
-        this.lora = Objects.requireNonNull(lora, "lora");
+    public void setLora(LoRASettings settings) {
+        lora = Objects.requireNonNull(settings, "lora");
     }
 
     @Override
@@ -365,8 +346,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     @Override
     public String toString() {
-        return "LoRADenseLayer(" + lora + ", constants=" + constants + ", storage=" + storage + ", frozen=" + frozen + ", "
-                + super.toString() + ")";
+        return "LoRADenseLayer(" + lora + ", storage=" + storage + ", frozen=" + frozen + ", " + super.toString() + ")";
     }
 
     /** Everything that {@link DenseLayer.Builder} offers, and what LoRA adds; a rank is required. */
@@ -407,11 +387,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
-         *                                  [0, 1), a start that rank and alpha do not allow, a loraPlusRatio that is not
-         *                                  above 0 or whose updater has no learning rate, trainBias without a bias, weight
-         *                                  noise together with {@link Engine#SAMEDIFF}, or
-         *                                  {@link Engine#EFFECTIVE_WEIGHTS}
+         * @throws IllegalArgumentException for a setting out of its range (see {@link LoRASettings}), trainBias without a bias,
+         *                                  weight noise with {@link Engine#SAMEDIFF}, or {@link Engine#EFFECTIVE_WEIGHTS}
          */
         @Override
         @SuppressWarnings("unchecked")

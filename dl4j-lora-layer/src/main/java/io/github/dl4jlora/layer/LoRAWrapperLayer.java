@@ -16,7 +16,6 @@ import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.IDropout;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -141,8 +140,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         }
         if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty() && !Kernels.run(conf)) {
             throw new IllegalArgumentException(name + ": loraDropout is " + conf.getLoraDropout() + ", but an adapted "
-                    + stock.getClass().getSimpleName() + " has no separate low-rank path whose input could be dropped: it runs on "
-                    + "W + s·A·B. Set loraDropout(0), or give the layer itself dropout before it is adapted");
+                    + stock.getClass().getSimpleName()
+                    + " has no separate low-rank path whose input could be dropped: it runs on W + s·A·B. Set loraDropout(0), "
+                    + "or give the layer itself dropout before it is adapted");
         }
     }
 
@@ -159,11 +159,6 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     @Override
     public List<Regularization> getRegularizationByParam(String key) {
         return regularizationOf(key, regularization, regularizationBias);
-    }
-
-    @Override
-    public boolean single() {
-        return false;
     }
 
     /** DL4J asks for it with every parameter in every step. */
@@ -191,8 +186,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
-    public GraphVertex stockVertex() {
-        return null;
+    public boolean showsState() {
+        return StockLayers.showsState(origin);
     }
 
     @Override
@@ -202,9 +197,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        NeuralNetConfiguration stock = new NeuralNetConfiguration();
-        stock.setLayer(stockLayer());
-        return stockLayer().initializer().init(stock, values, initialize);
+        return stockLayer().initializer().init(StockLayers.confOf(stockLayer()), values, initialize);
     }
 
     @Override
@@ -337,18 +330,14 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         stockLayer().setDataType(dataType);
     }
 
-    /**
-     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
-     */
+    // Of a layer that has its size already the frozen weights cannot be re-created.
+
     @Override
     public void setNIn(long size) {
         Named.refuseResize(getLayerName(), "nIn", nIn, size);
         super.setNIn(size);
     }
 
-    /**
-     * @throws IllegalStateException for a layer that has its size already: its frozen weights cannot be re-created
-     */
     @Override
     public void setNOut(long size) {
         Named.refuseResize(getLayerName(), "nOut", nOut, size);

@@ -5,7 +5,6 @@ import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.EffectiveVertex;
 import io.github.dl4jlora.internal.run.Named;
-import io.github.dl4jlora.internal.run.TrainedBias;
 import java.util.Map;
 
 import io.github.dl4jlora.FrozenStorage;
@@ -17,7 +16,6 @@ import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.inputs.InvalidInputTypeException;
-import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -111,11 +109,6 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     @Override
-    public Layer stockLayer() {
-        return null;
-    }
-
-    @Override
     public GraphVertex stockVertex() {
         return StockLayers.unwrap(origin);
     }
@@ -127,17 +120,8 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        throw new UnsupportedOperationException(Named.layer(name) + ": a vertex makes its parameter table when it is instantiated");
-    }
-
-    @Override
-    public boolean single() {
-        return false;
-    }
-
-    @Override
-    public List<TrainedBias> biases() {
-        return List.of();
+        throw new UnsupportedOperationException(Named.layer(name)
+                + ": a vertex makes its parameter table when it is instantiated");
     }
 
     @Override
@@ -297,6 +281,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public String toString() {
-        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + storage + ", frozen=" + frozen + ", origin=" + origin + ")";
+        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + storage + ", frozen=" + frozen
+                + ", origin=" + origin + ")";
     }
 }

@@ -25,7 +25,8 @@ public final class PrincipalStart {
         int rank = Math.toIntExact(a.size(1));
         Matrices.requireRank("LoRAInit.PISSA", w, rank);
         if (!(factor > 0)) {
-            throw new IllegalArgumentException("LoRAInit.PISSA divides singular values by the factor of ΔW and takes the root, but the "
+            throw new IllegalArgumentException(
+                    "LoRAInit.PISSA divides singular values by the factor of ΔW and takes the root, but the "
                     + "factor is " + factor + ". Choose an alpha above 0");
         }
         double[][] rows = Matrices.of(w);

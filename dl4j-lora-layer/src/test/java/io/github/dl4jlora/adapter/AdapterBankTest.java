@@ -362,7 +362,8 @@ class AdapterBankTest {
     void aMixedBatchIsRefusedWhereRowsOfTheOutputAreNoExamples() {
         MultiLayerNetwork steps = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nIn(4).nOut(5).activation(Activation.TANH).build())
-                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2)
+                        .activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(4)).build());
         steps.init();
         try (AdapterBank bank = new AdapterBank(steps, 1)) {
@@ -373,7 +374,8 @@ class AdapterBankTest {
 
             assertThat(bank.output("a", sequences).size(0)).isEqualTo(28);
             assertThatThrownBy(() -> bank.output(new String[] {"a", "b", "a", "b"}, sequences))
-                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("28 rows").hasMessageContaining("output(name, input)");
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("28 rows")
+                    .hasMessageContaining("output(name, input)");
         }
     }
 

@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** Adapter files by hand, independent of the library's own reader and writer. */
@@ -19,7 +20,31 @@ final class AdapterFiles {
     static final String CONFIG = "adapter_config.json";
     static final ObjectMapper JSON = new ObjectMapper();
 
+    /** As PEFT 0.20 writes it, for one layer; what the future may add is in it too. */
+    static final String PEFT_CONFIG = """
+            {
+              "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null, "base_model_name_or_path": null,
+              "bias": "none", "corda_config": null, "ensure_weight_tying": false, "eva_config": null,
+              "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true, "init_lora_weights": true,
+              "layer_replication": null, "layers_pattern": null, "layers_to_transform": null, "loftq_config": {},
+              "lora_alpha": 16, "lora_bias": false, "lora_dropout": 0.0, "megatron_config": null,
+              "megatron_core": "megatron.core", "modules_to_save": null, "peft_type": "LORA", "peft_version": "0.20.0",
+              "qalora_group_size": 16, "r": 2, "rank_pattern": {}, "revision": null, "target_modules": ["fc1"],
+              "target_parameters": null, "task_type": null, "trainable_token_indices": null, "use_dora": false,
+              "use_qalora": false, "use_rslora": false, "a_setting_of_the_future": null
+            }
+            """;
+
     private AdapterFiles() {
+    }
+
+    /** A folder of PEFT's with the layer fc1: A [rank, in], B [out, rank]. */
+    static void writePeft(Path folder, String config, float[][] a, float[][] b) throws IOException {
+        Map<String, float[][]> tensors = new LinkedHashMap<>();
+        tensors.put("base_model.model.fc1.lora_A.weight", a);
+        tensors.put("base_model.model.fc1.lora_B.weight", b);
+        Files.write(folder.resolve(TENSORS), safetensors(tensors));
+        Files.writeString(folder.resolve(CONFIG), config);
     }
 
     static JsonNode config(Path folder) throws IOException {
@@ -49,7 +74,8 @@ final class AdapterFiles {
     static double[] numbers(Path folder, String name) throws IOException {
         JsonNode offsets = header(folder).path(name).path("data_offsets");
         byte[] file = Files.readAllBytes(folder.resolve(TENSORS));
-        ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).position(8 + headerLength(file) + offsets.get(0).asInt());
+        ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
+                .position(8 + headerLength(file) + offsets.get(0).asInt());
         double[] numbers = new double[(offsets.get(1).asInt() - offsets.get(0).asInt()) / 4];
         for (int i = 0; i < numbers.length; i++) {
             numbers[i] = data.getFloat();

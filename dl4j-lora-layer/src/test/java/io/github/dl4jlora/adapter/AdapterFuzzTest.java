@@ -26,8 +26,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 class AdapterFuzzTest {
 
     /** Pieces of both files' grammar, for damage that gets past the parser. */
-    private static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "3", "99999999999", "1e999",
-        "1.5", "\"F64\"", "\"F16\"", "\"BF16\"", "\"I8\"", "\"fc1\"", "lora_A", "lora_B", ".weight", "data_offsets", "shape", "dtype",
+    private static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "3",
+            "99999999999", "1e999",
+        "1.5", "\"F64\"", "\"F16\"", "\"BF16\"", "\"I8\"", "\"fc1\"", "lora_A", "lora_B", ".weight", "data_offsets",
+        "shape", "dtype",
         "use_rslora", "rank_pattern", "modules_to_save", "(.*)", "dl4j_lora.base.fc1", "ALPHA", "\\u0000"};
 
     @TempDir
@@ -42,7 +44,8 @@ class AdapterFuzzTest {
         // Where there is a memory-backed folder the campaign costs no disk.
         Path memory = Path.of("/dev/shm");
         folder = Files.isWritable(memory) ? Files.createTempDirectory(memory, "dl4j-lora-fuzz") : temporary;
-        network = LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out").override("fc2", o -> o.alpha(3)).build());
+        network = LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out")
+                .override("fc2", o -> o.alpha(3)).build());
         Networks.randomizeAdapters(network.paramTable(), 4);
         LoRAAdapter.of(network).save(folder);
         tensors = Files.readAllBytes(folder.resolve(AdapterFiles.TENSORS));
@@ -74,7 +77,8 @@ class AdapterFuzzTest {
         int[] outcomes = new int[3];
         for (int i = 0; i < mutations; i++) {
             boolean hitsConfig = random.nextInt(3) == 0;
-            Files.write(folder.resolve(AdapterFiles.TENSORS), hitsConfig && random.nextBoolean() ? tensors : mutate(tensors, random));
+            Files.write(folder.resolve(AdapterFiles.TENSORS), hitsConfig && random.nextBoolean() ? tensors
+                    : mutate(tensors, random));
             Files.write(folder.resolve(AdapterFiles.CONFIG), hitsConfig ? mutate(config, random) : config);
             outcomes[outcome(seed, i)]++;
         }

@@ -125,7 +125,8 @@ class ComparisonTest {
 
     @Test
     void eachMatrixOfALayerIsComparedWithItsOwnWeights() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).seed(1).list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE)
+                .seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nIn(4).nOut(2).build()).build());
         base.init();
@@ -145,7 +146,8 @@ class ComparisonTest {
         LoRAAdapter stranger = new LoRAAdapter(Map.of("fc9", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThatThrownBy(() -> stranger.relativeNorm("fc9", Networks.trainedGraph()))
-                .isInstanceOf(NoSuchElementException.class).hasMessageContaining("\"fc9\"").hasMessageContaining("[fc1, fc2, out]");
+                .isInstanceOf(NoSuchElementException.class).hasMessageContaining("\"fc9\"")
+                .hasMessageContaining("[fc1, fc2, out]");
     }
 
     @Test

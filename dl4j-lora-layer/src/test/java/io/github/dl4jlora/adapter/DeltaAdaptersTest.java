@@ -46,13 +46,15 @@ class DeltaAdaptersTest {
                 .graphBuilder().addInputs("in").addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "lstm", "lstm", "lstm")
-                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), "attention")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
+                        .build(), "attention")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3)).build());
         base.init();
     }
 
     private ComputationGraph adapted(long seed, Scaling scaling) {
-        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(3).scaling(scaling).targets("lstm/RW", "attention")
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(3).scaling(scaling)
+                .targets("lstm/RW", "attention")
                 .override("attention/Wo", o -> o.rank(1).alpha(5)).build());
         Networks.randomizeAdapters(adapted.paramTable(), seed);
         return adapted;
@@ -89,9 +91,12 @@ class DeltaAdaptersTest {
         INDArray rw = merged.getParam("lstm_RW").sub(base.getParam("lstm_RW"));
         assertThat(Networks.difference(adapter.deltaWeight("lstm.RW"), rw)).isLessThan(1e-6);
         // [heads, size, in] read as [in, heads · size].
-        INDArray wq = merged.getVertex("attention").paramTable(false).get("Wq").sub(base.getVertex("attention").paramTable(false).get("Wq"));
-        assertThat(Networks.difference(adapter.deltaWeight("attention.Wq"), wq.dup('c').reshape('c', 4, 4).transpose())).isLessThan(1e-6);
-        assertThat(adapter.norm("attention.Wq")).isCloseTo(wq.norm2Number().doubleValue(), org.assertj.core.api.Assertions.within(1e-4));
+        INDArray wq = merged.getVertex("attention").paramTable(false).get("Wq")
+                .sub(base.getVertex("attention").paramTable(false).get("Wq"));
+        assertThat(Networks.difference(adapter.deltaWeight("attention.Wq"), wq.dup('c').reshape('c', 4, 4).transpose()))
+                .isLessThan(1e-6);
+        assertThat(adapter.norm("attention.Wq")).isCloseTo(wq.norm2Number().doubleValue(),
+                org.assertj.core.api.Assertions.within(1e-4));
         assertThat(adapter.spectrum("attention.Wo")).hasSize(1);
         assertThatThrownBy(() -> adapter.deltaWeight("lstm.W")).isInstanceOf(NoSuchElementException.class)
                 .hasMessageContainingAll("lstm.W", "lstm.RW", "attention.Wq");
@@ -120,7 +125,8 @@ class DeltaAdaptersTest {
         INDArray expected = one.deltaWeight("attention.Wv").mul(0.5).sub(two.deltaWeight("attention.Wv"));
         assertThat(Networks.difference(sum.deltaWeight("attention.Wv"), expected)).isLessThan(1e-5);
         assertThat(output(LoRA.apply(base, sum))).hasSize(20);
-        assertThat(sum.compress(1).relativeErrors()).containsOnlyKeys("lstm.RW", "attention.Wq", "attention.Wk", "attention.Wv", "attention.Wo");
+        assertThat(sum.compress(1).relativeErrors()).containsOnlyKeys("lstm.RW", "attention.Wq", "attention.Wk", "attention.Wv",
+                "attention.Wo");
     }
 
     @Test
@@ -136,7 +142,8 @@ class DeltaAdaptersTest {
                 assertThat(Networks.difference(bank.output("two", FEATURES), two.outputSingle(FEATURES))).isLessThan(1e-6);
             }
             INDArray mixed = bank.output(new String[]{"two", "one"}, FEATURES);
-            INDArray expected = Nd4j.concat(0, two.outputSingle(FEATURES.get(interval(0))), one.outputSingle(FEATURES.get(interval(1))));
+            INDArray expected = Nd4j.concat(0, two.outputSingle(FEATURES.get(interval(0))),
+                    one.outputSingle(FEATURES.get(interval(1))));
             assertThat(Networks.difference(mixed, expected)).isLessThan(1e-6);
         }
     }

@@ -289,18 +289,20 @@ class GuideTest {
         ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder()
                 .addInputs("in").addLayer("conv1", new Convolution1DLayer.Builder(1).nOut(3).build(), "in")
                 .addLayer("conv2", new Convolution1DLayer.Builder(1).nOut(3).build(), "conv1")
-                .addLayer("lstm1", new LSTM.Builder().nOut(4).build(), "conv2").addLayer("lstm2", new LSTM.Builder().nOut(4).build(), "lstm1")
+                .addLayer("lstm1", new LSTM.Builder().nOut(4).build(), "conv2")
+                .addLayer("lstm2", new LSTM.Builder().nOut(4).build(), "lstm1")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "lstm2", "lstm2", "lstm2")
                 .addLayer("fc", new DenseLayer.Builder().nOut(4).build(), "attention")
-                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), "fc")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
+                        .build(), "fc")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
         network.init();
 
         Map<String, INDArray> trained = LoRA.apply(network, config).paramTable();
 
-        assertThat(trained).containsOnlyKeys("conv2_W.A", "conv2_W.B", "lstm1_RW.A", "lstm1_RW.B", "attention_Wq.A", "attention_Wq.B",
-                "attention_Wv.A", "attention_Wv.B", "fc_A", "fc_B");
+        assertThat(trained).containsOnlyKeys("conv2_W.A", "conv2_W.B", "lstm1_RW.A", "lstm1_RW.B", "attention_Wq.A",
+                "attention_Wq.B", "attention_Wv.A", "attention_Wv.B", "fc_A", "fc_B");
         assertThat(trained.get("lstm1_RW.A").shape()).containsExactly(4, 4);
         assertThat(trained.get("attention_Wq.A").shape()).containsExactly(4, 8);
     }

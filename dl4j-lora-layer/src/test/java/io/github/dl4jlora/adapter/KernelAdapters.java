@@ -33,8 +33,8 @@ enum KernelAdapters {
             InputType.convolutional(7, 6, 4), new long[] {2, 4, 7, 6}),
     CONV3D(new Convolution3D.Builder(2, 3, 2).stride(1, 2, 1).padding(0, 1, 1).nIn(4).nOut(5).name("kernel1").build(),
             InputType.convolutional3D(5, 6, 4, 4), new long[] {2, 4, 5, 6, 4}),
-    EMBEDDING(new EmbeddingSequenceLayer.Builder().nIn(9).nOut(5).inputLength(4).outputDataFormat(RNNFormat.NWC).name("kernel1").build(),
-            InputType.recurrent(9, 4, RNNFormat.NWC), new long[] {2, 4});
+    EMBEDDING(new EmbeddingSequenceLayer.Builder().nIn(9).nOut(5).inputLength(4).outputDataFormat(RNNFormat.NWC)
+            .name("kernel1").build(), InputType.recurrent(9, 4, RNNFormat.NWC), new long[] {2, 4});
 
     final long[] fileShapeOfA;
     private final Layer layer;
@@ -56,7 +56,8 @@ enum KernelAdapters {
         if (!(layer instanceof ConvolutionLayer convolution)) {
             return new long[0];
         }
-        return layer instanceof Convolution1DLayer ? new long[] {convolution.getKernelSize()[0]} : longs(convolution.getKernelSize());
+        return layer instanceof Convolution1DLayer ? new long[] {convolution.getKernelSize()[0]}
+                : longs(convolution.getKernelSize());
     }
 
     private static long[] longs(int[] values) {
@@ -69,7 +70,8 @@ enum KernelAdapters {
 
     MultiLayerNetwork base() {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
-                .updater(new Sgd(0.1)).activation(Activation.IDENTITY).convolutionMode(ConvolutionMode.Truncate).biasInit(0.3).list()
+                .updater(new Sgd(0.1)).activation(Activation.IDENTITY).convolutionMode(ConvolutionMode.Truncate)
+                .biasInit(0.3).list()
                 .layer(layer.clone()).setInputType(type).build());
         network.init();
         return network;
@@ -104,7 +106,7 @@ enum KernelAdapters {
         return state;
     }
 
-    /** In PyTorch's shape, a copy; DL4J lays the weights of one dimension out as {@code [kernel, nIn, nOut]}, whatever shape it tells. */
+    /** In PyTorch's shape, a copy; DL4J lays one-dimensional weights out as {@code [kernel, nIn, nOut]} at all times. */
     INDArray torchWeight(MultiLayerNetwork network) {
         INDArray w = network.getParam("0_W");
         return this == CONV1D ? w.reshape('c', 3, 4, 5).permute(2, 1, 0).dup('c') : w.dup('c');

@@ -78,7 +78,8 @@ class KernelAdaptersTest {
 
         INDArray expected = LoRA.apply(base, adapter).output(kind.input());
         assertThat(Networks.difference(LoRA.apply(base, doubled).output(kind.input()), expected)).isLessThan(1e-12);
-        assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder)).output(kind.input()), expected)).isLessThan(1e-10);
+        assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder)).output(kind.input()), expected))
+                .isLessThan(1e-10);
     }
 
     @Test
@@ -88,7 +89,8 @@ class KernelAdaptersTest {
                 new TensorLayout(false, List.of(2L, 3L)))), Map.of(), 0);
 
         assertThatThrownBy(() -> turned.applyTo(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())))
-                .hasMessageContaining("\"kernel1\"").hasMessageContaining("kernel of [2, 3]").hasMessageContaining("kernel of [3, 2]");
+                .hasMessageContaining("\"kernel1\"").hasMessageContaining("kernel of [2, 3]")
+                .hasMessageContaining("kernel of [3, 2]");
     }
 
     @Test

@@ -82,7 +82,8 @@ class LoaderTest {
         write("[\"classifier\"]");
 
         assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContaining("missing tensors [base_model.model.classifier.*, base_model.model.encoder.value.lora_A.weight]")
+                .hasMessageContaining(
+                        "missing tensors [base_model.model.classifier.*, base_model.model.encoder.value.lora_A.weight]")
                 .hasMessageContaining("surplus tensors [base_model.model.encoder.norm.weight, stray]")
                 .hasMessageContaining("strict(false)");
     }

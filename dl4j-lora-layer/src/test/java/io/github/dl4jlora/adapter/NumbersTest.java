@@ -20,7 +20,8 @@ class NumbersTest {
             int exponent = bits >> 10 & 31;
             int fraction = bits & 1023;
             double expected = exponent == 31 ? fraction == 0 ? sign * Double.POSITIVE_INFINITY : Double.NaN
-                    : exponent == 0 ? sign * fraction * Math.pow(2, -24) : sign * (1 + fraction / 1024.0) * Math.pow(2, exponent - 15);
+                    : exponent == 0 ? sign * fraction * Math.pow(2, -24)
+                    : sign * (1 + fraction / 1024.0) * Math.pow(2, exponent - 15);
             assertThat(read(bits, DataType.HALF)).as("%04x", bits).isEqualTo(Double.valueOf(expected));
         }
     }
@@ -28,7 +29,8 @@ class NumbersTest {
     @Test
     void everyBfloat16IsTheUpperHalfOfAFloat() {
         for (int bits = 0; bits < 1 << 16; bits++) {
-            assertThat(read(bits, DataType.BFLOAT16)).as("%04x", bits).isEqualTo(Double.valueOf(Float.intBitsToFloat(bits << 16)));
+            assertThat(read(bits, DataType.BFLOAT16)).as("%04x", bits)
+                    .isEqualTo(Double.valueOf(Float.intBitsToFloat(bits << 16)));
         }
     }
 

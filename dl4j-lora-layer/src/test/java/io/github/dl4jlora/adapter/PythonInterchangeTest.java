@@ -209,7 +209,8 @@ class PythonInterchangeTest {
     void freshStartsAreThoseOfThePapers() throws Exception {
         for (Variants variant : List.of(Variants.PISSA, Variants.OLORA)) {
             MultiLayerNetwork base = base(true);
-            LoRAAdapter.of(LoRA.apply(base, variant.config().scaling(Scaling.ALPHA_OVER_RANK).build())).save(folder.resolve("adapter"));
+            LoRAAdapter.of(LoRA.apply(base, variant.config().scaling(Scaling.ALPHA_OVER_RANK).build()))
+                    .save(folder.resolve("adapter"));
 
             assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), base.output(input))).isLessThan(1e-10);
         }

@@ -66,12 +66,15 @@ class SafetensorsTest {
                         + "\"u\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[3,7]}}", "lies at [3, 7)"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
                         + "\"u\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[5,7]}}", "lies at [5, 7)"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "4 bytes of data belong to no tensor"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", "has 8 bytes, which is not FLOAT[3]"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                        "4 bytes of data belong to no tensor"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}",
+                        "has 8 bytes, which is not FLOAT[3]"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,8]}}", "overflows"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1,-2],\"data_offsets\":[0,8]}}", "has the shape [-1, -2]"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", "has the shape [0]"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", "no safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}",
+                        "no safetensors header"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", "longer than 8"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2.5],\"data_offsets\":[0,8]}}", "VALUE_NUMBER_FLOAT"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,9]}}", "longer than 2"),
@@ -79,7 +82,8 @@ class SafetensorsTest {
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2]}}", "lacks"),
                 arguments("{\"t\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", "dtype I64"),
                 arguments("{\"t\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,8]}}", "VALUE_NUMBER_INT"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"code\":1}}", "unknown field \"code\""),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"code\":1}}",
+                        "unknown field \"code\""),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
                         + "\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "Duplicate field 't'"),
                 arguments("{\"__metadata__\":{\"a\":1}}", "VALUE_NUMBER_INT"),
@@ -88,7 +92,8 @@ class SafetensorsTest {
                 arguments("{\"t\":" + "{\"t\":".repeat(50_000) + "}", "no safetensors header"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", "no safetensors header"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}} {}", "goes on after its end"),
-                arguments("[1]", "START_ARRAY"), arguments("  ", "no safetensors header"), arguments("{\"t\":null}", "VALUE_NULL"));
+                arguments("[1]", "START_ARRAY"), arguments("  ", "no safetensors header"),
+                arguments("{\"t\":null}", "VALUE_NULL"));
     }
 
     @ParameterizedTest
@@ -139,12 +144,14 @@ class SafetensorsTest {
     void aLinkToAFolderIsRefused() throws IOException {
         Path link = Files.createSymbolicLink(folder.resolve("link"), Files.createDirectory(folder.resolve("folder")));
 
-        assertThatThrownBy(() -> Safetensors.open(link)).isInstanceOf(AdapterFormatException.class).hasMessageContaining("is no file");
+        assertThatThrownBy(() -> Safetensors.open(link)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("is no file");
     }
 
     private void refused(byte[] bytes, String reason) throws IOException {
         Path file = Files.write(folder.resolve("file"), bytes);
-        assertThatThrownBy(() -> Safetensors.open(file)).isInstanceOf(AdapterFormatException.class).hasMessageContaining(file.toString())
+        assertThatThrownBy(() -> Safetensors.open(file)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining(file.toString())
                 .hasMessageContaining(reason);
     }
 }

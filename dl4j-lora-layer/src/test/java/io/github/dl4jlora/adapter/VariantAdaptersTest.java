@@ -83,7 +83,8 @@ class VariantAdaptersTest {
             assertThat(Networks.difference(network.outputSingle(INPUT), other.outputSingle(INPUT))).isLessThan(1e-12);
             assertThat(Models.params(LoRA.unload(network))).isEqualTo(Models.params(base));
             network.fit(Networks.data(DataType.DOUBLE, 8, 3));
-            assertThat(Networks.difference(LoRA.merge(network).outputSingle(INPUT), network.outputSingle(INPUT))).isLessThan(1e-12);
+            assertThat(Networks.difference(LoRA.merge(network).outputSingle(INPUT), network.outputSingle(INPUT)))
+                    .isLessThan(1e-12);
         }
     }
 
@@ -128,7 +129,8 @@ class VariantAdaptersTest {
 
             assertThat(config.rank()).isEqualTo(4);
             assertThat(config.loraInit()).isEqualTo(LoRAInit.KAIMING_UNIFORM);
-            assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(INPUT), tuned.outputSingle(INPUT)))
+            assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder))
+                    .outputSingle(INPUT), tuned.outputSingle(INPUT)))
                     .isLessThan(1e-12);
         }
     }
@@ -141,7 +143,8 @@ class VariantAdaptersTest {
         INDArray added = LoRA.merge(tuned).getParam("fc1_W").sub(base.getParam("fc1_W"));
 
         assertThat(Networks.difference(adapter.deltaWeight("fc1"), added)).isLessThan(1e-12);
-        assertThat(adapter.norm("fc1")).isCloseTo(added.norm2Number().doubleValue(), org.assertj.core.api.Assertions.within(1e-10));
+        assertThat(adapter.norm("fc1")).isCloseTo(added.norm2Number().doubleValue(),
+                org.assertj.core.api.Assertions.within(1e-10));
         assertThat(adapter.compress(1).adapter().config().rank()).isEqualTo(1);
     }
 
@@ -186,11 +189,14 @@ class VariantAdaptersTest {
         assertThatThrownBy(() -> dora.norm("fc1")).hasMessageContainingAll("norm", "DoRA");
         assertThatThrownBy(() -> dora.spectrum("fc1")).hasMessageContainingAll("spectrum", "DoRA");
         assertThatThrownBy(() -> dora.compress(1)).hasMessageContainingAll("compress", "DoRA");
-        assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(dora, 1).build()).hasMessageContainingAll("combining", "DoRA");
-        assertThatThrownBy(() -> LoRAAdapter.of(tuned(Variants.DORA_PISSA_BIAS)).toPlainLoRA()).hasMessageContainingAll("toPlainLoRA", "DoRA");
+        assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(dora, 1).build())
+                .hasMessageContainingAll("combining", "DoRA");
+        assertThatThrownBy(() -> LoRAAdapter.of(tuned(Variants.DORA_PISSA_BIAS)).toPlainLoRA())
+                .hasMessageContainingAll("toPlainLoRA", "DoRA");
         try (AdapterBank bank = new AdapterBank(base)) {
             assertThatThrownBy(() -> bank.add("d", dora)).hasMessageContainingAll("\"d\"", "fc1", "DoRA", "LoRA.merge");
-            assertThatThrownBy(() -> bank.add("b", LoRAAdapter.of(tuned(Variants.BIAS)))).hasMessageContainingAll("\"b\"", "trained bias");
+            assertThatThrownBy(() -> bank.add("b", LoRAAdapter.of(tuned(Variants.BIAS))))
+                    .hasMessageContainingAll("\"b\"", "trained bias");
         }
     }
 
@@ -237,8 +243,10 @@ class VariantAdaptersTest {
 
         LoRAAdapter loaded = LoRAAdapter.load(folder);
 
-        assertThat(Networks.difference(LoRA.apply(base, loaded).outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
-        assertThatThrownBy(() -> loaded.deltaWeight("fc1")).hasMessageContainingAll("fc1", variant.config().build().loraInit().name(), "LoRAAdapter.of");
+        assertThat(Networks.difference(LoRA.apply(base, loaded).outputSingle(INPUT), tuned.outputSingle(INPUT)))
+                .isLessThan(1e-12);
+        assertThatThrownBy(() -> loaded.deltaWeight("fc1")).hasMessageContainingAll("fc1", variant.config().build().loraInit()
+                .name(), "LoRAAdapter.of");
         ComputationGraph otherFactor = LoRA.apply(base, variant.config().alpha(7).build());
         loaded.applyTo(otherFactor);
         assertThat(Networks.difference(otherFactor.outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
@@ -270,7 +278,8 @@ class VariantAdaptersTest {
         rewrite((name, value) -> true);
         Path config = folder.resolve("adapter_config.json");
         Files.writeString(config, Files.readString(config).replace("\"use_dora\" : true", "\"use_dora\" : false"));
-        assertThatThrownBy(() -> LoRAAdapter.load(folder)).hasMessageContaining("surplus tensors [base_model.model.fc1.lora_magnitude_vector");
+        assertThatThrownBy(() -> LoRAAdapter.load(folder))
+                .hasMessageContaining("surplus tensors [base_model.model.fc1.lora_magnitude_vector");
     }
 
     @ParameterizedTest
@@ -315,6 +324,7 @@ class VariantAdaptersTest {
         Path config = folder.resolve("adapter_config.json");
         Files.writeString(config, Files.readString(config).replace("\"pissa\"", init));
 
-        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class).hasMessageContaining(message);
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining(message);
     }
 }

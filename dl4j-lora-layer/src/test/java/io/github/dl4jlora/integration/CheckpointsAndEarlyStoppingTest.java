@@ -63,7 +63,8 @@ class CheckpointsAndEarlyStoppingTest {
             refusesAStranger(kind, loaded);
         });
         assertThat(found).hasSizeGreaterThanOrEqualTo(2).doesNotContain(-1).doesNotHaveDuplicates();
-        Model last = kind.graph ? CheckpointListener.loadLastCheckpointCG(folder) : CheckpointListener.loadLastCheckpointMLN(folder);
+        Model last = kind.graph ? CheckpointListener.loadLastCheckpointCG(folder)
+                : CheckpointListener.loadLastCheckpointMLN(folder);
         assertThat(indexOf(history, Models.params(last))).isEqualTo(found.get(found.size() - 1));
     }
 
@@ -98,7 +99,8 @@ class CheckpointsAndEarlyStoppingTest {
 
     private ComputationGraph stopEarly(ComputationGraph graph, DataSetIterator data) throws IOException {
         LocalFileGraphSaver saver = new LocalFileGraphSaver(folder.getPath());
-        EarlyStoppingResult<ComputationGraph> result = new EarlyStoppingGraphTrainer(configuration(saver, data), graph, data).fit();
+        EarlyStoppingResult<ComputationGraph> result = new EarlyStoppingGraphTrainer(configuration(saver, data), graph, data)
+                .fit();
         assertThat(Models.params(saver.getBestModel())).isEqualTo(Models.params(result.getBestModel()));
         assertThat(result.getTotalEpochs()).isEqualTo(4);
         return result.getBestModel();
@@ -112,7 +114,8 @@ class CheckpointsAndEarlyStoppingTest {
         return result.getBestModel();
     }
 
-    private static <M extends Model> EarlyStoppingConfiguration<M> configuration(EarlyStoppingModelSaver<M> saver, DataSetIterator data) {
+    private static <M extends Model> EarlyStoppingConfiguration<M> configuration(EarlyStoppingModelSaver<M> saver,
+            DataSetIterator data) {
         return new EarlyStoppingConfiguration.Builder<M>().epochTerminationConditions(new MaxEpochsTerminationCondition(4))
                 .scoreCalculator(new DataSetLossCalculator(data, true)).evaluateEveryNEpochs(1).modelSaver(saver).build();
     }

@@ -127,8 +127,10 @@ class CopiesTest {
     @ParameterizedTest
     @EnumSource
     void textKeepsEverySettingAndNoWeight(Kind kind) {
-        Model adapted = Models.apply(kind.base(), kind.config().rank(3).alpha(0.1 + 0.2).scaling(io.github.dl4jlora.Scaling.ALPHA_OVER_SQRT_RANK)
-                .loraInit(io.github.dl4jlora.LoRAInit.GAUSSIAN).loraDropout(0.25).engine(io.github.dl4jlora.layer.Engine.SAMEDIFF).l2(0.01)
+        Model adapted = Models.apply(kind.base(), kind.config().rank(3).alpha(0.1 + 0.2)
+                .scaling(io.github.dl4jlora.Scaling.ALPHA_OVER_SQRT_RANK)
+                .loraInit(io.github.dl4jlora.LoRAInit.GAUSSIAN).loraDropout(0.25)
+                .engine(io.github.dl4jlora.layer.Engine.SAMEDIFF).l2(0.01)
                 .baseLocation(java.net.URI.create("file:///nowhere/base.zip")).build());
 
         LoRADenseLayer before = first(adapted);
@@ -164,10 +166,12 @@ class CopiesTest {
     private static LoRADenseLayer reread(Model model, boolean yaml) {
         if (model instanceof ComputationGraph graph) {
             ComputationGraphConfiguration conf = graph.getConfiguration();
-            return first(yaml ? ComputationGraphConfiguration.fromYaml(conf.toYaml()) : ComputationGraphConfiguration.fromJson(conf.toJson()));
+            return first(yaml ? ComputationGraphConfiguration.fromYaml(conf.toYaml())
+                    : ComputationGraphConfiguration.fromJson(conf.toJson()));
         }
         MultiLayerConfiguration conf = ((MultiLayerNetwork) model).getLayerWiseConfigurations();
-        MultiLayerConfiguration read = yaml ? MultiLayerConfiguration.fromYaml(conf.toYaml()) : MultiLayerConfiguration.fromJson(conf.toJson());
+        MultiLayerConfiguration read = yaml ? MultiLayerConfiguration.fromYaml(conf.toYaml())
+                : MultiLayerConfiguration.fromJson(conf.toJson());
         return (LoRADenseLayer) read.getConf(0).getLayer();
     }
 }

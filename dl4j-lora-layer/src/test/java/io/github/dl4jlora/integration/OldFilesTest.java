@@ -80,7 +80,8 @@ class OldFilesTest {
     void declaredLayersComputeWhatTheyDid() throws IOException {
         Path folder = FOLDER.resolve("declared");
 
-        assertComputesWhatItDid(ModelSerializer.restoreMultiLayerNetwork(folder.resolve("serialized.zip").toFile(), true), folder);
+        assertComputesWhatItDid(ModelSerializer.restoreMultiLayerNetwork(folder.resolve("serialized.zip")
+                .toFile(), true), folder);
     }
 
     @Test
@@ -92,7 +93,8 @@ class OldFilesTest {
     private static Model stock(Path file) {
         try {
             boolean graph = file.getParent().endsWith("vertices");
-            return graph ? ModelSerializer.restoreComputationGraph(file.toFile()) : ModelSerializer.restoreMultiLayerNetwork(file.toFile());
+            return graph ? ModelSerializer.restoreComputationGraph(file.toFile())
+                    : ModelSerializer.restoreMultiLayerNetwork(file.toFile());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

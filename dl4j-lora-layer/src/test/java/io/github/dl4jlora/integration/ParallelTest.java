@@ -57,7 +57,8 @@ class ParallelTest {
         if (mode == TrainingMode.AVERAGING) {
             builder.averagingFrequency(2).averageUpdaters(true);
         } else {
-            builder.thresholdAlgorithm(new org.deeplearning4j.optimize.solvers.accumulation.encoding.threshold.FixedThresholdAlgorithm(1e-3));
+            builder.thresholdAlgorithm(
+                    new org.deeplearning4j.optimize.solvers.accumulation.encoding.threshold.FixedThresholdAlgorithm(1e-3));
         }
         try (ParallelWrapper wrapper = builder.build()) {
             wrapper.fit(data);
@@ -84,7 +85,8 @@ class ParallelTest {
             requests.add(Networks.random(DataType.FLOAT, i, 1 + i % 4, Networks.IN));
             expected.add(Models.values(Models.output(adapted, requests.get(i))));
         }
-        ParallelInference inference = new ParallelInference.Builder(adapted).workers(4).inferenceMode(InferenceMode.SEQUENTIAL).build();
+        ParallelInference inference = new ParallelInference.Builder(adapted).workers(4)
+                .inferenceMode(InferenceMode.SEQUENTIAL).build();
         ExecutorService clients = Executors.newFixedThreadPool(4);
         try {
             List<Future<double[]>> answers = new ArrayList<>();

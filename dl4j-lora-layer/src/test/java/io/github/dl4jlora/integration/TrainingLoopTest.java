@@ -104,7 +104,8 @@ class TrainingLoopTest {
     }
 
     private static Model headless(boolean graph) {
-        NeuralNetConfiguration.Builder conf = new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(0.1)).activation(Activation.TANH)
+        NeuralNetConfiguration.Builder conf = new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(0.1))
+                .activation(Activation.TANH)
                 .trainingWorkspaceMode(WorkspaceMode.NONE).inferenceWorkspaceMode(WorkspaceMode.NONE);
         DenseLayer first = new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).build();
         DenseLayer second = new DenseLayer.Builder().name("fc2").nIn(Networks.HIDDEN).nOut(Networks.OUT).build();
@@ -135,7 +136,8 @@ class TrainingLoopTest {
             MultiLayerNetwork layers = (MultiLayerNetwork) model;
             layers.setInput(data.getFeatures());
             INDArray output = layers.feedForward(true, false).get(2);
-            Pair<Gradient, INDArray> result = layers.backpropGradient(output.sub(data.getLabels()), LayerWorkspaceMgr.noWorkspaces());
+            Pair<Gradient, INDArray> result = layers.backpropGradient(output.sub(data.getLabels()),
+                    LayerWorkspaceMgr.noWorkspaces());
             gradient = result.getFirst();
             assertThat(result.getSecond().shape()).isEqualTo(data.getFeatures().shape());
             layers.getUpdater().update(layers, gradient, 0, 0, 8, LayerWorkspaceMgr.noWorkspaces());

@@ -35,7 +35,8 @@ class VariantsInParallelTest {
             assertThat(Models.params(adapted)).isNotEqualTo(before).doesNotContain(Double.NaN);
             assertThat(Models.params(LoRA.unload(adapted))).isEqualTo(baseBefore);
             INDArray input = Networks.random(DataType.FLOAT, 77, 5, Networks.IN);
-            assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(input), adapted.outputSingle(input))).isLessThan(1e-5);
+            assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(input), adapted.outputSingle(input)))
+                    .isLessThan(1e-5);
         }
     }
 }

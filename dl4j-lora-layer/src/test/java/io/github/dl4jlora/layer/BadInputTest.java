@@ -61,14 +61,17 @@ class BadInputTest {
     @ValueSource(doubles = {-0.1, 1, 1.5, Double.NaN})
     void dropoutsOutsideTheirRangeAreRefused(double probability) {
         assertThatThrownBy(() -> lora().loraDropout(probability).build()).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("\"fc1\"").hasMessageContaining("loraDropout is " + probability).hasMessageContaining("below 1");
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("loraDropout is " + probability)
+                .hasMessageContaining("below 1");
         assertThatThrownBy(() -> lowRank().loraDropout(probability).build()).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("\"fc1\"").hasMessageContaining("loraDropout is " + probability).hasMessageContaining("below 1");
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("loraDropout is " + probability)
+                .hasMessageContaining("below 1");
     }
 
     @Test
     void valuesSetLaterAreRefusedWhenTheNetworkIsMade() {
-        assertThatThrownBy(() -> initWith(layer -> layer.setRank(0))).hasMessageContaining("\"fc1\"").hasMessageContaining("rank is 0");
+        assertThatThrownBy(() -> initWith(layer -> layer.setRank(0))).hasMessageContaining("\"fc1\"")
+                .hasMessageContaining("rank is 0");
         assertThatThrownBy(() -> initWith(layer -> layer.setAlpha(Double.NaN))).hasMessageContaining("alpha is NaN");
         assertThatThrownBy(() -> initWith(layer -> layer.setLoraDropout(2))).hasMessageContaining("loraDropout is 2");
     }
@@ -96,9 +99,11 @@ class BadInputTest {
 
     @Test
     void missingSizesAreRefused() {
-        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LoRADenseLayer.Builder().name("fc1").nOut(5).rank(2).build()))
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LoRADenseLayer.Builder().name("fc1").nOut(5)
+                .rank(2).build()))
                 .hasMessageContaining("LoRADenseLayer").hasMessageContaining("fc1").hasMessageContaining("nIn");
-        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LowRankLayer.Builder().name("fc1").nOut(5).rank(2).build()))
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LowRankLayer.Builder().name("fc1").nOut(5)
+                .rank(2).build()))
                 .hasMessageContaining("LowRankLayer").hasMessageContaining("fc1").hasMessageContaining("nIn");
     }
 
@@ -107,7 +112,8 @@ class BadInputTest {
     void inputsOfTheWrongWidthAreRefused(Engine engine) {
         MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lora().engine(engine).build());
 
-        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7))).isInstanceOf(DL4JInvalidInputException.class)
+        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7)))
+                .isInstanceOf(DL4JInvalidInputException.class)
                 .hasMessageContaining("7 columns").hasMessageContaining("inputs = 6").hasMessageContaining("fc1");
     }
 
@@ -116,7 +122,8 @@ class BadInputTest {
     void inputsThatAreNoMatrixAreRefused(Engine engine) {
         MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lora().engine(engine).build());
 
-        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 6, 2))).isInstanceOf(DL4JInvalidInputException.class)
+        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 6, 2)))
+                .isInstanceOf(DL4JInvalidInputException.class)
                 .hasMessageContaining("[4, 6, 2]").hasMessageContaining("preprocessor").hasMessageContaining("fc1");
     }
 
@@ -124,7 +131,8 @@ class BadInputTest {
     void inputsThatDoNotFitALowRankLayerAreRefused() {
         MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lowRank().build());
 
-        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7))).isInstanceOf(DL4JInvalidInputException.class)
+        assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7)))
+                .isInstanceOf(DL4JInvalidInputException.class)
                 .hasMessageContaining("[4, 7]").hasMessageContaining("6").hasMessageContaining("fc1");
     }
 
@@ -133,9 +141,11 @@ class BadInputTest {
         LoRADenseLayer layer = lora().build();
 
         assertThatThrownBy(() -> layer.setNIn(7)).isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("\"fc1\"").hasMessageContaining("nIn").hasMessageContaining("6 to 7").hasMessageContaining("LoRA.merge");
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("nIn").hasMessageContaining("6 to 7")
+                .hasMessageContaining("LoRA.merge");
         assertThatThrownBy(() -> layer.setNOut(9)).isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("\"fc1\"").hasMessageContaining("nOut").hasMessageContaining("5 to 9").hasMessageContaining("LoRA.merge");
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("nOut").hasMessageContaining("5 to 9")
+                .hasMessageContaining("LoRA.merge");
     }
 
     @Test
@@ -152,7 +162,8 @@ class BadInputTest {
     @ParameterizedTest
     @EnumSource(FrozenStorage.class)
     void excessiveRanksWarnAndNameTheOverride(FrozenStorage storage) {
-        List<String> declared = warnings(() -> network(new NeuralNetConfiguration.Builder(), lora().rank(7).storage(storage).build()));
+        List<String> declared = warnings(() -> network(new NeuralNetConfiguration.Builder(), lora().rank(7)
+                .storage(storage).build()));
         List<String> lone = warnings(() -> network(new NeuralNetConfiguration.Builder(), lowRank().rank(7).build()));
         List<String> converted = warnings(() -> LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(7).storage(storage)
                 .override("fc2", o -> o.rank(2)).build()));
@@ -197,7 +208,8 @@ class BadInputTest {
 
     private static MultiLayerNetwork network(NeuralNetConfiguration.Builder conf, Layer layer) {
         MultiLayerNetwork network = new MultiLayerNetwork(conf.list().layer(layer)
-                .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(5).nOut(3).activation(Activation.SOFTMAX).build()).build());
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(5).nOut(3).activation(Activation.SOFTMAX)
+                        .build()).build());
         network.init();
         return network;
     }

@@ -79,7 +79,8 @@ class DataTypesTest {
     @ParameterizedTest
     @MethodSource("conversions")
     void convertsToAnotherTypeAndBack(DataType type, Engine engine, FrozenStorage storage) {
-        ComputationGraph graph = LoRA.apply(base(type).convertDataType(DataType.FLOAT).toComputationGraph(), config(engine, storage));
+        ComputationGraph graph = LoRA.apply(base(type).convertDataType(DataType.FLOAT)
+                .toComputationGraph(), config(engine, storage));
         Networks.randomizeAdapters(graph.paramTable(), 3);
         DataSet data = Networks.data(DataType.FLOAT, 8, 1);
         INDArray expected = graph.outputSingle(data.getFeatures());
@@ -119,7 +120,8 @@ class DataTypesTest {
     @ParameterizedTest
     @EnumSource(value = DataType.class, names = {"FLOAT", "DOUBLE", "HALF"})
     void aLowRankLayerTrainsInEveryTypeButBfloat16(DataType type) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf(type).list().layer(new LowRankLayer.Builder().nIn(Networks.IN).nOut(Networks.OUT).rank(2).alpha(0.75).build())
+        MultiLayerNetwork network = new MultiLayerNetwork(conf(type).list()
+                .layer(new LowRankLayer.Builder().nIn(Networks.IN).nOut(Networks.OUT).rank(2).alpha(0.75).build())
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build()).build());
         network.init();
         network = network.convertDataType(type);
@@ -132,7 +134,8 @@ class DataTypesTest {
         network.fit(x, Networks.random(type, 2, 4, Networks.OUT));
 
         assertThat(output.dataType()).isEqualTo(type);
-        assertThat(Networks.difference(output, x.castTo(DataType.DOUBLE).mmul(a).mmul(b).mul(0.75))).isLessThan(TOLERANCES.get(type));
+        assertThat(Networks.difference(output, x.castTo(DataType.DOUBLE).mmul(a).mmul(b).mul(0.75)))
+                .isLessThan(TOLERANCES.get(type));
         assertThat(Networks.difference(network.getParam("0_A"), a)).isPositive();
     }
 

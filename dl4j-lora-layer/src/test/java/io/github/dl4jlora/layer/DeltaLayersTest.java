@@ -83,12 +83,13 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B, in a network with an adapted dense layer below it. */
+/** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B above an adapted dense layer. */
 @SuppressWarnings("deprecation")
 @ExtendWith(DoublePrecision.class)
 public class DeltaLayersTest {
 
-    private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets("fc1|lora.*").build();
+    private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1))
+            .targets("fc1|lora.*").build();
 
     @TempDir
     private Path folder;
@@ -97,19 +98,26 @@ public class DeltaLayersTest {
         return Stream.of(
                 flat("auto-encoder", new AutoEncoder.Builder().nIn(9).nOut(4).build(), 4),
                 flat("variational auto-encoder", new VariationalAutoencoder.Builder().encoderLayerSizes(5, 4).decoderLayerSizes(4)
-                        .reconstructionDistribution(new GaussianReconstructionDistribution(Activation.TANH)).nIn(9).nOut(3).build(), 3),
+                        .reconstructionDistribution(new GaussianReconstructionDistribution(Activation.TANH)).nIn(9).nOut(3)
+                        .build(), 3),
                 image("convolution 2D", 2, 2, 2, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(2).build()),
                 image("convolution 2D, same padding, strides, no bias", 2, 2, 3, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(3)
                         .stride(2, 2).hasBias(false).convolutionMode(ConvolutionMode.Same).build()),
                 image("deconvolution 2D", 4, 4, 2, new Deconvolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
-                image("depthwise convolution", 2, 2, 2, new DepthwiseConvolution2D.Builder(2, 2).nIn(1).depthMultiplier(2).nOut(2).build()),
-                image("separable convolution", 2, 2, 2, new SeparableConvolution2D.Builder(2, 2).depthMultiplier(2).nIn(1).nOut(2).build()),
-                image("locally connected 2D", 2, 2, 2, new LocallyConnected2D.Builder().kernelSize(2, 2).stride(1, 1).nIn(1).nOut(2)
+                image("depthwise convolution", 2, 2, 2, new DepthwiseConvolution2D.Builder(2, 2).nIn(1).depthMultiplier(2)
+                        .nOut(2).build()),
+                image("separable convolution", 2, 2, 2, new SeparableConvolution2D.Builder(2, 2).depthMultiplier(2).nIn(1)
+                        .nOut(2).build()),
+                image("locally connected 2D", 2, 2, 2, new LocallyConnected2D.Builder().kernelSize(2, 2).stride(1, 1)
+                        .nIn(1).nOut(2)
                         .setInputSize(3, 3).convolutionMode(ConvolutionMode.Truncate).build()),
                 volume("convolution 3D", 1, 2, new Convolution3D.Builder(2, 2, 2).nIn(1).nOut(2).build()),
-                volume("deconvolution 3D", 3, 2, new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(1, 1, 1).nIn(1).nOut(2).build()),
-                series("convolution 1D", 4, new Convolution1DLayer.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
-                series("locally connected 1D", 4, new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4).kernelSize(2).stride(1)
+                volume("deconvolution 3D", 3, 2, new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(1, 1, 1).nIn(1)
+                        .nOut(2).build()),
+                series("convolution 1D", 4, new Convolution1DLayer.Builder(2).nIn(9).nOut(4)
+                        .convolutionMode(ConvolutionMode.Same).build()),
+                series("locally connected 1D", 4, new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4)
+                        .kernelSize(2).stride(1)
                         .convolutionMode(ConvolutionMode.Same).build()),
                 series("LSTM", 4, new LSTM.Builder().nIn(9).nOut(4).build()),
                 series("Graves LSTM", 4, new GravesLSTM.Builder().nIn(9).nOut(4).build()),
@@ -132,13 +140,17 @@ public class DeltaLayersTest {
                 Arguments.of("embedding", Nd4j.createFromArray(new double[][]{{1}, {3}, {0}}), labels(3), builder().list()
                         .layer(new EmbeddingLayer.Builder().nIn(5).nOut(4).name("lora").build())
                         .layer(new DenseLayer.Builder().nIn(4).nOut(4).name("fc1").build()).layer(outputOf(4)).build()),
-                Arguments.of("embedding sequence", Nd4j.createFromArray(new double[][]{{1, 3, 0}, {2, 2, 1}, {0, 3, 1}}), labels(3),
-                        builder().list().layer(new EmbeddingSequenceLayer.Builder().nIn(5).nOut(4).inputLength(3).name("lora").build())
-                                .layer(new GlobalPoolingLayer.Builder().build()).layer(named(dense(4), "fc1")).layer(output("out"))
+                Arguments.of("embedding sequence", Nd4j.createFromArray(new double[][]{{1, 3, 0}, {2, 2, 1}, {0, 3, 1}}),
+                        labels(3),
+                        builder().list().layer(new EmbeddingSequenceLayer.Builder().nIn(5).nOut(4).inputLength(3)
+                                .name("lora").build())
+                                .layer(new GlobalPoolingLayer.Builder().build()).layer(named(dense(4), "fc1"))
+                                .layer(output("out"))
                                 .setInputType(InputType.recurrent(5, 3)).build()),
                 Arguments.of("capsules", features(1, 3, 1, 6, 6), labels(3), builder().list(
                         new PrimaryCapsules.Builder(3, 2).kernelSize(3, 3).stride(2, 2).hasBias(true).name("lora1").build(),
-                        new CapsuleLayer.Builder(3, 2, 2).hasBias(true).name("lora2").build(), new CapsuleStrengthLayer.Builder().build(),
+                        new CapsuleLayer.Builder(3, 2, 2).hasBias(true).name("lora2")
+                        .build(), new CapsuleStrengthLayer.Builder().build(),
                         named(dense(4), "fc1"), output("out")).setInputType(InputType.convolutional(6, 6, 1)).build()),
                 Arguments.of("channels-last convolution", features(1, 3, 3, 3, 2), labels(3), builder().list()
                         .layer(new ConvolutionLayer.Builder(2, 2).nOut(2).dataFormat(CNN2DFormat.NHWC).name("lora").build())
@@ -148,7 +160,8 @@ public class DeltaLayersTest {
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
-    void computesWhatTheBaseComputesUntilItIsTrained(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
+    void computesWhatTheBaseComputesUntilItIsTrained(String name, INDArray features, INDArray labels,
+            MultiLayerConfiguration conf) {
         MultiLayerNetwork base = trained(conf, features, labels);
         INDArray expected = base.output(features).dup();
 
@@ -177,8 +190,10 @@ public class DeltaLayersTest {
         if (!name.equals("separable convolution")) {
             // DL4J's own backward pass for it disagrees with finite differences; ours is its projection.
             Gradients.assertEqualFiniteDifferences(adapted, data);
-            assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features).labels(labels)
-                    .subset(true).maxPerParam(4).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8).print(GradientCheckUtil.PrintMode.FAILURES_ONLY)))
+            assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features)
+                    .labels(labels)
+                    .subset(true).maxPerParam(4).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
+                    .print(GradientCheckUtil.PrintMode.FAILURES_ONLY)))
                     .isTrue();
         }
     }
@@ -186,7 +201,8 @@ public class DeltaLayersTest {
     /** Below a SameDiff layer the stock network's gradients are wrong. */
     private static Map<String, INDArray> atTheLayer(MultiLayerNetwork network, Map<String, INDArray> gradients) {
         Map<String, INDArray> some = new java.util.LinkedHashMap<>(gradients);
-        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0, key.indexOf('_')))) instanceof DenseRuntime);
+        some.keySet().removeIf(key -> network.getLayer(Integer.parseInt(key.substring(0,
+                key.indexOf('_')))) instanceof DenseRuntime);
         return some;
     }
 
@@ -245,7 +261,8 @@ public class DeltaLayersTest {
             adapted.fit(features, labels);
         }
 
-        assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned").isPositive();
+        assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned")
+                .isPositive();
         assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(before);
         assertSame("clone", adapted.clone().output(features), adapted.output(features));
     }
@@ -290,8 +307,10 @@ public class DeltaLayersTest {
     private static Arguments series(String name, int size, Layer layer) {
         layer.getOutputType(1, InputType.recurrent(9, 4));
         MultiLayerConfiguration conf = builder().list().layer(fc1(9)).layer(named(layer, "lora"))
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3).name("out").build())
-                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor()).inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3)
+                        .name("out").build())
+                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor())
+                .inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
         return Arguments.of(name, features(1, 3, 5, 4), features(2, 3, 3, 4), conf);
     }
 
@@ -306,7 +325,8 @@ public class DeltaLayersTest {
     /** fc1's eight outputs are a cube of 2 × 2 × 2. */
     private static Arguments volume(String name, int side, int channels, Layer layer) {
         MultiLayerConfiguration conf = builder().list().layer(fc1(8)).layer(named(layer, "lora"))
-                .layer(outputOf(side * side * side * channels)).inputPreProcessor(1, new FeedForwardToCnn3DPreProcessor(2, 2, 2, 1, true))
+                .layer(outputOf(side * side * side * channels))
+                .inputPreProcessor(1, new FeedForwardToCnn3DPreProcessor(2, 2, 2, 1, true))
                 .inputPreProcessor(2, new Cnn3DToFeedForwardPreProcessor(side, side, side, channels, true)).build();
         return Arguments.of(name, features(1, 3, 5), labels(3), conf);
     }
@@ -318,7 +338,8 @@ public class DeltaLayersTest {
     }
 
     private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1)).activation(Activation.TANH);
+        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
+                .activation(Activation.TANH);
     }
 
     private static Layer named(Layer layer, String name) {

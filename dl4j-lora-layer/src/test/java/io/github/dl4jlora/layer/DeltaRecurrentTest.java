@@ -80,7 +80,8 @@ class DeltaRecurrentTest {
 
         assertThat(Networks.difference(output, merged.output(features, false, mask, mask))).isLessThan(1e-12);
         assertThat(Networks.difference(output, adapted.output(features))).as("what the mask changes").isGreaterThan(1e-3);
-        MultiDataSet data = new MultiDataSet(new INDArray[]{features}, new INDArray[]{labels}, new INDArray[]{mask}, new INDArray[]{mask});
+        MultiDataSet data = new MultiDataSet(new INDArray[]{features}, new INDArray[]{labels}, new INDArray[]{mask},
+                new INDArray[]{mask});
         Gradients.assertProjections(adapted, Gradients.of(adapted, data), Gradients.of(merged, data));
         assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features).labels(labels)
                 .inputMask(mask).labelMask(mask).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
@@ -98,7 +99,8 @@ class DeltaRecurrentTest {
         for (int round = 0; round < 2; round++) {
             for (int step = 0; step < STEPS; step++) {
                 INDArray output = adapted.rnnTimeStep(step(features, step));
-                assertThat(Networks.difference(output, step(whole, step))).as("step %d of round %d", step, round).isLessThan(1e-12);
+                assertThat(Networks.difference(output, step(whole, step))).as("step %d of round %d", step, round)
+                        .isLessThan(1e-12);
             }
             assertThat(adapted.rnnGetPreviousState(0)).isNotEmpty();
             adapted.rnnClearPreviousState();
@@ -160,8 +162,10 @@ class DeltaRecurrentTest {
     @Test
     void lastTimeStepKeepsItsInnerStateAsInTheStockNetwork() {
         MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(1))
-                .activation(Activation.TANH).list().layer(new LastTimeStep(new LSTM.Builder().nIn(IN).nOut(4).name("rnn").build()))
-                .layer(new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).name("out").build())
+                .activation(Activation.TANH).list()
+                .layer(new LastTimeStep(new LSTM.Builder().nIn(IN).nOut(4).name("rnn").build()))
+                .layer(new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
+                        .name("out").build())
                 .build();
         conf.getConf(0).getLayer().setLayerName("rnn");
         MultiLayerNetwork base = new MultiLayerNetwork(conf);
@@ -172,19 +176,25 @@ class DeltaRecurrentTest {
         INDArray features = Networks.random(DataType.DOUBLE, 1, 2, IN, 1);
 
         for (int step = 0; step < 3; step++) {
-            INDArray ofMerged = merged.getLayer(0).activate(features, false, org.deeplearning4j.nn.workspace.LayerWorkspaceMgr.noWorkspaces());
-            INDArray ofAdapted = adapted.getLayer(0).activate(features, false, org.deeplearning4j.nn.workspace.LayerWorkspaceMgr.noWorkspaces());
+            INDArray ofMerged = merged.getLayer(0).activate(features, false,
+                    org.deeplearning4j.nn.workspace.LayerWorkspaceMgr.noWorkspaces());
+            INDArray ofAdapted = adapted.getLayer(0).activate(features, false,
+                    org.deeplearning4j.nn.workspace.LayerWorkspaceMgr.noWorkspaces());
             assertThat(Networks.difference(ofAdapted, ofMerged)).isLessThan(1e-12);
             assertThat(adapted.getLayer(0)).isInstanceOfSatisfying(org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer.class,
-                    wrapper -> assertThat(wrapper.getUnderlying()).isInstanceOf(org.deeplearning4j.nn.api.layers.RecurrentLayer.class));
+                    wrapper -> assertThat(wrapper.getUnderlying())
+                    .isInstanceOf(org.deeplearning4j.nn.api.layers.RecurrentLayer.class));
         }
     }
 
     @Test
     void graphsStepAndTruncateToo() {
-        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
-                .activation(Activation.TANH).graphBuilder().addInputs("in").addLayer("rnn", new LSTM.Builder().nOut(4).build(), "in")
-                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), "rnn")
+        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+                .updater(new Sgd(0.1))
+                .activation(Activation.TANH).graphBuilder().addInputs("in")
+                .addLayer("rnn", new LSTM.Builder().nOut(4).build(), "in")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
+                        .build(), "rnn")
                 .setOutputs("out").setInputTypes(InputType.recurrent(IN)).backpropType(BackpropType.TruncatedBPTT)
                 .tBPTTLength(2).build();
         ComputationGraph base = new ComputationGraph(conf);
@@ -213,7 +223,8 @@ class DeltaRecurrentTest {
         layer.setLayerName("rnn");
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .updater(updater).activation(Activation.TANH).list().layer(layer)
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).name("out").build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
+                        .name("out").build())
                 .backpropType(type).tBPTTLength(2).setInputType(InputType.recurrent(IN)).build());
         base.init();
         return base;

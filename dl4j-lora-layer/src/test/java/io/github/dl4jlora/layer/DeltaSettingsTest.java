@@ -47,7 +47,7 @@ import java.util.Set;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** An adapted layer that is not dense is a citizen of DL4J: what may be set on a layer acts on its A and B, or on the stock layer. */
+/** An adapted layer that is not dense is a citizen of DL4J: settings of a layer act on its A and B, or on the stock layer. */
 class DeltaSettingsTest {
 
     private static final INDArray FEATURES = Networks.random(DataType.FLOAT, 1, 4, 3, 5);
@@ -61,9 +61,11 @@ class DeltaSettingsTest {
     }
 
     private static MultiLayerNetwork base(DataType type, org.deeplearning4j.nn.conf.layers.Layer layer) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(type).updater(new Sgd(0.1))
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(type)
+                .updater(new Sgd(0.1))
                 .activation(Activation.TANH).list().layer(layer)
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).name("out").build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
+                        .name("out").build())
                 .setInputType(InputType.recurrent(3)).build());
         base.init();
         return base;
@@ -117,7 +119,8 @@ class DeltaSettingsTest {
 
     @Test
     void gradientNormalizationActsOnTheAdapter() {
-        ((BaseLayer) base.getLayer(0).conf().getLayer()).setGradientNormalization(GradientNormalization.ClipElementWiseAbsoluteValue);
+        ((BaseLayer) base.getLayer(0).conf().getLayer())
+                .setGradientNormalization(GradientNormalization.ClipElementWiseAbsoluteValue);
         ((BaseLayer) base.getLayer(0).conf().getLayer()).setGradientNormalizationThreshold(1e-3);
         MultiLayerNetwork adapted = adapted();
         INDArray before = adapted.params().dup();
@@ -133,7 +136,8 @@ class DeltaSettingsTest {
         MultiLayerNetwork adapted = LoRA.apply(base, config().l2(0.5).build());
         Networks.randomizeAdapters(adapted.paramTable(), 3);
 
-        double norms = adapted.paramTable().values().stream().mapToDouble(value -> value.mul(value).sumNumber().doubleValue()).sum();
+        double norms = adapted.paramTable().values().stream()
+                .mapToDouble(value -> value.mul(value).sumNumber().doubleValue()).sum();
 
         assertThat(adapted.calcRegularizationScore(true)).isCloseTo(0.25 * norms, org.assertj.core.api.Assertions.within(1e-5));
     }
@@ -153,7 +157,8 @@ class DeltaSettingsTest {
 
     @Test
     void fineTuneConfigurationReachesTheStockLayerInside() {
-        MultiLayerNetwork tuned = new TransferLearning.Builder(adapted()).fineTuneConfiguration(new FineTuneConfiguration.Builder()
+        MultiLayerNetwork tuned = new TransferLearning.Builder(adapted())
+                .fineTuneConfiguration(new FineTuneConfiguration.Builder()
                 .updater(new Adam(0.25)).activation(Activation.SIGMOID).dropOut(0.5).build()).build();
 
         LoRAWrapperLayer conf = conf(tuned);
@@ -178,7 +183,8 @@ class DeltaSettingsTest {
 
         adapted.fit(DATA);
 
-        assertThat(Networks.difference(LoRA.unload(adapted).output(FEATURES), expected)).as("the constraint left W alone").isZero();
+        assertThat(Networks.difference(LoRA.unload(adapted).output(FEATURES), expected))
+                .as("the constraint left W alone").isZero();
     }
 
     @Test
@@ -186,8 +192,10 @@ class DeltaSettingsTest {
         MultiLayerNetwork adapted = adapted();
         INDArray before = adapted.output(FEATURES).dup();
         MultiLayerNetwork extracted = new TransferLearning.Builder(adapted)
-                .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).setFeatureExtractor(0).removeOutputLayer()
-                .addLayer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(4).nOut(2).activation(Activation.IDENTITY).updater(new Sgd(0.1))
+                .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(3).build()).setFeatureExtractor(0)
+                .removeOutputLayer()
+                .addLayer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(4).nOut(2)
+                        .activation(Activation.IDENTITY).updater(new Sgd(0.1))
                         .name("head").build()).build();
         INDArray frozen = extracted.getLayer(0).params().dup();
 
@@ -200,7 +208,8 @@ class DeltaSettingsTest {
 
     @Test
     void sizesCannotBeChanged() {
-        assertThatThrownBy(() -> new TransferLearning.Builder(adapted()).nOutReplace(0, 7, org.deeplearning4j.nn.weights.WeightInit.XAVIER)
+        assertThatThrownBy(() -> new TransferLearning.Builder(adapted())
+                .nOutReplace(0, 7, org.deeplearning4j.nn.weights.WeightInit.XAVIER)
                 .build()).hasMessageContainingAll("Layer \"lstm\": nOut cannot be changed from 4 to 7", "LoRA.merge");
     }
 
@@ -217,7 +226,8 @@ class DeltaSettingsTest {
         double precision = type == DataType.DOUBLE ? 1e-5 : 1e-2;
         assertThat(Networks.difference(output, expected)).isLessThan(precision);
         converted.fit(new DataSet(FEATURES.castTo(type), DATA.getLabels().castTo(type)));
-        assertThat(converted.params().castTo(DataType.DOUBLE).sub(adapted.params().castTo(DataType.DOUBLE)).amaxNumber().doubleValue())
+        assertThat(converted.params().castTo(DataType.DOUBLE).sub(adapted.params().castTo(DataType.DOUBLE)).amaxNumber()
+                .doubleValue())
                 .as("what a step changes").isPositive();
     }
 
@@ -245,7 +255,8 @@ class DeltaSettingsTest {
             out.writeObject(adapted);
         }
 
-        MultiLayerNetwork read = (MultiLayerNetwork) new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray())).readObject();
+        MultiLayerNetwork read = (MultiLayerNetwork) new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))
+                .readObject();
 
         assertThat(Networks.difference(read.output(FEATURES), adapted.output(FEATURES))).isZero();
     }
@@ -272,7 +283,8 @@ class DeltaSettingsTest {
         for (int i = 0; i < 3; i++) {
             adapted.fit(DATA);
         }
-        assertThat(adapted.gradient().gradientForVariable().values()).allSatisfy(gradient -> assertThat(gradient.isAttached()).isFalse());
+        assertThat(adapted.gradient().gradientForVariable().values())
+                .allSatisfy(gradient -> assertThat(gradient.isAttached()).isFalse());
         assertThat(adapted.output(FEATURES).isAttached()).isFalse();
     }
 
@@ -293,7 +305,8 @@ class DeltaSettingsTest {
 
         assertThatThrownBy(() -> adapted.setParam("0_W", Nd4j.zeros(3, 16))).hasMessageContainingAll("Layer \"lstm\"", "\"W\"",
                 "W.A [3, 2]", "RW.B [2, 16]");
-        assertThatThrownBy(() -> adapted.setParam("0_W.A", Nd4j.zeros(3, 3))).hasMessageContainingAll("W.A has shape [3, 2]", "[3, 3]");
+        assertThatThrownBy(() -> adapted.setParam("0_W.A", Nd4j.zeros(3, 3)))
+                .hasMessageContainingAll("W.A has shape [3, 2]", "[3, 3]");
     }
 
     @Test
@@ -329,7 +342,8 @@ class DeltaSettingsTest {
         LayerMemoryReport memory = conf(adapted).getMemoryReport(InputType.recurrent(3, 5));
         assertThat(memory.getParameterSize()).isEqualTo(78);
         assertThat(memory.getWorkingMemoryFixedInference()).as("W + s·A·B").isGreaterThanOrEqualTo(base.getLayer(0).numParams());
-        MultiLayerNetwork both = base(DataType.FLOAT, new Bidirectional(Bidirectional.Mode.ADD, new LSTM.Builder().nIn(3).nOut(4).build()));
+        MultiLayerNetwork both = base(DataType.FLOAT, new Bidirectional(Bidirectional.Mode.ADD, new LSTM.Builder().nIn(3)
+                .nOut(4).build()));
         both.getLayer(0).conf().getLayer().setLayerName("lstm");
         assertThat(LoRA.apply(both, config().build()).layerSize(0)).isEqualTo(4);
     }

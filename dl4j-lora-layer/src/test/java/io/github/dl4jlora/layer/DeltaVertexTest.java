@@ -65,7 +65,8 @@ class DeltaVertexTest {
                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "lstm", "lstm", "lstm")
-                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(), "attention")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY)
+                        .build(), "attention")
                 .setOutputs("out").setInputTypes(InputType.recurrent(5)).build());
         base.init();
         base.fit(DATA);
@@ -81,8 +82,10 @@ class DeltaVertexTest {
                 .containsOnlyKeys("attention_Wq.A", "attention_Wq.B", "out_A", "out_B");
         assertThat(LoRA.apply(base, config("attention/W[qv]", "out").build()).paramTable())
                 .containsOnlyKeys("attention_Wq.A", "attention_Wq.B", "attention_Wv.A", "attention_Wv.B", "out_A", "out_B");
-        assertThat(LoRA.apply(base, LoRAConfig.builder().targets(LayerType.ATTENTION, LayerType.OUTPUT).exclude("attention/W[ko]").build())
-                .paramTable()).containsOnlyKeys("attention_Wq.A", "attention_Wq.B", "attention_Wv.A", "attention_Wv.B", "out_A", "out_B");
+        assertThat(LoRA.apply(base, LoRAConfig.builder().targets(LayerType.ATTENTION, LayerType.OUTPUT)
+                .exclude("attention/W[ko]").build())
+                .paramTable()).containsOnlyKeys("attention_Wq.A", "attention_Wq.B", "attention_Wv.A", "attention_Wv.B",
+                "out_A", "out_B");
         assertThat(LoRA.apply(base, config("attention", "out").build()).paramTable()).hasSize(10);
     }
 
@@ -168,8 +171,8 @@ class DeltaVertexTest {
         adapted.fit(DATA);
         assertSame("training goes on with the updater's state", restored.params(), adapted.params());
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
-        assertSame("from the adapter's files", LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter"))).outputSingle(FEATURES),
-                adapted.outputSingle(FEATURES));
+        assertSame("from the adapter's files", LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter")))
+                .outputSingle(FEATURES), adapted.outputSingle(FEATURES));
     }
 
     @Test
@@ -180,7 +183,8 @@ class DeltaVertexTest {
                 .getRegularizationByParam("Wq.A")).hasSize(1);
         plain.fit(DATA);
         decayed.fit(DATA);
-        assertThat(Networks.difference(plain.getVertex("attention").params(), decayed.getVertex("attention").params())).as("what weight decay changes").isPositive();
+        assertThat(Networks.difference(plain.getVertex("attention").params(), decayed.getVertex("attention").params()))
+                .as("what weight decay changes").isPositive();
 
         ((AttentionVertex) base.getConfiguration().getVertices().get("attention"))
                 .setGradientNormalization(GradientNormalization.ClipElementWiseAbsoluteValue);
@@ -188,12 +192,14 @@ class DeltaVertexTest {
         ComputationGraph clipped = LoRA.apply(base, config("attention/Wq", "out").build());
         INDArray start = clipped.getVertex("attention").params().dup();
         clipped.fit(DATA);
-        assertThat(Networks.difference(clipped.getVertex("attention").params(), start)).as("a clipped step").isBetween(1e-9, 1.1e-6);
+        assertThat(Networks.difference(clipped.getVertex("attention").params(), start)).as("a clipped step")
+                .isBetween(1e-9, 1.1e-6);
     }
 
     @Test
     void summaryHasARowForEachProjectionAndOneForTheRest() {
-        LoRASummary summary = LoRA.summary(LoRA.apply(base, config("attention/W[qo]", "out").override("attention/Wo", o -> o.rank(1)).build()));
+        LoRASummary summary = LoRA.summary(LoRA.apply(base, config("attention/W[qo]", "out")
+                .override("attention/Wo", o -> o.rank(1)).build()));
 
         assertThat(summary.rows()).extracting(LoRASummary.Row::name, LoRASummary.Row::type, LoRASummary.Row::rank,
                 LoRASummary.Row::trainable, LoRASummary.Row::frozen).contains(
@@ -210,7 +216,8 @@ class DeltaVertexTest {
 
         assertThatThrownBy(() -> LoRA.disabled(frozen)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContainingAll("Vertex \"attention\"", "FrozenVertex", "LoRA.unload");
-        assertThat(Networks.difference(LoRA.merge(frozen).outputSingle(FEATURES), frozen.outputSingle(FEATURES))).isLessThan(1e-12);
+        assertThat(Networks.difference(LoRA.merge(frozen).outputSingle(FEATURES), frozen.outputSingle(FEATURES)))
+                .isLessThan(1e-12);
     }
 
     @Test
@@ -220,7 +227,8 @@ class DeltaVertexTest {
         ComputationGraph lost = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
         lost.init(adapted.params().dup(), false);
 
-        assertThatThrownBy(() -> lost.getVertex("attention").doForward(false, null)).hasMessageContainingAll("\"attention\"", "LoRA.attach");
+        assertThatThrownBy(() -> lost.getVertex("attention").doForward(false, null))
+                .hasMessageContainingAll("\"attention\"", "LoRA.attach");
     }
 
     private static ComputationGraph copy(ComputationGraph network, ComputationGraphConfiguration conf) {

@@ -123,7 +123,8 @@ class EnginesAgreeTest {
     void enginesDropTheSameInputsFromTheSameSeed() {
         INDArray[] gradients = new INDArray[2];
         for (Engine engine : List.of(Engine.FUSED, Engine.SAMEDIFF)) {
-            MultiLayerNetwork network = new Twins.Recipe().lora(builder -> builder.engine(engine).loraDropout(0.5)).build().lora();
+            MultiLayerNetwork network = new Twins.Recipe().lora(builder -> builder.engine(engine).loraDropout(0.5))
+                    .build().lora();
             Nd4j.getRandom().setSeed(5);
             gradients[engine.ordinal()] = Twins.gradients(network, Networks.data(DataType.DOUBLE, 8, 1)).get(Twins.A);
         }

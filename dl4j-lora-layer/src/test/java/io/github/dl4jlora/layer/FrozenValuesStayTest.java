@@ -39,8 +39,8 @@ class FrozenValuesStayTest {
 
     /** All but AdaBelief, which indexes past the learning rate array of this DL4J whatever the network. */
     static Stream<Arguments> trainers() {
-        Stream<IUpdater> updaters = Stream.of(new Sgd(0.1), new Nesterovs(0.1, 0.9), new AdaGrad(0.1), new AdaDelta(), new RmsProp(0.01),
-                new Adam(0.01), new AdaMax(0.01), new AMSGrad(0.01), new Nadam(0.01));
+        Stream<IUpdater> updaters = Stream.of(new Sgd(0.1), new Nesterovs(0.1, 0.9), new AdaGrad(0.1), new AdaDelta(),
+                new RmsProp(0.01), new Adam(0.01), new AdaMax(0.01), new AMSGrad(0.01), new Nadam(0.01));
         return updaters.flatMap(updater -> Stream.of(GradientNormalization.values()).map(mode -> Arguments.of(updater, mode)));
     }
 
@@ -99,7 +99,8 @@ class FrozenValuesStayTest {
 
     private static NeuralNetConfiguration.Builder conf(IUpdater updater, GradientNormalization mode) {
         return new NeuralNetConfiguration.Builder().seed(1).updater(updater).gradientNormalization(mode)
-                .gradientNormalizationThreshold(0.01).weightDecay(0.01).l1(0.01).l2(0.01).biasUpdater(new Sgd(1)).activation(Activation.TANH);
+                .gradientNormalizationThreshold(0.01).weightDecay(0.01).l1(0.01).l2(0.01).biasUpdater(new Sgd(1))
+                .activation(Activation.TANH);
     }
 
     private static OutputLayer output() {

@@ -156,7 +156,8 @@ class GradientCheckTest {
         base.init();
         MultiLayerNetwork network = LoRA.apply(base, config(engine, storage).trainable("layer0").build());
 
-        assertGradientsRight(network, new DataSet(sequence(RNNFormat.NCW), sequenceLabels(RNNFormat.NCW), stepMask(), stepMask()));
+        assertGradientsRight(network, new DataSet(sequence(RNNFormat.NCW), sequenceLabels(RNNFormat.NCW), stepMask(),
+                stepMask()));
     }
 
     /** Embedded weights cannot be left out here: GradientCheckUtil finds names by the wrong offsets when vertices branch. */

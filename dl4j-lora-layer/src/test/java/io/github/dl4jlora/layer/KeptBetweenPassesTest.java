@@ -69,7 +69,8 @@ class KeptBetweenPassesTest {
 
     @ParameterizedTest
     @MethodSource("settings")
-    void inferenceOfTheLayerBetweenForwardAndBackwardDoesNotHarm(Engine engine, WorkspaceMode mode, Activation activation, boolean norm) {
+    void inferenceOfTheLayerBetweenForwardAndBackwardDoesNotHarm(Engine engine, WorkspaceMode mode, Activation activation,
+            boolean norm) {
         Twins twins = twins(engine, mode, activation, norm, true);
         INDArray x = Networks.random(DataType.DOUBLE, 1, 4, Networks.IN);
         INDArray epsilon = Networks.random(DataType.DOUBLE, 2, 4, Networks.HIDDEN);
@@ -82,7 +83,8 @@ class KeptBetweenPassesTest {
 
     @ParameterizedTest
     @MethodSource("settings")
-    void anotherInputBetweenForwardAndBackwardIsTheOneThatCounts(Engine engine, WorkspaceMode mode, Activation activation, boolean norm) {
+    void anotherInputBetweenForwardAndBackwardIsTheOneThatCounts(Engine engine, WorkspaceMode mode, Activation activation,
+            boolean norm) {
         Twins twins = twins(engine, mode, activation, norm, true);
         INDArray x = Networks.random(DataType.DOUBLE, 1, 4, Networks.IN);
         INDArray other = Networks.random(DataType.DOUBLE, 3, 4, Networks.HIDDEN);
@@ -106,7 +108,8 @@ class KeptBetweenPassesTest {
     }
 
     /** Forward, something in between, backward with errors from outside. */
-    private static Pair<Gradient, INDArray> pass(MultiLayerNetwork network, INDArray x, INDArray epsilon, Consumer<Layer> between) {
+    private static Pair<Gradient, INDArray> pass(MultiLayerNetwork network, INDArray x, INDArray epsilon,
+            Consumer<Layer> between) {
         network.initGradientsView();
         network.setInput(x);
         network.feedForward(true, false);
@@ -151,7 +154,8 @@ class KeptBetweenPassesTest {
 
     @ParameterizedTest
     @MethodSource("settings")
-    void listenersThatEvaluateAfterEachIterationLeaveTrainingAsItWas(Engine engine, WorkspaceMode mode, Activation activation, boolean norm) {
+    void listenersThatEvaluateAfterEachIterationLeaveTrainingAsItWas(Engine engine, WorkspaceMode mode, Activation activation,
+            boolean norm) {
         MultiLayerNetwork watched = twins(engine, mode, activation, norm, false).lora();
         MultiLayerNetwork alone = twins(engine, mode, activation, norm, false).lora();
         watched.setListeners(new Evaluating(false));

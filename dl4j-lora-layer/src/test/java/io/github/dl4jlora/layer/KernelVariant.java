@@ -64,7 +64,8 @@ enum KernelVariant {
     }
 
     private static ConvolutionLayer.Builder image(int kernel, int stride, int dilation, ConvolutionMode mode) {
-        return new ConvolutionLayer.Builder(kernel, kernel).stride(stride, stride).dilation(dilation, dilation).convolutionMode(mode);
+        return new ConvolutionLayer.Builder(kernel, kernel).stride(stride, stride).dilation(dilation, dilation)
+                .convolutionMode(mode);
     }
 
     private static Convolution3D.Builder volume(int kernel, int stride, int dilation, ConvolutionMode mode) {
@@ -99,14 +100,16 @@ enum KernelVariant {
         return switch (name().charAt(0)) {
             case 'S' -> InputType.recurrent(CHANNELS, STEPS, format());
             case 'I' -> InputType.convolutional(7, 6, CHANNELS, isChannelsLast() ? CNN2DFormat.NHWC : CNN2DFormat.NCHW);
-            default -> InputType.convolutional3D(isChannelsLast() ? Convolution3D.DataFormat.NDHWC : Convolution3D.DataFormat.NCDHW,
+            default -> InputType.convolutional3D(isChannelsLast()
+                    ? Convolution3D.DataFormat.NDHWC : Convolution3D.DataFormat.NCDHW,
                     4, 4, 4, CHANNELS);
         };
     }
 
     /** One or two layers of the kind, then an output layer; the layers of the kind are named kernel1, kernel2. */
     MultiLayerNetwork base(DataType type, Activation activation) {
-        NeuralNetConfiguration.ListBuilder layers = new NeuralNetConfiguration.Builder().seed(12).dataType(type).updater(new Sgd(0.1))
+        NeuralNetConfiguration.ListBuilder layers = new NeuralNetConfiguration.Builder().seed(12).dataType(type)
+                .updater(new Sgd(0.1))
                 .activation(activation).biasInit(0.3).list();
         layers.layer(builder.nIn(isEmbedding() ? VOCABULARY : 0).nOut(3).name("kernel1").build());
         if (!isEmbedding()) {
@@ -116,7 +119,8 @@ enum KernelVariant {
             layers.layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(CLASSES).dataFormat(format())
                     .activation(Activation.SOFTMAX).build());
         } else {
-            layers.layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(CLASSES).activation(Activation.SOFTMAX).build());
+            layers.layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(CLASSES)
+                    .activation(Activation.SOFTMAX).build());
         }
         MultiLayerNetwork network = new MultiLayerNetwork(layers.setInputType(inputType()).build());
         network.init();

@@ -94,7 +94,8 @@ class KernelsTest {
         MultiLayerNetwork tuned = LoRA.apply(base, config().build());
 
         assertThat(tuned.getLayer(0)).isInstanceOf(KernelRuntime.class);
-        assertThat(Networks.difference(tuned.output(variant.features(DataType.DOUBLE)), base.output(variant.features(DataType.DOUBLE))))
+        assertThat(Networks.difference(tuned.output(variant.features(DataType.DOUBLE)),
+                base.output(variant.features(DataType.DOUBLE))))
                 .isLessThan(1e-12);
     }
 
@@ -193,7 +194,8 @@ class KernelsTest {
             tuned.setLayerMaskArrays(data.getFeaturesMaskArray(), null);
             MultiLayerNetwork merged = LoRA.merge(tuned);
             merged.setLayerMaskArrays(data.getFeaturesMaskArray(), null);
-            assertThat(Networks.difference(merged.output(data.getFeatures()), tuned.output(data.getFeatures()))).isLessThan(1e-12);
+            assertThat(Networks.difference(merged.output(data.getFeatures()), tuned.output(data.getFeatures())))
+                    .isLessThan(1e-12);
             tuned.clearLayerMaskArrays();
         }
         Gradients.assertEqualFiniteDifferences(tuned, multi(data));
@@ -219,7 +221,8 @@ class KernelsTest {
     @EnumSource(names = CONVOLUTIONS, mode = EnumSource.Mode.MATCH_ALL)
     void droppedInputsOfThePathGetNoGradientAndOthersTheirScale(KernelVariant variant) {
         MultiLayerNetwork plain = adapted(variant.base(DataType.DOUBLE, Activation.TANH), config().build());
-        MultiLayerNetwork dropping = LoRA.apply(variant.base(DataType.DOUBLE, Activation.TANH), config().loraDropout(0.4).build());
+        MultiLayerNetwork dropping = LoRA.apply(variant.base(DataType.DOUBLE, Activation.TANH), config()
+                .loraDropout(0.4).build());
         dropping.setParams(plain.params());
         DataSet data = variant.data(plain);
 

@@ -44,10 +44,12 @@ class LayersGuideTest {
         layers.put("RnnOutputLayer", new RnnOutputLayer.Builder(LossFunction.MSE).nIn(2).nOut(2).build());
         DeltaLayersTest.layers().forEach(arguments -> ((MultiLayerConfiguration) arguments.get()[3]).getConfs().stream()
                 .map(NeuralNetConfiguration::getLayer).filter(layer -> layer.getLayerName().startsWith("lora"))
-                .map(io.github.dl4jlora.internal.stock.StockLayers::innermost).forEach(layer -> layers.put(layer.getClass().getSimpleName(), layer)));
+                .map(io.github.dl4jlora.internal.stock.StockLayers::innermost)
+                .forEach(layer -> layers.put(layer.getClass().getSimpleName(), layer)));
         Map<String, StockMatrices> matrices = new HashMap<>();
         layers.forEach((name, layer) -> matrices.put(name, StockMatrices.of(layer)));
-        matrices.put("AttentionVertex", StockMatrices.of(new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4)
+        matrices.put("AttentionVertex", StockMatrices.of(new AttentionVertex.Builder().nInKeys(4).nInQueries(4)
+                .nInValues(4).nOut(4)
                 .nHeads(2).projectInput(true).build()));
         return matrices;
     }

@@ -98,7 +98,8 @@ class LowRankLayerTest {
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
         System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
         try {
-            network.fit(Networks.random(DataType.DOUBLE, 1, 4, Networks.IN), Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
+            network.fit(Networks.random(DataType.DOUBLE, 1, 4, Networks.IN),
+                    Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
             System.out.println("still heard");
         } finally {
             System.setOut(before);
@@ -221,7 +222,8 @@ class LowRankLayerTest {
         MultiLayerNetwork decayed = alone(layer().weightDecay(0.1));
         MultiLayerNetwork free = alone(layer());
         INDArray a = free.getParam("0_A").dup();
-        DataSet data = new DataSet(Networks.random(DataType.DOUBLE, 1, 4, Networks.IN), Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
+        DataSet data = new DataSet(Networks.random(DataType.DOUBLE, 1, 4, Networks.IN),
+                Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
 
         decayed.fit(data);
         free.fit(data);
@@ -235,7 +237,8 @@ class LowRankLayerTest {
         for (int nIn : new int[]{Networks.IN, 0}) {
             MultiLayerNetwork network = alone(layer().nIn(nIn).constrainWeights(new MaxNormConstraint(1e-3, 1)), workspaces);
 
-            network.fit(Networks.random(DataType.DOUBLE, 1, 4, Networks.IN), Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
+            network.fit(Networks.random(DataType.DOUBLE, 1, 4, Networks.IN),
+                    Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
 
             assertThat(network.getParam("0_A").norm2(1).maxNumber().doubleValue()).as("nIn " + nIn).isLessThan(1.1e-3);
         }
@@ -243,7 +246,8 @@ class LowRankLayerTest {
 
     @Test
     void survivesJsonAndYaml() {
-        MultiLayerNetwork network = alone(layer().scaling(Scaling.ALPHA_OVER_RANK).loraInit(LoRAInit.GAUSSIAN).loraDropout(0.25).l1(0.1));
+        MultiLayerNetwork network = alone(layer().scaling(Scaling.ALPHA_OVER_RANK).loraInit(LoRAInit.GAUSSIAN)
+                .loraDropout(0.25).l1(0.1));
         MultiLayerConfiguration conf = network.getLayerWiseConfigurations();
 
         assertThat(MultiLayerConfiguration.fromJson(conf.toJson()).toJson()).isEqualTo(conf.toJson());

@@ -33,7 +33,8 @@ class NothingStaleTest {
     private static MultiLayerNetwork base(Layer first) {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .dataType(DataType.DOUBLE).list().layer(first)
-                .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY).build())
+                .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2)
+                        .activation(Activation.IDENTITY).build())
                 .build());
         base.init();
         return base;
@@ -41,8 +42,10 @@ class NothingStaleTest {
 
     @Test
     void embeddedWeightsOfASequenceConvolutionFollowSetParams() {
-        MultiLayerNetwork base = base(new Convolution1DLayer.Builder().kernelSize(3).nIn(4).nOut(5).activation(Activation.TANH).build());
-        MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").storage(FrozenStorage.EMBEDDED).build());
+        MultiLayerNetwork base = base(new Convolution1DLayer.Builder().kernelSize(3).nIn(4).nOut(5)
+                .activation(Activation.TANH).build());
+        MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0")
+                .storage(FrozenStorage.EMBEDDED).build());
         INDArray x = Nd4j.rand(DataType.DOUBLE, 2, 4, 7);
         INDArray before = net.output(x);
 

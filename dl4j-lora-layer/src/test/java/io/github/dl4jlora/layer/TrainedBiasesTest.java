@@ -112,16 +112,19 @@ class TrainedBiasesTest {
         if (!name.equals("separable convolution")) {
             // DL4J's own backward pass for it disagrees with finite differences; ours is its own.
             Gradients.assertEqualFiniteDifferences(adapted, data);
-            assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features).labels(labels)
+            assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features)
+                    .labels(labels)
                     .subset(true).maxPerParam(2).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
                     .print(GradientCheckUtil.PrintMode.FAILURES_ONLY))).isTrue();
         }
     }
 
-    private static void assertSameBiasGradients(MultiLayerNetwork adapted, Map<String, INDArray> gradients, Map<String, INDArray> stock) {
+    private static void assertSameBiasGradients(MultiLayerNetwork adapted, Map<String, INDArray> gradients,
+            Map<String, INDArray> stock) {
         for (Layer layer : adapted.getLayers()) {
             if (layer.conf().getLayer() instanceof LoRAWrapperLayer wrapper) {
-                double correction = StockLayers.innermost(wrapper.stockLayer()) instanceof SameDiffLayer ? SameDiffGradients.correction() : 1;
+                double correction = StockLayers.innermost(wrapper.stockLayer()) instanceof SameDiffLayer
+                        ? SameDiffGradients.correction() : 1;
                 for (TrainedBias bias : wrapper.biases()) {
                     String key = layer.getIndex() + "_" + bias.key();
                     INDArray expected = stock.get(key).mul(correction).reshape('c', 1, bias.length());
@@ -148,11 +151,13 @@ class TrainedBiasesTest {
     @MethodSource("layers")
     void keepEveryPromiseInsideTheVector(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
             throws IOException {
-        assertPromises(trained(conf, features, labels), adaptingAll().bias("all").storage(FrozenStorage.EMBEDDED), features, labels, folder);
+        assertPromises(trained(conf, features, labels), adaptingAll().bias("all")
+                .storage(FrozenStorage.EMBEDDED), features, labels, folder);
         assertPromises(trained(conf, features, labels), alone(conf).storage(FrozenStorage.EMBEDDED), features, labels, folder);
     }
 
-    private static void assertPromises(MultiLayerNetwork base, LoRAConfig.Builder config, INDArray features, INDArray labels, Path folder)
+    private static void assertPromises(MultiLayerNetwork base, LoRAConfig.Builder config, INDArray features, INDArray labels,
+            Path folder)
             throws IOException {
         double[] frozen = base.params().toDoubleVector();
         INDArray before = base.output(features).dup();
@@ -195,7 +200,8 @@ class TrainedBiasesTest {
         assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
         LoRAAdapter loaded = LoRAAdapter.load(folder.resolve("adapter"));
-        assertThat(Networks.difference(LoRA.apply(base, loaded).output(features), output)).as("from the adapter's files").isLessThan(1e-14);
+        assertThat(Networks.difference(LoRA.apply(base, loaded).output(features), output)).as("from the adapter's files")
+                .isLessThan(1e-14);
         MultiLayerNetwork swapped = LoRA.apply(base, config.build());
         loaded.applyTo(swapped);
         assertSame("swapped in", swapped.output(features), output);
@@ -207,7 +213,8 @@ class TrainedBiasesTest {
     }
 
     /** Each trained bias is the merged network's, and no longer the base's. */
-    private static void assertBiasesMoved(MultiLayerNetwork adapted, MultiLayerNetwork merged, MultiLayerNetwork base, INDArray start) {
+    private static void assertBiasesMoved(MultiLayerNetwork adapted, MultiLayerNetwork merged, MultiLayerNetwork base,
+            INDArray start) {
         assertThat(Networks.difference(adapted.params(), start)).isPositive();
         for (Layer layer : adapted.getLayers()) {
             if (layer.conf().getLayer() instanceof LoRAWrapperLayer wrapper) {
@@ -242,7 +249,8 @@ class TrainedBiasesTest {
         MultiLayerNetwork base = withNorm();
         assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").build()))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("\"norm\" (BatchNormalization)", "bias(ALL)", "statistics", "trainable(\"norm\")", "LORA_ONLY");
+                .hasMessageContainingAll("\"norm\" (BatchNormalization)", "bias(ALL)", "statistics", "trainable(\"norm\")",
+                        "LORA_ONLY");
 
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).bias("all").trainable("norm").build());
         assertThat(adapted.paramTable().keySet()).containsExactlyInAnyOrder("0_b", "1_gamma", "1_beta", "1_mean", "1_log10stdev",
@@ -261,20 +269,22 @@ class TrainedBiasesTest {
         assertThat(LoRA.apply(base, config.updater(new Sgd(0.2)).build()).getLayer(3).conf().getLayer().getUpdaterByParam("b"))
                 .isEqualTo(new Sgd(0.2));
         assertThat(adapted.getLayer(0)).isInstanceOf(KernelRuntime.class);
-        assertThatThrownBy(() -> adapted.getLayer(0).setParam("W", adapted.getParam("0_b"))).hasMessageContainingAll("\"conv\"", "W.A [", "W.B [", "b [");
+        assertThatThrownBy(() -> adapted.getLayer(0).setParam("W", adapted.getParam("0_b")))
+                .hasMessageContainingAll("\"conv\"", "W.A [", "W.B [", "b [");
         adapted.getLayer(0).setParam("b", Nd4j.ones(1, 2));
         assertThat(adapted.getParam("0_b").sumNumber().doubleValue()).isEqualTo(2);
 
         LoRAAdapter.of(adapted).save(folder);
         String header = new String(Files.readAllBytes(folder.resolve("adapter_model.safetensors")),
                 StandardCharsets.ISO_8859_1);
-        assertThat(header).contains("base_model.model.conv.base_layer.bias", "base_model.model.fc.bias", "base_model.model.out.bias",
-                "base_model.model.norm.bias").doesNotContain("fc.base_layer");
+        assertThat(header).contains("base_model.model.conv.base_layer.bias", "base_model.model.fc.bias",
+                "base_model.model.out.bias", "base_model.model.norm.bias").doesNotContain("fc.base_layer");
         assertThat(Files.readString(folder.resolve("adapter_config.json"))).contains("\"bias\" : \"all\"");
         assertThat(LoRAAdapter.load(folder).trainedLayers()).containsExactly("norm");
 
         MultiLayerNetwork fewer = LoRA.apply(base, config.bias("lora_only").build());
-        assertThatThrownBy(() -> LoRAAdapter.of(adapted).applyTo(fewer)).hasMessageContainingAll("biases", "surplus", "fc", "out");
+        assertThatThrownBy(() -> LoRAAdapter.of(adapted).applyTo(fewer))
+                .hasMessageContainingAll("biases", "surplus", "fc", "out");
         LoRAAdapter other = LoRAAdapter.of(LoRA.apply(base, config.bias("all").build()));
         assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(LoRAAdapter.of(adapted), 1)
                 .add(other, 1).build()).hasMessageContaining("bias");
@@ -291,13 +301,17 @@ class TrainedBiasesTest {
                 .addLayer("both", new Bidirectional(Bidirectional.Mode.ADD, new SimpleRnn.Builder().nOut(4).build()), "lstm")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "both", "both", "both")
-                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(), "attention")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
+                        .build(), "attention")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3)).build());
         base.init();
         double[] frozen = base.params().toDoubleVector();
-        MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 2, 3, 5), Networks.random(DataType.DOUBLE, 2, 2, 2, 5));
-        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("attention", "lstm/RW").bias("all").build());
-        assertThat(adapted.paramTable()).containsKeys("lstm_RW.A", "lstm_b", "both_fb", "both_bb", "out_b").doesNotContainKeys("lstm_W.A");
+        MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 2, 3, 5),
+                Networks.random(DataType.DOUBLE, 2, 2, 2, 5));
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("attention", "lstm/RW")
+                .bias("all").build());
+        assertThat(adapted.paramTable()).containsKeys("lstm_RW.A", "lstm_b", "both_fb", "both_bb", "out_b")
+                .doesNotContainKeys("lstm_W.A");
         assertThat(LoRA.summary(adapted).trainableParams()).isEqualTo(adapted.params().length());
 
         for (int i = 0; i < 3; i++) {

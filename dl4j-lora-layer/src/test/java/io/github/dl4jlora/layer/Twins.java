@@ -78,7 +78,8 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
 
         /** Both networks, A and B away from zero. */
         Twins build() {
-            LoRADenseLayer.Builder adapted = new LoRADenseLayer.Builder().rank(2).alpha(0.7).hasBias(hasBias).hasLayerNorm(hasLayerNorm);
+            LoRADenseLayer.Builder adapted = new LoRADenseLayer.Builder().rank(2).alpha(0.7).hasBias(hasBias)
+                    .hasLayerNorm(hasLayerNorm);
             DenseLayer.Builder dense = new DenseLayer.Builder().hasBias(hasBias).hasLayerNorm(hasLayerNorm);
             common.accept(adapted.nOut(Networks.HIDDEN));
             common.accept(dense.nOut(Networks.HIDDEN));

@@ -148,7 +148,8 @@ class LoRAPlusTest {
 
         assertThat(Models.params(restored)).isEqualTo(Models.params(network));
         ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(network.getConfiguration().toJson());
-        assertThat(((LoRADenseLayer) ((LayerVertex) conf.getVertices().get("fc1")).getLayerConf().getLayer()).getLoraPlusRatio()).isEqualTo(4);
+        assertThat(((LoRADenseLayer) ((LayerVertex) conf.getVertices().get("fc1")).getLayerConf().getLayer())
+                .getLoraPlusRatio()).isEqualTo(4);
     }
 
     @Test

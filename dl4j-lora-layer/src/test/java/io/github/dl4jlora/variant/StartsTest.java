@@ -129,10 +129,13 @@ class StartsTest {
         INDArray a = Nd4j.create(DataType.DOUBLE, 5, 5);
         INDArray b = Nd4j.create(DataType.DOUBLE, 5, 4);
 
-        assertThatThrownBy(() -> LoRAInit.OLORA.take(w, a, b, 1, 0, new Random())).hasMessageContainingAll("[5, 4]", "at most 4", "is 5");
-        assertThatThrownBy(() -> LoRAInit.PISSA.take(w, a, b, 1, 0, new Random())).hasMessageContainingAll("[5, 4]", "at most 4", "is 5");
+        assertThatThrownBy(() -> LoRAInit.OLORA.take(w, a, b, 1, 0, new Random()))
+                .hasMessageContainingAll("[5, 4]", "at most 4", "is 5");
+        assertThatThrownBy(() -> LoRAInit.PISSA.take(w, a, b, 1, 0, new Random()))
+                .hasMessageContainingAll("[5, 4]", "at most 4", "is 5");
         assertThatThrownBy(() -> LoRAInit.PISSA.take(w, a.get(org.nd4j.linalg.indexing.NDArrayIndex.all(),
-                org.nd4j.linalg.indexing.NDArrayIndex.interval(0, 2)), b, -1, 0, new Random())).hasMessageContaining("factor is -1");
+                org.nd4j.linalg.indexing.NDArrayIndex.interval(0, 2)), b, -1, 0, new Random()))
+                .hasMessageContaining("factor is -1");
         assertThatThrownBy(() -> LoRAInit.ORTHOGONAL.fill(a, b, new Random())).hasMessageContainingAll("rank is 5", "even");
         assertThatThrownBy(() -> LoRAInit.GAUSSIAN.take(w, a, b, 1, 0, new Random())).hasMessageContaining("not taken from W");
         assertThatThrownBy(() -> LoRAInit.PISSA.fill(a, b, new Random())).hasMessageContaining("take");

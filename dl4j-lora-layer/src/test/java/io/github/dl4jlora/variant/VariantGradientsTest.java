@@ -43,7 +43,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 class VariantGradientsTest {
 
     static Stream<Arguments> differentiable() {
-        return Variants.everywhere().filter(arguments -> arguments.get()[0] != Variants.LORA_PLUS && !((Variants) arguments.get()[0]).isDora());
+        return Variants.everywhere().filter(arguments -> arguments.get()[0] != Variants.LORA_PLUS
+                && !((Variants) arguments.get()[0]).isDora());
     }
 
     /** A plain layer, one with layer normalisation, one without bias, and an output layer. */
@@ -53,7 +54,8 @@ class VariantGradientsTest {
                 .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(4).build())
                 .layer(new DenseLayer.Builder().name("fc2").nOut(4).hasLayerNorm(true).build())
                 .layer(new DenseLayer.Builder().name("fc3").nOut(4).hasBias(false).activation(Activation.ELU).build())
-                .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(Networks.OUT)
+                        .activation(Activation.SOFTMAX).build())
                 .build());
         base.init();
         return base;
@@ -101,7 +103,8 @@ class VariantGradientsTest {
         INDArray w1 = dora.getParam("fc1_W");
         INDArray w = stock.getParam("fc2_W");
         if (init.isTakenFromW()) {
-            ComputationGraph fresh = LoRA.apply(stock, LoRAConfig.builder().rank(2).alpha(s).targets("fc2").loraInit(init).build());
+            ComputationGraph fresh = LoRA.apply(stock, LoRAConfig.builder().rank(2).alpha(s).targets("fc2")
+                    .loraInit(init).build());
             w = w.sub(fresh.getParam("fc2_A").mmul(fresh.getParam("fc2_B")).mul(s));
         }
         INDArray w3 = stock.getParam("out_W");

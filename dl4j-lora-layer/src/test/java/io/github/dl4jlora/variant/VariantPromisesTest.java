@@ -119,7 +119,8 @@ class VariantPromisesTest {
 
     @ParameterizedTest
     @MethodSource("io.github.dl4jlora.variant.Variants#everywhere")
-    void copiesAndFilesComputeAndTrainOnAsTheOriginal(Variants variant, FrozenStorage storage, Engine engine, @TempDir Path folder)
+    void copiesAndFilesComputeAndTrainOnAsTheOriginal(Variants variant, FrozenStorage storage, Engine engine,
+            @TempDir Path folder)
             throws IOException {
         ComputationGraph adapted = fresh(variant, storage, engine);
         fit(adapted, 0, 3);
@@ -212,7 +213,8 @@ class VariantPromisesTest {
             fit(adapted, 0, 3);
 
             assertThat(Models.params(adapted)).doesNotContain(Double.NaN);
-            assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(INPUT), adapted.outputSingle(INPUT))).isLessThan(1e-9);
+            assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(INPUT), adapted.outputSingle(INPUT)))
+                    .isLessThan(1e-9);
         }
     }
 

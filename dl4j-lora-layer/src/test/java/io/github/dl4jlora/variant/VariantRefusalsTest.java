@@ -31,7 +31,8 @@ class VariantRefusalsTest {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
                 .activation(Activation.TANH).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(3).build())
-                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nIn(3).nOut(2).activation(Activation.SOFTMAX).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nIn(3).nOut(2)
+                        .activation(Activation.SOFTMAX).build())
                 .build());
         network.init();
         return network;
@@ -50,7 +51,8 @@ class VariantRefusalsTest {
         assertRefused(LoRAConfig.builder().rank(2).loraInit(LoRAInit.PISSA), "LoRAInit.PISSA");
         assertRefused(LoRAConfig.builder().rank(2).loraInit(LoRAInit.OLORA), "LoRAInit.OLORA");
 
-        MultiLayerNetwork tuned = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).loraPlusRatio(16).loraInit(LoRAInit.ORTHOGONAL)
+        MultiLayerNetwork tuned = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).loraPlusRatio(16)
+                .loraInit(LoRAInit.ORTHOGONAL)
                 .targets(".*").build());
         assertThat(tuned.getLayer(0).conf().getLayer().getUpdaterByParam("RW.B").getLearningRate(0, 0)).isEqualTo(1.6);
         assertThat(tuned.getLayer(0).conf().getLayer().getUpdaterByParam("RW.A").getLearningRate(0, 0)).isEqualTo(0.1);
@@ -73,12 +75,14 @@ class VariantRefusalsTest {
 
     @Test
     void biasesHaveTheirOwnUpdaterUnlessOneIsConfigured() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).biasUpdater(new Adam(0.7))
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1))
+                .biasUpdater(new Adam(0.7))
                 .list().layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(3).build()).build());
         base.init();
         LoRAConfig.Builder config = LoRAConfig.builder().rank(2).bias("lora_only");
 
-        assertThat(LoRA.apply(base, config.build()).getLayer(0).conf().getLayer().getUpdaterByParam("b")).isEqualTo(new Adam(0.7));
+        assertThat(LoRA.apply(base, config.build()).getLayer(0).conf().getLayer().getUpdaterByParam("b"))
+                .isEqualTo(new Adam(0.7));
         assertThat(LoRA.apply(base, config.updater(new Sgd(0.2)).build()).getLayer(0).conf().getLayer().getUpdaterByParam("b"))
                 .isEqualTo(new Sgd(0.2));
     }
@@ -88,9 +92,12 @@ class VariantRefusalsTest {
         ComputationGraph base = Networks.trainedGraph();
         assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(6).loraInit(LoRAInit.PISSA).build()))
                 .hasMessageContainingAll("\"fc1\"", "PISSA", "[6, 5]", "at most 5", "is 6");
-        assertThatThrownBy(() -> LoRAConfig.builder().alpha(-1).loraInit(LoRAInit.PISSA).build()).hasMessageContainingAll("PISSA", "-1.0", "alpha");
-        assertThatThrownBy(() -> LoRAConfig.builder().rank(3).loraInit(LoRAInit.ORTHOGONAL).build()).hasMessageContainingAll("ORTHOGONAL", "3", "even");
-        assertThatThrownBy(() -> LoRAConfig.builder().rank(4).loraInit(LoRAInit.ORTHOGONAL).override("fc1", o -> o.rank(3)).build())
+        assertThatThrownBy(() -> LoRAConfig.builder().alpha(-1).loraInit(LoRAInit.PISSA).build())
+                .hasMessageContainingAll("PISSA", "-1.0", "alpha");
+        assertThatThrownBy(() -> LoRAConfig.builder().rank(3).loraInit(LoRAInit.ORTHOGONAL).build())
+                .hasMessageContainingAll("ORTHOGONAL", "3", "even");
+        assertThatThrownBy(() -> LoRAConfig.builder().rank(4).loraInit(LoRAInit.ORTHOGONAL)
+                .override("fc1", o -> o.rank(3)).build())
                 .hasMessageContainingAll("\"fc1\"", "even");
         assertThatThrownBy(() -> LoRAConfig.builder().pissaIterations(-1).build()).hasMessageContaining("pissaIterations is -1");
         assertThatThrownBy(() -> new LowRankLayer.Builder().nIn(4).nOut(3).rank(2).loraInit(LoRAInit.OLORA).build())
@@ -103,7 +110,8 @@ class VariantRefusalsTest {
     void declaredLayersHaveEveryVariant() {
         for (Variant variant : new Variant[] {new PlainLoRA(), new FrozenALoRA(), new DoRA()}) {
             for (LoRAInit init : LoRAInit.values()) {
-                MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+                MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3)
+                        .updater(new Sgd(0.1)).list()
                         .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(variant).loraInit(init).trainBias(true)
                                 .activation(Activation.TANH).build()).build());
                 network.init();

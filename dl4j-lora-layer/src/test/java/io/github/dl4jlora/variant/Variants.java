@@ -58,7 +58,8 @@ public enum Variants {
 
     /** Moves everything that trains in adapted dense layers, as if trained. */
     public static <M extends Model> M disturb(M network) {
-        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers() : ((MultiLayerNetwork) network).getLayers();
+        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers() : ((MultiLayerNetwork) network)
+                .getLayers();
         long seed = 5;
         for (Layer layer : layers) {
             if (layer.conf().getLayer() instanceof LoRADenseLayer lora) {

@@ -120,7 +120,8 @@ enum Architecture {
     TEXT_GENERATION(Output.SEQUENCE, 47, 12) {
         @Override
         ZooModel<?> model() {
-            return TextGenerationLSTM.builder().totalUniqueCharacters(shape[0]).inputShape(new int[] {shape[1], shape[0]}).build();
+            return TextGenerationLSTM.builder().totalUniqueCharacters(shape[0])
+                    .inputShape(new int[] {shape[1], shape[0]}).build();
         }
     },
     TINY_YOLO(Output.BOXES, 3, 64, 64) {

@@ -38,7 +38,8 @@ class KerasImportTest {
     }
 
     private static DataSet images() {
-        return new DataSet(Networks.random(DataType.FLOAT, 1, 4, 8, 8, 1), Nd4j.eye(5).castTo(DataType.FLOAT).getRows(0, 4, 2, 3));
+        return new DataSet(Networks.random(DataType.FLOAT, 1, 4, 8, 8, 1), Nd4j.eye(5).castTo(DataType.FLOAT)
+                .getRows(0, 4, 2, 3));
     }
 
     private static DataSet characters() {

@@ -42,9 +42,10 @@ final class NasCells {
         String first = cells.normal("cell1", 24, "stem_bn", "stem_bn");
         String second = cells.normal("cell2", 24, first, "stem_bn");
         graph.addLayer("pool", pooling(SubsamplingLayer.PoolingType.MAX, 2, 2), second);
-        graph.addLayer("avg_pool", new GlobalPoolingLayer.Builder(PoolingType.AVG).build(), cells.normal("cell3", 48, "pool", "pool"))
-                .addLayer("output", new OutputLayer.Builder(LossFunction.MCXENT).nOut(classes).activation(Activation.SOFTMAX).build(),
-                        "avg_pool")
+        graph.addLayer("avg_pool", new GlobalPoolingLayer.Builder(PoolingType.AVG)
+                .build(), cells.normal("cell3", 48, "pool", "pool"))
+                .addLayer("output", new OutputLayer.Builder(LossFunction.MCXENT).nOut(classes)
+                        .activation(Activation.SOFTMAX).build(), "avg_pool")
                 .setOutputs("output");
         ComputationGraph network = new ComputationGraph(graph.build());
         network.init();
@@ -60,7 +61,8 @@ final class NasCells {
         sum(cell + "_add3", average(cell + "_left3", h), p);
         sum(cell + "_add4", average(cell + "_left4", p), average(cell + "_right4", p));
         sum(cell + "_add5", separable(cell + "_left5", filters, 5, p), separable(cell + "_right5", filters, 3, p));
-        graph.addVertex(cell, new MergeVertex(), p, cell + "_add1", cell + "_add2", cell + "_add3", cell + "_add4", cell + "_add5");
+        graph.addVertex(cell, new MergeVertex(), p, cell + "_add1", cell + "_add2", cell + "_add3", cell + "_add4",
+                cell + "_add5");
         return cell;
     }
 

@@ -49,7 +49,8 @@ final class RealNetwork {
         double moved = Networks.difference(after, before);
         assertThat(moved).as("adapted against base").isGreaterThan(1e-5);
 
-        assertThat(difference(Models.merge(adapted), x, after)).as("merged against adapted").isLessThan(Math.min(rounding, moved / 10));
+        assertThat(difference(Models.merge(adapted), x, after)).as("merged against adapted")
+                .isLessThan(Math.min(rounding, moved / 10));
 
         LoRA.save(adapted, folder.resolve("model.zip"), true);
         Model restored = adapted instanceof ComputationGraph ? LoRA.loadComputationGraph(folder.resolve("model.zip"))
@@ -59,7 +60,8 @@ final class RealNetwork {
 
         LoRAAdapter.of(adapted).save(folder);
         LoRAAdapter adapter = LoRAAdapter.load(folder);
-        Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+        Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
+                : LoRA.apply((MultiLayerNetwork) base, adapter);
         assertThat(difference(again, x, after)).as("base with the saved adapter against adapted").isZero();
         return adapted.params().length();
     }

@@ -40,7 +40,8 @@ class ZooTest {
 
         long trained = RealNetwork.check(base, architecture.target(config).build(), architecture.batch(), folder);
 
-        assertThat(Files.readString(Path.of("../docs/guide/networks.md"))).contains(String.format(Locale.ROOT, "| %s | %s | %,d of %,d |",
+        assertThat(Files.readString(Path.of("../docs/guide/networks.md")))
+                .contains(String.format(Locale.ROOT, "| %s | %s | %,d of %,d |",
                 architecture.shape(), architecture.targets(), trained, base.params().length()));
     }
 

@@ -15,7 +15,8 @@ public final class AnyNetwork {
 
     /** As {@link LoRA#apply(ComputationGraph, LoRAAdapter)}. */
     public static Model apply(Model base, LoRAAdapter adapter) {
-        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
+                : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 
     /** As {@link LoRA#apply(ComputationGraph, LoRAConfig)}. */
@@ -44,7 +45,8 @@ public final class AnyNetwork {
         } else if (adapted instanceof MultiLayerNetwork layers && base instanceof MultiLayerNetwork baseLayers) {
             LoRA.attach(layers, baseLayers);
         } else {
-            throw new IllegalArgumentException("The adapted network is a " + adapted.getClass().getSimpleName() + ", but the base a "
+            throw new IllegalArgumentException("The adapted network is a " + adapted.getClass()
+                    .getSimpleName() + ", but the base a "
                     + base.getClass().getSimpleName() + ". Give the network that it was adapted from");
         }
     }

@@ -94,7 +94,8 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     static CommandLine commandLine(Comparison example) {
-        return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true).setParameterExceptionHandler(new UsageMessage());
+        return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler(new UsageMessage());
     }
 
     /** The story from top to bottom. */
@@ -182,10 +183,12 @@ abstract class Comparison implements Callable<Integer> {
      * @param lastHidden index of the layer below the output layer
      * @param data       a new iterator for each
      */
-    final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double learningRate, Supplier<DataSetIterator> data,
+    final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double learningRate,
+            Supplier<DataSetIterator> data,
                           Path folder) throws IOException {
         FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).seed(seed).build();
-        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew).setFeatureExtractor(lastHidden).build();
+        MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
+                .setFeatureExtractor(lastHidden).build();
         StepTimer headSteps = train("head-only", headOnly, data.get());
 
         MultiLayerNetwork adapted = LoRA.apply(base, lora);

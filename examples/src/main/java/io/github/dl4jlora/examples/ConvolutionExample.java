@@ -28,9 +28,10 @@ import java.util.function.DoubleUnaryOperator;
  * A convolutional network that reads dark digits on clean paper learns to read light digits on a dark, speckled ground:
  * with its output layer trained, with adapters on its convolutions, and with every weight trained.
  */
-@Command(name = "convolution", sortOptions = false, description = "Trains a convolutional network on handwritten digits, teaches it "
-        + "light digits on a noisy dark ground with LoRA on its convolutions, and compares that with training only its output layer "
-        + "and with full fine-tuning.")
+@Command(name = "convolution", sortOptions = false,
+        description = "Trains a convolutional network on handwritten digits, teaches it "
+        + "light digits on a noisy dark ground with LoRA on its convolutions, and compares that with training only its output "
+        + "layer and with full fine-tuning.")
 public final class ConvolutionExample extends Comparison {
 
     private static final int EPOCHS = 8;
@@ -65,7 +66,8 @@ public final class ConvolutionExample extends Comparison {
         Random random = new Random(seed());
         Digits.Split paper = new Digits.Split(onPaper(digits.train()), onPaper(digits.test()));
         Digits.Split board = new Digits.Split(onBoard(paper.train(), random), onBoard(paper.test(), random));
-        out().printf(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on%n", paper.train().size(), paper.test().size());
+        out().printf(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on%n", paper.train()
+                .size(), paper.test().size());
 
         MultiLayerNetwork base = newNetwork();
         train("base, paper", base, paper.train().batches(BATCH));
@@ -74,7 +76,8 @@ public final class ConvolutionExample extends Comparison {
         ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> board.train().batches(BATCH), folder);
 
         out().println();
-        printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper", network -> accuracy(network, paper));
+        printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper",
+                network -> accuracy(network, paper));
         return conclude("LoRA on convolutions: digits on the board", base, before, ways, folder);
     }
 

@@ -59,7 +59,8 @@ public record Digits(List<Digit> images) {
     /** All 1,797. */
     public static Digits load() {
         try (InputStream file = Digits.class.getResourceAsStream(RESOURCE);
-             BufferedReader lines = new BufferedReader(new InputStreamReader(new GZIPInputStream(file), StandardCharsets.US_ASCII))) {
+             BufferedReader lines = new BufferedReader(new InputStreamReader(new GZIPInputStream(file),
+                     StandardCharsets.US_ASCII))) {
             return new Digits(lines.lines().map(Digits::parse).toList());
         } catch (IOException e) {
             throw new UncheckedIOException(RESOURCE + " cannot be read", e);

@@ -27,7 +27,8 @@ import java.util.Random;
  * talk: with its output layer trained, with adapters on its LSTM layer, and with every weight trained. What counts is
  * how many bits the next letter still costs it, on pages that it has not read.
  */
-@Command(name = "style", sortOptions = false, description = "Trains a character LSTM on Alice in Wonderland, teaches it the style of "
+@Command(name = "style", sortOptions = false,
+        description = "Trains a character LSTM on Alice in Wonderland, teaches it the style of "
         + "Shakespeare with LoRA on the LSTM layer, and compares that with training only its output layer and with full "
         + "fine-tuning, in bits per character.")
 public final class StyleExample extends Comparison {
@@ -60,7 +61,8 @@ public final class StyleExample extends Comparison {
         Path folder = outputFolder();
         Text.Split alice = load("alice.txt.gz");
         Text.Split shakespeare = load("shakespeare.txt.gz");
-        out().printf(Locale.ROOT, "%,d characters of Carroll to learn from, then %,d of Shakespeare; %,d and %,d to be tested on%n",
+        out().printf(Locale.ROOT,
+                "%,d characters of Carroll to learn from, then %,d of Shakespeare; %,d and %,d to be tested on%n",
                 alice.train().length(), shakespeare.train().length(), alice.test().length(), shakespeare.test().length());
 
         MultiLayerNetwork base = newNetwork();
@@ -86,7 +88,8 @@ public final class StyleExample extends Comparison {
     private MultiLayerNetwork newNetwork() {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(seed())
                 .updater(new Adam(LEARNING_RATE)).weightInit(WeightInit.XAVIER).list()
-                .layer(new LSTM.Builder().name("lstm").nIn(Text.ALPHABET.length()).nOut(WIDTH).activation(Activation.TANH).build())
+                .layer(new LSTM.Builder().name("lstm").nIn(Text.ALPHABET.length()).nOut(WIDTH)
+                        .activation(Activation.TANH).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(Text.ALPHABET.length())
                         .activation(Activation.SOFTMAX).build())
                 .build());

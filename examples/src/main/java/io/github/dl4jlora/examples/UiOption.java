@@ -22,7 +22,8 @@ public final class UiOption implements AutoCloseable {
             + "trains. Needs the Maven profile ui: mvn -Pui ...")
     private boolean wanted;
 
-    @Option(names = "--ui-port", order = 71, defaultValue = "9000", description = "Port of these pages. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--ui-port", order = 71, defaultValue = "9000",
+            description = "Port of these pages. Default: ${DEFAULT-VALUE}.")
     private int port;
 
     @Spec(Spec.Target.MIXEE)
@@ -55,8 +56,10 @@ public final class UiOption implements AutoCloseable {
     }
 
     private ParameterException leftOut() {
-        return new ParameterException(command.commandLine(), "--ui needs DL4J's training pages, which this build left out. Add the "
-                + "profile ui to the command, for example: mvn -q -Pui -pl examples -am compile exec:exec@digits -Dargs=\"--ui\"");
+        return new ParameterException(command.commandLine(),
+                "--ui needs DL4J's training pages, which this build left out. Add the "
+                + "profile ui to the command, for example: mvn -q -Pui -pl examples -am compile exec:exec@digits "
+                + "-Dargs=\"--ui\"");
     }
 
     /**

@@ -44,7 +44,8 @@ class DigitsExampleTest {
         int exitCode = run(option, value);
 
         assertThat(exitCode).isEqualTo(CommandLine.ExitCode.USAGE);
-        assertThat(err.toString()).contains(message).endsWith("See digits --help" + System.lineSeparator()).doesNotContain("Usage:");
+        assertThat(err.toString()).contains(message).endsWith("See digits --help" + System.lineSeparator())
+                .doesNotContain("Usage:");
     }
 
     @Test

@@ -9,7 +9,8 @@ class ResultTableTest {
 
     @Test
     void namesAreAlignedToTheLeftAndFiguresToTheRight() {
-        String table = new ResultTable("", "trained", "step").row("base", "0", "-").row("head-only", "12,345,678", "1.5 ms").toString();
+        String table = new ResultTable("", "trained", "step").row("base", "0", "-").row("head-only", "12,345,678", "1.5 ms")
+                .toString();
 
         assertThat(table.lines()).containsExactly(
                 "               trained     step",

@@ -214,9 +214,10 @@ public final class Adaptation<M extends Model> {
         AdaptedConfiguration lora = node.adapted();
         lora.adapted().forEach(parameter -> parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).override()));
         if (from.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
-            LOG.warn("Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a weight "
-                    + "it is lost, and with it what is learned until it is larger. Convert the network to FLOAT with "
-                    + "convertDataType to train it", node.name(), node.type(), from.dataType());
+            LOG.warn(
+                    "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "
+                            + "weight it is lost, and with it what is learned until it is larger. Convert the network to FLOAT "
+                            + "with convertDataType to train it", node.name(), node.type(), from.dataType());
         }
     }
 }

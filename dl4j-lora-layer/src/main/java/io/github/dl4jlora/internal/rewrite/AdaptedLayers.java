@@ -80,7 +80,8 @@ public final class AdaptedLayers {
         return node.biasKeys().stream().map(key -> new TrainedBias(key, table.get(key).length())).toList();
     }
 
-    private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config) {
+    private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, INDArray> table,
+            LoRAConfig config) {
         List<AdaptedParameter> parameters = new ArrayList<>();
         // In the stock layer's order, not the targets'.
         node.matrices().forms().forEach((key, form) -> {
@@ -108,12 +109,14 @@ public final class AdaptedLayers {
                 : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
                 : null;
         if (asked != null) {
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked + " is for DenseLayer, "
-                    + "OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked
+                    + " is for DenseLayer, OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name()
+                    + "\"), or choose plain LoRA");
         }
     }
 
-    private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases, LoRAConfig config,
+    private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases,
+            LoRAConfig config,
                                             FrozenReference frozen) {
         if (!parameters.isEmpty()) {
             requirePlain(node, config);
@@ -245,7 +248,7 @@ public final class AdaptedLayers {
 
     /** A layer that trains in full: out of DL4J's freezing wrappers, with the configured updater. */
     static Layer trained(Layer origin, IUpdater updater) {
-        Layer layer = StockLayers.unwrap(origin).clone();
+        Layer layer = StockLayers.unfrozen(origin);
         if (updater != null) {
             setUpdater(layer, updater);
         }

@@ -88,8 +88,9 @@ public final class AdaptedView {
 
         private Adapter running() {
             if (runtime == null) {
-                throw new IllegalStateException("Vertex \"" + layer + "\" was frozen after it was adapted, and DL4J's FrozenVertex "
-                        + "hides it: its adapter cannot be replaced. Apply the adapter to the base anew with LoRA.apply");
+                throw new IllegalStateException("Vertex \"" + layer
+                        + "\" was frozen after it was adapted, and DL4J's FrozenVertex hides it: its adapter cannot be "
+                        + "replaced. Apply the adapter to the base anew with LoRA.apply");
             }
             return runtime.adapter();
         }
@@ -127,7 +128,8 @@ public final class AdaptedView {
 
     private void addAdapted(Node node, AdaptedConfiguration lora, AdaptedRuntime runtime, Map<String, INDArray> table) {
         for (AdaptedParameter parameter : lora.adapted()) {
-            Map<String, INDArray> parts = runtime != null ? runtime.adapter().parts(parameter.key()) : parts(lora, parameter, table);
+            Map<String, INDArray> parts = runtime != null ? runtime.adapter().parts(parameter.key())
+                    : parts(lora, parameter, table);
             adapted.put(lora.matrices().module(node.name(), parameter.key()),
                     new AdaptedMatrix(node.name(), parameter, lora, parts, runtime));
         }
@@ -140,7 +142,8 @@ public final class AdaptedView {
     }
 
     /** Of a vertex that DL4J froze. */
-    private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter, Map<String, INDArray> table) {
+    private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter,
+            Map<String, INDArray> table) {
         Map<String, INDArray> parts = new LinkedHashMap<>();
         lora.layout().of(parameter).forEach(slot -> parts.put(slot.parameter().key(), table.get(slot.key())));
         return parts;
@@ -169,7 +172,8 @@ public final class AdaptedView {
 
     /** Which biases train: all of them where those of otherwise frozen layers do. */
     public BiasTraining biasTraining() {
-        return biases.isEmpty() && adapted.values().stream().noneMatch(matrix -> matrix.parts().containsKey(DefaultParamInitializer.BIAS_KEY))
+        return biases.isEmpty() && adapted.values().stream()
+                .noneMatch(matrix -> matrix.parts().containsKey(DefaultParamInitializer.BIAS_KEY))
                 ? BiasTraining.NONE : trainsBiasesAlone ? BiasTraining.ALL : BiasTraining.LORA_ONLY;
     }
 
@@ -196,8 +200,9 @@ public final class AdaptedView {
         for (Node node : network.nodes()) {
             Trainable runtime = network.runtime(node.name());
             if (node.vertex() instanceof FrozenVertex && node.adapted() != null) {
-                throw new IllegalStateException("Vertex \"" + node.name() + "\" cannot be disabled: it was frozen after it was adapted, "
-                        + "and DL4J's FrozenVertex hides it. Use LoRA.unload");
+                throw new IllegalStateException("Vertex \"" + node.name()
+                        + "\" cannot be disabled: it was frozen after it was adapted, and DL4J's FrozenVertex hides it. Use "
+                        + "LoRA.unload");
             }
             Object inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
             if (inner instanceof Disableable layer) {

@@ -46,13 +46,14 @@ public final class Summaries {
             long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.layout().constantParams();
             rest -= frozen;
             long trained = lora.layout().trainedParams(parameter) + (single ? biases : 0);
-            rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass().getSimpleName(),
-                    role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : trained,
+            rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass()
+                    .getSimpleName(), role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : trained,
                     stopped ? frozen + trained : frozen));
         }
         if (rest > 0 && biases > 0) {
             rows.add(new LoRASummary.Row(node.name(), stock.getClass().getSimpleName(),
-                    (stopped ? Role.FREEZE_STOP : Role.TRAIN_BIAS).toString(), 0, 0, stopped ? 0 : biases, stopped ? rest + biases : rest));
+                    (stopped ? Role.FREEZE_STOP : Role.TRAIN_BIAS).toString(), 0, 0, stopped ? 0 : biases, stopped
+                    ? rest + biases : rest));
         } else if (rest > 0) {
             rows.add(frozen(node, stock.getClass(), stopped, rest));
         }

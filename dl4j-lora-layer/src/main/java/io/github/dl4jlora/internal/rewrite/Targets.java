@@ -72,7 +72,7 @@ public final class Targets {
 
     private void addEverythingBelowTheOutput() {
         addAll(candidates.stream().filter(node -> node.isAdaptable() && node.matrices().type() != LayerType.OUTPUT).toList(),
-                "layer that allTargets() could adapt, which leaves output layers out,");
+                "layer but output layers for allTargets()");
     }
 
     private void addEveryDenseLayer() {

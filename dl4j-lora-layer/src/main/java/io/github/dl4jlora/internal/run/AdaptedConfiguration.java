@@ -31,7 +31,9 @@ public interface AdaptedConfiguration extends HeldSettings {
     }
 
     /** Whether one lone parameter is adapted, whose A and B are called just that in the parameter table. */
-    boolean single();
+    default boolean single() {
+        return false;
+    }
 
     /** The frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised. */
     FrozenReference getFrozen();
@@ -68,7 +70,9 @@ public interface AdaptedConfiguration extends HeldSettings {
     List<AdaptedParameter> adapted();
 
     /** The biases that train beside A and B and follow them in the vector. */
-    List<TrainedBias> biases();
+    default List<TrainedBias> biases() {
+        return List.of();
+    }
 
     /** Changes alpha and scaling of an adapted parameter. */
     void rescale(String key, double alpha, Scaling scaling);
@@ -79,10 +83,19 @@ public interface AdaptedConfiguration extends HeldSettings {
     }
 
     /** The stock layer, without DL4J's freezing wrappers; null for a vertex. */
-    Layer stockLayer();
+    default Layer stockLayer() {
+        return null;
+    }
+
+    /** Whether DL4J sees the state of a recurrent layer inside the base's wrappers. */
+    default boolean showsState() {
+        return true;
+    }
 
     /** The stock vertex; null for a layer. */
-    GraphVertex stockVertex();
+    default GraphVertex stockVertex() {
+        return null;
+    }
 
     /** Number of the stock layer's own values. */
     long frozenParams();

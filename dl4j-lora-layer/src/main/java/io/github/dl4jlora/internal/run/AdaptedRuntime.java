@@ -45,12 +45,12 @@ public interface AdaptedRuntime extends Disableable {
      */
     @Override
     default void disable() {
-        adapter().disable();
+        adapter().switches().disable();
     }
 
     @Override
     default void enable() {
-        adapter().enable();
+        adapter().switches().enable();
     }
 
     /**
@@ -62,7 +62,7 @@ public interface AdaptedRuntime extends Disableable {
      * @param routes null: the layer's own path again
      */
     default void route(String key, long rows, List<Route> routes) {
-        adapter().route(key, rows, routes);
+        adapter().switches().route(key, rows, routes);
     }
 
     /** The rows of a layer's input are not the rows of the network's. */

@@ -25,8 +25,7 @@ import java.util.function.Supplier;
 
 /**
  * What a running adapted layer or vertex has beside its stock layer: the parts of its adapters, how they start, are replaced
- * and merged, the frozen values that it looks up, and what is switched at run time (disabled, routed). Every kind of adapted
- * layer has one.
+ * and merged, and the frozen values that it looks up. Every kind of adapted layer has one.
  */
 public final class Adapter {
 
@@ -35,11 +34,10 @@ public final class Adapter {
     private final Supplier<INDArray> view;
     private final DataType type;
     private final Runnable changed;
-    private final Map<String, Routing> routings = new HashMap<>();
+    private final Switches switches;
     private FrozenWeights source;
     private Map<String, INDArray> stock;
     private Map<String, INDArray> constants;
-    private int disabled;
 
     /**
      * @param conf    the layer's configuration as it is now
@@ -55,6 +53,7 @@ public final class Adapter {
         this.view = view;
         this.type = type;
         this.changed = changed;
+        this.switches = new Switches(this::name, changed);
     }
 
     /** The layer's configuration. */
@@ -330,52 +329,9 @@ public final class Adapter {
         }
     }
 
-    void disable() {
-        disabled++;
-        changed.run();
-    }
-
-    void enable() {
-        disabled--;
-        changed.run();
-    }
-
-    /** Whether a scope is open in which the layer computes what the base's does. */
-    public boolean isDisabled() {
-        return disabled > 0;
-    }
-
-    void route(String key, long rows, List<Route> routes) {
-        matrix(key);
-        if (routes == null) {
-            routings.remove(key);
-        } else {
-            routings.put(key, new Routing(name(), rows, List.copyOf(routes)));
-        }
-        changed.run();
-    }
-
-    /** What runs in place of the layer's own path; null for that itself. */
-    Routing routing(String key) {
-        return routings.get(key);
-    }
-
-    /** Of all adapted parameters, by key. */
-    Map<String, Routing> routings() {
-        return routings;
-    }
-
-    /**
-     * @throws IllegalStateException while the adapter is disabled, or the layer serves those of a bank
-     */
-    void requireTrainable() {
-        if (disabled > 0) {
-            throw new IllegalStateException(Named.layer(name()) + ": its adapter is disabled, so there is nothing to train. "
-                    + "Close the scope that LoRA.disabled opened first");
-        }
-        if (!routings.isEmpty()) {
-            throw new IllegalStateException(Named.layer(name()) + " serves the adapters of a bank and cannot be trained");
-        }
+    /** What is switched at run time. */
+    public Switches switches() {
+        return switches;
     }
 
     /**
@@ -386,7 +342,8 @@ public final class Adapter {
     void set(String key, INDArray value) {
         AdapterLayout layout = conf.get().layout();
         if (!layout.trains(key)) {
-            throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key) + "; it has "
+            throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key)
+                    + "; it has "
                     + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
                     + slot.parameter().columns() + "]").toList());
         }

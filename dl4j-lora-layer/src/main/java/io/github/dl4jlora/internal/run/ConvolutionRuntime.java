@@ -80,7 +80,8 @@ final class ConvolutionRuntime extends KernelRuntime {
             long nOut = stockConf().getNOut();
             if (isSequence()) {
                 try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                    w = stored.reshape('c', kernelSteps(), stockConf().getNIn(), nOut).dup('f').reshape('f', stored.length() / nOut, nOut);
+                    w = stored.reshape('c', kernelSteps(), stockConf().getNIn(), nOut).dup('f')
+                            .reshape('f', stored.length() / nOut, nOut);
                 }
             } else {
                 w = stored.reshape('c', nOut, stored.length() / nOut).transpose();
@@ -137,7 +138,8 @@ final class ConvolutionRuntime extends KernelRuntime {
         INDArray share = inputGradients && dropout != null
                 ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
         INDArray gradientA = gradientOf(Variant.A);
-        INDArray target = isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, gradientA.shape(), 'f')
+        INDArray target = isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
+                gradientA.shape(), 'f')
                 : gradientA;
         new UnfoldedConvolution(Windows.of(stockConf(), x), weights()).backward(x, path, u, dz, target,
                 gradientOf(Variant.B), dx, share, workspaces);
@@ -166,8 +168,10 @@ final class ConvolutionRuntime extends KernelRuntime {
         int rank = isSequence() ? 3 : isVolume() ? 5 : 4;
         long nIn = stockConf().getNIn();
         if (input.rank() != rank || input.size(isChannelsLast() ? rank - 1 : 1) != nIn) {
-            throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape()) + " does not go into a convolution of "
-                    + (rank - 2) + " dimensions with " + nIn + " input channels, which come " + (isChannelsLast() ? "last" : "second")
+            throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
+                    + " does not go into a convolution of "
+                    + (rank - 2) + " dimensions with " + nIn + " input channels, which come "
+                    + (isChannelsLast() ? "last" : "second")
                     + ". Missing preprocessor or wrong input type? " + layerId());
         }
         return input.castTo(dataType);

@@ -65,7 +65,8 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     @Override
     protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
         if (!isSequence() || input.rank() == 2) {
-            return adapter().isDisabled() ? stockPreOutput(training, workspaces) : super.preOutput(training, workspaces);
+            return adapter().switches().isDisabled() ? stockPreOutput(training, workspaces)
+                    : super.preOutput(training, workspaces);
         }
         return onRows(rows(input, workspaces, training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM),
                 () -> preOutput(training, workspaces));
@@ -88,7 +89,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-        adapter().requireTrainable();
+        adapter().switches().requireTrainable();
         assertInputSet(true);
         if (!isSequence()) {
             return backpropLoss(workspaces);
@@ -192,7 +193,8 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         if (mask == null || !isSequence()) {
             maskArray = mask;
         } else if (mask.rank() == 2) {
-            maskArray = TimeSeriesUtils.reshapeTimeSeriesMaskToVector(mask, LayerWorkspaceMgr.noWorkspacesImmutable(), ArrayType.INPUT);
+            maskArray = TimeSeriesUtils.reshapeTimeSeriesMaskToVector(mask, LayerWorkspaceMgr.noWorkspacesImmutable(),
+                    ArrayType.INPUT);
         } else if (mask.rank() == 3) {
             maskArray = TimeSeriesUtils.reshape3dTo2d(mask, LayerWorkspaceMgr.noWorkspacesImmutable(), ArrayType.INPUT);
         } else {

@@ -46,7 +46,8 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     private INDArray gradientsView;
     private Map<String, INDArray> gradientViews = Map.of();
 
-    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize, DataType type) {
+    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
+            DataType type) {
         super(stock);
         this.conf = conf;
         this.view = view;
@@ -106,11 +107,11 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         return underlying;
     }
 
-    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly. */
+    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly; but not where the base's had more around it. */
     @Override
     public Layer getUnderlying() {
         Layer stock = stock();
-        return stock instanceof BaseWrapperLayer wrapper ? wrapper.getUnderlying() : stock;
+        return stock instanceof BaseWrapperLayer wrapper && lora().showsState() ? wrapper.getUnderlying() : stock;
     }
 
     @Override
@@ -130,7 +131,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     final Pair<Gradient, INDArray> projected(INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
-        adapter.requireTrainable();
+        adapter.switches().requireTrainable();
         underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
         Pair<Gradient, INDArray> result = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop)
                 : backprop.apply(epsilon);
@@ -147,7 +148,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         if (routes != null) {
             new Routing(lora().getLayerName(), rows, routes).single();
         }
-        adapter.route(key, rows, routes);
+        adapter.switches().route(key, rows, routes);
     }
 
     @Override

@@ -86,7 +86,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        adapter.requireTrainable();
+        adapter.switches().requireTrainable();
         weights.refresh(true);
         underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
         Pair<Gradient, INDArray[]> result;
@@ -120,7 +120,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
         if (routes != null) {
             new Routing(conf.getLayerName(), rows, routes).single();
         }
-        adapter.route(key, rows, routes);
+        adapter.switches().route(key, rows, routes);
     }
 
     @Override

@@ -74,7 +74,7 @@ public final class EffectiveWeights {
         AdaptedConfiguration lora = adapter.configuration();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             values.assign(adapter.frozenValues().reshape(values.shape()));
-            if (!adapter.isDisabled()) {
+            if (!adapter.switches().isDisabled()) {
                 for (TrainedBias bias : lora.biases()) {
                     INDArray effective = table.get(bias.key());
                     effective.assign(adapter.value(bias.key()).reshape('c', effective.shape()));
@@ -90,12 +90,12 @@ public final class EffectiveWeights {
                 snapshot.assign(watched);
             }
         }
-        applied = Map.copyOf(adapter.routings());
+        applied = Map.copyOf(adapter.switches().routings());
         stale = false;
     }
 
     private Route route(AdaptedParameter parameter) {
-        Routing routing = adapter.routing(parameter.key());
+        Routing routing = adapter.switches().routing(parameter.key());
         return routing != null ? routing.single() : new Route(0, Long.MAX_VALUE, value(parameter, Variant.A),
                 value(parameter, Variant.B), parameter.factor());
     }
@@ -107,11 +107,12 @@ public final class EffectiveWeights {
     /** Whether nothing of the layer's own part of the vector matters. */
     private boolean isRoutedWhole() {
         AdaptedConfiguration lora = adapter.configuration();
-        return !lora.adapted().isEmpty() && adapter.routings().size() == lora.adapted().size() && lora.biases().isEmpty();
+        return !lora.adapted().isEmpty() && adapter.switches().routings().size() == lora.adapted().size()
+                && lora.biases().isEmpty();
     }
 
     private boolean sameRoutes() {
-        Map<String, Routing> now = adapter.routings();
+        Map<String, Routing> now = adapter.switches().routings();
         return now.size() == applied.size()
                 && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameAs(applied.get(entry.getKey())));
     }

@@ -83,8 +83,8 @@ final class EmbeddingRuntime extends KernelRuntime {
             int to = (int) Math.min(words.length, Math.min(path.to(), words.length) * steps);
             int[] own = Arrays.copyOfRange(words, from, to);
             INDArray down = Nd4j.pullRows(path.a(), workspaces.createUninitialized(
-                    keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, dataType, new long[] {own.length, path.a().size(1)}, 'c'),
-                    1, own);
+                    keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, dataType,
+                    new long[] {own.length, path.a().size(1)}, 'c'), 1, own);
             INDArray target = own.length == words.length ? rows
                     : Nd4j.create(rows.data(), new long[] {own.length, rows.size(1)}, rows.stride(),
                     rows.offset() + from * rows.size(1), 'c');
@@ -112,7 +112,8 @@ final class EmbeddingRuntime extends KernelRuntime {
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
         sumBiasGradient(dz, 0);
         Nd4j.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
-        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, new long[] {words.length, u.size(1)}, 'c');
+        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
+                new long[] {words.length, u.size(1)}, 'c');
         Nd4j.gemm(dz, path.b(), v, false, true, path.factor(), 0);
         INDArray gradientA = gradientOf(Variant.A).assign(0);
         Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);

@@ -158,12 +158,12 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      * @param rows how many rows the input has
      */
     final List<Route> paths(long rows) {
-        Routing routing = adapter.routing(adapted().key());
+        Routing routing = adapter.switches().routing(adapted().key());
         return routing == null ? List.of(ownPath()) : routing.forInput(rows, dataType);
     }
 
     final boolean isRouted() {
-        return adapter.routing(adapted().key()) != null;
+        return adapter.switches().routing(adapted().key()) != null;
     }
 
     final Route ownPath() {
@@ -199,7 +199,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        if (adapter.isDisabled()) {
+        if (adapter.switches().isDisabled()) {
             return activateStock(training, workspaces);
         }
         INDArray preActivation = preOutput(training, workspaces);
@@ -228,7 +228,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-        adapter.requireTrainable();
+        adapter.switches().requireTrainable();
         assertInputSet(true);
         INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), keptOrComputed(workspaces),
                 epsilon.castTo(dataType));

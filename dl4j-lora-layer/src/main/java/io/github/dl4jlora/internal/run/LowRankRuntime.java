@@ -33,7 +33,8 @@ public final class LowRankRuntime extends SameDiffLayer {
         applyDropOutIfNecessary(training, workspaces);
         long nIn = paramTable.get(Variant.A).size(0);
         if (input.rank() != 2 || input.size(1) != nIn) {
-            throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape()) + " does not match [minibatch, "
+            throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
+                    + " does not match [minibatch, "
                     + nIn + "]. Missing preprocessor or wrong input type? " + layerId());
         }
         input = input.castTo(dataType);

@@ -37,7 +37,8 @@ record Routing(String layer, long rows, List<Route> routes) {
      */
     Route single() {
         if (routes.size() > 1) {
-            throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " runs on W + s·A·B, one set of weights for all rows");
+            throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer)
+                    + " runs on W + s·A·B, one set of weights for all rows");
         }
         return routes.get(0);
     }

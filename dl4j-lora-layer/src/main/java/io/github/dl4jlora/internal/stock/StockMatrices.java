@@ -114,7 +114,8 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
             Map.entry(PReLULayer.class, refused("its slopes are no matrix; train it in full with trainable(...)")),
             Map.entry(ElementWiseMultiplicationLayer.class,
                     refused("its weights are a vector; train it in full with trainable(...)")),
-            Map.entry(OCNNOutputLayer.class, refused("it sets its own parameter r while it trains, so that the base would not stay "
+            Map.entry(OCNNOutputLayer.class,
+                    refused("it sets its own parameter r while it trains, so that the base would not stay "
                     + "what it is; train it in full with trainable(...)")));
 
     /** What can be adapted of a layer, which must be out of DL4J's freezing wrappers. */
@@ -156,7 +157,9 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
             return refused("it has no parameters");
         }
         return found != null ? found
-                : refused("what it computes is unknown, since it is none of DL4J's own layers; train it in full with trainable(...)");
+                : refused(
+                        "what it computes is unknown, since it is none of DL4J's own layers; train it in full with "
+                                + "trainable(...)");
     }
 
     private static StockMatrices bidirectional(StockMatrices one) {

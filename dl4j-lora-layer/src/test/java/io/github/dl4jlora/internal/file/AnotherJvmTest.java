@@ -46,7 +46,8 @@ class AnotherJvmTest {
         ModelSerializer.writeModel(rich, folder.resolve("rich-plain.zip").toFile(), true);
         LoRA.save(rich, folder.resolve("rich-whole.zip"), true);
 
-        ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), "io.github.dl4jlora.internal.file.Elsewhere", folder.toString());
+        ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), "io.github.dl4jlora.internal.file.Elsewhere",
+                folder.toString());
         Properties found = new Properties();
         try (var in = Files.newBufferedReader(folder.resolve("answers.properties"))) {
             found.load(in);
@@ -63,12 +64,14 @@ class AnotherJvmTest {
             if (kind.isShared()) {
                 String id = expected.getProperty(kind + "-id");
                 assertThat(List.of(found.getProperty(kind + "-missing"), found.getProperty(kind + "-missing-fit")))
-                        .allSatisfy(message -> assertThat(message).startsWith("FrozenWeightsMissingException: Layer \"fc1\"").contains(id, "LoRA.attach"));
+                        .allSatisfy(message -> assertThat(message).startsWith("FrozenWeightsMissingException: Layer \"fc1\"")
+                                .contains(id, "LoRA.attach"));
             }
         }
         assertThat(Elsewhere.withParameters(richBase)).contains("conv", "bn", "fc1", "lstm", "attention", "fc2", "out");
         for (String name : List.of("conv", "bn", "lstm", "attention", "fc2", "out")) {
-            assertThat(found.getProperty("rich-missing-" + name)).startsWith("FrozenWeightsMissingException: Layer \"" + name + "\"")
+            assertThat(found.getProperty("rich-missing-" + name))
+                    .startsWith("FrozenWeightsMissingException: Layer \"" + name + "\"")
                     .contains("LoRA.attach");
         }
         assertThat(found.getProperty("rich-found")).isEqualTo(Arrays.toString(Elsewhere.richOutputs(rich)));
@@ -85,7 +88,8 @@ class AnotherJvmTest {
         ModelSerializer.writeModel(adapted, folder.resolve(kind + "-plain.zip").toFile(), true);
         LoRA.save(adapted, folder.resolve(kind + "-whole.zip"), true);
         if (kind.isShared()) {
-            expected.setProperty(kind + "-id", io.github.dl4jlora.internal.rewrite.BaseAttachment.verified(adapted).get("fc1").id());
+            expected.setProperty(kind + "-id", io.github.dl4jlora.internal.rewrite.BaseAttachment.verified(adapted)
+                    .get("fc1").id());
         }
         Elsewhere.record(expected, kind.toString(), adapted);
     }

@@ -128,7 +128,8 @@ final class Elsewhere {
 
     /** One frozen layer of every kind that runs in its own way: convolution, batch norm, LSTM, a vertex, an output layer. */
     static ComputationGraph richBase() {
-        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(6).updater(new Sgd(0.1)).activation(Activation.TANH)
+        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(6).updater(new Sgd(0.1))
+                .activation(Activation.TANH)
                 .weightInit(WeightInit.XAVIER).graphBuilder().addInputs("image", "sequence")
                 .setInputTypes(InputType.convolutional(6, 6, 1), InputType.recurrent(4, 5))
                 .addLayer("conv", new ConvolutionLayer.Builder(3, 3).nOut(2).build(), "image")
@@ -140,7 +141,8 @@ final class Elsewhere {
                 .addVertex("last", new LastTimeStepVertex("sequence"), "attention")
                 .addVertex("both", new MergeVertex(), "fc1", "last")
                 .addLayer("fc2", new DenseLayer.Builder().nOut(4).build(), "both")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build(), "fc2")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX)
+                        .build(), "fc2")
                 .setOutputs("out").build();
         ComputationGraph graph = new ComputationGraph(conf);
         graph.init();
@@ -152,7 +154,8 @@ final class Elsewhere {
     }
 
     static MultiDataSet richData() {
-        return new MultiDataSet(new INDArray[] {Networks.random(DataType.FLOAT, 1, 3, 1, 6, 6), Networks.random(DataType.FLOAT, 2, 3, 4, 5)},
+        return new MultiDataSet(new INDArray[] {Networks.random(DataType.FLOAT, 1, 3, 1, 6, 6),
+                Networks.random(DataType.FLOAT, 2, 3, 4, 5)},
                 new INDArray[] {Networks.data(DataType.FLOAT, 3, 3).getLabels()});
     }
 

@@ -7,7 +7,6 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
-import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -15,9 +14,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -32,9 +29,6 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
-import java.io.ObjectInputStream;
-import java.io.ObjectOutputStream;
-import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -57,72 +51,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
  * Files made to exhaust memory, stack or time, or to run code: each is refused with an IOException that names the file
  * and what is wrong with it, before anything of the promised size is allocated.
  */
-class HostileModelTest {
-
-    private static final String CONFIGURATION = ModelSerializer.CONFIGURATION_JSON;
-    private static final String COEFFICIENTS = ModelSerializer.COEFFICIENTS_BIN;
-    private static final String UPDATER = ModelSerializer.UPDATER_BIN;
-    private static final String INDEX = "frozen/index.json";
-
-    @TempDir
-    Path folder;
-    private Path file;
-    private Map<String, byte[]> entries;
-
-    @BeforeEach
-    void aSoundFile() throws IOException {
-        file = folder.resolve("model.zip");
-        save(Kind.GRAPH_SHARED);
-    }
-
-    private void save(Kind kind) throws IOException {
-        Model adapted = kind.adapt(kind.base());
-        Models.fit(adapted, 1);
-        LoRA.save(adapted, file, true);
-        entries = Zips.read(file);
-    }
-
-    private void refused(String... parts) throws IOException {
-        Zips.write(file, entries);
-        loadIsRefused(parts);
-    }
-
-    private void loadIsRefused(String... parts) {
-        assertThatThrownBy(() -> LoRA.loadComputationGraph(file)).isInstanceOf(IOException.class)
-                .hasMessageContaining("model.zip").hasMessageContainingAll(parts);
-    }
-
-    private String configuration() {
-        return new String(entries.get(CONFIGURATION), StandardCharsets.UTF_8);
-    }
-
-    private void configure(String text) {
-        entries.put(CONFIGURATION, text.getBytes(StandardCharsets.UTF_8));
-    }
-
-    /** What Nd4j.write puts before {@code length} values of a row vector. */
-    private static byte[] header(String type, long length) throws IOException {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (DataOutputStream out = new DataOutputStream(bytes)) {
-            out.writeUTF("LONG_SHAPE");
-            out.writeLong(8);
-            out.writeUTF("LONG");
-            for (long number : new long[] {2, 1, length, 1, 1, 8192, 1, 'c'}) {
-                out.writeLong(number);
-            }
-            out.writeUTF("MIXED_DATA_TYPES");
-            out.writeLong(length);
-            out.writeUTF(type);
-        }
-        return bytes.toByteArray();
-    }
-
-    private static byte[] joined(byte[] head, byte[] tail) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        bytes.writeBytes(head);
-        bytes.writeBytes(tail);
-        return bytes.toByteArray();
-    }
+class HostileModelTest extends HostileFile {
 
     @ParameterizedTest
     @ValueSource(longs = {1L << 20, 1L << 40, Long.MAX_VALUE, -1, 0})
@@ -192,7 +121,8 @@ class HostileModelTest {
         String json = new String(Zips.read(file).get(CONFIGURATION), StandardCharsets.UTF_8);
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
             zip.putNextEntry(new ZipEntry(CONFIGURATION));
-            zip.write(json.replaceFirst("\"nout\" : 5", "\"nout\" : " + wide).replaceFirst("\"nin\" : 5", "\"nin\" : " + wide).getBytes(StandardCharsets.UTF_8));
+            zip.write(json.replaceFirst("\"nout\" : 5", "\"nout\" : " + wide).replaceFirst("\"nin\" : 5", "\"nin\" : " + wide)
+                    .getBytes(StandardCharsets.UTF_8));
             Zips.putZeros(zip, COEFFICIENTS, header("FLOAT", length), 1 << 20);
         }
 
@@ -244,7 +174,8 @@ class HostileModelTest {
     void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build()).build());
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
+                        .build()).build());
         base.init();
         LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
         entries = Zips.read(file);
@@ -291,44 +222,6 @@ class HostileModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {CONFIGURATION, INDEX})
-    void jsonThatIsNestedWithoutEndIsRefused(String entry) throws IOException {
-        entries.put(entry, "{\"a\":".concat("[".repeat(1 << 20)).getBytes(StandardCharsets.UTF_8));
-
-        refused("is nested more than");
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {CONFIGURATION, INDEX})
-    void jsonOfAbsurdLengthIsRefused(String entry) throws IOException {
-        entries.remove(entry);
-        Zips.write(file, entries);
-        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
-            for (Map.Entry<String, byte[]> other : entries.entrySet()) {
-                zip.putNextEntry(new ZipEntry(other.getKey()));
-                zip.write(other.getValue());
-            }
-            Zips.putZeros(zip, entry, "{".getBytes(StandardCharsets.UTF_8), 1L << 25);
-        }
-
-        loadIsRefused("is longer than 16777216 bytes");
-    }
-
-    @Test
-    void numbersOfAMillionDigitsAreRefused() throws IOException {
-        configure(configuration().replaceFirst("\"rank\" : 2", "\"rank\" : " + "9".repeat(1 << 20)));
-
-        refused("a number of 1048576 digits");
-    }
-
-    @Test
-    void boundingBoxesOfTheOldFormatDeclareNoMoreThanTheyHold() throws IOException {
-        configure(configuration().replaceFirst("\\{", "{\"boxes\":{\"dataBuffer\":[],\"numElements\":2000000000},"));
-
-        refused("declares an array of 2000000000 numbers");
-    }
-
-    @ParameterizedTest
     @ValueSource(longs = {1, 1L << 40, Long.MAX_VALUE})
     void updaterStateOfAnotherLengthIsRefused(long length) throws IOException {
         entries.put(UPDATER, header("FLOAT", length));
@@ -342,52 +235,6 @@ class HostileModelTest {
                 "\"@class\" : \"org.nd4j.linalg.learning.config.Sgd\""));
 
         refused("updaters that keep none");
-    }
-
-    /** Something that says whether it was ever read. */
-    public static final class Payload implements Serializable {
-
-        private static final long serialVersionUID = 1L;
-        private static boolean ran;
-
-        private void readObject(ObjectInputStream in) {
-            ran = true;
-        }
-    }
-
-    /** DL4J's own reader deserialises this entry. */
-    @Test
-    void noJavaObjectIsDeserialised() throws IOException {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
-            out.writeObject(new Payload());
-        }
-        entries.put(ModelSerializer.PREPROCESSOR_BIN, bytes.toByteArray());
-        entries.put(ModelSerializer.NORMALIZER_BIN, bytes.toByteArray());
-        Zips.write(file, entries);
-
-        LoRA.loadComputationGraph(file);
-
-        assertThat(Payload.ran).isFalse();
-        assertThatThrownBy(() -> ModelSerializer.restoreComputationGraph(file.toFile())).isInstanceOf(ClassCastException.class);
-        assertThat(Payload.ran).isTrue();
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"java.lang.Runtime", "no.such.Layer", "org.deeplearning4j.nn.conf.layers.Layer"})
-    void classesThatAreNoLayersAreRefused(String name) throws IOException {
-        configure(configuration().replace("io.github.dl4jlora.layer.LoRADenseLayer", name));
-
-        refused("cannot be restored");
-    }
-
-    @Test
-    void layersThatHoldThemselvesWithoutEndAreRefused() throws IOException {
-        String layer = "{\"@class\":\"org.deeplearning4j.nn.conf.layers.misc.FrozenLayer\",\"layer\":";
-        configure("{\"vertexInputs\":{},\"vertices\":{\"a\":{\"@class\":\"org.deeplearning4j.nn.conf.graph.LayerVertex\","
-                + "\"layerConf\":{\"layer\":" + layer.repeat(100_000));
-
-        refused("is nested more than");
     }
 
     @Test

@@ -29,10 +29,14 @@ import static org.assertj.core.api.Assertions.assertThat;
  */
 class ModelFuzzTest {
 
-    private static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "5", "99999999999",
-        "9223372036854775807", "1e999", "1.5", "\"fc1\"", "\"nin\" : 1000000000", "\"nout\" : 1000000000", "\"rank\" : 1000000000",
-        "\"frozen\" : ", "\"id\" : \"0\"", "\"@class\" : \"java.lang.Object\"", "\"@class\" : \"org.deeplearning4j.nn.conf.layers.LSTM\"",
-        "\"vertexInputs\"", "MIXED_DATA_TYPES", "LONG_SHAPE", "COMPRESSED", "DOUBLE", "FLOAT W[", "\0\0\0\0", "\u007f\u007f\u007f"};
+    private static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "5",
+            "99999999999",
+        "9223372036854775807", "1e999", "1.5", "\"fc1\"", "\"nin\" : 1000000000", "\"nout\" : 1000000000",
+        "\"rank\" : 1000000000",
+        "\"frozen\" : ", "\"id\" : \"0\"", "\"@class\" : \"java.lang.Object\"",
+        "\"@class\" : \"org.deeplearning4j.nn.conf.layers.LSTM\"",
+        "\"vertexInputs\"", "MIXED_DATA_TYPES", "LONG_SHAPE", "COMPRESSED", "DOUBLE", "FLOAT W[", "\0\0\0\0",
+        "\u007f\u007f\u007f"};
     /** Of a binary entry: its headers. */
     private static final int HEADERS = 120;
 
@@ -83,10 +87,12 @@ class ModelFuzzTest {
                 if (random.nextInt(4) == 0) {
                     Files.write(file, Damage.to(whole, whole.length, TOKENS, random));
                 } else {
-                    String name = random.nextBoolean() ? ModelSerializer.CONFIGURATION_JSON : names.get(random.nextInt(names.size()));
+                    String name = random.nextBoolean() ? ModelSerializer.CONFIGURATION_JSON
+                            : names.get(random.nextInt(names.size()));
                     Map<String, byte[]> damaged = new LinkedHashMap<>(entries);
                     byte[] entry = entries.get(name);
-                    damaged.put(name, Damage.to(entry, name.endsWith(".json") ? entry.length : Math.min(HEADERS, entry.length), TOKENS, random));
+                    damaged.put(name, Damage.to(entry, name.endsWith(".json") ? entry.length
+                            : Math.min(HEADERS, entry.length), TOKENS, random));
                     Zips.write(file, damaged);
                 }
                 refused += isRefused(kind, "mutation " + i + " of seed " + seed + " to " + kind) ? 1 : 0;

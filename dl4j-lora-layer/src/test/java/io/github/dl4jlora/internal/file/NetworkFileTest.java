@@ -194,7 +194,8 @@ class NetworkFileTest {
     void aMissingFolderIsNamedOnSave() {
         Path nowhere = folder.resolve("nowhere").resolve("model.zip");
 
-        assertThatThrownBy(() -> LoRA.save(Kind.GRAPH_SHARED.adapt(Networks.trainedGraph()), nowhere, true)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> LoRA.save(Kind.GRAPH_SHARED.adapt(Networks.trainedGraph()), nowhere, true))
+                .isInstanceOf(IOException.class)
                 .hasMessageContaining("the folder").hasMessageContaining("nowhere does not exist");
     }
 

@@ -42,7 +42,8 @@ class VariantsInAnotherJvmTest {
         ModelSerializer.writeModel(swapped, folder.resolve("swapped.zip").toFile(), true);
         LoRA.save(swapped, folder.resolve("whole.zip"), true);
 
-        ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), "io.github.dl4jlora.internal.file.VariantsElsewhere", folder.toString());
+        ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), "io.github.dl4jlora.internal.file.VariantsElsewhere",
+                folder.toString());
         Properties found = new Properties();
         try (var in = Files.newBufferedReader(folder.resolve("answers.properties"))) {
             found.load(in);
@@ -50,7 +51,8 @@ class VariantsInAnotherJvmTest {
 
         for (Variants variant : Variants.values()) {
             assertThat(found.getProperty(variant + "-attached")).as(variant.name()).isEqualTo("none");
-            assertThat(found.getProperty(variant + "-outputs")).as(variant.name()).isEqualTo(expected.getProperty(variant.name()));
+            assertThat(found.getProperty(variant + "-outputs")).as(variant.name())
+                    .isEqualTo(expected.getProperty(variant.name()));
         }
         assertThat(found.getProperty("PLAIN-missing")).startsWith("FrozenWeightsMissingException");
         assertThat(found.getProperty("swapped")).startsWith("FrozenWeightsMissingException: Layer \"fc1\"");

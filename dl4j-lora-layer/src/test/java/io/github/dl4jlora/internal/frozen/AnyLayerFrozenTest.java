@@ -87,40 +87,54 @@ class AnyLayerFrozenTest {
                 flat("PReLU", new PReLULayer.Builder().inputShape(9).nIn(9).nOut(9).build()),
                 flat("element-wise multiplication", new ElementWiseMultiplicationLayer.Builder().nOut(9).nIn(9).build()),
                 flat("batch norm", new BatchNormalization.Builder().build()),
-                flat("batch norm with locked gamma and beta", new BatchNormalization.Builder().lockGammaBeta(true).gamma(1.7).beta(0.3).build()),
+                flat("batch norm with locked gamma and beta", new BatchNormalization.Builder().lockGammaBeta(true).gamma(1.7)
+                        .beta(0.3).build()),
                 flat("batch norm with log standard deviation", new BatchNormalization.Builder().useLogStd(true).build()),
                 image("convolution 2D", 2, 2, 2, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(2).dropOut(0.5).build()),
-                image("separable convolution", 2, 2, 2, new SeparableConvolution2D.Builder(2, 2).depthMultiplier(2).nIn(1).nOut(2).build()),
-                image("depthwise convolution", 2, 2, 2, new DepthwiseConvolution2D.Builder(2, 2).nIn(1).depthMultiplier(2).nOut(2).build()),
+                image("separable convolution", 2, 2, 2, new SeparableConvolution2D.Builder(2, 2).depthMultiplier(2).nIn(1)
+                        .nOut(2).build()),
+                image("depthwise convolution", 2, 2, 2, new DepthwiseConvolution2D.Builder(2, 2).nIn(1).depthMultiplier(2)
+                        .nOut(2).build()),
                 image("deconvolution", 4, 4, 2, new Deconvolution2D.Builder(2, 2).nIn(1).nOut(2).build()),
-                image("locally connected 2D", 2, 2, 2, new LocallyConnected2D.Builder().kernelSize(2, 2).stride(1, 1).nIn(1).nOut(2).setInputSize(3, 3)
+                image("locally connected 2D", 2, 2, 2, new LocallyConnected2D.Builder().kernelSize(2, 2).stride(1, 1).nIn(1)
+                        .nOut(2).setInputSize(3, 3)
                         .convolutionMode(ConvolutionMode.Truncate).build()),
                 image("batch norm of images", 3, 3, 1, new BatchNormalization.Builder().nIn(1).nOut(1).build()),
-                image("batch norm of images with locked gamma and beta", 3, 3, 1, new BatchNormalization.Builder().nIn(1).nOut(1).lockGammaBeta(true).build()),
-                series("convolution 1D", new Convolution1DLayer.Builder(2).nIn(9).nOut(4).convolutionMode(ConvolutionMode.Same).build()),
-                series("locally connected 1D", new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4).kernelSize(2).stride(1)
+                image("batch norm of images with locked gamma and beta", 3, 3, 1, new BatchNormalization.Builder().nIn(1)
+                        .nOut(1).lockGammaBeta(true).build()),
+                series("convolution 1D", new Convolution1DLayer.Builder(2).nIn(9).nOut(4)
+                        .convolutionMode(ConvolutionMode.Same).build()),
+                series("locally connected 1D", new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4)
+                        .kernelSize(2).stride(1)
                         .convolutionMode(ConvolutionMode.Same).build()),
                 series("LSTM", new LSTM.Builder().nIn(9).nOut(4).dropOut(0.5).build()),
                 series("Graves LSTM", graves()),
                 series("simple RNN", new SimpleRnn.Builder().nIn(9).nOut(4).build()),
-                series("bidirectional LSTM, concatenated", new Bidirectional(Bidirectional.Mode.CONCAT, new LSTM.Builder().nIn(9).nOut(4).dropOut(0.5).build())),
-                series("bidirectional simple RNN", new Bidirectional(Bidirectional.Mode.MUL, new SimpleRnn.Builder().nIn(9).nOut(4).build())),
+                series("bidirectional LSTM, concatenated", new Bidirectional(Bidirectional.Mode.CONCAT, new LSTM.Builder()
+                        .nIn(9).nOut(4).dropOut(0.5).build())),
+                series("bidirectional simple RNN", new Bidirectional(Bidirectional.Mode.MUL, new SimpleRnn.Builder().nIn(9)
+                        .nOut(4).build())),
                 series("mask zero", new MaskZeroLayer(new SimpleRnn.Builder().nIn(9).nOut(4).build(), 0)),
                 series("time distributed", new TimeDistributed(new DenseLayer.Builder().nIn(9).nOut(4).build())),
-                series("time distributed batch norm", new TimeDistributed(new BatchNormalization.Builder().nIn(9).nOut(9).build())),
+                series("time distributed batch norm", new TimeDistributed(new BatchNormalization.Builder().nIn(9)
+                        .nOut(9).build())),
                 series("batch norm in two wrappers", new MaskZeroLayer(
                         new TimeDistributed(new BatchNormalization.Builder().nIn(9).nOut(9).useLogStd(true).build()), 0)),
                 series("dense with dropout in two wrappers, one of them DL4J's own freezing", new TimeDistributed(
                         new FrozenLayerWithBackprop(new DenseLayer.Builder().nIn(9).nOut(4).dropOut(0.5).build()))),
                 series("self-attention", new SelfAttentionLayer.Builder().nIn(9).nOut(4).nHeads(2).projectInput(true).build()),
-                series("recurrent attention", new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true).hasBias(true).build()),
+                series("recurrent attention", new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true)
+                        .hasBias(true).build()),
                 Arguments.of("last time step", features(1, 3, 5, 4), labels(3), chain(InputType.recurrent(5),
                         new LastTimeStep(new LSTM.Builder().nOut(4).build()), output("fc_out"))),
-                Arguments.of("frozen output layer", features(1, 3, 5), labels(3), chain(InputType.feedForward(5), named(dense(4), "fc2"), output("out"))),
+                Arguments.of("frozen output layer", features(1, 3, 5), labels(3),
+                        chain(InputType.feedForward(5), named(dense(4), "fc2"), output("out"))),
                 Arguments.of("frozen RNN output layer", features(1, 3, 5, 4), features(2, 3, 3, 4), chain(InputType.recurrent(5),
                         new LSTM.Builder().nOut(4).build(), rnnOutput("out"))),
-                Arguments.of("frozen center loss", features(1, 3, 5), labels(3), chain(InputType.feedForward(5), named(dense(4), "fc2"),
-                        new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(3).alpha(0.1).lambda(0.3).activation(Activation.SOFTMAX)
+                Arguments.of("frozen center loss", features(1, 3, 5), labels(3),
+                        chain(InputType.feedForward(5), named(dense(4), "fc2"),
+                        new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(3).alpha(0.1).lambda(0.3)
+                        .activation(Activation.SOFTMAX)
                                 .name("out").build())));
     }
 
@@ -141,7 +155,8 @@ class AnyLayerFrozenTest {
         MultiLayerNetwork adapted = LoRA.apply(base, FC);
         assertThat(Networks.difference(adapted.output(features), expected)).as("a fresh rewrite").isLessThan(1e-14);
         adapted.setInput(features);
-        assertThat(Networks.difference(adapted.feedForward(true).get(conf.getConfs().size()), expected)).as("training mode").isLessThan(1e-12);
+        assertThat(Networks.difference(adapted.feedForward(true).get(conf.getConfs().size()), expected)).as("training mode")
+                .isLessThan(1e-12);
 
         Networks.randomizeAdapters(adapted.paramTable(), 3);
         MultiDataSet data = new MultiDataSet(features, labels);
@@ -158,7 +173,8 @@ class AnyLayerFrozenTest {
 
         INDArray output = adapted.output(features);
         assertSame("clone", adapted.clone().output(features), output);
-        MultiLayerNetwork restored = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson()));
+        MultiLayerNetwork restored = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations()
+                .toJson()));
         restored.init(adapted.params().dup(), false);
         assertSame("from JSON", restored.output(features), output);
         assertThat(Networks.difference(LoRA.merge(adapted).output(features), output)).as("merged").isLessThan(1e-10);
@@ -171,7 +187,8 @@ class AnyLayerFrozenTest {
         base.init();
         base.fit(features, labels);
         double[] before = base.params().toDoubleVector();
-        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc.*").storage(FrozenStorage.EMBEDDED).build());
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc.*")
+                .storage(FrozenStorage.EMBEDDED).build());
         assertThat(Networks.difference(adapted.output(features), base.output(features))).as("a fresh rewrite").isLessThan(1e-14);
         assertThat(Models.topology(LoRA.unload(adapted))).isEqualTo(Models.topology(base));
 
@@ -179,7 +196,8 @@ class AnyLayerFrozenTest {
             adapted.fit(features, labels);
         }
 
-        assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned").isPositive();
+        assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned")
+                .isPositive();
         assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(before);
     }
 
@@ -188,7 +206,8 @@ class AnyLayerFrozenTest {
         INDArray sequences = Nd4j.createFromArray(new double[][]{{1, 3, 0}, {2, 2, 1}, {0, 3, 1}});
         return Stream.of(
                 Arguments.of("embedding", indices, builder().list()
-                        .layer(new EmbeddingLayer.Builder().nIn(5).nOut(4).build()).layer(named(dense(4), "fc1")).layer(output("out"))
+                        .layer(new EmbeddingLayer.Builder().nIn(5).nOut(4).build()).layer(named(dense(4), "fc1"))
+                        .layer(output("out"))
                         .build()),
                 Arguments.of("RReLU layer", features(1, 3, 4), builder().list().layer(new ActivationLayer(new ActivationRReLU()))
                         .layer(named(new DenseLayer.Builder().nIn(4).nOut(4).build(), "fc1")).layer(output("out"))
@@ -243,7 +262,8 @@ class AnyLayerFrozenTest {
                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "fc1")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "lstm", "lstm", "lstm")
-                .addLayer("fc_out", rnnOutput(null), "attention").setOutputs("fc_out").setInputTypes(InputType.recurrent(5)).build();
+                .addLayer("fc_out", rnnOutput(null), "attention").setOutputs("fc_out")
+                .setInputTypes(InputType.recurrent(5)).build();
         assertFrozenGraph(conf, new MultiDataSet(features(1, 3, 5, 4), features(2, 3, 3, 4)));
     }
 
@@ -254,7 +274,8 @@ class AnyLayerFrozenTest {
         double[] frozen = base.params().toDoubleVector();
         ComputationGraph adapted = LoRA.apply(base, FC);
         INDArray features = data.getFeatures(0);
-        assertThat(Networks.difference(adapted.outputSingle(features), base.outputSingle(features))).as("a fresh rewrite").isLessThan(1e-14);
+        assertThat(Networks.difference(adapted.outputSingle(features), base.outputSingle(features))).as("a fresh rewrite")
+                .isLessThan(1e-14);
         assertThat(Models.topology(LoRA.unload(adapted))).isEqualTo(Models.topology(base));
         Networks.randomizeAdapters(adapted.paramTable(), 3);
 
@@ -264,7 +285,8 @@ class AnyLayerFrozenTest {
         assertThat(base.params().toDoubleVector()).containsExactly(frozen);
         INDArray output = adapted.outputSingle(features);
         assertSame("clone", adapted.clone().outputSingle(features), output);
-        ComputationGraph restored = new ComputationGraph(ComputationGraphConfiguration.fromJson(adapted.getConfiguration().toJson()));
+        ComputationGraph restored = new ComputationGraph(ComputationGraphConfiguration.fromJson(adapted.getConfiguration()
+                .toJson()));
         restored.init(adapted.params().dup(), false);
         assertSame("from JSON", restored.outputSingle(features), output);
         assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(features), output)).isLessThan(1e-10);
@@ -283,15 +305,19 @@ class AnyLayerFrozenTest {
     private static Arguments series(String name, Layer layer) {
         layer.getOutputType(1, InputType.recurrent(9, 4));
         int size = name.contains("concatenated") ? 8 : name.contains("batch norm") ? 9 : 4;
-        MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build()).layer(layer)
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3).name("fc_out").build())
-                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor()).inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
+        MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build())
+                .layer(layer)
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3)
+                        .name("fc_out").build())
+                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor())
+                .inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
         return Arguments.of(name, features(1, 3, 5, 4), features(2, 3, 3, 4), conf);
     }
 
     /** fc1's nine outputs are an image of 3 × 3. */
     private static Arguments image(String name, int height, int width, int channels, Layer layer) {
-        MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build()).layer(layer)
+        MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build())
+                .layer(layer)
                 .layer(outputOf(height * width * channels)).inputPreProcessor(1, new FeedForwardToCnnPreProcessor(3, 3, 1))
                 .inputPreProcessor(2, new CnnToFeedForwardPreProcessor(height, width, channels)).build();
         return Arguments.of(name, features(1, 3, 5), labels(3), conf);
@@ -304,7 +330,8 @@ class AnyLayerFrozenTest {
     }
 
     private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1)).activation(Activation.TANH);
+        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
+                .activation(Activation.TANH);
     }
 
     private static Layer named(Layer layer, String name) {
@@ -321,7 +348,8 @@ class AnyLayerFrozenTest {
     }
 
     private static OutputLayer outputOf(int nIn) {
-        return new OutputLayer.Builder(LossFunction.MCXENT).nIn(nIn).nOut(3).activation(Activation.SOFTMAX).name("fc_out").build();
+        return new OutputLayer.Builder(LossFunction.MCXENT).nIn(nIn).nOut(3).activation(Activation.SOFTMAX)
+                .name("fc_out").build();
     }
 
     private static RnnOutputLayer rnnOutput(String name) {

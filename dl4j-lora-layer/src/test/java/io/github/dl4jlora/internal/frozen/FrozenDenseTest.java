@@ -47,7 +47,8 @@ class FrozenDenseTest {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .trainingWorkspaceMode(mode).inferenceWorkspaceMode(mode).updater(new NoOp()).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().name("below").nIn(Networks.IN).nOut(Networks.HIDDEN).build())
-                .layer(new DenseLayer.Builder().name("frozen").nOut(24).activation(activation).hasBias(bias).hasLayerNorm(norm).build())
+                .layer(new DenseLayer.Builder().name("frozen").nOut(24).activation(activation).hasBias(bias)
+                        .hasLayerNorm(norm).build())
                 .layer(new DenseLayer.Builder().name("above").nOut(Networks.HIDDEN).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
                 .build());
@@ -57,7 +58,8 @@ class FrozenDenseTest {
     }
 
     private static MultiLayerNetwork adapted(MultiLayerNetwork base) {
-        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(2).targets("below", "above").updater(new NoOp()).build());
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(2).targets("below", "above")
+                .updater(new NoOp()).build());
         Networks.randomizeAdapters(adapted.paramTable(), 4);
         return adapted;
     }
@@ -78,9 +80,11 @@ class FrozenDenseTest {
         assertThat(arithmetic(frozen(adapted))).isInstanceOf(FrozenKernel.class);
         // 3 rows are few enough for column-major results, 40 are not.
         for (int rows : new int[]{3, 40}) {
-            Gradients.assertEqualFiniteDifferences(adapted, (MultiDataSet) Networks.data(DataType.DOUBLE, rows, rows).toMultiDataSet());
+            Gradients.assertEqualFiniteDifferences(adapted, (MultiDataSet) Networks.data(DataType.DOUBLE, rows, rows)
+                    .toMultiDataSet());
             adapted.output(Networks.random(DataType.DOUBLE, 2, 5, Networks.IN));
-            Gradients.assertEqualFiniteDifferences(adapted, (MultiDataSet) Networks.data(DataType.DOUBLE, rows, 7).toMultiDataSet());
+            Gradients.assertEqualFiniteDifferences(adapted, (MultiDataSet) Networks.data(DataType.DOUBLE, rows, 7)
+                    .toMultiDataSet());
         }
     }
 

@@ -92,7 +92,8 @@ class BaseForInferenceTest {
 
         base.close();
 
-        List<ThrowingCallable> uses = List.of(() -> adapted.outputSingle(DATA.getFeatures()), () -> adapted.fit(DATA), adapted::clone);
+        List<ThrowingCallable> uses = List.of(() -> adapted.outputSingle(DATA.getFeatures()), () -> adapted.fit(DATA),
+                adapted::clone);
         for (ThrowingCallable use : uses) {
             assertThatThrownBy(use).isInstanceOf(IllegalStateException.class)
                     .hasMessageContainingAll("\"fc1\"", "closed", "copyBase(true)");

@@ -77,24 +77,30 @@ class GraphGradientsTest {
                         .addVertex("add", add(), "frozen", "fc1"), "add")),
                 flat("residual from a stopped layer", g -> out(dense(dense(g, "frozen", "in"), "fc1", "frozen")
                         .addVertex("add", add(), "frozen", "fc1"), "add")),
-                flat("residual from a stopped layer, adapted branch first", g -> out(dense(dense(g, "frozen", "in"), "fc1", "frozen")
+                flat("residual from a stopped layer, adapted branch first",
+                        g -> out(dense(dense(g, "frozen", "in"), "fc1", "frozen")
                         .addVertex("add", add(), "fc1", "frozen"), "add")),
-                flat("merge of a deep and a shallow branch", g -> out(dense(dense(dense(g, "fc1", "in"), "fc2", "fc1"), "fc3", "in")
+                flat("merge of a deep and a shallow branch",
+                        g -> out(dense(dense(dense(g, "fc1", "in"), "fc2", "fc1"), "fc3", "in")
                         .addVertex("merge", new MergeVertex(), "fc2", "fc3"), "merge")),
-                flat("merge of a shallow and a deep branch", g -> out(dense(dense(dense(g, "fc3", "in"), "fc1", "in"), "fc2", "fc1")
+                flat("merge of a shallow and a deep branch",
+                        g -> out(dense(dense(dense(g, "fc3", "in"), "fc1", "in"), "fc2", "fc1")
                         .addVertex("merge", new MergeVertex(), "fc3", "fc2"), "merge")),
                 flat("merge of an adapted layer with the network input", g -> out(dense(g, "fc1", "in")
                         .addVertex("merge", new MergeVertex(), "in", "fc1"), "merge")),
                 flat("subset", g -> out(dense(dense(g, "fc1", "in")
                         .addVertex("subset", new SubsetVertex(1, 3), "fc1"), "fc2", "subset"), "fc2")),
-                flat("one vertex feeding three", g -> out(dense(dense(dense(dense(g, "fc1", "in"), "fc2", "fc1"), "fc3", "fc1"), "frozen", "fc1")
+                flat("one vertex feeding three",
+                        g -> out(dense(dense(dense(dense(g, "fc1", "in"), "fc2", "fc1"), "fc3", "fc1"), "frozen", "fc1")
                         .addVertex("merge", new MergeVertex(), "frozen", "fc3", "fc2"), "merge")),
                 flat("two adapted layers on the network input", g -> out(dense(dense(g, "fc1", "in"), "fc2", "in")
                         .addVertex("product", new ElementWiseVertex(ElementWiseVertex.Op.Product), "fc2", "fc1"), "product")),
-                flat("frozen branch beside an adapted one", g -> out(dense(dense(dense(g, "frozen1", "in"), "frozen2", "frozen1"), "fc1", "in")
+                flat("frozen branch beside an adapted one",
+                        g -> out(dense(dense(dense(g, "frozen1", "in"), "frozen2", "frozen1"), "fc1", "in")
                         .addVertex("merge", new MergeVertex(), "frozen2", "fc1"), "merge")),
                 flat("frozen branch with parameterless vertices beside an adapted one", g -> out(dense(dense(g, "frozen1", "in")
-                        .addVertex("scale", new ScaleVertex(0.3), "frozen1").addVertex("shift", new ShiftVertex(1), "scale"), "fc1", "in")
+                        .addVertex("scale", new ScaleVertex(0.3), "frozen1")
+                        .addVertex("shift", new ShiftVertex(1), "scale"), "fc1", "in")
                         .addVertex("sum", add(), "shift", "fc1"), "sum")),
                 flat("scale, shift and normalisation between", g -> out(dense(dense(g, "fc1", "in")
                         .addVertex("scale", new ScaleVertex(0.3), "fc1").addVertex("shift", new ShiftVertex(1), "scale")
@@ -108,29 +114,37 @@ class GraphGradientsTest {
                 flat("trained layer below", g -> out(dense(dense(g, "trained", "in"), "fc1", "trained"), "fc1")),
                 flat("trained layer above", g -> out(dense(dense(g, "fc1", "in"), "trained", "fc1"), "trained")),
                 flat("adapted output layer", g -> dense(g, "fc1", "in").addLayer("fc_out", output(), "fc1").setOutputs("fc_out")),
-                flat("trained output layer", g -> dense(g, "fc1", "in").addLayer("trained", output(), "fc1").setOutputs("trained")),
+                flat("trained output layer", g -> dense(g, "fc1", "in").addLayer("trained", output(), "fc1")
+                        .setOutputs("trained")),
                 flat("two outputs, one with nothing trainable upstream", g -> dense(dense(g, "frozen", "in"), "fc1", "in")
                         .addLayer("out1", output(), "frozen").addLayer("out2", output(), "fc1").setOutputs("out1", "out2")),
                 flat("two outputs, the first one's layer feeding the second", g -> dense(dense(g, "fc1", "in"), "fc2", "fc1")
                         .addLayer("out1", output(), "fc1").addLayer("out2", output(), "fc2").setOutputs("out1", "out2")),
                 flat("adapted output layer on a network input that others read", g -> dense(g, "fc1", "in")
                         .addLayer("fc_out", output(), "in").addLayer("out", output(), "fc1").setOutputs("fc_out", "out")),
-                Arguments.of("two inputs, stacked and unstacked", config(), data(List.of(random(1, ROWS, 5), random(2, ROWS, 5)), 2),
-                        builder(g -> dense(g.addInputs("in1", "in2").addVertex("stack", new StackVertex(), "in1", "in2"), "fc1", "stack")
-                                .addVertex("first", new UnstackVertex(0, 2), "fc1").addVertex("second", new UnstackVertex(1, 2), "fc1")
-                                .addLayer("out1", output(), "first").addLayer("out2", output(), "second").setOutputs("out1", "out2")
+                Arguments.of("two inputs, stacked and unstacked", config(),
+                        data(List.of(random(1, ROWS, 5), random(2, ROWS, 5)), 2),
+                        builder(g -> dense(g.addInputs("in1", "in2").addVertex("stack", new StackVertex(), "in1", "in2"),
+                                "fc1", "stack")
+                                .addVertex("first", new UnstackVertex(0, 2), "fc1")
+                                .addVertex("second", new UnstackVertex(1, 2), "fc1")
+                                .addLayer("out1", output(), "first").addLayer("out2", output(), "second")
+                                .setOutputs("out1", "out2")
                                 .setInputTypes(InputType.feedForward(5), InputType.feedForward(5)))),
-                Arguments.of("two inputs, two outputs, crossed", config(), data(List.of(random(1, ROWS, 5), random(2, ROWS, 3)), 2),
+                Arguments.of("two inputs, two outputs, crossed", config(),
+                        data(List.of(random(1, ROWS, 5), random(2, ROWS, 3)), 2),
                         builder(g -> dense(dense(dense(g.addInputs("in1", "in2"), "fc1", "in1"), "fc2", "in2")
                                 .addVertex("sum", add(), "fc2", "fc1"), "fc3", "sum")
                                 .addLayer("out1", output(), "fc3").addLayer("out2", output(), "sum").setOutputs("out1", "out2")
                                 .setInputTypes(InputType.feedForward(5), InputType.feedForward(3)))),
                 Arguments.of("stopped convolution and pooling, then dense", config(), data(List.of(random(1, ROWS, 1, 5, 5)), 1),
                         builder(g -> out(dense(g.addInputs("in").addLayer("conv", convolution(), "in")
-                                .addLayer("pool", new SubsamplingLayer.Builder().kernelSize(2, 2).stride(1, 1).build(), "conv"), "fc1", "pool"), "fc1")
+                                .addLayer("pool", new SubsamplingLayer.Builder().kernelSize(2, 2).stride(1, 1).build(), "conv"),
+                                "fc1", "pool"), "fc1")
                                 .setInputTypes(InputType.convolutional(5, 5, 1)))),
                 Arguments.of("trained convolution, then dense", config(), data(List.of(random(1, ROWS, 1, 5, 5)), 1),
-                        builder(g -> out(dense(g.addInputs("in").addLayer("trained", convolution(), "in"), "fc1", "trained"), "fc1")
+                        builder(g -> out(dense(g.addInputs("in").addLayer("trained", convolution(), "in"), "fc1",
+                                "trained"), "fc1")
                                 .setInputTypes(InputType.convolutional(5, 5, 1)))),
                 Arguments.of("frozen convolution between two adapted layers", config(), data(List.of(random(1, ROWS, 5)), 1),
                         builder(g -> {
@@ -145,7 +159,8 @@ class GraphGradientsTest {
                 Arguments.of("frozen LSTM between two adapted layers", config(), sequences(),
                         builder(g -> dense(dense(g.addInputs("in"), "fc1", "in")
                                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "fc1"), "fc2", "lstm")
-                                .addLayer("fc_out", rnnOutput(), "fc2").setOutputs("fc_out").setInputTypes(InputType.recurrent(5)))),
+                                .addLayer("fc_out", rnnOutput(), "fc2").setOutputs("fc_out")
+                                .setInputTypes(InputType.recurrent(5)))),
                 Arguments.of("stopped LSTM, last step duplicated back into a series", config(), sequences(),
                         builder(g -> dense(dense(g.addInputs("in").addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
                                 .addVertex("last", new LastTimeStepVertex("in"), "lstm"), "fc1", "last")
@@ -224,7 +239,8 @@ class GraphGradientsTest {
         MultiDataSet data = data(List.of(random(1, ROWS, 5)), 1);
         UnaryOperator<GraphBuilder> topology = builder(g -> out(dense(g.addInputs("in")
                 .addLayer("stopped", new DropoutLayer.Builder(0.5).build(), "in"), "fc1", "stopped")
-                .addLayer("frozen", new DenseLayer.Builder().nOut(5).dropOut(0.5).weightNoise(new DropConnect(0.5)).build(), "fc1"), "frozen")
+                .addLayer("frozen", new DenseLayer.Builder().nOut(5).dropOut(0.5).weightNoise(new DropConnect(0.5))
+                        .build(), "fc1"), "frozen")
                 .setInputTypes(InputType.feedForward(5)));
         ComputationGraph adapted = adapted(LoRA.apply(initialized(topology), config().build()));
 
@@ -248,7 +264,8 @@ class GraphGradientsTest {
                 case 3 -> g.addVertex(name = "scale" + i, new ScaleVertex(0.7), a);
                 case 4 -> {
                     g.addVertex("merge" + i, new MergeVertex(), a, b);
-                    g.addLayer(name = (random.nextBoolean() ? "fc" : "frozen") + i, new DenseLayer.Builder().nIn(8).nOut(4).build(), "merge" + i);
+                    g.addLayer(name = (random.nextBoolean() ? "fc" : "frozen") + i, new DenseLayer.Builder().nIn(8).nOut(4)
+                            .build(), "merge" + i);
                 }
                 default -> g.addLayer(name = "fc" + i, denseOf(4), a);
             }
@@ -261,7 +278,8 @@ class GraphGradientsTest {
         }
         g.addLayer("fc_always", denseOf(4), pick(made, random));
         unread.add("fc_always");
-        g.addVertex("all", new MergeVertex(), unread.size() == 1 ? new String[]{unread.get(0), "in1"} : unread.toArray(String[]::new));
+        g.addVertex("all", new MergeVertex(), unread.size() == 1 ? new String[]{unread.get(0), "in1"}
+                : unread.toArray(String[]::new));
         g.addLayer("out1", output(4), pick(made, random));
         g.addLayer(random.nextBoolean() ? "fc_out2" : "out2", output(4 * Math.max(2, unread.size())), "all");
         boolean named = g.getVertices().containsKey("fc_out2");
@@ -274,7 +292,8 @@ class GraphGradientsTest {
 
     private static Arguments flat(String name, UnaryOperator<GraphBuilder> topology) {
         int outputs = name.contains("outputs") || name.contains("others read") ? 2 : 1;
-        return Arguments.of(name, name.startsWith("trained") ? config().trainable("trained") : config(), data(List.of(random(1, ROWS, 5)), outputs),
+        return Arguments.of(name, name.startsWith("trained") ? config().trainable("trained")
+                : config(), data(List.of(random(1, ROWS, 5)), outputs),
                 builder(g -> topology.apply(g.addInputs("in")).setInputTypes(InputType.feedForward(5))));
     }
 

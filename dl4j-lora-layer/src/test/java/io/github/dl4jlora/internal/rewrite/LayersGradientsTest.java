@@ -52,14 +52,17 @@ class LayersGradientsTest {
 
     static Stream<Arguments> chains() {
         return Stream.of(
-                Arguments.of("dense", random(1, 4, 5), labels(), list(InputType.feedForward(5), dense("fc1"), dense("fc2"), output("out"))),
+                Arguments.of("dense", random(1, 4, 5), labels(),
+                        list(InputType.feedForward(5), dense("fc1"), dense("fc2"), output("out"))),
                 Arguments.of("adapted output layer", random(1, 4, 5), labels(),
                         list(InputType.feedForward(5), dense("frozen"), dense("fc2"), output("fc_out"))),
                 Arguments.of("only the output layer adapted", random(1, 4, 5), labels(),
                         list(InputType.feedForward(5), dense("frozen"), dense("frozen2"), output("fc_out"))),
                 Arguments.of("stopped convolution before", random(1, 4, 1, 4, 4), labels(), list(InputType.convolutional(4, 4, 1),
-                        new ConvolutionLayer.Builder(2, 2).nOut(2).name("conv").build(), dense("fc1"), dense("frozen"), output("fc_out"))),
-                Arguments.of("flat images through a preprocessor", random(1, 4, 16), labels(), list(InputType.convolutionalFlat(4, 4, 1),
+                        new ConvolutionLayer.Builder(2, 2).nOut(2).name("conv")
+                        .build(), dense("fc1"), dense("frozen"), output("fc_out"))),
+                Arguments.of("flat images through a preprocessor", random(1, 4, 16), labels(),
+                        list(InputType.convolutionalFlat(4, 4, 1),
                         new ConvolutionLayer.Builder(2, 2).nOut(2).name("conv").build(), dense("fc1"), output("out"))),
                 Arguments.of("sequences", random(1, 2, 5, 4), random(3, 2, 3, 4), list(InputType.recurrent(5), dense("fc1"),
                         new LSTM.Builder().nOut(4).name("lstm").build(), dense("fc2"), rnnOutput("fc_out"))));
@@ -95,7 +98,8 @@ class LayersGradientsTest {
 
     @Test
     void calculateGradientsGivesTheInputsGradientAfterTrainingStepsThatLeftItOut() {
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(list(InputType.feedForward(5), dense("fc1"), output("out"))), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(list(InputType.feedForward(5), dense("fc1"), output("out"))),
+                FC));
         adapted.fit(random(1, 4, 5), labels());
 
         INDArray gradient = adapted.calculateGradients(random(1, 4, 5), labels(), null, null).getSecond();
@@ -106,7 +110,8 @@ class LayersGradientsTest {
 
     @Test
     void firstAdaptedLayerLeavesTheInputsGradientOutInATrainingStepOnly() {
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(list(InputType.feedForward(5), dense("fc1"), dense("fc2"), output("out"))), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(list(InputType.feedForward(5), dense("fc1"), dense("fc2"),
+                output("out"))), FC));
         InputGradients first = new InputGradients(adapted.getLayer(0));
         adapted.getLayers()[0] = first;
 
@@ -141,7 +146,8 @@ class LayersGradientsTest {
 
     @Test
     void externalErrorsGiveTheStockGraphsGradients() {
-        GraphBuilder conf = builder().graphBuilder().addInputs("in").addLayer("fc1", dense(null), "in").addLayer("frozen", dense(null), "fc1")
+        GraphBuilder conf = builder().graphBuilder().addInputs("in").addLayer("fc1", dense(null), "in")
+                .addLayer("frozen", dense(null), "fc1")
                 .addLayer("fc2", dense(null), "frozen").addLayer("fc3", dense(null), "fc1").setOutputs("fc2", "fc3")
                 .setInputTypes(InputType.feedForward(5));
         ComputationGraph base = new ComputationGraph(conf.build());
@@ -207,7 +213,8 @@ class LayersGradientsTest {
 
         for (int round = 0; round < 2; round++) {
             for (int step = 0; step < 4; step++) {
-                INDArray output = adapted.rnnTimeStep(sequence.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(step)).dup());
+                INDArray output = adapted.rnnTimeStep(sequence.get(NDArrayIndex.all(), NDArrayIndex.all(),
+                        NDArrayIndex.point(step)).dup());
                 INDArray expected = whole.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(step));
                 assertThat(Networks.difference(output, expected)).as("round %d, step %d", round, step).isLessThan(1e-12);
             }
@@ -245,7 +252,8 @@ class LayersGradientsTest {
     }
 
     private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1)).activation(Activation.TANH);
+        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
+                .activation(Activation.TANH);
     }
 
     private static ListBuilder list(InputType input, org.deeplearning4j.nn.conf.layers.Layer... layers) {

@@ -81,7 +81,8 @@ class StockMatricesTest {
 
     private static final Set<Class<?>> WITHOUT_PARAMETERS = Set.of(ActivationLayer.class, CapsuleStrengthLayer.class,
             Cnn3DLossLayer.class, CnnLossLayer.class, Cropping1D.class, Cropping2D.class, Cropping3D.class, DropoutLayer.class,
-            GlobalPoolingLayer.class, LocalResponseNormalization.class, LossLayer.class, MaskLayer.class, Pooling1D.class, Pooling2D.class,
+            GlobalPoolingLayer.class, LocalResponseNormalization.class, LossLayer.class, MaskLayer.class, Pooling1D.class,
+            Pooling2D.class,
             RepeatVector.class, RnnLossLayer.class, SpaceToBatchLayer.class, SpaceToDepthLayer.class, Subsampling1DLayer.class,
             Subsampling3DLayer.class, SubsamplingLayer.class, Upsampling1D.class, Upsampling2D.class, Upsampling3D.class,
             Yolo2OutputLayer.class, ZeroPadding1DLayer.class, ZeroPadding3DLayer.class, ZeroPaddingLayer.class);
@@ -95,7 +96,8 @@ class StockMatricesTest {
     @Test
     void everyLayerOfDl4jIsAdaptedOrRefused() throws IOException {
         Set<Class<?>> adapted = new HashSet<>(DENSE);
-        DeltaLayersTest.layers().forEach(arguments -> ((org.deeplearning4j.nn.conf.MultiLayerConfiguration) arguments.get()[3]).getConfs()
+        DeltaLayersTest.layers().forEach(arguments -> ((org.deeplearning4j.nn.conf.MultiLayerConfiguration) arguments.get()[3])
+                .getConfs()
                 .forEach(conf -> addWithInner(conf.getLayer(), adapted)));
         adapted.removeAll(WITHOUT_PARAMETERS);
         Set<Class<?>> refused = REFUSED.keySet().stream().map(Object::getClass).collect(toSet());
@@ -120,7 +122,8 @@ class StockMatricesTest {
 
     @Test
     void everyTestedLayerTellsWhatItsMatricesAre() {
-        DeltaLayersTest.layers().forEach(arguments -> ((org.deeplearning4j.nn.conf.MultiLayerConfiguration) arguments.get()[3]).getConfs()
+        DeltaLayersTest.layers().forEach(arguments -> ((org.deeplearning4j.nn.conf.MultiLayerConfiguration) arguments.get()[3])
+                .getConfs()
                 .stream().map(org.deeplearning4j.nn.conf.NeuralNetConfiguration::getLayer)
                 .filter(layer -> layer.getLayerName().startsWith("lora")).forEach(layer -> {
                     StockMatrices matrices = StockMatrices.of(layer);
@@ -139,7 +142,8 @@ class StockMatricesTest {
         assertThat(StockMatrices.of(new LossLayer.Builder(LossFunction.MSE).build()).refusal()).isEqualTo("it has no parameters");
         assertThat(StockMatrices.of(new OwnLayer()).refusal()).contains("what it computes is unknown");
         assertThat(StockMatrices.of(new Bidirectional(new OwnLstm())).refusal()).contains("what it computes is unknown");
-        assertThat(StockMatrices.of(new SelfAttentionLayer.Builder().nIn(4).nOut(4).nHeads(1).projectInput(false).build()).refusal())
+        assertThat(StockMatrices.of(new SelfAttentionLayer.Builder().nIn(4).nOut(4).nHeads(1).projectInput(false)
+                .build()).refusal())
                 .isEqualTo("it has no parameters");
     }
 
@@ -180,12 +184,14 @@ class StockMatricesTest {
     }
 
     private static AttentionVertex attention(boolean project) {
-        return new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(project ? 2 : 1).projectInput(project)
+        return new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(project ? 2 : 1)
+                .projectInput(project)
                 .build();
     }
 
     private static boolean hasDefaultConstructor(Class<?> type) {
-        return java.util.Arrays.stream(type.getDeclaredConstructors()).anyMatch(constructor -> constructor.getParameterCount() == 0);
+        return java.util.Arrays.stream(type.getDeclaredConstructors())
+                .anyMatch(constructor -> constructor.getParameterCount() == 0);
     }
 
     private static GraphVertex instance(Class<?> type) {
@@ -206,7 +212,8 @@ class StockMatricesTest {
             file.stream().map(entry -> entry.getName())
                     .filter(name -> name.startsWith("org/deeplearning4j/nn/conf/") && name.endsWith(".class"))
                     .map(name -> load(name.substring(0, name.length() - ".class".length()).replace('/', '.')))
-                    .filter(loaded -> type.isAssignableFrom(loaded) && !Modifier.isAbstract(loaded.getModifiers())).forEach(found::add);
+                    .filter(loaded -> type.isAssignableFrom(loaded) && !Modifier.isAbstract(loaded.getModifiers()))
+                    .forEach(found::add);
         }
         assertThat(found).as("configurations found in " + jar).isNotEmpty();
         return found;

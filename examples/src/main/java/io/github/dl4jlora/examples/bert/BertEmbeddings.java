@@ -66,7 +66,8 @@ public final class BertEmbeddings extends FeedForwardLayer implements MatrixPara
 
     @Override
     public void fill(Map<String, INDArray> matrices) {
-        matrices.values().forEach(matrix -> matrix.assign(Nd4j.randn(matrix.dataType(), matrix.shape()).muli(STANDARD_DEVIATION)));
+        matrices.values().forEach(matrix -> matrix.assign(Nd4j.randn(matrix.dataType(), matrix.shape())
+                .muli(STANDARD_DEVIATION)));
     }
 
     @Override

@@ -28,7 +28,8 @@ final class BertEmbeddingsRuntime extends MatrixLayer<BertEmbeddings> {
         long texts = input.size(0);
         long tokens = input.size(1);
         long hidden = words.size(1);
-        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, words.dataType(), new long[]{texts * tokens, hidden}, 'c');
+        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, words.dataType(),
+                new long[]{texts * tokens, hidden}, 'c');
         Nd4j.pullRows(words, rows, 1, ids);
         rows.reshape('c', texts, tokens * hidden).addiRowVector(positions(getParam(BertEmbeddings.POSITIONS), tokens));
         return rows.addiRowVector(getParam(BertEmbeddings.TYPES).getRow(0, true));
@@ -42,7 +43,8 @@ final class BertEmbeddingsRuntime extends MatrixLayer<BertEmbeddings> {
     private int[] checkedIds() {
         if (input.rank() != 2 || input.size(1) > layerConf().getPositions()) {
             throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape())
-                    + ", expected [minibatch, tokens] with at most " + layerConf().getPositions() + " tokens: cut longer texts " + layerId());
+                    + ", expected [minibatch, tokens] with at most " + layerConf()
+                    .getPositions() + " tokens: cut longer texts " + layerId());
         }
         int[] ids = input.dup('c').data().asInt();
         for (int id : ids) {

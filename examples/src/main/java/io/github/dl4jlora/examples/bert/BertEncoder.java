@@ -69,8 +69,8 @@ public final class BertEncoder {
     }
 
     private String dense(String name, String input, int nIn, int nOut, IActivation activation) {
-        graph.addLayer(name, new DenseLayer.Builder().nIn(nIn).nOut(nOut).weightInit(WeightInit.XAVIER).activation(activation).build(),
-                input);
+        graph.addLayer(name, new DenseLayer.Builder().nIn(nIn).nOut(nOut).weightInit(WeightInit.XAVIER)
+                .activation(activation).build(), input);
         return name;
     }
 

@@ -20,7 +20,8 @@ public record BertShape(int vocabulary, int positions, int hidden, int intermedi
      */
     public BertShape {
         if (Math.min(Math.min(Math.min(vocabulary, positions), Math.min(hidden, intermediate)), Math.min(layers, heads)) < 1) {
-            throw new IllegalArgumentException("A BERT encoder of vocabulary " + vocabulary + ", positions " + positions + ", hidden "
+            throw new IllegalArgumentException("A BERT encoder of vocabulary " + vocabulary + ", positions " + positions
+                    + ", hidden "
                     + hidden + ", intermediate " + intermediate + ", layers " + layers + ", heads " + heads
                     + ": each must be at least 1");
         }

@@ -40,7 +40,8 @@ final class BlasHeadProducts implements HeadProducts {
         HostFloats out = HostFloats.of(scores);
         for (int text = 0; text < texts; text++) {
             for (int head = 0; head < heads; head++) {
-                openblas.cblas_sgemm(openblas.CblasRowMajor, openblas.CblasNoTrans, openblas.CblasTrans, tokens, tokens, headWidth,
+                openblas.cblas_sgemm(openblas.CblasRowMajor, openblas.CblasNoTrans, openblas.CblasTrans, tokens,
+                        tokens, headWidth,
                         (float) scale, left.at(row(text, head)), width, right.at(row(text, head)), width, 0,
                         out.at(square(text, head)), tokens);
             }

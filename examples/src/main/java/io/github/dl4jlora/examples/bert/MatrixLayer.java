@@ -21,7 +21,8 @@ abstract class MatrixLayer<C extends FeedForwardLayer> extends BaseLayer<C> {
         super(conf, type);
     }
 
-    static Layer prepared(MatrixLayer<?> layer, Collection<TrainingListener> listeners, int index, INDArray view, boolean initialize) {
+    static Layer prepared(MatrixLayer<?> layer, Collection<TrainingListener> listeners, int index, INDArray view,
+            boolean initialize) {
         layer.setListeners(listeners);
         layer.setIndex(index);
         layer.setParamsViewArray(view);
@@ -31,8 +32,10 @@ abstract class MatrixLayer<C extends FeedForwardLayer> extends BaseLayer<C> {
 
     static LayerMemoryReport memoryReport(FeedForwardLayer layer, InputType input) {
         long params = MatrixParams.INSTANCE.numParams(layer);
-        return new LayerMemoryReport.Builder(layer.getLayerName(), layer.getClass(), input, InputType.feedForward(layer.getNOut()))
-                .standardMemory(params, layer.getIUpdater().stateSize(params)).workingMemory(0, 0, 0, 0).cacheMemory(0, 0).build();
+        return new LayerMemoryReport.Builder(layer.getLayerName(), layer.getClass(), input,
+                InputType.feedForward(layer.getNOut()))
+                .standardMemory(params, layer.getIUpdater().stateSize(params)).workingMemory(0, 0, 0, 0)
+                .cacheMemory(0, 0).build();
     }
 
     /** The gradients that {@code backpropGradient} has written into its views. */

@@ -36,7 +36,8 @@ final class MeanPoolingRuntime extends TokenVertex {
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
         INDArray weights = weights();
         INDArray rows = inputs[0].reshape('c', weights.size(0), weights.size(2), inputs[0].size(1));
-        INDArray means = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, new long[]{weights.size(0), inputs[0].size(1)}, 'c');
+        INDArray means = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                new long[]{weights.size(0), inputs[0].size(1)}, 'c');
         return means.assign(Nd4j.matmul(weights, rows).reshape(means.shape()));
     }
 

@@ -41,7 +41,8 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
 
     private INDArray probabilities(LayerWorkspaceMgr workspaces, ArrayType lifetime) {
         INDArray ids = checkedIds();
-        INDArray p = workspaces.createUninitialized(lifetime, dataType, new long[]{ids.size(0) * heads * ids.size(1), ids.size(1)}, 'c');
+        INDArray p = workspaces.createUninitialized(lifetime, dataType,
+                new long[]{ids.size(0) * heads * ids.size(1), ids.size(1)}, 'c');
         products().outer(rows(0), rows(1), p, scale());
         MaskedSoftmax.forward(p, lengths(ids), heads);
         return p;

@@ -23,7 +23,8 @@ abstract class TokenVertex extends BaseGraphVertex {
     final INDArray checkedIds() {
         INDArray ids = inputs[inputs.length - 1];
         if (ids.rank() != 2 || ids.length() != inputs[0].size(0)) {
-            throw new IllegalStateException("Vertex \"" + vertexName + "\": its last input has shape " + Arrays.toString(ids.shape())
+            throw new IllegalStateException("Vertex \"" + vertexName + "\": its last input has shape "
+                    + Arrays.toString(ids.shape())
                     + ", expected token ids [minibatch, tokens] for the " + inputs[0].size(0) + " rows of its first");
         }
         return ids;
@@ -44,8 +45,9 @@ abstract class TokenVertex extends BaseGraphVertex {
                 lengths[text]--;
             }
             if (lengths[text] == 0) {
-                throw new IllegalArgumentException("Vertex \"" + vertexName + "\": text " + text + " of the minibatch has no token. "
-                        + "Even an empty text has two, [CLS] and [SEP]: was it cut into tokens by the model's own tokenizer?");
+                throw new IllegalArgumentException("Vertex \"" + vertexName + "\": text " + text
+                        + " of the minibatch has no token. Even an empty text has two, [CLS] and [SEP]: was it cut into tokens "
+                        + "by the model's own tokenizer?");
             }
         }
         return lengths;

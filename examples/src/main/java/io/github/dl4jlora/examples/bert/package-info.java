@@ -3,7 +3,7 @@
  * layers, vertices and the activation that DL4J lacks.
  *
  * <p>Everything between the embeddings and the pooling has one row for each token, {@code [minibatch · tokens, hidden]}
- * in 'c' order. The token ids {@code [minibatch, tokens]}, with zeros after the end of a text, are the only input of the network; whatever
- * has to know where a text begins or ends looks at them.
+ * in 'c' order. The token ids {@code [minibatch, tokens]}, with zeros after the end of a text, are the only input of
+ * the network; whatever has to know where a text begins or ends looks at them.
  */
 package io.github.dl4jlora.examples.bert;

@@ -58,10 +58,12 @@ final class Adapting {
         List<String> names = network.summary().rows().stream().map(LoRASummary.Row::name).toList();
         List<String> strangers = Stream.concat(adapter.layers().stream(), adapter.trainedLayers().stream())
                 .filter(layer -> names.stream().noneMatch(name -> layer.equals(name) || layer.startsWith(name + ".")))
-                .map(layer -> "\"" + layer + "\"" + (renamed.containsKey(layer) ? " (renamed from \"" + renamed.get(layer) + "\")" : ""))
+                .map(layer -> "\"" + layer + "\"" + (renamed.containsKey(layer)
+                        ? " (renamed from \"" + renamed.get(layer) + "\")" : ""))
                 .toList();
         if (!strangers.isEmpty()) {
-            throw new IOException(folder + " does not fit " + network.file() + ": the adapter has layer " + String.join(", ", strangers)
+            throw new IOException(folder + " does not fit " + network.file() + ": the adapter has layer "
+                    + String.join(", ", strangers)
                     + ", the network has " + names + ". Match the names with dl4j-lora import and --rename");
         }
     }

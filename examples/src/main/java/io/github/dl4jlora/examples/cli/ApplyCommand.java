@@ -17,7 +17,8 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 @Command(name = "apply", header = "Makes an adapted network of a trained one.",
-        description = {"With an ADAPTER: the network as the adapter changes it. Without one: a fresh adapter, to be trained in Java; "
+        description =
+                {"With an ADAPTER: the network as the adapter changes it. Without one: a fresh adapter, to be trained in Java; "
                 + "until then the network computes what it did.",
                 "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
         footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip",
@@ -45,10 +46,12 @@ final class ApplyCommand extends Work {
         @Option(names = "--alpha", paramLabel = "X", description = "Its alpha. Default: 1.")
         private double alpha = 1;
 
-        @Option(names = "--scaling", paramLabel = "WORD", description = "What alpha means: ${COMPLETION-CANDIDATES}. Default: ALPHA.")
+        @Option(names = "--scaling", paramLabel = "WORD",
+                description = "What alpha means: ${COMPLETION-CANDIDATES}. Default: ALPHA.")
         private Scaling scaling = Scaling.ALPHA;
 
-        @Option(names = "--targets", paramLabel = "REGEX", description = "Layers to adapt, by full name; may be given often. Default: all "
+        @Option(names = "--targets", paramLabel = "REGEX",
+                description = "Layers to adapt, by full name; may be given often. Default: all "
                 + "dense layers but the output.")
         private String[] targets = {};
 
@@ -73,7 +76,8 @@ final class ApplyCommand extends Work {
         progress.expect(4).step("reading " + network);
         SavedNetwork base = SavedNetwork.read(network).stock();
         progress.step("adapting");
-        SavedNetwork adapted = adapter == null ? fresh(base, config) : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
+        SavedNetwork adapted = adapter == null ? fresh(base, config)
+                : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
         progress.step("writing " + output.path());
         output.writeAdapted(adapted);
         LoRASummary summary = adapted.summary();

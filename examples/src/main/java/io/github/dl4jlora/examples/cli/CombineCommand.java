@@ -19,10 +19,12 @@ import java.util.stream.Collectors;
 
 @Command(name = "combine", header = "Makes one adapter of several.",
         description = {"All must be adapters of one base. A negative weight takes a task away.",
-                "Methods: CAT adds exactly, ranks add up. SVD is the closest of a rank. LINEAR, TIES, DARE_LINEAR and DARE_TIES keep "
-                        + "the rank, as in PEFT's add_weighted_adapter."},
-        footer = {"  dl4j-lora combine spam=0.7 tone=0.3 -o both", "  dl4j-lora combine both tone=-0.3 --method svd --rank 8 -o without",
-                "  dl4j-lora combine spam tone --method ties --density 0.5 -o merged", "  dl4j-lora combine both --compress 4 -o small"})
+                "Methods: CAT adds exactly, ranks add up. SVD is the closest of a rank. LINEAR, TIES, DARE_LINEAR and "
+                        + "DARE_TIES keep the rank, as in PEFT's add_weighted_adapter."},
+        footer = {"  dl4j-lora combine spam=0.7 tone=0.3 -o both",
+                "  dl4j-lora combine both tone=-0.3 --method svd --rank 8 -o without",
+                "  dl4j-lora combine spam tone --method ties --density 0.5 -o merged",
+                "  dl4j-lora combine both --compress 4 -o small"})
 final class CombineCommand extends Work {
 
     @Parameters(arity = "1..*", paramLabel = "ADAPTER[=WEIGHT]", converter = Weighted.Converter.class,
@@ -39,7 +41,8 @@ final class CombineCommand extends Work {
     @Option(names = "--density", paramLabel = "X", description = "TIES, DARE: the fraction of values to keep.")
     private Double density;
 
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "DARE: of its choice. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--seed", paramLabel = "N", defaultValue = "0",
+            description = "DARE: of its choice. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
     @Option(names = "--compress", paramLabel = "N", description = "Afterwards, truncates to a rank and tells what is lost.")
@@ -92,7 +95,8 @@ final class CombineCommand extends Work {
         LoRAAdapter result = compress == null ? combined : compressed(combined, facts);
         progress.step("writing " + output.path());
         output.writeAdapter(result);
-        output.tell("an adapter made of " + adapters.stream().map(Weighted::toString).collect(Collectors.joining(", ")) + " by " + method
+        output.tell("an adapter made of " + adapters.stream().map(Weighted::toString)
+                .collect(Collectors.joining(", ")) + " by " + method
                 + ".", facts);
         facts.put("method", method.name()).put("layers", result.layers());
     }
@@ -100,10 +104,12 @@ final class CombineCommand extends Work {
     private Combination settings() {
         Combination combination = LoRAAdapter.combine(method).seed(seed);
         if (rank != null) {
-            require(method == Combination.Method.SVD && rank >= 1, "--rank " + rank + " is for --method svd, at least 1; see --compress");
+            require(method == Combination.Method.SVD && rank >= 1, "--rank " + rank
+                    + " is for --method svd, at least 1; see --compress");
             combination.rank(rank);
         }
-        boolean sparse = method != Combination.Method.CAT && method != Combination.Method.SVD && method != Combination.Method.LINEAR;
+        boolean sparse = method != Combination.Method.CAT && method != Combination.Method.SVD
+                && method != Combination.Method.LINEAR;
         require(sparse == (density != null) && (density == null || density > 0 && density <= 1),
                 sparse ? "--method " + method + " needs a --density above 0 and at most 1, such as 0.5"
                         : "--density is for ties, dare_linear and dare_ties");
@@ -130,6 +136,7 @@ final class CombineCommand extends Work {
     }
 
     private String numbered() {
-        return adapters.stream().map(adapter -> (adapters.indexOf(adapter) + 1) + ": " + adapter.folder).collect(Collectors.joining(", "));
+        return adapters.stream().map(adapter -> (adapters.indexOf(adapter) + 1) + ": " + adapter.folder)
+                .collect(Collectors.joining(", "));
     }
 }

@@ -10,7 +10,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 @Command(name = "export", header = "Takes the adapter out of an adapted network.",
-        description = "The result is a folder with PEFT's two files: what was learned, without the base. Python's PEFT reads it too.",
+        description =
+                "The result is a folder with PEFT's two files: what was learned, without the base. Python's PEFT reads it too.",
         footer = {"  dl4j-lora export tuned.zip -o adapter", "  dl4j-lora export checkpoint.zip --base base.zip -o adapter"})
 final class ExportCommand extends Work {
 

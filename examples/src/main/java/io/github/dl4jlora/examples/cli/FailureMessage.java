@@ -27,8 +27,9 @@ final class FailureMessage implements IExecutionExceptionHandler {
     static String message(Throwable failure) {
         if (failure instanceof FrozenWeightsMissingException) {
             // The library goes on with what to call in Java.
-            return failure.getMessage().replaceFirst("(?s): nothing in this JVM .*", "") + ": this is a checkpoint, whose base lies "
-                    + "elsewhere. Name the network that it was adapted from with --base FILE";
+            return failure.getMessage().replaceFirst("(?s): nothing in this JVM .*", "")
+                    + ": this is a checkpoint, whose base lies elsewhere. Name the network that it was adapted from with "
+                    + "--base FILE";
         }
         if (failure instanceof NoSuchFileException file) {
             return file.getFile() + " does not exist. Check the name";

@@ -18,10 +18,11 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 @Command(name = "import", header = "Puts an adapter from elsewhere into a saved network.",
-        description = {"As apply, for adapters of Python's PEFT, whose modules may bear other names than DL4J's layers. A network that is "
-                + "adapted already gets this adapter in place of its own.",
-                "--rename maps names: a regular expression, =, and what a match is replaced with ($1 is its first group). The first "
-                        + "that matches the whole name counts."},
+        description =
+                {"As apply, for adapters of Python's PEFT, whose modules may bear other names than DL4J's layers. A network "
+                        + "that is adapted already gets this adapter in place of its own.",
+                "--rename maps names: a regular expression, =, and what a match is replaced with ($1 is its first group). The "
+                        + "first that matches the whole name counts."},
         footer = {"  dl4j-lora import peft-adapter base.zip -o tuned.zip",
                 "  dl4j-lora import peft-adapter base.zip --rename 'model\\.(fc\\d)=$1' -o tuned.zip"})
 final class ImportCommand extends Work {
@@ -32,7 +33,8 @@ final class ImportCommand extends Work {
     @Parameters(index = "1", paramLabel = "NETWORK", description = "The network, adapted or not.")
     private Path network;
 
-    @Option(names = "--rename", paramLabel = "REGEX=NAME", description = "A PyTorch module's name to a DL4J layer's; may be given often.")
+    @Option(names = "--rename", paramLabel = "REGEX=NAME",
+            description = "A PyTorch module's name to a DL4J layer's; may be given often.")
     private List<String> renames = List.of();
 
     @Option(names = "--lenient", description = "Leaves out tensors that are missing or not understood, with a warning.")
@@ -88,7 +90,8 @@ final class ImportCommand extends Work {
                 throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no regular expression: "
                         + e.getMessage(), e);
             } catch (IndexOutOfBoundsException | IllegalArgumentException e) {
-                throw new ParameterException(spec().commandLine(), "--rename " + rename + " replaces with what its expression lacks: "
+                throw new ParameterException(spec().commandLine(), "--rename " + rename
+                        + " replaces with what its expression lacks: "
                         + e.getMessage(), e);
             }
         }

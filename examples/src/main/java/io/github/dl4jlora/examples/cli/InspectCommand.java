@@ -24,7 +24,8 @@ import java.util.function.DoubleSupplier;
         description = {"Of a network: its layers, which of them train, and how many values that is.",
                 "Of an adapter: rank, size and effective rank of what each layer learned; with --base, also its size beside the "
                         + "weights that it changes."},
-        footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip", "  dl4j-lora inspect adapter --json"})
+        footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
+                "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
 
     private static final String NONE = "-";
@@ -32,7 +33,8 @@ final class InspectCommand extends Work {
     @Parameters(paramLabel = "NETWORK|ADAPTER", description = "A saved network (.zip) or an adapter's folder.")
     private Path path;
 
-    @Option(names = "--base", paramLabel = "NETWORK", description = "The network that an adapter was made for, or that a checkpoint "
+    @Option(names = "--base", paramLabel = "NETWORK",
+            description = "The network that an adapter was made for, or that a checkpoint "
             + "was adapted from.")
     private Path base;
 
@@ -51,8 +53,10 @@ final class InspectCommand extends Work {
         SavedNetwork network = SavedNetwork.read(path, base);
         LoRASummary summary = network.summary();
         facts.say(path + ": " + network.kind() + ", a " + network.type()
-                        + (network.normalizer() == null ? "" : ", with a " + network.normalizer().getClass().getSimpleName()) + ".")
-                .say(network.isStock() ? stock(summary) : summary.toString()).put("kind", network.kind().name()).put("type", network.type())
+                        + (network.normalizer() == null ? "" : ", with a " + network.normalizer().getClass()
+                                .getSimpleName()) + ".")
+                .say(network.isStock() ? stock(summary) : summary.toString()).put("kind", network.kind().name())
+                .put("type", network.type())
                 .put("trainable", summary.trainableParams()).put("total", summary.totalParams())
                 .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
     }
@@ -60,7 +64,8 @@ final class InspectCommand extends Work {
     /** Without the columns that only adapters fill. */
     private static String stock(LoRASummary summary) {
         ResultTable table = new ResultTable("layer", "type", "role", "trainable", "frozen");
-        summary.rows().forEach(row -> table.row(row.name(), row.type(), row.role(), String.format(Locale.ROOT, "%,d", row.trainable()),
+        summary.rows().forEach(row -> table.row(row.name(), row.type(), row.role(),
+                String.format(Locale.ROOT, "%,d", row.trainable()),
                 String.format(Locale.ROOT, "%,d", row.frozen())));
         return table + String.format(Locale.ROOT, "trainable params: %,d || all params: %,d", summary.trainableParams(),
                 summary.totalParams());
@@ -113,7 +118,8 @@ final class InspectCommand extends Work {
         facts.say(path + ": a " + config.variant().name() + " adapter of " + layers.size() + " layers"
                         + (config.loraInit().isTakenFromW() ? ", started from a part of W (" + config.loraInit()
                         + "): what it adds has up to twice the rank" : "")
-                        + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".")
+                        + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: "
+                                + adapter.trainedLayers()) + ".")
                 .say(table.toString().stripTrailing()).put("kind", "ADAPTER")
                 .put("variant", config.variant().name()).put("init", config.loraInit().name()).put("layers", layers)
                 .put("trainedLayers", adapter.trainedLayers());

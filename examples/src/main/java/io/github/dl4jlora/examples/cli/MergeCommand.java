@@ -10,8 +10,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 @Command(name = "merge", header = "Makes a stock DL4J network of base and adapter.",
-        description = "The result needs no plugin: ModelSerializer restores it anywhere. Its answers are those of the adapted network, to "
-                + "rounding.",
+        description =
+                "The result needs no plugin: ModelSerializer restores it anywhere. Its answers are those of the adapted "
+                        + "network, to rounding.",
         footer = {"  dl4j-lora merge base.zip adapter -o plain.zip", "  dl4j-lora merge tuned.zip -o plain.zip",
                 "  dl4j-lora merge checkpoint.zip --base base.zip -o plain.zip"})
 final class MergeCommand extends Work {
@@ -34,7 +35,8 @@ final class MergeCommand extends Work {
         output.checkedFile();
         progress.expect(3).step("reading " + network);
         SavedNetwork read = SavedNetwork.read(network, base);
-        SavedNetwork adapted = adapter == null ? adapted(read) : Adapting.put(read.stock(), AdapterFolder.read(adapter), adapter, false);
+        SavedNetwork adapted = adapter == null ? adapted(read)
+                : Adapting.put(read.stock(), AdapterFolder.read(adapter), adapter, false);
         progress.step("merging");
         SavedNetwork merged = adapted.with(AnyNetwork.merge(adapted.model()));
         progress.step("writing " + output.path());

@@ -17,7 +17,8 @@ import java.util.stream.Stream;
 /** Where the result goes. Nothing is overwritten unless it was asked for; what is written appears whole or not at all. */
 final class Output {
 
-    @Option(names = {"-o", "--output"}, required = true, paramLabel = "OUTPUT", order = 80, description = "Where the result goes.")
+    @Option(names = {"-o", "--output"}, required = true, paramLabel = "OUTPUT", order = 80,
+            description = "Where the result goes.")
     private Path path;
 
     @Option(names = "--force", order = 81, description = "Overwrites what is there.")

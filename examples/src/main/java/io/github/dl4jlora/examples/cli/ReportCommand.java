@@ -18,10 +18,11 @@ import java.util.List;
 import java.util.Map;
 
 @Command(name = "report", header = "Writes a page about adapters, to look at in a browser.",
-        description = {"What trains, how far each layer moves, whether the rank is enough or wasted, how alike adapters are; with "
+        description =
+                {"What trains, how far each layer moves, whether the rank is enough or wasted, how alike adapters are; with "
                 + "--scores, the loss too. One file that loads nothing from anywhere.",
-                "NAME is what the page calls it; default: the name of its file. Give adapter and scores the same name to see them in one "
-                        + "colour."},
+                "NAME is what the page calls it; default: the name of its file. Give adapter and scores the same name to see "
+                        + "them in one colour."},
         footer = {"  dl4j-lora report base.zip adapter -o report.html", "  dl4j-lora report tuned.zip -o report.html",
                 "  dl4j-lora report base.zip spam tone --scores spam.tsv --scores tone.tsv -o report.html"})
 final class ReportCommand extends Work {
@@ -32,7 +33,8 @@ final class ReportCommand extends Work {
     @Parameters(index = "1..*", arity = "0..*", paramLabel = "ADAPTER[=NAME]", description = "Adapters' folders.")
     private List<String> adapters = List.of();
 
-    @Option(names = "--scores", paramLabel = "FILE[=NAME]", description = "Losses of a training, as DL4J's CollectScoresIterationListener "
+    @Option(names = "--scores", paramLabel = "FILE[=NAME]",
+            description = "Losses of a training, as DL4J's CollectScoresIterationListener "
             + "exports them; may be given often.")
     private List<String> scores = List.of();
 
@@ -63,8 +65,8 @@ final class ReportCommand extends Work {
             Named named = Named.of(argument);
             progress.step("reading " + named.path);
             if (byName.putIfAbsent(named.name, AdapterFolder.read(named.path)) != null) {
-                throw new IOException(named.path + ": there is an adapter named " + named.name + " already. Name this one: " + named.path
-                        + "=NAME");
+                throw new IOException(named.path + ": there is an adapter named " + named.name + " already. Name this one: "
+                        + named.path + "=NAME");
             }
         }
         AdapterReport report = new AdapterReport(title == null ? "Adapters of " + network.getFileName() : title, stock);

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples.cli;
 
-import io.github.dl4jlora.adapter.Kind;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.examples.AnyNetwork;
@@ -73,7 +72,8 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
         try (ZipFile zip = new ZipFile(file.toFile())) {
             ZipEntry configuration = zip.getEntry(ModelSerializer.CONFIGURATION_JSON);
             if (configuration == null) {
-                throw new IOException(file + " is a zip file, but no saved network: it lacks " + ModelSerializer.CONFIGURATION_JSON
+                throw new IOException(file + " is a zip file, but no saved network: it lacks "
+                        + ModelSerializer.CONFIGURATION_JSON
                         + ". Save networks with DL4J's ModelSerializer or with LoRA.save");
             }
             selfContained = zip.getEntry(FROZEN) != null;
@@ -87,10 +87,12 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
                     : graph ? ModelSerializer.restoreComputationGraph(file.toFile(), true)
                     : ModelSerializer.restoreMultiLayerNetwork(file.toFile(), true);
             Kind kind = selfContained ? Kind.SELF_CONTAINED : isAdapted(model) ? Kind.CHECKPOINT : Kind.STOCK;
-            return new SavedNetwork(file, model, kind, normalized ? ModelSerializer.restoreNormalizerFromFile(file.toFile()) : null);
+            return new SavedNetwork(file, model, kind, normalized
+                    ? ModelSerializer.restoreNormalizerFromFile(file.toFile()) : null);
         } catch (IOException | RuntimeException e) {
             String reason = String.valueOf(e.getMessage());
-            throw new IOException(reason.contains(file.toString()) ? reason : file + " cannot be restored as a DL4J network: " + reason, e);
+            throw new IOException(reason.contains(file.toString()) ? reason
+                    : file + " cannot be restored as a DL4J network: " + reason, e);
         }
     }
 
@@ -135,8 +137,8 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
      */
     SavedNetwork stock() throws IOException {
         if (!isStock()) {
-            throw new IOException(file + " is " + kind + ", but one without adapters is needed here, the base. Name the file that "
-                    + "it was adapted from");
+            throw new IOException(file + " is " + kind
+                    + ", but one without adapters is needed here, the base. Name the file that it was adapted from");
         }
         return this;
     }

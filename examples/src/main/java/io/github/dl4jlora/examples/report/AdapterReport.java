@@ -102,7 +102,8 @@ public final class AdapterReport {
                 + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
                 + "<meta name=\"color-scheme\" content=\"light dark\">"
                 + "<link rel=\"icon\" href=\"data:,\"><title>")
-                .append(Html.escaped(title)).append("</title><style>\n").append(style()).append("</style></head><body><main>\n<h1>")
+                .append(Html.escaped(title)).append("</title><style>\n").append(style())
+                .append("</style></head><body><main>\n<h1>")
                 .append(Html.escaped(title)).append("</h1>\n");
         Map<String, Map<String, Figures>> figures = figures();
         page.append(trains());
@@ -133,8 +134,9 @@ public final class AdapterReport {
     private String leftOut() {
         return adapters.entrySet().stream().filter(entry -> !additive().containsKey(entry.getKey())).map(entry -> {
             String variant = entry.getValue().config().variant().name();
-            return "<p>" + Html.escaped(entry.getKey()) + " is a " + variant + " adapter, which does more than to add to the weights: "
-                    + "it has no ΔW of its own, and so no figures below.</p>\n";
+            return "<p>" + Html.escaped(entry.getKey()) + " is a " + variant
+                    + " adapter, which does more than to add to the weights: it has no ΔW of its own, and so no figures "
+                    + "below.</p>\n";
         }).collect(Collectors.joining());
     }
 
@@ -168,7 +170,8 @@ public final class AdapterReport {
     private static List<String> cells(LoRASummary.Row row) {
         String adapted = row.rank() == 0 ? "" : String.format(Locale.ROOT, "<br><small>rank %d, alpha %s</small>", row.rank(),
                 figure(row.alpha()));
-        return List.of(Html.name(row.name()) + "<br><small>" + Html.escaped(row.type()) + "</small>", Html.escaped(row.role()) + adapted,
+        return List.of(Html.name(row.name()) + "<br><small>" + Html.escaped(row.type()) + "</small>",
+                Html.escaped(row.role()) + adapted,
                 String.format(Locale.ROOT, "%,d", row.trainable()), String.format(Locale.ROOT, "%,d", row.frozen()));
     }
 
@@ -183,8 +186,10 @@ public final class AdapterReport {
                         drawn.scores(), drawn.scores().length == 1);
             }
         }
-        return "<section><h2>Loss</h2>\n<figure class=\"wide\">" + (any ? outlines.shared(chart.svg("loss")) : "") + "<figcaption><ul>"
-                + histories.entrySet().stream().map(entry -> item(entry.getKey(), course(entry.getValue()))).collect(Collectors.joining())
+        return "<section><h2>Loss</h2>\n<figure class=\"wide\">" + (any ? outlines.shared(chart.svg("loss")) : "")
+                + "<figcaption><ul>"
+                + histories.entrySet().stream().map(entry -> item(entry.getKey(), course(entry.getValue())))
+                .collect(Collectors.joining())
                 + "</ul></figcaption></figure></section>\n";
     }
 
@@ -200,7 +205,8 @@ public final class AdapterReport {
         figures.forEach((layer, byName) -> rows.add(List.of(Html.name(layer), byName.entrySet().stream().map(entry -> {
             double value = entry.getValue().relativeNorm();
             double width = largest == 0 || !Double.isFinite(value) ? 0 : 100 * value / largest;
-            return String.format(Locale.ROOT, "<div class=\"row\"><span class=\"track\"><span class=\"bar s%d\" style=\"width:%.1f%%\" "
+            return String.format(Locale.ROOT,
+                    "<div class=\"row\"><span class=\"track\"><span class=\"bar s%d\" style=\"width:%.1f%%\" "
                     + "title=\"%s\"></span></span><span class=\"n\">%s</span></div>", look(entry.getKey()), width,
                     Html.escaped(entry.getKey()), figure(value));
         }).collect(Collectors.joining()))));
@@ -210,19 +216,22 @@ public final class AdapterReport {
     }
 
     private String directions(Map<String, Map<String, Figures>> figures) {
-        StringBuilder html = new StringBuilder("<section><h2>Directions of each change</h2>\n<p>The singular values of ΔW, the largest "
-                + "first: how many independent directions an adapter uses, and how strongly. A curve that falls to zero early says "
-                + "that a smaller rank would do; one that ends high, that the rank cuts it off.</p>").append(legend())
+        StringBuilder html = new StringBuilder(
+                "<section><h2>Directions of each change</h2>\n<p>The singular values of ΔW, the largest "
+                + "first: how many independent directions an adapter uses, and how strongly. A curve that falls to zero early "
+                + "says that a smaller rank would do; one that ends high, that the rank cuts it off.</p>").append(legend())
                 .append("<div class=\"grid\">\n");
         int id = 0;
         for (Map.Entry<String, Map<String, Figures>> layer : figures.entrySet()) {
             Map<String, Figures> byName = layer.getValue();
             Chart chart = new Chart("Singular values of ΔW of " + layer.getKey(), sentences(byName, AdapterReport::verdict),
                     "direction", "singular value");
-            byName.forEach((name, of) -> chart.add(name, look(name), IntStream.rangeClosed(1, of.spectrum().length).asDoubleStream()
+            byName.forEach((name, of) -> chart.add(name, look(name), IntStream.rangeClosed(1, of.spectrum().length)
+                    .asDoubleStream()
                     .toArray(), of.spectrum(), of.spectrum().length <= 32));
             chart.wholeNumbers(byName.values().stream().mapToInt(of -> of.spectrum().length).max().orElse(1));
-            html.append("<figure><h3>").append(Html.name(layer.getKey())).append("</h3>").append(outlines.shared(chart.svg("layer" + id++)))
+            html.append("<figure><h3>").append(Html.name(layer.getKey())).append("</h3>")
+                    .append(outlines.shared(chart.svg("layer" + id++)))
                     .append("<figcaption><ul>");
             byName.forEach((name, of) -> html.append(item(name, verdict(of))));
             html.append("</ul><details><summary>Figures</summary><ul>");
@@ -239,8 +248,8 @@ public final class AdapterReport {
 
     private String comparison() {
         StringBuilder html = new StringBuilder("<section><h2>Adapters compared</h2>\n<p>The cosine between two changes, all "
-                + "layers together: 1 is the same direction, 0 unrelated, −1 opposite. Unrelated adapters can be combined with little "
-                + "harm to each other.</p>\n");
+                + "layers together: 1 is the same direction, 0 unrelated, −1 opposite. Unrelated adapters can be combined with "
+                + "little harm to each other.</p>\n");
         List<String> names = List.copyOf(additive().keySet());
         List<List<String>> pairs = new ArrayList<>();
         List<List<String>> byLayer = new ArrayList<>();
@@ -260,8 +269,8 @@ public final class AdapterReport {
         return html.append(Html.table("Cosine between adapters", List.of("adapters", "cosine", "in words"),
                         List.of(false, true, false), pairs))
                 .append("<details><summary>By layer</summary>")
-                .append(Html.table("Cosine between adapters, by layer", List.of("adapters", "layer", "cosine"), List.of(false, false, true),
-                        byLayer)).append("</details></section>\n").toString();
+                .append(Html.table("Cosine between adapters, by layer", List.of("adapters", "layer", "cosine"),
+                        List.of(false, false, true), byLayer)).append("</details></section>\n").toString();
     }
 
     private static <T> String sentences(Map<String, T> byName, Function<T, String> words) {

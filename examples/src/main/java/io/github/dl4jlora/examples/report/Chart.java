@@ -90,7 +90,9 @@ final class Chart {
                 .replaceAll("rgb\\(3,3,(\\d)\\)", "var(--series-$1)")
                 .replaceAll("(\\.\\d)\\d+", "$1").replaceAll("\\s*\n\\s*", "")
                 .replaceAll("clip(-?\\d+)", "clip-" + id + "-$1");
-        return "<svg viewBox=\"0 0 " + WIDTH + " " + HEIGHT + "\" role=\"img\" aria-labelledby=\"" + id + "-t " + id + "-d\"><title id=\""
-                + id + "-t\">" + Html.escaped(title) + "</title><desc id=\"" + id + "-d\">" + Html.escaped(description) + "</desc>" + inner;
+        return "<svg viewBox=\"0 0 " + WIDTH + " " + HEIGHT + "\" role=\"img\" aria-labelledby=\"" + id + "-t " + id
+                + "-d\"><title id=\""
+                + id + "-t\">" + Html.escaped(title) + "</title><desc id=\"" + id + "-d\">" + Html.escaped(description)
+                + "</desc>" + inner;
     }
 }

@@ -27,7 +27,8 @@ final class Html {
     static String table(String caption, List<String> head, List<Boolean> numeric, List<List<String>> rows) {
         StringBuilder html = new StringBuilder("<table><caption>").append(escaped(caption)).append("</caption><thead><tr>");
         for (int i = 0; i < head.size(); i++) {
-            html.append("<th scope=\"col\"").append(figures(numeric.get(i))).append('>').append(escaped(head.get(i))).append("</th>");
+            html.append("<th scope=\"col\"").append(figures(numeric.get(i))).append('>').append(escaped(head.get(i)))
+                    .append("</th>");
         }
         html.append("</tr></thead><tbody>\n");
         for (List<String> row : rows) {

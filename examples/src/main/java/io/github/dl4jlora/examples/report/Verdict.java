@@ -50,12 +50,14 @@ final class Verdict {
 
     /** Of A and B that started as a part of W: A·B less their start has up to twice their rank. */
     private static String onStartedRank(double[] spectrum, double effectiveRank, int rank) {
-        String used = String.format(Locale.ROOT, "The rank is %d, but the start was taken from W (PiSSA, OLoRA), so ΔW has rank %d: "
+        String used = String.format(Locale.ROOT,
+                "The rank is %d, but the start was taken from W (PiSSA, OLoRA), so ΔW has rank %d: "
                 + "%.1f directions of these count (effective rank). ", rank, spectrum.length, effectiveRank);
         int needed = directionsFor(spectrum, NEARLY_ALL);
         String kept = String.format(Locale.ROOT, "Compressed to plain LoRA, rank %d keeps 99 %% of ‖ΔW‖².", needed);
         return used + (effectiveRank < WASTE * spectrum.length ? "Much of the rank is wasted. " + kept
-                : spectrum[spectrum.length - 1] > CUT_OFF * spectrum[0] ? "All of the rank is in use: a larger one may learn more."
+                : spectrum[spectrum.length - 1] > CUT_OFF * spectrum[0]
+                ? "All of the rank is in use: a larger one may learn more."
                 : kept);
     }
 

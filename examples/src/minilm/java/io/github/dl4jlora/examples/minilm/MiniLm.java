@@ -54,9 +54,11 @@ public final class MiniLm {
      * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
      */
     public static ComputationGraph classifier(int classes, IUpdater updater, long seed) throws IOException {
-        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder(), SHAPE);
+        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(updater)
+                .graphBuilder(), SHAPE);
         graph.addLayer(CLASSIFIER, new OutputLayer.Builder(LossFunction.MCXENT).nIn(SHAPE.hidden()).nOut(classes)
-                .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs(CLASSIFIER);
+                .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING)
+                .setOutputs(CLASSIFIER);
         return pretrained(graph);
     }
 

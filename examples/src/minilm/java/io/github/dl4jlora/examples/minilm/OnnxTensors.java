@@ -52,7 +52,8 @@ final class OnnxTensors {
         // A vector is a vector in some layers of DL4J and a row in others.
         boolean fits = Arrays.equals(shape, into.shape()) || shape.length == 1 && into.isVector() && shape[0] == into.length();
         if (tensor.getDataType() != Onnx.TensorProto.DataType.FLOAT.getNumber() || !fits) {
-            throw new IllegalArgumentException("Tensor \"" + name + "\" of the ONNX file has type " + tensor.getDataType() + " and shape "
+            throw new IllegalArgumentException("Tensor \"" + name + "\" of the ONNX file has type " + tensor.getDataType()
+                    + " and shape "
                     + Arrays.toString(shape) + ", expected type " + Onnx.TensorProto.DataType.FLOAT.getNumber() + " (float) and "
                     + Arrays.toString(into.shape()));
         }

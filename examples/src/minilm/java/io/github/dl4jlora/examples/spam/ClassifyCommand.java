@@ -21,7 +21,8 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 
 /** Reads a text with the pretrained network and a saved adapter. */
-@Command(name = "classify", sortOptions = false, description = "Tells whether a text is spam, with an adapter that train has kept.")
+@Command(name = "classify", sortOptions = false,
+        description = "Tells whether a text is spam, with an adapter that train has kept.")
 final class ClassifyCommand implements Callable<Integer> {
 
     private static final int TOKENS = 256;
@@ -56,7 +57,8 @@ final class ClassifyCommand implements Callable<Integer> {
         }
         try (Tokenizer tokenizer = new Tokenizer(TOKENS)) {
             double spam = network.outputSingle(tokenizer.batch(List.of(String.join(" ", text)))).getDouble(0, Batches.SPAM);
-            spec.commandLine().getOut().printf(Locale.ROOT, "%s (probability of spam %.4f)%n", spam >= 0.5 ? "spam" : "ham", spam);
+            spec.commandLine().getOut().printf(Locale.ROOT, "%s (probability of spam %.4f)%n",
+                    spam >= 0.5 ? "spam" : "ham", spam);
             spec.commandLine().getOut().flush();
         }
         return 0;

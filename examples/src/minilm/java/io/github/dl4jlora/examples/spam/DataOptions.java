@@ -13,7 +13,8 @@ final class DataOptions {
     static final int SEED = 7;
 
     @Option(names = "--mails", paramLabel = "<folder>", defaultValue = "target/mails",
-            description = "Folder of e-mails, a file each, in folders ham and spam. Default: ${DEFAULT-VALUE}, where fetch-mails.sh puts them.")
+            description = "Folder of e-mails, a file each, in folders ham and spam. "
+                    + "Default: ${DEFAULT-VALUE}, where fetch-mails.sh puts them.")
     Path mails;
 
     @ArgGroup

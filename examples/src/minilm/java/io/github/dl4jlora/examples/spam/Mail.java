@@ -26,7 +26,8 @@ record Mail(String text, boolean spam) {
                 .map(word -> word.replaceAll("\\P{L}", "")).filter(word -> !word.isEmpty()).limit(OPENING_WORDS)
                 .collect(Collectors.joining(" "));
         try {
-            return ByteBuffer.wrap(MessageDigest.getInstance("SHA-256").digest(opening.getBytes(StandardCharsets.UTF_8))).getLong();
+            return ByteBuffer.wrap(MessageDigest.getInstance("SHA-256").digest(opening.getBytes(StandardCharsets.UTF_8)))
+                    .getLong();
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("Every Java has SHA-256", e);
         }

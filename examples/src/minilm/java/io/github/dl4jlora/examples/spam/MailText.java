@@ -71,7 +71,8 @@ final class MailText {
             for (String line : FOLDED.matcher(head).replaceAll(" ").split("\\r?\\n")) {
                 int colon = line.indexOf(':');
                 if (colon > 0) {
-                    headers.putIfAbsent(line.substring(0, colon).strip().toLowerCase(Locale.ROOT), line.substring(colon + 1).strip());
+                    headers.putIfAbsent(line.substring(0, colon).strip().toLowerCase(Locale.ROOT),
+                            line.substring(colon + 1).strip());
                 }
             }
             return new Part(headers, found ? raw.substring(end.end()) : "");
@@ -87,7 +88,8 @@ final class MailText {
 
         /** A parameter of the content type; empty if it has none. */
         String parameter(String name) {
-            Matcher matcher = Pattern.compile("(?i)\\b" + name + "\\s*=\\s*(?:\"([^\"]*)\"|([^\\s;]+))").matcher(header("content-type"));
+            Matcher matcher = Pattern.compile("(?i)\\b" + name + "\\s*=\\s*(?:\"([^\"]*)\"|([^\\s;]+))")
+                    .matcher(header("content-type"));
             return !matcher.find() ? "" : matcher.group(1) != null ? matcher.group(1) : matcher.group(2);
         }
     }
@@ -167,7 +169,8 @@ final class MailText {
 
     private static String decodeWords(String header) {
         return ENCODED_WORD.matcher(header).replaceAll(word -> {
-            byte[] bytes = word.group(2).equalsIgnoreCase("B") ? base64(word.group(3)) : quotedPrintable(word.group(3).replace('_', ' '));
+            byte[] bytes = word.group(2).equalsIgnoreCase("B") ? base64(word.group(3))
+                    : quotedPrintable(word.group(3).replace('_', ' '));
             return Matcher.quoteReplacement(new String(bytes, charset(word.group(1))));
         });
     }

@@ -42,8 +42,10 @@ record Mails(List<Mail> train, List<Mail> test) {
             }
         }
         if (mails.stream().noneMatch(Mail::spam) || mails.stream().allMatch(Mail::spam)) {
-            throw new FileNotFoundException("Below " + folder.toAbsolutePath().normalize() + " are " + mails.size() + " e-mails, of which "
-                    + mails.stream().filter(Mail::spam).count() + " in a folder called spam; expected text files in folders ham and spam");
+            throw new FileNotFoundException("Below " + folder.toAbsolutePath().normalize()
+                    + " are " + mails.size() + " e-mails, of which "
+                    + mails.stream().filter(Mail::spam).count()
+                    + " in a folder called spam; expected text files in folders ham and spam");
         }
         return split(mails);
     }
@@ -51,7 +53,8 @@ record Mails(List<Mail> train, List<Mail> test) {
     /** In an order that is random, but the same every time. */
     private static Mails split(List<Mail> mails) {
         List<Mail> ordered = mails.stream().sorted(Comparator.comparingLong(Mail::hash)).toList();
-        return new Mails(ordered.stream().filter(mail -> !isForTest(mail)).toList(), ordered.stream().filter(Mails::isForTest).toList());
+        return new Mails(ordered.stream().filter(mail -> !isForTest(mail)).toList(),
+                ordered.stream().filter(Mails::isForTest).toList());
     }
 
     private static boolean isForTest(Mail mail) {
@@ -65,7 +68,8 @@ record Mails(List<Mail> train, List<Mail> test) {
 
     /** ham, spam or nothing, from the folder a file lies in. */
     private static String kind(Path file) {
-        List<String> words = Arrays.asList(file.toAbsolutePath().getParent().getFileName().toString().toLowerCase(Locale.ROOT).split("[^a-z]+"));
+        List<String> words = Arrays.asList(file.toAbsolutePath().getParent().getFileName().toString().toLowerCase(Locale.ROOT)
+                .split("[^a-z]+"));
         return words.contains("ham") ? "ham" : words.contains("spam") ? "spam" : "";
     }
 

@@ -23,7 +23,8 @@ enum Method {
         @Override
         ComputationGraph prepare(ComputationGraph base) {
             FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).build();
-            return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew).setFeatureExtractor(BertEncoder.POOLING).build();
+            return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew)
+                    .setFeatureExtractor(BertEncoder.POOLING).build();
         }
     },
 

@@ -35,7 +35,8 @@ record Outcome(double f1, double precision, double recall, long trained, double 
         try (Reader reader = Files.newBufferedReader(file)) {
             properties.load(reader);
         }
-        return new Outcome(Double.parseDouble(properties.getProperty("f1")), Double.parseDouble(properties.getProperty("precision")),
+        return new Outcome(Double.parseDouble(properties.getProperty("f1")),
+                Double.parseDouble(properties.getProperty("precision")),
                 Double.parseDouble(properties.getProperty("recall")), Long.parseLong(properties.getProperty("trained")),
                 Double.parseDouble(properties.getProperty("seconds")), Long.parseLong(properties.getProperty("peakMib")),
                 Long.parseLong(properties.getProperty("bytes")));

@@ -19,7 +19,8 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 
 /** Trains in all four ways and prints a table of what they came to. */
-@Command(name = "train", sortOptions = false, description = "Trains all-MiniLM-L6-v2 to tell spam in four ways and compares them. "
+@Command(name = "train", sortOptions = false,
+        description = "Trains all-MiniLM-L6-v2 to tell spam in four ways and compares them. "
         + "Keeps what each has learned.")
 final class TrainCommand implements Callable<Integer> {
 
@@ -61,7 +62,8 @@ final class TrainCommand implements Callable<Integer> {
                 ui.linger(out, System.in);
             }
         } else {
-            out.printf(Locale.ROOT, "%,d e-mails to learn from (%,d spam), %,d to be tested on (%,d spam); up to %d tokens of each%n",
+            out.printf(Locale.ROOT,
+                    "%,d e-mails to learn from (%,d spam), %,d to be tested on (%,d spam); up to %d tokens of each%n",
                     mails.train().size(), spam(mails.train()), mails.test().size(), spam(mails.test()), data.tokens());
             out.flush();
             for (Method method : Method.values()) {
@@ -85,8 +87,10 @@ final class TrainCommand implements Callable<Integer> {
 
     /** Each method has a process to itself, so that none pays for, or is helped by, what another left behind. */
     private void inAnotherProcess(Method method) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx1g",
-                "-Dorg.bytedeco.javacpp.maxbytes=6g", "-cp", System.getProperty("java.class.path"), SpamExample.class.getName(), "train",
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx1g",
+                "-Dorg.bytedeco.javacpp.maxbytes=6g", "-cp", System.getProperty("java.class.path"),
+                SpamExample.class.getName(), "train",
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
         command.addAll(List.of(data.arguments()));
         File log = output.resolve(method.name().toLowerCase(Locale.ROOT) + ".log").toFile();
@@ -101,12 +105,15 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private ResultTable table() throws IOException {
-        ResultTable table = new ResultTable("", "F1", "precision", "recall", "trained parameters", "minutes", "peak memory", "kept on disk");
+        ResultTable table = new ResultTable("", "F1", "precision", "recall", "trained parameters", "minutes", "peak memory",
+                "kept on disk");
         for (Method method : only == null ? Method.values() : new Method[]{only}) {
             Outcome outcome = Outcome.read(outcome(method));
-            table.row(method.title, format("%.3f", outcome.f1()), format("%.3f", outcome.precision()), format("%.3f", outcome.recall()),
+            table.row(method.title, format("%.3f", outcome.f1()), format("%.3f", outcome.precision()),
+                    format("%.3f", outcome.recall()),
                     format("%,d", outcome.trained()), format("%.1f", outcome.seconds() / 60),
-                    outcome.peakMib() == 0 ? UNKNOWN : format("%,d MiB", outcome.peakMib()), format("%,d bytes", outcome.bytes()));
+                    outcome.peakMib() == 0 ? UNKNOWN : format("%,d MiB", outcome.peakMib()),
+                    format("%,d bytes", outcome.bytes()));
         }
         return table;
     }

@@ -49,7 +49,8 @@ final class Trial {
             train = Batches.of(mails.train(), tokenizer, BATCH, DataOptions.SEED);
             test = Batches.of(mails.test(), tokenizer, BATCH, DataOptions.SEED);
         }
-        ComputationGraph tuned = method.prepare(MiniLm.classifier(Batches.CLASSES, new Adam(method.learningRate), DataOptions.SEED));
+        ComputationGraph tuned = method.prepare(MiniLm.classifier(Batches.CLASSES, new Adam(method.learningRate),
+                DataOptions.SEED));
 
         PeakMemory.reset();
         long start = System.nanoTime();

@@ -16,7 +16,8 @@ final class OnnxReference implements AutoCloseable {
     private final OrtSession session;
 
     OnnxReference() throws IOException, OrtException {
-        try (InputStream file = ModelFiles.open(ModelFiles.WEIGHTS); OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+        try (InputStream file = ModelFiles.open(ModelFiles.WEIGHTS);
+             OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
             options.setIntraOpNumThreads(1);
             session = environment.createSession(file.readAllBytes(), options);
         }
@@ -33,7 +34,8 @@ final class OnnxReference implements AutoCloseable {
         try (OnnxTensor input = OnnxTensor.createTensor(environment, tokens);
              OnnxTensor mask = OnnxTensor.createTensor(environment, attended);
              OnnxTensor types = OnnxTensor.createTensor(environment, new long[1][ids.length]);
-             OrtSession.Result result = session.run(Map.of("input_ids", input, "attention_mask", mask, "token_type_ids", types))) {
+             OrtSession.Result result = session.run(Map.of("input_ids", input, "attention_mask", mask,
+                     "token_type_ids", types))) {
             float[][] hidden = ((float[][][]) result.get(0).getValue())[0];
             return unit(mean(hidden));
         }

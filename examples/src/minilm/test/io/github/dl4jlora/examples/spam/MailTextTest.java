@@ -10,13 +10,15 @@ class MailTextTest {
 
     @Test
     void ofTheHeadersOnlyTheSubjectIsLeft() {
-        assertThat(MailText.of("From a@b Mon Jan 1\nX-Spam-Status: Yes\nSubject: Hello\n there\nList-Id: linux\n\nBody\n\n second  line\n"))
+        assertThat(MailText.of("From a@b Mon Jan 1\nX-Spam-Status: Yes\nSubject: Hello\n there\n"
+                + "List-Id: linux\n\nBody\n\n second  line\n"))
                 .isEqualTo("Hello there Body second line");
     }
 
     @Test
     void tagsOfListsAndTheCorpusOwnAddressesAreNotLeft() {
-        assertThat(MailText.of("Subject: Re: [ILUG] question\n\n> To: zzzz-ilug@spamassassin.taint.org\nwhy?")).isEqualTo("Re: question > To: why?");
+        assertThat(MailText.of("Subject: Re: [ILUG] question\n\n> To: zzzz-ilug@spamassassin.taint.org\nwhy?"))
+                .isEqualTo("Re: question > To: why?");
     }
 
     @Test
@@ -26,10 +28,12 @@ class MailTextTest {
 
     @Test
     void base64AndQuotedPrintableBodiesAreRead() {
-        assertThat(MailText.of("Subject: a\nContent-Type: text/plain; charset=\"utf-8\"\nContent-Transfer-Encoding: base64\n\nS8O2\nbG4=\n"))
+        assertThat(MailText.of("Subject: a\nContent-Type: text/plain; charset=\"utf-8\"\n"
+                + "Content-Transfer-Encoding: base64\n\nS8O2\nbG4=\n"))
                 .isEqualTo("a Köln");
-        assertThat(MailText.of("Subject: a\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: Quoted-Printable\n\n"
-                + "caf=E9 100=25 lo=\nng =\r\nline =zz")).isEqualTo("a café 100% long line =zz");
+        assertThat(MailText.of("Subject: a\nContent-Type: text/plain; charset=iso-8859-1\n"
+                + "Content-Transfer-Encoding: Quoted-Printable\n\ncaf=E9 100=25 lo=\nng =\r\nline =zz"))
+                .isEqualTo("a café 100% long line =zz");
     }
 
     @Test

@@ -43,7 +43,8 @@ class MailsTest {
         for (int i = 0; i < 60; i++) {
             String text = "word " + (char) ('a' + i % 26) + (char) ('a' + i / 26) + " opens this mail";
             write(folder, "ham", i + ".txt", "Subject: s\n\n" + text);
-            write(folder, "spam", i + ".txt", "Subject: S!\n\n" + text.toUpperCase() + " 12345 http://example.org/" + i + " someone@example.org");
+            write(folder, "spam", i + ".txt", "Subject: S!\n\n" + text.toUpperCase() + " 12345 http://example.org/" + i
+                    + " someone@example.org");
         }
 
         Mails mails = Mails.load(folder);

@@ -21,10 +21,13 @@ class SpamExampleTest {
     private final StringWriter err = new StringWriter();
 
     private static Path mails(Path folder) throws Exception {
-        String[] openings = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"};
+        String[] openings = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+                "lambda", "mu"};
         for (String opening : openings) {
-            write(folder.resolve("ham"), opening, "Subject: " + opening + "\n\nThe compiler warns about an unused variable in the patch.");
-            write(folder.resolve("spam"), opening, "Subject: " + opening + "\n\nEarn cash fast, free offer, click now to claim a prize.");
+            write(folder.resolve("ham"), opening, "Subject: " + opening
+                    + "\n\nThe compiler warns about an unused variable in the patch.");
+            write(folder.resolve("spam"), opening, "Subject: " + opening
+                    + "\n\nEarn cash fast, free offer, click now to claim a prize.");
         }
         return folder;
     }
@@ -38,7 +41,8 @@ class SpamExampleTest {
     void everyMethodTrainsReportsAndKeepsWhatItLearned(Method method, @TempDir Path folder) throws Exception {
         Path output = folder.resolve("new/output");
 
-        int exitCode = run("train", "--short", "--only", method.name(), "--mails", mails(folder).toString(), "--output", output.toString());
+        int exitCode = run("train", "--short", "--only", method.name(), "--mails", mails(folder).toString(),
+                "--output", output.toString());
 
         assertThat(err.toString()).isEmpty();
         assertThat(exitCode).isZero();
@@ -65,7 +69,8 @@ class SpamExampleTest {
         assertThat(run("train", "--mails", folder.resolve("none").toString())).isEqualTo(CommandLine.ExitCode.SOFTWARE);
         assertThat(err.toString()).contains("no folder", "fetch-mails.sh", "--mails");
         err.getBuffer().setLength(0);
-        assertThat(run("classify", "--adapter", folder.resolve("none").toString(), "hello")).isEqualTo(CommandLine.ExitCode.SOFTWARE);
+        assertThat(run("classify", "--adapter", folder.resolve("none").toString(), "hello"))
+                .isEqualTo(CommandLine.ExitCode.SOFTWARE);
         assertThat(err.toString()).contains("no adapter", "train", "--adapter");
     }
 

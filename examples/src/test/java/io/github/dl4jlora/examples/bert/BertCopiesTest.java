@@ -68,7 +68,8 @@ class BertCopiesTest {
     @Test
     void badIdsAreNamedWithTheCure() {
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{1, 11}})))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("Token id 11", "vocabulary of 11", "embeddings");
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("Token id 11", "vocabulary of 11", "embeddings");
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.ones(DataType.FLOAT, 1, 8)))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("[1, 8]", "at most 7 tokens");
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{1, 2}, {0, 0}})))

@@ -22,7 +22,8 @@ final class Encoders {
 
     static ComputationGraph tiny(DataType type, IUpdater updater) {
         GraphBuilder configuration = new NeuralNetConfiguration.Builder().seed(3).dataType(type).updater(updater).graphBuilder();
-        BertEncoder.addTo(configuration, TINY).addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(TINY.hidden())
+        BertEncoder.addTo(configuration, TINY).addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT)
+                .nIn(TINY.hidden())
                 .nOut(CLASSES).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs("classifier");
         ComputationGraph graph = new ComputationGraph(configuration.build());
         graph.init();

@@ -19,7 +19,8 @@ class FloatsAgreeWithDoublesTest {
         ComputationGraph floats = Encoders.tiny(DataType.FLOAT, new NoOp());
         ComputationGraph doubles = floats.convertDataType(DataType.DOUBLE);
 
-        assertThat(outputs(doubles, DataType.DOUBLE).distance2(outputs(floats, DataType.FLOAT).castTo(DataType.DOUBLE))).isLessThan(TOLERANCE);
+        assertThat(outputs(doubles, DataType.DOUBLE).distance2(outputs(floats, DataType.FLOAT).castTo(DataType.DOUBLE)))
+                .isLessThan(TOLERANCE);
         INDArray expected = gradients(doubles, DataType.DOUBLE);
         INDArray actual = gradients(floats, DataType.FLOAT).castTo(DataType.DOUBLE);
         assertThat(actual.distance2(expected) / expected.norm2Number().doubleValue()).isLessThan(TOLERANCE);
@@ -54,7 +55,8 @@ class FloatsAgreeWithDoublesTest {
         INDArray x = Nd4j.linspace(DataType.DOUBLE, -12, 24.0 / 10_000, 10_001);
         INDArray one = Nd4j.ones(DataType.DOUBLE, x.shape());
         INDArray value = new ErfGelu().getActivation(x.castTo(DataType.FLOAT), true).castTo(DataType.DOUBLE);
-        INDArray slope = new ErfGelu().backprop(x.castTo(DataType.FLOAT), one.castTo(DataType.FLOAT)).getFirst().castTo(DataType.DOUBLE);
+        INDArray slope = new ErfGelu().backprop(x.castTo(DataType.FLOAT), one.castTo(DataType.FLOAT)).getFirst()
+                .castTo(DataType.DOUBLE);
 
         INDArray expectedSlope = new ErfGelu().backprop(x.dup(), one).getFirst();
         INDArray expectedValue = new ErfGelu().getActivation(x.dup(), true);

@@ -49,7 +49,8 @@ class CommandsTest {
     @Test
     void inspectTellsTheLayersOfANetwork() throws IOException {
         assertThat(shell.run("inspect", "@tuned.zip")).isZero();
-        assertThat(shell.out()).contains("an adapted network with its base, a MultiLayerNetwork", "fc1", "adapted", "trainable params: 58");
+        assertThat(shell.out()).contains("an adapted network with its base, a MultiLayerNetwork", "fc1", "adapted",
+                "trainable params: 58");
 
         assertThat(shell.run("inspect", "@base.zip", "--json")).isZero();
         JsonNode facts = shell.json();
@@ -172,7 +173,8 @@ class CommandsTest {
 
         assertThat(shell.run("import", "@renamed", "@base.zip", "-o", "@no.zip")).isEqualTo(1);
         assertThat(shell.err()).contains("renamed does not fit", "model.linear1", "--rename");
-        assertThat(shell.run("import", "@renamed", "@base.zip", "--rename", "model\\.linear(\\d)=fc$1", "-o", "@yes.zip")).isZero();
+        assertThat(shell.run("import", "@renamed", "@base.zip", "--rename", "model\\.linear(\\d)=fc$1", "-o", "@yes.zip"))
+                .isZero();
         assertThat(LoRA.loadMultiLayerNetwork(file("yes.zip")).output(input)).isEqualTo(answers);
     }
 
@@ -199,13 +201,15 @@ class CommandsTest {
 
         INDArray expected = LoRAAdapter.load(file("spam")).deltaWeight("fc1").mul(0.5)
                 .sub(LoRAAdapter.load(file("tone")).deltaWeight("fc1").mul(2));
-        assertThat(LoRAAdapter.load(file("both")).deltaWeight("fc1").sub(expected).amaxNumber().doubleValue()).isLessThan(ROUNDING);
+        assertThat(LoRAAdapter.load(file("both")).deltaWeight("fc1").sub(expected).amaxNumber().doubleValue())
+                .isLessThan(ROUNDING);
         assertThat(shell.json().get("method").asText()).isEqualTo("CAT");
     }
 
     @Test
     void combineCompressesAndTellsWhatIsLost() throws IOException {
-        assertThat(shell.run("combine", "@spam", "@tone", "--method", "svd", "--rank", "3", "--compress", "1", "-o", "@small")).isZero();
+        assertThat(shell.run("combine", "@spam", "@tone", "--method", "svd", "--rank", "3", "--compress", "1", "-o", "@small"))
+                .isZero();
 
         assertThat(LoRAAdapter.load(file("small")).rank("fc1")).isEqualTo(1);
         assertThat(shell.out()).containsPattern("fc1 loses \\d+\\.\\d\\d % of its change");
@@ -215,7 +219,8 @@ class CommandsTest {
     void combineTakesEveryMethod() {
         for (String method : List.of("linear", "ties", "dare_linear", "dare_ties")) {
             String[] words = method.equals("linear") ? new String[] {} : new String[] {"--density", "0.5"};
-            assertThat(shell.run(Stream.of(Stream.of("combine", "@spam", "@tone", "--method", method, "-o", "@" + method), Stream.of(words))
+            assertThat(shell.run(Stream.of(Stream.of("combine", "@spam", "@tone", "--method", method, "-o", "@" + method),
+                    Stream.of(words))
                     .flatMap(word -> word).toArray(String[]::new))).as(method + shell.err()).isZero();
         }
     }
@@ -224,8 +229,8 @@ class CommandsTest {
     void reportWritesAPageAboutAllOfThem() throws IOException {
         Files.writeString(file("spam.tsv"), "Iteration\tScore\n0\t1.5\n1\t0.75");
 
-        assertThat(shell.run("report", "@base.zip", "@spam", file("tone") + "=sarcasm", "--scores", "@spam.tsv", "--title", "Two tasks",
-                "-o", "@page.html", "--json")).as(shell.err()).isZero();
+        assertThat(shell.run("report", "@base.zip", "@spam", file("tone") + "=sarcasm", "--scores", "@spam.tsv", "--title",
+                "Two tasks", "-o", "@page.html", "--json")).as(shell.err()).isZero();
 
         assertThat(file("page.html")).content().contains("Two tasks", "sarcasm", "2 steps, loss from 1.50 to 0.750");
         assertThat(shell.json().get("adapters")).extracting(JsonNode::asText).containsExactly("spam", "sarcasm");
@@ -273,7 +278,8 @@ class CommandsTest {
         ModelSerializer.writeModel(tuned, file("diverged.zip").toFile(), false);
 
         for (String command : List.of("merge", "export", "report")) {
-            assertThat(shell.run(command, "@diverged.zip", "--base", "@base.zip", "-o", "@no-" + command)).as(command).isEqualTo(1);
+            assertThat(shell.run(command, "@diverged.zip", "--base", "@base.zip", "-o", "@no-" + command)).as(command)
+                    .isEqualTo(1);
             assertThat(shell.err()).as(command).contains("NaN").doesNotContain("\tat ");
             assertThat(file("no-" + command)).doesNotExist();
         }
@@ -296,7 +302,8 @@ class CommandsTest {
         assertThat(file("page.html")).content().contains("dora is a DoRA adapter", "58 of", "Singular values of ΔW of fc1")
                 .doesNotContain("Adapters compared");
         assertThat(shell.run("report", "@base.zip", "@dora", "-o", "@alone.html")).as(shell.err()).isZero();
-        assertThat(file("alone.html")).content().contains("dora is a DoRA adapter", "What trains").doesNotContain("How far each layer");
+        assertThat(file("alone.html")).content().contains("dora is a DoRA adapter", "What trains")
+                .doesNotContain("How far each layer");
         assertThat(shell.run("merge", "@base.zip", "@dora", "-o", "@plain.zip")).as(shell.err()).isZero();
         assertThat(ModelSerializer.restoreMultiLayerNetwork(file("plain.zip").toFile()).output(input).sub(dora.output(input))
                 .amaxNumber().doubleValue()).isLessThan(ROUNDING);

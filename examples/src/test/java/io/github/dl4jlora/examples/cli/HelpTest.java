@@ -66,7 +66,8 @@ class HelpTest {
 
     private static void accepted(String line) {
         Matcher words = WORD.matcher(line.replaceFirst("\\s+#.*", ""));
-        List<String> arguments = words.results().map(word -> word.group(1) != null ? word.group(1) : word.group(2)).skip(1).toList();
+        List<String> arguments = words.results().map(word -> word.group(1) != null ? word.group(1) : word.group(2))
+                .skip(1).toList();
         assertThat(line.strip()).startsWith("dl4j-lora ");
         assertThat(Main.commandLine().parseArgs(arguments.toArray(String[]::new)).hasSubcommand()).isTrue();
     }

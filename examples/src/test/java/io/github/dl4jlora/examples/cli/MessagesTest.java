@@ -56,14 +56,16 @@ class MessagesTest {
             "report @base.zip @spam @spam -o @x | there is an adapter named spam already",
             "report @base.zip @spam --scores @text.zip -o @x | text.zip holds no scores",
             "apply @other.zip @spam -o @x | or dl4j-lora import with --any-base",
-            "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, fc2, out]",
+            "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, "
+                    + "fc2, out]",
             "inspect @folder | adapter_model.safetensors"})
     void workThatFailsSaysWhichFileAndWhatToDo(String line, String message) throws IOException {
         Files.createDirectories(folder.resolve("folder"));
 
         assertThat(shell.run(line.split(" "))).as(shell.err()).isEqualTo(1);
 
-        assertThat(shell.err()).startsWith("dl4j-lora ").contains(message).doesNotContain("Usage:", "\tat ", "ApplyOption", "..", "\\Q");
+        assertThat(shell.err()).startsWith("dl4j-lora ").contains(message)
+                .doesNotContain("Usage:", "\tat ", "ApplyOption", "..", "\\Q");
         assertThat(shell.out()).isEmpty();
         assertThat(folder.resolve("x")).doesNotExist();
     }
@@ -82,7 +84,8 @@ class MessagesTest {
             "combine @spam --compress 0 -o @x | must be at least 1",
             "combine @spam --method best -o @x | expected one of",
             "import @spam @base.zip --rename fc1 -o @x | is no REGEX=NAME",
-            "import @spam @base.zip --rename (.*)=$2 -o @x | --rename (.*)=$2 replaces with what its expression lacks: No group 2",
+            "import @spam @base.zip --rename (.*)=$2 -o @x | --rename (.*)=$2 replaces with what its expression lacks: No "
+                    + "group 2",
             "import @spam @base.zip --rename (.*)=${x} -o @x | No group with name {x}",
             "import @spam @base.zip --rename (=x -o @x | is no regular expression"})
     void wrongUsageExitsWithTwoAndSaysWhereTheHelpIs(String line, String message) {

@@ -39,8 +39,8 @@ final class Networks {
         ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam(0.01))
                 .activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(IN).nOut(8).build(), "in")
-                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nIn(8).nOut(OUT).activation(Activation.SOFTMAX).build(),
-                        "fc1")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nIn(8).nOut(OUT)
+                        .activation(Activation.SOFTMAX).build(), "fc1")
                 .setOutputs("out").build());
         network.init();
         return network;

@@ -24,7 +24,8 @@ final class Shell {
     int run(String... words) {
         out = new StringWriter();
         err = new StringWriter();
-        String[] arguments = Arrays.stream(words).map(word -> word.startsWith("@") ? folder.resolve(word.substring(1)).toString() : word)
+        String[] arguments = Arrays.stream(words).map(word -> word.startsWith("@") ? folder.resolve(word.substring(1))
+                .toString() : word)
                 .toArray(String[]::new);
         return Main.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true)).execute(arguments);
     }

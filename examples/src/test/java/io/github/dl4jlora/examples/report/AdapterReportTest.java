@@ -69,10 +69,11 @@ class AdapterReportTest {
     void figuresAreTheAdaptersOwn() {
         String page = new AdapterReport("A title", base).add("one", adapter).html();
 
-        assertThat(page).contains(String.format("%,d of %,d values train", LoRA.summary(LoRA.apply(base, adapter)).trainableParams(),
-                LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
+        assertThat(page).contains(String.format("%,d of %,d values train", LoRA.summary(LoRA.apply(base, adapter))
+                .trainableParams(), LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
         assertThat(page).contains(String.format("Of rank 4, %.1f directions count", adapter.effectiveRank("fc1")));
-        assertThat(page).contains(String.format("title=\"one\"></span></span><span class=\"n\">%.2f", adapter.relativeNorm("fc1", base)));
+        assertThat(page).contains(String.format("title=\"one\"></span></span><span class=\"n\">%.2f",
+                adapter.relativeNorm("fc1", base)));
         assertThat(page).doesNotContain("Adapters compared");
     }
 
@@ -181,7 +182,8 @@ class AdapterReportTest {
                 .write(written);
 
         assertThat(written).isNotEmptyFile();
-        String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/examples/report/AdapterReportTest.java")));
+        String here = normal(Files.readString(
+                Path.of("src/test/java/io/github/dl4jlora/examples/report/AdapterReportTest.java")));
         Matcher sample = JAVA.matcher(Files.readString(Path.of("../docs/guide/see.md")));
         assertThat(sample.find()).isTrue();
         assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "").replace("Path.of(\"report.html\")",
@@ -193,7 +195,8 @@ class AdapterReportTest {
     }
 
     private static List<String> all(String text, String pattern) {
-        return Pattern.compile(pattern, Pattern.DOTALL).matcher(text).results().map((MatchResult found) -> found.group(1)).toList();
+        return Pattern.compile(pattern, Pattern.DOTALL).matcher(text).results()
+                .map((MatchResult found) -> found.group(1)).toList();
     }
 
     /** Of WCAG 2: relative luminances, the brighter over the darker. */

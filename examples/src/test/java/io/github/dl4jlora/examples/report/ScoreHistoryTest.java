@@ -34,7 +34,8 @@ class ScoreHistoryTest {
 
     @Test
     void commasAndNoHeadAreFineToo() throws IOException {
-        assertThat(ScoreHistory.read(Files.writeString(folder.resolve("a.csv"), "0, 2.5\n1, 1.5\n\n")).scores()).containsExactly(2.5, 1.5);
+        assertThat(ScoreHistory.read(Files.writeString(folder.resolve("a.csv"), "0, 2.5\n1, 1.5\n\n")).scores())
+                .containsExactly(2.5, 1.5);
     }
 
     @Test
@@ -50,8 +51,10 @@ class ScoreHistoryTest {
         Path bytes = Files.write(folder.resolve("b"), new byte[] {(byte) 0xff, (byte) 0xfe, 0, 1});
         Path empty = Files.writeString(folder.resolve("e"), "");
 
-        assertThatThrownBy(() -> ScoreHistory.read(bytes)).isInstanceOf(IOException.class).hasMessageContaining("no text file of scores");
-        assertThatThrownBy(() -> ScoreHistory.read(empty)).isInstanceOf(IOException.class).hasMessageContaining("holds no scores");
+        assertThatThrownBy(() -> ScoreHistory.read(bytes)).isInstanceOf(IOException.class)
+                .hasMessageContaining("no text file of scores");
+        assertThatThrownBy(() -> ScoreHistory.read(empty)).isInstanceOf(IOException.class)
+                .hasMessageContaining("holds no scores");
         assertThatIllegalArgumentException().isThrownBy(() -> new ScoreHistory(new long[0], new double[0]));
     }
 

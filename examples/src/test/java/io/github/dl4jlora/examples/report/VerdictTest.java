@@ -31,7 +31,8 @@ class VerdictTest {
         assertThat(Verdict.onRank(new double[] {5, 4, 4, 3}, 3.9, 2)).startsWith("The rank is 2, ").contains("ΔW has rank 4: 3.9",
                 "a larger one may learn more");
         assertThat(Verdict.onRank(new double[] {5, 0.1, 0.1, 0.1}, 1.3, 2)).contains("wasted", "plain LoRA, rank 1 keeps 99 %");
-        assertThat(Verdict.onRank(new double[] {5, 4, 3, 0.1}, 3, 2)).doesNotContain("wasted").contains("plain LoRA, rank 3 keeps");
+        assertThat(Verdict.onRank(new double[] {5, 4, 3, 0.1}, 3, 2)).doesNotContain("wasted")
+                .contains("plain LoRA, rank 3 keeps");
     }
 
     @Test

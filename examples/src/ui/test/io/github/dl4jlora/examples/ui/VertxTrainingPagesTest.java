@@ -40,7 +40,8 @@ class VertxTrainingPagesTest {
 
     @BeforeEach
     void open() throws IOException {
-        assumeTrue(getClass().getResource("/io/vertx/core/Vertx.class") != null, "an earlier build with the profile ui left this class");
+        assumeTrue(getClass().getResource("/io/vertx/core/Vertx.class") != null,
+                "an earlier build with the profile ui left this class");
         try (ServerSocket free = new ServerSocket(0)) {
             port = free.getLocalPort();
         }
@@ -102,7 +103,8 @@ class VertxTrainingPagesTest {
         for (int tries = 0; tries < 100; tries++) {
             HttpResponse<String> response = browser.send(HttpRequest.newBuilder(URI.create(pages.address() + "/" + page)).build(),
                     HttpResponse.BodyHandlers.ofString());
-            if (response.statusCode() == 200 && response.body().startsWith("{") && !response.body().contains("\"scores\" : [ ]")) {
+            if (response.statusCode() == 200 && response.body().startsWith("{") && !response.body()
+                    .contains("\"scores\" : [ ]")) {
                 return new ObjectMapper().readTree(response.body());
             }
             Thread.sleep(100);

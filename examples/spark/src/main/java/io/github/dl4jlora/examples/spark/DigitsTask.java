@@ -52,7 +52,8 @@ final class DigitsTask {
 
     /** Trained here, on upright digits. */
     ComputationGraph base() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam(LEARNING_RATE))
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(seed)
+                .updater(new Adam(LEARNING_RATE))
                 .weightInit(WeightInit.RELU).activation(Activation.RELU).graphBuilder().addInputs("pixels")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(Digits.PIXELS).nOut(width).build(), "pixels")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(width).nOut(width).build(), "fc1")

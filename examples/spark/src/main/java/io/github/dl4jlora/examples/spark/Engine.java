@@ -66,7 +66,8 @@ final class Engine implements AutoCloseable {
 
     /** How often each executor of the cluster has read a base from its location. */
     List<Long> basesRead() {
-        return IntStream.range(0, WORKERS).boxed().flatMap(worker -> cluster.executorLogs(spark.sc().applicationId(), worker).stream())
+        return IntStream.range(0, WORKERS).boxed()
+                .flatMap(worker -> cluster.executorLogs(spark.sc().applicationId(), worker).stream())
                 .map(log -> log.lines().filter(line -> line.contains(READ)).count()).toList();
     }
 

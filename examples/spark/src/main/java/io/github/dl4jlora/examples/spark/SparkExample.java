@@ -49,7 +49,8 @@ public final class SparkExample implements Callable<Integer> {
             + "Default: ${DEFAULT-VALUE}.")
     private Sharing sharing;
 
-    @Option(names = "--kill", description = "Trains LoRA once more and kills a worker in the middle. Needs --cluster and PARAMETERS.")
+    @Option(names = "--kill",
+            description = "Trains LoRA once more and kills a worker in the middle. Needs --cluster and PARAMETERS.")
     private boolean kill;
 
     @Option(names = "--width", defaultValue = "2048", description = "Outputs of either hidden layer. Default: ${DEFAULT-VALUE}.")
@@ -142,7 +143,8 @@ public final class SparkExample implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--width is " + width + ", but must be at least 1");
         }
         if (kill && !(onCluster && sharing == Sharing.PARAMETERS)) {
-            throw new ParameterException(spec.commandLine(), "--kill needs --cluster and --sharing PARAMETERS: a thread cannot be "
+            throw new ParameterException(spec.commandLine(),
+                    "--kill needs --cluster and --sharing PARAMETERS: a thread cannot be "
                     + "killed, and what gradient sharing does then has not been tried");
         }
     }
@@ -166,7 +168,8 @@ public final class SparkExample implements Callable<Integer> {
         String trained = String.format(Locale.ROOT, "%,d", network.numParams());
         if (sharing == Sharing.PARAMETERS) {
             WireBytes.Count sent = engine.sent();
-            table.row(name, trained, percent(network), seconds, Integer.toString(sent.rounds()), bytes(sent.down()), bytes(sent.up()));
+            table.row(name, trained, percent(network), seconds, Integer.toString(sent.rounds()), bytes(sent.down()),
+                    bytes(sent.up()));
         } else {
             table.row(name, trained, percent(network), seconds, NONE, NONE, NONE);
         }

@@ -40,8 +40,8 @@ final class SparkSettings {
      */
     static SparkConf conf(String master) {
         String executorOptions = String.join(" ", Stream.concat(openPackages().stream(), Stream.of(
-                "-Dlogback.configurationFile=cluster-logback.xml", "-Daeron.publication.unblock.timeout=40000000000", "-Dorg.bytedeco.javacpp.maxbytes=2g",
-                "-Dorg.bytedeco.javacpp.maxphysicalbytes=4g")).toList());
+                "-Dlogback.configurationFile=cluster-logback.xml", "-Daeron.publication.unblock.timeout=40000000000",
+                "-Dorg.bytedeco.javacpp.maxbytes=2g", "-Dorg.bytedeco.javacpp.maxphysicalbytes=4g")).toList());
         return new SparkConf().setAppName("dl4j-lora").setMaster(master)
                 .set("spark.ui.enabled", "false")
                 .set("spark.driver.host", "127.0.0.1")

@@ -70,7 +70,8 @@ class ClusterTest {
 
     @Test
     void executorsReadTheBaseFromHdfs() throws Exception {
-        MiniDFSCluster hdfs = new MiniDFSCluster.Builder(new Configuration(), folder.resolve("hdfs").toFile()).numDataNodes(1).build();
+        MiniDFSCluster hdfs = new MiniDFSCluster.Builder(new Configuration(), folder.resolve("hdfs").toFile())
+                .numDataNodes(1).build();
         try (Engine engine = Engine.cluster(folder.resolve("cluster"))) {
             URI location = hdfs.getURI().resolve("/models/base.zip");
             try (OutputStream file = hdfs.getFileSystem().create(new org.apache.hadoop.fs.Path(location))) {

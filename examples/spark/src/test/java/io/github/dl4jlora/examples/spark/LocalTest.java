@@ -56,7 +56,8 @@ class LocalTest {
         List<List<Float>> starts = FirstParams.seen();
         assertThat(sent.rounds()).isEqualTo(EPOCHS * ParameterAveraging.rounds(task.batches(), Engine.WORKERS));
         assertThat(starts).hasSize(Engine.WORKERS * sent.rounds());
-        assertThat(new HashSet<>(starts)).as("both workers of a round start alike, and each round elsewhere").hasSize(sent.rounds());
+        assertThat(new HashSet<>(starts)).as("both workers of a round start alike, and each round elsewhere")
+                .hasSize(sent.rounds());
 
         long adapters = ADAM * Float.BYTES * lora.numParams();
         assertThat(sent.up()).isBetween(adapters, adapters + ELSE);

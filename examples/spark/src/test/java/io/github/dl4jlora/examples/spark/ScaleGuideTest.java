@@ -48,7 +48,8 @@ class ScaleGuideTest {
         int samples = 0;
         while (sample.find()) {
             samples++;
-            assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", ""))).filter(line -> !line.isBlank()))
+            assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "")))
+                    .filter(line -> !line.isBlank()))
                     .allSatisfy(line -> assertThat(here).contains(line));
         }
         assertThat(samples).isEqualTo(2);

@@ -1,0 +1,74 @@
+package io.github.dl4jlora.internal.run;
+
+import io.github.dl4jlora.internal.kernel.Route;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+
+/** What is switched on a running adapted layer: whether its adapters count, and whether those of a bank stand in for them. */
+public final class Switches {
+
+    private final Supplier<String> name;
+    private final Runnable changed;
+    private final Map<String, Routing> routings = new HashMap<>();
+    private int disabled;
+
+    /**
+     * @param name    the layer's, for messages
+     * @param changed told after each switch
+     */
+    Switches(Supplier<String> name, Runnable changed) {
+        this.name = name;
+        this.changed = changed;
+    }
+
+    void disable() {
+        disabled++;
+        changed.run();
+    }
+
+    void enable() {
+        disabled--;
+        changed.run();
+    }
+
+    /** Whether a scope is open in which the layer computes what the base's does. */
+    public boolean isDisabled() {
+        return disabled > 0;
+    }
+
+    /** See {@link AdaptedRuntime#route}. */
+    void route(String key, long rows, List<Route> routes) {
+        if (routes == null) {
+            routings.remove(key);
+        } else {
+            routings.put(key, new Routing(name.get(), rows, List.copyOf(routes)));
+        }
+        changed.run();
+    }
+
+    /** What runs in place of the layer's own path; null for that itself. */
+    Routing routing(String key) {
+        return routings.get(key);
+    }
+
+    /** Of all adapted parameters, by key. */
+    Map<String, Routing> routings() {
+        return routings;
+    }
+
+    /**
+     * @throws IllegalStateException while the adapter is disabled, or the layer serves those of a bank
+     */
+    void requireTrainable() {
+        if (disabled > 0) {
+            throw new IllegalStateException(Named.layer(name.get()) + ": its adapter is disabled, so there is nothing to train. "
+                    + "Close the scope that LoRA.disabled opened first");
+        }
+        if (!routings.isEmpty()) {
+            throw new IllegalStateException(Named.layer(name.get()) + " serves the adapters of a bank and cannot be trained");
+        }
+    }
+}
