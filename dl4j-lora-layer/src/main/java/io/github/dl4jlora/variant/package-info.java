@@ -4,5 +4,3 @@
  * is here too; networks, files and layers are not.
  */
 package io.github.dl4jlora.variant;
-
-import io.github.dl4jlora.LoRA;
