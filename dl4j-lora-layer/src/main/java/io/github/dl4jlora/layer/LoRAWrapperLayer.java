@@ -186,6 +186,11 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
+    public boolean showsState() {
+        return StockLayers.showsState(origin);
+    }
+
+    @Override
     public long frozenParams() {
         return StockLayers.numParams(stockLayer());
     }

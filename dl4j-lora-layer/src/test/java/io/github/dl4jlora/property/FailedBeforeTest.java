@@ -74,8 +74,15 @@ class FailedBeforeTest {
                 failed("the biases of a layer that DL4J froze inside a wrapper", false, Input.SEQUENCE,
                         List.of(layer(Kind.LSTM, Role.FROZEN, 0, Wrap.FROZEN, Wrap.MASK_ZERO)),
                         with(Which.PLAIN, BiasTraining.ALL), false, Path.CLONE),
+                failed("what trains in full inside a wrapper that froze it", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LSTM, Role.TRAINED, 0, Wrap.FROZEN, Wrap.MASK_ZERO)), PLAIN, false, Path.CLONE),
+                failed("the trained biases of a layer that DL4J froze", false, Input.FLAT,
+                        List.of(layer(Kind.DENSE, Role.FROZEN, 0)), with(Which.PLAIN, BiasTraining.ALL), false,
+                        Path.FEATURE_EXTRACTOR_ADAPTER),
+                failed("DL4J has no frozen AutoEncoder", false, Input.FLAT, List.of(layer(Kind.AUTO_ENCODER, Role.FROZEN, 0)),
+                        PLAIN, false, Path.FEATURE_EXTRACTOR_MERGE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
-                        List.of(twins(Kind.ACTIVATION)), PLAIN, false, Path.CLONE));
+                        List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }
 
     @AfterEach

@@ -205,6 +205,11 @@ enum Kind {
         return this == DROPOUT;
     }
 
+    /** Whether DL4J's own layer writes its output over its input in test mode, which a neighbour on the same input then gets. */
+    boolean overwritesInput() {
+        return this == ACTIVATION || this == PRELU || this == PRELU_OF_CHANNELS;
+    }
+
     /** What comes out where a signal goes in. */
     Signal after(Signal signal) {
         return this == GLOBAL_POOLING || this == DENSE && signal != Signal.SEQUENCE ? Signal.FLAT : signal;

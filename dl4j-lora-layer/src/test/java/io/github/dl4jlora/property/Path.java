@@ -169,7 +169,7 @@ enum Path {
         Model through(Trial trial, Model network) {
             NotApplicable.unless(trial.spec.settings().place() == Settings.Place.SHARED, "it needs no base");
             trial.output(network);
-            Models.attach(network, Models.copy(trial.base));
+            Models.attach(network, new Trial(trial.spec).base);
             trial.base.params().assign(0);
             return network;
         }

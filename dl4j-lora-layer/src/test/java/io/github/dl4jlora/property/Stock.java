@@ -100,8 +100,8 @@ final class Stock {
             role = Role.FROZEN;
         }
         anyAdapted |= role == Role.ADAPTED;
-        Join join = !spec.graph() || layer.join() == Join.ADD_INPUT && !(kind.keepsShape(signal) && sizeIsKept()) ? Join.ALONE
-                : layer.join();
+        Join join = !spec.graph() || kind.overwritesInput()
+                || layer.join() == Join.ADD_INPUT && !(kind.keepsShape(signal) && sizeIsKept()) ? Join.ALONE : layer.join();
         boolean endsSequence = layer.wraps().contains(Wrap.LAST_TIME_STEP) && kind.isRecurrent();
         boolean twin = join == Join.TWIN_ADD || join == Join.TWIN_MERGE;
         addNode(role == null ? "p" : role.letter, made(layer), twin ? made(layer) : null,

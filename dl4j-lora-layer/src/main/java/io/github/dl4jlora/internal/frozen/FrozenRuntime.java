@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.frozen;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.stock.OutputDelegate;
 import io.github.dl4jlora.internal.stock.RecurrentDelegate;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -35,6 +36,7 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
 
     private final FrozenPart<Layer> part;
     private final boolean showsState;
+    private final boolean overwritesInput;
     private boolean inputModificationAllowed;
     private int disabled;
     private TrainingConfig config;
@@ -44,6 +46,7 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
         super(part.stock());
         this.part = part;
         this.showsState = showsState;
+        this.overwritesInput = StockLayers.overwritesInput(part.stock().conf().getLayer());
     }
 
     /**
@@ -80,6 +83,12 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     @Override
     public NeuralNetConfiguration conf() {
         return declared != null && CALLERS.getCallerClass() == TransferLearningHelper.class ? declared : underlying.conf();
+    }
+
+    /** TransferLearning hands it the network's configuration of this layer, which is none for the stock layer. */
+    @Override
+    public void setConf(NeuralNetConfiguration conf) {
+        declared = conf;
     }
 
     /** Replaces the layer that stands on zeros once its weights have been attached. */
@@ -158,9 +167,9 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
             underlying.setInput(workspaces.dup(ArrayType.ACTIVATIONS, underlying.input()), workspaces);
         }
         INDArray input = underlying.input();
-        INDArray output = underlying.activate(training, workspaces);
+        INDArray output = underlying.activate(training || overwritesInput, workspaces);
         // The next layer may overwrite what it gets. Without its dropout, a layer may hand its own input on.
-        return training && isPartOf(output, input) ? workspaces.dup(ArrayType.ACTIVATIONS, output) : output;
+        return isPartOf(output, input) ? workspaces.dup(ArrayType.ACTIVATIONS, output) : output;
     }
 
     private static boolean isPartOf(INDArray output, INDArray input) {

@@ -248,7 +248,7 @@ public final class AdaptedLayers {
 
     /** A layer that trains in full: out of DL4J's freezing wrappers, with the configured updater. */
     static Layer trained(Layer origin, IUpdater updater) {
-        Layer layer = StockLayers.unwrap(origin).clone();
+        Layer layer = StockLayers.unfrozen(origin);
         if (updater != null) {
             setUpdater(layer, updater);
         }

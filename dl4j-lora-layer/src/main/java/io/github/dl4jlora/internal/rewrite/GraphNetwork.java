@@ -96,8 +96,8 @@ public final class GraphNetwork extends Network<ComputationGraph> {
                 layerConf.setLayer(layers.getOrDefault(name, layerConf.getLayer()));
                 return layerVertex;
             }
-            StockLayers.keepTrainingConfiguration(from.getVertices().get(name), vertex);
-            return vertices.getOrDefault(name, vertex);
+            GraphVertex replaced = vertices.get(name);
+            return replaced != null ? replaced : StockLayers.copy(from.getVertices().get(name));
         });
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             ComputationGraph built = new ComputationGraph(conf);

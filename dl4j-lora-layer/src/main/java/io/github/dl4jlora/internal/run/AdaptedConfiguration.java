@@ -87,6 +87,11 @@ public interface AdaptedConfiguration extends HeldSettings {
         return null;
     }
 
+    /** Whether DL4J sees the state of a recurrent layer inside the base's wrappers. */
+    default boolean showsState() {
+        return true;
+    }
+
     /** The stock vertex; null for a layer. */
     default GraphVertex stockVertex() {
         return null;

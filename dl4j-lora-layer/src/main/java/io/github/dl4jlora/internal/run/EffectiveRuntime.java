@@ -107,11 +107,11 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         return underlying;
     }
 
-    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly. */
+    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly; but not where the base's had more around it. */
     @Override
     public Layer getUnderlying() {
         Layer stock = stock();
-        return stock instanceof BaseWrapperLayer wrapper ? wrapper.getUnderlying() : stock;
+        return stock instanceof BaseWrapperLayer wrapper && lora().showsState() ? wrapper.getUnderlying() : stock;
     }
 
     @Override

@@ -4,9 +4,13 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.L2Vertex;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
+import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.PReLULayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
@@ -14,13 +18,19 @@ import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
 
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
  * What has to be known about DL4J's layer configurations to freeze any of them.
  */
 public final class StockLayers {
+
+    /** Vertices whose clone() keeps less than their JSON does. */
+    private static final Set<Class<?>> CLONE_FORGETS = Set.of(MergeVertex.class, L2Vertex.class, ReshapeVertex.class);
 
     private StockLayers() {
     }
@@ -66,6 +76,16 @@ public final class StockLayers {
         return inside == null || insideFreezing(inside) == null && !(inside instanceof BaseWrapperLayer);
     }
 
+    /**
+     * Whether the layer, told to work in test mode, overwrites its input, which gradients and neighbours still need. DL4J's
+     * FrozenLayer tells it so in training, and MultiLayerNetwork.clone() puts one around whatever stops gradients. In training
+     * mode such a layer computes the same and copies first.
+     */
+    public static boolean overwritesInput(Layer layer) {
+        Layer inner = innermost(layer);
+        return inner instanceof ActivationLayer || inner instanceof PReLULayer;
+    }
+
     /** The vertex inside DL4J's own freezing wrappers, and inside a {@link StandIn}. */
     public static GraphVertex unwrap(GraphVertex vertex) {
         return vertex instanceof FrozenVertex frozen ? unwrap(frozen.getUnderlying())
@@ -77,15 +97,32 @@ public final class StockLayers {
         return vertex instanceof FrozenVertex frozen ? isStandIn(frozen.getUnderlying()) : vertex instanceof StandIn;
     }
 
-    /** A clone that can be trained: AttentionVertex.clone() drops its updater, without which a trained one throws. */
+    /**
+     * A clone that is whole. AttentionVertex.clone() drops its updater, without which a trained one throws; others drop the axis,
+     * the order or the epsilon that they were made with.
+     */
     public static GraphVertex copy(GraphVertex vertex) {
+        if (vertex instanceof FrozenVertex frozen) {
+            return new FrozenVertex(copy(frozen.getUnderlying()));
+        }
+        if (CLONE_FORGETS.contains(vertex.getClass())) {
+            return throughJson(vertex);
+        }
         GraphVertex copy = vertex.clone();
         keepTrainingConfiguration(unwrap(vertex), unwrap(copy));
         return copy;
     }
 
-    /** Gives a vertex's clone what cloning may have lost. */
-    public static void keepTrainingConfiguration(GraphVertex from, GraphVertex to) {
+    private static GraphVertex throughJson(GraphVertex vertex) {
+        ObjectMapper mapper = NeuralNetConfiguration.mapper();
+        try {
+            return mapper.readValue(mapper.writeValueAsString(vertex), GraphVertex.class);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("DL4J cannot read the JSON that it wrote of a " + vertex.getClass().getSimpleName(), e);
+        }
+    }
+
+    private static void keepTrainingConfiguration(GraphVertex from, GraphVertex to) {
         if (from instanceof SameDiffVertex original && to instanceof SameDiffVertex copy) {
             copy.setUpdater(original.getUpdater());
             copy.setBiasUpdater(original.getBiasUpdater());
@@ -138,6 +175,12 @@ public final class StockLayers {
             both.setBwd(changed(both.getBwd().clone(), change));
         }
         return copy;
+    }
+
+    /** A copy out of DL4J's freezing wrappers, at every depth: inside wrappers for time they would end training as well. */
+    public static Layer unfrozen(Layer layer) {
+        return changed(unwrap(layer).clone(), inner -> {
+        });
     }
 
     /**
