@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Test;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,6 +34,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.BiConsumer;
+import java.util.function.BiPredicate;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -49,8 +51,6 @@ class ArchitectureTest {
     private static final String INTERNAL = HOME + ".internal";
     private static final JavaClasses LIBRARY =
             new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(HOME);
-
-    private static final String[] MODULES = {"dl4j-lora-layer/src", "examples", "benchmarks/src"};
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR = "LoRA"::equals;
@@ -134,7 +134,8 @@ class ArchitectureTest {
     /** Parts, start, merge, scopes: what is adapted answers for itself. Only who makes and unmakes such layers names them. */
     @Test
     void nobodyAsksWhichKindOfAdaptedLayerItIs() {
-        classes().that().doNotHaveSimpleName("AdaptedLayers").and().doNotHaveSimpleName("Unadaptation").should(condition("not ask", (JavaClass asking, ConditionEvents events) -> {
+        classes().that().doNotHaveSimpleName("AdaptedLayers").and().doNotHaveSimpleName("Unadaptation")
+                .should(condition("not ask", (JavaClass asking, ConditionEvents events) -> {
             for (InstanceofCheck check : asking.getInstanceofChecks()) {
                 JavaClass kind = check.getRawType();
                 boolean adapted = kind.isAssignableTo(AdaptedRuntime.class) || kind.isAssignableTo(AdaptedConfiguration.class);
@@ -163,41 +164,51 @@ class ArchitectureTest {
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), KeptArrays.class.getName());
 
-        assertThat(sources("examples", "benchmarks")).allSatisfy((file, lines) -> assertThat(lines)
-                .filteredOn(line -> line.contains(INTERNAL) && known.stream().noneMatch(line::contains)).isEmpty());
+        assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
+                && known.stream().noneMatch(line::contains))).isEmpty();
     }
 
     @Test
     void noLineIsLongerThan130Columns() throws IOException {
-        assertThat(sources(MODULES)).allSatisfy((file, lines) ->
-                assertThat(lines).allSatisfy(line -> assertThat(line.codePointCount(0, line.length())).isLessThanOrEqualTo(130)));
+        assertThat(lines((file, line) -> line.codePointCount(0, line.length()) > 130)).isEmpty();
     }
 
     @Test
     void noFileIsLongerThan400Lines() throws IOException {
-        assertThat(sources(MODULES)).allSatisfy((file, lines) -> assertThat(lines).hasSizeLessThanOrEqualTo(400));
+        Map<Path, List<String>> sources = sources();
+        sources.values().removeIf(lines -> lines.size() <= 400);
+
+        assertThat(sources.keySet()).isEmpty();
     }
 
     @Test
     void everyPackageHasAPictureOfItself() throws IOException {
-        Map<Path, List<String>> main = sources("dl4j-lora-layer/src/main");
-        Set<Path> packages = main.keySet().stream().map(Path::getParent).collect(Collectors.toSet());
+        Map<Path, List<String>> library = sources();
+        library.keySet().removeIf(file -> !file.startsWith("dl4j-lora-layer/src/main"));
+        Set<Path> packages = library.keySet().stream().map(Path::getParent).collect(Collectors.toSet());
+        library.values().removeIf(lines -> lines.stream().noneMatch(line -> line.contains("<pre>")));
 
-        assertThat(packages).hasSizeGreaterThan(10).allSatisfy(folder ->
-                assertThat(main.get(folder.resolve("package-info.java"))).isNotNull().anyMatch(line -> line.contains("<pre>")));
+        assertThat(packages).isNotEmpty().allSatisfy(folder -> assertThat(library).containsKey(folder.resolve("package-info.java")));
     }
 
-    /** Of the whole project, by line. */
-    private static Map<Path, List<String>> sources(String... folders) throws IOException {
+    private static List<String> lines(BiPredicate<Path, String> wanted) throws IOException {
+        List<String> found = new ArrayList<>();
+        sources().forEach((file, lines) -> lines.stream().filter(line -> wanted.test(file, line))
+                .forEach(line -> found.add(file + ": " + line)));
+        return found;
+    }
+
+    /** Of the library, its examples and its benchmarks, by path and line. */
+    private static Map<Path, List<String>> sources() throws IOException {
         Map<Path, List<String>> sources = new TreeMap<>();
-        for (String folder : folders) {
-            try (Stream<Path> files = Files.walk(Path.of("..", folder))) {
+        Path project = Path.of("..");
+        for (String folder : List.of("dl4j-lora-layer/src", "examples/src", "examples/spark/src", "benchmarks/src")) {
+            try (Stream<Path> files = Files.walk(project.resolve(folder))) {
                 for (Path file : files.filter(path -> path.toString().endsWith(".java")).toList()) {
-                    sources.put(file, Files.readAllLines(file));
+                    sources.put(project.relativize(file), Files.readAllLines(file));
                 }
             }
         }
-        assertThat(sources).isNotEmpty();
         return sources;
     }
 
