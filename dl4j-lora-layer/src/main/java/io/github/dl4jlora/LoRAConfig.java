@@ -10,16 +10,12 @@ import org.nd4j.linalg.learning.regularization.WeightDecay;
 
 import java.net.URI;
 import java.util.ArrayList;
-import java.util.Collections;
-import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /**
  * How {@link LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a whole vertex or
@@ -37,19 +33,6 @@ public final class LoRAConfig {
         this.selection = selection;
         this.training = training;
         this.base = base;
-    }
-
-    /** Which layers are adapted, which train in full. */
-    private record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<Pattern> exclude,
-                             List<Pattern> trainable, Map<Pattern, LayerOverride> overrides) {
-
-        Selection {
-            targets = List.copyOf(targets);
-            types = Collections.unmodifiableSet(types.isEmpty() ? EnumSet.noneOf(LayerType.class) : EnumSet.copyOf(types));
-            exclude = List.copyOf(exclude);
-            trainable = List.copyOf(trainable);
-            overrides = Collections.unmodifiableMap(new LinkedHashMap<>(overrides));
-        }
     }
 
     /** What trains how. */
@@ -73,6 +56,12 @@ public final class LoRAConfig {
      * @param alpha null: as configured for all
      */
     public record LayerOverride(Integer rank, Double alpha) {
+
+        static LayerOverride of(Consumer<Builder> settings) {
+            Builder builder = new Builder();
+            settings.accept(builder);
+            return new LayerOverride(builder.rank, builder.alpha);
+        }
 
         /** Collects what a layer does differently. */
         public static final class Builder {
@@ -115,12 +104,7 @@ public final class LoRAConfig {
     public Builder toBuilder() {
         Builder builder = new Builder();
         builder.lora = settings.toBuilder();
-        builder.targets.addAll(selection.targets);
-        builder.targetTypes.addAll(selection.types);
-        builder.allTargets = selection.all;
-        builder.exclude.addAll(selection.exclude);
-        builder.trainable.addAll(selection.trainable);
-        builder.overrides.putAll(selection.overrides);
+        builder.select(selection);
         builder.bias = training.bias;
         builder.updater(training.updater);
         builder.regularization.addAll(training.regularization);
@@ -189,32 +173,32 @@ public final class LoRAConfig {
 
     /** Empty, with neither target types nor {@link #targetsAll}: every DenseLayer. */
     public List<Pattern> targets() {
-        return selection.targets;
+        return selection.targets();
     }
 
     /** Targets beside those that patterns name. */
     public Set<LayerType> targetTypes() {
-        return selection.types;
+        return selection.types();
     }
 
     /** Whether every layer that can be adapted is a target, but output layers. */
     public boolean targetsAll() {
-        return selection.all;
+        return selection.all();
     }
 
     /** What is not adapted although a target matches it. */
     public List<Pattern> exclude() {
-        return selection.exclude;
+        return selection.exclude();
     }
 
     /** Layers that train in full. */
     public List<Pattern> trainable() {
-        return selection.trainable;
+        return selection.trainable();
     }
 
     /** Other ranks and alphas, in the order in which they were given; unmodifiable. */
     public Map<Pattern, LayerOverride> overrides() {
-        return selection.overrides;
+        return selection.overrides();
     }
 
     /** A copy; null: each layer keeps the updater it has in the base network. */
@@ -258,15 +242,9 @@ public final class LoRAConfig {
     }
 
     /** Builds a {@link LoRAConfig}; every setting has a default. */
-    public static final class Builder implements LoRAOptions<Builder> {
+    public static final class Builder extends Selection.Builder<Builder> implements LoRAOptions<Builder> {
 
         private LoRASettings.Builder lora = LoRASettings.DEFAULTS.toBuilder();
-        private final List<Pattern> targets = new ArrayList<>();
-        private final Set<LayerType> targetTypes = EnumSet.noneOf(LayerType.class);
-        private boolean allTargets;
-        private final List<Pattern> exclude = new ArrayList<>();
-        private final List<Pattern> trainable = new ArrayList<>();
-        private final Map<Pattern, LayerOverride> overrides = new LinkedHashMap<>();
         private BiasTraining bias = BiasTraining.NONE;
         private IUpdater updater;
         private final List<Regularization> regularization = new ArrayList<>();
@@ -277,6 +255,11 @@ public final class LoRAConfig {
         private URI baseLocation;
 
         private Builder() {
+        }
+
+        @Override
+        Builder self() {
+            return this;
         }
 
         @Override
@@ -297,53 +280,6 @@ public final class LoRAConfig {
          */
         public Builder bias(String peftName) {
             return bias(BiasTraining.ofPeftName(peftName));
-        }
-
-        /**
-         * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all weight
-         * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
-         * these. Output layers are adapted only when named.
-         *
-         * @throws IllegalArgumentException if one is no regular expression
-         */
-        public Builder targets(String... patterns) {
-            addAll(targets, "targets", patterns);
-            return this;
-        }
-
-        /** Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}. */
-        public Builder targets(LayerType... types) {
-            targetTypes.addAll(List.of(types));
-            return this;
-        }
-
-        /** Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen. */
-        public Builder allTargets() {
-            this.allTargets = true;
-            return this;
-        }
-
-        /** Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them. */
-        public Builder exclude(String... patterns) {
-            addAll(exclude, "exclude", patterns);
-            return this;
-        }
-
-        /** Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none. */
-        public Builder trainable(String... patterns) {
-            addAll(trainable, "trainable", patterns);
-            return this;
-        }
-
-        /**
-         * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
-         * {@code rank_pattern}, {@code alpha_pattern}.
-         */
-        public Builder override(String pattern, Consumer<LayerOverride.Builder> settings) {
-            LayerOverride.Builder override = new LayerOverride.Builder();
-            settings.accept(override);
-            overrides.put(compile("override", pattern), new LayerOverride(override.rank, override.alpha));
-            return this;
         }
 
         /** The updater of everything that trains; default, or null: each layer's own in the base network. */
@@ -429,31 +365,16 @@ public final class LoRAConfig {
         public LoRAConfig build() {
             LoRASettings settings = lora.trainBias(bias != BiasTraining.NONE).build("LoRAConfig");
             settings.checkFit("LoRAConfig", 0, 0, updater);
-            overrides.forEach((pattern, override) -> {
+            Selection selection = selection();
+            selection.overrides().forEach((pattern, override) -> {
                 try {
                     override.applyTo(settings);
                 } catch (IllegalArgumentException e) {
                     throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
                 }
             });
-            return new LoRAConfig(settings,
-                    new Selection(targets, targetTypes, allTargets, exclude, trainable, overrides),
+            return new LoRAConfig(settings, selection,
                     new Training(bias, updater, regularization, seed, keepCounts), new Base(storage, copyBase, baseLocation));
-        }
-
-        private static void addAll(List<Pattern> list, String what, String... patterns) {
-            for (String pattern : patterns) {
-                list.add(compile(what, pattern));
-            }
-        }
-
-        private static Pattern compile(String what, String pattern) {
-            try {
-                return Pattern.compile(pattern);
-            } catch (PatternSyntaxException e) {
-                throw new IllegalArgumentException(what + "(\"" + pattern + "\") is no regular expression: " + e.getMessage()
-                        + ". Names match literally when quoted with Pattern.quote.", e);
-            }
         }
     }
 }

@@ -1,5 +1,21 @@
 /**
  * LoRA for Deeplearning4j: what a user touches. Begin with {@link io.github.dl4jlora.LoRA#apply}, or declare a
  * {@link io.github.dl4jlora.layer.LoRADenseLayer} in a configuration.
+ *
+ * <pre>
+ *               LoRA                    apply, merge, unload, disable, save, load
+ *              /    \
+ *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, which layers are meant
+ *          |
+ *      LoRASettings - LoRAOptions       what an adapter is, one value; the methods that every builder of it has
+ *          |
+ *      LoRAInit  Scaling  LayerType     the words that any room may use
+ *      BiasTraining  FrozenStorage
+ * </pre>
+ *
+ * <p>Adapters apart from networks are in {@code adapter}, layers to declare in {@code layer}, what may be computed with A and
+ * B in {@code variant}. Nothing here computes. Everything below {@code internal} is no API and may change without notice.
+ *
+ * @serial exclude
  */
 package io.github.dl4jlora;

@@ -10,5 +10,7 @@
  *
  * <p>Each holds the stock configuration, which {@code merge} and {@code unload} give back. What is adapted is in
  * {@code io.github.dl4jlora.layer}.
+ *
+ * @serial exclude
  */
 package io.github.dl4jlora.frozen;

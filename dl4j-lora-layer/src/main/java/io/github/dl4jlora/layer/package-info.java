@@ -1,5 +1,21 @@
 /**
- * The trained layers: configurations that a user declares or the rewriter makes, and, package-private beside them,
- * what runs them. Frozen layers without a low-rank path live in {@code frozen}.
+ * Configurations of adapted layers: what a user declares, or {@code LoRA.apply} makes of stock layers, as they stand in the
+ * JSON of adapted networks; their names stay.
+ *
+ * <pre>
+ *   LoRADenseLayer                dense, A and B beside frozen weights
+ *     `- AdaptedOutputLayer       an output layer, with its loss
+ *   LoRAWrapperLayer              any other layer, around its stock configuration
+ *   LoRAWrapperVertex             a vertex with weights, likewise
+ *   LowRankLayer                  the low-rank path alone, in SameDiff
+ *   Engine                        which runtime computes them
+ *        |
+ *        v  instantiate
+ *   internal.run                  what runs them
+ * </pre>
+ *
+ * <p>Frozen layers without a low-rank path are in {@code frozen}. Nothing here computes.
+ *
+ * @serial exclude
  */
 package io.github.dl4jlora.layer;

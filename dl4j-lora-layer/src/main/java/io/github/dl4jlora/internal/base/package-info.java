@@ -1,6 +1,6 @@
 /**
- * Weights of a base network by content: values, who refers to them, where they are found. No public API; may change at any
- * time.
+ * Weights of a base network by content: values, who refers to them, where they are found. Public classes here are no API
+ * and may change without notice.
  *
  * <pre>
  *   layer configurations

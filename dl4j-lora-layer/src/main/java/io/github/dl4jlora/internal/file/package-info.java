@@ -1,5 +1,5 @@
 /**
- * Files of this library. No public API; may change at any time.
+ * Files of this library. Public classes here are no API and may change without notice.
  *
  * <pre>
  *   LoRA.save, LoRA.load          adapter

@@ -18,5 +18,6 @@
  * </pre>
  *
  * <p>Knows {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows what is adapted.
+ * Public classes here are no API and may change without notice.
  */
 package io.github.dl4jlora.internal.frozen;

@@ -9,6 +9,7 @@
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  *
- * <p>Knows DL4J and ND4J; {@code internal.run} and {@code internal.frozen} know it.
+ * <p>Knows DL4J and ND4J; {@code internal.run} and {@code internal.frozen} know it. Public classes here are no API and may
+ * change without notice.
  */
 package io.github.dl4jlora.internal.kernel;

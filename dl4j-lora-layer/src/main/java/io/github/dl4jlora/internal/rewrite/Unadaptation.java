@@ -107,7 +107,8 @@ public final class Unadaptation<M extends Model> {
         }
         FrozenLayer frozen = new FrozenLayer(stock);
         if (StockLayers.numParams(frozen) != StockLayers.numParams(stock)) {
-            throw new IllegalStateException("Layer \"" + node.name() + "\" (" + stock.getClass().getSimpleName() + ") was frozen by "
+            throw new IllegalStateException("Layer \"" + node.name() + "\" (" + stock.getClass()
+                    .getSimpleName() + ") was frozen by "
                     + "TransferLearning, and DL4J cannot make a network of a frozen one: its FrozenLayer counts too few of its "
                     + "parameters. Call LoRA.merge or LoRA.unload before setFeatureExtractor");
         }

@@ -1,5 +1,6 @@
 /**
- * Turns stock networks into adapted ones and back: plan, build, fill. No public API; may change at any time.
+ * Turns stock networks into adapted ones and back: plan, build, fill. Public classes here are no API and may change
+ * without notice.
  *
  * <pre>
  *                      LoRA, adapter

@@ -1,4 +1,19 @@
 /**
- * DL4J's lore.
+ * DL4J's lore: what its stock layers have and do, and where they do it wrong. Public classes here are no API and may
+ * change without notice.
+ *
+ * <pre>
+ *   StockLayers                              which layers there are, and what each can have done to it
+ *     |- StockMatrices - MatrixForm          the weight matrices of each, and how they lie in memory
+ *     |- StockBiases                         its biases
+ *     `- TestModeRReLU                       the one activation that is random, computed as in inference
+ *   StandIn                                  what stands in the place of a stock layer or vertex and holds it
+ *
+ *   OutputDelegate, RecurrentDelegate        interfaces by which DL4J knows a layer, handed on to the stock layer within
+ *   SameDiffBackprop - SameDiffGradients     gradients of SameDiff layers, which DL4J doubles
+ *   WholeVector                              a vector for a network that has the wrong length, which DL4J hands out unchecked
+ * </pre>
+ *
+ * <p>Knows DL4J and the words of {@code io.github.dl4jlora}, no adapters and nothing that runs here.
  */
 package io.github.dl4jlora.internal.stock;

@@ -1,6 +1,6 @@
 /**
- * Whatever reads bytes that a stranger may have written: limits come first, memory and parsers after. No public API; may
- * change at any time.
+ * Whatever reads bytes that a stranger may have written: limits come first, memory and parsers after. Public classes here
+ * are no API and may change without notice.
  *
  * <pre>
  *   internal.file   internal.base   adapter
@@ -15,6 +15,7 @@
  * </pre>
  *
  * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredVector} the arrays in it, {@code RawValues} plain
- * little-endian values, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
+ * little-endian values, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room. Public classes here are no API and may
+ * change without notice.
  */
 package io.github.dl4jlora.internal.untrusted;

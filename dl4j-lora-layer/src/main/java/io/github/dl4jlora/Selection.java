@@ -1,0 +1,115 @@
+package io.github.dl4jlora;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/** Which layers are adapted, which train in full. */
+record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<Pattern> exclude,
+                         List<Pattern> trainable, Map<Pattern, LoRAConfig.LayerOverride> overrides) {
+
+    Selection {
+        targets = List.copyOf(targets);
+        types = Collections.unmodifiableSet(types.isEmpty() ? EnumSet.noneOf(LayerType.class) : EnumSet.copyOf(types));
+        exclude = List.copyOf(exclude);
+        trainable = List.copyOf(trainable);
+        overrides = Collections.unmodifiableMap(new LinkedHashMap<>(overrides));
+    }
+
+    /**
+     * The part of a configuration's builder that says which.
+     *
+     * @param <B> the builder itself
+     */
+    abstract static class Builder<B extends Builder<B>> {
+
+        private final List<Pattern> targets = new ArrayList<>();
+        private final Set<LayerType> targetTypes = EnumSet.noneOf(LayerType.class);
+        private boolean allTargets;
+        private final List<Pattern> exclude = new ArrayList<>();
+        private final List<Pattern> trainable = new ArrayList<>();
+        private final Map<Pattern, LoRAConfig.LayerOverride> overrides = new LinkedHashMap<>();
+
+        abstract B self();
+
+        void select(Selection selection) {
+            targets.addAll(selection.targets);
+            targetTypes.addAll(selection.types);
+            allTargets = selection.all;
+            exclude.addAll(selection.exclude);
+            trainable.addAll(selection.trainable);
+            overrides.putAll(selection.overrides);
+        }
+
+        Selection selection() {
+            return new Selection(targets, targetTypes, allTargets, exclude, trainable, overrides);
+        }
+
+        /**
+         * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all weight
+         * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
+         * these. Output layers are adapted only when named.
+         *
+         * @throws IllegalArgumentException if one is no regular expression
+         */
+        public B targets(String... patterns) {
+            addAll(targets, "targets", patterns);
+            return self();
+        }
+
+        /** Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}. */
+        public B targets(LayerType... types) {
+            targetTypes.addAll(List.of(types));
+            return self();
+        }
+
+        /** Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen. */
+        public B allTargets() {
+            this.allTargets = true;
+            return self();
+        }
+
+        /** Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them. */
+        public B exclude(String... patterns) {
+            addAll(exclude, "exclude", patterns);
+            return self();
+        }
+
+        /** Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none. */
+        public B trainable(String... patterns) {
+            addAll(trainable, "trainable", patterns);
+            return self();
+        }
+
+        /**
+         * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
+         * {@code rank_pattern}, {@code alpha_pattern}.
+         */
+        public B override(String pattern, Consumer<LoRAConfig.LayerOverride.Builder> settings) {
+            overrides.put(compile("override", pattern), LoRAConfig.LayerOverride.of(settings));
+            return self();
+        }
+
+        private static void addAll(List<Pattern> list, String what, String... patterns) {
+            for (String pattern : patterns) {
+                list.add(compile(what, pattern));
+            }
+        }
+
+        private static Pattern compile(String what, String pattern) {
+            try {
+                return Pattern.compile(pattern);
+            } catch (PatternSyntaxException e) {
+                throw new IllegalArgumentException(what + "(\"" + pattern + "\") is no regular expression: " + e.getMessage()
+                        + ". Names match literally when quoted with Pattern.quote.", e);
+            }
+        }
+    }
+}
