@@ -81,6 +81,10 @@ class FailedBeforeTest {
                         Path.FEATURE_EXTRACTOR_ADAPTER),
                 failed("DL4J has no frozen AutoEncoder", false, Input.FLAT, List.of(layer(Kind.AUTO_ENCODER, Role.FROZEN, 0)),
                         PLAIN, false, Path.FEATURE_EXTRACTOR_MERGE),
+                failed("DL4J freezes what trained in full", false, Input.FLAT, List.of(layer(Kind.DENSE, Role.TRAINED, 0)), PLAIN,
+                        false, Path.FEATURE_EXTRACTOR_ADAPTER),
+                failed("DL4J freezes a SameDiff layer that trained in full", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LOCALLY_CONNECTED_1D, Role.TRAINED, 0)), PLAIN, false, Path.FEATURE_EXTRACTOR),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }

@@ -89,6 +89,8 @@ enum Path {
     FEATURE_EXTRACTOR_ADAPTER(Training.OTHER, true) {
         @Override
         Model through(Trial trial, Model network) {
+            NotApplicable.unless(trial.spec.settings().place() != Settings.Place.EMBEDDED || trial.spec.type() == DataType.FLOAT,
+                    "DL4J's transfer learning takes parameters, the base's among them, through single precision");
             return apply(trial.base, LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
         }
     },
