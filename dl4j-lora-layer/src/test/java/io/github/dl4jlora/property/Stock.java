@@ -115,7 +115,7 @@ final class Stock {
     }
 
     private boolean mayBeAdapted(boolean hasMatrix, boolean isDense) {
-        return hasMatrix && (isDense || !spec.settings().isChoosy()) || spec.settings().everywhere();
+        return hasMatrix && spec.settings().isTakenBy(isDense) || spec.settings().everywhere();
     }
 
     private Layer made(LayerSpec spec) {
