@@ -68,6 +68,8 @@ enum Path {
     FINE_TUNE(Training.THE_SAME_WITHOUT_STATE) {
         @Override
         Model through(Trial trial, Model network) {
+            NotApplicable.unless(!(network instanceof MultiLayerNetwork layers && layers.getnLayers() == 1
+                    && trial.spec.head().isForSequences()), "DL4J takes a lone adapted output layer for a dense one");
             FineTuneConfiguration change = new FineTuneConfiguration.Builder().updater(Stock.updater(trial.spec)).build();
             return network instanceof ComputationGraph graph
                     ? new TransferLearning.GraphBuilder(graph).fineTuneConfiguration(change).build()

@@ -35,6 +35,7 @@ final class Stock {
 
     private final NetworkSpec spec;
     private final List<Node> nodes = new ArrayList<>();
+    private final List<LayerSpec> used = new ArrayList<>();
     private Signal signal;
     private boolean anyAdapted;
 
@@ -53,7 +54,11 @@ final class Stock {
             add(new LayerSpec(signal == Signal.SEQUENCE ? Kind.EMBEDDING_SEQUENCE : Kind.EMBEDDING, first.role(), first.form(),
                     first.activation(), List.of(), false, Join.ALONE));
         }
-        layers.stream().filter(layer -> layer.kind().fits(spec.input(), signal)).forEach(this::add);
+        for (LayerSpec layer : layers) {
+            if (layer.kind().fits(spec.input(), signal)) {
+                add(layer);
+            }
+        }
         boolean pooled = switch (signal) {
             case FLAT -> false;
             case SEQUENCE -> !spec.head().isForSequences();
@@ -92,7 +97,13 @@ final class Stock {
         return names;
     }
 
+    /** The layers that fit; the others are left out. */
+    static List<LayerSpec> used(NetworkSpec spec) {
+        return new Stock(spec).used;
+    }
+
     private void add(LayerSpec layer) {
+        used.add(layer);
         Kind kind = layer.kind();
         Role role = kind.hasParameters() ? layer.role() : null;
         if (role == Role.ADAPTED && !mayBeAdapted(kind.hasMatrix(), kind == Kind.DENSE && layer.wraps().stream()
