@@ -90,6 +90,8 @@ class FailedBeforeTest {
                 failed("a recurrent layer that DL4J does not see", false, Input.SEQUENCE,
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.FROZEN_WITH_BACKPROP, Wrap.FROZEN)), PLAIN, false,
                         Path.CLONE),
+                failed("the SameDiff engine in a graph with workspaces", true, Input.SEQUENCE, List.of(),
+                        PLAIN.by(Engine.SAMEDIFF), true, Path.CLONE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }

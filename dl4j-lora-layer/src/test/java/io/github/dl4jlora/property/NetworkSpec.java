@@ -27,7 +27,8 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
     }
 
     boolean hasSameDiff() {
-        return Stock.used(this).stream().anyMatch(layer -> layer.kind().isSameDiff());
+        return Stock.used(this).stream().anyMatch(layer -> layer.kind().isSameDiff()
+                || graph && layer.join() == Join.ATTENTION);
     }
 
     /** Whether DL4J itself freezes a layer of the base. */

@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -80,8 +81,7 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             if (network instanceof ComputationGraph graph) {
-                List<String> layers = Stream.of(graph.getLayers()).map(layer -> layer.conf().getLayer().getLayerName()).toList();
-                return new TransferLearning.GraphBuilder(graph).setFeatureExtractor(layers.get((layers.size() - 1) / 2)).build();
+                return new TransferLearning.GraphBuilder(graph).setFeatureExtractor(middle(graph)).build();
             }
             MultiLayerNetwork layers = (MultiLayerNetwork) network;
             NotApplicable.unless(layers.getnLayers() > 1, "there is nothing below the head");
@@ -100,6 +100,26 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             return Models.merge(FEATURE_EXTRACTOR.extracted(trial, network));
+        }
+    },
+    FEATURIZED(Training.OTHER) {
+        @Override
+        double distance(Trial trial, Model network) {
+            NotApplicable.unless(trial.featuresMask == null, "featurized data have no masks");
+            INDArray before = trial.output(network);
+            if (network instanceof ComputationGraph graph) {
+                TransferLearningHelper helper = new TransferLearningHelper(graph, middle(graph));
+                return Trial.distance(helper.outputFromFeaturized(helper.featurize(trial.data()).getFeatures())[0], before);
+            }
+            MultiLayerNetwork layers = (MultiLayerNetwork) network;
+            NotApplicable.unless(layers.getnLayers() > 1, "there is nothing below the head");
+            TransferLearningHelper helper = new TransferLearningHelper(layers, (layers.getnLayers() - 2) / 2);
+            return Trial.distance(helper.outputFromFeaturized(helper.featurize(trial.batch()).getFeatures()), before);
+        }
+
+        @Override
+        Model through(Trial trial, Model network) {
+            return network;
         }
     },
     CONVERT_TYPE(Training.OTHER) {
@@ -249,7 +269,7 @@ enum Path {
         return switch (this) {
             case CONVERT_TYPE -> 1e-3;
             // DL4J's own transfer learning takes parameters through single precision.
-            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE ->
+            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE, FEATURIZED ->
                     Math.max(1e-6, trial.tolerance());
             default -> trial.tolerance();
         };
@@ -257,6 +277,11 @@ enum Path {
 
     boolean trainsTheSame(NetworkSpec spec) {
         return !spec.isRandom() && (training == Training.THE_SAME || training == Training.THE_SAME_WITHOUT_STATE && !spec.adam());
+    }
+
+    private static String middle(ComputationGraph graph) {
+        List<String> layers = Stream.of(graph.getLayers()).map(layer -> layer.conf().getLayer().getLayerName()).toList();
+        return layers.get((layers.size() - 1) / 2);
     }
 
     private Model extracted(Trial trial, Model network) {
