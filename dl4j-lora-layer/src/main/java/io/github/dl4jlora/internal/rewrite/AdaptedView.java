@@ -119,7 +119,7 @@ public final class AdaptedView {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null) {
                 addAdapted(node, lora, AdaptedRuntime.of(running), table);
-            } else if (!node.isFrozen() && table != null && !table.isEmpty()) {
+            } else if (network.trainsInFull(node) && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
         }

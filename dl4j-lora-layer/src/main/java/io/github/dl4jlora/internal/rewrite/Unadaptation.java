@@ -132,13 +132,13 @@ public final class Unadaptation<M extends Model> {
      * @throws IllegalStateException if what the base held for layers that were trained in full is gone, or has changed
      */
     private void requireBaseOfTrained() {
-        boolean recorded = BaseAttachment.isRecorded(adapted) || isDeclared();
+        boolean recorded = BaseAttachment.isRecorded(adapted) || adapted.isDeclared();
         List<String> gone = new ArrayList<>();
         for (Node node : adapted.nodes()) {
             FrozenReference base = recordedBase(node);
             if (base != null && base.isHere()) {
                 base.require(node.name()).verify(node.name());
-            } else if (base != null || !recorded && trainsInFull(node)) {
+            } else if (base != null || !recorded && adapted.trainsInFull(node)) {
                 gone.add("\"" + node.name() + "\"");
             }
         }
@@ -148,16 +148,6 @@ public final class Unadaptation<M extends Model> {
                     + (recorded ? "or give it to this one with LoRA.attach, " : "")
                     + "or keep what they learned with LoRA.merge");
         }
-    }
-
-    /** Whether nobody adapted a base: the user declared the adapted layers, so that what trains beside them is as declared. */
-    private boolean isDeclared() {
-        return adapted.nodes().stream().filter(Node::isOurs)
-                .allMatch(node -> node.adapted() != null && node.adapted().declared());
-    }
-
-    private static boolean trainsInFull(Node node) {
-        return !node.isOurs() && !node.isFrozen() && node.numParams() > 0;
     }
 
     /** The base's values for a layer that trains in full; null for any other, and for one that was put in its place since. */
