@@ -51,15 +51,17 @@ public final class FrozenBaseLayer extends Layer {
         this.layerName = origin.getLayerName();
     }
 
-    /** The layer as the base configures it. */
+    /** {@return the layer as the base configures it} */
     public Layer getOrigin() {
         return origin;
     }
 
+    /** {@return whether backpropagation ends here, since nothing below trains} */
     public boolean isStopsGradient() {
         return stopsGradient;
     }
 
+    /** {@return the frozen weights by content, internal; for Jackson and the rewriter} */
     public FrozenReference getFrozen() {
         return frozen;
     }

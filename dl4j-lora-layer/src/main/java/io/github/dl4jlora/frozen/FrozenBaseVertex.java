@@ -40,15 +40,17 @@ public final class FrozenBaseVertex extends GraphVertex {
         this.frozen = frozen;
     }
 
-    /** The vertex as the base configures it. */
+    /** {@return the vertex as the base configures it} */
     public GraphVertex getOrigin() {
         return origin;
     }
 
+    /** {@return whether backpropagation ends here, since nothing below trains} */
     public boolean isStopsGradient() {
         return stopsGradient;
     }
 
+    /** {@return the frozen weights by content, internal; for Jackson and the rewriter} */
     public FrozenReference getFrozen() {
         return frozen;
     }

@@ -12,14 +12,14 @@ public sealed interface StandIn {
     /** For a layer. */
     non-sealed interface OfLayer extends StandIn {
 
-        /** The layer as the base configures it. */
+        /** {@return the layer as the base configures it} */
         Layer getUnderlying();
     }
 
     /** For a vertex that is no layer. */
     non-sealed interface OfVertex extends StandIn {
 
-        /** The vertex as the base configures it. */
+        /** {@return the vertex as the base configures it} */
         GraphVertex getOrigin();
     }
 }
