@@ -1,5 +1,6 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
 import io.github.dl4jlora.internal.frozen.FrozenRuntime;
@@ -30,7 +31,7 @@ import java.util.Objects;
  * <p>Extends {@link Layer}, not DL4J's {@code BaseWrapperLayer}: DL4J pushes the network's global configuration into
  * layers that a BaseWrapperLayer wraps.
  */
-public final class FrozenBaseLayer extends Layer {
+public final class FrozenBaseLayer extends Layer implements Replacement {
 
     private static final long serialVersionUID = 1L;
 
@@ -56,12 +57,22 @@ public final class FrozenBaseLayer extends Layer {
         return origin;
     }
 
-    /** {@return whether backpropagation ends here, since nothing below trains} */
+    @Override
+    public Layer toStockLayer() {
+        return origin.clone();
+    }
+
+    /** {@return whether backpropagation ends here; for Jackson} */
     public boolean isStopsGradient() {
         return stopsGradient;
     }
 
-    /** {@return the frozen weights by content, internal; for Jackson and the rewriter} */
+    @Override
+    public boolean endsBackpropagation() {
+        return stopsGradient;
+    }
+
+    @Override
     public FrozenReference getFrozen() {
         return frozen;
     }

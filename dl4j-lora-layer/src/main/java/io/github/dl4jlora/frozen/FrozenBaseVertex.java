@@ -1,5 +1,6 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
 import io.github.dl4jlora.internal.frozen.FrozenPart;
@@ -20,7 +21,7 @@ import java.util.Objects;
  * A vertex of the base network that is no layer, frozen: one with parameters (AttentionVertex), or one without below
  * which nothing trains. {@link FrozenBaseLayer} for vertices.
  */
-public final class FrozenBaseVertex extends GraphVertex {
+public final class FrozenBaseVertex extends GraphVertex implements Replacement {
 
     private static final long serialVersionUID = 1L;
 
@@ -45,12 +46,22 @@ public final class FrozenBaseVertex extends GraphVertex {
         return origin;
     }
 
-    /** {@return whether backpropagation ends here, since nothing below trains} */
+    @Override
+    public GraphVertex toStockVertex() {
+        return StockLayers.copy(origin);
+    }
+
+    /** {@return whether backpropagation ends here; for Jackson} */
     public boolean isStopsGradient() {
         return stopsGradient;
     }
 
-    /** {@return the frozen weights by content, internal; for Jackson and the rewriter} */
+    @Override
+    public boolean endsBackpropagation() {
+        return stopsGradient;
+    }
+
+    @Override
     public FrozenReference getFrozen() {
         return frozen;
     }

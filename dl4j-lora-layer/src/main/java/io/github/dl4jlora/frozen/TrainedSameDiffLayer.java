@@ -61,6 +61,12 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Stan
             super(stock);
         }
 
+        /** TransferLearning hands it the network's configuration of this layer, which is none for the stock layer. */
+        @Override
+        public void setConf(NeuralNetConfiguration conf) {
+            // The stock layer has its own.
+        }
+
         @Override
         public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
             return sameDiff.of(underlying, epsilon, corrected -> underlying.backpropGradient(corrected, workspaces));

@@ -110,7 +110,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
                                                        int index, INDArray view, boolean initialize, DataType type) {
         LayerValidation.assertNInNOutSet("LoRADenseLayer", getLayerName(), index, getNIn(), getNOut());
         DenseSettings.check(this);
-        if (origin == null) {
+        if (declared()) {
             adapted().get(0).warnOfExcessRank(getLayerName());
         }
         takeHold();
@@ -174,8 +174,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
-    public boolean declared() {
-        return origin == null;
+    public Layer toStockLayer() {
+        return DenseTwin.stockOf(this);
     }
 
     @Override
@@ -210,7 +210,6 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     // Of a layer that has its size already the frozen weights cannot be re-created.
-
     @Override
     public void setNIn(long size) {
         Named.refuseResize(getLayerName(), "nIn", nIn, size);

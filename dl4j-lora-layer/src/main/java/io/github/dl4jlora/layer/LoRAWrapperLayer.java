@@ -181,6 +181,11 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
+    public Layer toStockLayer() {
+        return origin.clone();
+    }
+
+    @Override
     public Layer stockLayer() {
         return StockLayers.unwrap(origin);
     }

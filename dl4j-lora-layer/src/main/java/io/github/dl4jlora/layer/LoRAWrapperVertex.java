@@ -109,6 +109,11 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     @Override
+    public GraphVertex toStockVertex() {
+        return StockLayers.copy(origin);
+    }
+
+    @Override
     public GraphVertex stockVertex() {
         return StockLayers.unwrap(origin);
     }

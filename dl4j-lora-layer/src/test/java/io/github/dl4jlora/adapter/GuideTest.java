@@ -6,37 +6,48 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Runs the code on the guide's pages about adapters. A line of a page that is not in this file fails a test. */
+/** Runs the code on the guide's pages. A line of a page that is not in this file fails a test. */
 class GuideTest {
 
     private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
@@ -64,7 +75,8 @@ class GuideTest {
     void everyLineOfThePagesIsHere() throws IOException {
         Path guide = Path.of("../docs/guide");
         String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/adapter/GuideTest.java")));
-        for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md"}) {
+        for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
+            "adapt.md", "save.md", "declare.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
             int samples = 0;
             while (sample.find()) {
@@ -75,6 +87,77 @@ class GuideTest {
             }
             assertThat(samples).as(page).isPositive();
         }
+    }
+
+    @Test
+    void adaptTrainAndGoBack() {
+        DataSetIterator iterator = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 8, 1)));
+        int epochs = 2;
+        LoRAConfig config = LoRAConfig.builder()
+                .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .updater(new Adam(1e-3))
+                .build();
+        ComputationGraph tuned = LoRA.apply(base, config);
+        tuned.fit(iterator, epochs);
+        System.out.println(LoRA.summary(tuned));
+        ComputationGraph plain = LoRA.merge(tuned);
+        ComputationGraph base2 = LoRA.unload(tuned);
+        LoRAConfig wider = config.toBuilder().rank(16).alpha(32).build();
+
+        assertThat(Networks.difference(plain.outputSingle(input), tuned.outputSingle(input))).isLessThan(1e-5);
+        assertThat(base2.outputSingle(input)).isEqualTo(base.outputSingle(input));
+        assertThat(tuned.getConfiguration().getEpochCount()).isEqualTo(epochs);
+        assertThat(wider.rank()).isEqualTo(2 * config.rank());
+    }
+
+    @Test
+    void saveAndRestore() throws IOException {
+        LoRAAdapter.of(tuned).save(folder);
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+        ComputationGraph again = LoRA.apply(base, adapter);
+        adapter.applyTo(tuned);
+
+        assertThat(again.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+    }
+
+    @Test
+    void checkpoint() throws IOException {
+        File file = folder.resolve("checkpoint.zip").toFile();
+        ModelSerializer.writeModel(tuned, file, true);
+        ComputationGraph back = ModelSerializer.restoreComputationGraph(file, true);
+        LoRA.attach(back, base);
+
+        assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+    }
+
+    @Test
+    void selfContained() throws IOException {
+        Path path = folder.resolve("everything.zip");
+        LoRA.save(tuned, path, true);
+        ComputationGraph back = LoRA.loadComputationGraph(path);
+
+        assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+    }
+
+    @Test
+    void declared() {
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder()
+                .updater(new Adam(1e-3)).list()
+                .layer(new LoRADenseLayer.Builder().nIn(784).nOut(256)
+                        .rank(8).alpha(16).activation(Activation.RELU).build())
+                .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT)
+                        .nOut(10).activation(Activation.SOFTMAX).build())
+                .build();
+        INDArray w = Networks.random(DataType.FLOAT, 1, 784, 256);
+        INDArray b = Networks.random(DataType.FLOAT, 2, 1, 256);
+        MultiLayerNetwork network = new MultiLayerNetwork(conf);
+        network.init();
+        network.getParam("0_W").assign(w);
+        network.getParam("0_b").assign(b);
+
+        INDArray x = Networks.random(DataType.FLOAT, 3, 4, 784);
+        assertThat(Networks.difference(network.feedForward(x).get(1), Transforms.relu(x.mmul(w).addiRowVector(b))))
+                .isLessThan(1e-3);
     }
 
     private static String normal(String text) {

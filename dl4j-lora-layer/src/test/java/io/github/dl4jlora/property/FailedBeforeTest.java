@@ -3,6 +3,7 @@ package io.github.dl4jlora.property;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.property.Settings.Place;
 import io.github.dl4jlora.property.Settings.Which;
 import org.junit.jupiter.api.AfterEach;
@@ -27,7 +28,8 @@ class FailedBeforeTest {
     private static final Settings PLAIN = with(Which.PLAIN, BiasTraining.NONE);
 
     private static Settings with(Which variant, BiasTraining bias) {
-        return new Settings(variant, LoRAInit.KAIMING_UNIFORM, 0, bias, false, 1.0, Scaling.ALPHA, 1, Place.SHARED, false);
+        return new Settings(variant, LoRAInit.KAIMING_UNIFORM, 0, bias, false, 1.0, Scaling.ALPHA, 1, Engine.FUSED,
+                Place.SHARED, false);
     }
 
     private static LayerSpec layer(Kind kind, Role role, int form, Wrap... wraps) {
@@ -81,6 +83,15 @@ class FailedBeforeTest {
                         Path.FEATURE_EXTRACTOR_ADAPTER),
                 failed("DL4J has no frozen AutoEncoder", false, Input.FLAT, List.of(layer(Kind.AUTO_ENCODER, Role.FROZEN, 0)),
                         PLAIN, false, Path.FEATURE_EXTRACTOR_MERGE),
+                failed("DL4J freezes what trained in full", false, Input.FLAT, List.of(layer(Kind.DENSE, Role.TRAINED, 0)), PLAIN,
+                        false, Path.FEATURE_EXTRACTOR_ADAPTER),
+                failed("DL4J freezes a SameDiff layer that trained in full", false, Input.SEQUENCE,
+                        List.of(layer(Kind.LOCALLY_CONNECTED_1D, Role.TRAINED, 0)), PLAIN, false, Path.FEATURE_EXTRACTOR),
+                failed("a recurrent layer that DL4J does not see", false, Input.SEQUENCE,
+                        List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.FROZEN_WITH_BACKPROP, Wrap.FROZEN)), PLAIN, false,
+                        Path.CLONE),
+                failed("the SameDiff engine in a graph with workspaces", true, Input.SEQUENCE, List.of(),
+                        PLAIN.by(Engine.SAMEDIFF), true, Path.CLONE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }

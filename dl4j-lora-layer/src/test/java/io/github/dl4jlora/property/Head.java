@@ -24,7 +24,8 @@ enum Head {
                     .activation(Activation.SOFTMAX).build();
             case CENTER_LOSS -> new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(CLASSES)
                     .activation(Activation.SOFTMAX).lambda(0.1).build();
-            case LOSS -> new LossLayer.Builder(LossFunction.MSE).activation(Activation.TANH).build();
+            // Of any other activation DL4J's loss layer computes the score twice over, in place.
+            case LOSS -> new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build();
             case RNN_OUTPUT -> new RnnOutputLayer.Builder(LossFunction.MSE).nOut(CLASSES).activation(Activation.IDENTITY)
                     .dataFormat(format).build();
             case RNN_OUTPUT_SIGMOID -> new RnnOutputLayer.Builder(LossFunction.XENT).nOut(CLASSES).activation(Activation.SIGMOID)

@@ -8,5 +8,7 @@ enum Join {
     /** Beside a second layer of its kind on the same input, the two outputs added. */
     TWIN_ADD,
     /** Beside a second layer of its kind on the same input, the two outputs one after the other. */
-    TWIN_MERGE
+    TWIN_MERGE,
+    /** Its output asks, and its input answers, in an AttentionVertex that has the layer's role. */
+    ATTENTION
 }

@@ -35,10 +35,7 @@ enum Law {
     GRADIENTS_ARE_THE_STOCK_NETWORKS {
         @Override
         void check(Trial trial) {
-            NetworkSpec spec = trial.spec;
-            NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom()
-                    && spec.settings().variant() == Settings.Which.PLAIN && !spec.hasBatchNorm() && !spec.hasSameDiff()
-                    && !spec.freezesInBase(), "the stock network's are others");
+            requireStockGradients(trial.spec);
             Model tuned = trial.tuned();
             Map<String, INDArray> gradients = Gradients.of(tuned, trial.data());
             Map<String, INDArray> stock = Gradients.of(Models.merge(tuned), trial.data());
@@ -145,6 +142,7 @@ enum Law {
             NotApplicable.unless(trial.spec.input().signal == Signal.SEQUENCE, "it takes no sequences");
             Model tuned = trial.tuned();
             Model merged = Models.merge(tuned);
+            INDArray first = null;
             for (int piece = 0; piece < 3; piece++) {
                 if (piece == 2) {
                     forget(tuned);
@@ -156,6 +154,10 @@ enum Law {
                 } catch (RuntimeException e) {
                     throw new StockFails("rnnTimeStep", e);
                 }
+                if (piece == 2 && Trial.distance(expected, first) > trial.tolerance()) {
+                    throw new StockFails("a ComputationGraph does not forget the state of wrapped layers", null);
+                }
+                first = first == null ? expected : first;
                 requireClose("output of rnnTimeStep, piece " + piece, trial, step(tuned, trial), expected);
             }
         }
@@ -171,6 +173,32 @@ enum Law {
                 graph.rnnClearPreviousState();
             } else {
                 ((MultiLayerNetwork) network).rnnClearPreviousState();
+            }
+        }
+    },
+
+    /** Truncated backpropagation through time: every segment's gradients, as {@link #GRADIENTS_ARE_THE_STOCK_NETWORKS}. */
+    SEGMENTS_ARE_THE_STOCK_NETWORKS {
+        @Override
+        void check(Trial trial) {
+            Input input = trial.spec.input();
+            NotApplicable.unless((input == Input.SEQUENCE || input == Input.WORD_SEQUENCE) && trial.labels.rank() == 3
+                    && trial.labels.size(2) == Input.STEPS, "DL4J does not cut its sequences");
+            requireStockGradients(trial.spec);
+            Model tuned = trial.tuned();
+            Model merged = Models.merge(tuned);
+            List<Map<String, INDArray>> stock;
+            try {
+                stock = Segments.gradients(merged, trial.batch());
+            } catch (RuntimeException e) {
+                throw new StockFails("truncated backpropagation", e);
+            }
+            List<Map<String, INDArray>> segments = Segments.gradients(tuned, trial.batch());
+            assertThat(segments).as("segments").hasSameSizeAs(stock).hasSizeGreaterThan(1);
+            for (int i = 0; i < segments.size(); i++) {
+                Map<String, INDArray> adapted = segments.get(i);
+                Map<String, INDArray> expected = stock.get(i);
+                orVacuous(() -> Gradients.assertProjections(tuned, adapted, expected));
             }
         }
     },
@@ -225,6 +253,13 @@ enum Law {
      * @throws Exception      what adapted network or library throw
      */
     abstract void check(Trial trial) throws Exception;
+
+    /** For laws about gradients that the stock network has too. */
+    private static void requireStockGradients(NetworkSpec spec) {
+        NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom()
+                && spec.settings().variant() == Settings.Which.PLAIN && !spec.hasBatchNorm() && !spec.hasSameDiff()
+                && !spec.freezesInBase(), "the stock network's are others");
+    }
 
     private static void orVacuous(Runnable check) {
         try {

@@ -19,20 +19,21 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
 
     /** Whether two training passes of the adapted network may differ. */
     boolean isRandom() {
-        return settings.loraDropout() || layers.stream().anyMatch(layer -> layer.dropOut() || layer.kind().isRandom());
+        return settings.loraDropout() || Stock.used(this).stream().anyMatch(layer -> layer.dropOut() || layer.kind().isRandom());
     }
 
     boolean hasBatchNorm() {
-        return layers.stream().anyMatch(layer -> layer.kind().isBatchNorm());
+        return Stock.used(this).stream().anyMatch(layer -> layer.kind().isBatchNorm());
     }
 
     boolean hasSameDiff() {
-        return layers.stream().anyMatch(layer -> layer.kind().isSameDiff());
+        return Stock.used(this).stream().anyMatch(layer -> layer.kind().isSameDiff()
+                || graph && layer.join() == Join.ATTENTION);
     }
 
     /** Whether DL4J itself freezes a layer of the base. */
     boolean freezesInBase() {
-        return layers.stream().anyMatch(layer -> layer.wraps().stream().anyMatch(Wrap::isFreezing));
+        return Stock.used(this).stream().anyMatch(layer -> layer.wraps().stream().anyMatch(Wrap::isFreezing));
     }
 
     @Override

@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -68,6 +69,8 @@ enum Path {
     FINE_TUNE(Training.THE_SAME_WITHOUT_STATE) {
         @Override
         Model through(Trial trial, Model network) {
+            NotApplicable.unless(!(network instanceof MultiLayerNetwork layers && layers.getnLayers() == 1
+                    && trial.spec.head().isForSequences()), "DL4J takes a lone adapted output layer for a dense one");
             FineTuneConfiguration change = new FineTuneConfiguration.Builder().updater(Stock.updater(trial.spec)).build();
             return network instanceof ComputationGraph graph
                     ? new TransferLearning.GraphBuilder(graph).fineTuneConfiguration(change).build()
@@ -78,8 +81,7 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             if (network instanceof ComputationGraph graph) {
-                List<String> layers = Stream.of(graph.getLayers()).map(layer -> layer.conf().getLayer().getLayerName()).toList();
-                return new TransferLearning.GraphBuilder(graph).setFeatureExtractor(layers.get((layers.size() - 1) / 2)).build();
+                return new TransferLearning.GraphBuilder(graph).setFeatureExtractor(middle(graph)).build();
             }
             MultiLayerNetwork layers = (MultiLayerNetwork) network;
             NotApplicable.unless(layers.getnLayers() > 1, "there is nothing below the head");
@@ -89,6 +91,8 @@ enum Path {
     FEATURE_EXTRACTOR_ADAPTER(Training.OTHER, true) {
         @Override
         Model through(Trial trial, Model network) {
+            NotApplicable.unless(trial.spec.settings().place() != Settings.Place.EMBEDDED || trial.spec.type() == DataType.FLOAT,
+                    "DL4J's transfer learning takes parameters, the base's among them, through single precision");
             return apply(trial.base, LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
         }
     },
@@ -96,6 +100,26 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             return Models.merge(FEATURE_EXTRACTOR.extracted(trial, network));
+        }
+    },
+    FEATURIZED(Training.OTHER) {
+        @Override
+        double distance(Trial trial, Model network) {
+            NotApplicable.unless(trial.featuresMask == null, "featurized data have no masks");
+            INDArray before = trial.output(network);
+            if (network instanceof ComputationGraph graph) {
+                TransferLearningHelper helper = new TransferLearningHelper(graph, middle(graph));
+                return Trial.distance(helper.outputFromFeaturized(helper.featurize(trial.data()).getFeatures())[0], before);
+            }
+            MultiLayerNetwork layers = (MultiLayerNetwork) network;
+            NotApplicable.unless(layers.getnLayers() > 1, "there is nothing below the head");
+            TransferLearningHelper helper = new TransferLearningHelper(layers, (layers.getnLayers() - 2) / 2);
+            return Trial.distance(helper.outputFromFeaturized(helper.featurize(trial.batch()).getFeatures()), before);
+        }
+
+        @Override
+        Model through(Trial trial, Model network) {
+            return network;
         }
     },
     CONVERT_TYPE(Training.OTHER) {
@@ -245,7 +269,7 @@ enum Path {
         return switch (this) {
             case CONVERT_TYPE -> 1e-3;
             // DL4J's own transfer learning takes parameters through single precision.
-            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE ->
+            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE, FEATURIZED ->
                     Math.max(1e-6, trial.tolerance());
             default -> trial.tolerance();
         };
@@ -253,6 +277,11 @@ enum Path {
 
     boolean trainsTheSame(NetworkSpec spec) {
         return !spec.isRandom() && (training == Training.THE_SAME || training == Training.THE_SAME_WITHOUT_STATE && !spec.adam());
+    }
+
+    private static String middle(ComputationGraph graph) {
+        List<String> layers = Stream.of(graph.getLayers()).map(layer -> layer.conf().getLayer().getLayerName()).toList();
+        return layers.get((layers.size() - 1) / 2);
     }
 
     private Model extracted(Trial trial, Model network) {

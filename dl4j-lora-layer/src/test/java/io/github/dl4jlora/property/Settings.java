@@ -5,6 +5,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
@@ -19,7 +20,7 @@ import java.util.function.Supplier;
  *                   of those that take them, and the others stay frozen
  */
 record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining bias, boolean loraDropout, double loraPlusRatio,
-                Scaling scaling, int rank, Place place, boolean everywhere) {
+                Scaling scaling, int rank, Engine engine, Place place, boolean everywhere) {
 
     /** The variants of LoRA. */
     enum Which {
@@ -37,30 +38,38 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         SHARED, COPIED, EMBEDDED
     }
 
-    /** Whether not every layer takes these settings. */
-    boolean isChoosy() {
-        return variant != Which.PLAIN || init.isTakenFromW() || loraDropout;
+    /** Whether a layer with a matrix takes these settings. */
+    boolean isTakenBy(boolean dense) {
+        return dense ? engine != Engine.EFFECTIVE_WEIGHTS
+                : engine != Engine.SAMEDIFF && variant == Which.PLAIN && !init.isTakenFromW() && !loraDropout;
     }
 
     /** Asked of layers too that do not take them. */
     Settings everywhereAsked() {
-        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, place, true);
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, engine, place,
+                true);
     }
 
     /** What a network takes whose biases cannot all be trained. */
     Settings withoutBiasesOfFrozenLayers() {
         return bias != BiasTraining.ALL ? this : new Settings(variant, init, pissaIterations, BiasTraining.LORA_ONLY, loraDropout,
-                loraPlusRatio, scaling, rank, place, everywhere);
+                loraPlusRatio, scaling, rank, engine, place, everywhere);
+    }
+
+    Settings by(Engine other) {
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, other, place,
+                everywhere);
     }
 
     Settings at(Place other) {
-        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, other, everywhere);
+        return new Settings(variant, init, pissaIterations, bias, loraDropout, loraPlusRatio, scaling, rank, engine, other,
+                everywhere);
     }
 
     LoRAConfig.Builder config() {
         return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(init)
                 .pissaIterations(init == LoRAInit.PISSA ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
-                .loraPlusRatio(loraPlusRatio).scaling(scaling).copyBase(place == Place.COPIED)
+                .loraPlusRatio(loraPlusRatio).scaling(scaling).engine(engine).copyBase(place == Place.COPIED)
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
     }
 

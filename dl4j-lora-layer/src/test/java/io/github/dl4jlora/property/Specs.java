@@ -3,6 +3,7 @@ package io.github.dl4jlora.property;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.layer.Engine;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -59,7 +60,7 @@ final class Specs {
 
     private static Arbitrary<Join> joins() {
         return Arbitraries.frequency(Tuple.of(3, Join.ALONE), Tuple.of(1, Join.ADD_INPUT), Tuple.of(1, Join.TWIN_ADD),
-                Tuple.of(1, Join.TWIN_MERGE));
+                Tuple.of(1, Join.TWIN_MERGE), Tuple.of(1, Join.ATTENTION));
     }
 
     private static Arbitrary<Role> roles() {
@@ -88,11 +89,13 @@ final class Specs {
                         rarely(), Arbitraries.frequency(Tuple.of(4, 1.0), Tuple.of(1, 4.0)), Arbitraries.of(Scaling.class),
                         Arbitraries.of(1, 2, 3))
                 .as((variant, init, iterations, bias, dropout, ratio, scaling, rank) -> new Settings(variant, init, iterations,
-                        bias, dropout, ratio, scaling, rank, Settings.Place.SHARED, false));
+                        bias, dropout, ratio, scaling, rank, Engine.FUSED, Settings.Place.SHARED, false));
+        Arbitrary<Engine> engines = Arbitraries.frequency(Tuple.of(8, Engine.FUSED), Tuple.of(1, Engine.SAMEDIFF),
+                Tuple.of(2, Engine.EFFECTIVE_WEIGHTS));
         Arbitrary<Settings.Place> places = Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED),
                 Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED));
-        return Combinators.combine(shared, places, rarely()).as((settings, place, everywhere) ->
-                (everywhere ? settings.everywhereAsked() : settings).at(place));
+        return Combinators.combine(shared, engines, places, rarely()).as((settings, engine, place, everywhere) ->
+                (everywhere ? settings.everywhereAsked() : settings).by(engine).at(place));
     }
 
     private static Arbitrary<Data> data() {

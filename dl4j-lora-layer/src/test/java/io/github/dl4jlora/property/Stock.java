@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
@@ -35,6 +36,7 @@ final class Stock {
 
     private final NetworkSpec spec;
     private final List<Node> nodes = new ArrayList<>();
+    private final List<LayerSpec> used = new ArrayList<>();
     private Signal signal;
     private boolean anyAdapted;
 
@@ -53,7 +55,11 @@ final class Stock {
             add(new LayerSpec(signal == Signal.SEQUENCE ? Kind.EMBEDDING_SEQUENCE : Kind.EMBEDDING, first.role(), first.form(),
                     first.activation(), List.of(), false, Join.ALONE));
         }
-        layers.stream().filter(layer -> layer.kind().fits(spec.input(), signal)).forEach(this::add);
+        for (LayerSpec layer : layers) {
+            if (layer.kind().fits(spec.input(), signal)) {
+                add(layer);
+            }
+        }
         boolean pooled = switch (signal) {
             case FLAT -> false;
             case SEQUENCE -> !spec.head().isForSequences();
@@ -88,11 +94,18 @@ final class Stock {
         new Stock(spec).nodes.forEach(node -> {
             names.add(node.name);
             names.add(node.name + "twin");
+            names.add(node.name + "joined");
         });
         return names;
     }
 
+    /** The layers that fit; the others are left out. */
+    static List<LayerSpec> used(NetworkSpec spec) {
+        return new Stock(spec).used;
+    }
+
     private void add(LayerSpec layer) {
+        used.add(layer);
         Kind kind = layer.kind();
         Role role = kind.hasParameters() ? layer.role() : null;
         if (role == Role.ADAPTED && !mayBeAdapted(kind.hasMatrix(), kind == Kind.DENSE && layer.wraps().stream()
@@ -100,13 +113,23 @@ final class Stock {
             role = Role.FROZEN;
         }
         anyAdapted |= role == Role.ADAPTED;
-        Join join = !spec.graph() || kind.overwritesInput()
-                || layer.join() == Join.ADD_INPUT && !(kind.keepsShape(signal) && sizeIsKept()) ? Join.ALONE : layer.join();
+        Join join = fits(layer, role) ? layer.join() : Join.ALONE;
         boolean endsSequence = layer.wraps().contains(Wrap.LAST_TIME_STEP) && kind.isRecurrent();
         boolean twin = join == Join.TWIN_ADD || join == Join.TWIN_MERGE;
         addNode(role == null ? "p" : role.letter, made(layer), twin ? made(layer) : null,
                 endsSequence && !twin ? Join.ALONE : join);
         signal = endsSequence ? Signal.FLAT : kind.after(signal);
+    }
+
+    private boolean fits(LayerSpec layer, Role role) {
+        Kind kind = layer.kind();
+        boolean keepsShape = kind.keepsShape(signal) && sizeIsKept();
+        return spec.graph() && !kind.overwritesInput() && switch (layer.join()) {
+            case ALONE, TWIN_ADD, TWIN_MERGE -> true;
+            case ADD_INPUT -> keepsShape;
+            case ATTENTION -> keepsShape && signal == Signal.SEQUENCE && spec.input() != Input.SEQUENCE_CHANNELS_LAST
+                    && (role != Role.ADAPTED || mayBeAdapted(true, false));
+        };
     }
 
     /** Whether the numbers in an example are still as many as at first, so that input and output can be added. */
@@ -115,7 +138,7 @@ final class Stock {
     }
 
     private boolean mayBeAdapted(boolean hasMatrix, boolean isDense) {
-        return hasMatrix && (isDense || !spec.settings().isChoosy()) || spec.settings().everywhere();
+        return hasMatrix && spec.settings().isTakenBy(isDense) || spec.settings().everywhere();
     }
 
     private Layer made(LayerSpec spec) {
@@ -186,6 +209,8 @@ final class Stock {
                 }
                 case ADD_INPUT -> graph.addVertex(joined, new ElementWiseVertex(ElementWiseVertex.Op.Add), node.name, before);
                 case TWIN_ADD -> graph.addVertex(joined, new ElementWiseVertex(ElementWiseVertex.Op.Add), node.name, twin);
+                case ATTENTION -> graph.addVertex(joined, new AttentionVertex.Builder().nInQueries(Input.SIZE).nInKeys(Input.SIZE)
+                        .nInValues(Input.SIZE).nOut(Input.SIZE).nHeads(1).projectInput(true).build(), node.name, before, before);
                 case TWIN_MERGE -> graph.addVertex(joined, new MergeVertex(), node.name, twin);
             }
             before = node.join == Join.ALONE ? node.name : joined;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.stock.HiddenState;
 import io.github.dl4jlora.internal.stock.OutputDelegate;
 import io.github.dl4jlora.internal.stock.RecurrentDelegate;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -61,7 +62,8 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     public static Layer of(FrozenParameters parameters, FrozenPart.Builder<Layer> builder, boolean initialize, boolean stops,
                            boolean showsState, NeuralNetConfiguration declared) {
         FrozenPart<Layer> part = new FrozenPart<>(parameters, (values, fresh) ->
-                FrozenArithmetic.into(builder.build(values, fresh), parameters.isEmbedded()), initialize);
+                FrozenArithmetic.into(HiddenState.asInBase(builder.build(values, fresh), showsState), parameters.isEmbedded()),
+                initialize);
         if (part.stock() instanceof IOutputLayer) {
             // It sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
             return declaredAs(declared, new Output(part));

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.layer.DenseTwin;
 import io.github.dl4jlora.LoRAConfig.LayerOverride;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.layer.Engine;
@@ -10,7 +11,6 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.frozen.TrainedSameDiffLayer;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.layer.AdaptedOutputLayer;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.layer.LoRADenseLayer;
@@ -170,7 +170,7 @@ public final class AdaptedLayers {
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
         lora.setOrigin(node.layer().clone());
-        copyCommon(stock, lora);
+        DenseTwin.copy(stock, lora);
         lora.setHasBias(hasBias(stock));
         lora.setHasLayerNorm(stock instanceof DenseLayer dense && dense.hasLayerNorm());
         // The base's l1, l2, weight decay, constraints and weight noise speak of W, which does not move.
@@ -190,60 +190,6 @@ public final class AdaptedLayers {
 
     private static boolean hasBias(FeedForwardLayer stock) {
         return stock instanceof BaseOutputLayer output ? output.hasBias() : ((DenseLayer) stock).hasBias();
-    }
-
-    /** What an adapted layer and its stock counterpart have in common. */
-    private static void copyCommon(FeedForwardLayer from, FeedForwardLayer to) {
-        to.setLayerName(from.getLayerName());
-        to.setNIn(from.getNIn());
-        to.setNOut(from.getNOut());
-        to.setTimeDistributedFormat(from.getTimeDistributedFormat());
-        to.setIDropout(from.getIDropout() == null ? null : from.getIDropout().clone());
-        to.setActivationFn(from.getActivationFn());
-        to.setWeightInitFn(from.getWeightInitFn());
-        to.setBiasInit(from.getBiasInit());
-        to.setGainInit(from.getGainInit());
-        to.setGradientNormalization(from.getGradientNormalization());
-        to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
-    }
-
-    /** The stock layer for an adapted one. */
-    static Layer toStock(AdaptedConfiguration adapted) {
-        return adapted instanceof LoRADenseLayer dense ? toStock(dense) : ((LoRAWrapperLayer) adapted).getOrigin().clone();
-    }
-
-    /** The stock layer for an adapted one: the base's own, or, where it was declared, a DenseLayer with the same settings. */
-    private static Layer toStock(LoRADenseLayer lora) {
-        if (lora.getOrigin() != null) {
-            Layer origin = lora.getOrigin().clone();
-            // FineTuneConfiguration may have given the adapted layer others since.
-            FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
-            stock.setActivationFn(lora.getActivationFn());
-            stock.setIDropout(lora.getIDropout() == null ? null : lora.getIDropout().clone());
-            return origin;
-        }
-        DenseLayer dense = new DenseLayer();
-        copyCommon(lora, dense);
-        dense.setHasBias(lora.hasBias());
-        dense.setHasLayerNorm(lora.hasLayerNorm());
-        dense.setIUpdater(lora.getIUpdater());
-        dense.setBiasUpdater(lora.getBiasUpdater());
-        dense.setRegularization(lora.getRegularization());
-        dense.setRegularizationBias(lora.getRegularizationBias());
-        return dense;
-    }
-
-    /** The dense layer that computes what a lone low-rank path computes. */
-    static Layer toStock(LowRankLayer path) {
-        DenseLayer dense = new DenseLayer.Builder().name(path.getLayerName()).nIn(path.getNIn()).nOut(path.getNOut())
-                .hasBias(false).activation(org.nd4j.linalg.activations.Activation.IDENTITY)
-                .weightInit(org.deeplearning4j.nn.weights.WeightInit.XAVIER).biasInit(0).gainInit(1)
-                .updater(path.getUpdater()).build();
-        dense.setIDropout(path.getIDropout());
-        dense.setRegularization(path.getRegularization());
-        dense.setGradientNormalization(path.getGradientNormalization());
-        dense.setGradientNormalizationThreshold(path.getGradientNormalizationThreshold());
-        return dense;
     }
 
     /** A layer that trains in full: out of DL4J's freezing wrappers, with the configured updater. */

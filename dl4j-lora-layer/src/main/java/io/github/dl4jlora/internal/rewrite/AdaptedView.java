@@ -17,7 +17,6 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -120,7 +119,7 @@ public final class AdaptedView {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null) {
                 addAdapted(node, lora, AdaptedRuntime.of(running), table);
-            } else if (!node.isFrozen() && table != null && !table.isEmpty()) {
+            } else if (network.trainsInFull(node) && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
         }
@@ -204,8 +203,7 @@ public final class AdaptedView {
                         + "\" cannot be disabled: it was frozen after it was adapted, and DL4J's FrozenVertex hides it. Use "
                         + "LoRA.unload");
             }
-            Object inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
-            if (inner instanceof Disableable layer) {
+            if (AdaptedRuntime.insideFreezing(runtime) instanceof Disableable layer) {
                 layers.add(layer);
             }
         }

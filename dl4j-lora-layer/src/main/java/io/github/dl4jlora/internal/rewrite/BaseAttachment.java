@@ -6,8 +6,6 @@ import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.layers.FrozenLayer;
-import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;

@@ -81,6 +81,22 @@ public abstract class Network<M extends Model> {
                         + nodes().stream().map(Node::name).toList()));
     }
 
+    /**
+     * Whether nobody adapted a base: the user declared the adapted layers, so that what trains beside them, or is frozen by
+     * DL4J, is as declared.
+     */
+    final boolean isDeclared() {
+        return nodes().stream().filter(Node::isOurs).allMatch(node -> node.adapted() != null && node.adapted().declared());
+    }
+
+    /**
+     * Whether the network's own values of a stock layer differ from its base's: it trains in full, or did until
+     * TransferLearning froze it.
+     */
+    final boolean trainsInFull(Node node) {
+        return !node.isOurs() && node.numParams() > 0 && !(node.isFrozen() && isDeclared());
+    }
+
     /** The first values of a flat array, which come before those of an adapter. */
     static INDArray head(INDArray values, long length) {
         return values.reshape(values.length()).get(NDArrayIndex.interval(0, length));

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.frozen.FrozenBaseLayer;
-import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.stock.StockBiases;
@@ -93,10 +92,14 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
                 : layer != null ? StockBiases.of(unwrappedLayer()) : StockBiases.of(unwrappedVertex());
     }
 
+    /** What this library put in its place; null for a stock layer or vertex. */
+    Replacement replacement() {
+        return layer != null ? StockLayers.replacement(layer) : StockLayers.replacement(vertex);
+    }
+
     /** The configuration of an adapted layer or vertex; null for any other. */
     AdaptedConfiguration adapted() {
-        return unwrappedLayer() instanceof AdaptedConfiguration adapted ? adapted
-                : unwrappedVertex() instanceof AdaptedConfiguration adapted ? adapted : null;
+        return replacement() instanceof AdaptedConfiguration adapted ? adapted : null;
     }
 
     /** Number of the node's parameters inside the network's vector. */
@@ -106,31 +109,25 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
 
     /** Whether nothing of this node trains, through this library or through DL4J's own wrappers. */
     boolean isFrozen() {
-        return isFrozenBase() || layer instanceof FrozenLayer || layer instanceof FrozenLayerWithBackprop
-                || vertex instanceof FrozenVertex;
+        return isFrozenByDl4j() || layer instanceof FrozenLayerWithBackprop || isOurs() && adapted() == null;
     }
 
-    private boolean isFrozenBase() {
-        return unwrappedLayer() instanceof FrozenBaseLayer || unwrappedVertex() instanceof FrozenBaseVertex;
+    private boolean isFrozenByDl4j() {
+        return layer instanceof FrozenLayer || vertex instanceof FrozenVertex;
     }
 
-    /** Whether this library put it in a stock layer's or vertex's place. */
+    /** Whether this library freezes what stood in its place. */
     boolean isOurs() {
-        return adapted() != null || isFrozenBase();
+        return replacement() != null && replacement().freezes();
     }
 
     /** Whether DL4J ends backpropagation here. */
     boolean stopsGradient() {
-        return layer instanceof FrozenLayer || vertex instanceof FrozenVertex
-                || layer instanceof FrozenBaseLayer frozenLayer && frozenLayer.isStopsGradient()
-                || vertex instanceof FrozenBaseVertex frozenVertex && frozenVertex.isStopsGradient();
+        return isFrozenByDl4j() || isOurs() && replacement().endsBackpropagation();
     }
 
     /** The frozen weights it refers to; null for one that has none outside the vector. */
     FrozenReference frozenReference() {
-        return adapted() != null ? adapted().getFrozen()
-                : unwrappedLayer() instanceof FrozenBaseLayer frozenLayer ? frozenLayer.getFrozen()
-                : unwrappedVertex() instanceof FrozenBaseVertex frozenVertex ? frozenVertex.getFrozen()
-                : null;
+        return replacement() == null ? null : replacement().getFrozen();
     }
 }

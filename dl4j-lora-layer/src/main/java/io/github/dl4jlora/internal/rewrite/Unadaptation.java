@@ -1,13 +1,12 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.frozen.FrozenBaseLayer;
-import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.layer.DenseTwin;
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -90,21 +89,14 @@ public final class Unadaptation<M extends Model> {
     }
 
     private void replace(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        if (node.adapted() instanceof LoRAWrapperVertex lora) {
-            vertices.put(node.name(), wrappedLike(node, StockLayers.copy(lora.getOrigin())));
-        } else if (node.adapted() != null) {
-            layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(node.adapted())));
-        } else if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
-            layers.put(node.name(), wrappedLike(node, frozen.getOrigin().clone()));
-        } else if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
-            vertices.put(node.name(), StockLayers.copy(frozen.getOrigin()));
-        } else if (node.unwrappedLayer() instanceof LowRankLayer path) {
+        Replacement replacement = node.replacement();
+        if (node.unwrappedLayer() instanceof LowRankLayer path) {
             refuseUnload(node);
-            layers.put(node.name(), wrappedLike(node, AdaptedLayers.toStock(path)));
-        } else if (StockLayers.isStandIn(node.layer())) {
-            layers.put(node.name(), wrappedLike(node, node.unwrappedLayer().clone()));
-        } else if (StockLayers.isStandIn(node.vertex())) {
-            vertices.put(node.name(), wrappedLike(node, StockLayers.copy(node.unwrappedVertex())));
+            layers.put(node.name(), wrappedLike(node, DenseTwin.stockOf(path)));
+        } else if (replacement != null && node.layer() != null) {
+            layers.put(node.name(), wrappedLike(node, replacement.toStockLayer()));
+        } else if (replacement != null) {
+            vertices.put(node.name(), wrappedLike(node, replacement.toStockVertex()));
         }
     }
 
@@ -140,13 +132,13 @@ public final class Unadaptation<M extends Model> {
      * @throws IllegalStateException if what the base held for layers that were trained in full is gone, or has changed
      */
     private void requireBaseOfTrained() {
-        boolean recorded = BaseAttachment.isRecorded(adapted) || isDeclared();
+        boolean recorded = BaseAttachment.isRecorded(adapted) || adapted.isDeclared();
         List<String> gone = new ArrayList<>();
         for (Node node : adapted.nodes()) {
             FrozenReference base = recordedBase(node);
             if (base != null && base.isHere()) {
                 base.require(node.name()).verify(node.name());
-            } else if (base != null || !recorded && trainsInFull(node)) {
+            } else if (base != null || !recorded && adapted.trainsInFull(node)) {
                 gone.add("\"" + node.name() + "\"");
             }
         }
@@ -156,16 +148,6 @@ public final class Unadaptation<M extends Model> {
                     + (recorded ? "or give it to this one with LoRA.attach, " : "")
                     + "or keep what they learned with LoRA.merge");
         }
-    }
-
-    /** Whether nobody adapted a base: the user declared the adapted layers, so that what trains beside them is as declared. */
-    private boolean isDeclared() {
-        return adapted.nodes().stream().filter(Node::isOurs)
-                .allMatch(node -> node.adapted() != null && node.adapted().declared());
-    }
-
-    private static boolean trainsInFull(Node node) {
-        return !node.isOurs() && !node.isFrozen() && node.numParams() > 0;
     }
 
     /** The base's values for a layer that trains in full; null for any other, and for one that was put in its place since. */

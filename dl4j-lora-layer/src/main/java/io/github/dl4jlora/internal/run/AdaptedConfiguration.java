@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
@@ -23,7 +24,7 @@ import java.util.Map;
  * What the configurations of all adapted layers and vertices have in common: a stock layer or vertex, where its frozen values
  * are, and what of it is adapted.
  */
-public interface AdaptedConfiguration extends HeldSettings {
+public interface AdaptedConfiguration extends HeldSettings, Replacement {
 
     /** What all adapted parameters have in common; rank, alpha and scaling are each parameter's own. */
     default LoRASettings settings() {
@@ -36,6 +37,7 @@ public interface AdaptedConfiguration extends HeldSettings {
     }
 
     /** {@return the frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised} */
+    @Override
     FrozenReference getFrozen();
 
     /**
@@ -104,7 +106,7 @@ public interface AdaptedConfiguration extends HeldSettings {
 
     /** {@return whether a user declared the layer, in a configuration of their own: no base was adapted} */
     default boolean declared() {
-        return false;
+        return stockLayer() == this;
     }
 
     /** {@return the stock layer, without DL4J's freezing wrappers; null for a vertex} */

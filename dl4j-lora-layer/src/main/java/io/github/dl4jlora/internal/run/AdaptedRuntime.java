@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
+import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.kernel.Route;
 import org.deeplearning4j.nn.api.Trainable;
@@ -27,10 +28,15 @@ public interface AdaptedRuntime extends Disableable {
         }
     }
 
-    /** The adapted layer inside a layer that DL4J may have frozen since; null for any other. */
+    /** The adapted layer inside whatever DL4J wrapped it in when it was frozen since; null for any other. */
     static AdaptedRuntime of(Trainable runtime) {
-        Trainable inner = runtime instanceof FrozenLayer frozen ? frozen.getInsideLayer() : runtime;
-        return inner instanceof AdaptedRuntime adapted ? adapted : null;
+        return insideFreezing(runtime) instanceof AdaptedRuntime adapted ? adapted : null;
+    }
+
+    /** What runs inside DL4J's freezing wrappers; the layer itself outside of any. */
+    static Trainable insideFreezing(Trainable runtime) {
+        return runtime instanceof FrozenLayer frozen ? insideFreezing(frozen.getInsideLayer())
+                : runtime instanceof FrozenLayerWithBackprop frozen ? insideFreezing(frozen.getInsideLayer()) : runtime;
     }
 
     /** What the layer has beside its stock layer: parts, start, merge, and what is switched on and off at run time. */

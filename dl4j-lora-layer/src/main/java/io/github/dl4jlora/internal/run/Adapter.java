@@ -6,7 +6,6 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;

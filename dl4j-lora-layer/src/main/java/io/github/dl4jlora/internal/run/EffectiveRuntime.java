@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.stock.HiddenState;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
@@ -78,7 +79,8 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             values = Nd4j.create(type, lora.frozenParams());
         }
-        Layer stock = stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type);
+        Layer stock = HiddenState.asInBase(
+                stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type), lora.showsState());
         return stock instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, stock, values, view, initialize, type)
                 : stock instanceof RecurrentLayer ? new EffectiveRecurrentRuntime(conf, stock, values, view, initialize, type)
                 : new EffectiveRuntime(conf, stock, values, view, initialize, type);

@@ -59,6 +59,12 @@ public final class LowRankRuntime extends SameDiffLayer {
         return result;
     }
 
+    /** The input of another layer, which it got where DL4J wants it: by now that workspace may be closed. */
+    void lendInput(INDArray x) {
+        input = x;
+        dropoutApplied = false;
+    }
+
     /** Where to write gradients to when another layer owns A and B. */
     void lendGradients(Map<String, INDArray> views) {
         gradTable = views;

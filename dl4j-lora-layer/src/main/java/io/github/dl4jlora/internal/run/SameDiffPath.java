@@ -30,7 +30,7 @@ public final class SameDiffPath implements LowRankPath {
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
         path.setIterationCount(layer.getIterationCount());
         path.setEpochCount(layer.getEpochCount());
-        path.setInput(x, workspaces);
+        path.lendInput(x);
         z.addi(path.activate(training, workspaces));
     }
 

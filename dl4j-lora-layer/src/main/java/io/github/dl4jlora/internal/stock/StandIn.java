@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
+import io.github.dl4jlora.internal.base.Replacement;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 
@@ -7,13 +8,23 @@ import org.deeplearning4j.nn.conf.layers.Layer;
  * A configuration of ours that trains what a stock one says, and mends how DL4J runs it. {@link StockLayers#unwrap} sees
  * through it.
  */
-public sealed interface StandIn {
+public sealed interface StandIn extends Replacement {
+
+    @Override
+    default boolean freezes() {
+        return false;
+    }
 
     /** For a layer. */
     non-sealed interface OfLayer extends StandIn {
 
         /** {@return the layer as the base configures it} */
         Layer getUnderlying();
+
+        @Override
+        default Layer toStockLayer() {
+            return getUnderlying().clone();
+        }
     }
 
     /** For a vertex that is no layer. */
@@ -21,5 +32,10 @@ public sealed interface StandIn {
 
         /** {@return the vertex as the base configures it} */
         GraphVertex getOrigin();
+
+        @Override
+        default GraphVertex toStockVertex() {
+            return StockLayers.copy(getOrigin());
+        }
     }
 }

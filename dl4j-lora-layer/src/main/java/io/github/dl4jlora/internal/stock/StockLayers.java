@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
+import io.github.dl4jlora.internal.base.Replacement;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
@@ -47,10 +48,10 @@ public final class StockLayers {
                 : layer instanceof FrozenLayerWithBackprop frozen ? frozen.getUnderlying() : null;
     }
 
-    /** Whether there is a {@link StandIn} inside DL4J's own freezing wrappers. */
-    public static boolean isStandIn(Layer layer) {
+    /** What this library put in a layer's place, inside DL4J's own freezing wrappers; null if it put nothing there. */
+    public static Replacement replacement(Layer layer) {
         Layer inside = insideFreezing(layer);
-        return inside != null ? isStandIn(inside) : layer instanceof StandIn;
+        return inside != null ? replacement(inside) : layer instanceof Replacement replacement ? replacement : null;
     }
 
     /**
@@ -92,9 +93,10 @@ public final class StockLayers {
                 : vertex instanceof StandIn.OfVertex standIn ? standIn.getOrigin() : vertex;
     }
 
-    /** Whether there is a {@link StandIn} inside DL4J's own freezing wrappers. */
-    public static boolean isStandIn(GraphVertex vertex) {
-        return vertex instanceof FrozenVertex frozen ? isStandIn(frozen.getUnderlying()) : vertex instanceof StandIn;
+    /** As {@link #replacement(Layer)}. */
+    public static Replacement replacement(GraphVertex vertex) {
+        return vertex instanceof FrozenVertex frozen ? replacement(frozen.getUnderlying())
+                : vertex instanceof Replacement replacement ? replacement : null;
     }
 
     /**
