@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import org.junit.jupiter.api.Test;
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
@@ -199,6 +200,18 @@ class KernelsTest {
             tuned.clearLayerMaskArrays();
         }
         Gradients.assertEqualFiniteDifferences(tuned, multi(data));
+    }
+
+    @Test
+    void effectiveWeightsCanBeAskedForWhereThereIsAKernelAndNotOnDenseLayers() {
+        MultiLayerNetwork base = KernelVariant.IMAGES_SAME.base(DataType.DOUBLE, Activation.TANH);
+
+        MultiLayerNetwork adapted = adapted(base, config().engine(Engine.EFFECTIVE_WEIGHTS).build());
+
+        assertThat(adapted.getLayer(0)).isNotInstanceOf(KernelRuntime.class);
+        assertThatThrownBy(() -> LoRA.apply(Networks.trainedLayers(),
+                LoRAConfig.builder().engine(Engine.EFFECTIVE_WEIGHTS).build())).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("EFFECTIVE_WEIGHTS", "other than", "fc1", "engine(FUSED)");
     }
 
     @ParameterizedTest

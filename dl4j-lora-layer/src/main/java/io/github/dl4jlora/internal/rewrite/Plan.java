@@ -81,11 +81,12 @@ public record Plan(Map<String, Decision> decisions) {
 
     /** An engine computes the path beside W of a layer that has one of its own; other layers are computed in one way. */
     private static void refuseOtherEngine(List<Node> nodes, LoRAConfig config, Map<String, Set<String>> targets) {
-        List<Node> others = nodes.stream()
-                .filter(node -> targets.containsKey(node.name()) && !ENGINES.contains(node.unwrappedType())).toList();
+        boolean forDense = config.engine() == Engine.SAMEDIFF;
+        List<Node> others = nodes.stream().filter(node -> targets.containsKey(node.name())
+                && forDense != ENGINES.contains(node.unwrappedType())).toList();
         if (config.engine() != Engine.FUSED && !others.isEmpty()) {
-            throw new IllegalArgumentException("engine(" + config.engine() + ") is for DenseLayer, OutputLayer and "
-                    + "RnnOutputLayer; " + Targets.described(others, Node::type)
+            throw new IllegalArgumentException("engine(" + config.engine() + ") is for " + (forDense ? "" : "layers other than ")
+                    + "DenseLayer, OutputLayer and RnnOutputLayer; " + Targets.described(others, Node::type)
                     + " would be computed otherwise. Leave them out with exclude(...), or use engine(FUSED)");
         }
     }
