@@ -15,13 +15,14 @@ public enum BiasTraining {
     /** Those of every layer. */
     ALL;
 
-    /** PEFT's word for it: {@code none}, {@code lora_only}, {@code all}. */
+    /** {@return PEFT's word for it: {@code none}, {@code lora_only}, {@code all}} */
     public String peftName() {
         return name().toLowerCase(Locale.ROOT);
     }
 
     /**
      * @param name as PEFT writes it
+     * @return which biases train by that word
      * @throws IllegalArgumentException for any other word
      */
     public static BiasTraining ofPeftName(String name) {

@@ -36,6 +36,9 @@ public final class LoRA {
      * at iteration 0 and epoch 0, as does its updater's state, so that schedules and Adam's bias correction start too. ND4J's
      * random generator is left as it was.
      *
+     * @param base   trained; not changed
+     * @param config which layers are adapted, and how
+     * @return an adapted network
      * @throws IllegalArgumentException if either is null, if the network is not initialised or adapted already, if a pattern
      *                                  matches nothing or a layer that cannot be adapted; the message names what there is
      */
@@ -43,7 +46,13 @@ public final class LoRA {
         return Adaptation.apply(base, config);
     }
 
-    /** As {@link #apply(ComputationGraph, LoRAConfig)}. */
+    /**
+     * As {@link #apply(ComputationGraph, LoRAConfig)}.
+     *
+     * @param base   trained; not changed
+     * @param config which layers are adapted, and how
+     * @return an adapted network
+     */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config) {
         return Adaptation.apply(base, config);
     }
@@ -51,6 +60,9 @@ public final class LoRA {
     /**
      * Makes an adapted network with the adapter's own configuration and values.
      *
+     * @param base    trained; not changed
+     * @param adapter taken from an adapted network, or read from files
+     * @return an adapted network
      * @throws IllegalArgumentException if either is null, or the adapter was made for another base
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter) {
@@ -59,7 +71,13 @@ public final class LoRA {
         return adapted;
     }
 
-    /** As {@link #apply(ComputationGraph, LoRAAdapter)}. */
+    /**
+     * As {@link #apply(ComputationGraph, LoRAAdapter)}.
+     *
+     * @param base    trained; not changed
+     * @param adapter taken from an adapted network, or read from files
+     * @return an adapted network
+     */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter) {
         MultiLayerNetwork adapted = Adaptation.applyOfAdapter(base, given(adapter).config());
         adapter.applyTo(adapted);
@@ -85,6 +103,8 @@ public final class LoRA {
      * {@code try (LoRA.Scope base = LoRA.disabled(tuned)) { … }}. Training, merging, saving and exporting the adapter are
      * refused in it. Scopes may be nested; the adapters are back when the last one is closed.
      *
+     * @param adapted an adapted network
+     * @return what ends the scope when closed
      * @throws IllegalArgumentException if the network has no adapted layer
      * @throws IllegalStateException    if it has layers that are trained in full: of these the base's values are gone
      */
@@ -100,7 +120,11 @@ public final class LoRA {
         };
     }
 
-    /** What trains and what does not, by layer; prints as a table. */
+    /**
+     * {@return what trains and what does not, by layer; prints as a table}
+     *
+     * @param network stock or adapted
+     */
     public static LoRASummary summary(Model network) {
         return Summaries.of(network);
     }
@@ -110,6 +134,8 @@ public final class LoRA {
      * adapted network nor the base changes. Iteration and epoch counts are the adapted network's; updater state does not
      * carry over.
      *
+     * @param adapted an adapted network
+     * @return a stock network
      * @throws IllegalStateException if the base has changed since it was adapted, a merged weight is NaN or infinite, or the
      *                               adapters are disabled
      */
@@ -117,7 +143,12 @@ public final class LoRA {
         return Unadaptation.merge(adapted);
     }
 
-    /** As {@link #merge(ComputationGraph)}. */
+    /**
+     * As {@link #merge(ComputationGraph)}.
+     *
+     * @param adapted an adapted network
+     * @return a stock network
+     */
     public static MultiLayerNetwork merge(MultiLayerNetwork adapted) {
         return Unadaptation.merge(adapted);
     }
@@ -126,6 +157,8 @@ public final class LoRA {
      * A stock network of the base's topology without the adapters: what the base computes. Layers that were trained in full
      * get the base's values back, those that were added since they stay.
      *
+     * @param adapted an adapted network
+     * @return a stock network
      * @throws IllegalStateException if the base has changed since it was adapted, or what it held for a layer that was trained
      *                               in full is not to be had: with {@link FrozenStorage#EMBEDDED}, in networks of 0.1.0, and
      *                               in a JVM that has not got the base
@@ -134,7 +167,12 @@ public final class LoRA {
         return Unadaptation.unload(adapted);
     }
 
-    /** As {@link #unload(ComputationGraph)}. */
+    /**
+     * As {@link #unload(ComputationGraph)}.
+     *
+     * @param adapted an adapted network
+     * @return a stock network
+     */
     public static MultiLayerNetwork unload(MultiLayerNetwork adapted) {
         return Unadaptation.unload(adapted);
     }
@@ -143,6 +181,8 @@ public final class LoRA {
      * Gives a network the base it was adapted from: one that DL4J's ModelSerializer restored, or one whose base has changed
      * since, a copy of it as it was. All layers are compared by content before the first is attached.
      *
+     * @param adapted an adapted network
+     * @param base    the network it was adapted from
      * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
      *                                  data type in its place
      */
@@ -150,7 +190,12 @@ public final class LoRA {
         BaseAttachment.attach(adapted, base);
     }
 
-    /** As {@link #attach(ComputationGraph, ComputationGraph)}. */
+    /**
+     * As {@link #attach(ComputationGraph, ComputationGraph)}.
+     *
+     * @param adapted an adapted network
+     * @param base    the network it was adapted from
+     */
     public static void attach(MultiLayerNetwork adapted, MultiLayerNetwork base) {
         BaseAttachment.attach(adapted, base);
     }
@@ -159,6 +204,9 @@ public final class LoRA {
      * Writes one self-contained file: base, adapters and, if asked for, updater state. The file appears whole or not
      * at all; an old one stays until then.
      *
+     * @param adapted     an adapted network
+     * @param path        of the file
+     * @param saveUpdater whether updater state goes into it
      * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
      * @throws IOException           if the file cannot be written
      */
@@ -170,6 +218,8 @@ public final class LoRA {
     /**
      * Reads what {@link #save} wrote.
      *
+     * @param path of the file
+     * @return the network that was saved
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static ComputationGraph loadComputationGraph(Path path) throws IOException {
@@ -179,7 +229,13 @@ public final class LoRA {
         throw new IOException(path + " holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
     }
 
-    /** As {@link #loadComputationGraph}. */
+    /**
+     * As {@link #loadComputationGraph}.
+     *
+     * @param path of the file
+     * @return the network that was saved
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
     public static MultiLayerNetwork loadMultiLayerNetwork(Path path) throws IOException {
         if (load(path) instanceof MultiLayerNetwork network) {
             return network;
@@ -189,6 +245,10 @@ public final class LoRA {
 
     /**
      * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
+     *
+     * @param path of the file
+     * @return the network that was saved
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static Model load(Path path) throws IOException {
         Model network = NetworkFile.load(path);

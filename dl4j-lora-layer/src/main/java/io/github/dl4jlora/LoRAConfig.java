@@ -3,13 +3,9 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.learning.config.IUpdater;
-import org.nd4j.linalg.learning.regularization.L1Regularization;
-import org.nd4j.linalg.learning.regularization.L2Regularization;
 import org.nd4j.linalg.learning.regularization.Regularization;
-import org.nd4j.linalg.learning.regularization.WeightDecay;
 
 import java.net.URI;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -33,16 +29,6 @@ public final class LoRAConfig {
         this.selection = selection;
         this.training = training;
         this.base = base;
-    }
-
-    /** What trains how. */
-    private record Training(BiasTraining bias, IUpdater updater, List<Regularization> regularization, Long seed,
-                            boolean keepCounts) {
-
-        Training {
-            updater = updater == null ? null : updater.clone();
-            regularization = regularization.stream().map(Regularization::clone).toList();
-        }
     }
 
     /** Where the frozen values live. */
@@ -72,13 +58,23 @@ public final class LoRAConfig {
             private Builder() {
             }
 
-            /** At least 1. */
+            /**
+             * Another rank.
+             *
+             * @param rank at least 1
+             * @return this
+             */
             public Builder rank(int rank) {
                 this.rank = rank;
                 return this;
             }
 
-            /** Finite, not 0. */
+            /**
+             * Another alpha.
+             *
+             * @param alpha finite, not 0
+             * @return this
+             */
             public Builder alpha(double alpha) {
                 this.alpha = alpha;
                 return this;
@@ -86,6 +82,7 @@ public final class LoRAConfig {
         }
 
         /**
+         * @param settings of all layers
          * @return the settings with this rank and this alpha
          * @throws IllegalArgumentException if one is out of its range
          */
@@ -95,143 +92,139 @@ public final class LoRAConfig {
         }
     }
 
-    /** A builder that starts with the defaults: rank 8, alpha 1, every DenseLayer. */
+    /** {@return a builder that starts with the defaults: rank 8, alpha 1, every DenseLayer} */
     public static Builder builder() {
         return new Builder();
     }
 
-    /** This configuration, to change some of it. */
+    /** {@return this configuration, to change some of it} */
     public Builder toBuilder() {
         Builder builder = new Builder();
         builder.lora = settings.toBuilder();
         builder.select(selection);
-        builder.bias = training.bias;
-        builder.updater(training.updater);
-        builder.regularization.addAll(training.regularization);
-        builder.seed = training.seed;
-        builder.keepCounts = training.keepCounts;
+        builder.train(training);
         builder.storage = base.storage;
         builder.copyBase = base.copy;
         builder.baseLocation = base.location;
         return builder;
     }
 
-    /** Rank, alpha, variant and whatever else makes an adapter, the same for all layers but for {@link #overrides}. */
+    /** {@return rank, alpha, variant and whatever else makes an adapter, of all layers but for {@link #overrides}} */
     public LoRASettings settings() {
         return settings;
     }
 
-    /** See {@link LoRASettings#rank}. */
+    /** {@return {@link LoRASettings#rank}} */
     public int rank() {
         return settings.rank();
     }
 
-    /** See {@link LoRASettings#alpha}. */
+    /** {@return {@link LoRASettings#alpha}} */
     public double alpha() {
         return settings.alpha();
     }
 
-    /** See {@link LoRASettings#scaling}. */
+    /** {@return {@link LoRASettings#scaling}} */
     public Scaling scaling() {
         return settings.scaling();
     }
 
-    /** See {@link LoRASettings#loraInit}. */
+    /** {@return {@link LoRASettings#loraInit}} */
     public LoRAInit loraInit() {
         return settings.loraInit();
     }
 
-    /** See {@link LoRASettings#loraDropout}. */
+    /** {@return {@link LoRASettings#loraDropout}} */
     public double loraDropout() {
         return settings.loraDropout();
     }
 
-    /** See {@link LoRASettings#variant}. */
+    /** {@return {@link LoRASettings#variant}} */
     public Variant variant() {
         return settings.variant();
     }
 
-    /** See {@link LoRASettings#loraPlusRatio}. */
+    /** {@return {@link LoRASettings#loraPlusRatio}} */
     public double loraPlusRatio() {
         return settings.loraPlusRatio();
     }
 
-    /** See {@link LoRASettings#pissaIterations}. */
+    /** {@return {@link LoRASettings#pissaIterations}} */
     public int pissaIterations() {
         return settings.pissaIterations();
     }
 
-    /** See {@link LoRASettings#engine}. */
+    /** {@return {@link LoRASettings#engine}} */
     public Engine engine() {
         return settings.engine();
     }
 
-    /** Which biases train beside the adapters. */
+    /** {@return which biases train beside the adapters} */
     public BiasTraining bias() {
-        return training.bias;
+        return training.bias();
     }
 
-    /** Empty, with neither target types nor {@link #targetsAll}: every DenseLayer. */
+    /** {@return patterns of what is adapted} None, with neither target types nor {@link #targetsAll}: every DenseLayer. */
     public List<Pattern> targets() {
         return selection.targets();
     }
 
-    /** Targets beside those that patterns name. */
+    /** {@return targets beside those that patterns name} */
     public Set<LayerType> targetTypes() {
         return selection.types();
     }
 
-    /** Whether every layer that can be adapted is a target, but output layers. */
+    /** {@return whether every layer that can be adapted is a target, but output layers} */
     public boolean targetsAll() {
         return selection.all();
     }
 
-    /** What is not adapted although a target matches it. */
+    /** {@return what is not adapted although a target matches it} */
     public List<Pattern> exclude() {
         return selection.exclude();
     }
 
-    /** Layers that train in full. */
+    /** {@return layers that train in full} */
     public List<Pattern> trainable() {
         return selection.trainable();
     }
 
-    /** Other ranks and alphas, in the order in which they were given; unmodifiable. */
+    /** {@return other ranks and alphas, in the order in which they were given; unmodifiable} */
     public Map<Pattern, LayerOverride> overrides() {
         return selection.overrides();
     }
 
-    /** A copy; null: each layer keeps the updater it has in the base network. */
+    /** {@return the updater of everything that trains, a copy; null: each layer's own in the base network} */
     public IUpdater updater() {
-        return training.updater == null ? null : training.updater.clone();
+        return training.updater() == null ? null : training.updater().clone();
     }
 
-    /** Of A and B, copies; what the base network has for its own weights does not carry over. */
+    /** {@return that of A and B, copies} What the base network has for its own weights does not carry over. */
     public List<Regularization> regularization() {
-        return training.regularization.stream().map(Regularization::clone).toList();
+        return training.regularization().stream().map(Regularization::clone).toList();
     }
 
-    /** Null: the base network's seed. */
+    /** {@return what the A matrices are drawn from; null: the base network's seed} */
     public Long seed() {
-        return training.seed;
+        return training.seed();
     }
 
-    /** Whether the adapted network goes on counting iterations and epochs where the base stopped. */
+    /** {@return whether the adapted network goes on counting iterations and epochs where the base stopped} */
     public boolean keepCounts() {
-        return training.keepCounts;
+        return training.keepCounts();
     }
 
-    /** Where frozen values live. */
+    /** {@return where frozen values live} */
     public FrozenStorage storage() {
         return base.storage;
     }
 
-    /** Whether they are a copy of the base's. */
+    /** {@return whether they are a copy of the base's} */
     public boolean copyBase() {
         return base.copy;
     }
 
-    /** Null: none recorded. */
+    /** {@return where the base can be loaded from; null: none recorded} */
     public URI baseLocation() {
         return base.location;
     }
@@ -242,14 +235,9 @@ public final class LoRAConfig {
     }
 
     /** Builds a {@link LoRAConfig}; every setting has a default. */
-    public static final class Builder extends Selection.Builder<Builder> implements LoRAOptions<Builder> {
+    public static final class Builder extends Training.Builder<Builder> implements LoRAOptions<Builder> {
 
         private LoRASettings.Builder lora = LoRASettings.DEFAULTS.toBuilder();
-        private BiasTraining bias = BiasTraining.NONE;
-        private IUpdater updater;
-        private final List<Regularization> regularization = new ArrayList<>();
-        private Long seed;
-        private boolean keepCounts;
         private FrozenStorage storage = FrozenStorage.SHARED;
         private boolean copyBase;
         private URI baseLocation;
@@ -267,65 +255,12 @@ public final class LoRAConfig {
             return lora;
         }
 
-        /** Which biases train beside the adapters; default {@link BiasTraining#NONE}. */
-        public Builder bias(BiasTraining bias) {
-            this.bias = Objects.requireNonNull(bias, "bias");
-            return this;
-        }
-
         /**
-         * As {@link #bias(BiasTraining)}, in PEFT's words.
+         * Where frozen values live; default {@link FrozenStorage#SHARED}.
          *
-         * @throws IllegalArgumentException for anything but {@code none}, {@code lora_only} and {@code all}
+         * @param storage not null
+         * @return this
          */
-        public Builder bias(String peftName) {
-            return bias(BiasTraining.ofPeftName(peftName));
-        }
-
-        /** The updater of everything that trains; default, or null: each layer's own in the base network. */
-        public Builder updater(IUpdater updater) {
-            this.updater = updater == null ? null : updater.clone();
-            return this;
-        }
-
-        /** L1 regularization of A and B; default none. */
-        public Builder l1(double coefficient) {
-            return regularization(new L1Regularization(coefficient));
-        }
-
-        /** L2 regularization of A and B; default none. */
-        public Builder l2(double coefficient) {
-            return regularization(new L2Regularization(coefficient));
-        }
-
-        /** Weight decay of A and B, times the learning rate; default none. */
-        public Builder weightDecay(double coefficient) {
-            return regularization(new WeightDecay(coefficient, true));
-        }
-
-        private Builder regularization(Regularization added) {
-            regularization.removeIf(present -> present.getClass() == added.getClass());
-            regularization.add(added);
-            return this;
-        }
-
-        /** Seed of the A matrices; default: the base network's. */
-        public Builder seed(long seed) {
-            this.seed = seed;
-            return this;
-        }
-
-        /**
-         * Whether the adapted network goes on counting iterations and epochs where the base stopped; default false. Its
-         * updaters start without state, so that with the base's counts Adam's bias correction is off, and a schedule is
-         * wherever the base's training left it.
-         */
-        public Builder keepCounts(boolean keepCounts) {
-            this.keepCounts = keepCounts;
-            return this;
-        }
-
-        /** Where frozen values live; default {@link FrozenStorage#SHARED}. */
         public Builder storage(FrozenStorage storage) {
             this.storage = Objects.requireNonNull(storage, "storage");
             return this;
@@ -335,6 +270,9 @@ public final class LoRAConfig {
          * Whether the adapted network gets a copy of the frozen values instead of views of the base's own; then the
          * base may be trained or closed afterwards. Default false. Without meaning for {@link FrozenStorage#EMBEDDED},
          * which always copies.
+         *
+         * @param copy true: a copy
+         * @return this
          */
         public Builder copyBase(boolean copy) {
             this.copyBase = copy;
@@ -346,6 +284,8 @@ public final class LoRAConfig {
          * such as the executors of a cluster. What is found there must have the recorded content ids. Schemes that the
          * JDK cannot open need a {@link io.github.dl4jlora.frozen.BaseOpener}.
          *
+         * @param location absolute; null: none
+         * @return this
          * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine
          */
         public Builder baseLocation(URI location) {
@@ -358,13 +298,15 @@ public final class LoRAConfig {
         }
 
         /**
+         * @return the configuration
          * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
          *                                  [0, 1), a start that rank and alpha do not allow, or a loraPlusRatio that is not
          *                                  above 0 or whose updater has no learning rate
          */
         public LoRAConfig build() {
-            LoRASettings settings = lora.trainBias(bias != BiasTraining.NONE).build("LoRAConfig");
-            settings.checkFit("LoRAConfig", 0, 0, updater);
+            Training training = training();
+            LoRASettings settings = lora.trainBias(training.bias() != BiasTraining.NONE).build("LoRAConfig");
+            settings.checkFit("LoRAConfig", 0, 0, training.updater());
             Selection selection = selection();
             selection.overrides().forEach((pattern, override) -> {
                 try {
@@ -373,8 +315,7 @@ public final class LoRAConfig {
                     throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
                 }
             });
-            return new LoRAConfig(settings, selection,
-                    new Training(bias, updater, regularization, seed, keepCounts), new Base(storage, copyBase, baseLocation));
+            return new LoRAConfig(settings, selection, training, new Base(storage, copyBase, baseLocation));
         }
     }
 }

@@ -93,7 +93,7 @@ public enum LoRAInit {
         return () -> bound * (2 * random.nextDouble() - 1);
     }
 
-    /** Whether A and B start as a part of W, which then stands for what is left of it. */
+    /** {@return whether A and B start as a part of W, which then stands for what is left of it} */
     public boolean isTakenFromW() {
         return false;
     }
@@ -108,7 +108,12 @@ public enum LoRAInit {
         fill(a, sampler(a.size(0), a.size(1), random));
     }
 
-    /** Overwrites a matrix with values from N(0, 1). */
+    /**
+     * Overwrites a matrix with values from N(0, 1).
+     *
+     * @param matrix overwritten
+     * @param random where the values come from
+     */
     public static void fillNormal(INDArray matrix, Random random) {
         fill(matrix, random::nextGaussian);
     }
@@ -126,6 +131,9 @@ public enum LoRAInit {
     /**
      * Overwrites A and B with fresh values, for the starts that are not taken from W.
      *
+     * @param a      {@code [nIn, rank]}, overwritten
+     * @param b      {@code [rank, nOut]}, overwritten
+     * @param random where the values come from
      * @throws IllegalArgumentException for a start that is taken from W, or an odd rank with {@link #ORTHOGONAL}
      */
     public void fill(INDArray a, INDArray b, Random random) {
@@ -137,6 +145,8 @@ public enum LoRAInit {
      * Overwrites A and B with a part of W, for the starts that are taken from W.
      *
      * @param w          {@code [nIn, nOut]}, not written to
+     * @param a          {@code [nIn, rank]}, overwritten
+     * @param b          {@code [rank, nOut]}, overwritten
      * @param factor     s
      * @param iterations of PISSA's randomised decomposition; 0: an exact one
      * @param random     where that starts from

@@ -11,7 +11,11 @@ import io.github.dl4jlora.variant.Variant;
  */
 public interface LoRAOptions<B> {
 
-    /** The settings so far; every method here writes to them. */
+    /**
+     * The settings so far; every method here writes to them.
+     *
+     * @return this
+     */
     LoRASettings.Builder lora();
 
     /** The builder itself. */
@@ -20,25 +24,45 @@ public interface LoRAOptions<B> {
         return (B) this;
     }
 
-    /** The rank of A and B, at least 1. */
+    /**
+     * The rank of A and B, at least 1.
+     *
+     * @param rank at least 1
+     * @return this
+     */
     default B rank(int rank) {
         lora().rank(rank);
         return self();
     }
 
-    /** Default 1. */
+    /**
+     * Default 1.
+     *
+     * @param alpha finite, not 0
+     * @return this
+     */
     default B alpha(double alpha) {
         lora().alpha(alpha);
         return self();
     }
 
-    /** Default {@link Scaling#ALPHA}. */
+    /**
+     * Default {@link Scaling#ALPHA}.
+     *
+     * @param scaling of alpha by the rank
+     * @return this
+     */
     default B scaling(Scaling scaling) {
         lora().scaling(scaling);
         return self();
     }
 
-    /** How A and B start; default {@link LoRAInit#KAIMING_UNIFORM}. */
+    /**
+     * How A and B start; default {@link LoRAInit#KAIMING_UNIFORM}.
+     *
+     * @param init of A and B
+     * @return this
+     */
     default B loraInit(LoRAInit init) {
         lora().loraInit(init);
         return self();
@@ -47,6 +71,9 @@ public interface LoRAOptions<B> {
     /**
      * Iterations of {@link LoRAInit#PISSA}'s randomised decomposition, PEFT's {@code pissa_niter_(iterations)}, of which 4 to
      * 16 are usual; default 0, an exact one.
+     *
+     * @param iterations 0: an exact one
+     * @return this
      */
     default B pissaIterations(int iterations) {
         lora().pissaIterations(iterations);
@@ -56,13 +83,21 @@ public interface LoRAOptions<B> {
     /**
      * The probability of <em>dropping</em> an input of the low-rank path while training, in [0, 1); default 0. Layers that
      * have no such path, since they run on W + s·A·B, refuse it; embeddings ignore it, as in PEFT.
+     *
+     * @param probability in [0, 1)
+     * @return this
      */
     default B loraDropout(double probability) {
         lora().loraDropout(probability);
         return self();
     }
 
-    /** What is computed with A and B: {@code new DoRA()}, for example; default {@link PlainLoRA}. */
+    /**
+     * What is computed with A and B: {@code new DoRA()}, for example; default {@link PlainLoRA}.
+     *
+     * @param variant of LoRA
+     * @return this
+     */
     default B variant(Variant variant) {
         lora().variant(variant);
         return self();
@@ -71,13 +106,21 @@ public interface LoRAOptions<B> {
     /**
      * The learning rate of B over that of A; default 1. Hayou et al. 2024, "LoRA+: Efficient Low Rank Adaptation of Large
      * Models", arXiv:2402.12354.
+     *
+     * @param ratio above 0
+     * @return this
      */
     default B loraPlusRatio(double ratio) {
         lora().loraPlusRatio(ratio);
         return self();
     }
 
-    /** What computes the adapted layer; default {@link Engine#FUSED}. */
+    /**
+     * What computes the adapted layer; default {@link Engine#FUSED}.
+     *
+     * @param engine which runtime
+     * @return this
+     */
     default B engine(Engine engine) {
         lora().engine(engine);
         return self();

@@ -41,6 +41,16 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
     public static final int MOST_PISSA_ITERATIONS = 1000;
 
     /**
+     * @param rank            at least 1
+     * @param alpha           finite, not 0
+     * @param scaling         not null
+     * @param loraInit        not null
+     * @param pissaIterations 0 or more
+     * @param loraDropout     in [0, 1)
+     * @param variant         not null
+     * @param trainBias       either
+     * @param loraPlusRatio   above 0
+     * @param engine          not null
      * @throws NullPointerException     for a setting that is null
      * @throws IllegalArgumentException for one out of its range
      */
@@ -86,12 +96,12 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         return null;
     }
 
-    /** Settings that start from the defaults, without a rank. */
+    /** {@return settings that start from the defaults, without a rank} */
     public static Builder builder() {
         return new Builder();
     }
 
-    /** These settings, to change some of them. */
+    /** {@return these settings, to change some of them} */
     public Builder toBuilder() {
         Builder builder = new Builder();
         builder.rank = rank;
@@ -107,7 +117,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         return builder;
     }
 
-    /** The factor s of ΔW = s·A·B. */
+    /** {@return the factor s of ΔW = s·A·B} */
     public double factor() {
         return scaling.factor(alpha, rank);
     }
@@ -117,6 +127,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      *
      * @param of      what to call it in a message: {@code Layer "fc"}
      * @param nIn     0 where it is still to be inferred, as {@code nOut}
+     * @param nOut    0 where it is still to be inferred
      * @param updater null where it is still to come from the network's configuration
      * @throws IllegalArgumentException for a start from W of a higher rank than W's, or a ratio of learning rates where the
      *                                  updater has none
@@ -198,7 +209,12 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
             return this;
         }
 
-        /** Whether biases train beside A and B; default false. */
+        /**
+         * Whether biases train beside A and B; default false.
+         *
+         * @param trainBias whether they do
+         * @return this
+         */
         public Builder trainBias(boolean trainBias) {
             this.trainBias = trainBias;
             return this;
@@ -217,6 +233,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
+         * @return the settings
          * @throws IllegalArgumentException for a setting out of its range
          */
         public LoRASettings build() {
@@ -226,6 +243,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
 
         /**
          * @param of what the settings are for, to begin the message with: {@code Layer "fc"}
+         * @return the settings
          * @throws IllegalArgumentException for a setting out of its range
          */
         public LoRASettings build(String of) {

@@ -26,17 +26,17 @@ public record LoRASummary(List<Row> rows) {
     public record Row(String name, String type, String role, int rank, double alpha, long trainable, long frozen) {
     }
 
-    /** Number of trained values. */
+    /** {@return the number of trained values} */
     public long trainableParams() {
         return rows.stream().mapToLong(Row::trainable).sum();
     }
 
-    /** Number of all values, frozen ones included. */
+    /** {@return the number of all values, frozen ones included} */
     public long totalParams() {
         return rows.stream().mapToLong(row -> row.trainable + row.frozen).sum();
     }
 
-    /** Trained values in percent of all. */
+    /** {@return trained values in percent of all} */
     public double trainablePercent() {
         return totalParams() == 0 ? 0 : 100.0 * trainableParams() / totalParams();
     }

@@ -57,6 +57,8 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
          * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
          * these. Output layers are adapted only when named.
          *
+         * @param patterns regular expressions, each of a whole name
+         * @return this
          * @throws IllegalArgumentException if one is no regular expression
          */
         public B targets(String... patterns) {
@@ -64,25 +66,44 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
             return self();
         }
 
-        /** Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}. */
+        /**
+         * Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}.
+         *
+         * @param types of layers
+         * @return this
+         */
         public B targets(LayerType... types) {
             targetTypes.addAll(List.of(types));
             return self();
         }
 
-        /** Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen. */
+        /**
+         * Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen.
+         *
+         * @return this
+         */
         public B allTargets() {
             this.allTargets = true;
             return self();
         }
 
-        /** Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them. */
+        /**
+         * Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them.
+         *
+         * @param patterns regular expressions, each of a whole name
+         * @return this
+         */
         public B exclude(String... patterns) {
             addAll(exclude, "exclude", patterns);
             return self();
         }
 
-        /** Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none. */
+        /**
+         * Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none.
+         *
+         * @param patterns regular expressions, each of a whole name
+         * @return this
+         */
         public B trainable(String... patterns) {
             addAll(trainable, "trainable", patterns);
             return self();
@@ -91,6 +112,10 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
         /**
          * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
          * {@code rank_pattern}, {@code alpha_pattern}.
+         *
+         * @param pattern  a regular expression of a whole name
+         * @param settings what differs
+         * @return this
          */
         public B override(String pattern, Consumer<LoRAConfig.LayerOverride.Builder> settings) {
             overrides.put(compile("override", pattern), LoRAConfig.LayerOverride.of(settings));

@@ -5,7 +5,7 @@
  * <pre>
  *               LoRA                    apply, merge, unload, disable, save, load
  *              /    \
- *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, which layers are meant
+ *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, Training: its parts
  *          |
  *      LoRASettings - LoRAOptions       what an adapter is, one value; the methods that every builder of it has
  *          |

@@ -54,7 +54,7 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR = "LoRA"::equals;
-    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary")::contains;
+    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "Selection", "Training")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> OF_BASES =
             Set.of(BaseOpener.class.getSimpleName(), FrozenWeightsMissingException.class.getSimpleName())::contains;
@@ -188,7 +188,8 @@ class ArchitectureTest {
         Set<Path> packages = library.keySet().stream().map(Path::getParent).collect(Collectors.toSet());
         library.values().removeIf(lines -> lines.stream().noneMatch(line -> line.contains("<pre>")));
 
-        assertThat(packages).isNotEmpty().allSatisfy(folder -> assertThat(library).containsKey(folder.resolve("package-info.java")));
+        assertThat(packages).isNotEmpty().allSatisfy(folder -> assertThat(library)
+                .containsKey(folder.resolve("package-info.java")));
     }
 
     private static List<String> lines(BiPredicate<Path, String> wanted) throws IOException {

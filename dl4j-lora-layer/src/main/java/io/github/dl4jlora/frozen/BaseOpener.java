@@ -11,10 +11,16 @@ import java.net.URI;
  */
 public interface BaseOpener {
 
-    /** Whether {@link #open} is to be tried on this location, usually by its scheme; called before the JDK's own handlers. */
+    /**
+     * {@return whether {@link #open} is to be tried on this location, usually by its scheme; called before the JDK's own
+     * handlers}
+     *
+     * @param location of a base, absolute
+     */
     boolean opens(URI location);
 
     /**
+     * @param location of a base, absolute
      * @return the file that DL4J's ModelSerializer wrote, from its first byte; closed by the caller
      * @throws IOException if there is none, or it cannot be read
      */

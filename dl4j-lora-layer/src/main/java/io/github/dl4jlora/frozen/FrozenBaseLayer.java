@@ -52,7 +52,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
         this.layerName = origin.getLayerName();
     }
 
-    /** The layer as the base configures it. */
+    /** {@return the layer as the base configures it} */
     public Layer getOrigin() {
         return origin;
     }
@@ -62,7 +62,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
         return origin.clone();
     }
 
-    /** Whether backpropagation ends here; for Jackson. */
+    /** {@return whether backpropagation ends here; for Jackson} */
     public boolean isStopsGradient() {
         return stopsGradient;
     }

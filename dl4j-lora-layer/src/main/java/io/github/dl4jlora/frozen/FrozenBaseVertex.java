@@ -41,7 +41,7 @@ public final class FrozenBaseVertex extends GraphVertex implements Replacement {
         this.frozen = frozen;
     }
 
-    /** The vertex as the base configures it. */
+    /** {@return the vertex as the base configures it} */
     public GraphVertex getOrigin() {
         return origin;
     }
@@ -51,7 +51,7 @@ public final class FrozenBaseVertex extends GraphVertex implements Replacement {
         return StockLayers.copy(origin);
     }
 
-    /** Whether backpropagation ends here; for Jackson. */
+    /** {@return whether backpropagation ends here; for Jackson} */
     public boolean isStopsGradient() {
         return stopsGradient;
     }

@@ -13,7 +13,12 @@ public final class DenseTwin {
     private DenseTwin() {
     }
 
-    /** Gives a layer what an adapted layer and its stock counterpart have in common. */
+    /**
+     * Gives a layer what an adapted layer and its stock counterpart have in common.
+     *
+     * @param from the one
+     * @param to   the other, changed
+     */
     public static void copy(FeedForwardLayer from, FeedForwardLayer to) {
         to.setLayerName(from.getLayerName());
         to.setNIn(from.getNIn());
@@ -49,7 +54,11 @@ public final class DenseTwin {
         return dense;
     }
 
-    /** The dense layer that computes what a lone low-rank path computes. */
+    /**
+     * {@return the dense layer that computes what a lone low-rank path computes}
+     *
+     * @param path not changed
+     */
     public static Layer stockOf(LowRankLayer path) {
         DenseLayer dense = new DenseLayer.Builder().name(path.getLayerName()).nIn(path.getNIn()).nOut(path.getNOut())
                 .hasBias(false).activation(Activation.IDENTITY).weightInit(WeightInit.XAVIER).biasInit(0).gainInit(1)

@@ -109,29 +109,12 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         LayerValidation.assertNInNOutSet("LoRADenseLayer", getLayerName(), index, getNIn(), getNOut());
-        validate();
+        DenseSettings.check(this);
         if (declared()) {
             adapted().get(0).warnOfExcessRank(getLayerName());
         }
         takeHold();
         return newRuntime(conf, type).on(listeners, index, view, initialize);
-    }
-
-    /** When built, and again when instantiated: setters and the network's global settings come in between. */
-    private void validate() {
-        String layer = Named.layer(getLayerName());
-        lora.checkFit(layer, nIn, nOut, iUpdater);
-        if (lora.trainBias() && !hasBias()) {
-            throw new IllegalArgumentException(layer + ": trainBias has no bias to train. Set hasBias(true) or leave it out.");
-        }
-        if (getWeightNoise() != null && lora.engine() == Engine.SAMEDIFF) {
-            throw new IllegalArgumentException(layer + ": weightNoise is not supported by Engine.SAMEDIFF, whose graph reads A "
-                    + "and B directly. Use Engine.FUSED or remove weightNoise.");
-        }
-        if (lora.engine() == Engine.EFFECTIVE_WEIGHTS) {
-            throw new IllegalArgumentException(layer + ": Engine.EFFECTIVE_WEIGHTS is for layers that are not dense. Use "
-                    + "Engine.FUSED or Engine.SAMEDIFF.");
-        }
     }
 
     KernelRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -221,7 +204,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
                 .scaling(lora.scaling()).loraDropout(lora.loraDropout()).build();
     }
 
-    /** The factor s. */
+    /** {@return the factor s} */
     public double factor() {
         return lora.factor();
     }
@@ -273,7 +256,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return storage;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param storage for Jackson and the rewriter */
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
@@ -308,12 +291,12 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         this.startSeed = seed;
     }
 
-    /** The base network's own layer that this one was made from; null for a layer that was declared. */
+    /** {@return the base network's own layer that this one was made from; null for a layer that was declared} */
     public Layer getOrigin() {
         return origin;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param origin for Jackson and the rewriter */
     public void setOrigin(Layer origin) {
         this.origin = origin;
     }
@@ -361,25 +344,41 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
             return lora;
         }
 
-        /** Whether b trains too; default false. Its first values stay, frozen, beside it. */
+        /**
+         * Whether b trains too; default false. Its first values stay, frozen, beside it.
+         *
+         * @param trainBias whether it does
+         * @return this
+         */
         public Builder trainBias(boolean trainBias) {
             lora.trainBias(trainBias);
             return this;
         }
 
-        /** Where W and b live; default {@link FrozenStorage#EMBEDDED}. */
+        /**
+         * Where W and b live; default {@link FrozenStorage#EMBEDDED}.
+         *
+         * @param storage where they live
+         * @return this
+         */
         public Builder storage(FrozenStorage storage) {
             this.storage = Objects.requireNonNull(storage, "storage");
             return this;
         }
 
-        /** As on {@link DenseLayer.Builder}; default true. */
+        /**
+         * @param hasBias as on {@link DenseLayer.Builder}; default true
+         * @return this
+         */
         public Builder hasBias(boolean hasBias) {
             this.hasBias = hasBias;
             return this;
         }
 
-        /** As on {@link DenseLayer.Builder}; default false. */
+        /**
+         * @param hasLayerNorm as on {@link DenseLayer.Builder}; default false
+         * @return this
+         */
         public Builder hasLayerNorm(boolean hasLayerNorm) {
             this.hasLayerNorm = hasLayerNorm;
             return this;
@@ -393,7 +392,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         @SuppressWarnings("unchecked")
         public LoRADenseLayer build() {
             LoRADenseLayer layer = new LoRADenseLayer(this);
-            layer.validate();
+            DenseSettings.check(layer);
             return layer;
         }
     }

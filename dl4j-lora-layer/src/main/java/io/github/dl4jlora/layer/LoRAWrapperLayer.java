@@ -210,33 +210,33 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         setParameters(AdaptedParameter.rescaled(parameters, key, alpha, scaling));
     }
 
-    /** The layer as the base configures it. */
+    /** {@return the layer as the base configures it} */
     public Layer getOrigin() {
         return origin;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param origin for Jackson and the rewriter */
     public void setOrigin(Layer origin) {
         this.origin = origin;
     }
 
-    /** As {@link #adapted}, for Jackson. */
+    /** @return what {@link #adapted} gives, for Jackson */
     public List<AdaptedParameter> getParameters() {
         return parameters;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param parameters for Jackson and the rewriter */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
         this.layout = null;
     }
 
-    /** As {@link #biases}, for Jackson. */
+    /** @return what {@link #biases} gives, for Jackson */
     public List<TrainedBias> getBiases() {
         return biases;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param biases for Jackson and the rewriter */
     public void setBiases(List<TrainedBias> biases) {
         this.biases = List.copyOf(biases);
         this.layout = null;
@@ -257,7 +257,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return storage;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param storage for Jackson and the rewriter */
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }

@@ -134,32 +134,32 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 
-    /** For Jackson and the rewriter. */
+    /** @return for Jackson and the rewriter */
     public String getName() {
         return name;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param name for Jackson and the rewriter */
     public void setName(String name) {
         this.name = name;
     }
 
-    /** The vertex as the base configures it. */
+    /** {@return the vertex as the base configures it} */
     public GraphVertex getOrigin() {
         return origin;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param origin for Jackson and the rewriter */
     public void setOrigin(GraphVertex origin) {
         this.origin = origin;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @return for Jackson and the rewriter */
     public List<AdaptedParameter> getParameters() {
         return parameters;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param parameters for Jackson and the rewriter */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
     }
@@ -179,7 +179,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return storage;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param storage for Jackson and the rewriter */
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
@@ -194,22 +194,22 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         this.lora = lora;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @return for Jackson and the rewriter */
     public IUpdater getUpdater() {
         return updater;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param updater for Jackson and the rewriter */
     public void setUpdater(IUpdater updater) {
         this.updater = updater;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @return for Jackson and the rewriter */
     public List<Regularization> getRegularization() {
         return regularization;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param regularization for Jackson and the rewriter */
     public void setRegularization(List<Regularization> regularization) {
         this.regularization = regularization;
     }
@@ -219,7 +219,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return gradientNormalization;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param gradientNormalization for Jackson and the rewriter */
     public void setGradientNormalization(GradientNormalization gradientNormalization) {
         this.gradientNormalization = gradientNormalization;
     }
@@ -229,7 +229,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return gradientNormalizationThreshold;
     }
 
-    /** For Jackson and the rewriter. */
+    /** @param threshold for Jackson and the rewriter */
     public void setGradientNormalizationThreshold(double threshold) {
         this.gradientNormalizationThreshold = threshold;
     }

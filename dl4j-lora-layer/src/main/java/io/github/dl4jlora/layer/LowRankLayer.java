@@ -145,24 +145,28 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
                 .build();
     }
 
-    /** The factor s. */
+    /** {@return the factor s} */
     public double factor() {
         return lora.factor();
     }
 
+    /** {@return the number of inputs} */
     public long getNIn() {
         return nIn;
     }
 
+    /** @param nIn number of inputs */
     public void setNIn(long nIn) {
         this.nIn = nIn;
         setLayerParams(null);
     }
 
+    /** {@return the number of outputs} */
     public long getNOut() {
         return nOut;
     }
 
+    /** @param nOut number of outputs */
     public void setNOut(long nOut) {
         this.nOut = nOut;
         setLayerParams(null);
@@ -207,42 +211,76 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         private long nOut;
         private final LoRASettings.Builder lora = LoRASettings.builder();
 
-        /** Inferred from the input type where not set. */
+        /**
+         * Inferred from the input type where not set.
+         *
+         * @param nIn number of inputs
+         * @return this
+         */
         public Builder nIn(long nIn) {
             this.nIn = nIn;
             return this;
         }
 
+        /**
+         * @param nOut number of outputs; required
+         * @return this
+         */
         public Builder nOut(long nOut) {
             this.nOut = nOut;
             return this;
         }
 
-        /** At least 1; required. */
+        /**
+         * At least 1; required.
+         *
+         * @param rank at least 1
+         * @return this
+         */
         public Builder rank(int rank) {
             lora.rank(rank);
             return this;
         }
 
-        /** Default 1. */
+        /**
+         * Default 1.
+         *
+         * @param alpha finite, not 0
+         * @return this
+         */
         public Builder alpha(double alpha) {
             lora.alpha(alpha);
             return this;
         }
 
-        /** Default {@link Scaling#ALPHA}. */
+        /**
+         * Default {@link Scaling#ALPHA}.
+         *
+         * @param scaling of alpha by the rank
+         * @return this
+         */
         public Builder scaling(Scaling scaling) {
             lora.scaling(scaling);
             return this;
         }
 
-        /** How A starts; default {@link LoRAInit#KAIMING_UNIFORM}. */
+        /**
+         * How A starts; default {@link LoRAInit#KAIMING_UNIFORM}.
+         *
+         * @param init of A
+         * @return this
+         */
         public Builder loraInit(LoRAInit init) {
             lora.loraInit(init);
             return this;
         }
 
-        /** The probability of dropping an input while training; sets the layer's dropout, of which there is only one here. */
+        /**
+         * The probability of dropping an input while training; sets the layer's dropout, of which there is only one here.
+         *
+         * @param probability in [0, 1)
+         * @return this
+         */
         public Builder loraDropout(double probability) {
             LoRASettings.DEFAULTS.toBuilder().loraDropout(probability).build(Named.layer(getLayerName()));
             return probability == 0 ? this : dropOut(new Dropout(1 - probability));

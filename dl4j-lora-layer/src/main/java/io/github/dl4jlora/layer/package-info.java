@@ -4,7 +4,8 @@
  *
  * <pre>
  *   LoRADenseLayer                dense, A and B beside frozen weights
- *     `- AdaptedOutputLayer       an output layer, with its loss
+ *     |- AdaptedOutputLayer       an output layer, with its loss
+ *     `- DenseSettings, DenseTwin  what it cannot be; what it is made of and becomes
  *   LoRAWrapperLayer              any other layer, around its stock configuration
  *   LoRAWrapperVertex             a vertex with weights, likewise
  *   LowRankLayer                  the low-rank path alone, in SameDiff

@@ -6,18 +6,25 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 /** What a path sees of the running layer that it belongs to. */
 public interface Host {
 
-    /** W {@code [nIn, nOut]}, frozen. */
+    /** {@return W {@code [nIn, nOut]}, frozen} */
     INDArray weights();
 
-    /** Whether W is outside the network's vector, where nobody may write to it. */
+    /** {@return whether W is outside the network's vector, where nobody may write to it} */
     boolean hasFixedWeights();
 
-    /** A parameter by its key, while training with weight noise if the layer has any; null where there is none. */
+    /**
+     * A parameter by its key, while training with weight noise if the layer has any; null where there is none.
+     *
+     * @param key        of the parameter
+     * @param training   whether this pass is one of training
+     * @param workspaces where results may be allocated
+     * @return the parameter, or null
+     */
     INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces);
 
-    /** The factor s. */
+    /** {@return the factor s} */
     double factor();
 
-    /** The path s·x·A·B, as the layer's engine computes it. */
+    /** {@return the path s·x·A·B, as the layer's engine computes it} */
     LowRankPath lowRank();
 }

@@ -14,9 +14,10 @@ public interface LowRankPath {
     /**
      * Turns x·W into what the adapted layer computes in its place; without a variant, z += s·x·A·B.
      *
-     * @param x        input {@code [minibatch, nIn]}, not written to
-     * @param z        x·W {@code [minibatch, nOut]}, to be overwritten
-     * @param training whether to apply dropout and keep what {@link #backward} needs
+     * @param x          input {@code [minibatch, nIn]}, not written to
+     * @param z          x·W {@code [minibatch, nOut]}, to be overwritten
+     * @param training   whether to apply dropout and keep what {@link #backward} needs
+     * @param workspaces where what is kept is allocated
      */
     void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces);
 
@@ -25,6 +26,7 @@ public interface LowRankPath {
      *
      * @param dz        dL/dz {@code [minibatch, nOut]}; may be overwritten
      * @param gradients views to write, by parameter key
+     * @return dL/d(x·W) {@code [minibatch, nOut]}
      */
     default INDArray toProduct(INDArray dz, Map<String, INDArray> gradients) {
         return dz;
@@ -33,14 +35,15 @@ public interface LowRankPath {
     /**
      * The second step back: writes the gradients of A and B, those that train, and adds the path's share to dL/dx.
      *
-     * @param x         the input of the forward pass
-     * @param dz        what {@link #toProduct} returned, not written to
-     * @param gradients views to write, by parameter key; without an entry for what does not train
-     * @param dx        {@code [minibatch, nIn]} to add to; null if nobody needs it
+     * @param x          the input of the forward pass
+     * @param dz         what {@link #toProduct} returned, not written to
+     * @param gradients  views to write, by parameter key; without an entry for what does not train
+     * @param dx         {@code [minibatch, nIn]} to add to; null if nobody needs it
+     * @param workspaces where what is kept is allocated
      */
     void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces);
 
-    /** Whether what a training forward pass kept is still there for {@link #backward}. */
+    /** {@return whether what a training forward pass kept is still there for {@link #backward}} */
     boolean isReady();
 
     /** Drops what a forward pass kept. */

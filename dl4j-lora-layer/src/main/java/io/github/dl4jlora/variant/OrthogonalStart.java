@@ -19,6 +19,9 @@ public final class OrthogonalStart {
     }
 
     /**
+     * @param a      {@code [nIn, rank]}, overwritten
+     * @param b      {@code [rank, nOut]}, overwritten
+     * @param random where the values come from
      * @throws IllegalArgumentException for an odd rank
      */
     public static void fill(INDArray a, INDArray b, Random random) {

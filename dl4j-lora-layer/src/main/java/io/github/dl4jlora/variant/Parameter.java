@@ -21,10 +21,12 @@ public record Parameter(String key, long rows, long columns, Role role) {
         FROZEN
     }
 
+    /** {@return the number of its values} */
     public long length() {
         return rows * columns;
     }
 
+    /** {@return whether it trains} */
     public boolean isTrained() {
         return role != Role.FROZEN;
     }

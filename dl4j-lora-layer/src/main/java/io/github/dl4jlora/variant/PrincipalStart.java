@@ -18,7 +18,12 @@ public final class PrincipalStart {
     }
 
     /**
+     * @param w          {@code [nIn, nOut]}, not written to
+     * @param a          {@code [nIn, rank]}, overwritten
+     * @param b          {@code [rank, nOut]}, overwritten
+     * @param factor     s
      * @param iterations 0: an exact decomposition
+     * @param random     where the values come from
      * @throws IllegalArgumentException for a rank above min(nIn, nOut) or a factor that is not positive
      */
     public static void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {

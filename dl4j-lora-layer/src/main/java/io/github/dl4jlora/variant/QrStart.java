@@ -14,6 +14,9 @@ public final class QrStart {
     }
 
     /**
+     * @param w {@code [nIn, nOut]}, not written to
+     * @param a {@code [nIn, rank]}, overwritten
+     * @param b {@code [rank, nOut]}, overwritten
      * @throws IllegalArgumentException for a rank above min(nIn, nOut)
      */
     public static void take(INDArray w, INDArray a, INDArray b) {

@@ -20,15 +20,25 @@ import java.util.Map;
 @JsonTypeInfo(use = JsonTypeInfo.Id.CLASS, include = JsonTypeInfo.As.PROPERTY, property = "@class")
 public interface Variant extends Serializable {
 
+    /** Key of A. */
     String A = "A";
+    /** Key of B. */
     String B = "B";
+    /** Key of what A started as, where that was taken from W. */
     String START_A = "A0";
+    /** Key of what B started as, likewise. */
     String START_B = "B0";
 
-    /** As PEFT and papers write it. */
+    /** {@return the name, as PEFT and papers write it} */
     String name();
 
-    /** A, B and the variant's own, in the order of the parameter vector. */
+    /**
+     * {@return A, B and the variant's own, in the order of the parameter vector}
+     *
+     * @param nIn  number of inputs
+     * @param nOut number of outputs
+     * @param rank at least 1
+     */
     List<Parameter> parameters(long nIn, long nOut, int rank);
 
     /**
@@ -37,12 +47,17 @@ public interface Variant extends Serializable {
      *
      * @param parameters A, B and, where the start was taken from W, A0 and B0
      * @param w          {@code [nIn, nOut]}, not written to
+     * @param factor     s
      */
     default void start(Map<String, INDArray> parameters, INDArray w, double factor) {
         // A and B are all there is.
     }
 
-    /** What runs. */
+    /**
+     * {@return what runs in a layer}
+     *
+     * @param layer what it may ask
+     */
     default LowRankPath path(Host layer) {
         return layer.lowRank();
     }
@@ -52,12 +67,13 @@ public interface Variant extends Serializable {
      *
      * @param w          {@code [nIn, nOut]}, to be overwritten
      * @param parameters of this variant
+     * @param factor     s
      */
     default void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         LowRankProduct.addTo(w, parameters, factor);
     }
 
-    /** Whether all that a merge does is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up. */
+    /** {@return whether all that a merge does is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up} */
     default boolean isAdditive() {
         return true;
     }

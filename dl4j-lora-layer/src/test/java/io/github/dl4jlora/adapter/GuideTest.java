@@ -156,7 +156,8 @@ class GuideTest {
         network.getParam("0_b").assign(b);
 
         INDArray x = Networks.random(DataType.FLOAT, 3, 4, 784);
-        assertThat(Networks.difference(network.feedForward(x).get(1), Transforms.relu(x.mmul(w).addiRowVector(b)))).isLessThan(1e-3);
+        assertThat(Networks.difference(network.feedForward(x).get(1), Transforms.relu(x.mmul(w).addiRowVector(b))))
+                .isLessThan(1e-3);
     }
 
     private static String normal(String text) {

@@ -103,11 +103,6 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
                 conf.getStride(), padding, conf.getDilation(), same);
     }
 
-    /** Whether this layer's channels come last. */
-    public static boolean channelsLast(ConvolutionLayer conf) {
-        return new ConvolutionLayout(conf).isChannelsLast();
-    }
-
     /** Numbers in one window. */
     long size() {
         return (long) in[CHANNELS] * kernel[0] * kernel[1] * kernel[2];

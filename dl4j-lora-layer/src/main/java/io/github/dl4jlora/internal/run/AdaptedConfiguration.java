@@ -31,90 +31,117 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         return getLora();
     }
 
-    /** Whether one lone parameter is adapted, whose A and B are called just that in the parameter table. */
+    /** {@return whether one lone parameter is adapted, whose A and B are called just that in the parameter table} */
     default boolean single() {
         return false;
     }
 
-    /** The frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised. */
+    /** {@return the frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised} */
     @Override
     FrozenReference getFrozen();
 
-    /** Sets what {@link #getFrozen} returns. */
+    /**
+     * Sets what {@link #getFrozen} returns.
+     *
+     * @param frozen null: none
+     */
     void setFrozen(FrozenReference frozen);
 
-    /** Where the frozen values live. */
+    /** {@return where the frozen values live} */
     FrozenStorage getStorage();
 
-    /** What the adapter holds that does not train, outside the vector; null when embedded, or where there is none such. */
+    /**
+     * {@return what the adapter holds that does not train, outside the vector; null when embedded, or where there is
+     * none such}
+     */
     default FrozenReference getConstants() {
         return null;
     }
 
-    /** Sets what {@link #getConstants} returns. */
+    /**
+     * Sets what {@link #getConstants} returns.
+     *
+     * @param constants null: none
+     */
     default void setConstants(FrozenReference constants) {
         if (constants != null) {
             throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no constants");
         }
     }
 
-    /** What the adapter's start was drawn from, if it has constants that are outside the vector. */
+    /** {@return what the adapter's start was drawn from, if it has constants that are outside the vector} */
     default long getStartSeed() {
         return 0;
     }
 
-    /** Sets what {@link #getStartSeed} returns. */
+    /**
+     * Sets what {@link #getStartSeed} returns.
+     *
+     * @param seed of the start
+     */
     default void setStartSeed(long seed) {
         // Nothing is drawn again of a layer without constants.
     }
 
-    /** In the order in which their parts lie in the vector; none where only biases train. */
+    /**
+     * In the order in which their parts lie in the vector; none where only biases train.
+     *
+     * @return the adapted parameters
+     */
     List<AdaptedParameter> adapted();
 
-    /** The biases that train beside A and B and follow them in the vector. */
+    /** {@return the biases that train beside A and B and follow them in the vector} */
     default List<TrainedBias> biases() {
         return List.of();
     }
 
-    /** Changes alpha and scaling of an adapted parameter. */
+    /**
+     * Changes alpha and scaling of an adapted parameter.
+     *
+     * @param key     of the parameter
+     * @param alpha   finite, not 0
+     * @param scaling of alpha by the rank
+     */
     void rescale(String key, double alpha, Scaling scaling);
 
-    /** Whether a user declared the layer, in a configuration of their own: no base was adapted. */
+    /** {@return whether a user declared the layer, in a configuration of their own: no base was adapted} */
     default boolean declared() {
         return stockLayer() == this;
     }
 
-    /** The stock layer, without DL4J's freezing wrappers; null for a vertex. */
+    /** {@return the stock layer, without DL4J's freezing wrappers; null for a vertex} */
     default Layer stockLayer() {
         return null;
     }
 
-    /** Whether DL4J sees the state of a recurrent layer inside the base's wrappers. */
+    /** {@return whether DL4J sees the state of a recurrent layer inside the base's wrappers} */
     default boolean showsState() {
         return true;
     }
 
-    /** The stock vertex; null for a layer. */
+    /** {@return the stock vertex; null for a layer} */
     default GraphVertex stockVertex() {
         return null;
     }
 
-    /** Number of the stock layer's own values. */
+    /** {@return number of the stock layer's own values} */
     long frozenParams();
 
     /**
      * The stock layer's own parameters, as it calls them, as views of flat values.
      *
+     * @param values     the flat vector
      * @param initialize whether to give them fresh values
+     * @return views, by key
      */
     Map<String, INDArray> stockTable(INDArray values, boolean initialize);
 
-    /** The path s·x·A·B of a lone parameter as a SameDiff layer. */
+    /** {@return the path s·x·A·B of a lone parameter as a SameDiff layer} */
     default SameDiffLayer lowRankLayer() {
         throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no path that SameDiff computes");
     }
 
-    /** Where in the layer's part of the vector its adapter has what. */
+    /** {@return where in the layer's part of the vector its adapter has what} */
     default AdapterLayout layout() {
         return AdapterLayout.of(this);
     }
@@ -161,7 +188,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         };
     }
 
-    /** How the adapted parameters are matrices. */
+    /** {@return how the adapted parameters are matrices} */
     default StockMatrices matrices() {
         return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(stockVertex());
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.FrozenStorage;
+import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
@@ -10,20 +11,14 @@ import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
-import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.params.ConvolutionParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
-import org.deeplearning4j.nn.api.MaskState;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.shape.Shape;
 import org.nd4j.linalg.factory.Broadcast;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
@@ -54,12 +49,12 @@ final class ConvolutionRuntime extends KernelRuntime {
         return new ConvolutionRuntime(copiedConf, dataType);
     }
 
-    private ConvolutionLayer stockConf() {
-        return (ConvolutionLayer) lora().stockLayer();
+    private ConvolutionLayout layout() {
+        return new ConvolutionLayout(stockConf());
     }
 
-    private boolean isSequence() {
-        return stockConf() instanceof Convolution1DLayer;
+    private ConvolutionLayer stockConf() {
+        return (ConvolutionLayer) lora().stockLayer();
     }
 
     @Override
@@ -75,17 +70,8 @@ final class ConvolutionRuntime extends KernelRuntime {
     /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences, whose weights lie otherwise. */
     private INDArray weights() {
         // In the vector they change with setParams, which a copy would not see.
-        if (w == null || isSequence() && lora().getStorage() == FrozenStorage.EMBEDDED) {
-            INDArray stored = frozen(ConvolutionParamInitializer.WEIGHT_KEY);
-            long nOut = stockConf().getNOut();
-            if (isSequence()) {
-                try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                    w = stored.reshape('c', kernelSteps(), stockConf().getNIn(), nOut).dup('f')
-                            .reshape('f', stored.length() / nOut, nOut);
-                }
-            } else {
-                w = stored.reshape('c', nOut, stored.length() / nOut).transpose();
-            }
+        if (w == null || layout().isSequence() && lora().getStorage() == FrozenStorage.EMBEDDED) {
+            w = layout().matrix(frozen(ConvolutionParamInitializer.WEIGHT_KEY));
         }
         return w;
     }
@@ -96,7 +82,7 @@ final class ConvolutionRuntime extends KernelRuntime {
 
     /** A with its rows in the order in which the kernel has the inputs. */
     private Route inKernelOrder(Route path) {
-        INDArray a = isSequence() ? stepsFirst(path.a()).dup('f').reshape('f', path.a().shape()) : path.a();
+        INDArray a = layout().isSequence() ? stepsFirst(path.a()).dup('f').reshape('f', path.a().shape()) : path.a();
         return new Route(path.from(), path.to(), a, path.b(), path.factor());
     }
 
@@ -108,7 +94,7 @@ final class ConvolutionRuntime extends KernelRuntime {
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
         List<Route> paths = paths(input.size(0)).stream().map(this::inKernelOrder).toList();
-        INDArray x = channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
+        INDArray x = layout().channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
         INDArray pathInput = x;
         if (training && dropout != null) {
             dropped = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'),
@@ -125,25 +111,25 @@ final class ConvolutionRuntime extends KernelRuntime {
         if (bias != null) {
             Broadcast.add(z, bias.reshape(bias.length()), z, 1);
         }
-        return isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, channelsLast(z), 'c') : z;
+        return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;
     }
 
     @Override
     INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         Route path = inKernelOrder(ownPath());
-        INDArray dz = channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray dz = layout().channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
         sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
-        INDArray x = dropout == null ? channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
+        INDArray x = dropout == null ? layout().channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null
                 ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
         INDArray gradientA = gradientOf(Variant.A);
-        INDArray target = isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
+        INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
         new UnfoldedConvolution(Windows.of(stockConf(), x), weights()).backward(x, path, u, dz, target,
                 gradientOf(Variant.B), dx, share, workspaces);
-        if (isSequence()) {
+        if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
         }
         if (dx == null) {
@@ -153,49 +139,18 @@ final class ConvolutionRuntime extends KernelRuntime {
             dropout.backprop(share, share, getIterationCount(), getEpochCount());
             dx.addi(share);
         }
-        return isChannelsLast() ? channelsLast(dx) : dx;
-    }
-
-    private boolean isVolume() {
-        return stockConf() instanceof Convolution3D;
-    }
-
-    private boolean isChannelsLast() {
-        return Windows.channelsLast(stockConf());
+        return layout().asInLayer(dx);
     }
 
     private INDArray checkedInput() {
-        int rank = isSequence() ? 3 : isVolume() ? 5 : 4;
-        long nIn = stockConf().getNIn();
-        if (input.rank() != rank || input.size(isChannelsLast() ? rank - 1 : 1) != nIn) {
+        ConvolutionLayout layout = layout();
+        if (!layout.accepts(input)) {
             throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
-                    + " does not go into a convolution of "
-                    + (rank - 2) + " dimensions with " + nIn + " input channels, which come "
-                    + (isChannelsLast() ? "last" : "second")
+                    + " does not go into a convolution of " + (layout.rank() - 2) + " dimensions with "
+                    + stockConf().getNIn() + " input channels, which come " + (layout.isChannelsLast() ? "last" : "second")
                     + ". Missing preprocessor or wrong input type? " + layerId());
         }
         return input.castTo(dataType);
-    }
-
-    /** In the order of memory for which ND4J's im2col is fast; the array itself if it is that. */
-    private INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
-        INDArray first = array;
-        if (isChannelsLast()) {
-            first = switch (array.rank()) {
-                case 3 -> array.permute(0, 2, 1);
-                case 4 -> array.permute(0, 3, 1, 2);
-                default -> array.permute(0, 4, 1, 2, 3);
-            };
-        }
-        return first.ordering() == 'c' && Shape.hasDefaultStridesForShape(first) ? first : workspaces.dup(type, first, 'c');
-    }
-
-    private static INDArray channelsLast(INDArray array) {
-        return switch (array.rank()) {
-            case 3 -> array.permute(0, 2, 1);
-            case 4 -> array.permute(0, 2, 3, 1);
-            default -> array.permute(0, 2, 3, 4, 1);
-        };
     }
 
     /** As DL4J's layers do: sequences are masked, images and volumes are not. */
@@ -206,9 +161,9 @@ final class ConvolutionRuntime extends KernelRuntime {
 
     @Override
     void mask(INDArray output) {
-        if (isSequence()) {
+        if (layout().isSequence()) {
             INDArray mask = stock().feedForwardMaskArray(maskArray, MaskState.Active, (int) maskArray.size(0)).getFirst();
-            Broadcast.mul(output, mask.castTo(output.dataType()), output, isChannelsLast() ? new int[] {0, 1} : new int[] {0, 2});
+            layout().mask(output, mask);
         }
     }
 

@@ -17,13 +17,17 @@ import java.util.function.UnaryOperator;
     "pissaIterations", "engine", "mechanism"}, allowSetters = true)
 public interface HeldSettings {
 
-    /** The layer's or vertex's name; null for an unnamed layer. */
+    /** {@return the layer's or vertex's name; null for an unnamed layer} */
     String getLayerName();
 
-    /** What the adapter is. */
+    /** {@return what the adapter is} */
     LoRASettings getLora();
 
-    /** Replaces what the adapter is; for a layer that does not run yet. */
+    /**
+     * Replaces what the adapter is; for a layer that does not run yet.
+     *
+     * @param lora of the adapter
+     */
     void setLora(LoRASettings lora);
 
     /** See {@link LoRASettings#rank}. */

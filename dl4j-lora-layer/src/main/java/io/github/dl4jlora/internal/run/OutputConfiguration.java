@@ -6,9 +6,9 @@ import org.nd4j.linalg.lossfunctions.ILossFunction;
 /** What the configuration of an adapted output layer has beside that of a dense layer. */
 public interface OutputConfiguration extends AdaptedConfiguration {
 
-    /** The loss. */
+    /** {@return the loss} */
     ILossFunction lossFunction();
 
-    /** How sequences lie; null for a layer whose input has two dimensions. */
+    /** {@return how sequences lie; null for a layer whose input has two dimensions} */
     RNNFormat sequenceFormat();
 }

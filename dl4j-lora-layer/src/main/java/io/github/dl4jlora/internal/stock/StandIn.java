@@ -18,7 +18,7 @@ public sealed interface StandIn extends Replacement {
     /** For a layer. */
     non-sealed interface OfLayer extends StandIn {
 
-        /** The layer as the base configures it. */
+        /** {@return the layer as the base configures it} */
         Layer getUnderlying();
 
         @Override
@@ -30,7 +30,7 @@ public sealed interface StandIn extends Replacement {
     /** For a vertex that is no layer. */
     non-sealed interface OfVertex extends StandIn {
 
-        /** The vertex as the base configures it. */
+        /** {@return the vertex as the base configures it} */
         GraphVertex getOrigin();
 
         @Override

@@ -15,7 +15,6 @@
  * </pre>
  *
  * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredVector} the arrays in it, {@code RawValues} plain
- * little-endian values, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room. Public classes here are no API and may
- * change without notice.
+ * little-endian values, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
  */
 package io.github.dl4jlora.internal.untrusted;

@@ -1,0 +1,33 @@
+package io.github.dl4jlora.layer;
+
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.run.Named;
+
+/** What an adapted dense layer cannot be: settings that do not fit the layer, or that no runtime of it heeds. */
+final class DenseSettings {
+
+    private DenseSettings() {
+    }
+
+    /**
+     * When built, and again when instantiated: setters and the network's global settings come in between.
+     *
+     * @throws IllegalArgumentException naming the layer, the setting and what to do
+     */
+    static void check(LoRADenseLayer layer) {
+        String name = Named.layer(layer.getLayerName());
+        LoRASettings lora = layer.getLora();
+        lora.checkFit(name, layer.getNIn(), layer.getNOut(), layer.getIUpdater());
+        if (lora.trainBias() && !layer.hasBias()) {
+            throw new IllegalArgumentException(name + ": trainBias has no bias to train. Set hasBias(true) or leave it out.");
+        }
+        if (layer.getWeightNoise() != null && lora.engine() == Engine.SAMEDIFF) {
+            throw new IllegalArgumentException(name + ": weightNoise is not supported by Engine.SAMEDIFF, whose graph reads A "
+                    + "and B directly. Use Engine.FUSED or remove weightNoise.");
+        }
+        if (lora.engine() == Engine.EFFECTIVE_WEIGHTS) {
+            throw new IllegalArgumentException(name + ": Engine.EFFECTIVE_WEIGHTS is for layers that are not dense. Use "
+                    + "Engine.FUSED or Engine.SAMEDIFF.");
+        }
+    }
+}
