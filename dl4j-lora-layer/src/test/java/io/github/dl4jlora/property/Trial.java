@@ -181,7 +181,11 @@ final class Trial {
 
     /** How far two results of this network's data type may be apart. */
     double tolerance() {
-        return spec.type() == DataType.DOUBLE ? 1e-9 : 2e-4;
+        return switch (spec.type()) {
+            case DOUBLE -> 1e-9;
+            case FLOAT -> 2e-4;
+            default -> 2e-2;
+        };
     }
 
     /** The largest difference, relative to the values where these are above 1. */
