@@ -101,7 +101,8 @@ final class Specs {
 
     private static Arbitrary<Data> data() {
         return Combinators.combine(Arbitraries.of(1, 2, 3), Arbitraries.of(false, true), Arbitraries.of(false, true),
-                        Arbitraries.frequency(Tuple.of(9, DataType.DOUBLE), Tuple.of(3, DataType.FLOAT), Tuple.of(1, DataType.HALF)),
+                        Arbitraries.frequency(Tuple.of(9, DataType.DOUBLE), Tuple.of(3, DataType.FLOAT),
+                                Tuple.of(1, DataType.HALF)),
                         Arbitraries.of(false, true))
                 .as(Data::new);
     }

@@ -32,7 +32,7 @@ import java.util.TreeSet;
 /** The stock network that a spec describes, made of DL4J's classes only. */
 final class Stock {
 
-    private static final String HEAD = "head";
+    static final String HEAD = "head";
     private static final Set<String> SPREADS = Set.of("var", "globalVar");
 
     private final NetworkSpec spec;
