@@ -92,6 +92,9 @@ class FailedBeforeTest {
                         Path.CLONE),
                 failed("the SameDiff engine in a graph with workspaces", true, Input.SEQUENCE, List.of(),
                         PLAIN.by(Engine.SAMEDIFF), true, Path.CLONE),
+                failed("DL4J has no frozen VariationalAutoencoder", true, Input.FLAT,
+                        List.of(layer(Kind.VARIATIONAL_AUTO_ENCODER, Role.TRAINED, 0)), PLAIN, false,
+                        Path.FEATURE_EXTRACTOR_MERGE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }

@@ -19,6 +19,8 @@ enum Input {
     IMAGE(Signal.IMAGE, InputType.convolutional(6, 5, Input.SIZE), Input.SIZE, 6, 5),
     IMAGE_CHANNELS_LAST(Signal.IMAGE, InputType.convolutional(6, 5, Input.SIZE, CNN2DFormat.NHWC), 6, 5, Input.SIZE),
     VOLUME(Signal.VOLUME, InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 4, 3, 4, Input.SIZE), Input.SIZE, 4, 3, 4),
+    VOLUME_CHANNELS_LAST(Signal.VOLUME, InputType.convolutional3D(Convolution3D.DataFormat.NDHWC, 4, 3, 4, Input.SIZE), 4, 3, 4,
+            Input.SIZE),
     /** Indexes; the first layer is an embedding. */
     WORD(Signal.FLAT, InputType.feedForward(Input.WORDS), 1),
     /** Indexes; the first layer is an embedding. */

@@ -66,13 +66,15 @@ enum Kind {
     LSTM(Trait.MATRIX, form -> new LSTM.Builder().nOut(Input.SIZE).build(), Signal.SEQUENCE),
     CONVOLUTION_1D(Trait.MATRIX, form -> new Convolution1DLayer.Builder().nOut(Input.SIZE).hasBias(!form.yes())
             .convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Causal, ConvolutionMode.Truncate))
-            .kernelSize(form.of(1, 2, 3)).stride(form.of(1, 1, 2, 3)).dilation(form.of(1, 2)).build(), Signal.SEQUENCE),
+            .kernelSize(form.of(1, 2, 3)).stride(form.of(1, 1, 2, 3)).dilation(form.of(1, 2)).padding(form.of(0, 1)).build(),
+            Signal.SEQUENCE),
     CONVOLUTION_2D(Trait.MATRIX, form -> new ConvolutionLayer.Builder(form.of(1, 2, 3), form.of(1, 2, 3)).nOut(Input.SIZE)
             .hasBias(!form.yes()).convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Truncate))
-            .stride(form.of(1, 1, 2, 4), form.of(1, 2)).dilation(form.of(1, 2), 1).build(), Signal.IMAGE),
+            .stride(form.of(1, 1, 2, 4), form.of(1, 2)).dilation(form.of(1, 2), 1).padding(form.of(0, 1), form.of(0, 2)).build(),
+            Signal.IMAGE),
     CONVOLUTION_3D(Trait.MATRIX, form -> new Convolution3D.Builder(form.of(1, 2), form.of(1, 2), form.of(1, 2)).nOut(Input.SIZE)
             .hasBias(!form.yes()).convolutionMode(form.of(ConvolutionMode.Same, ConvolutionMode.Truncate))
-            .stride(form.of(1, 1, 4), form.of(1, 2), 1).build(), Signal.VOLUME),
+            .stride(form.of(1, 1, 4), form.of(1, 2), 1).padding(form.of(0, 1), 0, form.of(0, 1)).build(), Signal.VOLUME),
     SIMPLE_RNN(Trait.MATRIX, form -> new SimpleRnn.Builder().nOut(Input.SIZE).build(), Signal.SEQUENCE),
     GRAVES_LSTM(Trait.MATRIX, form -> new GravesLSTM.Builder().nOut(Input.SIZE).build(), Signal.SEQUENCE),
     BIDIRECTIONAL(Trait.MATRIX, form -> new Bidirectional(
@@ -174,6 +176,7 @@ enum Kind {
     boolean fits(Input input, Signal signal) {
         return signals.contains(signal) && switch (input) {
             case SEQUENCE_CHANNELS_LAST -> !NOT_CHANNELS_LAST.contains(this);
+            case VOLUME_CHANNELS_LAST -> this == CONVOLUTION_3D || this == ACTIVATION || this == DROPOUT || this == NO_DROPOUT;
             case IMAGE_CHANNELS_LAST -> this != PRELU_OF_CHANNELS;
             default -> true;
         };

@@ -9,9 +9,12 @@ import java.io.StringWriter;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -26,12 +29,16 @@ final class Search {
     private static final double LEAST_SHARE_CHECKED = 0.05;
     private static final int GENERATOR_SIZE = 1000;
     private static final int FEW = 30;
+    /** A network counts as the first of these that came of any law. */
+    private static final List<Verdict.Outcome> BY_WEIGHT = List.of(Verdict.Outcome.FAILED, Verdict.Outcome.CHECKED,
+            Verdict.Outcome.REFUSED, Verdict.Outcome.STOCK_FAILS, Verdict.Outcome.NOT_APPLICABLE);
 
     private final long seed;
     private final Duration time;
     private final int networks;
     private final int shrinkingSteps;
     private final Map<Law, Map<Verdict.Outcome, Integer>> counts = new EnumMap<>(Law.class);
+    private final Map<Verdict.Outcome, Integer> networkCounts = new EnumMap<>(Verdict.Outcome.class);
     private Duration shrinking = Duration.ZERO;
     private final Map<String, Integer> reasons = new TreeMap<>();
     private final Map<String, Failure> failures = new LinkedHashMap<>();
@@ -69,9 +76,11 @@ final class Search {
         try {
             for (; tried < networks && Instant.now().isBefore(end); tried++) {
                 Shrinkable<NetworkSpec> network = generator.next(random);
+                Set<Verdict.Outcome> outcomes = EnumSet.noneOf(Verdict.Outcome.class);
                 for (Law law : Law.values()) {
-                    count(law, network, end);
+                    outcomes.add(count(law, network, end));
                 }
+                networkCounts.merge(BY_WEIGHT.stream().filter(outcomes::contains).findFirst().orElseThrow(), 1, Integer::sum);
             }
         } finally {
             Nd4j.setDefaultDataTypes(before, before);
@@ -84,25 +93,26 @@ final class Search {
         }
     }
 
-    private void count(Law law, Shrinkable<NetworkSpec> network, Instant end) {
+    private Verdict.Outcome count(Law law, Shrinkable<NetworkSpec> network, Instant end) {
         Verdict verdict = Verdict.of(law, network.value());
         counts.computeIfAbsent(law, key -> new EnumMap<>(Verdict.Outcome.class)).merge(verdict.outcome(), 1, Integer::sum);
         if (verdict.outcome() != Verdict.Outcome.FAILED) {
             if (verdict.problem() != null) {
                 reasons.merge(verdict.outcome() + " " + verdict.kind(), 1, Integer::sum);
             }
-            return;
+            return verdict.outcome();
         }
         Failure known = failures.get(verdict.kind());
         if (known != null) {
             failures.put(verdict.kind(), known.again());
-            return;
+            return verdict.outcome();
         }
         Instant start = Instant.now();
         NetworkSpec smallest = shrunk(law, network, verdict.kind(), end);
         shrinking = shrinking.plus(Duration.between(start, Instant.now()));
         failures.put(verdict.kind(), new Failure(smallest, verdict.problem(), 1));
         System.out.println("New: " + verdict.kind() + "\n    " + smallest);
+        return verdict.outcome();
     }
 
     private NetworkSpec shrunk(Law law, Shrinkable<NetworkSpec> network, String kind, Instant end) {
@@ -139,7 +149,7 @@ final class Search {
 
     private String report(int tried, Duration taken) {
         StringBuilder text = new StringBuilder("Tried " + tried + " random networks in " + taken.toSeconds() + " s, "
-                + shrinking.toSeconds() + " of them to find small ones; seed " + seed + "\n");
+                + shrinking.toSeconds() + " of them to find small ones; seed " + seed + "; networks " + networkCounts + "\n");
         counts.forEach((law, outcomes) -> text.append(String.format("  %-34s %s%n", law, outcomes)));
         reasons.forEach((reason, count) -> text.append(String.format("  %5d %s%n", count, reason)));
         failures.forEach((kind, failure) -> text.append("\n").append(failure.count).append(" times ").append(kind)

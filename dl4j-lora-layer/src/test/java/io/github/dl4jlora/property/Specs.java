@@ -38,7 +38,8 @@ final class Specs {
     private static Arbitrary<Structure> structures() {
         Arbitrary<Input> inputs = Arbitraries.frequency(Tuple.of(3, Input.FLAT), Tuple.of(5, Input.SEQUENCE),
                 Tuple.of(1, Input.SEQUENCE_CHANNELS_LAST), Tuple.of(3, Input.IMAGE), Tuple.of(1, Input.IMAGE_CHANNELS_LAST),
-                Tuple.of(2, Input.VOLUME), Tuple.of(1, Input.WORD), Tuple.of(1, Input.WORD_SEQUENCE));
+                Tuple.of(2, Input.VOLUME), Tuple.of(1, Input.VOLUME_CHANNELS_LAST),
+                Tuple.of(1, Input.WORD), Tuple.of(1, Input.WORD_SEQUENCE));
         return inputs.flatMap(input -> Combinators.combine(Arbitraries.of(false, true),
                         layer(input).list().ofMinSize(0).ofMaxSize(DEEPEST), head(input), roles())
                 .as((graph, layers, head, role) -> new Structure(graph, input, layers, head, role)));
@@ -100,7 +101,8 @@ final class Specs {
 
     private static Arbitrary<Data> data() {
         return Combinators.combine(Arbitraries.of(1, 2, 3), Arbitraries.of(false, true), Arbitraries.of(false, true),
-                        Arbitraries.frequency(Tuple.of(3, DataType.DOUBLE), Tuple.of(1, DataType.FLOAT)),
+                        Arbitraries.frequency(Tuple.of(9, DataType.DOUBLE), Tuple.of(3, DataType.FLOAT),
+                                Tuple.of(1, DataType.HALF)),
                         Arbitraries.of(false, true))
                 .as(Data::new);
     }

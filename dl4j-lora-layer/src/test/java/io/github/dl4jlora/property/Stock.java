@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
@@ -31,7 +32,7 @@ import java.util.TreeSet;
 /** The stock network that a spec describes, made of DL4J's classes only. */
 final class Stock {
 
-    private static final String HEAD = "head";
+    static final String HEAD = "head";
     private static final Set<String> SPREADS = Set.of("var", "globalVar");
 
     private final NetworkSpec spec;
@@ -68,7 +69,12 @@ final class Stock {
             case VOLUME -> true;
         };
         if (pooled) {
-            addNode("p", new GlobalPoolingLayer.Builder(PoolingType.AVG).build(), null, Join.ALONE);
+            GlobalPoolingLayer.Builder pooling = new GlobalPoolingLayer.Builder(PoolingType.AVG);
+            if (spec.input() == Input.VOLUME_CHANNELS_LAST) {
+                // DL4J would pool them over the wrong ones.
+                pooling.poolingDimensions(1, 2, 3);
+            }
+            addNode("p", pooling.build(), null, Join.ALONE);
             signal = Signal.FLAT;
         }
         addHead(signal == Signal.FLAT || signal == Signal.IMAGE ? spec.head().flat() : spec.head());
@@ -145,6 +151,9 @@ final class Stock {
         Layer layer = spec.kind().layer(spec.form());
         if (layer instanceof BaseLayer base && base.getActivationFn() == null) {
             base.setActivationFn(spec.activation().getActivationFunction());
+        }
+        if (layer instanceof Convolution3D volume && this.spec.input() == Input.VOLUME_CHANNELS_LAST) {
+            volume.setDataFormat(Convolution3D.DataFormat.NDHWC);
         }
         if (spec.dropOut()) {
             layer.setIDropout(new Dropout(0.7));

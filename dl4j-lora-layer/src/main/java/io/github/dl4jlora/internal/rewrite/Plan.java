@@ -21,8 +21,8 @@ import java.util.regex.Pattern;
  */
 public record Plan(Map<String, Decision> decisions) {
 
-    /** Layers with a choice of engine. */
-    private static final Set<Class<?>> ENGINES = Set.of(DenseLayer.class, OutputLayer.class, RnnOutputLayer.class);
+    /** Layers that an {@link Engine} calls dense. */
+    private static final Set<Class<?>> DENSE = Set.of(DenseLayer.class, OutputLayer.class, RnnOutputLayer.class);
 
     /**
      * A role, and why.
@@ -79,11 +79,11 @@ public record Plan(Map<String, Decision> decisions) {
                 : new Decision(Role.KEEP, "has no parameters and a trained layer is upstream");
     }
 
-    /** An engine computes the path beside W of a layer that has one of its own; other layers are computed in one way. */
+    /** Dense layers alone have a path that SameDiff can compute; they alone never run on effective weights. */
     private static void refuseOtherEngine(List<Node> nodes, LoRAConfig config, Map<String, Set<String>> targets) {
         boolean forDense = config.engine() == Engine.SAMEDIFF;
-        List<Node> others = nodes.stream().filter(node -> targets.containsKey(node.name())
-                && forDense != ENGINES.contains(node.unwrappedType())).toList();
+        List<Node> others = nodes.stream()
+                .filter(node -> targets.containsKey(node.name()) && DENSE.contains(node.unwrappedType()) != forDense).toList();
         if (config.engine() != Engine.FUSED && !others.isEmpty()) {
             throw new IllegalArgumentException("engine(" + config.engine() + ") is for " + (forDense ? "" : "layers other than ")
                     + "DenseLayer, OutputLayer and RnnOutputLayer; " + Targets.described(others, Node::type)

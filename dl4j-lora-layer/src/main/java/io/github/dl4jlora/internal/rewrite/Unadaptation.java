@@ -97,6 +97,8 @@ public final class Unadaptation<M extends Model> {
             layers.put(node.name(), wrappedLike(node, replacement.toStockLayer()));
         } else if (replacement != null) {
             vertices.put(node.name(), wrappedLike(node, replacement.toStockVertex()));
+        } else if (node.layer() instanceof FrozenLayer frozen) {
+            requireFreezable(node, frozen);
         }
     }
 
@@ -106,15 +108,18 @@ public final class Unadaptation<M extends Model> {
             return stock;
         }
         FrozenLayer frozen = new FrozenLayer(stock);
-        if (StockLayers.numParams(frozen) != StockLayers.numParams(stock)) {
-            throw new IllegalStateException("Layer \"" + node.name() + "\" (" + stock.getClass()
-                    .getSimpleName() + ") was frozen by "
-                    + "TransferLearning, and DL4J cannot make a network of a frozen one: its FrozenLayer counts too few of its "
-                    + "parameters. Call LoRA.merge or LoRA.unload before setFeatureExtractor");
-        }
+        requireFreezable(node, frozen);
         // Its own name, which the constructor does not take from the layer inside.
         frozen.setLayerName(stock.getLayerName());
         return frozen;
+    }
+
+    private static void requireFreezable(Node node, FrozenLayer frozen) {
+        if (StockLayers.numParams(frozen) != StockLayers.numParams(frozen.getLayer())) {
+            throw new IllegalStateException("Layer \"" + node.name() + "\" (" + frozen.getLayer().getClass().getSimpleName()
+                    + ") was frozen by TransferLearning, and DL4J cannot make a network of a frozen one: its FrozenLayer counts too "
+                    + "few of its parameters. Call LoRA.merge or LoRA.unload before setFeatureExtractor");
+        }
     }
 
     private static GraphVertex wrappedLike(Node node, GraphVertex stock) {
