@@ -131,7 +131,7 @@ class ArchitectureTest {
                 .should(GeneralCodingRules.ACCESS_STANDARD_STREAMS).check(LIBRARY);
     }
 
-    /** Parts, start, merge, scopes: what is adapted answers for itself. Only who makes and unmakes such layers names them. */
+    /** Parts, start, merge, scopes: what is adapted answers for itself. */
     @Test
     void nobodyAsksWhichKindOfAdaptedLayerItIs() {
         classes().that().doNotHaveSimpleName("AdaptedLayers").and().doNotHaveSimpleName("Unadaptation")
