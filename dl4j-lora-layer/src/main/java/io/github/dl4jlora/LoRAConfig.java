@@ -448,6 +448,9 @@ public final class LoRAConfig {
         }
 
         private static Pattern compile(String what, String pattern) {
+            if (pattern == null) {
+                throw new NullPointerException(what + "(null): give a regular expression that matches names of layers");
+            }
             try {
                 return Pattern.compile(pattern);
             } catch (PatternSyntaxException e) {

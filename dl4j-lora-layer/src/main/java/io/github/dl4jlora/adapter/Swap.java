@@ -192,6 +192,13 @@ final class Swap {
                     + ", but the network's of " + new TreeSet<>(network) + ". Make the network with LoRA.apply(base, adapter)"
                     + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
         }
+        Variant here = matrix.settings().variant();
+        Variant there = delta.kind().variant();
+        if (!here.equals(there) && !(here.isAdditive() && there.isAdditive())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is " + there.name() + ", but the network's is "
+                    + here.name() + ", which computes something else with " + new TreeSet<>(network)
+                    + ". Make the network with LoRA.apply(base, adapter)");
+        }
     }
 
     private static void requireSameBase(String layer, String expected, String found) {

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.variant;
 
-import io.github.dl4jlora.internal.rewrite.Role;
 /**
  * A matrix that an adapted layer has beside the frozen weights of its stock layer.
  *

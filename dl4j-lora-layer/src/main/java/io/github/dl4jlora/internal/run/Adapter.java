@@ -353,6 +353,7 @@ public final class Adapter {
                     + current.size(0) + ", " + current.size(1) + "], but the new value has " + shape(value));
         }
         current.assign(value);
+        changed.run();
     }
 
     private static List<Long> shape(INDArray array) {
@@ -375,5 +376,6 @@ public final class Adapter {
                     + values.length() + " values were given");
         }
         current.assign(values.reshape(current.shape()));
+        changed.run();
     }
 }
