@@ -2,14 +2,20 @@ package io.github.dl4jlora.regression;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
@@ -21,6 +27,8 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Sgd;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -98,7 +106,7 @@ class AttackedTest {
     @ValueSource(strings = {"null", "{}", "{\"id\":null,\"signature\":\"FLOAT W[5,3] b[3]\"}", "{\"id\":\"0\"}"})
     void damagedRecordOfWhatTrainsInFullIsRefusedByName(String damaged) {
         MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(), config().targets("fc2").trainable("out").build());
-        String json = tuned.getLayerWiseConfigurations().toJson()
+        String json = json(tuned)
                 .replaceFirst("(?s)(\"trainedInFull\" : \\{\\s*\"out\" : )\\{.*?\\}", "$1" + damaged);
 
         assertThatThrownBy(() -> MultiLayerConfiguration.fromJson(json)).hasMessageContaining("damaged")
@@ -130,10 +138,52 @@ class AttackedTest {
         assertThat(Networks.difference(kept, fresh)).isLessThan(1e-12);
     }
 
+    /** PiSSA divides by the factor, so that a file may ask one layer alone for what it cannot have. */
+    @ParameterizedTest
+    @EnumSource(Models.Kind.class)
+    void adapterOfWhichOneLayerCannotBeTakenChangesNone(Models.Kind kind, @TempDir Path folder) throws IOException {
+        Model base = kind.base();
+        LoRAConfig config = kind.config().loraInit(LoRAInit.PISSA).build();
+        Model source = Models.apply(base, config);
+        Models.fitSteps(source, 0, 2);
+        LoRAAdapter.of(source).save(folder);
+        Path file = folder.resolve("adapter_config.json");
+        Files.writeString(file, Files.readString(file)
+                .replaceFirst("\"alpha_pattern\"\\s*:\\s*\\{\\s*\\}", "\"alpha_pattern\": {\"fc2\": -3}"));
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+        Model tuned = Models.apply(base, config);
+        double[] before = Models.params(tuned);
+
+        assertThatIllegalArgumentException().isThrownBy(() -> adapter.applyTo(tuned)).withMessageContainingAll("\"fc2\"", "-");
+
+        assertThat(Models.params(tuned)).containsExactly(before);
+    }
+
+    /** As DL4J's init does with copies of every other kind of adapted network; the vector is copied afterwards. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void networkWithAFrozenAIsInitialisedWithoutItsBase(boolean graph) {
+        Model tuned = Models.apply(graph ? Networks.trainedGraph() : Networks.trainedLayers(),
+                config().variant(new FrozenALoRA()).build());
+        String elsewhere = json(tuned).replaceAll("\"id\" : \"....", "\"id\" : \"0000");
+
+        Model copy = graph ? new ComputationGraph(ComputationGraphConfiguration.fromJson(elsewhere))
+                : new MultiLayerNetwork(MultiLayerConfiguration.fromJson(elsewhere));
+        copy.init();
+
+        assertThat(copy.numParams()).isEqualTo(tuned.numParams());
+        assertThatThrownBy(() -> Models.outputs(copy)).isInstanceOf(FrozenWeightsMissingException.class);
+    }
+
+    private static String json(Model model) {
+        return model instanceof ComputationGraph network ? network.getConfiguration().toJson()
+                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().toJson();
+    }
+
     @ParameterizedTest
     @EnumSource(Models.Kind.class)
     void closedBaseIsNotAdapted(Models.Kind kind) {
-        var base = kind.base();
+        Model base = kind.base();
         base.close();
 
         assertThatIllegalArgumentException().isThrownBy(() -> kind.adapt(base)).withMessageContainingAll("network was closed");
