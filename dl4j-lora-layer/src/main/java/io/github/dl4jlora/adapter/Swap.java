@@ -106,6 +106,8 @@ final class Swap {
             }
             requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
             requireSameKind(name, delta, matrix);
+            // Refuses here what rescaling would refuse when other layers have been replaced.
+            matrix.settings().toBuilder().alpha(delta.alpha()).scaling(delta.scaling()).build("Layer \"" + name + "\"");
             Map<String, INDArray> parts = new LinkedHashMap<>();
             delta.parts().forEach((key, value) -> {
                 requireShape(name, key, value, matrix.parts().get(key));

@@ -229,7 +229,8 @@ public final class Adapter {
         if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {
             lora.setFrozen(freshFrozen(lora));
         }
-        if (lora.getStorage() == FrozenStorage.SHARED && AdapterStart.needsStock(lora)
+        boolean constantsAreMissing = lora.getConstants() != null && !lora.getConstants().isHere();
+        if (lora.getStorage() == FrozenStorage.SHARED && (constantsAreMissing || AdapterStart.needsStock(lora))
                 && !lora.getFrozen().isHere()) {
             return;
         }
