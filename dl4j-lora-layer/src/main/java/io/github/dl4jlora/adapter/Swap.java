@@ -197,8 +197,8 @@ final class Swap {
         Variant here = matrix.settings().variant();
         Variant there = delta.kind().variant();
         if (!here.equals(there) && !(here.isAdditive() && there.isAdditive())) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is " + there.name() + ", but the network's is "
-                    + here.name() + ", which computes something else with " + new TreeSet<>(network)
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is " + there.name()
+                    + ", but the network's is " + here.name() + ", which computes something else with " + new TreeSet<>(network)
                     + ". Make the network with LoRA.apply(base, adapter)");
         }
     }

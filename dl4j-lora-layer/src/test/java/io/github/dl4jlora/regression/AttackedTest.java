@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -27,6 +28,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Sgd;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -202,5 +204,21 @@ class AttackedTest {
                 default -> builder.override(null, o -> o.rank(2));
             }
         }).hasMessageContainingAll(setting, "null").hasMessageNotContaining("Cannot invoke");
+    }
+
+    /** The registry gave the first that was intact, here the base's own arrays, not the copy that was asked for. */
+    @Test
+    void restoredNetworkOfACopiedBaseStaysWhenTheBaseMoves(@TempDir Path folder) throws IOException {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        MultiLayerNetwork onTheBase = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+        MultiLayerNetwork onACopy = LoRA.apply(base, LoRAConfig.builder().rank(2).copyBase(true).build());
+        File file = folder.resolve("network.zip").toFile();
+        ModelSerializer.writeModel(onACopy, file, true);
+        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file, true);
+
+        base.params().muli(2);
+
+        assertThat(Models.outputs(restored)).containsExactly(Models.outputs(onACopy));
+        assertThat(Models.outputs(onTheBase)).as("alive until here").isNotEqualTo(Models.outputs(onACopy));
     }
 }

@@ -128,7 +128,10 @@ public final class FrozenReference implements Serializable {
         return weights;
     }
 
-    /** Whether this JVM has the weights, which is no business of a configuration in JSON; a base location that has not been read is not asked. */
+    /**
+     * Whether this JVM has the weights, which is no business of a configuration in JSON. A base location that has not been
+     * read is not asked.
+     */
     @JsonIgnore
     public boolean isHere() {
         return resolveHere() != null;
