@@ -129,6 +129,9 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
         }
 
         private static Pattern compile(String what, String pattern) {
+            if (pattern == null) {
+                throw new NullPointerException(what + "(null): give a regular expression that matches names of layers");
+            }
             try {
                 return Pattern.compile(pattern);
             } catch (PatternSyntaxException e) {

@@ -27,6 +27,16 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     private static final Map<String, Variant> VARIANTS = Map.of(new PlainLoRA().name(), new PlainLoRA(),
             new FrozenALoRA().name(), new FrozenALoRA(), new DoRA().name(), new DoRA());
 
+    /**
+     * @throws IllegalArgumentException for a variant that a file has no name for, so that reading it would be refused
+     */
+    void requireNameInFiles() {
+        if (!variant.equals(VARIANTS.get(variant.name()))) {
+            throw new IllegalArgumentException("An adapter's file has no name for the variant \"" + variant.name()
+                    + "\"; it can hold " + VARIANTS.keySet() + ". Save the network with LoRA.save instead");
+        }
+    }
+
     /** The same of A and B that are no longer what training made of their start. */
     Kind started() {
         return new Kind(variant, PLAIN.init, 0);

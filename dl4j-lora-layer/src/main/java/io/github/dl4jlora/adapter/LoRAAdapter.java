@@ -319,7 +319,7 @@ public final class LoRAAdapter {
      *
      * @param folder new, empty, or with an adapter that is replaced
      * @throws IOException              if there is a file of that name, or the folder cannot be written to
-     * @throws IllegalArgumentException if a variant has parts that such files have no name for
+     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {

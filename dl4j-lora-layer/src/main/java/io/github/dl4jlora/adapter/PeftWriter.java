@@ -28,10 +28,12 @@ final class PeftWriter {
     }
 
     /**
-     * @throws IOException           if there is a file of that name, or the folder cannot be written to
-     * @throws IllegalStateException if a value is NaN or infinite
+     * @throws IOException              if there is a file of that name, or the folder cannot be written to
+     * @throws IllegalArgumentException if files have no name for the adapter's variant
+     * @throws IllegalStateException    if a value is NaN or infinite
      */
     void write(Path path) throws IOException {
+        adapter.deltas().values().forEach(delta -> delta.kind().requireNameInFiles());
         if (Files.exists(path) && !Files.isDirectory(path)) {
             throw new IOException(path + " is a file, but an adapter is a folder: choose another name. Nothing was written");
         }

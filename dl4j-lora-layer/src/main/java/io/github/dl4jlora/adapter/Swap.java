@@ -106,6 +106,8 @@ final class Swap {
             }
             requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
             requireSameKind(name, delta, matrix);
+            // Refuses here what rescaling would refuse when other layers have been replaced.
+            matrix.settings().toBuilder().alpha(delta.alpha()).scaling(delta.scaling()).build("Layer \"" + name + "\"");
             Map<String, INDArray> parts = new LinkedHashMap<>();
             delta.parts().forEach((key, value) -> {
                 requireShape(name, key, value, matrix.parts().get(key));
@@ -191,6 +193,13 @@ final class Swap {
                     + new TreeSet<>(delta.parts().keySet()) + (taken ? " and started from a part of W" : "")
                     + ", but the network's of " + new TreeSet<>(network) + ". Make the network with LoRA.apply(base, adapter)"
                     + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
+        }
+        Variant here = matrix.settings().variant();
+        Variant there = delta.kind().variant();
+        if (!here.equals(there) && !(here.isAdditive() && there.isAdditive())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is " + there.name()
+                    + ", but the network's is " + here.name() + ", which computes something else with " + new TreeSet<>(network)
+                    + ". Make the network with LoRA.apply(base, adapter)");
         }
     }
 

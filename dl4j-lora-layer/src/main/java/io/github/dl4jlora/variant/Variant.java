@@ -1,6 +1,7 @@
 package io.github.dl4jlora.variant;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonIgnore;
 import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
 
 import java.io.Serializable;
@@ -73,7 +74,8 @@ public interface Variant extends Serializable {
         LowRankProduct.addTo(w, parameters, factor);
     }
 
-    /** {@return whether all that a merge does is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up} */
+    /** {@return whether all that a merge and a pass do is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up} */
+    @JsonIgnore
     default boolean isAdditive() {
         return true;
     }

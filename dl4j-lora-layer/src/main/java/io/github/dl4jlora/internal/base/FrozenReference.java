@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonIgnore;
 import org.nd4j.shade.jackson.annotation.JsonInclude;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -35,10 +36,16 @@ public final class FrozenReference implements Serializable {
 
     /**
      * @param trainedInFull see {@link #getTrainedInFull}
+     * @throws IllegalArgumentException if id or signature is null, or a layer is recorded without a reference
      */
     public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
                            @JsonProperty("baseLocation") URI baseLocation,
                            @JsonProperty("trainedInFull") Map<String, FrozenReference> trainedInFull) {
+        if (id == null || signature == null || trainedInFull != null && trainedInFull.containsValue(null)) {
+            throw new IllegalArgumentException("A reference to frozen weights is damaged: its id is " + id + ", its signature "
+                    + signature + ", and it records " + trainedInFull + ". Restore the configuration from its file, or adapt "
+                    + "the base again");
+        }
         this.id = id;
         this.signature = signature;
         this.baseLocation = baseLocation;
@@ -121,7 +128,11 @@ public final class FrozenReference implements Serializable {
         return weights;
     }
 
-    /** Whether this JVM has the weights; a base location that has not been read is not asked. */
+    /**
+     * Whether this JVM has the weights, which is no business of a configuration in JSON. A base location that has not been
+     * read is not asked.
+     */
+    @JsonIgnore
     public boolean isHere() {
         return resolveHere() != null;
     }

@@ -29,6 +29,7 @@ public final class FrozenWeights {
     private final String signature;
     private final INDArray values;
     private final BaseProbe probe;
+    private boolean copy;
     private INDArray cast;
     private Object siblings;
 
@@ -88,8 +89,15 @@ public final class FrozenWeights {
      */
     public static FrozenWeights copyOf(INDArray values, Map<String, INDArray> shapes) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return of(values.dup(), shapes);
+            FrozenWeights weights = hashed(values.dup(), signature(values.dataType(), shapes));
+            weights.copy = true;
+            return FrozenWeightsRegistry.register(weights);
         }
+    }
+
+    /** Whether the values are a copy, which nobody trains or closes, not a base network's own. */
+    boolean isCopy() {
+        return copy;
     }
 
     /** As {@link #of(INDArray, Map)}, but not registered: to be compared first. */

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
 import java.lang.ref.WeakReference;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -39,10 +40,12 @@ public final class FrozenWeightsRegistry {
 
     /**
      * The weights with this id, if anything alive in this JVM has them. Weights that no longer hash to their id
-     * (their base network was trained meanwhile) are not given out.
+     * (their base network was trained meanwhile) are not given out. Copies come first: whoever restores a network that was
+     * adapted with copyBase goes on when the base does.
      */
     public static Optional<FrozenWeights> find(String id) {
         List<WeakReference<FrozenWeights>> holders = BY_ID.getOrDefault(id, List.of());
-        return holders.stream().map(WeakReference::get).filter(Objects::nonNull).filter(FrozenWeights::isIntact).findFirst();
+        return holders.stream().map(WeakReference::get).filter(Objects::nonNull)
+                .sorted(Comparator.comparing(weights -> !weights.isCopy())).filter(FrozenWeights::isIntact).findFirst();
     }
 }

@@ -76,6 +76,10 @@ public final class Adaptation<M extends Model> {
             throw new IllegalArgumentException("The LoRAConfig is null; LoRAConfig.builder().build() has the defaults");
         }
         Network<M> network = Network.of(base);
+        if (base.params().wasClosed()) {
+            throw new IllegalArgumentException("The network was closed, and with it the weights that an adapted network would "
+                    + "stand on. Restore it from its file, and keep it open");
+        }
         network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
             throw new IllegalArgumentException("The network is adapted already: layer \"" + node.name() + "\" is a " + node.type()
                     + ". Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");

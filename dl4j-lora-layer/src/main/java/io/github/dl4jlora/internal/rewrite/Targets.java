@@ -23,8 +23,6 @@ public final class Targets {
 
     private static final Logger LOG = LoggerFactory.getLogger(Targets.class);
 
-    /** Until LoRAConfig has the setting. */
-
     private final List<Node> nodes;
     private final LoRAConfig config;
     private final List<Node> candidates;

@@ -228,7 +228,8 @@ public final class Adapter {
         if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {
             lora.setFrozen(freshFrozen(lora));
         }
-        if (lora.getStorage() == FrozenStorage.SHARED && AdapterStart.needsStock(lora)
+        boolean constantsAreMissing = lora.getConstants() != null && !lora.getConstants().isHere();
+        if (lora.getStorage() == FrozenStorage.SHARED && (constantsAreMissing || AdapterStart.needsStock(lora))
                 && !lora.getFrozen().isHere()) {
             return;
         }
@@ -352,6 +353,7 @@ public final class Adapter {
                     + current.size(0) + ", " + current.size(1) + "], but the new value has " + shape(value));
         }
         current.assign(value);
+        changed.run();
     }
 
     private static List<Long> shape(INDArray array) {
@@ -374,5 +376,6 @@ public final class Adapter {
                     + values.length() + " values were given");
         }
         current.assign(values.reshape(current.shape()));
+        changed.run();
     }
 }
