@@ -47,16 +47,26 @@ public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputCo
 
     @Override
     public InputType getOutputType(int layerIndex, InputType inputType) {
-        return output().getOutputType(layerIndex, inputType);
+        return output().getOutputType(layerIndex, own(inputType));
     }
 
     @Override
     public void setNIn(InputType inputType, boolean override) {
-        output().setNIn(inputType, false);
+        output().setNIn(own(inputType), false);
     }
 
     @Override
     public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
-        return output().getPreProcessorForInputType(inputType);
+        return output().getPreProcessorForInputType(own(inputType));
+    }
+
+    /**
+     * DL4J tells a DenseLayer that comes first in a MultiLayerNetwork that its input is flat, and this is one of its subclasses.
+     * A base that has flat input before its RnnOutputLayer has the preprocessor too, and keeps it.
+     */
+    private InputType own(InputType inputType) {
+        RNNFormat format = sequenceFormat();
+        return format != null && inputType instanceof InputType.InputTypeFeedForward ? InputType.recurrent(getNIn(), format)
+                : inputType;
     }
 }

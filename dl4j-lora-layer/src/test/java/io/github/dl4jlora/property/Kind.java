@@ -97,7 +97,7 @@ enum Kind {
     LOCALLY_CONNECTED_2D(Trait.SAME_DIFF, form -> new LocallyConnected2D.Builder().kernelSize(2, form.of(1, 2)).nOut(Input.SIZE)
             .hasBias(!form.yes()).build(), Signal.IMAGE),
     SELF_ATTENTION(Trait.SAME_DIFF, form -> new SelfAttentionLayer.Builder().nIn(Input.SIZE).nOut(Input.SIZE).nHeads(1)
-            .projectInput(!form.yes()).build(), Signal.SEQUENCE),
+            .projectInput(true).build(), Signal.SEQUENCE),
     RECURRENT_ATTENTION(Trait.SAME_DIFF, form -> new RecurrentAttentionLayer.Builder().nOut(Input.SIZE).nHeads(1)
             .projectInput(true).build(), Signal.SEQUENCE),
     AUTO_ENCODER(Trait.MATRIX, form -> new AutoEncoder.Builder().nOut(Input.SIZE).build(), Signal.FLAT),

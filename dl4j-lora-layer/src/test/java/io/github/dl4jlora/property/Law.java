@@ -181,8 +181,7 @@ enum Law {
     SEGMENTS_ARE_THE_STOCK_NETWORKS {
         @Override
         void check(Trial trial) {
-            Input input = trial.spec.input();
-            NotApplicable.unless((input == Input.SEQUENCE || input == Input.WORD_SEQUENCE) && trial.labels.rank() == 3
+            NotApplicable.unless(trial.spec.input() == Input.SEQUENCE && trial.labels.rank() == 3
                     && trial.labels.size(2) == Input.STEPS, "DL4J does not cut its sequences");
             requireStockGradients(trial.spec);
             Model tuned = trial.tuned();

@@ -26,7 +26,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 final class Search {
 
     /** Of one law's verdicts; below it a run means nothing. */
-    private static final double LEAST_SHARE_CHECKED = 0.05;
+    private static final double LEAST_SHARE_CHECKED = 0.01;
     private static final int GENERATOR_SIZE = 1000;
     private static final int FEW = 30;
     /** A network counts as the first of these that came of any law. */

@@ -70,7 +70,8 @@ final class Specs {
 
     private static Arbitrary<Head> head(Input input) {
         return switch (input) {
-            case SEQUENCE, WORD_SEQUENCE -> Arbitraries.of(Head.class);
+            case SEQUENCE, WORD_SEQUENCE -> Arbitraries.frequencyOf(Tuple.of(2, Arbitraries.of(Head.class)),
+                    Tuple.of(1, Arbitraries.of(Head.RNN_OUTPUT, Head.RNN_OUTPUT_SIGMOID, Head.RNN_LOSS)));
             // DL4J pools them over the wrong dimension.
             case SEQUENCE_CHANNELS_LAST -> Arbitraries.of(Head.RNN_OUTPUT, Head.RNN_OUTPUT_SIGMOID, Head.RNN_LOSS);
             default -> Arbitraries.of(Head.OUTPUT, Head.OUTPUT_SOFTMAX, Head.CENTER_LOSS, Head.LOSS);

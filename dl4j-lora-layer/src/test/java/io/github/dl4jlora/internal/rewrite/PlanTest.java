@@ -129,6 +129,9 @@ class PlanTest {
         assertRefused(c -> c.targets("fc.", "conv").engine(Engine.SAMEDIFF), "engine(SAMEDIFF) is for DenseLayer", "\"conv\" "
                 + "(ConvolutionLayer)", "exclude(...)", "engine(FUSED)");
         assertThat(LoRA.apply(mixed, LoRAConfig.builder().targets("fc.", "out").engine(Engine.SAMEDIFF).build())).isNotNull();
+        assertRefused(c -> c.targets("fc.", "conv").engine(Engine.EFFECTIVE_WEIGHTS), "is for layers other than DenseLayer",
+                "\"fc1\", \"fc2\" (DenseLayer)", "exclude(...)", "engine(FUSED)");
+        assertThat(LoRA.apply(mixed, LoRAConfig.builder().targets("conv").engine(Engine.EFFECTIVE_WEIGHTS).build())).isNotNull();
     }
 
     @Test
