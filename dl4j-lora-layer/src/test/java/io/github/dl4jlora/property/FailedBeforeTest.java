@@ -100,8 +100,8 @@ class FailedBeforeTest {
                 failed("DL4J has no frozen VariationalAutoencoder", true, Input.FLAT,
                         List.of(layer(Kind.VARIATIONAL_AUTO_ENCODER, Role.TRAINED, 0)), PLAIN, false,
                         Path.FEATURE_EXTRACTOR_MERGE),
-                failed("a sequence output layer that comes first", false, Input.SEQUENCE, List.of(), Head.RNN_OUTPUT, PLAIN, false,
-                        Path.FINE_TUNE),
+                failed("a sequence output layer that comes first", false, Input.SEQUENCE, List.of(), Head.RNN_OUTPUT, PLAIN,
+                        false, Path.FINE_TUNE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }

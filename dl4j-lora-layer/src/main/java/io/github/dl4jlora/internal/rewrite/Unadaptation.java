@@ -117,8 +117,8 @@ public final class Unadaptation<M extends Model> {
     private static void requireFreezable(Node node, FrozenLayer frozen) {
         if (StockLayers.numParams(frozen) != StockLayers.numParams(frozen.getLayer())) {
             throw new IllegalStateException("Layer \"" + node.name() + "\" (" + frozen.getLayer().getClass().getSimpleName()
-                    + ") was frozen by TransferLearning, and DL4J cannot make a network of a frozen one: its FrozenLayer counts too "
-                    + "few of its parameters. Call LoRA.merge or LoRA.unload before setFeatureExtractor");
+                    + ") was frozen by TransferLearning, and DL4J cannot make a network of a frozen one: its FrozenLayer counts "
+                    + "too few of its parameters. Call LoRA.merge or LoRA.unload before setFeatureExtractor");
         }
     }
 

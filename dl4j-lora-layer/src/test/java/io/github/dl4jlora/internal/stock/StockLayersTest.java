@@ -49,7 +49,8 @@ class StockLayersTest {
     @Test
     void freezingWrappersGoAtEveryDepth() {
         LSTM lstm = new LSTM.Builder().nIn(2).nOut(2).build();
-        Layer frozen = new FrozenLayer(new MaskZeroLayer(new FrozenLayerWithBackprop(new LastTimeStep(new FrozenLayer(lstm))), 0));
+        Layer frozen = new FrozenLayer(new MaskZeroLayer(
+                new FrozenLayerWithBackprop(new LastTimeStep(new FrozenLayer(lstm))), 0));
 
         assertThat(StockLayers.unfrozen(frozen)).isEqualTo(new MaskZeroLayer(new LastTimeStep(lstm), 0));
     }
