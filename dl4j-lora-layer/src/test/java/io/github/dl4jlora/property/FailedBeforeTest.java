@@ -48,7 +48,7 @@ class FailedBeforeTest {
     private static Named<NetworkSpec> failed(String defect, boolean graph, Input input, List<LayerSpec> layers, Head head,
                                              Settings settings, boolean workspaces, Path path) {
         return Named.of(defect, new NetworkSpec(graph, input, layers, head, Role.FROZEN, settings, 1, false, workspaces,
-                DataType.DOUBLE, false, path, 1));
+                DataType.DOUBLE, false, false, path, 1));
     }
 
     static Stream<Named<NetworkSpec>> networks() {
@@ -100,8 +100,8 @@ class FailedBeforeTest {
                 failed("DL4J has no frozen VariationalAutoencoder", true, Input.FLAT,
                         List.of(layer(Kind.VARIATIONAL_AUTO_ENCODER, Role.TRAINED, 0)), PLAIN, false,
                         Path.FEATURE_EXTRACTOR_MERGE),
-                failed("a sequence output layer that comes first", false, Input.SEQUENCE, List.of(), Head.RNN_OUTPUT, PLAIN, false,
-                        Path.FINE_TUNE),
+                failed("a sequence output layer that comes first", false, Input.SEQUENCE, List.of(), Head.RNN_OUTPUT, PLAIN,
+                        false, Path.FINE_TUNE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
     }

@@ -16,6 +16,10 @@ import java.util.List;
  */
 record LayerSpec(Kind kind, Role role, int form, Activation activation, List<Wrap> wraps, boolean dropOut, Join join) {
 
+    LayerSpec unfrozen() {
+        return new LayerSpec(kind, role, form, activation, wraps.stream().filter(wrap -> !wrap.isFreezing()).toList(), dropOut, join);
+    }
+
     @Override
     public String toString() {
         return Source.of(this);

@@ -177,7 +177,7 @@ final class Trial {
      * @throws StockFails if it fails too
      */
     static void requireStock(NetworkSpec spec) {
-        Trial trial = new Trial(spec);
+        Trial trial = new Trial(spec.unfrozen());
         try {
             Gradients.pass(trial.base, trial.data());
             trial.fit(trial.base);
