@@ -17,7 +17,8 @@ import java.util.List;
 record LayerSpec(Kind kind, Role role, int form, Activation activation, List<Wrap> wraps, boolean dropOut, Join join) {
 
     LayerSpec unfrozen() {
-        return new LayerSpec(kind, role, form, activation, wraps.stream().filter(wrap -> !wrap.isFreezing()).toList(), dropOut, join);
+        List<Wrap> others = wraps.stream().filter(wrap -> !wrap.isFreezing()).toList();
+        return new LayerSpec(kind, role, form, activation, others, dropOut, join);
     }
 
     @Override

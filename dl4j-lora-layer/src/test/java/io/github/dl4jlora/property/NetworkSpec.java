@@ -39,8 +39,9 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
 
     /** The same, with nothing frozen by DL4J: what trains of it then trains here too. */
     NetworkSpec unfrozen() {
-        return new NetworkSpec(graph, input, layers.stream().map(LayerSpec::unfrozen).toList(), head, headRole, settings, examples,
-                masked, workspaces, type, adam, scheduled, path, seed);
+        List<LayerSpec> all = layers.stream().map(LayerSpec::unfrozen).toList();
+        return new NetworkSpec(graph, input, all, head, headRole, settings, examples, masked, workspaces, type, adam, scheduled,
+                path, seed);
     }
 
     @Override
