@@ -48,7 +48,7 @@ class FailedBeforeTest {
     private static Named<NetworkSpec> failed(String defect, boolean graph, Input input, List<LayerSpec> layers, Head head,
                                              Settings settings, boolean workspaces, Path path) {
         return Named.of(defect, new NetworkSpec(graph, input, layers, head, Role.FROZEN, settings, 1, false, workspaces,
-                DataType.DOUBLE, false, path, 1));
+                DataType.DOUBLE, false, false, path, 1));
     }
 
     static Stream<Named<NetworkSpec>> networks() {

@@ -16,6 +16,11 @@ import java.util.List;
  */
 record LayerSpec(Kind kind, Role role, int form, Activation activation, List<Wrap> wraps, boolean dropOut, Join join) {
 
+    LayerSpec unfrozen() {
+        List<Wrap> others = wraps.stream().filter(wrap -> !wrap.isFreezing()).toList();
+        return new LayerSpec(kind, role, form, activation, others, dropOut, join);
+    }
+
     @Override
     public String toString() {
         return Source.of(this);

@@ -12,10 +12,11 @@ import java.util.List;
  * @param masked     whether sequences have masks
  * @param workspaces whether DL4J's workspaces are enabled
  * @param adam       the updater: Adam, else plain gradient descent
+ * @param scheduled  whether the learning rate falls from step to step
  * @param seed       of weights and data
  */
 record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head, Role headRole, Settings settings, int examples,
-                   boolean masked, boolean workspaces, DataType type, boolean adam, Path path, long seed) {
+                   boolean masked, boolean workspaces, DataType type, boolean adam, boolean scheduled, Path path, long seed) {
 
     /** Whether two training passes of the adapted network may differ. */
     boolean isRandom() {
@@ -34,6 +35,13 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
     /** Whether DL4J itself freezes a layer of the base. */
     boolean freezesInBase() {
         return Stock.used(this).stream().anyMatch(layer -> layer.wraps().stream().anyMatch(Wrap::isFreezing));
+    }
+
+    /** The same, with nothing frozen by DL4J: what trains of it then trains here too. */
+    NetworkSpec unfrozen() {
+        List<LayerSpec> all = layers.stream().map(LayerSpec::unfrozen).toList();
+        return new NetworkSpec(graph, input, all, head, headRole, settings, examples, masked, workspaces, type, adam, scheduled,
+                path, seed);
     }
 
     @Override

@@ -135,7 +135,7 @@ enum Path {
          */
         @Override
         double distance(Trial trial, Model network) throws Exception {
-            NotApplicable.unless(!trial.spec.isRandom() && !trial.spec.adam(),
+            NotApplicable.unless(!trial.spec.isRandom() && !trial.spec.adam() && !trial.spec.scheduled(),
                     "replicas draw other numbers, and count their own steps");
             Model alone = Models.copy(network);
             trial.fit(alone);

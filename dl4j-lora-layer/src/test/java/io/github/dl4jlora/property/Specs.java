@@ -26,13 +26,13 @@ final class Specs {
                         Arbitraries.longs().between(1, 1000))
                 .as((structure, settings, data, path, seed) -> new NetworkSpec(structure.graph, structure.input, structure.layers,
                         structure.head, structure.headRole, settings, data.examples, data.masked, data.workspaces, data.type,
-                        data.adam, path, seed));
+                        data.adam, data.scheduled, path, seed));
     }
 
     private record Structure(boolean graph, Input input, List<LayerSpec> layers, Head head, Role headRole) {
     }
 
-    private record Data(int examples, boolean masked, boolean workspaces, DataType type, boolean adam) {
+    private record Data(int examples, boolean masked, boolean workspaces, DataType type, boolean adam, boolean scheduled) {
     }
 
     private static Arbitrary<Structure> structures() {
@@ -104,7 +104,7 @@ final class Specs {
         return Combinators.combine(Arbitraries.of(1, 2, 3), Arbitraries.of(false, true), Arbitraries.of(false, true),
                         Arbitraries.frequency(Tuple.of(9, DataType.DOUBLE), Tuple.of(3, DataType.FLOAT),
                                 Tuple.of(1, DataType.HALF)),
-                        Arbitraries.of(false, true))
+                        Arbitraries.of(false, true), rarely())
                 .as(Data::new);
     }
 

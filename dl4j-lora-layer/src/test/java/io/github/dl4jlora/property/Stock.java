@@ -23,6 +23,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.schedule.ExponentialSchedule;
+import org.nd4j.linalg.schedule.ISchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -189,7 +192,8 @@ final class Stock {
     }
 
     static IUpdater updater(NetworkSpec spec) {
-        return spec.adam() ? new Adam(0.02) : new Sgd(0.1);
+        ISchedule rate = spec.scheduled() ? new ExponentialSchedule(ScheduleType.ITERATION, spec.adam() ? 0.02 : 0.1, 0.5) : null;
+        return spec.adam() ? rate == null ? new Adam(0.02) : new Adam(rate) : rate == null ? new Sgd(0.1) : new Sgd(rate);
     }
 
     private MultiLayerNetwork multiLayer() {

@@ -172,12 +172,19 @@ final class Trial {
     }
 
     /**
-     * Does with a network of DL4J's own all that an adapted one may have failed at.
+     * Does with a network of DL4J's own all that an adapted one may have failed at; then with one whose layers are out of
+     * freezing wrappers, as some of the adapted one's are.
      *
      * @throws StockFails if it fails too
      */
     static void requireStock(NetworkSpec spec) {
-        Trial trial = new Trial(spec);
+        train(new Trial(spec));
+        if (spec.freezesInBase()) {
+            train(new Trial(spec.unfrozen()));
+        }
+    }
+
+    private static void train(Trial trial) {
         try {
             Gradients.pass(trial.base, trial.data());
             trial.fit(trial.base);
