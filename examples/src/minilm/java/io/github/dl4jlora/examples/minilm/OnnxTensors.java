@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples.minilm;
 
-import io.github.dl4jlora.variant.Matrices;
 import onnx.Onnx;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
