@@ -55,10 +55,10 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      * @throws IllegalArgumentException for one out of its range
      */
     public LoRASettings {
-        Objects.requireNonNull(scaling, "LoRASettings has no scaling: set one, or restore the file that lacks it from a whole copy");
-        Objects.requireNonNull(loraInit, "LoRASettings has no loraInit: set one, or restore the file that lacks it from a whole copy");
-        Objects.requireNonNull(variant, "LoRASettings has no variant: set one, or restore the file that lacks it from a whole copy");
-        Objects.requireNonNull(engine, "LoRASettings has no engine: set one, or restore the file that lacks it from a whole copy");
+        Objects.requireNonNull(scaling, "LoRASettings has no scaling: set one, or restore the file from a whole copy");
+        Objects.requireNonNull(loraInit, "LoRASettings has no loraInit: set one, or restore the file from a whole copy");
+        Objects.requireNonNull(variant, "LoRASettings has no variant: set one, or restore the file from a whole copy");
+        Objects.requireNonNull(engine, "LoRASettings has no engine: set one, or restore the file from a whole copy");
         String problem = problem(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, loraPlusRatio);
         if (problem != null) {
             throw new IllegalArgumentException(problem);
