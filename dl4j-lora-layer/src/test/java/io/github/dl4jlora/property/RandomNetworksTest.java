@@ -7,7 +7,7 @@ import net.jqwik.api.Tag;
 import java.time.Duration;
 
 /**
- * Random networks against every {@link Law}. {@code -Ddl4jlora.property.seconds=7200} or
+ * Random networks against every {@link Law}. {@code -Ddl4jlora.property.seconds=7200 -Dtest.timeout=8000} or
  * {@code -Ddl4jlora.property.networks=5000} sets how long the heavy run goes on, {@code -Ddl4jlora.property.seed=…}
  * repeats one; each prints its seed, how many networks it tried and what came of them.
  */
