@@ -17,6 +17,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -211,6 +212,7 @@ public final class LoRA {
      * @throws IOException           if the file cannot be written
      */
     public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
+        Objects.requireNonNull(path, "The path to save to is null");
         DisabledScopes.requireNone(adapted, "LoRA.save");
         NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater);
     }
@@ -251,7 +253,7 @@ public final class LoRA {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static Model load(Path path) throws IOException {
-        Model network = NetworkFile.load(path);
+        Model network = NetworkFile.load(Objects.requireNonNull(path, "The path to load from is null"));
         InputGradients.leaveOut(network);
         return network;
     }

@@ -74,7 +74,8 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public void add(String name, LoRAAdapter whole) {
-        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(name, "The name of the adapter is null");
+        Objects.requireNonNull(whole, "The adapter is null");
         // One base serves all: it stays whole.
         LoRAAdapter adapter = whole.toPlainLoRA();
         refuseMoreThanProducts(name, adapter);
