@@ -181,13 +181,13 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
 
         @Override
         public Builder scaling(Scaling scaling) {
-            this.scaling = Objects.requireNonNull(scaling, "scaling");
+            this.scaling = Objects.requireNonNull(scaling, "scaling is null");
             return this;
         }
 
         @Override
         public Builder loraInit(LoRAInit init) {
-            this.loraInit = Objects.requireNonNull(init, "loraInit");
+            this.loraInit = Objects.requireNonNull(init, "loraInit is null");
             return this;
         }
 
@@ -205,7 +205,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
 
         @Override
         public Builder variant(Variant variant) {
-            this.variant = Objects.requireNonNull(variant, "variant");
+            this.variant = Objects.requireNonNull(variant, "variant is null");
             return this;
         }
 
@@ -228,7 +228,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
 
         @Override
         public Builder engine(Engine engine) {
-            this.engine = Objects.requireNonNull(engine, "engine");
+            this.engine = Objects.requireNonNull(engine, "engine is null");
             return this;
         }
 

@@ -6,6 +6,7 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -118,7 +119,8 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
          * @return this
          */
         public B override(String pattern, Consumer<LoRAConfig.LayerOverride.Builder> settings) {
-            overrides.put(compile("override", pattern), LoRAConfig.LayerOverride.of(settings));
+            overrides.put(compile("override", pattern), LoRAConfig.LayerOverride.of(
+                    Objects.requireNonNull(settings, "the settings of override(\"" + pattern + "\", …) are null")));
             return self();
         }
 

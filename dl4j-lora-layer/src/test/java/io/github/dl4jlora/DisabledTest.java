@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 class DisabledTest {
@@ -158,8 +159,8 @@ class DisabledTest {
     }
 
     @Test
-    void networkWithoutFrozenBaseIsRefused() {
-        // Every layer of a stock network is trained in full.
-        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(Networks.trainedGraph())).withMessageContaining("fc1");
+    void stockNetworkIsRefused() {
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.disabled(Networks.trainedGraph()))
+                .withMessageContaining("no adapted layer");
     }
 }

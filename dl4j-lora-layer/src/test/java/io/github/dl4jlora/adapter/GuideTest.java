@@ -177,16 +177,15 @@ class GuideTest {
 
     @Test
     void theBaseAlone() {
-        ComputationGraph stock = this.base;
         spam.applyTo(tuned);
         INDArray inside;
-        try (LoRA.Scope base = LoRA.disabled(tuned)) {
+        try (LoRA.Scope off = LoRA.disabled(tuned)) {
             INDArray before = tuned.outputSingle(input);
             inside = before;
         }
         INDArray after = tuned.outputSingle(input);
 
-        assertThat(inside).isEqualTo(stock.outputSingle(input));
+        assertThat(inside).isEqualTo(base.outputSingle(input));
         assertThat(after).isNotEqualTo(inside);
     }
 

@@ -188,6 +188,8 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         bind();
+        // A network's own training step asks an output layer for this alone.
+        part.requireUnmoved();
         return passThrough(epsilon, workspaces, e -> underlying.backpropGradient(e, workspaces));
     }
 

@@ -221,7 +221,9 @@ public final class Adaptation<M extends Model> {
             LOG.warn(
                     "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "
                             + "weight it is lost, and with it what is learned until it is larger. Convert the network to FLOAT "
-                            + "with convertDataType to train it", node.name(), node.type(), from.dataType());
+                            + "with convertDataType to train it", node.name(),
+                    (lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex()).getClass().getSimpleName(),
+                    from.dataType());
         }
     }
 }

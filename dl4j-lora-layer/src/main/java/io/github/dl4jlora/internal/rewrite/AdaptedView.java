@@ -190,6 +190,10 @@ public final class AdaptedView {
      * @throws IllegalStateException    if some layers are trained in full
      */
     public List<Disableable> disable() {
+        if (network.nodes().stream().noneMatch(node -> node.adapted() != null)) {
+            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
+                    + "make one with LoRA.apply");
+        }
         if (!trained.isEmpty()) {
             throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
                     + " are trained in full, and "
@@ -206,10 +210,6 @@ public final class AdaptedView {
             if (AdaptedRuntime.insideFreezing(runtime) instanceof Disableable layer) {
                 layers.add(layer);
             }
-        }
-        if (layers.stream().noneMatch(AdaptedRuntime.class::isInstance)) {
-            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
-                    + "make one with LoRA.apply");
         }
         layers.forEach(Disableable::disable);
         return layers;

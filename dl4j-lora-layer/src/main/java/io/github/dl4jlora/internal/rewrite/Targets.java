@@ -81,7 +81,8 @@ public final class Targets {
         if (found.isEmpty()) {
             throw new IllegalArgumentException("There is no " + what + " to adapt"
                     + (config.exclude().isEmpty() ? "" : " that is not excluded")
-                    + "; name the layers with targets(...). Of this network's layers these can be adapted: " + adaptable());
+                    + "; name the layers with targets(...), or take all with allTargets(). Of this network's layers these can "
+                    + "be adapted: " + adaptable());
         }
         found.forEach(this::addWhole);
     }

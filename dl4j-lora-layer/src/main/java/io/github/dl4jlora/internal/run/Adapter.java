@@ -35,6 +35,7 @@ public final class Adapter {
     private final Runnable changed;
     private final Switches switches;
     private FrozenWeights source;
+    private LoRASettings settings;
     private Map<String, INDArray> stock;
     private Map<String, INDArray> constants;
 
@@ -53,6 +54,7 @@ public final class Adapter {
         this.type = type;
         this.changed = changed;
         this.switches = new Switches(this::name, changed);
+        this.settings = conf.get().settings();
     }
 
     /** The layer's configuration. */
@@ -299,6 +301,7 @@ public final class Adapter {
         }
         AdaptedConfiguration lora = conf.get();
         lora.rescale(key, alpha, scaling);
+        settings = lora.settings();
         if (lora.settings().loraInit().isTakenFromW()) {
             // What stands in W's place is W − s·A0·B0, of the s that there is now.
             Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock(), Map.of(), type, lora.getStartSeed());
@@ -307,13 +310,25 @@ public final class Adapter {
         changed.run();
     }
 
+    private void requireSameSettings() {
+        LoRASettings now = conf.get().settings();
+        if (now != settings && !now.equals(settings)) {
+            throw new IllegalStateException(Named.layer(name()) + ": its settings were changed after the network was made, to "
+                    + now + ". What runs is " + settings + ": set that again with setLora(...). Other settings are for another "
+                    + "network, made with LoRA.apply; another alpha comes with an adapter, by applyTo");
+        }
+        settings = now;
+    }
+
     /**
      * To be called before a pass. Where others have been attached, what was looked up of the frozen values is looked up again.
      *
-     * @throws IllegalStateException if the base was closed or, as far as a quick look can tell, trained or overwritten; the
-     *                               latter is looked at when training only
+     * @throws IllegalStateException if the layer's settings are others than those it was made of, or if the base was closed
+     *                               or, as far as a quick look can tell, trained or overwritten; the latter is looked at when
+     *                               training only
      */
     void beginPass(boolean training) {
+        requireSameSettings();
         FrozenReference reference = conf.get().getFrozen();
         FrozenWeights now = reference == null ? null : reference.bound();
         if (now != source) {
