@@ -97,7 +97,7 @@ public final class LoRAConfig {
         return new Builder();
     }
 
-    /** {@return this configuration, to change some of it} */
+    /** {@return this configuration, to change some of it; {@code targets}, {@code exclude} and {@code trainable} add to it} */
     public Builder toBuilder() {
         Builder builder = new Builder();
         builder.lora = settings.toBuilder();
