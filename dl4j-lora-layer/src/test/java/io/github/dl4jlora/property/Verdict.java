@@ -49,6 +49,7 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
                 Trial.requireStock(spec);
                 return new Verdict(Outcome.FAILED, e, kind(e) + place(e));
             } catch (AssertionError e) {
+                Trial.requireSteadyStock(spec);
                 String what = law == Law.PATH_LEADS_TO_THE_SAME ? law + " " + spec.path() : law.toString();
                 return new Verdict(Outcome.FAILED, e, what + " " + kind(e));
             }
