@@ -112,7 +112,8 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
         return isFrozenByDl4j() || layer instanceof FrozenLayerWithBackprop || isOurs() && adapted() == null;
     }
 
-    private boolean isFrozenByDl4j() {
+    /** Whether DL4J's own wrapper freezes it and ends backpropagation. */
+    boolean isFrozenByDl4j() {
         return layer instanceof FrozenLayer || vertex instanceof FrozenVertex;
     }
 

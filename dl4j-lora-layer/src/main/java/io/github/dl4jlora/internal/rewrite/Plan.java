@@ -71,6 +71,9 @@ public record Plan(Map<String, Decision> decisions) {
         if (!trainsUpstream) {
             return new Decision(Role.FREEZE_STOP, "nothing upstream trains");
         }
+        if (!hasParameters(node) && node.isFrozenByDl4j()) {
+            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J's freezing would cut it off");
+        }
         if (!hasParameters(node) && node.isSameDiff()) {
             return new Decision(Role.FREEZE_PASS,
                     "a trained layer is upstream, and DL4J doubles the gradients of SameDiff layers");
