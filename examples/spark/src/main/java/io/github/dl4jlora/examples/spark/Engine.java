@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples.spark;
 
-import io.github.dl4jlora.layer.Engine;
 import org.apache.spark.api.java.JavaSparkContext;
 
 import java.io.IOException;

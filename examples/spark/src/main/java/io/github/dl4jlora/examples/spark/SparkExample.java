@@ -1,7 +1,6 @@
 package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.UsageMessage;
 import org.apache.spark.api.java.JavaRDD;

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples.spark;
 
-import io.github.dl4jlora.layer.Engine;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.hdfs.MiniDFSCluster;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples.spark;
 
-import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeAll;

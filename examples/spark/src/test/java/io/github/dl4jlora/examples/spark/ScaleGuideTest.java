@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples.spark;
 
-import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
