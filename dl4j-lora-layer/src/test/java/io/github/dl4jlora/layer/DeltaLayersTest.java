@@ -14,7 +14,6 @@ import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.AutoEncoder;
@@ -75,12 +74,17 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.LayerChains.builder;
+import static io.github.dl4jlora.LayerChains.chain;
+import static io.github.dl4jlora.LayerChains.dense;
+import static io.github.dl4jlora.LayerChains.fc1;
+import static io.github.dl4jlora.LayerChains.features;
+import static io.github.dl4jlora.LayerChains.named;
+import static io.github.dl4jlora.LayerChains.output;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B above an adapted dense layer. */
@@ -331,40 +335,8 @@ public class DeltaLayersTest {
         return Arguments.of(name, features(1, 3, 5), labels(3), conf);
     }
 
-    private static MultiLayerConfiguration chain(InputType input, Layer... layers) {
-        List<Layer> all = new ArrayList<>(List.of(named(dense(9), "fc1")));
-        all.addAll(List.of(layers));
-        return builder().list(all.toArray(Layer[]::new)).setInputType(input).build();
-    }
-
-    private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
-                .activation(Activation.TANH);
-    }
-
-    private static Layer named(Layer layer, String name) {
-        layer.setLayerName(name);
-        return layer;
-    }
-
-    private static DenseLayer dense(int nOut) {
-        return new DenseLayer.Builder().nOut(nOut).build();
-    }
-
-    private static DenseLayer fc1(int nOut) {
-        return new DenseLayer.Builder().nIn(5).nOut(nOut).name("fc1").build();
-    }
-
-    private static OutputLayer output(String name) {
-        return new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).name(name).build();
-    }
-
     private static OutputLayer outputOf(int nIn) {
         return new OutputLayer.Builder(LossFunction.MCXENT).nIn(nIn).nOut(3).activation(Activation.SOFTMAX).name("out").build();
-    }
-
-    private static INDArray features(long seed, long... shape) {
-        return Networks.random(DataType.DOUBLE, seed, shape);
     }
 
     private static INDArray labels(int rows) {

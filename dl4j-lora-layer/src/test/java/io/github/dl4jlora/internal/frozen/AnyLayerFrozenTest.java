@@ -11,7 +11,6 @@ import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
@@ -63,13 +62,17 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-import java.util.ArrayList;
-import java.util.List;
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.LayerChains.builder;
+import static io.github.dl4jlora.LayerChains.chain;
+import static io.github.dl4jlora.LayerChains.dense;
+import static io.github.dl4jlora.LayerChains.fc1;
+import static io.github.dl4jlora.LayerChains.features;
+import static io.github.dl4jlora.LayerChains.named;
+import static io.github.dl4jlora.LayerChains.output;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Any layer between two adapted ones computes as in the base's test mode, passes right gradients and does not move. */
@@ -305,7 +308,7 @@ class AnyLayerFrozenTest {
     private static Arguments series(String name, Layer layer) {
         layer.getOutputType(1, InputType.recurrent(9, 4));
         int size = name.contains("concatenated") ? 8 : name.contains("batch norm") ? 9 : 4;
-        MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build())
+        MultiLayerConfiguration conf = builder().list().layer(fc1(9))
                 .layer(layer)
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3)
                         .name("fc_out").build())
@@ -316,35 +319,11 @@ class AnyLayerFrozenTest {
 
     /** fc1's nine outputs are an image of 3 × 3. */
     private static Arguments image(String name, int height, int width, int channels, Layer layer) {
-        MultiLayerConfiguration conf = builder().list().layer(new DenseLayer.Builder().name("fc1").nIn(5).nOut(9).build())
+        MultiLayerConfiguration conf = builder().list().layer(fc1(9))
                 .layer(layer)
                 .layer(outputOf(height * width * channels)).inputPreProcessor(1, new FeedForwardToCnnPreProcessor(3, 3, 1))
                 .inputPreProcessor(2, new CnnToFeedForwardPreProcessor(height, width, channels)).build();
         return Arguments.of(name, features(1, 3, 5), labels(3), conf);
-    }
-
-    private static MultiLayerConfiguration chain(InputType input, Layer... layers) {
-        List<Layer> all = new ArrayList<>(List.of(named(dense(9), "fc1")));
-        all.addAll(List.of(layers));
-        return builder().list(all.toArray(Layer[]::new)).setInputType(input).build();
-    }
-
-    private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
-                .activation(Activation.TANH);
-    }
-
-    private static Layer named(Layer layer, String name) {
-        layer.setLayerName(name);
-        return layer;
-    }
-
-    private static DenseLayer dense(int nOut) {
-        return new DenseLayer.Builder().nOut(nOut).build();
-    }
-
-    private static OutputLayer output(String name) {
-        return new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).name(name).build();
     }
 
     private static OutputLayer outputOf(int nIn) {
@@ -354,10 +333,6 @@ class AnyLayerFrozenTest {
 
     private static RnnOutputLayer rnnOutput(String name) {
         return new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nOut(3).name(name).build();
-    }
-
-    private static INDArray features(long seed, long... shape) {
-        return Networks.random(DataType.DOUBLE, seed, shape);
     }
 
     private static INDArray labels(int rows) {

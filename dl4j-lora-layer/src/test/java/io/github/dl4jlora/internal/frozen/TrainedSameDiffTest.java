@@ -11,7 +11,6 @@ import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -38,6 +37,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.LayerChains.builder;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** A SameDiff layer that trains in full has right gradients, and so has everything below it; DL4J would double both. */
@@ -72,11 +72,6 @@ class TrainedSameDiffTest {
     private static RnnOutputLayer output() {
         return new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).dataFormat(RNNFormat.NCW)
                 .activation(Activation.IDENTITY).name("out").build();
-    }
-
-    private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
-                .activation(Activation.TANH);
     }
 
     @ParameterizedTest

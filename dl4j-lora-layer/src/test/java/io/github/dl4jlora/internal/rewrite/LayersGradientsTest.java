@@ -15,7 +15,6 @@ import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
-import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -29,13 +28,11 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.common.primitives.Pair;
-import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
-import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.ArrayList;
@@ -43,6 +40,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.LayerChains.builder;
+import static io.github.dl4jlora.LayerChains.output;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Gradients in chains, of the input, from external errors and through truncated sequences. */
@@ -251,11 +250,6 @@ class LayersGradientsTest {
         }
     }
 
-    private static NeuralNetConfiguration.Builder builder() {
-        return new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
-                .activation(Activation.TANH);
-    }
-
     private static ListBuilder list(InputType input, org.deeplearning4j.nn.conf.layers.Layer... layers) {
         return builder().list(layers).setInputType(input);
     }
@@ -277,10 +271,6 @@ class LayersGradientsTest {
 
     private static LSTM lstm() {
         return new LSTM.Builder().nOut(4).name("lstm").build();
-    }
-
-    private static OutputLayer output(String name) {
-        return new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).name(name).build();
     }
 
     private static RnnOutputLayer rnnOutput(String name) {
