@@ -188,8 +188,6 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         bind();
-        // A network's own training step asks an output layer for this alone.
-        part.requireUnmoved();
         return passThrough(epsilon, workspaces, e -> underlying.backpropGradient(e, workspaces));
     }
 
@@ -337,6 +335,14 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
         @Override
         public boolean needsLabels() {
             return ((IOutputLayer) underlying).needsLabels();
+        }
+
+        /** A network's own training step asks an output layer for this alone, not for its activation before. */
+        @Override
+        public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+            bind();
+            super.part.requireUnmoved();
+            return super.backpropGradient(epsilon, workspaces);
         }
     }
 
