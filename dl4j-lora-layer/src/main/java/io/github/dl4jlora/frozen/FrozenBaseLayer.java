@@ -91,9 +91,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     @Override
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
-        NeuralNetConfiguration innerConf = conf.clone();
-        innerConf.setLayer(StockLayers.inTestMode(inner()));
-        innerConf.clearVariables();
+        NeuralNetConfiguration innerConf = StockLayers.confOf(StockLayers.inTestMode(inner()), conf);
         FrozenParameters parameters =
                 FrozenParameters.of(frozen, getLayerName(), type, StockLayers.numParams(inner()), view);
         return FrozenRuntime.of(parameters, (values, fresh) -> {

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StandIn;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -42,10 +43,8 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Stan
     @Override
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
-        NeuralNetConfiguration inner = conf.clone();
-        inner.setLayer(underlying);
-        inner.clearVariables();
-        return new Runtime(underlying.instantiate(inner, listeners, index, view, initialize, type));
+        return new Runtime(underlying.instantiate(StockLayers.confOf(underlying, conf), listeners, index, view, initialize,
+                type));
     }
 
     @Override

@@ -71,15 +71,17 @@ public record Plan(Map<String, Decision> decisions) {
         if (!trainsUpstream) {
             return new Decision(Role.FREEZE_STOP, "nothing upstream trains");
         }
-        if (!hasParameters(node) && node.isFrozenByDl4j()) {
+        if (hasParameters(node)) {
+            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream");
+        }
+        if (node.isFrozenByDl4j()) {
             return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J's freezing would cut it off");
         }
-        if (!hasParameters(node) && node.isSameDiff()) {
+        if (node.isSameDiff()) {
             return new Decision(Role.FREEZE_PASS,
                     "a trained layer is upstream, and DL4J doubles the gradients of SameDiff layers");
         }
-        return hasParameters(node) ? new Decision(Role.FREEZE_PASS, "a trained layer is upstream")
-                : new Decision(Role.KEEP, "has no parameters and a trained layer is upstream");
+        return new Decision(Role.KEEP, "has no parameters and a trained layer is upstream");
     }
 
     /** Dense layers alone have a path that SameDiff can compute; they alone never run on effective weights. */

@@ -9,8 +9,6 @@ import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.conf.graph.FrozenVertex;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -35,7 +33,7 @@ public final class Summaries {
      * only.
      */
     private static List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora) {
-        boolean stopped = node.layer() instanceof FrozenLayer || node.vertex() instanceof FrozenVertex;
+        boolean stopped = node.isFrozenByDl4j();
         Role role = stopped ? Role.FREEZE_STOP : Role.ADAPT;
         Object stock = lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex();
         boolean single = lora.matrices().forms().size() == 1;
@@ -61,13 +59,12 @@ public final class Summaries {
     }
 
     private static LoRASummary.Row row(Node node) {
-        boolean stockFrozen = node.layer() instanceof FrozenLayer;
         if (node.layer() instanceof LowRankLayer path) {
             return new LoRASummary.Row(node.name(), node.type(), Role.ADAPT.toString(), path.getRank(), path.getAlpha(),
                     node.numParams(), 0);
         }
         if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
-            return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), frozen.isStopsGradient() || stockFrozen,
+            return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), node.stopsGradient(),
                     StockLayers.numParams(StockLayers.unwrap(frozen.getOrigin())));
         }
         if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
@@ -76,7 +73,7 @@ public final class Summaries {
         }
         if (node.isFrozen()) {
             Class<?> type = node.layer() != null ? node.unwrappedLayer().getClass() : node.unwrappedVertex().getClass();
-            return frozen(node, type, stockFrozen || node.vertex() != null, node.numParams());
+            return frozen(node, type, node.isFrozenByDl4j(), node.numParams());
         }
         Role role = node.numParams() > 0 ? Role.TRAIN : Role.KEEP;
         return new LoRASummary.Row(node.name(), node.type(), role.toString(), 0, 0, node.numParams(), 0);

@@ -72,9 +72,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
                                boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
-        NeuralNetConfiguration stockConf = conf.clone();
-        stockConf.setLayer(StockLayers.withoutWeightRules(lora.stockLayer()));
-        stockConf.clearVariables();
+        NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora.stockLayer()), conf);
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             values = Nd4j.create(type, lora.frozenParams());
@@ -147,10 +145,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public void route(String key, long rows, List<Route> routes) {
-        if (routes != null) {
-            new Routing(lora().getLayerName(), rows, routes).single();
-        }
-        adapter.switches().route(key, rows, routes);
+        weights.route(key, rows, routes);
     }
 
     @Override

@@ -117,10 +117,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
 
     @Override
     public void route(String key, long rows, List<Route> routes) {
-        if (routes != null) {
-            new Routing(conf.getLayerName(), rows, routes).single();
-        }
-        adapter.switches().route(key, rows, routes);
+        weights.route(key, rows, routes);
     }
 
     @Override

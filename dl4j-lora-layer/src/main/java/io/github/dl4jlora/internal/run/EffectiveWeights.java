@@ -10,6 +10,7 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -61,6 +62,14 @@ public final class EffectiveWeights {
     /** M is of no use any more. */
     void changed() {
         stale = true;
+    }
+
+    /** See {@link AdaptedRuntime#route}: all rows are for one. */
+    void route(String key, long rows, List<Route> routes) {
+        if (routes != null) {
+            new Routing(adapter.configuration().getLayerName(), rows, routes).single();
+        }
+        adapter.switches().route(key, rows, routes);
     }
 
     /** Brings M up to date. Cheap when nothing has changed. */

@@ -173,9 +173,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** The stock layer itself: for what it computes when disabled, bit for bit, and for its masks. */
     final Layer stock() {
         if (stock == null) {
-            NeuralNetConfiguration stockConf = conf.clone();
-            stockConf.setLayer(StockLayers.withoutWeightRules(lora().stockLayer()));
-            stockConf.clearVariables();
+            NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora().stockLayer()), conf);
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 stock = stockConf.getLayer().instantiate(stockConf, null, index, adapter.frozenValues(), false, dataType);
             }

@@ -141,6 +141,14 @@ public final class StockLayers {
         return layer.initializer().numParams(confOf(layer));
     }
 
+    /** {@return a copy of a network's configuration, with another layer in it} */
+    public static NeuralNetConfiguration confOf(Layer layer, NeuralNetConfiguration like) {
+        NeuralNetConfiguration conf = like.clone();
+        conf.setLayer(layer);
+        conf.clearVariables();
+        return conf;
+    }
+
     /** A network's configuration around a layer, as initializers ask for it. */
     public static NeuralNetConfiguration confOf(Layer layer) {
         NeuralNetConfiguration conf = new NeuralNetConfiguration();
