@@ -207,8 +207,8 @@ final class Swap {
         if (expected != null && !expected.equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
                     + ", but the network stands on " + found
-                    + ". Use the network that the adapter was trained on, or give the adapter to LoRA.apply(base, adapter.config()) "
-                    + "with ApplyOption.FORCE");
+                    + ". Use the network that the adapter was trained on, or give the adapter to "
+                    + "LoRA.apply(base, adapter.config()) with ApplyOption.FORCE");
         }
     }
 
