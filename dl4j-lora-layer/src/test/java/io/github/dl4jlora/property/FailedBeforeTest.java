@@ -36,8 +36,8 @@ class FailedBeforeTest {
         return new LayerSpec(kind, role, form, Activation.IDENTITY, List.of(wraps), false, Join.ALONE);
     }
 
-    private static LayerSpec twins(Kind kind) {
-        return new LayerSpec(kind, Role.FROZEN, 0, Activation.IDENTITY, List.of(), false, Join.TWIN_MERGE);
+    private static LayerSpec twins(Kind kind, Join join) {
+        return new LayerSpec(kind, Role.FROZEN, 0, Activation.IDENTITY, List.of(), false, join);
     }
 
     private static Named<NetworkSpec> failed(String defect, boolean graph, Input input, List<LayerSpec> layers, Settings settings,
@@ -108,8 +108,11 @@ class FailedBeforeTest {
                         Path.FEATURE_EXTRACTOR_MERGE),
                 failed("a sequence output layer that comes first", false, Input.SEQUENCE, List.of(), Head.RNN_OUTPUT, PLAIN,
                         false, Path.FINE_TUNE),
+                failed("DL4J featurizes two inputs, and rows that are time steps", true, Input.SEQUENCE,
+                        List.of(layer(Kind.LSTM, Role.FROZEN, 0), twins(Kind.DENSE, Join.TWIN_ADD)), Head.RNN_OUTPUT, PLAIN,
+                        false, Path.FEATURIZED),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
-                        List.of(twins(Kind.CONVOLUTION_2D)), PLAIN, false, Path.CLONE));
+                        List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE));
     }
 
     @AfterEach

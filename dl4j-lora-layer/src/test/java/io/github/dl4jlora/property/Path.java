@@ -107,12 +107,22 @@ enum Path {
             INDArray before = trial.output(network);
             if (network instanceof ComputationGraph graph) {
                 TransferLearningHelper helper = new TransferLearningHelper(graph, middle(graph));
-                return Trial.distance(helper.outputFromFeaturized(helper.featurize(trial.data()).getFeatures())[0], before);
+                INDArray[] features = inOrderOfInputs(helper, helper.featurize(trial.data()).getFeatures());
+                NotApplicable.unless(Stream.of(features).allMatch(array -> array.size(0) == trial.features.size(0)),
+                        "time steps in rows are a batch to DL4J's helper, which the head cannot undo");
+                return Trial.distance(helper.outputFromFeaturized(features)[0], before);
             }
             MultiLayerNetwork layers = (MultiLayerNetwork) network;
             NotApplicable.unless(layers.getnLayers() > 1, "there is nothing below the head");
             TransferLearningHelper helper = new TransferLearningHelper(layers, (layers.getnLayers() - 2) / 2);
             return Trial.distance(helper.outputFromFeaturized(helper.featurize(trial.batch()).getFeatures()), before);
+        }
+
+        /** DL4J's helper gives them sorted by name, but its graph takes them in the order of a hash set. */
+        private INDArray[] inOrderOfInputs(TransferLearningHelper helper, INDArray[] sorted) {
+            List<String> inputs = helper.unfrozenGraph().getConfiguration().getNetworkInputs();
+            List<String> names = inputs.stream().sorted().toList();
+            return inputs.stream().map(input -> sorted[names.indexOf(input)]).toArray(INDArray[]::new);
         }
 
         @Override
