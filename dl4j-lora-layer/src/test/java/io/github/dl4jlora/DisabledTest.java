@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;

@@ -94,8 +94,8 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     private static void refuseMoreThanProducts(String name, LoRAAdapter adapter) {
-        if (!adapter.biases().values().isEmpty()) {
-            throw cannotServe(name, "it has trained biases, of " + adapter.biases().values().keySet());
+        if (!adapter.content().biases().values().isEmpty()) {
+            throw cannotServe(name, "it has trained biases, of " + adapter.content().biases().values().keySet());
         }
         adapter.deltas().forEach((layer, delta) -> {
             if (!delta.kind().variant().isAdditive() || delta.trainsBias()) {

@@ -1,6 +1,12 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.Biases;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.Kind;
+import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.peft.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.variant.Variant;
@@ -34,7 +40,7 @@ final class Capture {
             }
             Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
             view.trainedLayers().forEach((name, layer) -> trained.put(name, values(layer)));
-            return new LoRAAdapter(deltas, trained, Biases.of(view), view.dropout());
+            return new LoRAAdapter(new AdapterContent(deltas, trained, biases(view), view.dropout()));
         }
     }
 
@@ -53,5 +59,11 @@ final class Capture {
         TorchLayout.keysByName(layer.conf(), layer.table().keySet()).forEach((torchName, key) ->
                 values.put(torchName, TorchLayout.toTorch(layer.conf(), key, layer.table().get(key)).dup('c')));
         return values;
+    }
+
+    private static Biases biases(AdaptedView view) {
+        Map<String, INDArray> values = new LinkedHashMap<>();
+        view.biases().forEach((name, value) -> values.put(name, value.dup()));
+        return values.isEmpty() ? Biases.NONE : new Biases(values, view.biasTraining());
     }
 }

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.Biases;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -173,7 +176,7 @@ public final class Combination {
                 requireLike(layer, deltas);
                 combined.put(layer, withBias(layer, combine(layer, deltas), deltas));
             }
-            return new LoRAAdapter(combined, trained(), biases(), first.dropout());
+            return new LoRAAdapter(new AdapterContent(combined, trained(), biases(), first.content().dropout()));
         }
     }
 
@@ -245,7 +248,7 @@ public final class Combination {
     private Map<String, Map<String, INDArray>> trained() {
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         for (LoRAAdapter adapter : adapters) {
-            adapter.trained().forEach((layer, values) -> {
+            adapter.content().trained().forEach((layer, values) -> {
                 if (trained.put(layer, values) != null) {
                     throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, "
                             + "and whole layers cannot be combined. Combine adapters of which at most one has trained it");
@@ -256,7 +259,8 @@ public final class Combination {
     }
 
     private Biases biases() {
-        List<Biases> trained = adapters.stream().map(LoRAAdapter::biases).filter(biases -> !biases.values().isEmpty()).toList();
+        List<Biases> trained = adapters.stream().map(adapter -> adapter.content().biases())
+                .filter(biases -> !biases.values().isEmpty()).toList();
         if (trained.size() > 1) {
             throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""
                     + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters "

@@ -3,8 +3,9 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
 
-import java.util.Set;
+import java.util.List;
 import java.util.regex.Pattern;
 
 /** The configuration that makes a network into which an adapter fits. */
@@ -18,10 +19,10 @@ final class FittingConfig {
         // One scaling per configuration: where layers differ, each layer's alpha becomes its raw factor.
         boolean uniform = adapter.deltas().values().stream().allMatch(delta -> delta.scaling() == first.scaling());
         LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
-                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(adapter.dropout())
+                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(adapter.content().dropout())
                 .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
-                .bias(adapter.biasTraining()).storage(FrozenStorage.SHARED)
-                .targets(quoted(adapter.deltas().keySet())).trainable(quoted(adapter.trained().keySet()));
+                .bias(adapter.content().biasTraining()).storage(FrozenStorage.SHARED)
+                .targets(quoted(adapter.layers())).trainable(quoted(adapter.trainedLayers()));
         adapter.deltas().forEach((name, delta) -> {
             if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
                 config.override(Pattern.quote(name), o -> o.rank(delta.rank()).alpha(alpha(delta, uniform)));
@@ -34,7 +35,7 @@ final class FittingConfig {
         return uniform ? delta.alpha() : delta.factor();
     }
 
-    private static String[] quoted(Set<String> names) {
+    private static String[] quoted(List<String> names) {
         return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 }

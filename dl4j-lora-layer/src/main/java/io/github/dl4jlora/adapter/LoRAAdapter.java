@@ -1,13 +1,16 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.PeftFolder;
+import io.github.dl4jlora.internal.peft.PeftReader;
+import io.github.dl4jlora.internal.peft.PeftWriter;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
@@ -25,21 +28,11 @@ import java.util.function.UnaryOperator;
  */
 public final class LoRAAdapter {
 
-    private final Map<String, Delta> deltas;
-    private final Map<String, Map<String, INDArray>> trained;
-    private final Biases biases;
-    private final double dropout;
+    private final AdapterContent content;
     private final Geometry geometry = new Geometry(this);
 
-    LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
-        this(deltas, trained, Biases.NONE, dropout);
-    }
-
-    LoRAAdapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases, double dropout) {
-        this.deltas = Collections.unmodifiableMap(deltas);
-        this.trained = Collections.unmodifiableMap(trained);
-        this.biases = biases;
-        this.dropout = dropout;
+    LoRAAdapter(AdapterContent content) {
+        this.content = content;
     }
 
     /**
@@ -56,12 +49,12 @@ public final class LoRAAdapter {
 
     /** {@return names of the adapted layers, in topological order; where a layer has several matrices, {@code layer.key}} */
     public List<String> layers() {
-        return List.copyOf(deltas.keySet());
+        return content.layers();
     }
 
     /** {@return names of the layers that were trained in full, in topological order} */
     public List<String> trainedLayers() {
-        return List.copyOf(trained.keySet());
+        return content.trainedLayers();
     }
 
     /**
@@ -86,41 +79,26 @@ public final class LoRAAdapter {
         return Optional.ofNullable(delta(layer).baseId());
     }
 
+    AdapterContent content() {
+        return content;
+    }
+
     /** Adapted layers by name, in topological order. */
     Map<String, Delta> deltas() {
-        return deltas;
+        return content.deltas();
     }
 
     Delta delta(String layer) {
-        Delta delta = deltas.get(layer);
+        Delta delta = deltas().get(layer);
         if (delta == null) {
             throw new NoSuchElementException("The adapter has no layer \"" + layer + "\"; it has " + layers());
         }
         return delta;
     }
 
-    /** By layer, then by PyTorch's parameter name, in PyTorch's orientation. */
-    Map<String, Map<String, INDArray>> trained() {
-        return trained;
-    }
-
-    Biases biases() {
-        return biases;
-    }
-
-    /** Which biases a network must train to take those of this adapter. */
-    BiasTraining biasTraining() {
-        return biases.values().isEmpty() && deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY
-                : biases.training();
-    }
-
-    double dropout() {
-        return dropout;
-    }
-
     /** The same with other A and B. */
     LoRAAdapter with(Map<String, Delta> others) {
-        return new LoRAAdapter(others, trained, biases, dropout);
+        return new LoRAAdapter(content.with(others));
     }
 
     /**
@@ -310,7 +288,7 @@ public final class LoRAAdapter {
 
     @Override
     public String toString() {
-        return "LoRAAdapter(layers=" + deltas.keySet() + ", trainedLayers=" + trained.keySet() + ")";
+        return "LoRAAdapter(layers=" + layers() + ", trainedLayers=" + trainedLayers() + ")";
     }
 
     /**
@@ -323,7 +301,7 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {
-        new PeftWriter(this).write(folder);
+        new PeftWriter(content).write(folder);
     }
 
     /**
@@ -390,7 +368,7 @@ public final class LoRAAdapter {
          * @throws IOException            if a file cannot be read
          */
         public LoRAAdapter load(Path folder) throws IOException {
-            return new PeftReader(new PeftFolder(folder), keyMapper, strict).read();
+            return new LoRAAdapter(new PeftReader(new PeftFolder(folder), keyMapper, strict).read());
         }
     }
 }

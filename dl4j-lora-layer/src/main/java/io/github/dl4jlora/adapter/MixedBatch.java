@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.NetworkPool.Served;
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.INDArrayIndex;

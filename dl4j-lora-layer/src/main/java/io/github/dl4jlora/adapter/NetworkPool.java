@@ -28,7 +28,7 @@ final class NetworkPool {
     record Layout(Set<String> adapted, Set<String> trained) {
 
         static Layout of(LoRAAdapter adapter) {
-            return new Layout(Set.copyOf(adapter.deltas().keySet()), Set.copyOf(adapter.trained().keySet()));
+            return new Layout(Set.copyOf(adapter.deltas().keySet()), Set.copyOf(adapter.content().trained().keySet()));
         }
     }
 

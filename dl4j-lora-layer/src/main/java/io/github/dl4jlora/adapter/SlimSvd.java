@@ -1,6 +1,8 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.TensorLayout;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.MatrixUtils;
 import org.apache.commons.math3.linear.RealMatrix;

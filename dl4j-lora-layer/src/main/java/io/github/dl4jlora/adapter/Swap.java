@@ -1,8 +1,12 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.peft.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Network;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
@@ -14,8 +18,6 @@ import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.BooleanIndexing;
-import org.nd4j.linalg.indexing.conditions.Conditions;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -89,7 +91,7 @@ final class Swap {
 
     private void checkNames() {
         requireSameNames("adapted", adapter.deltas().keySet(), view.adaptedMatrices().keySet());
-        requireSameNames("fully trained", adapter.trained().keySet(), view.trainedLayers().keySet());
+        requireSameNames("fully trained", adapter.content().trained().keySet(), view.trainedLayers().keySet());
     }
 
     /** @return layers whose base is another than the adapter's, which only {@code anyBase} lets pass */
@@ -122,7 +124,7 @@ final class Swap {
     }
 
     private void checkTrained() {
-        adapter.trained().forEach((name, values) -> {
+        adapter.content().trained().forEach((name, values) -> {
             AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
             Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
             requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
@@ -142,7 +144,7 @@ final class Swap {
     }
 
     private void checkBiases() {
-        Map<String, INDArray> biases = adapter.biases().values();
+        Map<String, INDArray> biases = adapter.content().biases().values();
         requireSameNames("biases of", biases.keySet(), view.biases().keySet());
         biases.forEach((name, value) -> {
             INDArray parameter = view.biases().get(name);
@@ -230,7 +232,7 @@ final class Swap {
     /** The value in the parameter's data type, which may have a smaller range than the file's. */
     private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
         INDArray cast = value.castTo(parameter.dataType());
-        if (BooleanIndexing.or(cast, Conditions.notFinite())) {
+        if (RawValues.firstNotFinite(cast) >= 0) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key
                     + " has values that are not finite or too large for the network's data type " + parameter.dataType());
         }

@@ -12,16 +12,12 @@
  *     |- networks           Capture (out of one), Swap (into one), FittingConfig (for a new one)
  *     |- geometry           Geometry  -> SlimSvd, InnerProduct
  *     |- combination        Combination -> LayerCombination -> SlimSvd, TaskVectors
- *     `- files              PeftWriter, PeftReader -> DeltaReader
- *     |     |- names        TensorIndex -> ExtraPart, DottedNames
- *     |     |- settings     PeftConfig -> PeftConfigJson, ModulePatterns, LoraAlpha
- *     |     |- origin       Provenance
- *     |     `- bytes        Safetensors -> SafetensorsHeader, Numbers
+ *     `- files              AdapterLoader -> internal.peft
  *     v
- *   Delta                   one adapted layer, with its Kind and TensorLayout; beside it Biases, TorchLayout
+ *   internal.peft           AdapterContent: what an adapter consists of
  * </pre>
  *
- * Arrows point to what is known. Geometry, combination and files do not know of each other, and none of them of a bank;
- * files know no networks. What reads them treats its bytes as hostile and refuses with an {@link AdapterFormatException}.
+ * Arrows point to what is known. Geometry, combination and files do not know of each other, and none of them of a bank.
+ * What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;

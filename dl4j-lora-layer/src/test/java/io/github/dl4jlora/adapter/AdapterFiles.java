@@ -1,9 +1,12 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.internal.untrusted.Safetensors;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -11,17 +14,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** Adapter files by hand, independent of the library's own reader and writer. */
-final class AdapterFiles {
+public final class AdapterFiles {
 
-    static final String TENSORS = "adapter_model.safetensors";
-    static final String CONFIG = "adapter_config.json";
-    static final ObjectMapper JSON = new ObjectMapper();
+    public static final String TENSORS = "adapter_model.safetensors";
+    public static final String CONFIG = "adapter_config.json";
+    public static final ObjectMapper JSON = new ObjectMapper();
 
     /** As PEFT 0.20 writes it, for one layer; what the future may add is in it too. */
-    static final String PEFT_CONFIG = """
+    public static final String PEFT_CONFIG = """
             {
               "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null, "base_model_name_or_path": null,
               "bias": "none", "corda_config": null, "ensure_weight_tying": false, "eva_config": null,
@@ -38,8 +42,40 @@ final class AdapterFiles {
     private AdapterFiles() {
     }
 
+    /** What is in a file of tensors, all of it. */
+    public record Tensors(Map<String, INDArray> values, Map<String, String> metadata) {
+
+        public List<String> names() {
+            return List.copyOf(values.keySet());
+        }
+
+        public INDArray read(String name) {
+            return values.get(name);
+        }
+
+        public long[] shape(String name) {
+            return values.get(name).shape();
+        }
+    }
+
+    public static Tensors open(Path file) throws IOException {
+        try (Safetensors tensors = Safetensors.open(file)) {
+            Map<String, INDArray> values = new LinkedHashMap<>();
+            for (String name : tensors.names()) {
+                values.put(name, tensors.read(name));
+            }
+            return new Tensors(values, tensors.metadata());
+        }
+    }
+
+    public static void write(Path file, Map<String, INDArray> tensors, Map<String, String> metadata) throws IOException {
+        try (OutputStream out = Files.newOutputStream(file)) {
+            Safetensors.write(out, tensors, metadata);
+        }
+    }
+
     /** A folder of PEFT's with the layer fc1: A [rank, in], B [out, rank]. */
-    static void writePeft(Path folder, String config, float[][] a, float[][] b) throws IOException {
+    public static void writePeft(Path folder, String config, float[][] a, float[][] b) throws IOException {
         Map<String, float[][]> tensors = new LinkedHashMap<>();
         tensors.put("base_model.model.fc1.lora_A.weight", a);
         tensors.put("base_model.model.fc1.lora_B.weight", b);
@@ -47,21 +83,21 @@ final class AdapterFiles {
         Files.writeString(folder.resolve(CONFIG), config);
     }
 
-    static JsonNode config(Path folder) throws IOException {
+    public static JsonNode config(Path folder) throws IOException {
         return JSON.readTree(Files.readAllBytes(folder.resolve(CONFIG)));
     }
 
-    static JsonNode header(Path folder) throws IOException {
+    public static JsonNode header(Path folder) throws IOException {
         byte[] file = Files.readAllBytes(folder.resolve(TENSORS));
         return JSON.readTree(new String(file, 8, headerLength(file), StandardCharsets.UTF_8));
     }
 
-    static int headerLength(byte[] file) {
+    public static int headerLength(byte[] file) {
         return Math.toIntExact(ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong(0));
     }
 
     /** A tensor of four-byte floats, row by row. */
-    static double[][] matrix(Path folder, String name) throws IOException {
+    public static double[][] matrix(Path folder, String name) throws IOException {
         int columns = header(folder).path(name).path("shape").get(1).asInt();
         double[] flat = numbers(folder, name);
         double[][] rows = new double[flat.length / columns][];
@@ -71,7 +107,7 @@ final class AdapterFiles {
         return rows;
     }
 
-    static double[] numbers(Path folder, String name) throws IOException {
+    public static double[] numbers(Path folder, String name) throws IOException {
         JsonNode offsets = header(folder).path(name).path("data_offsets");
         byte[] file = Files.readAllBytes(folder.resolve(TENSORS));
         ByteBuffer data = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN)
@@ -83,14 +119,14 @@ final class AdapterFiles {
         return numbers;
     }
 
-    static byte[] safetensors(String header, byte[] data) {
+    public static byte[] safetensors(String header, byte[] data) {
         byte[] text = header.getBytes(StandardCharsets.UTF_8);
         return ByteBuffer.allocate(8 + text.length + data.length).order(ByteOrder.LITTLE_ENDIAN)
                 .putLong(text.length).put(text).put(data).array();
     }
 
     /** As Python's safetensors and PEFT lay it out: float32, names sorted. */
-    static byte[] safetensors(Map<String, float[][]> tensors) {
+    public static byte[] safetensors(Map<String, float[][]> tensors) {
         StringBuilder header = new StringBuilder("{\"__metadata__\":{\"format\":\"pt\"}");
         int length = tensors.values().stream().mapToInt(rows -> rows.length * rows[0].length * 4).sum();
         ByteBuffer data = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);

@@ -4,6 +4,9 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.Biases;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -32,7 +35,11 @@ final class Adapters {
         Map<String, Delta> deltas = new LinkedHashMap<>();
         deltas.put("fc1", delta(Networks.IN, rank, alpha, scaling, seed));
         deltas.put("fc2", delta(Networks.HIDDEN, rank, alpha, scaling, seed + 10));
-        return new LoRAAdapter(deltas, Map.of(), 0);
+        return adapter(deltas, Map.of(), 0);
+    }
+
+    static LoRAAdapter adapter(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, double dropout) {
+        return new LoRAAdapter(new AdapterContent(deltas, trained, Biases.NONE, dropout));
     }
 
     static Delta delta(int nIn, int rank, double alpha, Scaling scaling, long seed) {

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.Combination.Method;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -129,7 +130,7 @@ class CombinationTest {
 
     @Test
     void dareKeepsAboutTheDensityAndScalesWhatItKeeps() {
-        LoRAAdapter ones = new LoRAAdapter(Map.of("fc1", new Delta(Nd4j.ones(DataType.DOUBLE, 500, 2),
+        LoRAAdapter ones = Adapters.adapter(Map.of("fc1", new Delta(Nd4j.ones(DataType.DOUBLE, 500, 2),
                 Nd4j.ones(DataType.DOUBLE, 2, 500), 1, Scaling.ALPHA, null)), Map.of(), 0);
 
         double[] a = part(LoRAAdapter.combine(Method.DARE_LINEAR).add(ones, 1).density(0.25).seed(7).build(), "fc1", true)
@@ -196,7 +197,7 @@ class CombinationTest {
 
     @Test
     void adaptersOfDifferentLayersAreRefused() {
-        LoRAAdapter one = new LoRAAdapter(Map.of("fc1", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter one = Adapters.adapter(Map.of("fc1", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, 1).add(one, 1).build())
                 .withMessageContaining("Adapter 2 has the layers [fc1]").withMessageContaining("[fc1, fc2]");
@@ -204,8 +205,8 @@ class CombinationTest {
 
     @Test
     void adaptersOfDifferentShapesAreRefusedByName() {
-        LoRAAdapter one = new LoRAAdapter(Map.of("fc1", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
-        LoRAAdapter two = new LoRAAdapter(Map.of("fc1", Adapters.delta(7, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter one = Adapters.adapter(Map.of("fc1", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter two = Adapters.adapter(Map.of("fc1", Adapters.delta(7, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.SVD).add(one, 1).add(two, 1).build())
                 .withMessageContaining("\"fc1\"").withMessageContaining("[7, 5]").withMessageContaining("[6, 5]");
@@ -240,7 +241,8 @@ class CombinationTest {
         LoRAAdapter with = Adapters.on(base, LoRAConfig.builder().rank(2).trainable("out"), 1);
         LoRAAdapter without = Adapters.on(base, LoRAConfig.builder().rank(2), 2);
 
-        assertThat(LoRAAdapter.combine(Method.CAT).add(without, 1).add(with, 1).build().trained()).containsOnlyKeys("out");
+        assertThat(LoRAAdapter.combine(Method.CAT).add(without, 1).add(with, 1).build().content().trained())
+                .containsOnlyKeys("out");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(with, 1).add(with, 1).build())
                 .withMessageContaining("\"out\" was trained in full by two");
     }
@@ -265,7 +267,7 @@ class CombinationTest {
     }
 
     private static LoRAAdapter ofRows(double[] a, double[] b) {
-        return new LoRAAdapter(Map.of("fc1", new Delta(Nd4j.create(new double[][] {a}), Nd4j.create(b, 4, 1), 1,
+        return Adapters.adapter(Map.of("fc1", new Delta(Nd4j.create(new double[][] {a}), Nd4j.create(b, 4, 1), 1,
                 Scaling.ALPHA, null)), Map.of(), 0);
     }
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -60,8 +61,8 @@ class ComparisonTest {
 
     @Test
     void adaptersOfDifferentLayersHaveNothingInCommon() {
-        LoRAAdapter one = new LoRAAdapter(Map.of("fc1", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
-        LoRAAdapter two = new LoRAAdapter(Map.of("fc2", Adapters.delta(5, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter one = Adapters.adapter(Map.of("fc1", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter two = Adapters.adapter(Map.of("fc2", Adapters.delta(5, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThat(one.cosine(two)).isZero();
         assertThatThrownBy(() -> one.cosine("fc1", two)).isInstanceOf(NoSuchElementException.class)
@@ -80,7 +81,7 @@ class ComparisonTest {
     @Test
     void layersOfAnotherShapeAreNotCompared() {
         LoRAAdapter one = Adapters.of(2, 1, Scaling.ALPHA, 1);
-        LoRAAdapter other = new LoRAAdapter(Map.of("fc1", Adapters.delta(9, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter other = Adapters.adapter(Map.of("fc1", Adapters.delta(9, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThatIllegalArgumentException().isThrownBy(() -> one.cosine(other))
                 .withMessageContaining("\"fc1\"").withMessageContaining("[6, 5]").withMessageContaining("[9, 5]");
@@ -143,7 +144,7 @@ class ComparisonTest {
 
     @Test
     void aNetworkWithoutTheLayerIsRefusedNamingWhatItHas() {
-        LoRAAdapter stranger = new LoRAAdapter(Map.of("fc9", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+        LoRAAdapter stranger = Adapters.adapter(Map.of("fc9", Adapters.delta(6, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
 
         assertThatThrownBy(() -> stranger.relativeNorm("fc9", Networks.trainedGraph()))
                 .isInstanceOf(NoSuchElementException.class).hasMessageContaining("\"fc9\"")
@@ -163,7 +164,7 @@ class ComparisonTest {
     /** An adapter whose ΔW has the given singular values. */
     private static LoRAAdapter diagonal(double... values) {
         INDArray identity = Nd4j.eye(values.length).castTo(DataType.DOUBLE);
-        return new LoRAAdapter(Map.of("fc", new Delta(identity, Nd4j.diag(Nd4j.createFromArray(values)), 1,
+        return Adapters.adapter(Map.of("fc", new Delta(identity, Nd4j.diag(Nd4j.createFromArray(values)), 1,
                 Scaling.ALPHA, null)), Map.of(), 0);
     }
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
@@ -54,7 +55,7 @@ class CompressionTest {
     @Test
     void layersOfSmallerRankStayAsTheyAre() {
         Delta small = Adapters.delta(6, 1, 1, Scaling.ALPHA, 1);
-        LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", small, "fc2", Adapters.delta(5, 4, 1, Scaling.ALPHA, 2)), Map.of(),
+        LoRAAdapter adapter = Adapters.adapter(Map.of("fc1", small, "fc2", Adapters.delta(5, 4, 1, Scaling.ALPHA, 2)), Map.of(),
                 0);
 
         LoRAAdapter.Compressed compressed = adapter.compress(2);

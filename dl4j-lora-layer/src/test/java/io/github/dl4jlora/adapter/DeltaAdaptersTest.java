@@ -70,7 +70,7 @@ class DeltaAdaptersTest {
 
         LoRAAdapter.of(adapted).save(folder);
 
-        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
         String prefix = "base_model.model.";
         assertThat(file.names()).contains(prefix + "lstm.RW.lora_A.weight", prefix + "lstm.RW.lora_B.weight",
                 prefix + "attention.Wq.lora_A.weight", prefix + "attention.Wo.lora_B.weight").hasSize(10);

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
 import org.junit.jupiter.api.Test;
@@ -56,7 +57,7 @@ class DeltaWeightTest {
     void untrainedAdapterHasNoNormAndNoSpectrum() {
         Delta fresh = Adapters.delta(6, 3, 1, Scaling.ALPHA, 4);
         fresh.b().assign(0);
-        LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", fresh), Map.of(), 0);
+        LoRAAdapter adapter = Adapters.adapter(Map.of("fc1", fresh), Map.of(), 0);
 
         assertThat(adapter.norm("fc1")).isZero();
         assertThat(adapter.spectrum("fc1")).containsExactly(0, 0, 0);
@@ -66,7 +67,7 @@ class DeltaWeightTest {
     void tallLayersCostNoSquareMatrix() {
         Delta tall = new Delta(Nd4j.ones(DataType.FLOAT, 200_000, 2), Nd4j.ones(DataType.FLOAT, 2, 3), 1,
                 Scaling.ALPHA, null);
-        LoRAAdapter adapter = new LoRAAdapter(Map.of("fc1", tall), Map.of(), 0);
+        LoRAAdapter adapter = Adapters.adapter(Map.of("fc1", tall), Map.of(), 0);
 
         double[] spectrum = adapter.spectrum("fc1");
 

@@ -31,8 +31,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
-import org.nd4j.linalg.lossfunctions.LossFunctions;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.io.File;
@@ -262,12 +262,12 @@ class GuideTest {
     @Test
     void shareWithPython() throws IOException {
         LoRAAdapter.of(tuned).save(folder);
-        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
         Map<String, INDArray> renamed = new LinkedHashMap<>();
         for (String name : file.names()) {
             renamed.put(name.replace("fc1", "encoder.dense").replace("fc2", "encoder.proj"), file.read(name));
         }
-        Safetensors.write(folder.resolve("adapter_model.safetensors"), renamed, Map.of("format", "pt"));
+        AdapterFiles.write(folder.resolve("adapter_model.safetensors"), renamed, Map.of("format", "pt"));
         Path config = folder.resolve("adapter_config.json");
         Files.writeString(config, Files.readString(config).replace("fc1", "encoder.dense").replace("fc2", "encoder.proj"));
 

@@ -2,6 +2,8 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.TensorLayout;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,7 +37,7 @@ class KernelAdaptersTest {
 
         LoRAAdapter.of(tuned).save(folder);
 
-        Safetensors tensors = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors tensors = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
         long[] shapeOfB = new long[kind.fileShapeOfA.length];
         Arrays.fill(shapeOfB, 1);
         shapeOfB[0] = 5;
@@ -85,7 +87,7 @@ class KernelAdaptersTest {
     @Test
     void anAdapterForAnotherKernelOfTheSameSizeIsRefused() {
         Delta delta = LoRAAdapter.of(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())).deltas().get("kernel1");
-        LoRAAdapter turned = new LoRAAdapter(Map.of("kernel1", new Delta(delta.a(), delta.b(), 1, delta.scaling(), null,
+        LoRAAdapter turned = Adapters.adapter(Map.of("kernel1", new Delta(delta.a(), delta.b(), 1, delta.scaling(), null,
                 new TensorLayout(false, List.of(2L, 3L)))), Map.of(), 0);
 
         assertThatThrownBy(() -> turned.applyTo(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())))
@@ -100,13 +102,13 @@ class KernelAdaptersTest {
         Map<String, INDArray> tensors = new LinkedHashMap<>();
         tensors.put("base_model.model.kernel1.lora_A.weight", Nd4j.ones(DataType.FLOAT, 3, 4, 3, 2));
         tensors.put("base_model.model.kernel1.lora_B.weight", Nd4j.ones(DataType.FLOAT, 5, 3, 1, 2));
-        Safetensors.write(file, tensors, Map.of());
+        AdapterFiles.write(file, tensors, Map.of());
         assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContaining("kernel1").hasMessageContaining("[5, 3, 1, 2]");
 
         tensors.put("base_model.model.kernel1.lora_B.weight", Nd4j.ones(DataType.FLOAT, 5, 3, 1, 1));
         tensors.put("base_model.model.kernel1.lora_embedding_A", Nd4j.ones(DataType.FLOAT, 3, 4));
-        Safetensors.write(file, tensors, Map.of());
+        AdapterFiles.write(file, tensors, Map.of());
         assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContaining("kernel1").hasMessageContaining("has both");
     }

@@ -1,11 +1,12 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -268,7 +269,7 @@ class LoRAAdapterTest {
         mixed.computeIfPresent("fc2", (name, delta) ->
                 new Delta(delta.a(), delta.b(), 0.7, Scaling.ALPHA_OVER_SQRT_RANK, delta.baseId()));
 
-        new LoRAAdapter(mixed, Map.of(), 0).save(folder);
+        Adapters.adapter(mixed, Map.of(), 0).save(folder);
 
         Map<String, Delta> loaded = LoRAAdapter.load(folder).deltas();
         assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);

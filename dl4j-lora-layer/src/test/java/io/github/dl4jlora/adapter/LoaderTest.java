@@ -44,7 +44,7 @@ class LoaderTest {
     }
 
     private void write(String modulesToSave) throws IOException {
-        Safetensors.write(folder.resolve("adapter_model.safetensors"), tensors, Map.of("format", "pt"));
+        AdapterFiles.write(folder.resolve("adapter_model.safetensors"), tensors, Map.of("format", "pt"));
         Files.writeString(folder.resolve("adapter_config.json"), PEFT_CONFIG.formatted(modulesToSave), StandardCharsets.UTF_8);
     }
 
@@ -106,14 +106,14 @@ class LoaderTest {
     void layerThatAFileOfOursHasLostIsMissed() throws IOException {
         Path ours = folder.resolve("ours");
         Adapters.on(Networks.trainedGraph(), LoRAConfig.builder().rank(2), 1).save(ours);
-        Safetensors file = Safetensors.open(ours.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors file = AdapterFiles.open(ours.resolve("adapter_model.safetensors"));
         Map<String, INDArray> kept = new LinkedHashMap<>();
         for (String name : file.names()) {
             if (!name.contains("fc2")) {
                 kept.put(name, file.read(name));
             }
         }
-        Safetensors.write(ours.resolve("adapter_model.safetensors"), kept, file.metadata());
+        AdapterFiles.write(ours.resolve("adapter_model.safetensors"), kept, file.metadata());
 
         assertThatThrownBy(() -> LoRAAdapter.load(ours)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContaining("base_model.model.fc2.lora_A.weight, base_model.model.fc2.lora_B.weight");
@@ -124,6 +124,6 @@ class LoaderTest {
         tensors.put("base_model.model.head.classifier.weight", Networks.random(DataType.FLOAT, 1, 3, 5));
         write("[\"classifier\"]");
 
-        assertThat(LoRAAdapter.load(folder).trained()).containsOnlyKeys("head.classifier");
+        assertThat(LoRAAdapter.load(folder).content().trained()).containsOnlyKeys("head.classifier");
     }
 }

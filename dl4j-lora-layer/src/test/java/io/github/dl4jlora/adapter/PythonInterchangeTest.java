@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.variant.Variants;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -85,7 +86,7 @@ class PythonInterchangeTest {
             }
         }
         Path file = folder.resolve("base.safetensors");
-        Safetensors.write(file, state, Map.of());
+        AdapterFiles.write(file, state, Map.of());
         return file;
     }
 
@@ -94,7 +95,7 @@ class PythonInterchangeTest {
         return python("/interchange.py", command, adapter, state(base), more).read("y");
     }
 
-    private Safetensors python(String script, String command, Path adapter, Path base, String... more)
+    private AdapterFiles.Tensors python(String script, String command, Path adapter, Path base, String... more)
             throws IOException, InterruptedException, URISyntaxException {
         Path result = folder.resolve("result.safetensors");
         List<String> line = new ArrayList<>(List.of(PYTHON,
@@ -104,7 +105,7 @@ class PythonInterchangeTest {
         Path log = folder.resolve("python.log");
         int status = new ProcessBuilder(line).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
         assertThat(status).as("python says %s", Files.readString(log)).isZero();
-        return Safetensors.open(result);
+        return AdapterFiles.open(result);
     }
 
     private void assertPythonAgrees(LoRAConfig.Builder config, boolean bias, DataType stored) throws Exception {
@@ -116,7 +117,7 @@ class PythonInterchangeTest {
         exact.deltas().forEach((name, delta) -> deltas.put(name,
                 new Delta(delta.a().castTo(stored), delta.b().castTo(stored),
                 delta.alpha(), delta.scaling(), delta.baseId())));
-        LoRAAdapter adapter = new LoRAAdapter(deltas, exact.trained(), 0);
+        LoRAAdapter adapter = Adapters.adapter(deltas, exact.content().trained(), 0);
         Path files = folder.resolve("adapter");
 
         adapter.save(files);
@@ -175,7 +176,7 @@ class PythonInterchangeTest {
         LoRAAdapter adapter = LoRAAdapter.load(files);
         assertThat(adapter.config().alpha()).isEqualTo(16);
         assertThat(adapter.deltas().get("fc2").rank()).isEqualTo(2);
-        assertThat(adapter.trained()).containsOnlyKeys("out");
+        assertThat(adapter.content().trained()).containsOnlyKeys("out");
         assertThat(Networks.difference(LoRA.apply(base, adapter).output(input), there)).isLessThan(1e-6);
     }
 
@@ -189,7 +190,7 @@ class PythonInterchangeTest {
 
         assertThat(Networks.difference(python("grad", folder.resolve("adapter"), base), tuned.output(input))).isLessThan(1e-10);
 
-        Safetensors there = Safetensors.open(folder.resolve("result.safetensors"));
+        AdapterFiles.Tensors there = AdapterFiles.open(folder.resolve("result.safetensors"));
         Map<String, INDArray> here = Gradients.of(tuned, new MultiDataSet(input, labels));
         for (int i = 0; i < 3; i++) {
             String layer = "base_model.model." + tuned.getLayer(i).conf().getLayer().getLayerName();
@@ -233,7 +234,7 @@ class PythonInterchangeTest {
         MultiLayerNetwork tuned = kind.adapted(base);
         LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
 
-        Safetensors there = kernels("run", kind, base);
+        AdapterFiles.Tensors there = kernels("run", kind, base);
 
         assertThat(there.shape("y")).isEqualTo(tuned.output(kind.input()).shape());
         assertThat(Networks.difference(there.read("y"), tuned.output(kind.input()))).isLessThan(1e-12);
@@ -245,7 +246,7 @@ class PythonInterchangeTest {
     void convolutionsAndEmbeddingsThatPythonWroteInPeftsLayoutComputeTheSameHere(KernelAdapters kind) throws Exception {
         MultiLayerNetwork base = kind.base();
 
-        Safetensors there = kernels("write", kind, base);
+        AdapterFiles.Tensors there = kernels("write", kind, base);
 
         LoRAAdapter adapter = LoRAAdapter.load(folder.resolve("adapter"));
         assertThat(Networks.difference(adapter.deltaWeight("kernel1"), there.read("delta"))).isLessThan(1e-5);
@@ -253,9 +254,9 @@ class PythonInterchangeTest {
         assertThat(Networks.difference(base.output(kind.input()), there.read("y"))).isGreaterThan(1e-1);
     }
 
-    private Safetensors kernels(String command, KernelAdapters kind, MultiLayerNetwork base) throws Exception {
+    private AdapterFiles.Tensors kernels(String command, KernelAdapters kind, MultiLayerNetwork base) throws Exception {
         Path state = folder.resolve("base.safetensors");
-        Safetensors.write(state, kind.torchState(base), Map.of());
+        AdapterFiles.write(state, kind.torchState(base), Map.of());
         return python("/interchange_kernels.py", command, folder.resolve("adapter"), state, kind.name().toLowerCase(Locale.ROOT));
     }
 }

@@ -107,7 +107,7 @@ class VariantAdaptersTest {
     void tensorsHavePeftsNamesAndShapes() throws IOException {
         LoRAAdapter.of(tuned(Variants.DORA_PISSA_BIAS)).save(folder);
 
-        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
 
         assertThat(file.names()).filteredOn(name -> name.contains("fc1")).containsExactlyInAnyOrder(
                 "base_model.model.fc1.lora_A.weight", "base_model.model.fc1.lora_B.weight",
@@ -257,14 +257,14 @@ class VariantAdaptersTest {
     }
 
     private void rewrite(Keep keep) throws IOException {
-        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
         Map<String, INDArray> kept = new LinkedHashMap<>();
         for (String name : file.names()) {
             if (keep.test(name, file.read(name))) {
                 kept.put(name, file.read(name));
             }
         }
-        Safetensors.write(folder.resolve("adapter_model.safetensors"), kept, Map.of("format", "pt"));
+        AdapterFiles.write(folder.resolve("adapter_model.safetensors"), kept, Map.of("format", "pt"));
     }
 
     @Test
@@ -298,12 +298,12 @@ class VariantAdaptersTest {
     void biasesWithoutBaseLayerInTheirNamesAreReadToo() throws IOException {
         ComputationGraph tuned = tuned(Variants.BIAS);
         LoRAAdapter.of(tuned).save(folder);
-        Safetensors file = Safetensors.open(folder.resolve("adapter_model.safetensors"));
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
         Map<String, INDArray> renamed = new LinkedHashMap<>();
         for (String name : file.names()) {
             renamed.put(name.replace("base_layer.", ""), file.read(name));
         }
-        Safetensors.write(folder.resolve("adapter_model.safetensors"), renamed, Map.of("format", "pt"));
+        AdapterFiles.write(folder.resolve("adapter_model.safetensors"), renamed, Map.of("format", "pt"));
 
         assertThat(Networks.difference(LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(INPUT), tuned.outputSingle(INPUT)))
                 .isLessThan(1e-12);

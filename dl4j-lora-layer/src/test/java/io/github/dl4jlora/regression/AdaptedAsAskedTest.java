@@ -8,6 +8,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.adapter.LogCapture;
+import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;

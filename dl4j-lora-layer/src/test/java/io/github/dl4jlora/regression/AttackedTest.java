@@ -7,6 +7,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.PlainLoRA;

@@ -7,6 +7,7 @@ import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;

@@ -10,6 +10,7 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
@@ -20,8 +21,6 @@ import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.BooleanIndexing;
-import org.nd4j.linalg.indexing.conditions.Conditions;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -201,7 +200,7 @@ public final class Unadaptation<M extends Model> {
     }
 
     private static void requireFinite(Node node, INDArray merged) {
-        if (BooleanIndexing.or(merged, Conditions.notFinite())) {
+        if (RawValues.firstNotFinite(merged) >= 0) {
             throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter "
                     + "has diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
         }

@@ -32,6 +32,12 @@ public final class RawValues {
         void accept(ByteBuffer bytes) throws IOException;
     }
 
+    /** Gives one chunk. */
+    @FunctionalInterface
+    interface Source {
+        boolean fill(ByteBuffer bytes) throws IOException;
+    }
+
     private RawValues() {
     }
 
@@ -52,6 +58,26 @@ public final class RawValues {
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /**
+     * Where NaN or infinity is, by the bits: ND4J's own conditions miss some in HALF and BFLOAT16.
+     *
+     * @param array of any shape
+     * @return the position in 'c' order of the first; -1 if all are finite
+     */
+    public static long firstNotFinite(INDArray array) {
+        long[] found = {-1, 0};
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            forEachChunk(array.dup('c').reshape(array.length()), bytes -> {
+                int position = found[0] < 0 ? StoredType.of(array.dataType()).firstNotFinite(bytes) : -1;
+                found[0] = position < 0 ? found[0] : found[1] + position;
+                found[1] += CHUNK;
+            });
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+        return found[0];
     }
 
     private static void forEachChunk(INDArray flat, Sink sink) throws IOException {
@@ -100,25 +126,55 @@ public final class RawValues {
             throw new IOException("\"" + signature + "\" is more than the file can hold");
         }
         INDArray values = Nd4j.createUninitialized(type, length);
-        ReadableByteChannel channel = Channels.newChannel(in);
-        INDArray chunk = null;
-        for (long from = 0; from < length; from += CHUNK) {
-            long to = Math.min(length, from + CHUNK);
-            if (chunk == null || chunk.length() != to - from) {
-                chunk = Nd4j.createUninitialized(type, to - from);
-            }
-            ByteBuffer bytes = bytesOf(chunk);
-            while (bytes.hasRemaining()) {
-                if (channel.read(bytes) < 0) {
-                    throw new IOException("The frozen weights \"" + signature + "\" end early");
-                }
-            }
-            Nd4j.getAffinityManager().tagLocation(chunk, AffinityManager.Location.HOST);
-            values.get(NDArrayIndex.interval(from, to)).assign(chunk);
+        if (!fill(values, Channels.newChannel(in))) {
+            throw new IOException("The frozen weights \"" + signature + "\" end early");
         }
         if (in.read() >= 0) {
             throw new IOException("The frozen weights \"" + signature + "\" are followed by more than belongs to them");
         }
         return values;
+    }
+
+    /**
+     * Reads all of an array's values.
+     *
+     * @param flat shape {@code [n]}
+     * @return false if there were fewer
+     */
+    static boolean fill(INDArray flat, ReadableByteChannel channel) throws IOException {
+        return forEachChunkOf(flat, bytes -> fill(bytes, channel));
+    }
+
+    /**
+     * Values one chunk after the other.
+     *
+     * @param flat   shape {@code [n]}
+     * @param source fills a chunk's bytes; false if it cannot
+     * @return false if the source did once
+     */
+    static boolean forEachChunkOf(INDArray flat, Source source) throws IOException {
+        long length = flat.length();
+        INDArray chunk = null;
+        for (long from = 0; from < length; from += CHUNK) {
+            long to = Math.min(length, from + CHUNK);
+            if (chunk == null || chunk.length() != to - from) {
+                chunk = Nd4j.createUninitialized(flat.dataType(), to - from);
+            }
+            if (!source.fill(bytesOf(chunk))) {
+                return false;
+            }
+            Nd4j.getAffinityManager().tagLocation(chunk, AffinityManager.Location.HOST);
+            flat.get(NDArrayIndex.interval(from, to)).assign(chunk);
+        }
+        return true;
+    }
+
+    static boolean fill(ByteBuffer bytes, ReadableByteChannel channel) throws IOException {
+        while (bytes.hasRemaining()) {
+            if (channel.read(bytes) < 0) {
+                return false;
+            }
+        }
+        return true;
     }
 }

@@ -3,18 +3,19 @@
  * are no API and may change without notice.
  *
  * <pre>
- *   internal.file   internal.base   adapter
- *        |               |             |
- *        |    +----------+             |
- *        v    v          v             v
- *       ModelZip     RawValues     UntrustedJson
- *        |    |                        ^
- *        |    +------------------------+
+ *   internal.file   internal.base   internal.peft
+ *        |               |             |      |
+ *        |    +----------+             |      |
+ *        v    v          v             v      v
+ *       ModelZip     RawValues  UntrustedJson Safetensors
+ *        |    |                        ^      |
+ *        |    +------------------------+      +-> SafetensorsHeader, Numbers
  *        v
  *   StoredVector
  * </pre>
  *
  * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredVector} the arrays in it, {@code RawValues} plain
- * little-endian values, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
+ * little-endian values, {@code Safetensors} PyTorch's tensors, which it writes too, and {@code UntrustedJson} looks at JSON
+ * before a parser makes objects of it. Knows no other room.
  */
 package io.github.dl4jlora.internal.untrusted;

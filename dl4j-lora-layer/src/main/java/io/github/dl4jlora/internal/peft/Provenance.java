@@ -1,6 +1,7 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.adapter.AdapterFormatException;
 
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
@@ -14,7 +15,7 @@ import java.util.OptionalDouble;
  *
  * @param metadata by key
  */
-record Provenance(Map<String, String> metadata) {
+public record Provenance(Map<String, String> metadata) {
 
     /** What safetensors calls PyTorch's orientation. */
     private static final String FRAMEWORK = "format";
@@ -29,7 +30,7 @@ record Provenance(Map<String, String> metadata) {
     private static final String BASE_ID = "dl4j_lora.base.";
 
     /** @param config the text of {@code adapter_config.json} */
-    static Provenance of(LoRAAdapter adapter, byte[] config) {
+    public static Provenance of(AdapterContent adapter, byte[] config) {
         Map<String, String> metadata = new LinkedHashMap<>();
         metadata.put(FRAMEWORK, "pt");
         metadata.put(FORMAT, FORMAT_VERSION);
@@ -49,22 +50,22 @@ record Provenance(Map<String, String> metadata) {
     }
 
     /** A copy of {@code adapter_config.json} as it was written with these tensors. */
-    Optional<byte[]> config() {
+    public Optional<byte[]> config() {
         return Optional.ofNullable(metadata.get(CONFIG)).map(text -> text.getBytes(StandardCharsets.UTF_8));
     }
 
     /** The variant's name; null if the file does not say. */
-    String variant() {
+    public String variant() {
         return metadata.get(VARIANT);
     }
 
     /** The start's name; null if the file does not say. */
-    String init() {
+    public String init() {
         return metadata.get(INIT);
     }
 
     /** Content id of the frozen layer; null if the file does not say. */
-    String baseId(String layer) {
+    public String baseId(String layer) {
         return metadata.get(BASE_ID + layer);
     }
 
@@ -72,7 +73,7 @@ record Provenance(Map<String, String> metadata) {
      * @param folder for the message
      * @throws AdapterFormatException for an unknown one
      */
-    Optional<Scaling> scaling(PeftFolder folder, String layer) throws AdapterFormatException {
+    public Optional<Scaling> scaling(PeftFolder folder, String layer) throws AdapterFormatException {
         String recorded = metadata.get(SCALING + layer);
         try {
             return Optional.ofNullable(recorded).map(Scaling::valueOf);
@@ -85,7 +86,7 @@ record Provenance(Map<String, String> metadata) {
      * @param folder for the message
      * @throws AdapterFormatException if it is no number
      */
-    OptionalDouble alpha(PeftFolder folder, String layer) throws AdapterFormatException {
+    public OptionalDouble alpha(PeftFolder folder, String layer) throws AdapterFormatException {
         String recorded = metadata.get(ALPHA + layer);
         try {
             return recorded == null ? OptionalDouble.empty() : OptionalDouble.of(Double.parseDouble(recorded));

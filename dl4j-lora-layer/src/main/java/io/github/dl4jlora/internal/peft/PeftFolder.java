@@ -1,18 +1,18 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import java.nio.file.Path;
 
 /** A folder with the two files of which PEFT's adapters consist. */
-record PeftFolder(Path path) {
+public record PeftFolder(Path path) {
 
-    static final String TENSORS = "adapter_model.safetensors";
-    static final String CONFIG = "adapter_config.json";
+    public static final String TENSORS = "adapter_model.safetensors";
+    public static final String CONFIG = "adapter_config.json";
 
-    Path tensors() {
+    public Path tensors() {
         return path.resolve(TENSORS);
     }
 
-    Path config() {
+    public Path config() {
         return path.resolve(CONFIG);
     }
 

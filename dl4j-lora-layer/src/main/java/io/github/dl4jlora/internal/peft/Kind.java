@@ -1,7 +1,8 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
@@ -17,9 +18,9 @@ import java.util.Map;
  * @param init            how they started
  * @param pissaIterations of that start
  */
-record Kind(Variant variant, LoRAInit init, int pissaIterations) {
+public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
 
-    static final Kind PLAIN = new Kind(new PlainLoRA(), LoRAInit.KAIMING_UNIFORM, 0);
+    public static final Kind PLAIN = new Kind(new PlainLoRA(), LoRAInit.KAIMING_UNIFORM, 0);
 
     private static final String PISSA_ITERATIONS = "pissa_niter_";
 
@@ -30,7 +31,7 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     /**
      * @throws IllegalArgumentException for a variant that a file has no name for, so that reading it would be refused
      */
-    void requireNameInFiles() {
+    public void requireNameInFiles() {
         if (!variant.equals(VARIANTS.get(variant.name()))) {
             throw new IllegalArgumentException("An adapter's file has no name for the variant \"" + variant.name()
                     + "\"; it can hold " + VARIANTS.keySet() + ". Save the network with LoRA.save instead");
@@ -38,12 +39,12 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     }
 
     /** The same of A and B that are no longer what training made of their start. */
-    Kind started() {
+    public Kind started() {
         return new Kind(variant, PLAIN.init, 0);
     }
 
     /** PEFT's {@code init_lora_weights}: true for its default, and for starts that it has no word for. */
-    Object peftInit() {
+    public Object peftInit() {
         return switch (init) {
             case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK -> true;
             case GAUSSIAN -> "gaussian";
@@ -58,7 +59,7 @@ record Kind(Variant variant, LoRAInit init, int pissaIterations) {
      * @param ourVariant  as a file of ours records it, like {@code ourInit}; null in PEFT's
      * @throws AdapterFormatException for a start or variant that is unknown
      */
-    static Kind of(Object init, boolean dora, String ourVariant, String ourInit) throws AdapterFormatException {
+    public static Kind of(Object init, boolean dora, String ourVariant, String ourInit) throws AdapterFormatException {
         String peftInit = init == null ? null : init.toString();
         Variant variant = dora ? new DoRA() : ourVariant == null ? new PlainLoRA() : VARIANTS.get(ourVariant);
         if (variant == null || !dora && !variant.isAdditive()) {

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.variant.Variant;
@@ -19,35 +19,35 @@ import java.util.Map;
  * @param layout what A and B look like in a file
  * @param more   other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b
  */
-record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
+public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
              Map<String, INDArray> more, Kind kind) {
 
-    Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
+    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
         this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN);
     }
 
-    Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
         this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
     }
 
-    int rank() {
+    public int rank() {
         return (int) a.size(1);
     }
 
-    double factor() {
+    public double factor() {
         return scaling.factor(alpha, rank());
     }
 
-    boolean has(String key) {
+    public boolean has(String key) {
         return more.containsKey(key);
     }
 
-    boolean trainsBias() {
+    public boolean trainsBias() {
         return has(DefaultParamInitializer.BIAS_KEY);
     }
 
     /** All parts by key. */
-    Map<String, INDArray> parts() {
+    public Map<String, INDArray> parts() {
         Map<String, INDArray> parts = new LinkedHashMap<>();
         parts.put(Variant.A, a);
         parts.put(Variant.B, b);
@@ -62,7 +62,7 @@ record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseI
      * @param purpose for the message
      * @throws IllegalArgumentException for an adapter that does more than to add, or that lacks its start
      */
-    Delta plain(String layer, String purpose) {
+    public Delta plain(String layer, String purpose) {
         if (!kind.variant().isAdditive()) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": " + purpose + " has no meaning for "
                     + kind.variant().name() + ", which scales the columns of W + s·A·B instead of adding to W. Merge it into a "
@@ -86,7 +86,7 @@ record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseI
     }
 
     /** With other A and B for the same ΔW. */
-    Delta with(Delta product) {
+    public Delta with(Delta product) {
         return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started());
     }
 }

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.Scaling;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -1,11 +1,11 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -15,11 +15,11 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 
-/** Reads an adapter as PEFT or {@link PeftWriter} wrote it. */
-final class PeftReader {
+import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
-    /** Users know the class that they call. */
-    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+/** Reads an adapter as PEFT or {@link PeftWriter} wrote it. */
+public final class PeftReader {
+
     private static final long LONGEST_CONFIG = 16 << 20;
 
     private final PeftFolder folder;
@@ -30,7 +30,7 @@ final class PeftReader {
      * @param keyMapper from a module's name to a layer's; null for a module that is left out
      * @param strict    whether missing and surplus tensors are an error
      */
-    PeftReader(PeftFolder folder, UnaryOperator<String> keyMapper, boolean strict) {
+    public PeftReader(PeftFolder folder, UnaryOperator<String> keyMapper, boolean strict) {
         this.folder = folder;
         this.keyMapper = keyMapper;
         this.strict = strict;
@@ -40,14 +40,14 @@ final class PeftReader {
      * @throws AdapterFormatException if a file is missing, broken, of another kind, or asks for something that is not
      *                                supported
      */
-    LoRAAdapter read() throws IOException {
+    public AdapterContent read() throws IOException {
         if (!Files.isDirectory(folder.path())) {
             throw new AdapterFormatException(folder + (Files.exists(folder.path())
                     ? " is a file, but an adapter is a folder with " : " does not exist; it should be a folder with ")
                     + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
         }
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Safetensors tensors = Safetensors.open(folder.tensors());
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+             Safetensors tensors = Safetensors.open(folder.tensors())) {
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance);
             TensorIndex index = new TensorIndex(tensors.names(), config);
@@ -59,7 +59,7 @@ final class PeftReader {
             }
             requireWhole(config, index.missing(), index.surplus());
             Map<String, Delta> deltas = new DeltaReader(folder, tensors, provenance, config).deltas(index, extra);
-            return new LoRAAdapter(renamed(deltas), renamed(trained),
+            return new AdapterContent(renamed(deltas), renamed(trained),
                     new Biases(renamed(biases), biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout());
         }
     }
@@ -85,11 +85,11 @@ final class PeftReader {
 
     /** How a tensor is read that is some part of a layer. */
     private interface Reading<K> {
-        INDArray of(K part, String tensor) throws AdapterFormatException;
+        INDArray of(K part, String tensor) throws IOException;
     }
 
     private static <K> Map<String, Map<K, INDArray>> values(Map<String, Map<K, String>> tensors, Reading<K> reading)
-            throws AdapterFormatException {
+            throws IOException {
         Map<String, Map<K, INDArray>> byLayer = new LinkedHashMap<>();
         for (Map.Entry<String, Map<K, String>> layer : tensors.entrySet()) {
             Map<K, INDArray> values = new LinkedHashMap<>();

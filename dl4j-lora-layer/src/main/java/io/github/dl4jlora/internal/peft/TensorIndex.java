@@ -1,6 +1,7 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.adapter.AdapterFormatException;
 
 import java.util.Collection;
 import java.util.EnumMap;
@@ -22,7 +23,7 @@ import java.util.TreeSet;
  * base_model.model.(layer).bias                  {@link Biases}, with bias "lora_only" or "all"
  * </pre>
  */
-final class TensorIndex {
+public final class TensorIndex {
 
     private static final String PREFIX = "base_model.model.";
     private static final String LORA = ".lora_";
@@ -40,7 +41,7 @@ final class TensorIndex {
     /**
      * @throws AdapterFormatException if a layer has A or B twice
      */
-    TensorIndex(Collection<String> names, PeftConfig config) throws AdapterFormatException {
+    public TensorIndex(Collection<String> names, PeftConfig config) throws AdapterFormatException {
         this.config = config;
         this.names = new HashSet<>(names);
         this.modulesToSave = new DottedNames(config.modulesToSave());
@@ -50,7 +51,7 @@ final class TensorIndex {
     }
 
     /** A tensor's name in full. */
-    static String name(String layer, String end) {
+    public static String name(String layer, String end) {
         return PREFIX + layer + end;
     }
 
@@ -104,37 +105,37 @@ final class TensorIndex {
     }
 
     /** Layers with both A and B, in the order of A in the file. */
-    Set<String> layers() {
+    public Set<String> layers() {
         Set<String> layers = new LinkedHashSet<>(a.keySet());
         layers.retainAll(b.keySet());
         return layers;
     }
 
-    String a(String layer) {
+    public String a(String layer) {
         return a.get(layer);
     }
 
-    String b(String layer) {
+    public String b(String layer) {
         return b.get(layer);
     }
 
     /** By layer and part; among the layers may be some that lack A or B. */
-    Map<String, Map<ExtraPart, String>> extra() {
+    public Map<String, Map<ExtraPart, String>> extra() {
         return extra;
     }
 
     /** By layer and PyTorch's name of the parameter. */
-    Map<String, Map<String, String>> trained() {
+    public Map<String, Map<String, String>> trained() {
         return trained;
     }
 
     /** By the name that {@link Biases} have. */
-    Map<String, String> biases() {
+    public Map<String, String> biases() {
         return biases;
     }
 
     /** Names of tensors that an adapter of this configuration lacks, in alphabetical order. */
-    Set<String> missing() {
+    public Set<String> missing() {
         Set<String> missing = new TreeSet<>();
         b.keySet().stream().filter(layer -> !a.containsKey(layer))
                 .forEach(layer -> missing.add(name(layer, TensorLayout.LINEAR.nameOfA())));
@@ -158,7 +159,7 @@ final class TensorIndex {
     }
 
     /** Names of tensors that an adapter of this configuration has no place for, in alphabetical order. */
-    Set<String> surplus() {
+    public Set<String> surplus() {
         Set<String> surplus = new TreeSet<>(strangers);
         extra.forEach((layer, parts) -> {
             if (!a.containsKey(layer)) {

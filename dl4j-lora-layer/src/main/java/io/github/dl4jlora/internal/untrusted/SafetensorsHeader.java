@@ -1,6 +1,6 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.untrusted;
 
-import org.nd4j.linalg.api.buffer.DataType;
+import io.github.dl4jlora.adapter.AdapterFormatException;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
@@ -31,7 +31,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** One tensor; offsets are relative to the first byte after the header. */
-    record Entry(String name, DataType type, long[] shape, long begin, long end) {
+    record Entry(String name, StoredType type, long[] shape, long begin, long end) {
     }
 
     /**
@@ -52,7 +52,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
         for (Map.Entry<String, INDArray> tensor : tensors.entrySet()) {
             INDArray array = tensor.getValue();
             long end = position + array.length() * array.dataType().width();
-            header.put(tensor.getKey(), Map.of("dtype", Numbers.name(array.dataType()), "shape", array.shape(),
+            header.put(tensor.getKey(), Map.of("dtype", StoredType.of(array.dataType()).name(), "shape", array.shape(),
                     "data_offsets", new long[] {position, end}));
             position = end;
         }
@@ -137,7 +137,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
     }
 
     private static Entry parseEntry(String name, JsonParser parser) throws IOException {
-        DataType type = null;
+        StoredType type = null;
         long[] shape = null;
         long[] offsets = null;
         while (parser.nextToken() != JsonToken.END_OBJECT) {
@@ -146,7 +146,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
             switch (field) {
                 case "dtype" -> {
                     expect(parser.currentToken(), JsonToken.VALUE_STRING);
-                    type = Numbers.type(name, parser.getText());
+                    type = StoredType.of(name, parser.getText());
                 }
                 case "shape" -> shape = parseLongs(parser, MOST_DIMENSIONS);
                 case "data_offsets" -> offsets = parseLongs(parser, 2);

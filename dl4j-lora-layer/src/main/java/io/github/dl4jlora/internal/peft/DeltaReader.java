@@ -1,21 +1,21 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.OptionalDouble;
 
-/** Reads the adapted layers of a PEFT folder, whose tensors have been found already. */
-final class DeltaReader {
+import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
-    /** Users know the class that they call. */
-    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+/** Reads the adapted layers of a PEFT folder, whose tensors have been found already. */
+public final class DeltaReader {
 
     private final PeftFolder folder;
     private final Safetensors tensors;
@@ -23,7 +23,7 @@ final class DeltaReader {
     private final PeftConfig config;
 
     /** @param folder for messages */
-    DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config) {
+    public DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config) {
         this.folder = folder;
         this.tensors = tensors;
         this.provenance = provenance;
@@ -35,7 +35,7 @@ final class DeltaReader {
      * @return at least one, by the module's name
      * @throws AdapterFormatException if a layer's tensors do not fit each other, or the configuration
      */
-    Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws AdapterFormatException {
+    public Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws IOException {
         Kind kind = Kind.of(config.init(), config.useDora(), provenance.variant(), provenance.init());
         if (index.layers().isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
@@ -48,7 +48,7 @@ final class DeltaReader {
     }
 
     private Delta delta(String layer, String nameOfA, String nameOfB, Map<ExtraPart, INDArray> extra, Kind kind)
-            throws AdapterFormatException {
+            throws IOException {
         int rank = config.rankOf(layer);
         long[] shapeA = tensors.shape(nameOfA);
         long[] shapeB = tensors.shape(nameOfB);
@@ -83,7 +83,7 @@ final class DeltaReader {
         return alpha;
     }
 
-    private void requireStartOf(String layer, Kind kind, Map<ExtraPart, INDArray> extra) throws AdapterFormatException {
+    private void requireStartOf(String layer, Kind kind, Map<ExtraPart, INDArray> extra) throws IOException {
         boolean recorded = extra.containsKey(ExtraPart.START_A);
         if (recorded && !kind.init().isTakenFromW()) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has initial_A and initial_B, but by "

@@ -1,18 +1,21 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 
 /** What an adapter holds of a layer beside A and B, as PEFT names and orients it. */
-enum ExtraPart {
+public enum ExtraPart {
 
     /** DoRA's m, in the file {@code [nOut]}, with use_dora. */
     MAGNITUDE(DoRA.MAGNITUDE, ".lora_magnitude_vector", true),
@@ -37,23 +40,23 @@ enum ExtraPart {
     }
 
     /** The key of the network's parameter. */
-    String key() {
+    public String key() {
         return key;
     }
 
     /** What follows the layer's name in the tensor's. */
-    String suffix() {
+    public String suffix() {
         return suffix;
     }
 
-    static ExtraPart ofKey(String key) {
+    public static ExtraPart ofKey(String key) {
         return Arrays.stream(values()).filter(part -> part.key.equals(key)).findFirst().orElseThrow(() ->
                 new IllegalArgumentException("An adapter's file has no place for the part \"" + key + "\": it can hold A, B and "
                         + Arrays.stream(values()).map(ExtraPart::key).toList()));
     }
 
     /** Whether an adapter of this configuration has such parts. */
-    boolean isWanted(PeftConfig config) {
+    public boolean isWanted(PeftConfig config) {
         return switch (this) {
             case MAGNITUDE -> config.useDora();
             case BIAS -> config.bias() != BiasTraining.NONE;
@@ -62,7 +65,7 @@ enum ExtraPart {
     }
 
     /** What an adapted layer with these parts lacks. */
-    static List<ExtraPart> missing(PeftConfig config, Set<ExtraPart> parts) {
+    public static List<ExtraPart> missing(PeftConfig config, Set<ExtraPart> parts) {
         List<ExtraPart> missing = new ArrayList<>();
         if (config.useDora() && !parts.contains(MAGNITUDE)) {
             missing.add(MAGNITUDE);
@@ -73,7 +76,7 @@ enum ExtraPart {
         return missing;
     }
 
-    INDArray toFile(INDArray value) {
+    public INDArray toFile(INDArray value) {
         return vector ? value.reshape(value.length()) : value.transpose();
     }
 
@@ -81,7 +84,7 @@ enum ExtraPart {
      * @return a vector as {@code [1, length]}, a matrix as the network has it
      * @throws AdapterFormatException for a tensor of another rank
      */
-    INDArray read(Safetensors tensors, String name) throws AdapterFormatException {
+    public INDArray read(Safetensors tensors, String name) throws IOException {
         if (tensors.shape(name).length != (vector ? 1 : 2)) {
             throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
                     + ", but must be a " + (vector ? "vector" : "matrix"));

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -6,12 +6,12 @@ import java.io.UncheckedIOException;
 import java.util.Properties;
 
 /** The version of this library, which adapter files carry along to say what wrote them. */
-final class PluginVersion {
+public final class PluginVersion {
 
     private PluginVersion() {
     }
 
-    static String get() {
+    public static String get() {
         Properties properties = new Properties();
         try (InputStream in = PluginVersion.class.getResourceAsStream("plugin.properties")) {
             properties.load(in);

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
@@ -22,7 +22,7 @@ import java.util.Map;
  * batch normalisation {@code weight, bias, running_mean, running_var}. Layers that PyTorch has no like of keep DL4J's
  * names and shapes.
  */
-final class TorchLayout {
+public final class TorchLayout {
 
     private static final Map<String, String> DENSE = Map.of("W", "weight", "b", "bias");
     private static final Map<String, String> BATCH_NORM =
@@ -33,7 +33,7 @@ final class TorchLayout {
     }
 
     /** DL4J's key of each parameter by PyTorch's name. */
-    static Map<String, String> keysByName(Layer layer, Iterable<String> keys) {
+    public static Map<String, String> keysByName(Layer layer, Iterable<String> keys) {
         Map<String, String> names = names(layer);
         Map<String, String> result = new LinkedHashMap<>();
         keys.forEach(key -> result.put(names.getOrDefault(key, key), key));
@@ -58,7 +58,7 @@ final class TorchLayout {
     }
 
     /** The array as PyTorch has it; mostly a view. */
-    static INDArray toTorch(Layer layer, String key, INDArray value) {
+    public static INDArray toTorch(Layer layer, String key, INDArray value) {
         if (isLogStd(layer, key)) {
             INDArray exponent = value.castTo(DataType.DOUBLE).mul(2);
             return Transforms.pow(Nd4j.valueArrayOf(exponent.shape(), 10.0, DataType.DOUBLE), exponent).castTo(value.dataType())
@@ -77,7 +77,7 @@ final class TorchLayout {
      * @param like the parameter it is for
      * @throws IllegalArgumentException if the shapes do not go together
      */
-    static INDArray fromTorch(Layer layer, String key, INDArray value, INDArray like) {
+    public static INDArray fromTorch(Layer layer, String key, INDArray value, INDArray like) {
         long[] expected = toTorch(layer, key, like).shape();
         if (!Arrays.equals(expected, value.shape())) {
             throw new IllegalArgumentException("has shape " + Arrays.toString(value.shape())

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.Scaling;
 
@@ -11,13 +11,13 @@ import io.github.dl4jlora.Scaling;
  * here                 s by {@link Scaling} of alpha and rank
  * </pre>
  */
-final class LoraAlpha {
+public final class LoraAlpha {
 
     private LoraAlpha() {
     }
 
     /** The lora_alpha from which PEFT computes the layer's factor. */
-    static double ofAlpha(double alpha, Scaling scaling, int rank, boolean rsLora) {
+    public static double ofAlpha(double alpha, Scaling scaling, int rank, boolean rsLora) {
         return switch (scaling) {
             case ALPHA -> alpha * rank;
             case ALPHA_OVER_RANK -> alpha;
@@ -26,7 +26,7 @@ final class LoraAlpha {
     }
 
     /** The alpha that, under a scaling, gives the factor that PEFT computes. */
-    static double toAlpha(double loraAlpha, Scaling scaling, int rank, boolean rsLora) {
+    public static double toAlpha(double loraAlpha, Scaling scaling, int rank, boolean rsLora) {
         double factor = rsLora ? loraAlpha / Math.sqrt(rank) : loraAlpha / rank;
         return switch (scaling) {
             case ALPHA -> factor;

@@ -1,5 +1,6 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.adapter.AdapterFormatException;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
@@ -30,17 +31,17 @@ import java.util.stream.LongStream;
  * @param embedding whether it is an embedding
  * @param kernel    sizes of a convolution's kernel; empty for others
  */
-record TensorLayout(boolean embedding, List<Long> kernel) {
+public record TensorLayout(boolean embedding, List<Long> kernel) {
 
-    static final TensorLayout LINEAR = new TensorLayout(false, List.of());
-    static final TensorLayout EMBEDDING = new TensorLayout(true, List.of());
+    public static final TensorLayout LINEAR = new TensorLayout(false, List.of());
+    public static final TensorLayout EMBEDDING = new TensorLayout(true, List.of());
 
     private static final Set<Class<?>> CONVOLUTIONS = Set.of(ConvolutionLayer.class, Convolution2D.class, Convolution3D.class);
     private static final Set<Class<?>> SEQUENCES = Set.of(Convolution1DLayer.class, Convolution1D.class);
     private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
 
     /** @param stock the base's layer; null for a vertex */
-    static TensorLayout of(Layer stock) {
+    public static TensorLayout of(Layer stock) {
         Class<?> type = stock == null ? null : stock.getClass();
         if (type != null && EMBEDDINGS.contains(type)) {
             return EMBEDDING;
@@ -61,7 +62,7 @@ record TensorLayout(boolean embedding, List<Long> kernel) {
      * @param shapeB of a file's tensor
      * @throws AdapterFormatException if PEFT has no such layer
      */
-    static TensorLayout of(String layer, boolean embedding, long[] shapeA, long[] shapeB) throws AdapterFormatException {
+    public static TensorLayout of(String layer, boolean embedding, long[] shapeA, long[] shapeB) throws AdapterFormatException {
         int dimensions = shapeA.length - 2;
         boolean fits = dimensions == 0 || !embedding && dimensions >= 1 && dimensions <= 3;
         if (!fits || shapeB.length != shapeA.length || LongStream.of(shapeB).skip(2).anyMatch(size -> size != 1)
@@ -73,28 +74,28 @@ record TensorLayout(boolean embedding, List<Long> kernel) {
         return embedding ? EMBEDDING : convolution(Arrays.copyOfRange(shapeA, 2, shapeA.length));
     }
 
-    String nameOfA() {
+    public String nameOfA() {
         return embedding ? ".lora_embedding_A" : ".lora_A.weight";
     }
 
-    String nameOfB() {
+    public String nameOfB() {
         return embedding ? ".lora_embedding_B" : ".lora_B.weight";
     }
 
-    INDArray fileA(INDArray a) {
+    public INDArray fileA(INDArray a) {
         return toFile(a.transpose());
     }
 
-    INDArray fileB(INDArray b) {
+    public INDArray fileB(INDArray b) {
         return b.transpose().dup('c').reshape('c', withKernel(b.size(1), b.size(0), 1));
     }
 
-    INDArray a(INDArray fileA) {
+    public INDArray a(INDArray fileA) {
         INDArray rows = kernel.size() == 1 ? fileA.permute(0, 2, 1) : fileA;
         return rows.dup('c').reshape('c', fileA.size(0), fileA.length() / fileA.size(0)).transpose();
     }
 
-    INDArray b(INDArray fileB) {
+    public INDArray b(INDArray fileB) {
         return fileB.reshape('c', fileB.size(0), fileB.size(1)).transpose();
     }
 
@@ -102,7 +103,7 @@ record TensorLayout(boolean embedding, List<Long> kernel) {
      * @param weight {@code [nIn·kernel, nOut]}
      * @return {@code [nOut, nIn, kernel…]} for a convolution, the matrix itself for others
      */
-    INDArray weight(INDArray weight) {
+    public INDArray weight(INDArray weight) {
         return kernel.isEmpty() ? weight : toFile(weight.transpose());
     }
 

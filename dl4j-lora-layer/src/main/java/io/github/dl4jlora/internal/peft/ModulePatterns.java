@@ -1,4 +1,6 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
 
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -13,7 +15,7 @@ import java.util.regex.PatternSyntaxException;
  *
  * @param values in PEFT's order, of which the first that matches counts
  */
-record ModulePatterns<T>(Map<String, T> values) {
+public record ModulePatterns<T>(Map<String, T> values) {
 
     private static final int MOST_READS = 1_000_000;
 
@@ -45,7 +47,7 @@ record ModulePatterns<T>(Map<String, T> values) {
     }
 
     /** Patterns for those modules, named in full, whose value is not the usual one. */
-    static <T> ModulePatterns<T> of(Map<String, T> byModule, T usual) {
+    public static <T> ModulePatterns<T> of(Map<String, T> byModule, T usual) {
         Set<String> endsOfOthers = new HashSet<>();
         for (String module : byModule.keySet()) {
             for (int dot = module.indexOf('.'); dot >= 0; dot = module.indexOf('.', dot + 1)) {
@@ -69,7 +71,7 @@ record ModulePatterns<T>(Map<String, T> values) {
     /**
      * @throws AdapterFormatException for a pattern that is no regular expression, or takes too long
      */
-    T of(String module, T otherwise) throws AdapterFormatException {
+    public T of(String module, T otherwise) throws AdapterFormatException {
         for (Map.Entry<String, T> pattern : values.entrySet()) {
             if (matches(pattern.getKey(), module)) {
                 return pattern.getValue();

@@ -1,7 +1,8 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.adapter.AdapterFormatException;
 
 import java.util.Collection;
 import java.util.Comparator;
@@ -28,12 +29,12 @@ import java.util.stream.Collectors;
  * @param init          {@code init_lora_weights}, true, false or a word
  * @param bias          {@code bias}
  */
-record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
+public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
                   List<String> targets, List<String> modulesToSave, double dropout, String saveId, boolean useDora, Object init,
                   BiasTraining bias) {
 
     /** Of a new save. */
-    static PeftConfig of(LoRAAdapter adapter) {
+    public static PeftConfig of(AdapterContent adapter) {
         boolean rsLora = adapter.deltas().values().stream().allMatch(delta -> delta.scaling() == Scaling.ALPHA_OVER_SQRT_RANK);
         Map<String, Integer> ranks = new LinkedHashMap<>();
         Map<String, Double> alphas = new LinkedHashMap<>();
@@ -55,11 +56,11 @@ record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Inte
         return counts.entrySet().stream().max(Comparator.comparingLong(Map.Entry::getValue)).orElseThrow().getKey();
     }
 
-    int rankOf(String module) throws AdapterFormatException {
+    public int rankOf(String module) throws AdapterFormatException {
         return ranks.of(module, rank);
     }
 
-    double alphaOf(String module) throws AdapterFormatException {
+    public double alphaOf(String module) throws AdapterFormatException {
         return alphas.of(module, alpha);
     }
 }

@@ -1,11 +1,9 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.indexing.BooleanIndexing;
-import org.nd4j.linalg.indexing.conditions.Conditions;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,16 +12,16 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 
-/** Writes an adapter as PEFT does; {@link PeftReader} is the way back. */
-final class PeftWriter {
+import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
-    /** Users know the class that they call. */
-    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+/** Writes an adapter as PEFT does; {@link PeftReader} is the way back. */
+public final class PeftWriter {
+
     private static final Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
 
-    private final LoRAAdapter adapter;
+    private final AdapterContent adapter;
 
-    PeftWriter(LoRAAdapter adapter) {
+    public PeftWriter(AdapterContent adapter) {
         this.adapter = adapter;
     }
 
@@ -32,7 +30,7 @@ final class PeftWriter {
      * @throws IllegalArgumentException if files have no name for the adapter's variant
      * @throws IllegalStateException    if a value is NaN or infinite
      */
-    void write(Path path) throws IOException {
+    public void write(Path path) throws IOException {
         adapter.deltas().values().forEach(delta -> delta.kind().requireNameInFiles());
         if (Files.exists(path) && !Files.isDirectory(path)) {
             throw new IOException(path + " is a file, but an adapter is a folder: choose another name. Nothing was written");
@@ -44,7 +42,8 @@ final class PeftWriter {
         adapter.layers().stream().filter(MODULES_OF_PEFT::contains).forEach(layer ->
                 LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", layer));
         tensors.forEach(PeftWriter::requireFinite);
-        Safetensors.write(folder.tensors(), tensors, Provenance.of(adapter, config).metadata());
+        Map<String, String> metadata = Provenance.of(adapter, config).metadata();
+        AtomicFile.write(folder.tensors(), out -> Safetensors.write(out, tensors, metadata));
         AtomicFile.write(folder.config(), out -> out.write(config));
     }
 
@@ -67,7 +66,7 @@ final class PeftWriter {
     }
 
     private static void requireFinite(String tensor, INDArray value) {
-        if (BooleanIndexing.or(value, Conditions.notFinite())) {
+        if (RawValues.firstNotFinite(value) >= 0) {
             throw new IllegalStateException("Tensor \"" + tensor + "\" holds NaN or infinity: training has diverged. Lower the "
                     + "learning rate or alpha, or go back to a checkpoint. Nothing was written");
         }

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import java.util.Collection;
 import java.util.HashSet;
@@ -8,18 +8,18 @@ import java.util.Set;
  * Names to be found in longer dotted names: {@code classifier} in {@code head.classifier.dense}, but not in
  * {@code subclassifier}. Looked up by hash at each word of the longer name, not tried one after the other.
  */
-final class DottedNames {
+public final class DottedNames {
 
     private final Set<String> names;
     private final int[] lengths;
 
-    DottedNames(Collection<String> names) {
+    public DottedNames(Collection<String> names) {
         this.names = Set.copyOf(names);
         this.lengths = names.stream().mapToInt(String::length).distinct().toArray();
     }
 
     /** Those that are the name, or a run of whole words of it. */
-    Set<String> in(String name) {
+    public Set<String> in(String name) {
         String dotted = "." + name + ".";
         Set<String> found = new HashSet<>();
         for (int start = 1; start > 0; start = dotted.indexOf('.', start) + 1) {

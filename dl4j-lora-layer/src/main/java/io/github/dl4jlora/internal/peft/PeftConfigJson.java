@@ -1,6 +1,7 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -14,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 
 /** The text of {@code adapter_config.json}, which is read as hostile. */
-final class PeftConfigJson {
+public final class PeftConfigJson {
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     private static final int DEEPEST = 16;
@@ -31,7 +32,7 @@ final class PeftConfigJson {
     private PeftConfigJson() {
     }
 
-    static byte[] bytes(PeftConfig config) throws IOException {
+    public static byte[] bytes(PeftConfig config) throws IOException {
         ObjectNode json = JSON.createObjectNode();
         ObjectNode origin = json.putObject(ORIGIN);
         origin.putNull("base_model_class");
@@ -68,7 +69,7 @@ final class PeftConfigJson {
     /**
      * @throws AdapterFormatException if it is no LoRA configuration, or asks for something that is not supported
      */
-    static PeftConfig parse(byte[] text) throws AdapterFormatException {
+    public static PeftConfig parse(byte[] text) throws AdapterFormatException {
         JsonNode json = object(text);
         requireSupported(json);
         BiasTraining bias = bias(json);

@@ -1,0 +1,159 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A file in the safetensors format: eight bytes of header length (little-endian), a {@link SafetensorsHeader}, then the
+ * tensors, row-major, little-endian, without gaps. https://github.com/huggingface/safetensors
+ *
+ * <p>Reading treats the bytes as hostile: everything the header claims is checked against the size of the file before
+ * anything is allocated. Values go between file and array a chunk at a time; none of them passes through Java's heap but
+ * those of eight bits.
+ */
+public final class Safetensors implements AutoCloseable {
+
+    private static final int LONGEST_HEADER = 100_000_000;
+    private static final int LENGTH_BYTES = 8;
+
+    private final Path file;
+    private final SafetensorsHeader header;
+    private final SeekableByteChannel channel;
+    private final long begin;
+
+    private Safetensors(Path file, SafetensorsHeader header, SeekableByteChannel channel) throws IOException {
+        this.file = file;
+        this.header = header;
+        this.channel = channel;
+        this.begin = channel.position();
+    }
+
+    public Map<String, String> metadata() {
+        return header.metadata();
+    }
+
+    /** Names in the order of the data. */
+    public List<String> names() {
+        return List.copyOf(header.entries().keySet());
+    }
+
+    public long[] shape(String name) {
+        return header.entries().get(name).shape().clone();
+    }
+
+    /**
+     * Copies one tensor out of the file.
+     *
+     * @return a new array of the file's data type and shape, 'c' order; numbers of eight bits as FLOAT
+     * @throws AdapterFormatException if it is not of floating-point numbers, or holds NaN or infinity
+     * @throws IOException            if the file cannot be read any more
+     */
+    public INDArray read(String name) throws IOException {
+        SafetensorsHeader.Entry entry = header.entries().get(name);
+        StoredType stored = entry.type();
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray values = Nd4j.createUninitialized(stored.type(name), (entry.end() - entry.begin()) / stored.width());
+            channel.position(begin + entry.begin());
+            boolean whole = stored.isStoredAsIs() ? RawValues.fill(values, channel)
+                    : RawValues.forEachChunkOf(values, floats -> decode(stored, floats));
+            if (!whole) {
+                throw shortened(file);
+            }
+            requireFinite(name, values);
+            return values.reshape('c', entry.shape());
+        }
+    }
+
+    private boolean decode(StoredType stored, ByteBuffer floats) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(floats.remaining() / Float.BYTES);
+        boolean whole = RawValues.fill(bytes, channel);
+        stored.decode(bytes.flip(), floats);
+        return whole;
+    }
+
+    private void requireFinite(String name, INDArray values) throws AdapterFormatException {
+        long position = RawValues.firstNotFinite(values);
+        if (position >= 0) {
+            throw new AdapterFormatException(file + ": tensor \"" + name + "\" holds NaN or infinity at position " + position);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+
+    /**
+     * Opens a file and reads its header.
+     *
+     * @throws AdapterFormatException if the file is no well-formed safetensors file
+     */
+    public static Safetensors open(Path file) throws IOException {
+        if (!Files.isRegularFile(file)) {
+            throw new AdapterFormatException(file + " does not exist or is no file");
+        }
+        // Read, not mapped: a mapping would keep the file from being replaced on some systems, and end the program if somebody
+        // shortened it.
+        SeekableByteChannel channel = Files.newByteChannel(file, StandardOpenOption.READ);
+        try {
+            return new Safetensors(file, header(file, channel), channel);
+        } catch (IOException | RuntimeException e) {
+            channel.close();
+            throw e;
+        }
+    }
+
+    private static SafetensorsHeader header(Path file, SeekableByteChannel channel) throws IOException {
+        long size = channel.size();
+        if (size < LENGTH_BYTES) {
+            throw new AdapterFormatException(file + " has " + size + " bytes; a safetensors file has at least " + LENGTH_BYTES);
+        }
+        long length = read(file, channel, LENGTH_BYTES).getLong();
+        if (length < 2 || length > size - LENGTH_BYTES || length > LONGEST_HEADER) {
+            throw new AdapterFormatException(file + ": the header claims " + length + " bytes, but the file has " + size);
+        }
+        byte[] json = read(file, channel, (int) length).array();
+        return SafetensorsHeader.parse(file, json, size - LENGTH_BYTES - length);
+    }
+
+    private static ByteBuffer read(Path file, SeekableByteChannel channel, int length) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+        if (!RawValues.fill(bytes, channel)) {
+            throw shortened(file);
+        }
+        return bytes.flip();
+    }
+
+    private static AdapterFormatException shortened(Path file) {
+        return new AdapterFormatException(file + " was shortened while it was read");
+    }
+
+    /**
+     * Writes such a file's bytes.
+     *
+     * @param tensors by name; any floating-point type, any order in memory
+     */
+    public static void write(OutputStream out, Map<String, INDArray> tensors, Map<String, String> metadata) throws IOException {
+        byte[] header = SafetensorsHeader.text(tensors, metadata);
+        out.write(ByteBuffer.allocate(LENGTH_BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length).array());
+        out.write(header);
+        for (INDArray array : tensors.values()) {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                RawValues.write(array.dup('c').reshape(array.length()), out);
+            }
+        }
+    }
+}

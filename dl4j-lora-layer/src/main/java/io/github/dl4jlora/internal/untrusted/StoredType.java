@@ -1,0 +1,117 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import org.nd4j.linalg.api.buffer.DataType;
+
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.List;
+
+/** How safetensors store a number, little-endian. */
+enum StoredType {
+    F64(8, DataType.DOUBLE),
+    F32(4, DataType.FLOAT),
+    F16(2, DataType.HALF),
+    BF16(2, DataType.BFLOAT16),
+    /** Four bits of exponent, three of fraction, no infinity; ND4J has no such type. */
+    F8_E4M3(1, DataType.FLOAT),
+    /** The upper half of {@link #F16}. */
+    F8_E5M2(1, DataType.FLOAT),
+    I64(8, null),
+    I32(4, null),
+    I16(2, null),
+    I8(1, null),
+    U8(1, null),
+    BOOL(1, null);
+
+    private static final List<StoredType> READ = List.of(F64, F32, F16, BF16, F8_E4M3, F8_E5M2);
+
+    private final int width;
+    private final DataType type;
+
+    StoredType(int width, DataType type) {
+        this.width = width;
+        this.type = type;
+    }
+
+    /** Bytes of a number. */
+    int width() {
+        return width;
+    }
+
+    /**
+     * The data type that its numbers are read as.
+     *
+     * @throws AdapterFormatException if they are no values that an adapter can have
+     */
+    DataType type(String tensor) throws AdapterFormatException {
+        if (type == null) {
+            throw new AdapterFormatException("tensor \"" + tensor + "\" has the dtype " + this + "; " + READ + " are supported");
+        }
+        return type;
+    }
+
+    /** Whether the bytes are those that ND4J has in memory. */
+    boolean isStoredAsIs() {
+        return width == type.width();
+    }
+
+    /** @throws AdapterFormatException for a type that is unknown */
+    static StoredType of(String tensor, String name) throws AdapterFormatException {
+        return Arrays.stream(values()).filter(known -> known.name().equals(name)).findFirst().orElseThrow(() ->
+                new AdapterFormatException("tensor \"" + tensor + "\" has the dtype " + name + "; " + READ + " are supported"));
+    }
+
+    static StoredType of(DataType type) {
+        return READ.stream().filter(known -> known.type == type).findFirst().orElseThrow(() ->
+                new IllegalArgumentException("An adapter cannot be stored as " + type));
+    }
+
+    /** Position of the first NaN or infinity in memory; -1 if all are finite. */
+    int firstNotFinite(ByteBuffer bytes) {
+        for (int i = 0, n = bytes.remaining() / width; i < n; i++) {
+            boolean finite = switch (this) {
+                case F64 -> Double.isFinite(bytes.getDouble(i * width));
+                case F32 -> Float.isFinite(bytes.getFloat(i * width));
+                case F16 -> (bytes.getShort(i * width) & 0x7c00) != 0x7c00;
+                case BF16 -> (bytes.getShort(i * width) & 0x7f80) != 0x7f80;
+                default -> throw new IllegalStateException(this + " is no type of ND4J's");
+            };
+            if (!finite) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /** Of a type that is not stored as it is: all of the bytes as FLOAT. */
+    void decode(ByteBuffer bytes, ByteBuffer floats) {
+        float[] table = this == F8_E4M3 ? E4M3 : E5M2;
+        while (bytes.hasRemaining()) {
+            floats.putFloat(table[bytes.get() & 0xff]);
+        }
+    }
+
+    private static final float[] E4M3 = table(4, 3);
+    private static final float[] E5M2 = table(5, 2);
+
+    /** Every number of eight bits, by its bits. */
+    private static float[] table(int exponentBits, int fractionBits) {
+        int bias = (1 << exponentBits - 1) - 1;
+        int largestExponent = (1 << exponentBits) - 1;
+        float[] table = new float[256];
+        for (int bits = 0; bits < table.length; bits++) {
+            int exponent = bits >> fractionBits & largestExponent;
+            int fraction = bits & (1 << fractionBits) - 1;
+            int significand = exponent == 0 ? fraction : fraction | 1 << fractionBits;
+            float magnitude = Math.scalb((float) significand, Math.max(exponent, 1) - bias - fractionBits);
+            if (fractionBits == 3 && (bits & 0x7f) == 0x7f) {
+                magnitude = Float.NaN;
+            } else if (fractionBits == 2 && exponent == largestExponent) {
+                magnitude = fraction == 0 ? Float.POSITIVE_INFINITY : Float.NaN;
+            }
+            table[bits] = bits < 128 ? magnitude : -magnitude;
+        }
+        return table;
+    }
+}
