@@ -38,15 +38,18 @@ public final class LoRAConfig {
     /**
      * What the layers that a pattern matches do differently.
      *
-     * @param rank  null: as configured for all
-     * @param alpha null: as configured for all
+     * @param rank            null: as configured for all
+     * @param alpha           null: as configured for all
+     * @param variant         null: as configured for all
+     * @param loraInit        null: as configured for all
+     * @param pissaIterations null: as configured for all
      */
-    public record LayerOverride(Integer rank, Double alpha) {
+    public record LayerOverride(Integer rank, Double alpha, Variant variant, LoRAInit loraInit, Integer pissaIterations) {
 
         static LayerOverride of(Consumer<Builder> settings) {
             Builder builder = new Builder();
             settings.accept(builder);
-            return new LayerOverride(builder.rank, builder.alpha);
+            return new LayerOverride(builder.rank, builder.alpha, builder.variant, builder.loraInit, builder.pissaIterations);
         }
 
         /** Collects what a layer does differently. */
@@ -54,6 +57,9 @@ public final class LoRAConfig {
 
             private Integer rank;
             private Double alpha;
+            private Variant variant;
+            private LoRAInit loraInit;
+            private Integer pissaIterations;
 
             private Builder() {
             }
@@ -79,16 +85,52 @@ public final class LoRAConfig {
                 this.alpha = alpha;
                 return this;
             }
+
+            /**
+             * Another variant.
+             *
+             * @param variant what is computed with A and B
+             * @return this
+             */
+            public Builder variant(Variant variant) {
+                this.variant = variant;
+                return this;
+            }
+
+            /**
+             * Another start.
+             *
+             * @param init how A and B start
+             * @return this
+             */
+            public Builder loraInit(LoRAInit init) {
+                this.loraInit = init;
+                return this;
+            }
+
+            /**
+             * Another number of iterations of the start PISSA.
+             *
+             * @param iterations 0 decomposes W exactly
+             * @return this
+             */
+            public Builder pissaIterations(int iterations) {
+                this.pissaIterations = iterations;
+                return this;
+            }
         }
 
         /**
          * @param settings of all layers
-         * @return the settings with this rank and this alpha
+         * @return the settings with what is other here
          * @throws IllegalArgumentException if one is out of its range
          */
         public LoRASettings applyTo(LoRASettings settings) {
             return settings.toBuilder().rank(rank == null ? settings.rank() : rank)
-                    .alpha(alpha == null ? settings.alpha() : alpha).build();
+                    .alpha(alpha == null ? settings.alpha() : alpha)
+                    .variant(variant == null ? settings.variant() : variant)
+                    .loraInit(loraInit == null ? settings.loraInit() : loraInit)
+                    .pissaIterations(pissaIterations == null ? settings.pissaIterations() : pissaIterations).build();
         }
     }
 

@@ -225,7 +225,7 @@ public final class Combination {
             Delta delta = deltas.get(i);
             String which = "Layer \"" + layer + "\": adapter " + (i + 1) + " ";
             if (delta.a().size(0) != first.a().size(0) || delta.b().size(1) != first.b().size(1)
-                    || !delta.layout().equals(first.layout())) {
+                    || !delta.layout().isLike(first.layout())) {
                 throw new IllegalArgumentException(which + "is for " + shape(delta) + ", but adapter 1 for " + shape(first)
                         + ". Combine adapters of one base");
             }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.Kind;
 
 import java.util.List;
 import java.util.regex.Pattern;
@@ -24,8 +25,10 @@ final class FittingConfig {
                 .bias(adapter.content().biasTraining()).storage(FrozenStorage.SHARED)
                 .targets(quoted(adapter.layers())).trainable(quoted(adapter.trainedLayers()));
         adapter.deltas().forEach((name, delta) -> {
-            if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform)) {
-                config.override(Pattern.quote(name), o -> o.rank(delta.rank()).alpha(alpha(delta, uniform)));
+            Kind kind = delta.kind();
+            if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform) || !kind.equals(first.kind())) {
+                config.override(Pattern.quote(name), o -> o.rank(delta.rank()).alpha(alpha(delta, uniform))
+                        .variant(kind.variant()).loraInit(kind.init()).pissaIterations(kind.pissaIterations()));
             }
         });
         return config.build();

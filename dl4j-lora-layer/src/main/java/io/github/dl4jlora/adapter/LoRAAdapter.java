@@ -3,9 +3,6 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.PeftFolder;
-import io.github.dl4jlora.internal.peft.PeftReader;
-import io.github.dl4jlora.internal.peft.PeftWriter;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -14,7 +11,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
@@ -292,16 +288,25 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
-     * that finds one new and one old takes the configuration that the tensors' file carries along.
+     * Writes PEFT's two files into a folder, as {@link AdapterSaver#save(Path)}; an adapter that lies there is replaced.
      *
      * @param folder new, empty, or with an adapter that is replaced
      * @throws IOException              if there is a file of that name, or the folder cannot be written to
-     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it
+     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
+     *                                  only some layers are DoRA
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {
-        new PeftWriter(content).write(folder);
+        saver().save(folder);
+    }
+
+    /**
+     * Writes PEFT's two files with options: other names, no overwriting, a stream.
+     *
+     * @return a saver that keeps the layers' names and replaces what lies there
+     */
+    public AdapterSaver saver() {
+        return new AdapterSaver(content);
     }
 
     /**
@@ -318,7 +323,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Reads PEFT's two files with options.
+     * Reads PEFT's two files with options: other names, less strictness, a stream.
      *
      * @return a loader that is strict and keeps the modules' names
      */
@@ -326,49 +331,22 @@ public final class LoRAAdapter {
         return new Loader();
     }
 
-    /** How an adapter is read. */
-    public static final class Loader {
-
-        private UnaryOperator<String> keyMapper = UnaryOperator.identity();
-        private boolean strict = true;
+    /** The name of {@link AdapterLoader} in version 0.1.0, which sources may still use. */
+    public static final class Loader extends AdapterLoader {
 
         private Loader() {
         }
 
-        /**
-         * The DL4J layer for a PyTorch module, whose name comes without {@code base_model.model.}; null for one that has
-         * no like here. Default: the same name.
-         *
-         * @param mapper from a module's name to a layer's
-         * @return this loader
-         */
+        @Override
         public Loader keyMapper(UnaryOperator<String> mapper) {
-            keyMapper = Objects.requireNonNull(mapper, "keyMapper");
+            super.keyMapper(mapper);
             return this;
         }
 
-        /**
-         * Whether missing and surplus tensors are an error, which is the default; else they are warned about and left out.
-         *
-         * @param strict whether they are
-         * @return this loader
-         */
+        @Override
         public Loader strict(boolean strict) {
-            this.strict = strict;
+            super.strict(strict);
             return this;
-        }
-
-        /**
-         * As {@link LoRAAdapter#load}.
-         *
-         * @param folder with {@code adapter_model.safetensors} and {@code adapter_config.json}
-         * @return the adapter
-         * @throws AdapterFormatException if a file is missing, broken, of another kind, or asks for something that is not
-         *                                supported, or if the mapper does not give every layer a name of its own
-         * @throws IOException            if a file cannot be read
-         */
-        public LoRAAdapter load(Path folder) throws IOException {
-            return new LoRAAdapter(new PeftReader(new PeftFolder(folder), keyMapper, strict).read());
         }
     }
 }

@@ -1,7 +1,10 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.ExtraPart;
+import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.peft.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
@@ -15,6 +18,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -37,6 +41,9 @@ final class Swap {
 
     /** Users know the class that they call. */
     private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
+
+    /** Of a base weight that was stored in 16 bits. */
+    private static final double ROUNDING = 1e-2;
 
     private final LoRAAdapter adapter;
     private final AdaptedView view;
@@ -98,8 +105,9 @@ final class Swap {
     private List<String> checkMatrices(boolean anyBase) {
         Map<String, String> ids = view.verifiedIds();
         List<String> strangers = new ArrayList<>();
-        adapter.deltas().forEach((name, delta) -> {
+        adapter.deltas().forEach((name, loaded) -> {
             AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+            Delta delta = onBase(name, loaded, matrix, anyBase);
             String id = ids.get(matrix.layer());
             if (!anyBase) {
                 requireSameBase(name, delta.baseId(), id);
@@ -123,16 +131,46 @@ final class Swap {
         return strangers;
     }
 
+    /** With what its file says in relation to the base's values, which only a network has. */
+    private Delta onBase(String name, Delta delta, AdaptedView.AdaptedMatrix matrix, boolean anyBase) {
+        INDArray own = delta.more().get(ExtraPart.BASE_WEIGHT.key());
+        boolean added = delta.has(ExtraPart.LORA_BIAS.key());
+        if (own == null && !added) {
+            return delta;
+        }
+        Map<String, INDArray> base = view.baseTable(matrix.layer());
+        if (own != null && !anyBase) {
+            requireSameWeight(name, delta.layout().embedding() ? own.transpose() : own, base.get(matrix.parameter().key()));
+        }
+        INDArray bias = base.get(DefaultParamInitializer.BIAS_KEY);
+        if (added && bias == null && !delta.has(DefaultParamInitializer.BIAS_KEY)) {
+            throw new IllegalArgumentException("Layer \"" + name + "\": the adapter adds a lora_bias to the layer's bias, but "
+                    + "the network's layer has none. Build the base with hasBias(true) and a bias of zeros");
+        }
+        return added ? delta.onBias(bias) : delta;
+    }
+
+    /** PEFT saves W beside the adapter of an embedding, since it may have grown: then the base must have too. */
+    private static void requireSameWeight(String layer, INDArray own, INDArray base) {
+        boolean fits = Arrays.equals(own.shape(), base.shape());
+        INDArray difference = fits ? own.castTo(DataType.FLOAT).subi(base.castTo(DataType.FLOAT)) : null;
+        if (!fits || difference.norm2Number().doubleValue() > ROUNDING * Math.max(1e-30, base.norm2Number().doubleValue())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter comes with base weights of its own "
+                    + Arrays.toString(own.shape()) + ", but the network has others " + Arrays.toString(base.shape())
+                    + ". Give the base those that are in the adapter's file, \"….base_layer.weight\"");
+        }
+    }
+
     private void checkTrained() {
         adapter.content().trained().forEach((name, values) -> {
             AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
-            Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet());
+            Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
             requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
             values.forEach((torchName, value) -> {
                 INDArray parameter = layer.table().get(keys.get(torchName));
                 INDArray shaped;
                 try {
-                    shaped = TorchLayout.fromTorch(layer.conf(), keys.get(torchName), value, parameter);
+                    shaped = TorchLayout.fromTorch(layer.conf(), keys, torchName, value, parameter);
                 } catch (IllegalArgumentException e) {
                     throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " "
                             + e.getMessage(), e);
@@ -196,7 +234,14 @@ final class Swap {
                     + ", but the network's of " + new TreeSet<>(network) + ". Make the network with LoRA.apply(base, adapter)"
                     + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
         }
-        Variant here = matrix.settings().variant();
+        LoRASettings settings = matrix.settings();
+        Kind kind = new Kind(settings.variant(), settings.loraInit(), settings.pissaIterations());
+        if (taken && !kind.start().equals(delta.kind().start())) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter started from W as " + delta.kind().start()
+                    + ", but the network's as " + kind.start() + ", which is another part of W. Make the network with "
+                    + "LoRA.apply(base, adapter), or convert the adapter with toPlainLoRA()");
+        }
+        Variant here = settings.variant();
         Variant there = delta.kind().variant();
         if (!here.equals(there) && !(here.isAdditive() && there.isAdditive())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is " + there.name()
@@ -215,7 +260,7 @@ final class Swap {
     }
 
     private static void requireLayout(String layer, TensorLayout adapter, TensorLayout network) {
-        if (!adapter.equals(network)) {
+        if (!adapter.isLike(network)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for " + adapter
                     + ", but the network's layer is " + network + ". Use the network that the adapter was trained on");
         }

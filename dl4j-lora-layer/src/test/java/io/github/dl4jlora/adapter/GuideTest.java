@@ -36,6 +36,8 @@ import org.nd4j.linalg.lossfunctions.LossFunctions;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.io.File;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -275,6 +277,17 @@ class GuideTest {
         LoRAAdapter adapter = LoRAAdapter.loader().keyMapper(layers::get).load(folder);
 
         assertThat(adapter.layers()).containsExactly("fc1", "fc2");
+        shareUnderOtherNames(adapter, folder.resolve("new"));
+    }
+
+    private static void shareUnderOtherNames(LoRAAdapter adapter, Path folder) throws IOException {
+        adapter.saver().keyMapper(Map.of("fc1", "encoder.dense", "fc2", "encoder.proj")::get).overwrite(false).save(folder);
+        assertThat(LoRAAdapter.load(folder).layers()).containsExactly("encoder.dense", "encoder.proj");
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        adapter.saver().save(out);
+        ByteArrayInputStream in = new ByteArrayInputStream(out.toByteArray());
+        LoRAAdapter again = LoRAAdapter.loader().load(in);
+        assertThat(again.layers()).isEqualTo(adapter.layers());
     }
 
     @Test

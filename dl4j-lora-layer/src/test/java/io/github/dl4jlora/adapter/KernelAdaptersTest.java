@@ -88,7 +88,7 @@ class KernelAdaptersTest {
     void anAdapterForAnotherKernelOfTheSameSizeIsRefused() {
         Delta delta = LoRAAdapter.of(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())).deltas().get("kernel1");
         LoRAAdapter turned = Adapters.adapter(Map.of("kernel1", new Delta(delta.a(), delta.b(), 1, delta.scaling(), null,
-                new TensorLayout(false, List.of(2L, 3L)))), Map.of(), 0);
+                new TensorLayout(false, List.of(2L, 3L), true))), Map.of(), 0);
 
         assertThatThrownBy(() -> turned.applyTo(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())))
                 .hasMessageContaining("\"kernel1\"").hasMessageContaining("kernel of [2, 3]")

@@ -197,7 +197,8 @@ class LoRAAdapterTest {
                 Map.entry("conv.weight", "[2,1,3,3]"), Map.entry("conv.bias", "[2]"),
                 Map.entry("bn.weight", "[2]"), Map.entry("bn.bias", "[2]"), Map.entry("bn.running_mean", "[2]"),
                 Map.entry("bn.running_var", "[2]"), Map.entry("out.weight", "[3,5]"), Map.entry("out.bias", "[3]"));
-        assertThat(strings(AdapterFiles.config(folder).path("modules_to_save"))).containsExactly("conv", "bn", "out");
+        assertThat(strings(AdapterFiles.config(folder).path("modules_to_save")))
+                .containsExactly("model.conv", "model.bn", "model.out");
         assertThat(AdapterFiles.matrix(folder, "base_model.model.out.weight")[1][2])
                 .isEqualTo(adapted.getParam("out_W").getDouble(2, 1));
         ComputationGraph again = LoRA.apply(base, LoRAAdapter.load(folder));

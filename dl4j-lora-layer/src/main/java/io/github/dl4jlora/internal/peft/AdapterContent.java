@@ -4,8 +4,10 @@ import io.github.dl4jlora.BiasTraining;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * What an adapter consists of, in a file and out of it. It does not change.
@@ -29,9 +31,47 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
                 : biases.training();
     }
 
+    /** Which biases it holds values of. */
+    BiasTraining ownBiases() {
+        return biases.values().isEmpty() && deltas.values().stream().noneMatch(delta -> delta.has(ExtraPart.BIAS.key()))
+                ? BiasTraining.NONE : biasTraining();
+    }
+
     /** The same with other A and B. */
     public AdapterContent with(Map<String, Delta> others) {
         return new AdapterContent(others, trained, biases, dropout);
+    }
+
+    /**
+     * The same for layers of other names.
+     *
+     * @param mapper from a name to another; null for a layer that is left out
+     * @throws IllegalArgumentException if two layers get one name, or no adapted one is left
+     */
+    public AdapterContent renamed(UnaryOperator<String> mapper) {
+        Map<String, Delta> adapted = renamed(deltas, mapper);
+        if (adapted.isEmpty() && !deltas.isEmpty()) {
+            throw new IllegalArgumentException("the keyMapper maps none of " + deltas.keySet());
+        }
+        return new AdapterContent(adapted, renamed(trained, mapper),
+                new Biases(renamed(biases.values(), mapper), biases.training()), dropout);
+    }
+
+    private static <T> Map<String, T> renamed(Map<String, T> values, UnaryOperator<String> mapper) {
+        Map<String, T> renamed = new LinkedHashMap<>();
+        Map<String, String> before = new LinkedHashMap<>();
+        values.forEach((name, value) -> {
+            String other = mapper.apply(name);
+            String first = other == null ? null : before.put(other, name);
+            if (first != null) {
+                throw new IllegalArgumentException("the keyMapper maps \"" + first + "\" and \"" + name + "\" to one name, \""
+                        + other + "\"");
+            }
+            if (other != null) {
+                renamed.put(other, value);
+            }
+        });
+        return renamed;
     }
 
     /** Names of the adapted matrices. */

@@ -5,6 +5,7 @@ import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -42,17 +43,38 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
         return more.containsKey(key);
     }
 
+    /** Whether it changes b, by a value of its own or by what it adds. */
     public boolean trainsBias() {
-        return has(DefaultParamInitializer.BIAS_KEY);
+        return has(DefaultParamInitializer.BIAS_KEY) || has(ExtraPart.LORA_BIAS.key());
     }
 
-    /** All parts by key. */
+    /** All parts that a network has too, by key. */
     public Map<String, INDArray> parts() {
         Map<String, INDArray> parts = new LinkedHashMap<>();
         parts.put(Variant.A, a);
         parts.put(Variant.B, b);
         parts.putAll(more);
+        parts.remove(ExtraPart.BASE_WEIGHT.key());
+        INDArray added = parts.remove(ExtraPart.LORA_BIAS.key());
+        if (added != null) {
+            parts.put(DefaultParamInitializer.BIAS_KEY, added);
+        }
         return parts;
+    }
+
+    /**
+     * The same whose b is one value of its own, without one that is added.
+     *
+     * @param baseBias what is added to where the adapter has no own b
+     */
+    public Delta onBias(INDArray baseBias) {
+        INDArray added = more.get(ExtraPart.LORA_BIAS.key());
+        INDArray bias = more.getOrDefault(DefaultParamInitializer.BIAS_KEY, baseBias);
+        Map<String, INDArray> rest = new LinkedHashMap<>(more);
+        rest.remove(ExtraPart.LORA_BIAS.key());
+        rest.put(DefaultParamInitializer.BIAS_KEY,
+                added.mul(factor()).addi(bias.castTo(added.dataType()).reshape(added.shape())));
+        return new Delta(a, b, alpha, scaling, baseId, layout, rest, kind);
     }
 
     /**
@@ -83,6 +105,22 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
         double same = factor() / scaling.factor(1, 2 * rank());
         return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
                 kind.started());
+    }
+
+    /**
+     * The way back from {@link #plain}: of a product of twice the rank, the half that was trained and the half that it started
+     * from.
+     *
+     * @param started how
+     */
+    Delta split(Kind started) {
+        int half = rank() / 2;
+        Map<String, INDArray> parts = new LinkedHashMap<>(more);
+        parts.put(Variant.START_A, a.get(NDArrayIndex.all(), NDArrayIndex.interval(half, rank())).dup());
+        parts.put(Variant.START_B, b.get(NDArrayIndex.interval(half, rank()), NDArrayIndex.all()).neg());
+        return new Delta(a.get(NDArrayIndex.all(), NDArrayIndex.interval(0, half)).dup(),
+                b.get(NDArrayIndex.interval(0, half), NDArrayIndex.all()).dup(), factor() / scaling.factor(1, half), scaling,
+                baseId, layout, parts, started);
     }
 
     /** With other A and B for the same ΔW. */

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -21,13 +22,15 @@ public final class DeltaReader {
     private final Safetensors tensors;
     private final Provenance provenance;
     private final PeftConfig config;
+    private final Budget budget;
 
     /** @param folder for messages */
-    public DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config) {
+    public DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config, Budget budget) {
         this.folder = folder;
         this.tensors = tensors;
         this.provenance = provenance;
         this.config = config;
+        this.budget = budget;
     }
 
     /**
@@ -36,24 +39,25 @@ public final class DeltaReader {
      * @throws AdapterFormatException if a layer's tensors do not fit each other, or the configuration
      */
     public Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws IOException {
-        Kind kind = Kind.of(config.init(), config.useDora(), provenance.variant(), provenance.init());
         if (index.layers().isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
         Map<String, Delta> deltas = new LinkedHashMap<>();
         for (String layer : index.layers()) {
-            deltas.put(layer, delta(layer, index.a(layer), index.b(layer), extra.getOrDefault(layer, Map.of()), kind));
+            deltas.put(layer, delta(layer, index.a(layer), index.b(layer), extra.getOrDefault(layer, Map.of())));
         }
         return deltas;
     }
 
-    private Delta delta(String layer, String nameOfA, String nameOfB, Map<ExtraPart, INDArray> extra, Kind kind)
+    private Delta delta(String layer, String nameOfA, String nameOfB, Map<ExtraPart, INDArray> extra)
             throws IOException {
-        int rank = config.rankOf(layer);
+        Kind kind = Kind.of(config.init(), config.useDora(), provenance.variant(layer), provenance.init(layer));
+        int rank = config.rankOf(layer, budget);
         long[] shapeA = tensors.shape(nameOfA);
         long[] shapeB = tensors.shape(nameOfB);
         TensorLayout layout = TensorLayout.of(layer, nameOfA.endsWith(TensorLayout.EMBEDDING.nameOfA()), shapeA, shapeB);
         if (shapeA[0] != rank || shapeB[1] != rank) {
+            requireNotGrouped(layer, layout, rank, shapeA[0], shapeB[1]);
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has rank " + rank + " by " + PeftFolder.CONFIG
                     + ", but lora_A " + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
         }
@@ -63,8 +67,10 @@ public final class DeltaReader {
         requireStartOf(layer, kind, extra);
         Map<String, INDArray> more = new LinkedHashMap<>();
         extra.forEach((part, value) -> more.put(part.key(), value));
-        return new Delta(layout.a(tensors.read(nameOfA)), layout.b(tensors.read(nameOfB)), alpha, scaling,
+        Delta delta = new Delta(layout.a(tensors.read(nameOfA)), layout.b(tensors.read(nameOfB)), alpha, scaling,
                 provenance.baseId(layer), layout, more, kind);
+        Kind doubled = provenance.doubled(folder, layer, kind.variant());
+        return doubled == null || rank % 2 != 0 || kind.isDora() || kind.init().isTakenFromW() ? delta : delta.split(doubled);
     }
 
     /**
@@ -72,7 +78,7 @@ public final class DeltaReader {
      * where lora_alpha is still what was written for it, since dividing by the rank again would round.
      */
     private double alpha(String layer, int rank, Scaling scaling) throws AdapterFormatException {
-        double loraAlpha = config.alphaOf(layer);
+        double loraAlpha = config.alphaOf(layer, budget);
         OptionalDouble recorded = provenance.alpha(folder, layer);
         boolean stillSame = recorded.isPresent()
                 && LoraAlpha.ofAlpha(recorded.getAsDouble(), scaling, rank, config.useRsLora()) == loraAlpha;
@@ -81,6 +87,18 @@ public final class DeltaReader {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha);
         }
         return alpha;
+    }
+
+    private void requireNotGrouped(String layer, TensorLayout layout, int rank, long rankOfA, long rankOfB)
+            throws AdapterFormatException {
+        if (!layout.kernel().isEmpty() && rankOfA == rank && rank % rankOfB == 0) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" is a grouped convolution of " + rank / rankOfB
+                    + " groups, which is not supported: DL4J has none. Merge the adapter in Python");
+        }
+        if (rankOfA == rankOfB && rankOfA % rank == 0 && config.targetsParameters()) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" is one of target_parameters and stacks "
+                    + rankOfA / rank + " matrices; only parameters of two dimensions are supported");
+        }
     }
 
     private void requireStartOf(String layer, Kind kind, Map<ExtraPart, INDArray> extra) throws IOException {

@@ -23,6 +23,12 @@ public enum ExtraPart {
     /** A trained b, in the file {@code [nOut]}, with bias "lora_only" or "all". */
     BIAS(DefaultParamInitializer.BIAS_KEY, ".base_layer.bias", true),
 
+    /** What PEFT's lora_B adds to b after s: in the file {@code [nOut]}, with lora_bias. A network has it in b. */
+    LORA_BIAS("lora_B.bias", ".lora_B.bias", true),
+
+    /** The base's own W, which PEFT saves beside the adapter of an embedding. Only to be compared with. */
+    BASE_WEIGHT("base_layer.weight", ".base_layer.weight", false),
+
     /** A0, in the file {@code [rank, nIn]}; not PEFT's, which ignores it and computes the start again. */
     START_A(Variant.START_A, ".initial_A.weight", false),
 
@@ -39,7 +45,7 @@ public enum ExtraPart {
         this.vector = vector;
     }
 
-    /** The key of the network's parameter. */
+    /** The key of the network's parameter, or of what is compared with one. */
     public String key() {
         return key;
     }
@@ -60,7 +66,8 @@ public enum ExtraPart {
         return switch (this) {
             case MAGNITUDE -> config.useDora();
             case BIAS -> config.bias() != BiasTraining.NONE;
-            case START_A, START_B -> true;
+            case LORA_BIAS -> config.loraBias();
+            case START_A, START_B, BASE_WEIGHT -> true;
         };
     }
 
@@ -69,6 +76,9 @@ public enum ExtraPart {
         List<ExtraPart> missing = new ArrayList<>();
         if (config.useDora() && !parts.contains(MAGNITUDE)) {
             missing.add(MAGNITUDE);
+        }
+        if (config.loraBias() && !parts.contains(LORA_BIAS)) {
+            missing.add(LORA_BIAS);
         }
         if (parts.contains(START_A) != parts.contains(START_B)) {
             missing.add(parts.contains(START_A) ? START_B : START_A);

@@ -8,6 +8,7 @@ import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 
@@ -22,6 +23,7 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
 
     public static final Kind PLAIN = new Kind(new PlainLoRA(), LoRAInit.KAIMING_UNIFORM, 0);
 
+    static final String ORTHOGONAL = "orthogonal";
     private static final String PISSA_ITERATIONS = "pissa_niter_";
 
     /** Variants that a file may name, by their names. */
@@ -38,6 +40,16 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         }
     }
 
+    /** Whether it scales the columns of W + s·A·B instead of adding to W. */
+    public boolean isDora() {
+        return !variant.isAdditive();
+    }
+
+    /** In words. */
+    public String start() {
+        return init + (pissaIterations > 0 ? " with " + pissaIterations + " iterations" : "");
+    }
+
     /** The same of A and B that are no longer what training made of their start. */
     public Kind started() {
         return new Kind(variant, PLAIN.init, 0);
@@ -48,7 +60,7 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         return switch (init) {
             case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK -> true;
             case GAUSSIAN -> "gaussian";
-            case ORTHOGONAL -> "orthogonal";
+            case ORTHOGONAL -> ORTHOGONAL;
             case OLORA -> "olora";
             case PISSA -> pissaIterations == 0 ? "pissa" : PISSA_ITERATIONS + pissaIterations;
         };
@@ -81,10 +93,10 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
             }
         }
         return switch (start) {
-            // What EVA starts from its data is in A; the base is as it was.
-            case "true", "false", "eva" -> new Kind(variant, ourInit(ourInit), 0);
+            // What EVA starts from its data is in A, what MiCA takes from W is in B; the base is as it was.
+            case "true", "false", "eva", "mica" -> new Kind(variant, ourInit(ourInit), 0);
             case "gaussian" -> new Kind(variant, LoRAInit.GAUSSIAN, 0);
-            case "orthogonal" -> new Kind(variant, LoRAInit.ORTHOGONAL, 0);
+            case ORTHOGONAL -> new Kind(variant, LoRAInit.ORTHOGONAL, 0);
             case "olora" -> new Kind(variant, LoRAInit.OLORA, 0);
             case "pissa" -> new Kind(variant, LoRAInit.PISSA, 0);
             default -> throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit
@@ -93,7 +105,9 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         };
     }
 
+    /** Where PEFT has no word for it, or none for all layers. */
     private static LoRAInit ourInit(String recorded) {
-        return LoRAInit.KAIMING_UNIFORM_RANK.name().equals(recorded) ? LoRAInit.KAIMING_UNIFORM_RANK : LoRAInit.KAIMING_UNIFORM;
+        return Arrays.stream(LoRAInit.values()).filter(init -> init.name().equals(recorded) && !init.isTakenFromW()).findFirst()
+                .orElse(LoRAInit.KAIMING_UNIFORM);
     }
 }

@@ -19,8 +19,8 @@ public final class LoraAlpha {
     /** The lora_alpha from which PEFT computes the layer's factor. */
     public static double ofAlpha(double alpha, Scaling scaling, int rank, boolean rsLora) {
         return switch (scaling) {
-            case ALPHA -> alpha * rank;
-            case ALPHA_OVER_RANK -> alpha;
+            case ALPHA -> rsLora ? alpha * Math.sqrt(rank) : alpha * rank;
+            case ALPHA_OVER_RANK -> rsLora ? alpha / Math.sqrt(rank) : alpha;
             case ALPHA_OVER_SQRT_RANK -> rsLora ? alpha : alpha * Math.sqrt(rank);
         };
     }

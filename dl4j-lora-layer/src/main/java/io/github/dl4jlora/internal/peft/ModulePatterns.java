@@ -1,49 +1,64 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
 
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /**
  * PEFT's {@code rank_pattern} or {@code alpha_pattern}: other values for some modules. Its keys are regular expressions, and
- * the end of a dotted name unless they begin with ^.
+ * the end of a dotted name unless they begin with ^. Most are plain names, which are looked up; the others are tried one after
+ * the other.
  *
- * @param values in PEFT's order, of which the first that matches counts
+ * @param <T> of the values
  */
-public record ModulePatterns<T>(Map<String, T> values) {
+public final class ModulePatterns<T> {
 
-    private static final int MOST_READS = 1_000_000;
+    private static final String NAME = "[\\w-]+(\\\\?\\.[\\w-]+)*";
 
-    /** Text that a regular expression may look at only so often: some take exponential time. */
-    private record Metered(CharSequence text, int[] readsLeft) implements CharSequence {
+    private static final int LONGEST_NAME = 500;
 
-        @Override
-        public char charAt(int index) {
-            if (readsLeft[0]-- == 0) {
-                throw new TooCostly();
+    private final Map<String, T> values;
+    private final List<String> patterns;
+    private final List<T> inOrder;
+    /** Position among all patterns, by a name that may follow others. */
+    private final Map<String, Integer> ends = new HashMap<>();
+    /** The same by a name in full. */
+    private final Map<String, Integer> names = new HashMap<>();
+    /** By position. */
+    private final Map<Integer, Pattern> expressions = new LinkedHashMap<>();
+
+    /**
+     * @param values by pattern, in PEFT's order, of which the first that matches counts
+     * @throws AdapterFormatException for a pattern that is no regular expression, or one that Java would understand otherwise
+     *                                than Python
+     */
+    public ModulePatterns(Map<String, T> values) throws AdapterFormatException {
+        this.values = values;
+        this.patterns = List.copyOf(values.keySet());
+        this.inOrder = List.copyOf(values.values());
+        int position = 0;
+        for (String pattern : values.keySet()) {
+            boolean inFull = pattern.startsWith("^");
+            String rest = inFull ? pattern.substring(1) : pattern;
+            if (rest.length() <= LONGEST_NAME && rest.matches(NAME)) {
+                (inFull ? names : ends).putIfAbsent(rest.replace("\\.", "."), position);
+                // An unescaped dot stands for any character.
+                if (rest.replace("\\.", "").contains(".")) {
+                    expressions.put(position, PythonPattern.compile(pattern));
+                }
+            } else {
+                expressions.put(position, PythonPattern.compile(pattern));
             }
-            return text.charAt(index);
+            position++;
         }
-
-        @Override
-        public int length() {
-            return text.length();
-        }
-
-        @Override
-        public CharSequence subSequence(int from, int to) {
-            return new Metered(text.subSequence(from, to), readsLeft);
-        }
-    }
-
-    private static final class TooCostly extends RuntimeException {
-
-        private static final long serialVersionUID = 1L;
     }
 
     /** Patterns for those modules, named in full, whose value is not the usual one. */
@@ -60,7 +75,11 @@ public record ModulePatterns<T>(Map<String, T> values) {
                 values.put((endsOfOthers.contains(module) ? "^" : "") + quoted(module), value);
             }
         });
-        return new ModulePatterns<>(values);
+        try {
+            return new ModulePatterns<>(values);
+        } catch (AdapterFormatException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     /** As Python understands it, which has no {@code \Q}. */
@@ -68,25 +87,40 @@ public record ModulePatterns<T>(Map<String, T> values) {
         return module.replaceAll("([\\\\.^$|?*+()\\[\\]{}])", "\\\\$1");
     }
 
-    /**
-     * @throws AdapterFormatException for a pattern that is no regular expression, or takes too long
-     */
-    public T of(String module, T otherwise) throws AdapterFormatException {
-        for (Map.Entry<String, T> pattern : values.entrySet()) {
-            if (matches(pattern.getKey(), module)) {
-                return pattern.getValue();
-            }
-        }
-        return otherwise;
+    /** By pattern. */
+    public Map<String, T> values() {
+        return values;
     }
 
-    private static boolean matches(String pattern, String module) throws AdapterFormatException {
+    /**
+     * @param budget of the file
+     * @throws AdapterFormatException if it takes too long
+     */
+    public T of(String module, T otherwise, Budget budget) throws AdapterFormatException {
+        int first = names.getOrDefault(module, inOrder.size());
+        int start = 0;
+        do {
+            budget.spend(module.length() - start, "Matching the patterns of " + PeftFolder.CONFIG);
+            first = Math.min(first, ends.getOrDefault(module.substring(start), inOrder.size()));
+            start = module.indexOf('.', start) + 1;
+        } while (start > 0);
+        for (Map.Entry<Integer, Pattern> expression : expressions.entrySet()) {
+            if (expression.getKey() >= first) {
+                break;
+            }
+            if (matches(patterns.get(expression.getKey()), expression.getValue(), module, budget)) {
+                return inOrder.get(expression.getKey());
+            }
+        }
+        return first < inOrder.size() ? inOrder.get(first) : otherwise;
+    }
+
+    private static boolean matches(String python, Pattern pattern, String module, Budget budget)
+            throws AdapterFormatException {
         try {
-            return Pattern.matches("(.*\\.)?(" + pattern + ")", new Metered(module, new int[] {MOST_READS}));
-        } catch (PatternSyntaxException e) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + pattern + "\" is no regular expression", e);
-        } catch (TooCostly | StackOverflowError e) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + pattern + "\" takes too long to match", e);
+            return pattern.matcher(budget.metered(module)).matches();
+        } catch (Budget.Spent | StackOverflowError e) {
+            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + python + "\" takes too long to match", e);
         }
     }
 }

@@ -3,12 +3,14 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
 
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -26,12 +28,14 @@ import java.util.stream.Collectors;
  * @param dropout       {@code lora_dropout}
  * @param saveId        tells one save from another; null in files of other programs
  * @param useDora       {@code use_dora}
+ * @param loraBias      {@code lora_bias}
+ * @param targetsParameters whether {@code target_parameters} names some
  * @param init          {@code init_lora_weights}, true, false or a word
  * @param bias          {@code bias}
  */
 public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
-                  List<String> targets, List<String> modulesToSave, double dropout, String saveId, boolean useDora, Object init,
-                  BiasTraining bias) {
+                  List<String> targets, List<String> modulesToSave, double dropout, String saveId, boolean useDora,
+                  boolean loraBias, boolean targetsParameters, Object init, BiasTraining bias) {
 
     /** Of a new save. */
     public static PeftConfig of(AdapterContent adapter) {
@@ -44,10 +48,31 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         });
         int rank = mostCommon(ranks.values());
         double alpha = mostCommon(alphas.values());
-        Kind kind = adapter.deltas().values().iterator().next().kind();
         return new PeftConfig(rank, alpha, rsLora, ModulePatterns.of(ranks, rank), ModulePatterns.of(alphas, alpha),
-                adapter.layers(), adapter.trainedLayers(), adapter.dropout(), UUID.randomUUID().toString(),
-                !kind.variant().isAdditive(), kind.peftInit(), adapter.biasTraining());
+                adapter.layers(), adapter.trainedLayers().stream().map(SavedModules::entry).toList(), adapter.dropout(),
+                UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
+                adapter.deltas().values().stream().anyMatch(delta -> delta.has(ExtraPart.LORA_BIAS.key())), false, init(adapter),
+                adapter.ownBiases());
+    }
+
+    /** PEFT's word for how all layers started; true, its default, where there is none: what they hold replaces the start. */
+    private static Object init(AdapterContent adapter) {
+        Set<Object> inits = adapter.deltas().values().stream().map(delta -> delta.kind().peftInit()).collect(Collectors.toSet());
+        boolean orthogonal = adapter.deltas().values().stream()
+                .allMatch(delta -> delta.rank() % 2 == 0 && delta.layout().isLike(TensorLayout.LINEAR));
+        Object init = inits.size() == 1 ? inits.iterator().next() : true;
+        return init.equals(Kind.ORTHOGONAL) && !orthogonal ? true : init;
+    }
+
+    /** The same of a certain save. */
+    PeftConfig ofSave(String id) {
+        return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
+                targetsParameters, init, bias);
+    }
+
+    /** Whether this library wrote it. */
+    public boolean isOurs() {
+        return saveId != null;
     }
 
     private static <T> T mostCommon(Collection<T> values) {
@@ -56,11 +81,11 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         return counts.entrySet().stream().max(Comparator.comparingLong(Map.Entry::getValue)).orElseThrow().getKey();
     }
 
-    public int rankOf(String module) throws AdapterFormatException {
-        return ranks.of(module, rank);
+    public int rankOf(String module, Budget budget) throws AdapterFormatException {
+        return ranks.of(module, rank, budget);
     }
 
-    public double alphaOf(String module) throws AdapterFormatException {
-        return alphas.of(module, alpha);
+    public double alphaOf(String module, Budget budget) throws AdapterFormatException {
+        return alphas.of(module, alpha, budget);
     }
 }

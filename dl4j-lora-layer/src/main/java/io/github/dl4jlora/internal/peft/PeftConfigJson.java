@@ -23,11 +23,10 @@ public final class PeftConfigJson {
     private static final String ORIGIN = "auto_mapping";
     private static final String SAVE_ID = "dl4j_lora_save";
 
-    /** Settings that change what the adapter computes, unless they are off. */
+    /** Settings that, unless they are off, change what the adapter computes in a way that no network here can. */
     private static final List<String> UNSUPPORTED =
-            List.of("fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "layer_replication",
-                    "megatron_config", "trainable_token_indices", "target_parameters", "arrow_config", "corda_config",
-                    "eva_config");
+            List.of("use_qalora", "alora_invocation_tokens", "layer_replication", "megatron_config", "trainable_token_indices",
+                    "arrow_config", "kasa_config");
 
     private PeftConfigJson() {
     }
@@ -49,6 +48,7 @@ public final class PeftConfigJson {
         } else {
             json.put("lora_alpha", config.alpha());
         }
+        json.put("lora_bias", config.loraBias());
         json.put("lora_dropout", config.dropout());
         if (config.modulesToSave().isEmpty()) {
             json.putNull("modules_to_save");
@@ -87,6 +87,7 @@ public final class PeftConfigJson {
                 json.path("use_rslora").asBoolean(false), new ModulePatterns<>(ranks), new ModulePatterns<>(alphas),
                 strings(json.path("target_modules")), strings(json.path("modules_to_save")), dropout,
                 json.path(ORIGIN).path(SAVE_ID).asText(null), json.path("use_dora").asBoolean(false),
+                json.path("lora_bias").asBoolean(false), isOn(json.path("target_parameters")),
                 init.isMissingNode() || init.isNull() ? null : init.asText(), bias);
     }
 
@@ -109,13 +110,24 @@ public final class PeftConfigJson {
             throw refusal("peft_type is " + json.path("peft_type") + "; LORA is supported");
         }
         for (String setting : UNSUPPORTED) {
-            JsonNode value = json.path(setting);
-            boolean off = value.isMissingNode() || value.isNull() || value.isBoolean() && !value.asBoolean()
-                    || value.isContainerNode() && value.isEmpty();
-            if (!off) {
-                throw refusal(setting + " is " + value + ", which is not supported");
+            if (isOn(json.path(setting))) {
+                throw refusal(setting + " is " + json.path(setting) + ", which is not supported");
             }
         }
+        JsonNode blocks = json.path("use_bdlora");
+        if (isOn(blocks) && blocks.path("nblocks").asInt(1) != 1) {
+            throw refusal("use_bdlora has nblocks " + blocks.path("nblocks") + "; block-diagonal adapters of more than one block "
+                    + "are not supported");
+        }
+        if (isOn(json.path("fan_in_fan_out")) && "olora".equalsIgnoreCase(json.path("init_lora_weights").asText())) {
+            throw refusal("fan_in_fan_out with init_lora_weights \"olora\" is not supported: PEFT takes the start from W as it "
+                    + "lies there, and fails");
+        }
+    }
+
+    private static boolean isOn(JsonNode value) {
+        return !(value.isMissingNode() || value.isNull() || value.isBoolean() && !value.asBoolean()
+                || value.isContainerNode() && value.isEmpty());
     }
 
     private static BiasTraining bias(JsonNode json) throws AdapterFormatException {

@@ -6,10 +6,16 @@ import java.nio.file.Path;
 public record PeftFolder(Path path) {
 
     public static final String TENSORS = "adapter_model.safetensors";
+    /** What PEFT wrote before it had safetensors. */
+    static final String PICKLE = "adapter_model.bin";
     public static final String CONFIG = "adapter_config.json";
 
     public Path tensors() {
         return path.resolve(TENSORS);
+    }
+
+    Path pickle() {
+        return path.resolve(PICKLE);
     }
 
     public Path config() {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -21,6 +22,8 @@ import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 public final class PeftReader {
 
     private static final long LONGEST_CONFIG = 16 << 20;
+    /** A second or so. */
+    private static final long MOST_STEPS = 50_000_000;
 
     private final PeftFolder folder;
     private final UnaryOperator<String> keyMapper;
@@ -41,6 +44,11 @@ public final class PeftReader {
      *                                supported
      */
     public AdapterContent read() throws IOException {
+        if (Files.isRegularFile(folder.pickle()) && !Files.exists(folder.tensors())) {
+            throw new AdapterFormatException(folder.pickle() + " is a pickle, which can run code when it is read, and is not "
+                    + "read here. Convert it in Python: safetensors.torch.save_file(torch.load(\"" + PeftFolder.PICKLE
+                    + "\", weights_only=True), \"" + PeftFolder.TENSORS + "\")");
+        }
         if (!Files.isDirectory(folder.path())) {
             throw new AdapterFormatException(folder + (Files.exists(folder.path())
                     ? " is a file, but an adapter is a folder with " : " does not exist; it should be a folder with ")
@@ -50,7 +58,8 @@ public final class PeftReader {
              Safetensors tensors = Safetensors.open(folder.tensors())) {
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance);
-            TensorIndex index = new TensorIndex(tensors.names(), config);
+            Budget budget = new Budget(MOST_STEPS);
+            TensorIndex index = new TensorIndex(tensors.names(), config, budget);
             Map<String, Map<ExtraPart, INDArray>> extra = values(index.extra(), (part, name) -> part.read(tensors, name));
             Map<String, Map<String, INDArray>> trained = values(index.trained(), (parameter, name) -> tensors.read(name));
             Map<String, INDArray> biases = new LinkedHashMap<>();
@@ -58,9 +67,10 @@ public final class PeftReader {
                 biases.put(bias.getKey(), ExtraPart.BIAS.read(tensors, bias.getValue()));
             }
             requireWhole(config, index.missing(), index.surplus());
-            Map<String, Delta> deltas = new DeltaReader(folder, tensors, provenance, config).deltas(index, extra);
-            return new AdapterContent(renamed(deltas), renamed(trained),
-                    new Biases(renamed(biases), biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout());
+            Map<String, Delta> deltas = new DeltaReader(folder, tensors, provenance, config, budget)
+                    .deltas(index, extra);
+            return renamed(new AdapterContent(deltas, trained,
+                    new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout()));
         }
     }
 
@@ -79,8 +89,9 @@ public final class PeftReader {
             throw new AdapterFormatException(file + " is longer than " + LONGEST_CONFIG + " bytes");
         }
         PeftConfig config = PeftConfigJson.parse(Files.readAllBytes(file));
-        boolean ofThisSave = saved == null || saved.saveId() == null || saved.saveId().equals(config.saveId());
-        return ofThisSave ? config : saved;
+        // Of another save only where both say so: what somebody edited, or wrote anew, counts.
+        boolean torn = saved != null && saved.isOurs() && config.isOurs() && !saved.saveId().equals(config.saveId());
+        return torn ? saved : config.isOurs() || saved == null ? config : config.ofSave(saved.saveId());
     }
 
     /** How a tensor is read that is some part of a layer. */
@@ -108,24 +119,17 @@ public final class PeftReader {
         if (strict) {
             throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
                     + ". Expected were lora_A and lora_B of every layer, named "
-                    + TensorIndex.name("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and those of modules_to_save "
+                    + TensorName.of("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and those of modules_to_save "
                     + config.modulesToSave() + ". To load what there is: LoRAAdapter.loader().strict(false)");
         }
         LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out", folder, missing, surplus);
     }
 
-    private <T> Map<String, T> renamed(Map<String, T> byModule) throws AdapterFormatException {
-        Map<String, T> byLayer = new LinkedHashMap<>();
-        for (Map.Entry<String, T> entry : byModule.entrySet()) {
-            String layer = keyMapper.apply(entry.getKey());
-            if (layer != null && byLayer.put(layer, entry.getValue()) != null) {
-                throw new AdapterFormatException(folder + ": the keyMapper maps \"" + entry.getKey()
-                        + "\" and another module to the layer \"" + layer + "\"");
-            }
+    private AdapterContent renamed(AdapterContent content) throws AdapterFormatException {
+        try {
+            return content.renamed(keyMapper);
+        } catch (IllegalArgumentException e) {
+            throw new AdapterFormatException(folder + ": " + e.getMessage(), e);
         }
-        if (byLayer.isEmpty() && !byModule.isEmpty()) {
-            throw new AdapterFormatException(folder + ": the keyMapper maps none of the modules " + byModule.keySet());
-        }
-        return byLayer;
     }
 }

@@ -3,14 +3,22 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.zip.Deflater;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 
 import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
@@ -19,50 +27,117 @@ public final class PeftWriter {
 
     private static final Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
 
+    private final PeftForm form;
     private final AdapterContent adapter;
 
+    /**
+     * @throws IllegalArgumentException where PEFT has no such adapter, naming the layers
+     */
     public PeftWriter(AdapterContent adapter) {
-        this.adapter = adapter;
+        adapter.deltas().values().forEach(delta -> delta.kind().requireNameInFiles());
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            this.form = PeftForm.of(adapter);
+            this.adapter = form.adapter();
+        }
     }
 
     /**
-     * @throws IOException              if there is a file of that name, or the folder cannot be written to
-     * @throws IllegalArgumentException if files have no name for the adapter's variant
+     * @param path      new, empty, or with an adapter that is replaced
+     * @param overwrite whether there may be one
+     * @throws IOException              if there is a file of that name, or, without overwrite, an adapter in the folder, or if it
+     *                                  cannot be written to
+     * @throws IllegalArgumentException if files have no name for the adapter's variant, or one name for two of its tensors
      * @throws IllegalStateException    if a value is NaN or infinite
      */
-    public void write(Path path) throws IOException {
-        adapter.deltas().values().forEach(delta -> delta.kind().requireNameInFiles());
+    public void write(Path path, boolean overwrite) throws IOException {
         if (Files.exists(path) && !Files.isDirectory(path)) {
             throw new IOException(path + " is a file, but an adapter is a folder: choose another name. Nothing was written");
         }
-        Files.createDirectories(path);
         PeftFolder folder = new PeftFolder(path);
+        if (!overwrite && (Files.exists(folder.tensors()) || Files.exists(folder.config()))) {
+            throw new IOException(path + " holds an adapter already, and overwrite(false) was asked for: choose another folder. "
+                    + "Nothing was written");
+        }
+        Map<String, AtomicFile.Content> files = files();
+        Files.createDirectories(path);
+        for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
+            AtomicFile.write(path.resolve(file.getKey()), file.getValue());
+        }
+    }
+
+    /**
+     * Both files in a zip. The stream is not closed.
+     *
+     * @throws IOException              if it cannot be written to
+     * @throws IllegalArgumentException if files have no name for the adapter's variant, or one name for two of its tensors
+     * @throws IllegalStateException    if a value is NaN or infinite; then nothing was written
+     */
+    public void write(OutputStream out) throws IOException {
+        Map<String, AtomicFile.Content> files = files();
+        ZipOutputStream zip = new ZipOutputStream(out);
+        zip.setLevel(Deflater.BEST_SPEED);
+        for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
+            zip.putNextEntry(new ZipEntry(file.getKey()));
+            file.getValue().writeTo(zip);
+            zip.closeEntry();
+        }
+        zip.finish();
+        out.flush();
+    }
+
+    /** By name, the tensors first: a reader of one new and one old file believes them. */
+    private Map<String, AtomicFile.Content> files() throws IOException {
         byte[] config = PeftConfigJson.bytes(PeftConfig.of(adapter));
-        Map<String, INDArray> tensors = tensors();
-        adapter.layers().stream().filter(MODULES_OF_PEFT::contains).forEach(layer ->
-                LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", layer));
+        Map<String, String> metadata = Provenance.of(form, config).metadata();
+        Map<String, INDArray> tensors;
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            tensors = tensors();
+        }
         tensors.forEach(PeftWriter::requireFinite);
-        Map<String, String> metadata = Provenance.of(adapter, config).metadata();
-        AtomicFile.write(folder.tensors(), out -> Safetensors.write(out, tensors, metadata));
-        AtomicFile.write(folder.config(), out -> out.write(config));
+        warn();
+        Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
+        files.put(PeftFolder.TENSORS, out -> Safetensors.write(out, tensors, metadata));
+        files.put(PeftFolder.CONFIG, out -> out.write(config));
+        return files;
+    }
+
+    private void warn() {
+        adapter.layers().stream().filter(layer -> Arrays.stream(layer.split("\\.")).anyMatch(MODULES_OF_PEFT::contains))
+                .forEach(layer -> LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the "
+                        + "wrong one", layer));
+        List<String> unknown = adapter.deltas().entrySet().stream().filter(entry -> !entry.getValue().layout().isInPeft())
+                .map(Map.Entry::getKey).toList();
+        if (!unknown.isEmpty()) {
+            LOG.warn("PEFT has no module for the layers {}: it leaves out, without a word, what the adapter holds of them. This "
+                    + "library reads them back", unknown);
+        }
     }
 
     private Map<String, INDArray> tensors() {
         Map<String, INDArray> tensors = new LinkedHashMap<>();
         adapter.deltas().forEach((layer, delta) -> {
             TensorLayout layout = delta.layout();
-            tensors.put(TensorIndex.name(layer, layout.nameOfA()), layout.fileA(delta.a()));
-            tensors.put(TensorIndex.name(layer, layout.nameOfB()), layout.fileB(delta.b()));
+            put(tensors, layer, layout.nameOfA(), layout.fileA(delta.a()));
+            put(tensors, layer, layout.nameOfB(), layout.fileB(delta.b()));
             delta.more().forEach((key, value) -> {
                 ExtraPart part = ExtraPart.ofKey(key);
-                tensors.put(TensorIndex.name(layer, part.suffix()), part.toFile(value));
+                if (part != ExtraPart.BASE_WEIGHT) {
+                    put(tensors, layer, part.suffix(), part.toFile(value));
+                }
             });
         });
-        adapter.biases().values().forEach((name, value) ->
-                tensors.put(TensorIndex.name(name, Biases.SUFFIX), value.reshape(value.length())));
+        adapter.biases().values().forEach((name, value) -> put(tensors, name, Biases.SUFFIX, value.reshape(value.length())));
         adapter.trained().forEach((layer, values) ->
-                values.forEach((parameter, value) -> tensors.put(TensorIndex.name(layer, "." + parameter), value)));
+                values.forEach((parameter, value) -> put(tensors, layer, "." + parameter, value)));
         return tensors;
+    }
+
+    private static void put(Map<String, INDArray> tensors, String layer, String end, INDArray value) {
+        String name = TensorName.of(layer, end);
+        if (tensors.put(name, value) != null) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": another layer's values are called \"" + name
+                    + "\" in an adapter's file too. Rename the layer, or save the network with LoRA.save. Nothing was written");
+        }
     }
 
     private static void requireFinite(String tensor, INDArray value) {

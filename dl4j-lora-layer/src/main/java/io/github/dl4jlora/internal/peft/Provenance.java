@@ -1,13 +1,18 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.variant.Variant;
 
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Where an adapter comes from, as far as PEFT has no word for it: the metadata of a file's tensors. Files of other programs
@@ -25,28 +30,57 @@ public record Provenance(Map<String, String> metadata) {
     private static final String CONFIG = "dl4j_lora.adapter_config";
     private static final String VARIANT = "dl4j_lora.variant";
     private static final String INIT = "dl4j_lora.init";
+    /** How a layer started that is stored as a plain one of twice the rank. */
+    private static final String DOUBLED = "dl4j_lora.doubled.";
     private static final String SCALING = "dl4j_lora.scaling.";
     private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String BASE_ID = "dl4j_lora.base.";
 
     /** @param config the text of {@code adapter_config.json} */
-    public static Provenance of(AdapterContent adapter, byte[] config) {
+    static Provenance of(PeftForm form, byte[] config) {
+        AdapterContent adapter = form.adapter();
         Map<String, String> metadata = new LinkedHashMap<>();
         metadata.put(FRAMEWORK, "pt");
         metadata.put(FORMAT, FORMAT_VERSION);
         metadata.put(WRITTEN_BY, PluginVersion.get());
         metadata.put(CONFIG, new String(config, StandardCharsets.UTF_8));
-        Kind kind = adapter.deltas().values().iterator().next().kind();
-        metadata.put(VARIANT, kind.variant().name());
-        metadata.put(INIT, kind.init().name());
+        Kind first = adapter.deltas().values().iterator().next().kind();
+        metadata.put(VARIANT, first.variant().name());
+        metadata.put(INIT, first.init().name());
         adapter.deltas().forEach((name, delta) -> {
+            Kind kind = delta.kind();
+            if (!kind.variant().equals(first.variant())) {
+                metadata.put(VARIANT + "." + name, kind.variant().name());
+            }
+            if (kind.init() != first.init()) {
+                metadata.put(INIT + "." + name, kind.init().name());
+            }
             metadata.put(SCALING + name, delta.scaling().name());
             metadata.put(ALPHA + name, Double.toString(delta.alpha()));
             if (delta.baseId() != null) {
                 metadata.put(BASE_ID + name, delta.baseId());
             }
         });
+        form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, kind.start()));
         return new Provenance(metadata);
+    }
+
+    /**
+     * How a layer started that is stored as a plain one of twice the rank; null for any other.
+     *
+     * @param folder for the message
+     * @throws AdapterFormatException for an unknown start
+     */
+    Kind doubled(PeftFolder folder, String layer, Variant variant) throws AdapterFormatException {
+        String recorded = metadata.get(DOUBLED + layer);
+        if (recorded == null) {
+            return null;
+        }
+        return Stream.of(LoRAInit.values()).filter(LoRAInit::isTakenFromW)
+                .flatMap(init -> IntStream.rangeClosed(0, LoRASettings.MOST_PISSA_ITERATIONS)
+                        .mapToObj(iterations -> new Kind(variant, init, iterations)))
+                .filter(kind -> kind.start().equals(recorded)).findFirst().orElseThrow(() -> new AdapterFormatException(
+                        folder + ": layer \"" + layer + "\" has the unknown start " + recorded));
     }
 
     /** A copy of {@code adapter_config.json} as it was written with these tensors. */
@@ -54,14 +88,14 @@ public record Provenance(Map<String, String> metadata) {
         return Optional.ofNullable(metadata.get(CONFIG)).map(text -> text.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** The variant's name; null if the file does not say. */
-    public String variant() {
-        return metadata.get(VARIANT);
+    /** The name of a layer's variant; null if the file does not say. */
+    public String variant(String layer) {
+        return metadata.getOrDefault(VARIANT + "." + layer, metadata.get(VARIANT));
     }
 
-    /** The start's name; null if the file does not say. */
-    public String init() {
-        return metadata.get(INIT);
+    /** The name of a layer's start; null if the file does not say. */
+    public String init(String layer) {
+        return metadata.getOrDefault(INIT + "." + layer, metadata.get(INIT));
     }
 
     /** Content id of the frozen layer; null if the file does not say. */

@@ -1,11 +1,10 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
 
 import java.util.Collection;
 import java.util.EnumMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -13,97 +12,63 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-/**
- * A file's tensors by what they are, which their names tell. Each is looked at once.
- *
- * <pre>
- * base_model.model.(layer)(end of A or B)        {@link TensorLayout}: part of an adapted layer
- * base_model.model.(layer)(end of another part)  {@link ExtraPart}: the same
- * base_model.model.(layer).(parameter)           of a layer that modules_to_save names: trained in full
- * base_model.model.(layer).bias                  {@link Biases}, with bias "lora_only" or "all"
- * </pre>
- */
+/** A file's tensors by what they are, which {@link TensorNames} tells. Each is looked at once. */
 public final class TensorIndex {
 
-    private static final String PREFIX = "base_model.model.";
-    private static final String LORA = ".lora_";
-
     private final PeftConfig config;
-    private final Set<String> names;
-    private final DottedNames modulesToSave;
+    private final TensorNames names;
     private final Map<String, String> a = new LinkedHashMap<>();
     private final Map<String, String> b = new LinkedHashMap<>();
     private final Map<String, Map<ExtraPart, String>> extra = new LinkedHashMap<>();
     private final Map<String, Map<String, String>> trained = new LinkedHashMap<>();
     private final Map<String, String> biases = new LinkedHashMap<>();
+    /** Layers of which there is something that is not needed. */
+    private final Set<String> idle = new TreeSet<>();
     private final Set<String> strangers = new TreeSet<>();
 
     /**
-     * @throws AdapterFormatException if a layer has A or B twice
+     * @param budget of the file
+     * @throws AdapterFormatException if a tensor is there twice, or takes part in a computation that is unknown here
      */
-    public TensorIndex(Collection<String> names, PeftConfig config) throws AdapterFormatException {
+    public TensorIndex(Collection<String> names, PeftConfig config, Budget budget) throws AdapterFormatException {
         this.config = config;
-        this.names = new HashSet<>(names);
-        this.modulesToSave = new DottedNames(config.modulesToSave());
+        this.names = new TensorNames(names, config, budget);
+        Set<String> unknown = new TreeSet<>();
         for (String name : names) {
-            add(name);
+            add(name, unknown);
+        }
+        if (!unknown.isEmpty()) {
+            throw new AdapterFormatException("The tensors " + unknown + " belong to adapted layers, but what is computed with "
+                    + "them is not known here, nor switched on in " + PeftFolder.CONFIG + ". Leaving them out would change "
+                    + "what the adapter computes");
         }
     }
 
-    /** A tensor's name in full. */
-    public static String name(String layer, String end) {
-        return PREFIX + layer + end;
-    }
-
-    private void add(String name) throws AdapterFormatException {
-        String module = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : "";
-        int dot = module.lastIndexOf('.');
-        ExtraPart part = extraPart(module);
-        if (part != null) {
-            String layer = without(module, module.endsWith(part.suffix()) ? part.suffix() : Biases.SUFFIX);
-            extra.computeIfAbsent(layer, key -> new EnumMap<>(ExtraPart.class)).put(part, name);
-        } else if (endsWith(module, TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA())) {
-            putOnce(a, module, name);
-        } else if (endsWith(module, TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB())) {
-            putOnce(b, module, name);
-        } else if (dot > 0 && !modulesToSave.in(module.substring(0, dot)).isEmpty()) {
-            trained.computeIfAbsent(module.substring(0, dot), key -> new LinkedHashMap<>()).put(module.substring(dot + 1), name);
-        } else if (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)) {
-            biases.put(module.substring(0, dot), name);
-        } else {
+    private void add(String name, Set<String> unknown) throws AdapterFormatException {
+        TensorName tensor = names.of(name);
+        if (tensor instanceof TensorName.Factor factor) {
+            putOnce(factor.isA() ? a : b, factor.layer(), factor.layer(), name);
+        } else if (tensor instanceof TensorName.Part part) {
+            putOnce(extra.computeIfAbsent(part.layer(), key -> new EnumMap<>(ExtraPart.class)), part.part(), part.layer(), name);
+        } else if (tensor instanceof TensorName.Parameter value) {
+            putOnce(trained.computeIfAbsent(value.layer(), key -> new LinkedHashMap<>()), value.parameter(), value.layer(), name);
+        } else if (tensor instanceof TensorName.Bias bias) {
+            putOnce(biases, bias.name(), bias.name(), name);
+        } else if (tensor instanceof TensorName.Idle other) {
+            idle.add(other.layer());
+        } else if (tensor instanceof TensorName.Unknown) {
+            unknown.add(name);
+        } else if (tensor instanceof TensorName.Stranger) {
             strangers.add(name);
         }
     }
 
-    /** Null for a tensor that is none. */
-    private ExtraPart extraPart(String module) {
-        for (ExtraPart part : ExtraPart.values()) {
-            if (module.endsWith(part.suffix()) && part.isWanted(config)) {
-                return part;
-            }
-        }
-        // PEFT's own lora_only, and loralib, leave base_layer out.
-        boolean ofAdapted = ExtraPart.BIAS.isWanted(config) && module.endsWith(Biases.SUFFIX)
-                && names.contains(name(without(module, Biases.SUFFIX), TensorLayout.LINEAR.nameOfA()));
-        return ofAdapted ? ExtraPart.BIAS : null;
-    }
-
-    private static boolean endsWith(String module, String end, String endInEmbedding) {
-        return module.endsWith(end) || module.endsWith(endInEmbedding);
-    }
-
-    private static String without(String text, String end) {
-        return text.substring(0, text.length() - end.length());
-    }
-
-    private static void putOnce(Map<String, String> tensors, String module, String name) throws AdapterFormatException {
-        String layer = module.substring(0, module.lastIndexOf(LORA));
-        String other = tensors.put(layer, name);
+    private static <K> void putOnce(Map<K, String> tensors, K key, String layer, String name) throws AdapterFormatException {
+        String other = tensors.put(key, name);
         if (other != null) {
             throw new AdapterFormatException("Layer \"" + layer + "\" has both " + other + " and " + name);
         }
     }
-
     /** Layers with both A and B, in the order of A in the file. */
     public Set<String> layers() {
         Set<String> layers = new LinkedHashSet<>(a.keySet());
@@ -135,25 +100,25 @@ public final class TensorIndex {
     }
 
     /** Names of tensors that an adapter of this configuration lacks, in alphabetical order. */
-    public Set<String> missing() {
+    public Set<String> missing() throws AdapterFormatException {
         Set<String> missing = new TreeSet<>();
         b.keySet().stream().filter(layer -> !a.containsKey(layer))
-                .forEach(layer -> missing.add(name(layer, TensorLayout.LINEAR.nameOfA())));
+                .forEach(layer -> missing.add(TensorName.of(layer, TensorLayout.LINEAR.nameOfA())));
         a.keySet().forEach(layer -> {
             if (!b.containsKey(layer)) {
-                missing.add(name(layer, TensorLayout.LINEAR.nameOfB()));
+                missing.add(TensorName.of(layer, TensorLayout.LINEAR.nameOfB()));
             }
             ExtraPart.missing(config, extra.getOrDefault(layer, Map.of()).keySet())
-                    .forEach(part -> missing.add(name(layer, part.suffix())));
+                    .forEach(part -> missing.add(TensorName.of(layer, part.suffix())));
         });
-        Set<String> unsaved = new HashSet<>(config.modulesToSave());
-        trained.keySet().forEach(layer -> unsaved.removeAll(modulesToSave.in(layer)));
-        unsaved.forEach(module -> missing.add(name(module, ".*")));
+        Set<String> seen = new TreeSet<>(trained.keySet());
+        seen.addAll(idle);
+        names.unsaved(seen).forEach(module -> missing.add(TensorName.of(module, ".*")));
         // Files of ours name every target in full; PEFT's may name some that a model has not.
-        if (config.saveId() != null) {
+        if (config.isOurs()) {
             config.targets().stream().filter(layer -> !a.containsKey(layer) && !b.containsKey(layer))
-                    .forEach(layer -> missing.addAll(List.of(name(layer, TensorLayout.LINEAR.nameOfA()),
-                            name(layer, TensorLayout.LINEAR.nameOfB()))));
+                    .forEach(layer -> missing.addAll(List.of(TensorName.of(layer, TensorLayout.LINEAR.nameOfA()),
+                            TensorName.of(layer, TensorLayout.LINEAR.nameOfB()))));
         }
         return missing;
     }
@@ -163,7 +128,7 @@ public final class TensorIndex {
         Set<String> surplus = new TreeSet<>(strangers);
         extra.forEach((layer, parts) -> {
             if (!a.containsKey(layer)) {
-                parts.keySet().forEach(part -> surplus.add(name(layer, part.suffix())));
+                parts.keySet().forEach(part -> surplus.add(TensorName.of(layer, part.suffix())));
             }
         });
         return surplus;

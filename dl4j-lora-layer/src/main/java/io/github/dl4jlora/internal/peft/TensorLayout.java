@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
@@ -30,11 +31,13 @@ import java.util.stream.LongStream;
  *
  * @param embedding whether it is an embedding
  * @param kernel    sizes of a convolution's kernel; empty for others
+ * @param isInPeft  whether PEFT adapts such a layer; one that it has no module for is stored as a linear one
  */
-public record TensorLayout(boolean embedding, List<Long> kernel) {
+public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPeft) {
 
-    public static final TensorLayout LINEAR = new TensorLayout(false, List.of());
-    public static final TensorLayout EMBEDDING = new TensorLayout(true, List.of());
+    public static final TensorLayout LINEAR = new TensorLayout(false, List.of(), true);
+    public static final TensorLayout EMBEDDING = new TensorLayout(true, List.of(), true);
+    private static final TensorLayout OTHER = new TensorLayout(false, List.of(), false);
 
     private static final Set<Class<?>> CONVOLUTIONS = Set.of(ConvolutionLayer.class, Convolution2D.class, Convolution3D.class);
     private static final Set<Class<?>> SEQUENCES = Set.of(Convolution1DLayer.class, Convolution1D.class);
@@ -47,14 +50,14 @@ public record TensorLayout(boolean embedding, List<Long> kernel) {
             return EMBEDDING;
         }
         if (type == null || !CONVOLUTIONS.contains(type) && !SEQUENCES.contains(type)) {
-            return LINEAR;
+            return type != null && TorchLayout.isDense(StockLayers.unwrap(stock)) ? LINEAR : OTHER;
         }
         int[] sizes = ((ConvolutionLayer) stock).getKernelSize();
         return SEQUENCES.contains(type) ? convolution(sizes[0]) : convolution(Arrays.stream(sizes).asLongStream().toArray());
     }
 
     private static TensorLayout convolution(long... kernel) {
-        return new TensorLayout(false, LongStream.of(kernel).boxed().toList());
+        return new TensorLayout(false, LongStream.of(kernel).boxed().toList(), true);
     }
 
     /**
@@ -72,6 +75,11 @@ public record TensorLayout(boolean embedding, List<Long> kernel) {
                     + "[rank, nIn, kernel…] and [nOut, rank, 1…]");
         }
         return embedding ? EMBEDDING : convolution(Arrays.copyOfRange(shapeA, 2, shapeA.length));
+    }
+
+    /** Whether tensors of both have the same names and shapes. */
+    public boolean isLike(TensorLayout other) {
+        return embedding == other.embedding && kernel.equals(other.kernel);
     }
 
     public String nameOfA() {

@@ -3,8 +3,14 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.Convolution1D;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution2D;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -13,17 +19,22 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Names and orientations of a fully trained layer's parameters as PyTorch has them: for dense layers {@code weight}
- * {@code [nOut, nIn]} and {@code bias}, for convolutions {@code weight} {@code [out, in, h, w]} and {@code bias}, for
- * batch normalisation {@code weight, bias, running_mean, running_var}. Layers that PyTorch has no like of keep DL4J's
- * names and shapes.
+ * {@code [nOut, nIn]} and {@code bias}, for convolutions {@code weight} {@code [out, in, kernel…]} and {@code bias}, for
+ * embeddings {@code weight} {@code [nIn, nOut]}, for batch normalisation {@code weight, bias, running_mean, running_var}.
+ * Layers that PyTorch has no like of keep DL4J's names and shapes.
  */
 public final class TorchLayout {
 
+    private static final Set<Class<?>> SEQUENCES = Set.of(Convolution1DLayer.class, Convolution1D.class);
+    private static final Set<Class<?>> WITH_WEIGHT = Set.of(ConvolutionLayer.class, Convolution2D.class, Convolution3D.class,
+            Convolution1DLayer.class, Convolution1D.class, EmbeddingLayer.class, EmbeddingSequenceLayer.class);
     private static final Map<String, String> DENSE = Map.of("W", "weight", "b", "bias");
     private static final Map<String, String> BATCH_NORM =
             Map.of("gamma", "weight", "beta", "bias", "mean", "running_mean", "var", "running_var",
@@ -33,11 +44,18 @@ public final class TorchLayout {
     }
 
     /** DL4J's key of each parameter by PyTorch's name. */
-    public static Map<String, String> keysByName(Layer layer, Iterable<String> keys) {
+    public static Map<String, String> keysByName(Layer layer, Collection<String> keys) {
         Map<String, String> names = names(layer);
         Map<String, String> result = new LinkedHashMap<>();
         keys.forEach(key -> result.put(names.getOrDefault(key, key), key));
         return result;
+    }
+
+    /** The same for a file's names, which in version 0.1.0 were DL4J's keys for all but dense and two-dimensional layers. */
+    public static Map<String, String> keysByName(Layer layer, Collection<String> keys, Set<String> stored) {
+        Map<String, String> own = new LinkedHashMap<>();
+        keys.forEach(key -> own.put(key, key));
+        return stored.equals(own.keySet()) ? own : keysByName(layer, keys);
     }
 
     private static Map<String, String> names(Layer layer) {
@@ -45,7 +63,7 @@ public final class TorchLayout {
         if (stock instanceof BatchNormalization) {
             return BATCH_NORM;
         }
-        return isDense(stock) || stock != null && stock.getClass() == ConvolutionLayer.class ? DENSE : Map.of();
+        return isDense(stock) || stock != null && WITH_WEIGHT.contains(stock.getClass()) ? DENSE : Map.of();
     }
 
     /** DL4J's batch normalisation keeps log10(σ) instead of σ² unless told otherwise. */
@@ -53,7 +71,7 @@ public final class TorchLayout {
         return key.equals(BatchNormalizationParamInitializer.GLOBAL_LOG_STD) && names(layer) == BATCH_NORM;
     }
 
-    private static boolean isDense(Layer layer) {
+    static boolean isDense(Layer layer) {
         return layer instanceof DenseLayer || layer instanceof BaseOutputLayer;
     }
 
@@ -68,26 +86,44 @@ public final class TorchLayout {
         if (isDense(stock) && key.equals("W")) {
             return value.transpose();
         }
+        if (isSequence(stock) && key.equals("W")) {
+            // Whatever its shape says, DL4J lays these weights out as [kernel, nIn, nOut].
+            return value.dup('c').reshape('c', new long[] {value.size(2), value.size(1), value.size(0)}).permute(2, 1, 0);
+        }
         return names(layer).containsKey(key) && !key.equals("W") ? value.reshape(value.length()) : value;
     }
 
     /**
      * The array as DL4J shapes it.
      *
+     * @param keys of {@link #keysByName}
+     * @param name one of them
      * @param like the parameter it is for
      * @throws IllegalArgumentException if the shapes do not go together
      */
-    public static INDArray fromTorch(Layer layer, String key, INDArray value, INDArray like) {
-        long[] expected = toTorch(layer, key, like).shape();
+    public static INDArray fromTorch(Layer layer, Map<String, String> keys, String name, INDArray value, INDArray like) {
+        String key = keys.get(name);
+        boolean own = key.equals(name);
+        long[] expected = own ? like.shape() : toTorch(layer, key, like).shape();
         if (!Arrays.equals(expected, value.shape())) {
             throw new IllegalArgumentException("has shape " + Arrays.toString(value.shape())
                     + ", but the network's layer needs " + Arrays.toString(expected));
+        }
+        if (own) {
+            return value;
         }
         if (isLogStd(layer, key)) {
             INDArray logVariance = Transforms.log(value.castTo(DataType.DOUBLE));
             return logVariance.div(2 * Math.log(10)).castTo(value.dataType()).reshape(like.shape());
         }
         Layer stock = layer == null ? null : StockLayers.unwrap(layer);
+        if (isSequence(stock) && key.equals("W")) {
+            return value.permute(2, 1, 0).dup('c').reshape('c', like.shape());
+        }
         return isDense(stock) && key.equals("W") ? value.transpose() : value.reshape(like.shape());
+    }
+
+    private static boolean isSequence(Layer stock) {
+        return stock != null && SEQUENCES.contains(stock.getClass());
     }
 }

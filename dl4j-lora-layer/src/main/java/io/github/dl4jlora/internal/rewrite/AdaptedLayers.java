@@ -40,7 +40,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.regex.Pattern;
 
 /**
  * Translates layer configurations: stock to adapted, adapted to stock.
@@ -86,13 +85,7 @@ public final class AdaptedLayers {
         // In the stock layer's order, not the targets'.
         node.matrices().forms().forEach((key, form) -> {
             if (keys.contains(key)) {
-                MatrixName name = MatrixName.of(node, key);
-                LoRASettings settings = config.settings();
-                for (Map.Entry<Pattern, LayerOverride> override : config.overrides().entrySet()) {
-                    if (name.isMatchedBy(override.getKey())) {
-                        settings = override.getValue().applyTo(settings);
-                    }
-                }
+                LoRASettings settings = settings(node, key, config);
                 INDArray matrix = form.viewOf(table.get(key));
                 parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), settings.rank(), settings.alpha(),
                         settings.scaling()));
@@ -101,12 +94,28 @@ public final class AdaptedLayers {
         return parameters;
     }
 
+    /** What the first override that matches and says so asks for, value by value, as PEFT's patterns do. */
+    private static LoRASettings settings(Node node, String key, LoRAConfig config) {
+        MatrixName name = MatrixName.of(node, key);
+        List<LayerOverride> overrides = new ArrayList<>();
+        config.overrides().forEach((pattern, override) -> {
+            if (name.isMatchedBy(pattern)) {
+                overrides.add(0, override);
+            }
+        });
+        LoRASettings settings = config.settings();
+        for (LayerOverride override : overrides) {
+            settings = override.applyTo(settings);
+        }
+        return settings;
+    }
+
     /**
      * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
      */
-    private static void requirePlain(Node node, LoRAConfig config) {
-        String asked = !config.variant().equals(new PlainLoRA()) ? "variant " + config.variant().name()
-                : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
+    private static void requirePlain(Node node, LoRASettings settings) {
+        String asked = !settings.variant().equals(new PlainLoRA()) ? "variant " + settings.variant().name()
+                : settings.loraInit().isTakenFromW() ? "LoRAInit." + settings.loraInit()
                 : null;
         if (asked != null) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked
@@ -118,12 +127,9 @@ public final class AdaptedLayers {
     private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases,
             LoRAConfig config,
                                             FrozenReference frozen) {
-        if (!parameters.isEmpty()) {
-            requirePlain(node, config);
-        }
         Layer stock = node.unwrappedLayer();
         LoRASettings settings = parameters.isEmpty() ? config.settings().toBuilder().loraDropout(0).engine(Engine.FUSED).build()
-                : config.settings();
+                : common(node, parameters, config);
         LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, biases, settings, frozen);
         lora.setRegularization(config.regularization());
         Layer sized = StockLayers.innermost(stock);
@@ -139,15 +145,26 @@ public final class AdaptedLayers {
     }
 
     /**
+     * Of a layer with several matrices, each with a rank and an alpha of its own.
+     *
+     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     */
+    private static LoRASettings common(Node node, List<AdaptedParameter> parameters, LoRAConfig config) {
+        parameters.forEach(parameter -> requirePlain(node, settings(node, parameter.key(), config)));
+        return config.settings().toBuilder().variant(new PlainLoRA())
+                .loraInit(settings(node, parameters.get(0).key(), config).loraInit()).build();
+    }
+
+    /**
      * As {@link #adapt} for a vertex. {@code AttentionVertex.clone()} drops its updater, so that in a cloned network the
      * layers' stands in for it.
      */
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
                                          FrozenReference frozen, List<Node> nodes) {
         biases(node, table, config);
-        requirePlain(node, config);
-        LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
-                parameters(node, keys, table, config), config.settings(), frozen);
+        List<AdaptedParameter> parameters = parameters(node, keys, table, config);
+        LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()), parameters,
+                common(node, parameters, config), frozen);
         lora.setRegularization(config.regularization());
         SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
         lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -165,7 +182,7 @@ public final class AdaptedLayers {
     private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {
         FeedForwardLayer stock = (FeedForwardLayer) node.unwrappedLayer();
         LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
-        lora.setLora(config.settings().toBuilder().rank(parameter.rank()).alpha(parameter.alpha())
+        lora.setLora(settings(node, parameter.key(), config).toBuilder()
                 .trainBias(config.bias() != BiasTraining.NONE && hasBias(stock)).build());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);

@@ -1,0 +1,75 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.internal.peft.PeftFolder;
+import io.github.dl4jlora.internal.peft.PeftReader;
+import io.github.dl4jlora.internal.untrusted.SpooledZip;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+
+/** How an adapter is read: {@code LoRAAdapter.loader().strict(false).load(folder)}. */
+public sealed class AdapterLoader permits LoRAAdapter.Loader {
+
+    private UnaryOperator<String> keyMapper = UnaryOperator.identity();
+    private boolean strict = true;
+
+    AdapterLoader() {
+    }
+
+    /**
+     * The DL4J layer for a PyTorch module, whose name comes without {@code base_model.model.}; null for one that has
+     * no like here. Default: the same name.
+     *
+     * @param mapper from a module's name to a layer's
+     * @return this loader
+     */
+    public AdapterLoader keyMapper(UnaryOperator<String> mapper) {
+        keyMapper = Objects.requireNonNull(mapper, "keyMapper");
+        return this;
+    }
+
+    /**
+     * Whether missing and surplus tensors are an error, which is the default; else they are warned about and left out. Tensors
+     * of an adapted layer without which it would compute something else are refused in any case.
+     *
+     * @param strict whether they are
+     * @return this loader
+     */
+    public AdapterLoader strict(boolean strict) {
+        this.strict = strict;
+        return this;
+    }
+
+    /**
+     * Reads PEFT's two files.
+     *
+     * @param folder with {@code adapter_model.safetensors} and {@code adapter_config.json}
+     * @return the adapter
+     * @throws AdapterFormatException if a file is missing, broken, of another kind, or asks for something that is not
+     *                                supported, or if the mapper does not give every layer a name of its own
+     * @throws IOException            if a file cannot be read
+     */
+    public LoRAAdapter load(Path folder) throws IOException {
+        return new LoRAAdapter(new PeftReader(new PeftFolder(folder), keyMapper, strict).read());
+    }
+
+    /**
+     * Reads PEFT's two files out of a zip, as {@link AdapterSaver#save(java.io.OutputStream)} writes it, or as somebody zipped
+     * the folder.
+     *
+     * @param zip read to its end, not closed; at most 8 GiB unpacked, for a while in a temporary folder
+     * @return the adapter
+     * @throws AdapterFormatException if it is no such zip, or one of the files is broken, of another kind, or asks for something
+     *                                that is not supported, or if the mapper does not give every layer a name of its own
+     * @throws IOException            if the stream cannot be read
+     */
+    public LoRAAdapter load(InputStream zip) throws IOException {
+        try (SpooledZip files = SpooledZip.of(zip, Set.of(PeftFolder.TENSORS, PeftFolder.CONFIG))) {
+            return load(files.folder());
+        }
+    }
+}

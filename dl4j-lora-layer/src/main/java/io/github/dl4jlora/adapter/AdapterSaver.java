@@ -1,0 +1,76 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.PeftWriter;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.function.UnaryOperator;
+
+/** How an adapter is written: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
+public final class AdapterSaver {
+
+    private final AdapterContent content;
+    private UnaryOperator<String> keyMapper = UnaryOperator.identity();
+    private boolean overwrite = true;
+
+    AdapterSaver(AdapterContent content) {
+        this.content = content;
+    }
+
+    /**
+     * The PyTorch module for a layer; null for one that is left out. Default: the same name.
+     *
+     * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's
+     * @return this saver
+     */
+    public AdapterSaver keyMapper(UnaryOperator<String> mapper) {
+        keyMapper = Objects.requireNonNull(mapper, "keyMapper");
+        return this;
+    }
+
+    /**
+     * Whether an adapter that lies in the folder already is replaced, which is the default; else it is an error.
+     *
+     * @param overwrite whether it is
+     * @return this saver
+     */
+    public AdapterSaver overwrite(boolean overwrite) {
+        this.overwrite = overwrite;
+        return this;
+    }
+
+    /**
+     * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
+     * that finds one new and one old takes the configuration that the tensors' file carries along. Layers that started from
+     * different parts of W, which PEFT cannot say, are written as plain ones of twice the rank, which compute the same.
+     *
+     * @param folder new, empty, or with an adapter that is replaced
+     * @throws IOException              if there is a file of that name, or an adapter where none may be overwritten, or if the
+     *                                  folder cannot be written to
+     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
+     *                                  only some layers are DoRA; if the mapper gives two layers one name
+     * @throws IllegalStateException    if a value is NaN or infinite
+     */
+    public void save(Path folder) throws IOException {
+        writer().write(folder, overwrite);
+    }
+
+    /**
+     * Writes PEFT's two files into a zip.
+     *
+     * @param zip not closed
+     * @throws IOException              if it cannot be written to
+     * @throws IllegalArgumentException as {@link #save(Path)}
+     * @throws IllegalStateException    if a value is NaN or infinite; then nothing was written
+     */
+    public void save(OutputStream zip) throws IOException {
+        writer().write(zip);
+    }
+
+    private PeftWriter writer() {
+        return new PeftWriter(content.renamed(keyMapper));
+    }
+}

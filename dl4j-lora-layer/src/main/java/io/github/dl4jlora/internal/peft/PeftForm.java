@@ -1,0 +1,55 @@
+package io.github.dl4jlora.internal.peft;
+
+import io.github.dl4jlora.variant.Variant;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+/**
+ * An adapter such that PEFT, whose variant and start are those of all layers, computes the same from it.
+ *
+ * @param adapter the same where all layers are of one kind. Where only some started from a part of W, or from different ones,
+ *                or from one that PEFT draws anew, these are plain ones of twice the rank, which compute the same
+ * @param doubled how these started
+ */
+record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
+
+    /**
+     * @throws IllegalArgumentException where PEFT has no such adapter, naming the layers
+     */
+    static PeftForm of(AdapterContent adapter) {
+        List<String> dora = layers(adapter, delta -> delta.kind().isDora());
+        if (!dora.isEmpty() && dora.size() < adapter.deltas().size()) {
+            throw new IllegalArgumentException("The layers " + dora + " are DoRA, but " + layers(adapter,
+                    delta -> !delta.kind().isDora()) + " are not: an adapter's file says use_dora once, of all layers. Save the "
+                    + "network with LoRA.save instead, or give all layers one variant");
+        }
+        List<String> taken = layers(adapter, delta -> delta.kind().init().isTakenFromW());
+        boolean alike = adapter.deltas().values().stream().map(delta -> delta.kind().peftInit()).distinct().count() == 1;
+        boolean drawn = alike && adapter.deltas().values().stream()
+                .anyMatch(delta -> delta.kind().pissaIterations() > 0 && delta.has(Variant.START_A) && !delta.kind().isDora());
+        if (taken.isEmpty() || alike && !drawn) {
+            return new PeftForm(adapter, Map.of());
+        }
+        if (!dora.isEmpty()) {
+            throw new IllegalArgumentException("The layers " + taken + " are DoRA that started from a part of W, but not all "
+                    + "layers started so: an adapter's file says init_lora_weights once, of all layers. Save the network with "
+                    + "LoRA.save instead, or give all layers one start");
+        }
+        Map<String, Delta> plain = new LinkedHashMap<>();
+        Map<String, Kind> doubled = new LinkedHashMap<>();
+        adapter.deltas().forEach((layer, delta) -> {
+            plain.put(layer, delta.plain(layer, "a file of such an adapter"));
+            if (delta.kind().init().isTakenFromW()) {
+                doubled.put(layer, delta.kind());
+            }
+        });
+        return new PeftForm(adapter.with(plain), doubled);
+    }
+
+    private static List<String> layers(AdapterContent adapter, Predicate<Delta> which) {
+        return adapter.deltas().entrySet().stream().filter(entry -> which.test(entry.getValue())).map(Map.Entry::getKey).toList();
+    }
+}

@@ -1,0 +1,64 @@
+package io.github.dl4jlora.internal.peft;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
+
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.Set;
+
+/**
+ * The entries of {@code modules_to_save}, found as PEFT finds them: a module is saved if its name ends with one, wherever in a
+ * word that end begins ({@code head} saves {@code subhead} too), and with it all that is inside it. Looked up by hash, not
+ * tried one after the other.
+ */
+final class SavedModules {
+
+    private static final String MODEL = "model.";
+
+    private final Set<String> entries;
+    private final int[] lengths;
+
+    SavedModules(Collection<String> entries) {
+        this.entries = new HashSet<>(entries);
+        this.entries.remove("");
+        this.lengths = this.entries.stream().mapToInt(String::length).distinct().toArray();
+    }
+
+    /**
+     * An entry that saves this module alone: PEFT compares it with the name that the module has in PEFT's model, and
+     * {@code out} would be {@code lora_dropout}'s end too.
+     */
+    static String entry(String module) {
+        return MODEL + module;
+    }
+
+    /** The modules that entries of ours name in full; those of version 0.1.0 have no {@code model.} before them. */
+    static Set<String> inFull(Collection<String> entries) {
+        Set<String> modules = new HashSet<>(entries);
+        entries.stream().filter(entry -> entry.startsWith(MODEL)).forEach(entry -> modules.add(entry.substring(MODEL.length())));
+        return modules;
+    }
+
+    /**
+     * Entries that save a module, or one that it is in.
+     *
+     * @param budget of the file
+     */
+    Set<String> of(String module, Budget budget) throws AdapterFormatException {
+        String full = TensorName.PREFIX + module;
+        Set<String> found = new HashSet<>();
+        int end = TensorName.PREFIX.length() - 1;
+        while (end < full.length()) {
+            int dot = full.indexOf('.', end + 1);
+            end = dot < 0 ? full.length() : dot;
+            for (int length : lengths) {
+                budget.spend(Math.min(length, end) + 1, "Finding the layers of modules_to_save");
+                if (length <= end && entries.contains(full.substring(end - length, end))) {
+                    found.add(full.substring(end - length, end));
+                }
+            }
+        }
+        return found;
+    }
+}

@@ -1,0 +1,119 @@
+package io.github.dl4jlora.internal.peft;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
+
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/** Says of each of a file's tensors what it is. */
+final class TensorNames {
+
+    private static final List<String> ENDS_OF_A = List.of(TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA());
+    private static final List<String> ENDS_OF_B = List.of(TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB());
+    /** What VeLoRA and MonteCLoRA keep for training. */
+    private static final List<String> FOR_TRAINING_ONLY = List.of(".lora_velora_embed", ".lora_monteclora_sampler.");
+    /** How PEFT's wrapper calls the two modules between which it chooses: with bias "all" it saves their biases once more. */
+    private static final List<String> WITHIN_WRAPPER = List.of(".original_module.", ".modules_to_save.");
+    /** How often a batch normalisation was trained, a whole number that DL4J does not count. */
+    private static final String BATCHES = "num_batches_tracked";
+    /** PEFT adds each name that a task's head may have, of which a model has one. */
+    private static final List<String> HEADS = List.of("classifier", "score", "qa_outputs");
+    private static final String LORA = ".lora_";
+
+    private final PeftConfig config;
+    private final Budget budget;
+    private final SavedModules saved;
+    private final Set<String> savedInFull;
+    private final Set<String> adapted;
+
+    TensorNames(Collection<String> names, PeftConfig config, Budget budget) {
+        this.config = config;
+        this.budget = budget;
+        this.saved = new SavedModules(config.modulesToSave());
+        this.savedInFull = config.isOurs() ? SavedModules.inFull(config.modulesToSave()) : Set.of();
+        this.adapted = names.stream().map(TensorNames::module).map(module -> layer(module, ENDS_OF_A))
+                .filter(layer -> layer != null).collect(Collectors.toCollection(HashSet::new));
+    }
+
+    /** Without PEFT's prefix. */
+    static String module(String name) {
+        return name.startsWith(TensorName.PREFIX) ? name.substring(TensorName.PREFIX.length()) : name;
+    }
+
+    TensorName of(String name) throws AdapterFormatException {
+        String module = module(name);
+        int dot = module.lastIndexOf('.');
+        // First of all, since a layer may bear any name, lora_A among them.
+        if (dot > 0 && savedInFull.contains(module.substring(0, dot))) {
+            return new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1));
+        }
+        TensorName part = partOfAdapted(module);
+        if (part != null) {
+            return part;
+        }
+        boolean isSaved = !config.isOurs() && dot > 0 && !saved.of(module.substring(0, dot), budget).isEmpty();
+        if (isSaved && (module.endsWith(BATCHES) || WITHIN_WRAPPER.stream().anyMatch(module::contains))) {
+            return new TensorName.Idle(module.substring(0, dot));
+        }
+        if (isSaved) {
+            return new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1));
+        }
+        if (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)) {
+            return new TensorName.Bias(module.substring(0, dot));
+        }
+        return new TensorName.Stranger();
+    }
+
+    /** Null for a tensor that is none. */
+    private TensorName partOfAdapted(String module) {
+        String a = layer(module, ENDS_OF_A);
+        String b = layer(module, ENDS_OF_B);
+        if (a != null || b != null) {
+            return new TensorName.Factor(a != null ? a : b, a != null);
+        }
+        for (ExtraPart part : ExtraPart.values()) {
+            String layer = layer(module, List.of(part.suffix()));
+            if (layer != null && part.isWanted(config)) {
+                return new TensorName.Part(layer, part);
+            }
+        }
+        // PEFT's own lora_only, and loralib, leave base_layer out.
+        String ofBias = ExtraPart.BIAS.isWanted(config) ? layer(module, List.of(Biases.SUFFIX)) : null;
+        if (ofBias != null && adapted.contains(ofBias)) {
+            return new TensorName.Part(ofBias, ExtraPart.BIAS);
+        }
+        if (module.contains(LORA)) {
+            String layer = module.substring(0, module.lastIndexOf(LORA));
+            boolean idle = FOR_TRAINING_ONLY.stream().anyMatch(module::contains);
+            return !adapted.contains(layer) ? null : idle ? new TensorName.Idle(layer) : new TensorName.Unknown();
+        }
+        return null;
+    }
+
+    /** The name before one of these ends; null for a name without. */
+    private static String layer(String module, List<String> ends) {
+        return ends.stream().filter(module::endsWith).findFirst()
+                .map(end -> module.substring(0, module.length() - end.length())).orElse(null);
+    }
+
+    /** What entries of modules_to_save none of these layers answers to, as far as it must. */
+    Set<String> unsaved(Collection<String> layers) throws AdapterFormatException {
+        Set<String> missing = new HashSet<>(config.modulesToSave());
+        for (String layer : layers) {
+            missing.removeAll(saved.of(layer, budget));
+            if (config.isOurs()) {
+                missing.removeAll(Arrays.asList(layer, SavedModules.entry(layer)));
+            }
+        }
+        if (missing.size() < config.modulesToSave().size()) {
+            missing.removeAll(HEADS);
+        }
+        return missing;
+    }
+}

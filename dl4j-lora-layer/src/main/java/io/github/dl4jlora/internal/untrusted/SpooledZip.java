@@ -1,0 +1,94 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+
+/** A zip that comes out of a stream: the files of certain names, wherever they lie in it, in a temporary folder. */
+public final class SpooledZip implements AutoCloseable {
+
+    /** Inflated; a stream cannot be asked how much is to come. */
+    private static final long MOST_BYTES = 8L << 30;
+    private static final int MOST_ENTRIES = 10_000;
+    private static final int CHUNK = 1 << 16;
+
+    private final Path folder;
+
+    private SpooledZip(Path folder) {
+        this.folder = folder;
+    }
+
+    /**
+     * @param in    read to the end of the zip, not closed
+     * @param names without folders
+     * @throws AdapterFormatException if it is no zip, has one of the files twice, or is too large
+     */
+    public static SpooledZip of(InputStream in, Set<String> names) throws IOException {
+        SpooledZip spooled = new SpooledZip(Files.createTempDirectory("adapter"));
+        try {
+            spooled.take(new ZipInputStream(in), names);
+            return spooled;
+        } catch (IOException | RuntimeException e) {
+            spooled.close();
+            throw e;
+        }
+    }
+
+    public Path folder() {
+        return folder;
+    }
+
+    private void take(ZipInputStream zip, Set<String> names) throws IOException {
+        Set<String> found = new HashSet<>();
+        long[] left = {MOST_BYTES};
+        int entries = 0;
+        for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+            if (entries++ == MOST_ENTRIES) {
+                throw new AdapterFormatException("The stream is a zip of more than " + MOST_ENTRIES
+                        + " files, which is no adapter");
+            }
+            // What is before the last slash decides nothing, least of all where something is written.
+            String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
+            boolean wanted = names.contains(name);
+            if (wanted && !found.add(name)) {
+                throw new AdapterFormatException("The stream is a zip with two files " + name + "; an adapter has one");
+            }
+            try (OutputStream out = wanted ? Files.newOutputStream(folder.resolve(name)) : OutputStream.nullOutputStream()) {
+                copy(zip, out, left);
+            }
+        }
+        if (entries == 0) {
+            throw new AdapterFormatException("The stream is no zip; an adapter's is, with " + names);
+        }
+    }
+
+    private static void copy(InputStream in, OutputStream out, long[] left) throws IOException {
+        byte[] chunk = new byte[CHUNK];
+        for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+            left[0] -= n;
+            if (left[0] < 0) {
+                throw new AdapterFormatException("The stream is a zip of more than " + MOST_BYTES + " bytes; load a larger "
+                        + "adapter from a folder");
+            }
+            out.write(chunk, 0, n);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        try (var files = Files.list(folder)) {
+            for (Path file : files.toList()) {
+                Files.delete(file);
+            }
+        }
+        Files.delete(folder);
+    }
+}

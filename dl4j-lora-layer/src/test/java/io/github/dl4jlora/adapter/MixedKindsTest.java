@@ -1,0 +1,152 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Layers of several kinds in one network, whose file PEFT reads as of one kind. */
+class MixedKindsTest {
+
+    @TempDir
+    private Path folder;
+    private final ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
+    private final INDArray x = Networks.random(DataType.DOUBLE, 5, 4, Networks.IN);
+
+    private ComputationGraph tuned(LoRAConfig.Builder config) {
+        ComputationGraph tuned = LoRA.apply(base, config.rank(2).alpha(3).scaling(Scaling.ALPHA_OVER_RANK).build());
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
+        return tuned;
+    }
+
+    private static LoRAConfig.Builder with(Consumer<LoRAConfig.LayerOverride.Builder> fc2) {
+        return LoRAConfig.builder().override("fc2", fc2);
+    }
+
+    private static double difference(INDArray a, INDArray b) {
+        return Networks.difference(a, b);
+    }
+
+    private void comesBack(ComputationGraph tuned) throws IOException {
+        LoRAAdapter.of(tuned).save(folder);
+        LoRAAdapter loaded = LoRAAdapter.load(folder);
+        ComputationGraph again = LoRA.apply(base, loaded);
+        assertThat(difference(again.outputSingle(x), tuned.outputSingle(x))).isLessThan(1e-10);
+        loaded.applyTo(tuned);
+        assertThat(difference(again.outputSingle(x), tuned.outputSingle(x))).isLessThan(1e-10);
+        assertThat(LoRAAdapter.of(again).config().toString()).isEqualTo(LoRAAdapter.of(tuned).config().toString());
+    }
+
+    /** PEFT's formula of a file without start: W + lora_alpha/r·B·A, here of what it finds. */
+    private void peftComputesTheSame(ComputationGraph tuned) throws IOException {
+        assertThat(AdapterFiles.config(folder).path("init_lora_weights").asBoolean()).isTrue();
+        assertThat(AdapterFiles.config(folder).path("use_dora").asBoolean()).isFalse();
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve(AdapterFiles.TENSORS));
+        for (String layer : new String[] {"fc1", "fc2"}) {
+            INDArray a = file.read("base_model.model." + layer + ".lora_A.weight");
+            INDArray b = file.read("base_model.model." + layer + ".lora_B.weight");
+            double rank = AdapterFiles.config(folder).path("rank_pattern").path(layer)
+                    .asDouble(AdapterFiles.config(folder).path("r").asDouble());
+            double alpha = AdapterFiles.config(folder).path("alpha_pattern").path(layer)
+                    .asDouble(AdapterFiles.config(folder).path("lora_alpha").asDouble());
+            assertThat((double) a.size(0)).isEqualTo(rank);
+            INDArray merged = Models.merge(tuned).paramTable().get(layer + "_W");
+            INDArray expected = base.getParam(layer + "_W").add(b.mmul(a).transpose().mul(alpha / rank));
+            assertThat(difference(merged, expected)).as(layer).isLessThan(1e-10);
+        }
+    }
+
+    @Test
+    void aStartTakenFromWBesideARandomOne() throws IOException {
+        ComputationGraph tuned = tuned(with(o -> o.loraInit(LoRAInit.PISSA)));
+
+        comesBack(tuned);
+        peftComputesTheSame(tuned);
+    }
+
+    @Test
+    void twoStartsTakenFromW() throws IOException {
+        ComputationGraph tuned = tuned(with(o -> o.loraInit(LoRAInit.PISSA).pissaIterations(3)).loraInit(LoRAInit.OLORA));
+
+        comesBack(tuned);
+        peftComputesTheSame(tuned);
+    }
+
+    @Test
+    void aStartThatPeftWouldDrawAnew() throws IOException {
+        ComputationGraph tuned = tuned(LoRAConfig.builder().loraInit(LoRAInit.PISSA).pissaIterations(2));
+
+        comesBack(tuned);
+        peftComputesTheSame(tuned);
+    }
+
+    @Test
+    void aStartTakenFromWBesideAFrozenA() throws IOException {
+        ComputationGraph tuned = tuned(with(o -> o.loraInit(LoRAInit.OLORA)).override("fc1", o -> o.variant(new FrozenALoRA())));
+
+        comesBack(tuned);
+        peftComputesTheSame(tuned);
+    }
+
+    @Test
+    void randomStartsOfSeveralKinds() throws IOException {
+        ComputationGraph tuned = tuned(with(o -> o.loraInit(LoRAInit.GAUSSIAN)).loraInit(LoRAInit.ORTHOGONAL));
+
+        comesBack(tuned);
+        peftComputesTheSame(tuned);
+    }
+
+    @Test
+    void doraBesideOthersHasNoFile() {
+        ComputationGraph tuned = tuned(with(o -> o.variant(new DoRA())));
+
+        assertThatThrownBy(() -> LoRAAdapter.of(tuned).save(folder)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("[fc2] are DoRA, but [fc1] are not").hasMessageContaining("LoRA.save");
+        assertThat(folder).isEmptyDirectory();
+        assertThat(difference(LoRA.apply(base, LoRAAdapter.of(tuned)).outputSingle(x), tuned.outputSingle(x))).isLessThan(1e-10);
+    }
+
+    @Test
+    void anAdapterIsSwappedOnlyIntoOneOfItsStart() {
+        ComputationGraph pissa = tuned(LoRAConfig.builder().loraInit(LoRAInit.PISSA));
+        ComputationGraph olora = tuned(LoRAConfig.builder().loraInit(LoRAInit.OLORA));
+        ComputationGraph randomised = tuned(LoRAConfig.builder().loraInit(LoRAInit.PISSA).pissaIterations(4));
+        INDArray before = pissa.params().dup();
+
+        assertThatThrownBy(() -> LoRAAdapter.of(olora).applyTo(pissa)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\": the adapter started from W as OLORA, but the network's as PISSA");
+        assertThatThrownBy(() -> LoRAAdapter.of(randomised).applyTo(pissa))
+                .hasMessageContaining("as PISSA with 4 iterations, but the network's as PISSA,");
+        assertThat(pissa.params()).isEqualTo(before);
+    }
+
+    @Test
+    void whatSomebodyEditedCountsAlsoWithoutTheSavesName() throws IOException {
+        LoRAAdapter.of(tuned(LoRAConfig.builder())).save(folder);
+        Path config = folder.resolve(AdapterFiles.CONFIG);
+        String text = Files.readString(config);
+        Files.writeString(config, text.replaceAll("\"dl4j_lora_save\" : \"[^\"]*\"", "\"other\" : 1")
+                .replace("\"lora_alpha\" : 3", "\"lora_alpha\" : 30"));
+        assertThat(LoRAAdapter.load(folder).delta("fc1").factor()).isEqualTo(15.0);
+
+        Files.writeString(config, text.replace("\"use_rslora\" : false", "\"use_rslora\" : true"));
+        assertThat(LoRAAdapter.load(folder).delta("fc1").factor()).isEqualTo(3 / Math.sqrt(2));
+    }
+}

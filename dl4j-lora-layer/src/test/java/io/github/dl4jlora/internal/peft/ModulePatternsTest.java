@@ -1,0 +1,79 @@
+package io.github.dl4jlora.internal.peft;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
+import org.junit.jupiter.api.Test;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class ModulePatternsTest {
+
+    private static final List<String> PATTERNS = List.of("fc", "^fc", "enc.fc", "enc\\.fc", "f.", "(enc|dec)", ".*", "^enc\\.fc",
+            "c", "a-b", "enc", "[ef].*");
+
+    private final Budget budget = new Budget(1_000_000);
+
+    private static Map<String, Integer> numbered(List<String> patterns) {
+        Map<String, Integer> values = new LinkedHashMap<>();
+        patterns.forEach(pattern -> values.put(pattern, values.size() + 1));
+        return values;
+    }
+
+    @Test
+    void theFirstThatMatchesCounts() throws AdapterFormatException {
+        ModulePatterns<Integer> patterns = new ModulePatterns<>(numbered(List.of("enc\\.fc", "fc", ".*")));
+
+        assertThat(patterns.of("enc.fc", 0, budget)).isEqualTo(1);
+        assertThat(patterns.of("dec.fc", 0, budget)).isEqualTo(2);
+        assertThat(patterns.of("out", 0, budget)).isEqualTo(3);
+        assertThat(new ModulePatterns<>(numbered(List.of("fc"))).of("out", 7, budget)).isEqualTo(7);
+    }
+
+    /** Names are looked up, expressions tried: together they give what trying each in turn would. */
+    @Test
+    void whatIsFoundIsWhatOneAfterTheOtherFinds() throws AdapterFormatException {
+        Random random = new Random(5);
+        List<String> words = List.of("enc", "dec", "fc", "f", "c", "a-b", "encXfc");
+        for (int i = 0; i < 2_000; i++) {
+            List<String> some = random.ints(random.nextInt(5), 0, PATTERNS.size()).distinct().mapToObj(PATTERNS::get).toList();
+            StringBuilder module = new StringBuilder(words.get(random.nextInt(words.size())));
+            for (int n = random.nextInt(3); n > 0; n--) {
+                module.append('.').append(words.get(random.nextInt(words.size())));
+            }
+            int expected = 0;
+            for (int j = some.size() - 1; j >= 0; j--) {
+                expected = PythonPattern.compile(some.get(j)).matcher(module).matches() ? j + 1 : expected;
+            }
+
+            assertThat(new ModulePatterns<>(numbered(some)).of(module.toString(), 0, budget)).as("%s of %s", some, module)
+                    .isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void allModulesOfAFileHaveOneBudget() throws AdapterFormatException {
+        ModulePatterns<Integer> patterns = new ModulePatterns<>(numbered(List.of("(.*a){4}b")));
+        Budget little = new Budget(100_000);
+
+        assertThatThrownBy(() -> {
+            for (int i = 0; i < 1_000; i++) {
+                patterns.of("a".repeat(20) + i, 0, little);
+            }
+        }).isInstanceOf(AdapterFormatException.class).hasMessageContaining("\"(.*a){4}b\" takes too long to match");
+    }
+
+    @Test
+    void aManyWordedNameOfManyLettersIsPaidForToo() throws AdapterFormatException {
+        ModulePatterns<Integer> patterns = new ModulePatterns<>(numbered(List.of("fc")));
+        String module = "a.".repeat(100_000);
+
+        assertThatThrownBy(() -> patterns.of(module, 0, budget)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("takes too long");
+    }
+}

@@ -1,0 +1,76 @@
+package io.github.dl4jlora.internal.peft;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.Budget;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class SavedModulesTest {
+
+    private final Budget budget = new Budget(10_000_000);
+
+    @ParameterizedTest(name = "{0} saves {1}")
+    @CsvSource({"out, out", "out, model.out", "out, out.dense", "head, subhead", "head, subhead.dense.1",
+            "enc.fc, model.enc.fc.1", "out, lora_dropout", "model.out, out", "model.out, out.dense"})
+    void aModuleIsSavedWhoseNameOrWhosePlacesEndsSo(String entry, String module) throws AdapterFormatException {
+        assertThat(new SavedModules(List.of("other", entry)).of(module, budget)).containsExactly(entry);
+    }
+
+    @ParameterizedTest(name = "{0} does not save {1}")
+    @CsvSource({"out, outer", "enc.fc, enc.1.fc", "a.b.c, a.b", "model.out, enc.out", "model.out, lora_dropout", "'', out"})
+    void othersAreNot(String entry, String module) throws AdapterFormatException {
+        assertThat(new SavedModules(List.of("other", entry)).of(module, budget)).isEmpty();
+    }
+
+    /** PEFT's own loop: {@code any(key.endswith(target) for target in modules_to_save)}, for the module and what it is in. */
+    @Test
+    void whatIsFoundIsWhatPeftsLoopFinds() throws AdapterFormatException {
+        Random random = new Random(3);
+        for (int i = 0; i < 2_000; i++) {
+            List<String> entries = new ArrayList<>();
+            for (int n = random.nextInt(4); n > 0; n--) {
+                entries.add(dotted(random, 4));
+            }
+            String module = dotted(random, 8);
+            Set<String> expected = new HashSet<>();
+            for (int end = 1; end <= module.length(); end++) {
+                if (end == module.length() || module.charAt(end) == '.') {
+                    String key = "base_model.model." + module.substring(0, end);
+                    entries.stream().filter(entry -> !entry.isEmpty() && key.endsWith(entry)).forEach(expected::add);
+                }
+            }
+
+            assertThat(new SavedModules(entries).of(module, budget)).as("%s of %s", module, entries)
+                    .containsAll(expected);
+        }
+    }
+
+    @Test
+    void entriesOfManyLengthsAndNamesOfManyWordsArePaidFor() {
+        List<String> entries = new ArrayList<>();
+        for (int length = 1; length < 5_000; length++) {
+            entries.add("x".repeat(length));
+        }
+
+        assertThatThrownBy(() -> new SavedModules(entries).of("a.".repeat(5_000), budget))
+                .isInstanceOf(AdapterFormatException.class).hasMessageContaining("takes too long");
+    }
+
+    private static String dotted(Random random, int longest) {
+        StringBuilder name = new StringBuilder();
+        for (int n = random.nextInt(longest); n > 0; n--) {
+            name.append("ab..".charAt(random.nextInt(4)));
+        }
+        return name.toString();
+    }
+}
