@@ -56,7 +56,7 @@ final class LayerCombination {
      * @throws IllegalStateException if an A or B holds NaN or infinity
      */
     Delta truncated(String layer, int rank, DataType type) {
-        return SlimSvd.of(layer, sideBySide(DataType.DOUBLE)).truncate(rank, type, baseId, layout);
+        return Svd.of(layer, sideBySide(DataType.DOUBLE)).truncate(rank, type, baseId, layout);
     }
 
     /** @param density null for a method that keeps all values */

@@ -230,7 +230,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * This adapter with no layer above a rank, and what that loses.
+     * This adapter with no layer above a rank, and what that loses. By what may be lost: {@link #compressToEnergy}.
      *
      * @param rank the largest rank of a layer's A and B, at least 1
      * @return the closest adapter of that rank, with its error by layer
@@ -239,6 +239,19 @@ public final class LoRAAdapter {
      */
     public Compressed compress(int rank) {
         return geometry.compress(rank);
+    }
+
+    /**
+     * This adapter with the smallest rank of each layer that keeps a share of its energy, ‖ΔW‖², the sum of the squares of
+     * its singular values. A relative error of ε is an energy of 1 − ε².
+     *
+     * @param energy above 0 and at most 1, which drops what adds nothing to ΔW alone
+     * @return the closest adapter of these ranks, with its error by layer
+     * @throws IllegalArgumentException for an energy out of its range, or for DoRA, which does more than to add
+     * @throws IllegalStateException    if A or B holds NaN or infinity
+     */
+    public Compressed compressToEnergy(double energy) {
+        return geometry.compressToEnergy(energy);
     }
 
     /**

@@ -10,8 +10,8 @@
  *   LoRAAdapter             a value, and the door to what is done with it:
  *     |
  *     |- networks           Capture (out of one), Swap (into one), FittingConfig (for a new one)
- *     |- geometry           Geometry  -> SlimSvd, InnerProduct
- *     |- combination        Combination -> LayerCombination -> SlimSvd, TaskVectors
+ *     |- geometry           Geometry  -> Svd, InnerProduct
+ *     |- combination        Combination -> LayerCombination -> Svd, TaskVectors
  *     `- files              AdapterLoader -> internal.peft
  *     v
  *   internal.peft           AdapterContent: what an adapter consists of
