@@ -64,8 +64,10 @@ final class Geometry {
     }
 
     double relativeNorm(String layer, Model base) {
+        Delta delta = product(layer, "relativeNorm");
+        double ofBase = BaseMatrices.of(base).norm(layer, delta.a().size(0), delta.b().size(1), delta.baseId());
         double norm = norm(layer);
-        return norm == 0 ? 0 : norm / BaseMatrices.of(base).norm(layer);
+        return norm == 0 ? 0 : norm / ofBase;
     }
 
     double cosine(String layer, Geometry other) {

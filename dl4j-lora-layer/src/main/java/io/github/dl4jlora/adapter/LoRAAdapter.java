@@ -47,6 +47,17 @@ public final class LoRAAdapter {
         return Capture.of(adapted);
     }
 
+    /**
+     * An adapter of what full fine-tuning changed: {@code LoRAAdapter.extract(base, fineTuned).rank(8).build()}.
+     *
+     * @param base      a ComputationGraph or MultiLayerNetwork, not adapted; not changed
+     * @param fineTuned the same network with other values, not adapted; not changed
+     * @return a builder, still without a rank
+     */
+    public static Extraction extract(Model base, Model fineTuned) {
+        return new Extraction(base, fineTuned);
+    }
+
     /** {@return names of the adapted layers, in topological order; where a layer has several matrices, {@code layer.key}} */
     public List<String> layers() {
         return content.layers();
@@ -172,7 +183,8 @@ public final class LoRAAdapter {
      * @param base  the network that the adapter was made for, not adapted
      * @return infinity if only W is zero, 0 if ΔW is
      * @throws NoSuchElementException   if the adapter or the network has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException if the layer has another shape or content in the network than the adapter was made for;
+     *                                  for DoRA, which does more than to add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double relativeNorm(String layer, Model base) {

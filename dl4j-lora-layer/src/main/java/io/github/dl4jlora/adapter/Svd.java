@@ -54,7 +54,12 @@ final class Svd {
         }
     }
 
-    private static INDArray finite(String layer, String key, INDArray matrix) {
+    /**
+     * A or B in double.
+     *
+     * @throws IllegalStateException if it holds NaN or infinity
+     */
+    static INDArray finite(String layer, String key, INDArray matrix) {
         INDArray wide = matrix.castTo(DataType.DOUBLE);
         if (RawValues.firstNotFinite(wide) >= 0) {
             throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
