@@ -188,7 +188,7 @@ public final class Extraction {
         view.biases().forEach((name, bias) -> bias.assign(changes.stream().map(layer -> layer.biases().get(name))
                 .filter(value -> value != null).findFirst().orElseThrow().reshape(bias.shape())));
         view.trainedLayers().forEach((name, layer) ->
-                layer.table().forEach((key, value) -> value.assign(whole.get(name).values().get(key))));
+                layer.table().forEach((key, value) -> value.assign(whole.get(name).values().get(key).reshape(value.shape()))));
         return Capture.of(adapted);
     }
 }

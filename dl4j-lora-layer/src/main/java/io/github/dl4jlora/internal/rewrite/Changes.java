@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -13,11 +12,13 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 
@@ -132,7 +133,9 @@ public final class Changes {
         requireEqual(before, "type", before.type(), now.type());
         requireEqual(before, "inputs", before.inputs(), now.inputs());
         requireEqual(before, "preprocessor", before.hasPreprocessor(), now.hasPreprocessor());
-        requireEqual(before, "parameters", signature(base, before), signature(tuned, now));
+        requireEqual(before, "data type", base.model().params().dataType(),
+                tuned.model().params().dataType());
+        requireEqual(before, "parameters", shapes(base, before), shapes(tuned, now));
         JsonNode function = function(before);
         JsonNode other = function(now);
         Set<String> fields = new TreeSet<>();
@@ -148,10 +151,12 @@ public final class Changes {
         }
     }
 
-    /** Data type and shapes. */
-    private static String signature(Network<?> network, Node node) {
-        Map<String, INDArray> table = table(network, node);
-        return FrozenWeights.signature(network.dataType(), table);
+    /** Sides of 1 left out: some of DL4J's layers have {@code [1, n]} at first, and {@code [n]} once they have trained. */
+    private static Map<String, List<Long>> shapes(Network<?> network, Node node) {
+        Map<String, List<Long>> shapes = new TreeMap<>();
+        table(network, node).forEach((key, value) -> shapes.put(key, Arrays.stream(value.shape()).filter(side -> side != 1).boxed()
+                .toList()));
+        return shapes;
     }
 
     private static Map<String, INDArray> table(Network<?> network, Node node) {
@@ -186,7 +191,8 @@ public final class Changes {
         Map<String, Matrix> matrices = new LinkedHashMap<>();
         List<String> changed = new ArrayList<>();
         List<String> others = new ArrayList<>();
-        now.forEach((key, value) -> {
+        now.forEach((key, live) -> {
+            INDArray value = live.reshape(before.get(key).shape());
             if (!isChanged(node.name(), key, before.get(key), value)) {
                 return;
             }
