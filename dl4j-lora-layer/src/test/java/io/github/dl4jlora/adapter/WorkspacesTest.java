@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -90,6 +91,25 @@ class WorkspacesTest {
 
         assertThat(inside).noneMatch(INDArray::isAttached);
         assertThat(inside).isEqualTo(expected);
+    }
+
+    /** DL4J computes no output while somebody's workspace is open, but a bank may be filled in one. */
+    @Test
+    void aBankFilledInAWorkspaceServesAfterIt() {
+        ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).loraInit(LoRAInit.PISSA).build());
+        Networks.randomizeAdapters(tuned.paramTable(), 1);
+        INDArray input = Networks.random(DataType.DOUBLE, 3, 3, Networks.IN);
+        try (AdapterBank bank = new AdapterBank(base)) {
+            try (MemoryWorkspace own = Nd4j.getWorkspaceManager().getAndActivateWorkspace(OWN, "OWN")) {
+                bank.add("pissa", LoRAAdapter.of(tuned));
+            }
+            try (MemoryWorkspace own = Nd4j.getWorkspaceManager().getAndActivateWorkspace(OWN, "OWN")) {
+                Nd4j.create(DataType.DOUBLE, 1 << 15).assign(7);
+            }
+
+            assertThat(Networks.difference(bank.output("pissa", input), tuned.outputSingle(input))).isLessThan(1e-12);
+        }
     }
 
     private static LoRAAdapter combined(Given given, Combination.Method method) {
