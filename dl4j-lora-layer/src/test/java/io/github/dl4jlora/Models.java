@@ -77,7 +77,8 @@ public final class Models {
     }
 
     public static Model with(Model base, LoRAAdapter adapter) {
-        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter) : LoRA.apply((MultiLayerNetwork) base, adapter);
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
+                : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 
     public static Model merge(Model adapted) {

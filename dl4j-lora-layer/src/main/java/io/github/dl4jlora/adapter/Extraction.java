@@ -44,12 +44,6 @@ public final class Extraction {
      *                       the network that the adapter makes has the base's values there
      */
     public record Extracted(LoRAAdapter adapter, Map<String, Double> relativeErrors, List<String> leftOut) {
-
-        /** Copies what it is given. */
-        public Extracted {
-            relativeErrors = Collections.unmodifiableMap(new LinkedHashMap<>(relativeErrors));
-            leftOut = List.copyOf(leftOut);
-        }
     }
 
     private final Model base;
@@ -129,7 +123,7 @@ public final class Extraction {
                 }
             }
             requireMatrix(deltas, changes);
-            return new Extracted(adapter(deltas, whole, changes), errors, leftOut);
+            return new Extracted(adapter(deltas, whole, changes), Collections.unmodifiableMap(errors), List.copyOf(leftOut));
         }
     }
 

@@ -45,8 +45,8 @@ final class LayerUnion {
         List<String> missing = union.stream().filter(layer -> !adapter.deltas().containsKey(layer)).toList();
         if (!missing.isEmpty() && adapter.content().biasTraining() != BiasTraining.NONE) {
             throw new IllegalArgumentException("Adapter " + number + " has trained biases, but has not the layers " + missing
-                    + ", whose biases the combined adapter would have to have as well. Combine it with adapters of its own layers "
-                    + adapter.layers() + " alone, or adapters that were trained with bias(NONE)");
+                    + ", whose biases the combined adapter would have to have as well. Combine it with adapters of its own "
+                    + "layers " + adapter.layers() + " alone, or combine adapters that were trained with bias(NONE)");
         }
     }
 
@@ -73,9 +73,9 @@ final class LayerUnion {
         List<String> names = new ArrayList<>(other.layers());
         names.addAll(other.content().biases().values().keySet());
         if (names.contains(layer) || parameters.stream().anyMatch(key -> names.contains(layer + "." + key))) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, and is adapted, "
-                    + "or has its bias trained, by another, whose change belongs to the base's weights. Combine adapters of which "
-                    + "none adapts what another trains in full");
+            throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, and is "
+                    + "adapted, or has its bias trained, by another, whose change belongs to the base's weights. Combine adapters "
+                    + "of which none adapts what another trains in full");
         }
     }
 

@@ -136,7 +136,8 @@ class CombinationMethodsTest {
         LoRAAdapter adapter = three.get(0);
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(adapter, 1)
                 .density(0.5).majoritySign(MajoritySign.TOTAL).build())
-                .withMessage("MAGNITUDE_PRUNE has no use for majoritySign(TOTAL); TIES, TIES_SVD, DARE_TIES, DARE_TIES_SVD have.");
+                .withMessage("MAGNITUDE_PRUNE has no use for majoritySign(TOTAL); TIES, TIES_SVD, DARE_TIES, DARE_TIES_SVD "
+                        + "have.");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.SVD).add(adapter, 1).density(1).build())
                 .withMessageContaining("MAGNITUDE_PRUNE_SVD have.");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(adapter, 1).build())

@@ -133,7 +133,8 @@ class LayerUnionTest {
         LoRAAdapter biased = Adapters.on(base, LoRAConfig.builder().rank(2).targets("fc1").bias(bias), 3);
         LoRAAdapter whole = Adapters.on(base, LoRAConfig.builder().rank(2).targets("fc.").bias(bias), 3);
 
-        assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(upper, 1).add(biased, 1).build())
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(upper, 1).add(biased, 1).build())
                 .withMessageContaining("Adapter 2 has trained biases").withMessageContaining("[fc2, out]");
         LoRAAdapter combined = LoRAAdapter.combine(Method.CAT).add(lower, 1).add(whole, 1).build();
         combined.applyTo(LoRA.apply(base, combined.config()));

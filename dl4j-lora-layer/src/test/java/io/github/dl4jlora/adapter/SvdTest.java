@@ -15,7 +15,8 @@ class SvdTest {
     @ParameterizedTest(name = "[{0}, {1}] of rank {2}")
     @CsvSource({"1, 1, 1", "1, 7, 1", "7, 1, 1", "6, 6, 6", "40, 5, 5", "5, 40, 5", "30, 20, 3", "2000, 3, 3"})
     void matricesOfAnyShapeHaveTheValuesOfAnotherDecompositionAndAreTheirFactors(int rows, int columns, int rank) {
-        INDArray matrix = Networks.random(DataType.DOUBLE, 1, rows, rank).mmul(Networks.random(DataType.DOUBLE, 2, rank, columns));
+        INDArray matrix = Networks.random(DataType.DOUBLE, 1, rows, rank)
+                .mmul(Networks.random(DataType.DOUBLE, 2, rank, columns));
         INDArray before = matrix.dup();
 
         Svd svd = Svd.of(matrix);

@@ -28,13 +28,14 @@ import java.util.stream.Collectors;
 public final class Changes {
 
     /** What a configuration says of training, of its start and of how fast it runs: not of the function. */
-    private static final Set<String> NOT_OF_THE_FUNCTION = Set.of("layerName", "iupdater", "updater", "biasUpdater", "regularization",
-            "regularizationBias", "gradientNormalization", "gradientNormalizationThreshold", "idropout", "weightNoise",
-            "constraints", "lossFn", "lossFunction", "weightInit", "weightInitFn", "weightInitFnRecurrent", "paramWeightInit",
-            "biasInit", "visibleBiasInit", "forgetGateBiasInit", "gainInit", "gamma", "beta", "decay", "minibatch",
-            "corruptionLevel", "sparsity", "numSamples", "lambda", "gradientCheck", "cudnnAlgoMode", "cudnnAllowFallback",
-            "cudnnFwdAlgo", "cudnnBwdDataAlgo", "cudnnBwdFilterAlgo", "helperAllowFallback", "dataType", "layerParams",
-            "vertexParams");
+    private static final Set<String> NOT_OF_THE_FUNCTION = Set.of("layerName", "iupdater", "updater", "biasUpdater",
+            "regularization", "regularizationBias", "gradientNormalization", "gradientNormalizationThreshold", "idropout",
+            "weightNoise", "constraints", "lossFn", "lossFunction", "weightInit", "weightInitFn", "weightInitFnRecurrent",
+            "paramWeightInit", "biasInit", "visibleBiasInit", "forgetGateBiasInit", "gainInit", "gamma", "beta", "decay",
+            "minibatch", "corruptionLevel", "sparsity", "numSamples", "lambda", "gradientCheck", "cudnnAlgoMode",
+            "cudnnAllowFallback", "cudnnFwdAlgo", "cudnnBwdDataAlgo", "cudnnBwdFilterAlgo", "helperAllowFallback", "dataType",
+            // Shapes, which are compared as the parameters have them.
+            "layerParams", "vertexParams");
 
     /**
      * A layer or vertex whose values changed.
@@ -107,7 +108,8 @@ public final class Changes {
         }
         network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
             throw new IllegalArgumentException("The " + what + " is adapted: layer \"" + node.name() + "\" is a " + node.type()
-                    + ". Give stock networks: LoRA.merge(network), or LoRA.unload(network); LoRAAdapter.of(network) is its adapter");
+                    + ". Give stock networks: LoRA.merge(network), or LoRA.unload(network); its adapter is "
+                    + "LoRAAdapter.of(network)");
         });
         return network;
     }
@@ -154,8 +156,8 @@ public final class Changes {
     /** Sides of 1 left out: some of DL4J's layers have {@code [1, n]} at first, and {@code [n]} once they have trained. */
     private static Map<String, List<Long>> shapes(Network<?> network, Node node) {
         Map<String, List<Long>> shapes = new TreeMap<>();
-        table(network, node).forEach((key, value) -> shapes.put(key, Arrays.stream(value.shape()).filter(side -> side != 1).boxed()
-                .toList()));
+        table(network, node).forEach((key, value) ->
+                shapes.put(key, Arrays.stream(value.shape()).filter(side -> side != 1).boxed().toList()));
         return shapes;
     }
 

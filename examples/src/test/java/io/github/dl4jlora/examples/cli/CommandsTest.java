@@ -217,8 +217,11 @@ class CommandsTest {
 
     @Test
     void combineTakesEveryMethod() {
-        for (String method : List.of("linear", "ties", "dare_linear", "dare_ties")) {
-            String[] words = method.equals("linear") ? new String[] {} : new String[] {"--density", "0.5"};
+        for (String method : List.of("linear", "ties", "ties_svd", "dare_linear", "dare_linear_svd", "dare_ties",
+                "dare_ties_svd", "magnitude_prune", "magnitude_prune_svd")) {
+            String[] words = method.equals("linear") ? new String[] {}
+                    : method.contains("ties") ? new String[] {"--density", "0.5", "--majority-sign", "frequency"}
+                    : new String[] {"--density", "0.5"};
             assertThat(shell.run(Stream.of(Stream.of("combine", "@spam", "@tone", "--method", method, "-o", "@" + method),
                     Stream.of(words))
                     .flatMap(word -> word).toArray(String[]::new))).as(method + shell.err()).isZero();

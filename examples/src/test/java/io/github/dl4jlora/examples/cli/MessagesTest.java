@@ -80,6 +80,7 @@ class MessagesTest {
             "combine @spam=heavy -o @x | \"heavy\" is no weight",
             "combine @spam --method ties -o @x | needs a --density",
             "combine @spam --density 0.5 -o @x | is for ties",
+            "combine @spam --majority-sign total -o @x | is for ties, not for CAT",
             "combine @spam --rank 2 -o @x | is for --method svd",
             "combine @spam --compress 0 -o @x | must be at least 1",
             "combine @spam --method best -o @x | expected one of",
