@@ -95,7 +95,8 @@ public final class Extraction {
     }
 
     /**
-     * Compares the networks and decomposes what changed.
+     * Compares the networks and decomposes what changed. Takes time by the square of a matrix's shorter side times its longer
+     * one: a second or two for 1,000 by 1,000.
      *
      * @return the adapter, its error by layer, and what was left out
      * @throws IllegalArgumentException if the networks differ in layers, shapes, data type or in what a layer computes, which

@@ -74,8 +74,8 @@ final class LayerUnion {
         names.addAll(other.content().biases().values().keySet());
         if (names.contains(layer) || parameters.stream().anyMatch(key -> names.contains(layer + "." + key))) {
             throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, and is "
-                    + "adapted, or has its bias trained, by another, whose change belongs to the base's weights. Combine adapters "
-                    + "of which none adapts what another trains in full");
+                    + "adapted, or has its bias trained, by another, whose change belongs to the base's weights. Combine "
+                    + "adapters of which none adapts what another trains in full");
         }
     }
 

@@ -193,6 +193,34 @@ class ExtractionTest {
                 .isLessThan(1e-5);
     }
 
+    @Test
+    void aBaseThatDl4jFroze() {
+        ComputationGraph before = new TransferLearning.GraphBuilder(Networks.trainedGraph()).setFeatureExtractor("fc2").build();
+        ComputationGraph after = fineTuned(Networks.trainedGraph());
+
+        Extraction.Extracted extracted = LoRAAdapter.extract(before, after).energy(1).fullValues(true).build();
+
+        assertThat(extracted.adapter().layers()).containsExactly("fc1", "fc2", "out");
+        INDArray floats = input.castTo(DataType.FLOAT);
+        assertThat(Networks.difference(LoRA.apply(before, extracted.adapter()).outputSingle(floats), after.outputSingle(floats)))
+                .isLessThan(1e-5);
+    }
+
+    @Test
+    void layersOfOneNameAreToldApart() {
+        MultiLayerNetwork before = layers(InputType.feedForward(4), dense("same", 4, Activation.TANH),
+                dense("same", 4, Activation.TANH));
+        MultiLayerNetwork after = before.clone();
+        after.getParam("1_W").addi(Networks.random(DataType.DOUBLE, 1, 4, 4));
+        INDArray rows = Networks.random(DataType.DOUBLE, 2, 3, 4);
+
+        Extraction.Extracted extracted = LoRAAdapter.extract(before, after).energy(1).build();
+
+        assertThat(extracted.adapter().layers()).containsExactly("1");
+        assertThat(Networks.difference(LoRA.apply(before, extracted.adapter()).output(rows), after.output(rows)))
+                .isLessThan(1e-12);
+    }
+
     @ParameterizedTest
     @EnumSource(value = DataType.class, names = {"FLOAT", "HALF", "BFLOAT16"})
     void reportedErrorsAreThoseOfTheRoundedAAndB(DataType type) {
