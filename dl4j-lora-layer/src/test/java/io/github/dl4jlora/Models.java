@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -73,6 +74,11 @@ public final class Models {
 
     public static Model apply(Model base, LoRAConfig config) {
         return base instanceof ComputationGraph graph ? LoRA.apply(graph, config) : LoRA.apply((MultiLayerNetwork) base, config);
+    }
+
+    public static Model with(Model base, LoRAAdapter adapter) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
+                : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 
     public static Model merge(Model adapted) {

@@ -1,19 +1,22 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
 import io.github.dl4jlora.internal.peft.Delta;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
+import java.util.Set;
+import java.util.function.BiFunction;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * A weighted combination of adapters of one base, as PEFT's {@code add_weighted_adapter} makes it. The result has the
@@ -26,69 +29,92 @@ public final class Combination {
 
         /**
          * A = Σ ±√|wᵢsᵢ|·Aᵢ, B = Σ √|wᵢsᵢ|·Bᵢ: rank as before, for adapters that were trained from one start. Its product
-         * has cross terms Aᵢ·Bⱼ; {@link #CAT} and {@link #SVD} have none.
+         * has cross terms Aᵢ·Bⱼ; {@link #CAT} and the methods that end in SVD have none.
          */
-        LINEAR(null, TaskVectors::sum),
+        LINEAR(Keep.ALL, Merge.SUM, false),
 
         /** ΔW = Σ wᵢ·ΔWᵢ exactly; ranks add up. */
-        CAT,
+        CAT(Keep.ALL, Merge.NONE, false),
 
         /** The ΔW of the chosen rank that is closest to Σ wᵢ·ΔWᵢ. */
-        SVD,
+        SVD(Keep.ALL, Merge.NONE, true),
 
         /** LINEAR of the values that are largest in magnitude, where adapters disagree only those of the elected sign. */
-        TIES((vector, density, random) -> TaskVectors.keepLargest(vector, density), TaskVectors::electSign),
+        TIES(Keep.LARGEST, Merge.OF_ONE_SIGN, false),
+
+        /** TIES of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        TIES_SVD(Keep.LARGEST, Merge.OF_ONE_SIGN, true),
 
         /** LINEAR of randomly kept values, the kept ones scaled up. */
-        DARE_LINEAR(TaskVectors::keepRandom, TaskVectors::sum),
+        DARE_LINEAR(Keep.RANDOM, Merge.SUM, false),
+
+        /** DARE_LINEAR of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        DARE_LINEAR_SVD(Keep.RANDOM, Merge.SUM, true),
 
         /** TIES of randomly kept values, the kept ones scaled up. */
-        DARE_TIES(TaskVectors::keepRandom, TaskVectors::electSign);
+        DARE_TIES(Keep.RANDOM, Merge.OF_ONE_SIGN, false),
 
-        /** Which values of an A or B are kept. */
-        private interface Sparsity {
-            double[] keep(double[] vector, double density, Random random);
-        }
+        /** DARE_TIES of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        DARE_TIES_SVD(Keep.RANDOM, Merge.OF_ONE_SIGN, true),
 
-        /** One A or B of several. */
-        private interface Merge {
-            double[] of(List<double[]> vectors, double[] weights);
-        }
+        /** LINEAR of the values that are largest in magnitude. */
+        MAGNITUDE_PRUNE(Keep.LARGEST, Merge.SUM, false),
 
-        private final Sparsity sparsity;
+        /** MAGNITUDE_PRUNE of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        MAGNITUDE_PRUNE_SVD(Keep.LARGEST, Merge.SUM, true);
+
+        /** Which values of an A, B or ΔW are kept. */
+        private enum Keep { ALL, LARGEST, RANDOM }
+
+        /** What becomes of values that lie in one place; NONE: products are put side by side. */
+        private enum Merge { NONE, SUM, OF_ONE_SIGN }
+
+        private final Keep keep;
         private final Merge merge;
+        private final boolean truncates;
 
-        /** A method that puts products side by side. */
-        Method() {
-            this(null, null);
-        }
-
-        /** A method that merges value by value. */
-        Method(Sparsity sparsity, Merge merge) {
-            this.sparsity = sparsity;
+        Method(Keep keep, Merge merge, boolean truncates) {
+            this.keep = keep;
             this.merge = merge;
+            this.truncates = truncates;
         }
 
-        boolean needsDensity() {
-            return sparsity != null;
+        /** {@return whether it keeps a fraction of the values, and {@link Combination#density} has to say which} */
+        public boolean needsDensity() {
+            return keep != Keep.ALL;
         }
 
-        /** Value by value only like is merged with like. */
-        boolean needsEqualRanks() {
-            return merge != null;
+        /** {@return whether it merges A with A and B with B, so that a layer has to have one rank in all adapters} */
+        public boolean needsEqualRanks() {
+            return merge != Merge.NONE && !truncates;
         }
 
-        boolean takesRank() {
-            return this == SVD;
+        /** {@return whether {@link Combination#rank} says which rank the result has} */
+        public boolean takesRank() {
+            return truncates;
         }
 
-        /** @param density null for a method without */
-        double[] sparse(double[] vector, Double density, Random random) {
-            return sparsity == null || density == 1 ? vector : sparsity.keep(vector, density, random);
+        /** {@return whether {@link Combination#majoritySign} says how a sign is elected} */
+        public boolean electsSign() {
+            return merge == Merge.OF_ONE_SIGN;
         }
 
-        double[] merge(List<double[]> vectors, double[] weights) {
-            return merge.of(vectors, weights);
+        private static String those(Predicate<Method> wanted) {
+            return Arrays.stream(values()).filter(wanted).map(Enum::name).collect(Collectors.joining(", "));
+        }
+    }
+
+    /** How the sign is elected where adapters disagree: PEFT's {@code majority_sign_method}. */
+    public enum MajoritySign {
+
+        /** That of the sum of the values: PEFT's {@code total}, the default. */
+        TOTAL,
+
+        /** That of more adapters; of equally many, plus: PEFT's {@code frequency}. */
+        FREQUENCY;
+
+        double vote(double value) {
+            return this == TOTAL ? value : Math.signum(value);
         }
     }
 
@@ -97,6 +123,7 @@ public final class Combination {
     private final List<Double> weights = new ArrayList<>();
     private Double density;
     private Integer rank;
+    private MajoritySign majoritySign;
     private long seed;
 
     Combination(Method method) {
@@ -106,7 +133,7 @@ public final class Combination {
     /**
      * Adds an adapter to the combination.
      *
-     * @param adapter of the same layers and base as the others
+     * @param adapter of the same base as the others; a layer that it lacks counts as unchanged by it
      * @param weight  any finite number; below zero it takes the task away
      * @return this combination
      * @throws IllegalArgumentException for a weight that is not finite
@@ -122,7 +149,7 @@ public final class Combination {
     }
 
     /**
-     * The fraction of values that TIES and DARE keep; required for them.
+     * The fraction of values that TIES, DARE and MAGNITUDE_PRUNE keep; required for them.
      *
      * @param density above 0 and at most 1
      * @return this combination
@@ -133,13 +160,24 @@ public final class Combination {
     }
 
     /**
-     * The rank that SVD truncates to; default: the largest of the adapters' ranks, by layer.
+     * The rank that SVD, and what ends in SVD, truncates to; default: the largest of the adapters' ranks, by layer.
      *
      * @param rank at least 1
      * @return this combination
      */
     public Combination rank(int rank) {
         this.rank = rank;
+        return this;
+    }
+
+    /**
+     * How TIES elects the sign where adapters disagree; default {@link MajoritySign#TOTAL}.
+     *
+     * @param majoritySign not null
+     * @return this combination
+     */
+    public Combination majoritySign(MajoritySign majoritySign) {
+        this.majoritySign = Objects.requireNonNull(majoritySign, "majoritySign");
         return this;
     }
 
@@ -155,29 +193,63 @@ public final class Combination {
     }
 
     /**
-     * Combines the adapters that were added.
+     * Combines the adapters that were added, all layers that any of them has.
      *
      * @return an adapter for the same base, with each layer's factor 1
-     * @throws IllegalArgumentException if the adapters differ in their layers, in a layer's shape or base, or, except
-     *                                  for CAT and SVD, in a layer's rank; if two of them trained the same layer in full,
-     *                                  or its bias; if one is a DoRA adapter, which does more than to add; if a setting is
-     *                                  missing or of no use to the method
-     * @throws IllegalStateException    for SVD, if an A or B holds NaN or infinity
+     * @throws IllegalArgumentException if the adapters differ in a layer's shape or base, or, for the methods that
+     *                                  {@linkplain Method#needsEqualRanks need equal ones}, in a layer's rank; if two of them
+     *                                  trained the same layer in full, or its bias, or one trained in full what another
+     *                                  adapts; if one that trained biases lacks a layer; if one is a DoRA adapter, which does
+     *                                  more than to add; if a setting is missing or of no use to the method
+     * @throws IllegalStateException    for SVD, and what ends in SVD, if an A or B holds NaN or infinity
      */
     public LoRAAdapter build() {
         checkSettings();
-        LoRAAdapter first = adapters.get(0);
+        Set<String> layers = LayerUnion.of(adapters);
         Map<String, Delta> combined = new LinkedHashMap<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            requireSameLayers();
-            for (String layer : first.layers()) {
-                List<Delta> deltas = adapters.stream()
-                        .map(adapter -> adapter.deltas().get(layer).plain(layer, "combining adapters")).toList();
-                requireLike(layer, deltas);
-                combined.put(layer, withBias(layer, combine(layer, deltas), deltas));
-            }
-            return new LoRAAdapter(new AdapterContent(combined, trained(), biases(), first.content().dropout()));
+            layers.forEach(layer -> combined.put(layer, combine(layer)));
+            return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
+                    adapters.get(0).content().dropout()));
         }
+    }
+
+    private Delta combine(String layer) {
+        List<Integer> having = IntStream.range(0, adapters.size())
+                .filter(i -> adapters.get(i).deltas().containsKey(layer)).boxed().toList();
+        List<Delta> deltas = having.stream()
+                .map(i -> adapters.get(i).delta(layer).plain(layer, "combining adapters")).toList();
+        requireLike(layer, having, deltas);
+        LayerCombination sum = new LayerCombination(layer, deltas, having.stream().map(weights::get).toList());
+        return withBias(layer, combine(layer, sum, rank != null ? rank : largestRank(deltas)), deltas);
+    }
+
+    private Delta combine(String layer, LayerCombination sum, int rank) {
+        Random random = new Random(seed * 31 + layer.hashCode());
+        BiFunction<List<double[]>, double[], double[]> merge = (vectors, weights) -> merged(vectors, weights, random);
+        if (method.merge == Method.Merge.NONE) {
+            return method.truncates ? sum.truncated(rank) : sum.sideBySide();
+        }
+        return method.truncates ? sum.mergedAndTruncated(merge, rank) : sum.merged(merge);
+    }
+
+    private double[] merged(List<double[]> vectors, double[] weights, Random random) {
+        List<double[]> kept = vectors.stream().map(vector -> kept(vector, random)).toList();
+        return method.electsSign()
+                ? TaskVectors.electSign(kept, weights, majoritySign == null ? MajoritySign.TOTAL : majoritySign)
+                : TaskVectors.sum(kept, weights);
+    }
+
+    private double[] kept(double[] vector, Random random) {
+        if (!method.needsDensity() || density == 1) {
+            return vector;
+        }
+        return method.keep == Method.Keep.LARGEST ? TaskVectors.keepLargest(vector, density)
+                : TaskVectors.keepRandom(vector, density, random);
+    }
+
+    private static int largestRank(List<Delta> deltas) {
+        return deltas.stream().mapToInt(Delta::rank).max().orElseThrow();
     }
 
     /** Biases are values, not changes: like layers that were trained in full they come from one adapter. */
@@ -198,40 +270,37 @@ public final class Combination {
             throw new IllegalArgumentException(method + " needs a density above 0 and at most 1, the fraction of values to keep, "
                     + "but it is " + (density == null ? "not set" : density) + ": density(0.5), for example");
         }
-        if (!method.needsDensity() && density != null) {
-            throw new IllegalArgumentException(method + " has no use for density(" + density
-                    + "); TIES, DARE_LINEAR and DARE_TIES have");
-        }
-        if (rank != null && (!method.takesRank() || rank < 1)) {
-            throw new IllegalArgumentException(method.takesRank() ? "The rank is " + rank + ", but must be at least 1"
-                    : method + " has no use for rank(" + rank
-                    + "); SVD has. A result of any method can be compressed afterwards");
+        requireUse("density", density, Method::needsDensity, "");
+        requireUse("rank", rank, Method::takesRank, " A result of any method can be compressed afterwards");
+        requireUse("majoritySign", majoritySign, Method::electsSign, "");
+        if (rank != null && rank < 1) {
+            throw new IllegalArgumentException("The rank is " + rank + ", but must be at least 1");
         }
     }
 
-    private void requireSameLayers() {
-        for (int i = 1; i < adapters.size(); i++) {
-            if (!adapters.get(i).deltas().keySet().equals(adapters.get(0).deltas().keySet())) {
-                throw new IllegalArgumentException("Adapter " + (i + 1) + " has the layers " + adapters.get(i).layers()
-                        + ", but adapter 1 has " + adapters.get(0).layers() + ". Combine adapters of the same layers");
-            }
+    private void requireUse(String setting, Object value, Predicate<Method> usedBy, String instead) {
+        if (value != null && !usedBy.test(method)) {
+            throw new IllegalArgumentException(method + " has no use for " + setting + "(" + value + "); "
+                    + Method.those(usedBy) + " have." + instead);
         }
     }
 
-    private void requireLike(String layer, List<Delta> deltas) {
+    /** @param having which adapters the deltas are of */
+    private void requireLike(String layer, List<Integer> having, List<Delta> deltas) {
         Delta first = deltas.get(0);
+        String before = "but adapter " + (having.get(0) + 1);
         String base = null;
         for (int i = 0; i < deltas.size(); i++) {
             Delta delta = deltas.get(i);
-            String which = "Layer \"" + layer + "\": adapter " + (i + 1) + " ";
+            String which = "Layer \"" + layer + "\": adapter " + (having.get(i) + 1) + " ";
             if (delta.a().size(0) != first.a().size(0) || delta.b().size(1) != first.b().size(1)
                     || !delta.layout().isLike(first.layout())) {
-                throw new IllegalArgumentException(which + "is for " + shape(delta) + ", but adapter 1 for " + shape(first)
+                throw new IllegalArgumentException(which + "is for " + shape(delta) + ", " + before + " for " + shape(first)
                         + ". Combine adapters of one base");
             }
             if (delta.rank() != first.rank() && method.needsEqualRanks()) {
-                throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", but adapter 1 has " + first.rank()
-                        + "; " + method + " needs equal ranks. Use CAT or SVD");
+                throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", " + before + " has " + first.rank()
+                        + "; " + method + " needs equal ranks. Use CAT or SVD, or a method that ends in SVD");
             }
             if (base != null && delta.baseId() != null && !base.equals(delta.baseId())) {
                 throw new IllegalArgumentException(which + "was made for the base weights " + delta.baseId()
@@ -243,44 +312,5 @@ public final class Combination {
 
     private static String shape(Delta delta) {
         return delta.layout() + " [" + delta.a().size(0) + ", " + delta.b().size(1) + "]";
-    }
-
-    private Map<String, Map<String, INDArray>> trained() {
-        Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
-        for (LoRAAdapter adapter : adapters) {
-            adapter.content().trained().forEach((layer, values) -> {
-                if (trained.put(layer, values) != null) {
-                    throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, "
-                            + "and whole layers cannot be combined. Combine adapters of which at most one has trained it");
-                }
-            });
-        }
-        return trained;
-    }
-
-    private Biases biases() {
-        List<Biases> trained = adapters.stream().map(adapter -> adapter.content().biases())
-                .filter(biases -> !biases.values().isEmpty()).toList();
-        if (trained.size() > 1) {
-            throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""
-                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters "
-                    + "of which at most one has trained them");
-        }
-        return trained.isEmpty() ? Biases.NONE : trained.get(0);
-    }
-
-    private Delta combine(String layer, List<Delta> deltas) {
-        LayerCombination sum = new LayerCombination(deltas, weights);
-        DataType type = deltas.get(0).a().dataType();
-        return switch (method) {
-            case CAT -> sum.sideBySide(type);
-            case SVD -> sum.truncated(layer, rank != null ? rank : largestRank(deltas), type);
-            case LINEAR, TIES, DARE_LINEAR, DARE_TIES ->
-                    sum.merged(method, density, new Random(seed * 31 + layer.hashCode()), type);
-        };
-    }
-
-    private static int largestRank(List<Delta> deltas) {
-        return deltas.stream().mapToInt(Delta::rank).max().orElseThrow();
     }
 }

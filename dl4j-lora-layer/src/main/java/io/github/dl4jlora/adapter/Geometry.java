@@ -12,10 +12,11 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.ToIntFunction;
 
 /**
  * An adapter's ΔW as matrices of a space with lengths and angles: norms, singular values, cosines, the closest ones of a
- * smaller rank. None but {@link #deltaWeight} forms ΔW; {@link SlimSvd} and {@link InnerProduct} see to that.
+ * smaller rank. None but {@link #deltaWeight} forms ΔW; {@link Svd} and {@link InnerProduct} see to that.
  */
 final class Geometry {
 
@@ -63,8 +64,10 @@ final class Geometry {
     }
 
     double relativeNorm(String layer, Model base) {
+        Delta delta = product(layer, "relativeNorm");
+        double ofBase = BaseMatrices.of(base).norm(layer, delta.a().size(0), delta.b().size(1), delta.baseId());
         double norm = norm(layer);
-        return norm == 0 ? 0 : norm / BaseMatrices.of(base).norm(layer);
+        return norm == 0 ? 0 : norm / ofBase;
     }
 
     double cosine(String layer, Geometry other) {
@@ -88,25 +91,44 @@ final class Geometry {
         if (rank < 1) {
             throw new IllegalArgumentException("The rank to compress to is " + rank + ", but must be at least 1");
         }
+        return compress(svd -> rank);
+    }
+
+    LoRAAdapter.Compressed compressToEnergy(double energy) {
+        requireShare("The energy to keep", energy);
+        return compress(svd -> svd.rankKeeping(energy));
+    }
+
+    /**
+     * @throws IllegalArgumentException for an energy that is not above 0 and at most 1
+     */
+    static void requireShare(String what, double energy) {
+        if (!(energy > 0 && energy <= 1)) {
+            throw new IllegalArgumentException(what + " is " + energy + ", but must be above 0 and at most 1, the share of ΔW's "
+                    + "sum of squares: 0.99, for example");
+        }
+    }
+
+    private LoRAAdapter.Compressed compress(ToIntFunction<Svd> rank) {
         Map<String, Delta> smaller = new LinkedHashMap<>();
         Map<String, Double> errors = new LinkedHashMap<>();
-        for (String layer : adapter.deltas().keySet()) {
-            Delta delta = product(layer, "compress");
-            if (delta.rank() <= rank) {
-                smaller.put(layer, delta.with(delta));
-                errors.put(layer, 0.0);
-            } else {
-                SlimSvd svd = SlimSvd.of(layer, delta);
-                smaller.put(layer, delta.with(svd.truncate(rank, delta.a().dataType(), delta.baseId(), delta.layout())));
-                errors.put(layer, svd.norm() == 0 ? 0 : svd.errorAt(rank) / svd.norm());
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            for (String layer : adapter.deltas().keySet()) {
+                Delta delta = product(layer, "compress");
+                Svd svd = Svd.of(layer, delta);
+                int kept = rank.applyAsInt(svd);
+                boolean truncates = kept < delta.rank();
+                smaller.put(layer, delta.with(truncates
+                        ? svd.truncate(kept, delta.a().dataType(), delta.baseId(), delta.layout()) : delta));
+                errors.put(layer, truncates && svd.norm() > 0 ? svd.errorAt(kept) / svd.norm() : 0.0);
             }
+            return new LoRAAdapter.Compressed(adapter.with(smaller), Collections.unmodifiableMap(errors));
         }
-        return new LoRAAdapter.Compressed(adapter.with(smaller), Collections.unmodifiableMap(errors));
     }
 
     private double[] singularValues(String layer, String purpose) {
         Delta product = product(layer, purpose);
-        return singularValues.computeIfAbsent(layer, name -> SlimSvd.of(name, product).values());
+        return singularValues.computeIfAbsent(layer, name -> Svd.of(name, product).values());
     }
 
     private double squaredNorm() {

@@ -7,10 +7,10 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import java.util.Random;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
@@ -19,15 +19,18 @@ import java.util.stream.IntStream;
  *
  * <pre>
  * side by side   A = [w₁s₁·A₁ w₂s₂·A₂ …]      B = [B₁; B₂; …]           the sum itself
- * truncated      the closest product of a rank
  * merged         A = Σ ±√|wᵢsᵢ|·Aᵢ            B = Σ √|wᵢsᵢ|·Bᵢ          with cross terms Aᵢ·Bⱼ
+ * truncated      the closest product of a rank, to the sum itself or to Σ wᵢ·ΔWᵢ merged value by value
  * </pre>
  */
 final class LayerCombination {
 
+    private final String layer;
     private final List<Delta> deltas;
+    private final double[] weights;
     /** wᵢ·sᵢ. */
     private final double[] factors;
+    private final DataType type;
     private final String baseId;
     private final TensorLayout layout;
 
@@ -35,14 +38,21 @@ final class LayerCombination {
      * @param deltas  of one shape, at least one
      * @param weights one for each
      */
-    LayerCombination(List<Delta> deltas, List<Double> weights) {
+    LayerCombination(String layer, List<Delta> deltas, List<Double> weights) {
+        this.layer = layer;
         this.deltas = deltas;
-        this.factors = IntStream.range(0, deltas.size()).mapToDouble(i -> weights.get(i) * deltas.get(i).factor()).toArray();
+        this.weights = weights.stream().mapToDouble(Double::doubleValue).toArray();
+        this.factors = IntStream.range(0, deltas.size()).mapToDouble(i -> this.weights[i] * deltas.get(i).factor()).toArray();
+        this.type = deltas.get(0).a().dataType();
         this.baseId = deltas.stream().map(Delta::baseId).filter(Objects::nonNull).findFirst().orElse(null);
         this.layout = deltas.get(0).layout();
     }
 
-    Delta sideBySide(DataType type) {
+    Delta sideBySide() {
+        return sideBySide(type);
+    }
+
+    private Delta sideBySide(DataType type) {
         INDArray[] a = new INDArray[deltas.size()];
         INDArray[] b = new INDArray[deltas.size()];
         for (int i = 0; i < a.length; i++) {
@@ -53,30 +63,42 @@ final class LayerCombination {
     }
 
     /**
+     * @param merge of values that lie in one place, and their weights
+     */
+    Delta merged(BiFunction<List<double[]>, double[], double[]> merge) {
+        double[] halves = Arrays.stream(factors).map(factor -> Math.sqrt(Math.abs(factor))).toArray();
+        double[] signed = IntStream.range(0, halves.length).mapToDouble(i -> factors[i] < 0 ? -halves[i] : halves[i]).toArray();
+        // Weight and factor go by halves into both; the sign goes into A alone.
+        return factorOne(merged(Delta::a, signed, merge).castTo(type), merged(Delta::b, halves, merge).castTo(type));
+    }
+
+    private INDArray merged(Function<Delta, INDArray> part, double[] weights,
+                            BiFunction<List<double[]>, double[], double[]> merge) {
+        List<INDArray> parts = deltas.stream().map(part).map(values -> values.castTo(DataType.DOUBLE)).toList();
+        List<double[]> vectors = parts.stream().map(values -> values.reshape(values.length()).toDoubleVector()).toList();
+        return Nd4j.create(merge.apply(vectors, weights), parts.get(0).shape(), 'c');
+    }
+
+    /**
      * @throws IllegalStateException if an A or B holds NaN or infinity
      */
-    Delta truncated(String layer, int rank, DataType type) {
-        return SlimSvd.of(layer, sideBySide(DataType.DOUBLE)).truncate(rank, type, baseId, layout);
+    Delta truncated(int rank) {
+        return truncated(Svd.of(layer, sideBySide(DataType.DOUBLE)), rank);
     }
 
-    /** @param density null for a method that keeps all values */
-    Delta merged(Combination.Method method, Double density, Random random, DataType type) {
-        INDArray a = merged(Delta::a, true, method, density, random).castTo(type);
-        INDArray b = merged(Delta::b, false, method, density, random).castTo(type);
-        return factorOne(a, b);
+    /**
+     * As {@link #truncated(int)}, of the ΔWᵢ merged value by value.
+     */
+    Delta mergedAndTruncated(BiFunction<List<double[]>, double[], double[]> merge, int rank) {
+        return truncated(Svd.of(merged(this::product, weights, merge)), rank);
     }
 
-    /** A or B. Weight and factor go by halves into both; the sign goes into A alone. */
-    private INDArray merged(Function<Delta, INDArray> part, boolean signed, Combination.Method method, Double density,
-                            Random random) {
-        double[] halves = new double[deltas.size()];
-        List<double[]> vectors = new ArrayList<>();
-        for (int i = 0; i < halves.length; i++) {
-            halves[i] = Math.sqrt(Math.abs(factors[i])) * (signed && factors[i] < 0 ? -1 : 1);
-            INDArray values = part.apply(deltas.get(i)).castTo(DataType.DOUBLE);
-            vectors.add(method.sparse(values.reshape(values.length()).toDoubleVector(), density, random));
-        }
-        return Nd4j.create(method.merge(vectors, halves), part.apply(deltas.get(0)).shape(), 'c');
+    private INDArray product(Delta delta) {
+        return Svd.finite(layer, "A", delta.a()).mmul(Svd.finite(layer, "B", delta.b())).muli(delta.factor());
+    }
+
+    private Delta truncated(Svd svd, int rank) {
+        return svd.truncate(rank, type, baseId, layout);
     }
 
     private Delta factorOne(INDArray a, INDArray b) {

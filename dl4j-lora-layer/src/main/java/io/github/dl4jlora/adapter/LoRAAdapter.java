@@ -43,6 +43,17 @@ public final class LoRAAdapter {
         return Capture.of(adapted);
     }
 
+    /**
+     * An adapter of what full fine-tuning changed: {@code LoRAAdapter.extract(base, fineTuned).rank(8).build()}.
+     *
+     * @param base      a ComputationGraph or MultiLayerNetwork, not adapted; not changed
+     * @param fineTuned the same network with other values, not adapted; not changed
+     * @return a builder, still without a rank
+     */
+    public static Extraction extract(Model base, Model fineTuned) {
+        return new Extraction(base, fineTuned);
+    }
+
     /** {@return names of the adapted layers, in topological order; where a layer has several matrices, {@code layer.key}} */
     public List<String> layers() {
         return content.layers();
@@ -168,7 +179,8 @@ public final class LoRAAdapter {
      * @param base  the network that the adapter was made for, not adapted
      * @return infinity if only W is zero, 0 if ΔW is
      * @throws NoSuchElementException   if the adapter or the network has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException if the layer has another shape or content in the network than the adapter was made for;
+     *                                  for DoRA, which does more than to add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double relativeNorm(String layer, Model base) {
@@ -226,7 +238,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * This adapter with no layer above a rank, and what that loses.
+     * This adapter with no layer above a rank, and what that loses. By what may be lost: {@link #compressToEnergy}.
      *
      * @param rank the largest rank of a layer's A and B, at least 1
      * @return the closest adapter of that rank, with its error by layer
@@ -235,6 +247,19 @@ public final class LoRAAdapter {
      */
     public Compressed compress(int rank) {
         return geometry.compress(rank);
+    }
+
+    /**
+     * This adapter with the smallest rank of each layer that keeps a share of its energy, ‖ΔW‖², the sum of the squares of
+     * its singular values. A relative error of ε is an energy of 1 − ε².
+     *
+     * @param energy above 0 and at most 1, which drops what adds nothing to ΔW alone
+     * @return the closest adapter of these ranks, with its error by layer
+     * @throws IllegalArgumentException for an energy out of its range, or for DoRA, which does more than to add
+     * @throws IllegalStateException    if A or B holds NaN or infinity
+     */
+    public Compressed compressToEnergy(double energy) {
+        return geometry.compressToEnergy(energy);
     }
 
     /**

@@ -1,12 +1,13 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.adapter.Combination.MajoritySign;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import java.util.stream.IntStream;
 
 /**
- * Arithmetic on what several adapters hold in one place: A of a layer, or B, each as a flat vector.
+ * Arithmetic on what several adapters hold in one place: A of a layer, or B, or ΔW, each as a flat vector.
  */
 final class TaskVectors {
 
@@ -25,15 +26,15 @@ final class TaskVectors {
     }
 
     /**
-     * In each place the mean of the weighted values whose sign is that of the unweighted sum. Yadav et al. 2023,
-     * "TIES-Merging", arXiv:2306.01708, steps 2 and 3.
+     * In each place the mean of the weighted values whose sign is the one that was elected among the unweighted. Yadav et al.
+     * 2023, "TIES-Merging", arXiv:2306.01708, steps 2 and 3.
      */
-    static double[] electSign(List<double[]> vectors, double[] weights) {
+    static double[] electSign(List<double[]> vectors, double[] weights, MajoritySign majority) {
         double[] merged = new double[vectors.get(0).length];
         for (int i = 0; i < merged.length; i++) {
             double total = 0;
             for (double[] vector : vectors) {
-                total += vector[i];
+                total += majority.vote(vector[i]);
             }
             double elected = total >= 0 ? 1 : -1;
             int voters = 0;
@@ -48,14 +49,21 @@ final class TaskVectors {
         return merged;
     }
 
-    /** The {@code ⌊density · n⌋} values that are largest in magnitude, zero elsewhere: TIES, step 1. */
+    /** The {@code ⌊density · n⌋} values that are largest in magnitude, of equal ones the first; zero elsewhere: TIES, step 1. */
     static double[] keepLargest(double[] vector, double density) {
         int kept = (int) (density * vector.length);
-        int[] byMagnitude = IntStream.range(0, vector.length).boxed()
-                .sorted((i, j) -> Double.compare(Math.abs(vector[j]), Math.abs(vector[i]))).mapToInt(Integer::intValue).toArray();
         double[] result = new double[vector.length];
-        for (int i : Arrays.copyOf(byMagnitude, kept)) {
-            result[i] = vector[i];
+        if (kept == 0) {
+            return result;
+        }
+        double[] magnitudes = Arrays.stream(vector).map(Math::abs).sorted().toArray();
+        double smallest = magnitudes[vector.length - kept];
+        long ties = kept - Arrays.stream(magnitudes).filter(magnitude -> magnitude > smallest).count();
+        for (int i = 0; i < vector.length; i++) {
+            double magnitude = Math.abs(vector[i]);
+            if (magnitude > smallest || magnitude == smallest && ties-- > 0) {
+                result[i] = vector[i];
+            }
         }
         return result;
     }

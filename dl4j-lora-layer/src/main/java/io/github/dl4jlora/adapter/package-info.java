@@ -10,14 +10,15 @@
  *   LoRAAdapter             a value, and the door to what is done with it:
  *     |
  *     |- networks           Capture (out of one), Swap (into one), FittingConfig (for a new one)
- *     |- geometry           Geometry  -> SlimSvd, InnerProduct
- *     |- combination        Combination -> LayerCombination -> SlimSvd, TaskVectors
+ *     |- geometry           Geometry  -> Svd, InnerProduct
+ *     |- combination        Combination -> LayerUnion, LayerCombination -> Svd, TaskVectors
+ *     |- extraction         Extraction -> Svd; a network for it, and Capture
  *     `- files              AdapterLoader -> internal.peft
  *     v
  *   internal.peft           AdapterContent: what an adapter consists of
  * </pre>
  *
- * Arrows point to what is known. Geometry, combination and files do not know of each other, and none of them of a bank.
- * What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
+ * Arrows point to what is known. Geometry, combination, extraction and files do not know of each other, and none of them of a
+ * bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;

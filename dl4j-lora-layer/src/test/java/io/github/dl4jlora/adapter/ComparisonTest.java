@@ -114,6 +114,27 @@ class ComparisonTest {
     }
 
     @Test
+    void relativeNormRefusesAnotherBaseNamingBothIds() {
+        ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
+        LoRAAdapter adapter = Adapters.on(base, LoRAConfig.builder().rank(3), 1);
+        ComputationGraph other = base.clone();
+        other.fit(Networks.data(DataType.DOUBLE, 8, 9));
+        String id = Adapters.on(other, LoRAConfig.builder().rank(3), 1).baseId("fc2").orElseThrow();
+
+        assertThatIllegalArgumentException().isThrownBy(() -> adapter.relativeNorm("fc2", other))
+                .withMessageContaining("\"fc2\"").withMessageContaining(adapter.baseId("fc2").orElseThrow())
+                .withMessageContaining("the network has " + id);
+    }
+
+    @Test
+    void relativeNormRefusesWeightsOfAnotherShape() {
+        LoRAAdapter adapter = Adapters.adapter(Map.of("fc1", Adapters.delta(9, 2, 1, Scaling.ALPHA, 1)), Map.of(), 0);
+
+        assertThatIllegalArgumentException().isThrownBy(() -> adapter.relativeNorm("fc1", Networks.trainedGraph()))
+                .withMessageContaining("\"fc1\"").withMessageContaining("[9, 5]").withMessageContaining("[6, 5]");
+    }
+
+    @Test
     void relativeNormFindsALayersByItsNameInAMultiLayerNetworkToo() {
         MultiLayerNetwork base = Networks.trainedLayers();
         LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).build()));

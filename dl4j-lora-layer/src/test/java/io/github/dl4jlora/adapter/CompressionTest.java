@@ -13,6 +13,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Arrays;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -90,5 +91,48 @@ class CompressionTest {
     void rankBelowOneIsRefused() {
         assertThatIllegalArgumentException().isThrownBy(() -> Adapters.of(4, 1, Scaling.ALPHA, 1).compress(0))
                 .withMessageContaining("is 0");
+    }
+
+    @ParameterizedTest(name = "energy {0}")
+    @CsvSource({"0.3", "0.8", "0.95", "0.999", "1"})
+    void energyChoosesTheSmallestRankOfEachLayerThatKeepsIt(double energy) {
+        LoRAAdapter adapter = Adapters.of(4, 3, Scaling.ALPHA_OVER_RANK, 1);
+
+        LoRAAdapter.Compressed compressed = adapter.compressToEnergy(energy);
+
+        for (String layer : Adapters.layers()) {
+            double[] squares = Arrays.stream(adapter.spectrum(layer)).map(value -> value * value).toArray();
+            double all = Arrays.stream(squares).sum();
+            int needed = 1;
+            while (needed < 4 && Arrays.stream(squares).limit(needed).sum() < energy * all) {
+                needed++;
+            }
+            assertThat(compressed.adapter().rank(layer)).isEqualTo(needed);
+            RealMatrix lost = Adapters.product(adapter, layer).subtract(Adapters.matrix(compressed.adapter().deltaWeight(layer)));
+            assertThat(Math.pow(lost.getFrobeniusNorm(), 2)).isLessThanOrEqualTo((1 - energy) * all + 1e-12);
+            assertThat(compressed.relativeErrors().get(layer))
+                    .isCloseTo(lost.getFrobeniusNorm() / adapter.norm(layer), within(1e-12));
+        }
+    }
+
+    @Test
+    void allEnergyIsWhatAddsToTheChangeAndNoMore() {
+        LoRAAdapter thin = Adapters.of(2, 1, Scaling.ALPHA, 1);
+        LoRAAdapter doubled = LoRAAdapter.combine(Combination.Method.CAT).add(thin, 1).add(thin, 1).build();
+
+        LoRAAdapter.Compressed compressed = doubled.compressToEnergy(1);
+
+        assertThat(compressed.adapter().rank("fc1")).isEqualTo(2);
+        assertThat(compressed.relativeErrors().get("fc1")).isLessThan(1e-14);
+        assertThat(thin.compressToEnergy(1).adapter().delta("fc1").a()).isSameAs(thin.delta("fc1").a());
+        LoRAAdapter fresh = LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(4).build()));
+        assertThat(fresh.compressToEnergy(1).adapter().rank("fc1")).isEqualTo(1);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0", "-1", "1.1", "NaN"})
+    void energyThatIsNoShareIsRefused(double energy) {
+        assertThatIllegalArgumentException().isThrownBy(() -> Adapters.of(4, 1, Scaling.ALPHA, 1).compressToEnergy(energy))
+                .withMessageContaining("is " + energy).withMessageContaining("above 0 and at most 1");
     }
 }

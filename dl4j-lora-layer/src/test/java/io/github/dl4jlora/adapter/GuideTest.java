@@ -216,12 +216,33 @@ class GuideTest {
 
         assertThat(Networks.difference(without.deltaWeight("fc1"), spam.deltaWeight("fc1").mul(0.7))).isLessThan(1e-5);
         assertThat(merged.layers()).isEqualTo(spam.layers());
+        LoRAAdapter counted = LoRAAdapter.combine(Combination.Method.TIES_SVD).add(spam, 1).add(tone, 1).density(0.5).rank(4)
+                .majoritySign(Combination.MajoritySign.FREQUENCY).build();
+        assertThat(counted.rank("fc1")).isEqualTo(4);
 
         LoRAAdapter.Compressed compressed = both.compress(2);
         compressed.relativeErrors().forEach((layer, error) -> System.out.println(layer + " loses " + error));
         compressed.adapter().save(folder);
 
         assertThat(LoRAAdapter.load(folder).config().rank()).isEqualTo(2);
+        LoRAAdapter.Compressed close = both.compressToEnergy(0.99);
+        assertThat(close.relativeErrors().values()).allSatisfy(error -> assertThat(error).isLessThanOrEqualTo(0.1));
+    }
+
+    @Test
+    void makeOneOfANetworkThatWasFineTunedInFull() {
+        ComputationGraph fineTuned = base.clone();
+        fineTuned.fit(Networks.data(DataType.FLOAT, 8, 5));
+        Extraction.Extracted extracted = LoRAAdapter.extract(base, fineTuned).rank(8).build();
+        ComputationGraph nearly = LoRA.apply(base, extracted.adapter());
+        extracted.relativeErrors().forEach((layer, error) -> System.out.println(layer + " loses " + error));
+        System.out.println("not in the adapter: " + extracted.leftOut());
+        Extraction.Extracted exact = LoRAAdapter.extract(base, fineTuned).energy(1).fullValues(true).build();
+
+        assertThat(extracted.leftOut()).containsExactly("fc1/b", "fc2/b", "out/b");
+        assertThat(nearly.outputSingle(input)).isNotEqualTo(fineTuned.outputSingle(input));
+        assertThat(Networks.difference(LoRA.apply(base, exact.adapter()).outputSingle(input), fineTuned.outputSingle(input)))
+                .isLessThan(1e-5);
     }
 
     @Test

@@ -2,6 +2,8 @@ package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.adapter.Extraction;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -200,6 +202,28 @@ enum Law {
                 Map<String, INDArray> expected = stock.get(i);
                 orVacuous(() -> Gradients.assertProjections(tuned, adapted, expected));
             }
+        }
+    },
+
+    /** Whatever training in full changed goes into an adapter, and comes out of it again. */
+    EXTRACTED_IS_FINE_TUNED {
+        @Override
+        void check(Trial trial) {
+            NotApplicable.unless(trial.base.numParams() > 0, "it has no parameters");
+            Model tuned = new Trial(trial.spec).base;
+            try {
+                trial.fit(tuned);
+                trial.fit(tuned);
+            } catch (RuntimeException e) {
+                throw new StockFails("training", e);
+            }
+            NotApplicable.unless(Double.isFinite(tuned.params().castTo(DataType.DOUBLE).sumNumber().doubleValue()),
+                    "fine-tuning diverged");
+            NotApplicable.unless(!Trial.bits(tuned.params()).equals(Trial.bits(trial.base.params())), "it does not learn");
+            Extraction.Extracted extracted = LoRAAdapter.extract(trial.base, tuned).energy(1).fullValues(true).build();
+            assertThat(extracted.leftOut()).as("what was left out").isEmpty();
+            requireClose("output of the fine-tuned network, by an adapter", trial,
+                    trial.output(Models.with(trial.base, extracted.adapter())), trial.output(tuned));
         }
     },
 

@@ -91,7 +91,7 @@ enum Path {
         Model through(Trial trial, Model network) {
             NotApplicable.unless(trial.spec.settings().place() != Settings.Place.EMBEDDED || trial.spec.type() == DataType.FLOAT,
                     "DL4J's transfer learning takes parameters, the base's among them, through single precision");
-            return apply(trial.base, LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
+            return Models.with(trial.base, LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
         }
     },
     FEATURE_EXTRACTOR_MERGE(Training.OTHER, true) {
@@ -185,7 +185,7 @@ enum Path {
             java.nio.file.Path folder = Files.createTempDirectory("property");
             try {
                 LoRAAdapter.of(network).save(folder);
-                return apply(trial.base, LoRAAdapter.load(folder));
+                return Models.with(trial.base, LoRAAdapter.load(folder));
             } finally {
                 try (Stream<java.nio.file.Path> files = Files.walk(folder)) {
                     for (java.nio.file.Path file : files.sorted(Comparator.reverseOrder()).toList()) {
@@ -299,10 +299,5 @@ enum Path {
         } catch (Exception e) {
             throw new IllegalStateException(e);
         }
-    }
-
-    private static Model apply(Model base, LoRAAdapter adapter) {
-        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
-                : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 }

@@ -7,8 +7,8 @@
  *                            |
  *      +-----------+---------+---------+-----------------+
  *      v           v                   v                 v
- *  Adaptation  Unadaptation --&gt; BaseAttachment    AdaptedView, Summaries, BaseMatrices
- *      | |         | |              |     |              |        (who reads an adapted network)
+ *  Adaptation  Unadaptation --&gt; BaseAttachment    AdaptedView, Summaries, BaseMatrices, Changes
+ *      | |         | |              |     |              |        (who reads a network)
  *      | |         | +--------------|-----|--&gt; DisabledScopes
  *      | +----+----+                |     |              |
  *      v      v                     |     v              |

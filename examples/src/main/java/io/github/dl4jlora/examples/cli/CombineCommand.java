@@ -18,9 +18,10 @@ import java.util.Locale;
 import java.util.stream.Collectors;
 
 @Command(name = "combine", header = "Makes one adapter of several.",
-        description = {"All must be adapters of one base. A negative weight takes a task away.",
-                "Methods: CAT adds exactly, ranks add up. SVD is the closest of a rank. LINEAR, TIES, DARE_LINEAR and "
-                        + "DARE_TIES keep the rank, as in PEFT's add_weighted_adapter."},
+        description = {"All must be adapters of one base; a layer that one lacks is unchanged by it. A negative weight takes a "
+                + "task away.",
+                "Methods, as in PEFT's add_weighted_adapter: CAT adds exactly, ranks add up. SVD is the closest of a rank, so "
+                        + "are those that end in it. The others keep the rank, which must be one for all."},
         footer = {"  dl4j-lora combine spam=0.7 tone=0.3 -o both",
                 "  dl4j-lora combine both tone=-0.3 --method svd --rank 8 -o without",
                 "  dl4j-lora combine spam tone --method ties --density 0.5 -o merged",
@@ -35,11 +36,17 @@ final class CombineCommand extends Work {
             description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
     private Combination.Method method;
 
-    @Option(names = "--rank", paramLabel = "N", description = "SVD: the rank of the result. Default: the largest there is.")
+    @Option(names = "--rank", paramLabel = "N", description = "SVD, ..._SVD: the rank of the result. Default: the largest "
+            + "there is.")
     private Integer rank;
 
-    @Option(names = "--density", paramLabel = "X", description = "TIES, DARE: the fraction of values to keep.")
+    @Option(names = "--density", paramLabel = "X", description = "TIES, DARE, MAGNITUDE_PRUNE: the fraction of values to "
+            + "keep.")
     private Double density;
+
+    @Option(names = "--majority-sign", paramLabel = "WORD",
+            description = "TIES: how a sign is elected: ${COMPLETION-CANDIDATES}. Default: TOTAL.")
+    private Combination.MajoritySign majoritySign;
 
     @Option(names = "--seed", paramLabel = "N", defaultValue = "0",
             description = "DARE: of its choice. Default: ${DEFAULT-VALUE}.")
@@ -104,15 +111,18 @@ final class CombineCommand extends Work {
     private Combination settings() {
         Combination combination = LoRAAdapter.combine(method).seed(seed);
         if (rank != null) {
-            require(method == Combination.Method.SVD && rank >= 1, "--rank " + rank
-                    + " is for --method svd, at least 1; see --compress");
+            require(method.takesRank() && rank >= 1, "--rank " + rank
+                    + " is for --method svd, or one that ends in svd, at least 1; see --compress");
             combination.rank(rank);
         }
-        boolean sparse = method != Combination.Method.CAT && method != Combination.Method.SVD
-                && method != Combination.Method.LINEAR;
+        boolean sparse = method.needsDensity();
         require(sparse == (density != null) && (density == null || density > 0 && density <= 1),
                 sparse ? "--method " + method + " needs a --density above 0 and at most 1, such as 0.5"
-                        : "--density is for ties, dare_linear and dare_ties");
+                        : "--density is for ties, dare and magnitude_prune, not for " + method);
+        if (majoritySign != null) {
+            require(method.electsSign(), "--majority-sign is for ties, not for " + method);
+            combination.majoritySign(majoritySign);
+        }
         require(compress == null || compress >= 1, "--compress " + compress + " must be at least 1");
         adapters.forEach(adapter -> require(Double.isFinite(adapter.weight), adapter + " has a weight that is no finite number"));
         if (density != null) {

@@ -19,7 +19,7 @@ import java.util.Properties;
 /** The command line's entry: {@code java -jar dl4j-lora.jar}. */
 @Command(name = "dl4j-lora", sortOptions = false, versionProvider = Main.Version.class,
         subcommands = {InspectCommand.class, ApplyCommand.class, MergeCommand.class, ExportCommand.class, ImportCommand.class,
-                CombineCommand.class, ReportCommand.class, HelpCommand.class},
+                ExtractCommand.class, CombineCommand.class, ReportCommand.class, HelpCommand.class},
         header = "Low-rank adapters (LoRA) for saved Deeplearning4j networks.%n",
         description = {"%nFiles: a NETWORK is a .zip that DL4J's ModelSerializer or LoRA.save wrote. An ADAPTER is a folder with "
                 + "adapter_model.safetensors and adapter_config.json, as Python's PEFT writes it.%n"},
@@ -45,10 +45,12 @@ public final class Main implements Runnable {
     /** The library's, as it writes it into adapters. */
     static final class Version implements IVersionProvider {
 
+        private static final String PROPERTIES = "/io/github/dl4jlora/internal/peft/plugin.properties";
+
         @Override
         public String[] getVersion() throws IOException {
             Properties properties = new Properties();
-            try (InputStream in = LoRAAdapter.class.getResourceAsStream("plugin.properties")) {
+            try (InputStream in = LoRAAdapter.class.getResourceAsStream(PROPERTIES)) {
                 properties.load(in);
             }
             return new String[] {"dl4j-lora " + properties.getProperty("version")};

@@ -196,6 +196,23 @@ class CommandsTest {
     }
 
     @Test
+    void extractMakesAnAdapterOfAFineTunedNetwork() throws IOException {
+        MultiLayerNetwork fineTuned = base.clone();
+        fineTuned.fit(input, answers);
+        ModelSerializer.writeModel(fineTuned, file("finetuned.zip").toFile(), true);
+
+        assertThat(shell.run("extract", "@base.zip", "@finetuned.zip", "--energy", "1", "--full-values", "-o", "@exact"))
+                .as(shell.err()).isZero();
+        assertThat(shell.out()).contains("fc1, rank ", "loses 0.00 % of its change").doesNotContain("--full-values");
+        assertThat(LoRA.apply(base, LoRAAdapter.load(file("exact"))).output(input).sub(fineTuned.output(input)).amaxNumber()
+                .doubleValue()).isLessThan(ROUNDING);
+
+        assertThat(shell.run("extract", "@base.zip", "@finetuned.zip", "--rank", "1", "-o", "@small", "--json")).isZero();
+        assertThat(shell.json().get("leftOut")).extracting(JsonNode::asText).containsExactly("fc1/b", "fc2/b", "out/b");
+        assertThat(LoRAAdapter.load(file("small")).rank("fc2")).isEqualTo(1);
+    }
+
+    @Test
     void combineWeighsAdapters() throws IOException {
         assertThat(shell.run("combine", "@spam=0.5", "@tone=-2", "-o", "@both", "--json")).isZero();
 
@@ -217,8 +234,11 @@ class CommandsTest {
 
     @Test
     void combineTakesEveryMethod() {
-        for (String method : List.of("linear", "ties", "dare_linear", "dare_ties")) {
-            String[] words = method.equals("linear") ? new String[] {} : new String[] {"--density", "0.5"};
+        for (String method : List.of("linear", "ties", "ties_svd", "dare_linear", "dare_linear_svd", "dare_ties",
+                "dare_ties_svd", "magnitude_prune", "magnitude_prune_svd")) {
+            String[] words = method.equals("linear") ? new String[] {}
+                    : method.contains("ties") ? new String[] {"--density", "0.5", "--majority-sign", "frequency"}
+                    : new String[] {"--density", "0.5"};
             assertThat(shell.run(Stream.of(Stream.of("combine", "@spam", "@tone", "--method", method, "-o", "@" + method),
                     Stream.of(words))
                     .flatMap(word -> word).toArray(String[]::new))).as(method + shell.err()).isZero();

@@ -58,6 +58,8 @@ class MessagesTest {
             "apply @other.zip @spam -o @x | or dl4j-lora import with --any-base",
             "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, "
                     + "fc2, out]",
+            "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the values of the base",
+            "extract @base.zip @spam --rank 1 -o @x | spam is a folder, but a saved network",
             "inspect @folder | adapter_model.safetensors"})
     void workThatFailsSaysWhichFileAndWhatToDo(String line, String message) throws IOException {
         Files.createDirectories(folder.resolve("folder"));
@@ -77,9 +79,12 @@ class MessagesTest {
             "apply @base.zip @spam --rank 4 -o @x | leave out either",
             "apply @base.zip --rank 0 -o @x | rank is 0",
             "apply @base.zip --targets ( -o @x | is no regular expression",
+            "extract @base.zip @base.zip -o @x | Say what to keep",
+            "extract @base.zip @base.zip --energy 2 -o @x | --energy 2.0 must be above 0 and at most 1",
             "combine @spam=heavy -o @x | \"heavy\" is no weight",
             "combine @spam --method ties -o @x | needs a --density",
             "combine @spam --density 0.5 -o @x | is for ties",
+            "combine @spam --majority-sign total -o @x | is for ties, not for CAT",
             "combine @spam --rank 2 -o @x | is for --method svd",
             "combine @spam --compress 0 -o @x | must be at least 1",
             "combine @spam --method best -o @x | expected one of",

@@ -1,0 +1,97 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.internal.peft.Biases;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.LinkedList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** What several adapters have between them, and whether it goes together in one network. */
+final class LayerUnion {
+
+    private LayerUnion() {
+    }
+
+    /**
+     * The layers that any of the adapters has, each adapter's in its own order: the topological one, as far as they tell.
+     *
+     * @throws IllegalArgumentException if one trained biases and lacks some of the layers
+     */
+    static Set<String> of(List<LoRAAdapter> adapters) {
+        List<List<String>> rest = adapters.stream().<List<String>>map(adapter -> new LinkedList<>(adapter.layers())).toList();
+        Set<String> union = new LinkedHashSet<>();
+        while (rest.stream().anyMatch(layers -> !layers.isEmpty())) {
+            List<String> first = rest.stream().filter(layers -> !layers.isEmpty()).map(layers -> layers.get(0)).toList();
+            String next = first.stream().filter(layer -> rest.stream().noneMatch(layers -> layers.indexOf(layer) > 0)).findFirst()
+                    .orElse(first.get(0));
+            union.add(next);
+            rest.forEach(layers -> layers.remove(next));
+        }
+        for (int i = 0; i < adapters.size(); i++) {
+            requireAllBiases(i + 1, adapters.get(i), union);
+        }
+        return union;
+    }
+
+    /** A network trains the biases of all adapted layers, or of none; what a bias was in the base no adapter knows. */
+    private static void requireAllBiases(int number, LoRAAdapter adapter, Set<String> union) {
+        List<String> missing = union.stream().filter(layer -> !adapter.deltas().containsKey(layer)).toList();
+        if (!missing.isEmpty() && adapter.content().biasTraining() != BiasTraining.NONE) {
+            throw new IllegalArgumentException("Adapter " + number + " has trained biases, but has not the layers " + missing
+                    + ", whose biases the combined adapter would have to have as well. Combine it with adapters of its own "
+                    + "layers " + adapter.layers() + " alone, or combine adapters that were trained with bias(NONE)");
+        }
+    }
+
+    /**
+     * Layers that were trained in full.
+     *
+     * @throws IllegalArgumentException if two of the adapters have trained one, or one has trained what another adapts
+     */
+    static Map<String, Map<String, INDArray>> trained(List<LoRAAdapter> adapters) {
+        Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
+        for (LoRAAdapter adapter : adapters) {
+            adapter.content().trained().forEach((layer, values) -> {
+                if (trained.put(layer, values) != null) {
+                    throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, "
+                            + "and whole layers cannot be combined. Combine adapters of which at most one has trained it");
+                }
+                adapters.forEach(other -> requireNotAdapted(layer, values.keySet(), other));
+            });
+        }
+        return trained;
+    }
+
+    private static void requireNotAdapted(String layer, Collection<String> parameters, LoRAAdapter other) {
+        List<String> names = new ArrayList<>(other.layers());
+        names.addAll(other.content().biases().values().keySet());
+        if (names.contains(layer) || parameters.stream().anyMatch(key -> names.contains(layer + "." + key))) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, and is "
+                    + "adapted, or has its bias trained, by another, whose change belongs to the base's weights. Combine "
+                    + "adapters of which none adapts what another trains in full");
+        }
+    }
+
+    /**
+     * Trained biases that are no part of an adapted matrix.
+     *
+     * @throws IllegalArgumentException if two of the adapters have such
+     */
+    static Biases biases(List<LoRAAdapter> adapters) {
+        List<Biases> trained = adapters.stream().map(adapter -> adapter.content().biases())
+                .filter(biases -> !biases.values().isEmpty()).toList();
+        if (trained.size() > 1) {
+            throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""
+                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters "
+                    + "of which at most one has trained them");
+        }
+        return trained.isEmpty() ? Biases.NONE : trained.get(0);
+    }
+}

@@ -1,0 +1,149 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.util.Arrays;
+
+/**
+ * A singular value decomposition M = U·S·Vᵀ in double precision, by LAPACK, of a matrix or of a product of two slim ones,
+ * which is not formed:
+ *
+ * <pre>
+ * M [m, n], m ≥ n   M = Q·R,  R = P·S·Vᵀ            U = Q·P
+ * s·A·B             A = U₁·S₁·V₁ᵀ,  Bᵀ = U₂·S₂·V₂ᵀ
+ *                   s·S₁·V₁ᵀ·V₂·S₂ = P·S·Qᵀ         (U₁·P)·S·(U₂·Q)ᵀ
+ * </pre>
+ *
+ * LAPACK's would form a U or V as large as the longer side is long, which an embedding's is; the QR sees to that.
+ */
+final class Svd {
+
+    private static final double EPSILON = Math.ulp(1.0);
+
+    /** {@code [m, k]}, k at most min(m, n). */
+    private final INDArray u;
+    private final double[] values;
+    /** {@code [n, k]}. */
+    private final INDArray v;
+
+    private Svd(INDArray u, double[] values, INDArray v) {
+        this.u = u;
+        this.values = values;
+        this.v = v;
+    }
+
+    /**
+     * Of s·A·B.
+     *
+     * @throws IllegalStateException if A or B holds NaN or infinity
+     */
+    static Svd of(String layer, Delta delta) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Svd a = of(finite(layer, "A", delta.a()));
+            Svd b = of(finite(layer, "B", delta.b().transpose()));
+            Svd core = of(a.scaledV().transpose().mmul(b.scaledV()).muli(delta.factor()));
+            return new Svd(a.u.mmul(core.u), core.values, b.u.mmul(core.v));
+        }
+    }
+
+    /**
+     * A or B in double.
+     *
+     * @throws IllegalStateException if it holds NaN or infinity
+     */
+    static INDArray finite(String layer, String key, INDArray matrix) {
+        INDArray wide = matrix.castTo(DataType.DOUBLE);
+        if (RawValues.firstNotFinite(wide) >= 0) {
+            throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
+                    + " holds NaN or infinity. It has diverged; go back to an earlier one");
+        }
+        return wide;
+    }
+
+    /** @param matrix {@code [m, n]} in double, finite; not written to */
+    static Svd of(INDArray matrix) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            if (matrix.size(0) < matrix.size(1)) {
+                Svd transposed = of(matrix.transpose());
+                return new Svd(transposed.v, transposed.values, transposed.u);
+            }
+            INDArray q = matrix.dup('f');
+            long n = matrix.size(1);
+            INDArray r = square(n);
+            Nd4j.getBlasWrapper().lapack().geqrf(q, r);
+            INDArray p = square(n);
+            INDArray vTransposed = square(n);
+            INDArray s = Nd4j.create(DataType.DOUBLE, 1, n);
+            Nd4j.getBlasWrapper().lapack().gesvd(r, s, p, vTransposed);
+            return new Svd(q.mmul(p), s.toDoubleVector(), vTransposed.transpose());
+        }
+    }
+
+    private static INDArray square(long size) {
+        return Nd4j.create(DataType.DOUBLE, new long[] {size, size}, 'f');
+    }
+
+    /** V·S. */
+    private INDArray scaledV() {
+        return v.mulRowVector(Nd4j.createFromArray(values));
+    }
+
+    double[] values() {
+        return values.clone();
+    }
+
+    double norm() {
+        return errorAt(0);
+    }
+
+    /** ‖M − M of the largest {@code rank} singular values‖. */
+    double errorAt(int rank) {
+        return Math.sqrt(squares(rank));
+    }
+
+    /** The sum of the squares of all values but the first. */
+    private double squares(int from) {
+        return Arrays.stream(values).skip(from).map(value -> value * value).sum();
+    }
+
+    /**
+     * The smallest rank, at least 1, that keeps a share of the sum of squares. Values that are zero but for rounding keep
+     * nothing.
+     *
+     * @param energy above 0; 1: all of it
+     */
+    int rankKeeping(double energy) {
+        double zero = values[0] * EPSILON * Math.max(u.size(0), v.size(0));
+        int rank = (int) Arrays.stream(values).filter(value -> value > zero).count();
+        double mayBeLost = (1 - energy) * squares(0);
+        while (rank > 1 && squares(rank - 1) <= mayBeLost) {
+            rank--;
+        }
+        return Math.max(rank, 1);
+    }
+
+    /**
+     * The closest matrix of a rank as a product with the factor 1: A the left singular vectors, B the right ones times the
+     * singular values.
+     */
+    Delta truncate(int rank, DataType type, String baseId, TensorLayout layout) {
+        int kept = Math.min(rank, values.length);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return new Delta(columns(u, kept).castTo(type), columns(scaledV(), kept).transpose().castTo(type), kept,
+                    Scaling.ALPHA_OVER_RANK, baseId, layout);
+        }
+    }
+
+    /** A copy, so that nothing holds the whole. */
+    private static INDArray columns(INDArray matrix, int count) {
+        return matrix.get(NDArrayIndex.all(), NDArrayIndex.interval(0, count)).dup();
+    }
+}

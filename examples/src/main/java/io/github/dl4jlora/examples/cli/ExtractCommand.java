@@ -1,0 +1,87 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.adapter.Extraction;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Locale;
+
+@Command(name = "extract", header = "Makes an adapter of a network that was fine-tuned in full.",
+        description = {"What changed in each layer becomes the closest product of a rank; what that loses is told. Both networks "
+                + "must be of one architecture.",
+                "Give --rank, --energy or both: then the rank is the limit."},
+        footer = {"  dl4j-lora extract base.zip finetuned.zip --rank 8 -o adapter",
+                "  dl4j-lora extract base.zip finetuned.zip --energy 0.99 --full-values -o adapter"})
+final class ExtractCommand extends Work {
+
+    @Parameters(index = "0", paramLabel = "BASE", description = "The network as it was before.")
+    private Path base;
+
+    @Parameters(index = "1", paramLabel = "FINETUNED", description = "The network as it is now.")
+    private Path fineTuned;
+
+    @Option(names = "--rank", paramLabel = "N", description = "The largest rank of a layer.")
+    private Integer rank;
+
+    @Option(names = "--energy", paramLabel = "X",
+            description = "The share of the change's sum of squares to keep, at most 1: everything.")
+    private Double energy;
+
+    @Option(names = "--full-values", description = "Carries biases, normalisation and whatever else changed along as values.")
+    private boolean fullValues;
+
+    @Mixin
+    private Output output;
+
+    @Override
+    void run(Progress progress, Facts facts) throws IOException {
+        require(rank != null || energy != null, "Say what to keep: --rank 8, or --energy 0.99");
+        require(rank == null || rank >= 1, "--rank " + rank + " must be at least 1");
+        require(energy == null || energy > 0 && energy <= 1, "--energy " + energy + " must be above 0 and at most 1");
+        output.checkedFolder();
+        progress.expect(4).step("reading " + base);
+        SavedNetwork before = SavedNetwork.read(base).stock();
+        progress.step("reading " + fineTuned);
+        SavedNetwork now = SavedNetwork.read(fineTuned).stock();
+        progress.step("extracting");
+        Extraction.Extracted extracted = extracted(before, now);
+        progress.step("writing " + output.path());
+        output.writeAdapter(extracted.adapter());
+        extracted.relativeErrors().forEach((layer, error) -> facts.say(String.format(Locale.ROOT,
+                "%s, rank %d, loses %.2f %% of its change.", layer, extracted.adapter().rank(layer), 100 * error)));
+        if (!extracted.leftOut().isEmpty()) {
+            facts.say("Changed, but not in the adapter: " + String.join(", ", extracted.leftOut()) + "; see --full-values.");
+        }
+        output.tell("an adapter of the layers " + String.join(", ", extracted.adapter().layers()) + ".", facts);
+        facts.put("layers", extracted.adapter().layers()).put("trainedLayers", extracted.adapter().trainedLayers())
+                .put("lost", extracted.relativeErrors()).put("leftOut", extracted.leftOut());
+    }
+
+    private void require(boolean condition, String otherwise) {
+        if (!condition) {
+            throw new ParameterException(spec().commandLine(), otherwise);
+        }
+    }
+
+    private Extraction.Extracted extracted(SavedNetwork before, SavedNetwork now) throws IOException {
+        Extraction extraction = LoRAAdapter.extract(before.model(), now.model()).fullValues(fullValues);
+        if (rank != null) {
+            extraction.rank(rank);
+        }
+        if (energy != null) {
+            extraction.energy(energy);
+        }
+        try {
+            return extraction.build();
+        } catch (IllegalArgumentException e) {
+            throw new IOException("No adapter leads from " + base + " to " + fineTuned + ": "
+                    + e.getMessage().replace("fullValues(false)", "no --full-values"), e);
+        }
+    }
+}
