@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.layer.DenseTwin;
-import io.github.dl4jlora.LoRAConfig.LayerOverride;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.layer.Engine;
 
@@ -40,7 +39,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.regex.Pattern;
 
 /**
  * Translates layer configurations: stock to adapted, adapted to stock.
@@ -87,12 +85,7 @@ public final class AdaptedLayers {
         node.matrices().forms().forEach((key, form) -> {
             if (keys.contains(key)) {
                 MatrixName name = MatrixName.of(node, key);
-                LoRASettings settings = config.settings();
-                for (Map.Entry<Pattern, LayerOverride> override : config.overrides().entrySet()) {
-                    if (name.isMatchedBy(override.getKey())) {
-                        settings = override.getValue().applyTo(settings);
-                    }
-                }
+                LoRASettings settings = name.settings(config);
                 INDArray matrix = form.viewOf(table.get(key));
                 parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), settings.rank(), settings.alpha(),
                         settings.scaling()));

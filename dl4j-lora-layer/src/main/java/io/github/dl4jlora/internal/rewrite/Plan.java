@@ -96,7 +96,7 @@ public record Plan(Map<String, Decision> decisions) {
         }
     }
 
-    private static Set<String> trained(List<Node> nodes, LoRAConfig config) {
+    static Set<String> trained(List<Node> nodes, LoRAConfig config) {
         Set<String> trained = new HashSet<>();
         for (Pattern pattern : config.trainable()) {
             List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)

@@ -141,12 +141,19 @@ public final class Targets {
         }
         if (!foundMatrix && noMatrices.isEmpty()) {
             throw new IllegalArgumentException(target(pattern) + " matches no layer: patterns must match a whole name, or "
-                    + "name/parameter. The network has " + names(nodes));
+                    + "name/parameter. The network has " + names(nodes)
+                    + literally(pattern, nodes.stream().map(Node::name).toList()));
         }
         if (!foundMatrix) {
             throw new IllegalArgumentException(target(pattern) + " matches " + noMatrices + ", which cannot be adapted; here "
                     + adaptable() + " can");
         }
+    }
+
+    /** What to do about a name that, read as a regular expression, does not match itself. */
+    static String literally(Pattern pattern, List<String> names) {
+        return names.contains(pattern.pattern()) ? ". As a regular expression \"" + pattern + "\" does not match that name: quote "
+                + "it with Pattern.quote" : "";
     }
 
     private static String target(Pattern pattern) {

@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
@@ -38,6 +39,7 @@ public final class Adapter {
     private LoRASettings settings;
     private Map<String, INDArray> stock;
     private Map<String, INDArray> constants;
+    private BooleanSupplier afterStep;
 
     /**
      * @param conf    the layer's configuration as it is now
@@ -256,21 +258,33 @@ public final class Adapter {
         }
     }
 
-    /** Writes what the adapters make of them into the parameters of the stock layer. */
-    public void mergeInto(Map<String, INDArray> stockParameters) {
+    /** The factor of ΔW as it counts now: s, times what the layer is scaled by. */
+    double factor(AdaptedParameter matrix) {
+        return matrix.factor() * switches.scale(matrix.key());
+    }
+
+    /**
+     * Writes what the adapters make of them into the parameters of the stock layer.
+     *
+     * @param stockParameters of the base, of any floating point type
+     * @param weight          of ΔW, as if the layer were scaled by it
+     */
+    public void mergeInto(Map<String, INDArray> stockParameters, double weight) {
         AdaptedConfiguration lora = conf.get();
         Map<String, MatrixForm> forms = lora.matrices().forms();
         for (AdaptedParameter matrix : lora.adapted()) {
-            LoRASettings settings = lora.settings(matrix);
-            Map<String, INDArray> parts = parts(matrix.key());
+            Variant variant = lora.settings().variant();
             INDArray target = stockParameters.get(matrix.key());
-            if (settings.variant().isAdditive()) {
-                forms.get(matrix.key()).add(parts.get(Variant.A), parts.get(Variant.B), matrix.factor(), target);
+            double factor = factor(matrix) * weight;
+            Map<String, INDArray> parts = parts(matrix.key());
+            if (variant.isAdditive()) {
+                forms.get(matrix.key()).add(parts.get(Variant.A), parts.get(Variant.B), factor, target);
                 if (parts.containsKey(Variant.START_A)) {
-                    forms.get(matrix.key()).add(parts.get(Variant.START_A), parts.get(Variant.START_B), -matrix.factor(), target);
+                    forms.get(matrix.key()).add(parts.get(Variant.START_A), parts.get(Variant.START_B), -factor, target);
                 }
             } else {
-                settings.variant().merge(forms.get(matrix.key()).viewOf(target), parts, matrix.factor());
+                parts.replaceAll((part, value) -> value.castTo(target.dataType()));
+                variant.merge(forms.get(matrix.key()).viewOf(target), parts, factor);
             }
         }
         for (TrainedBias bias : lora.biases()) {
@@ -341,6 +355,22 @@ public final class Adapter {
             now.requireUnmoved(name());
         } else if (now != null) {
             FrozenWeights.requireOpen(now.values(), name());
+        }
+    }
+
+    /**
+     * Has something called after each step of training, when all parameters have been updated.
+     *
+     * @param again whether to go on with that
+     */
+    public void afterSteps(BooleanSupplier again) {
+        afterStep = again;
+    }
+
+    /** To be called after each step of training. */
+    void stepped() {
+        if (afterStep != null && !afterStep.getAsBoolean()) {
+            afterStep = null;
         }
     }
 
