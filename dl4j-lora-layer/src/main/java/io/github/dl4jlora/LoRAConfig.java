@@ -235,7 +235,8 @@ public final class LoRAConfig {
 
     /** What this configuration adapts, trained and kept as the other says, with its biases too if the other has none. */
     LoRAConfig trainedAs(LoRAConfig other) {
-        Builder builder = toBuilder().loraDropout(other.loraDropout()).loraPlusRatio(other.loraPlusRatio()).engine(other.engine());
+        Builder builder = toBuilder().loraDropout(other.loraDropout()).loraPlusRatio(other.loraPlusRatio())
+                .engine(other.engine());
         builder.trainAs(other.training);
         builder.storage = other.base.storage;
         builder.copyBase = other.base.copy;

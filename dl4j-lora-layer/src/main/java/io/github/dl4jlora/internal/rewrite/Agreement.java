@@ -84,15 +84,15 @@ public final class Agreement {
 
     private static void sameNames(String what, Set<String> asked, Set<String> adapters) {
         if (!asked.equals(adapters)) {
-            throw new IllegalArgumentException("The configuration " + what + " " + new TreeSet<>(asked) + ", but the adapter is for "
-                    + new TreeSet<>(adapters) + ". " + CURE);
+            throw new IllegalArgumentException("The configuration " + what + " " + new TreeSet<>(asked)
+                    + ", but the adapter is for " + new TreeSet<>(adapters) + ". " + CURE);
         }
     }
 
     private static void same(String what, Object asked, Object unsaid, Object adapters) {
         if (!asked.equals(unsaid) && !asked.equals(adapters)) {
-            throw new IllegalArgumentException("The configuration's " + what + " is " + asked + ", but the adapter's is " + adapters
-                    + ". " + CURE);
+            throw new IllegalArgumentException("The configuration's " + what + " is " + asked + ", but the adapter's is "
+                    + adapters + ". " + CURE);
         }
     }
 }

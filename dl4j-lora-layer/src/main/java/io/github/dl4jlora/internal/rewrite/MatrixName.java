@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.stock.StockMatrices;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -19,7 +20,8 @@ import java.util.regex.Pattern;
 public record MatrixName(String layer, String label, String key, String module) {
 
     static MatrixName of(Node node, String key) {
-        return new MatrixName(node.name(), node.label(), key, node.matrices().module(node.name(), key));
+        StockMatrices matrices = node.adapted() != null ? node.adapted().matrices() : node.matrices();
+        return new MatrixName(node.name(), node.label(), key, matrices.module(node.name(), key));
     }
 
     /** Patterns may name the layer, {@code layer/key}, or, as adapters do, the module. */

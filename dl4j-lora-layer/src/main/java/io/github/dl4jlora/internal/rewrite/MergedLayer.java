@@ -4,6 +4,8 @@ import io.github.dl4jlora.LoRAMergeReport;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.TrainedBias;
+import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
@@ -42,19 +44,34 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
         return merged;
     }
 
-    /** Adds ΔW to the stock layer's parameters. */
+    /**
+     * Writes what the adapters make of them into the parameters of the stock layer.
+     *
+     * @param stock  the base's parameters, of any floating point type
+     * @param weight of ΔW, as if the layer were scaled by it
+     */
     void mergeInto(Map<String, INDArray> stock, double weight) {
         AdaptedRuntime running = AdaptedRuntime.of(runtime);
-        if (running != null) {
-            running.adapter().mergeInto(stock, weight);
-            return;
+        AdaptedConfiguration lora = running != null ? running.adapter().configuration() : node.adapted();
+        for (AdaptedParameter matrix : lora.adapted()) {
+            MatrixForm form = lora.matrices().forms().get(matrix.key());
+            INDArray target = stock.get(matrix.key());
+            Map<String, INDArray> parts = AdaptedView.parts(runtime, lora, matrix);
+            double factor = weight * (running != null ? running.adapter().factor(matrix) : matrix.factor());
+            if (lora.settings().variant().isAdditive()) {
+                form.add(parts.get(Variant.A), parts.get(Variant.B), factor, target);
+                if (parts.containsKey(Variant.START_A)) {
+                    form.add(parts.get(Variant.START_A), parts.get(Variant.START_B), -factor, target);
+                }
+            } else {
+                parts.replaceAll((part, value) -> value.castTo(target.dataType()));
+                lora.settings().variant().merge(form.viewOf(target), parts, factor);
+            }
         }
-        // DL4J's FrozenVertex hides the running vertex, but not its parameters.
-        AdaptedConfiguration lora = node.adapted();
-        Map<String, INDArray> table = runtime.paramTable(false);
-        lora.adapted().forEach(parameter -> lora.matrices().forms().get(parameter.key()).add(
-                table.get(lora.key(parameter, Variant.A)), table.get(lora.key(parameter, Variant.B)),
-                parameter.factor() * weight, stock.get(parameter.key())));
+        for (TrainedBias bias : lora.biases()) {
+            INDArray target = stock.get(bias.key());
+            target.assign(runtime.paramTable(false).get(bias.key()).reshape('c', target.shape()));
+        }
     }
 
     static void requireFinite(Node node, INDArray merged) {

@@ -32,14 +32,15 @@ public final class Scales {
             List<MatrixName> matched = adapted.keySet().stream().filter(name -> name.isMatchedBy(pattern)).toList();
             if (matched.isEmpty()) {
                 throw new IllegalArgumentException("setScale(\"" + pattern + "\", …) matches none of the adapted layers, which "
-                        + "are " + adapted.keySet() + ": patterns must match a whole name, or name/parameter"
+                        + "are " + adapted.keySet().stream().map(MatrixName::override).toList()
+                        + ": patterns must match a whole name, or name/parameter"
                         + Targets.literally(pattern, adapted.keySet().stream().map(MatrixName::layer).toList()));
             }
             for (MatrixName name : matched) {
                 Pattern other = named.put(name, pattern);
                 if (other != null && !factors.get(other).equals(factor)) {
-                    throw new IllegalArgumentException("setScale: \"" + other + "\" and \"" + pattern + "\" both match " + name
-                            + ", which cannot be scaled by " + factors.get(other) + " and by " + factor
+                    throw new IllegalArgumentException("setScale: \"" + other + "\" and \"" + pattern + "\" both match "
+                            + name.override() + ", which cannot be scaled by " + factors.get(other) + " and by " + factor
                             + ". Narrow one of the patterns");
                 }
             }
@@ -73,12 +74,12 @@ public final class Scales {
         }
     }
 
-    /** What of these nodes is scaled, with the factors: {@code fc1/W (0.5)}. */
+    /** What of these nodes is scaled, with the factors: {@code fc1 (0.5)}. */
     static List<String> scaled(Network<?> network, Predicate<Node> nodes) {
         List<String> scaled = new ArrayList<>();
         switches(network, nodes).forEach((name, switches) -> {
             if (switches.scale(name.key()) != 1) {
-                scaled.add(name + " (" + switches.scale(name.key()) + ")");
+                scaled.add(name.override() + " (" + switches.scale(name.key()) + ")");
             }
         });
         return scaled;
@@ -86,8 +87,8 @@ public final class Scales {
 
     private static void requireFinite(Double factor, String what) {
         if (factor == null || !Double.isFinite(factor)) {
-            throw new IllegalArgumentException(what + " was given the factor " + factor + ", but it must be a finite number; 1 is "
-                    + "the adapter as it is, 0 none of it");
+            throw new IllegalArgumentException(what + " was given the factor " + factor
+                    + ", but it must be a finite number; 1 is the adapter as it is, 0 none of it");
         }
     }
 

@@ -90,7 +90,8 @@ public final class Unadaptation<M extends Model> {
     private static List<Node> chosen(Network<?> network, List<Pattern> layers) {
         List<Node> adapted = network.nodes().stream().filter(node -> node.adapted() != null).toList();
         if (adapted.isEmpty()) {
-            throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to merge");
+            throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
+                    + "merge");
         }
         for (Pattern pattern : layers) {
             if (adapted.stream().noneMatch(node -> node.isCalled(pattern))) {

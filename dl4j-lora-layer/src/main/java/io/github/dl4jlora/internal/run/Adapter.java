@@ -6,7 +6,6 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -259,38 +258,8 @@ public final class Adapter {
     }
 
     /** The factor of ΔW as it counts now: s, times what the layer is scaled by. */
-    double factor(AdaptedParameter matrix) {
+    public double factor(AdaptedParameter matrix) {
         return matrix.factor() * switches.scale(matrix.key());
-    }
-
-    /**
-     * Writes what the adapters make of them into the parameters of the stock layer.
-     *
-     * @param stockParameters of the base, of any floating point type
-     * @param weight          of ΔW, as if the layer were scaled by it
-     */
-    public void mergeInto(Map<String, INDArray> stockParameters, double weight) {
-        AdaptedConfiguration lora = conf.get();
-        Map<String, MatrixForm> forms = lora.matrices().forms();
-        for (AdaptedParameter matrix : lora.adapted()) {
-            Variant variant = lora.settings().variant();
-            INDArray target = stockParameters.get(matrix.key());
-            double factor = factor(matrix) * weight;
-            Map<String, INDArray> parts = parts(matrix.key());
-            if (variant.isAdditive()) {
-                forms.get(matrix.key()).add(parts.get(Variant.A), parts.get(Variant.B), factor, target);
-                if (parts.containsKey(Variant.START_A)) {
-                    forms.get(matrix.key()).add(parts.get(Variant.START_A), parts.get(Variant.START_B), -factor, target);
-                }
-            } else {
-                parts.replaceAll((part, value) -> value.castTo(target.dataType()));
-                variant.merge(forms.get(matrix.key()).viewOf(target), parts, factor);
-            }
-        }
-        for (TrainedBias bias : lora.biases()) {
-            INDArray stockBias = stockParameters.get(bias.key());
-            stockBias.assign(value(bias.key()).reshape('c', stockBias.shape()));
-        }
     }
 
     /** What the adapters hold that does not train and is outside the vector; null where there is nothing of the kind. */

@@ -96,6 +96,17 @@ class TargetsTest {
     }
 
     @Test
+    void ofOverlappingOverridesTheFirstThatSetsSomethingWins() {
+        LoRASummary summary = LoRA.summary(LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(3).targets("lstm", "rnn")
+                .override(".*/RW", o -> o.rank(1)).override("lstm", o -> o.rank(3).alpha(5)).override(".*", o -> o.alpha(7))
+                .override(".*/RW", o -> o.rank(4)).build()));
+
+        assertThat(summary.rows()).filteredOn(row -> row.rank() > 0).extracting(LoRASummary.Row::name, LoRASummary.Row::rank,
+                LoRASummary.Row::alpha).containsExactly(tuple("lstm/W", 3, 5.0), tuple("lstm/RW", 4, 5.0), tuple("rnn/W", 2, 7.0),
+                tuple("rnn/RW", 4, 7.0));
+    }
+
+    @Test
     void whatAnAdapterSaysOfItselfMakesTheSameNetwork() {
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm/RW", "both/bW", "conv")
                 .override("both/bW", o -> o.rank(1)).build());
