@@ -103,7 +103,8 @@ public record Plan(Map<String, Decision> decisions) {
                     .toList();
             if (matched.isEmpty()) {
                 throw new IllegalArgumentException("trainable(\"" + pattern + "\") matches no layer with parameters. "
-                        + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList()));
+                        + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList())
+                        + Targets.literally(pattern, nodes.stream().map(Node::name).toList()));
             }
             trained.addAll(matched);
         }
