@@ -74,8 +74,9 @@ public record Plan(Map<String, Decision> decisions) {
         if (hasParameters(node)) {
             return new Decision(Role.FREEZE_PASS, "a trained layer is upstream");
         }
-        if (node.isFrozenByDl4j()) {
-            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J's freezing would cut it off");
+        if (node.isFrozen()) {
+            return new Decision(Role.FREEZE_PASS,
+                    "a trained layer is upstream, and DL4J's freezing would cut it off, or fail at dropout");
         }
         if (node.isSameDiff()) {
             return new Decision(Role.FREEZE_PASS,
