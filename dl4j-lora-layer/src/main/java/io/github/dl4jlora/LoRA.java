@@ -184,8 +184,8 @@ public final class LoRA {
      * <p>What is scaled is ΔW: s·A·B, for PiSSA and OLoRA less the start, s·A·B − s·A0·B0, so that 0 is the base (PEFT, which
      * has overwritten its base, scales s·A·B alone). DoRA gets its norm from W + factor·s·A·B, as in PEFT. Trained biases and
      * layers that are trained in full stay as they are. {@code fit} trains the scaled function; {@link #merge} merges it, and
-     * an adapter that is swapped in is scaled too. {@link #save} and {@link LoRAAdapter#of} are refused, and what DL4J's
-     * {@code clone} and ModelSerializer make is not scaled: configurations and files have no place for it.
+     * an adapter that is swapped in is scaled too. {@link #save} and {@link LoRAAdapter#of} are refused, and what DL4J makes
+     * by {@code clone}, ModelSerializer or as a replica is not scaled: configurations and files have no place for it.
      *
      * @param adapted an adapted network
      * @param factor  finite; 1 is the adapter as it is, 0 none of it, a negative one its opposite

@@ -39,7 +39,8 @@ public final class LoRAMerge<M extends Model> {
 
     /**
      * Merges ΔW times a weight; default 1. What comes of it computes what the network does inside
-     * {@link LoRA#rescaled(Model, double)}: DoRA's norm is that of W + weight·s·A·B, trained biases are merged as they are.
+     * {@link LoRA#rescaled(Model, double)}: DoRA's norm is that of W + weight·s·A·B, trained biases, and a
+     * LowRankLayer that stands by itself, are merged as they are.
      *
      * @param weight finite; 0 leaves W, a negative one takes away what was learned
      * @return this

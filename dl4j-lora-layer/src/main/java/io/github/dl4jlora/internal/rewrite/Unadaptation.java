@@ -70,7 +70,7 @@ public final class Unadaptation<M extends Model> {
             Network<M> adapted = Network.of(model);
             List<Node> chosen = chosen(adapted, layers);
             BaseAttachment.verified(adapted);
-            return chosen.equals(chosen(adapted, List.of())) ? new Unadaptation<>(adapted, true, weight).run()
+            return chosen.size() == chosen(adapted, List.of()).size() ? new Unadaptation<>(adapted, true, weight).run()
                     : PartialMerge.of(adapted, chosen, weight);
         });
     }
