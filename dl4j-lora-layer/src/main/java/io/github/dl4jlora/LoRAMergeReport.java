@@ -17,9 +17,9 @@ public record LoRAMergeReport(List<Row> rows) {
      *
      * @param layer         the layer's name, {@code layer.key} where it has several matrices
      * @param surviving     the share of ΔW that survives rounding, 1 − ‖W' − (W + ΔW)‖ / ‖ΔW‖ in Frobenius norms: 1 if nothing
-     *                      is lost, or ΔW is zero; 0 if every change was below half a unit in the last place of its weight, or the
-     *                      errors are larger than the changes, which takes several roundings, as DoRA's: W itself can be
-     *                      represented, so that no single rounding moves a sum farther than back to W
+     *                      is lost, or ΔW is zero; 0 if every change was below half a unit in the last place of its weight, or
+     *                      the errors are larger than the changes. That takes several roundings, as DoRA's: W itself can be
+     *                      represented, so that no single one moves a sum farther than back to W
      * @param largestChange the largest |W' − W| of a weight
      * @param relativeNorm  ‖ΔW‖ / ‖W‖; infinity if only W is zero, 0 if ΔW is
      */
