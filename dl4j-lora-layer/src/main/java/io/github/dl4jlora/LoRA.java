@@ -5,9 +5,11 @@ import io.github.dl4jlora.internal.file.NetworkFile;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.Agreement;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.internal.rewrite.InputGradients;
+import io.github.dl4jlora.internal.rewrite.Scales;
 import io.github.dl4jlora.internal.rewrite.Summaries;
 import io.github.dl4jlora.internal.rewrite.Unadaptation;
 import org.deeplearning4j.nn.api.Model;
@@ -16,9 +18,13 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.regex.Pattern;
 
 /**
  * Adapts trained networks: frozen base, low-rank adapters that DL4J's own trainer updates, merge back into stock classes.
@@ -85,6 +91,48 @@ public final class LoRA {
         return adapted;
     }
 
+    /**
+     * Makes an adapted network with the adapter's values, to be trained and kept as a configuration says. From the adapter come
+     * rank, alpha, scaling, variant, start and which layers are adapted or trained in full. From the configuration, as they
+     * stand and defaults included, come {@code updater}, {@code l1}, {@code l2}, {@code weightDecay}, {@code loraDropout},
+     * {@code loraPlusRatio}, {@code engine}, {@code seed} (of a start that the adapter's file lacks), {@code keepCounts},
+     * {@code storage}, {@code copyBase}, {@code baseLocation} and {@code bias}, which may be more than the adapter's: biases
+     * for which it has no values start as the base's. Left at {@link BiasTraining#NONE} it is the adapter's.
+     *
+     * <p>What the configuration says of the rest must be the default, or what the adapter is: patterns and types must choose
+     * its layers. {@code adapter.config().toBuilder()} starts a configuration that does.
+     *
+     * @param base    trained; not changed
+     * @param adapter taken from an adapted network, or read from files
+     * @param config  how to train it on
+     * @return an adapted network
+     * @throws IllegalArgumentException if one is null, the adapter was made for another base, or the configuration contradicts
+     *                                  it; the message names the setting, the layer and both values
+     */
+    public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter, LoRAConfig config) {
+        return trainedAs(base, given(adapter), config);
+    }
+
+    /**
+     * As {@link #apply(ComputationGraph, LoRAAdapter, LoRAConfig)}.
+     *
+     * @param base    trained; not changed
+     * @param adapter taken from an adapted network, or read from files
+     * @param config  how to train it on
+     * @return an adapted network
+     */
+    public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter, LoRAConfig config) {
+        return trainedAs(base, given(adapter), config);
+    }
+
+    private static <M extends Model> M trainedAs(M base, LoRAAdapter adapter, LoRAConfig config) {
+        LoRAConfig ofAdapter = adapter.config();
+        Agreement.require(base, ofAdapter, config);
+        M adapted = Adaptation.applyOfAdapter(base, ofAdapter.trainedAs(config));
+        adapter.applyTo(adapted, LoRAAdapter.ApplyOption.KEEP_BIASES);
+        return adapted;
+    }
+
     private static LoRAAdapter given(LoRAAdapter adapter) {
         if (adapter == null) {
             throw new IllegalArgumentException("The adapter is null: give one that LoRAAdapter.load or LoRAAdapter.of returned");
@@ -112,13 +160,71 @@ public final class LoRA {
     public static Scope disabled(Model adapted) {
         List<Disableable> layers = AdaptedView.of(adapted).disable();
         DisabledScopes.opened(adapted);
+        return scope(() -> {
+            layers.forEach(Disableable::enable);
+            DisabledScopes.closed(adapted);
+        });
+    }
+
+    private static Scope scope(Runnable end) {
         AtomicBoolean open = new AtomicBoolean(true);
         return () -> {
             if (open.getAndSet(false)) {
-                layers.forEach(Disableable::enable);
-                DisabledScopes.closed(adapted);
+                end.run();
             }
         };
+    }
+
+    /**
+     * A scope in which every adapted layer's change counts by a factor, PEFT's {@code rescale_adapter_scale}:
+     * {@code try (LoRA.Scope half = LoRA.rescaled(tuned, 0.5)) { … }}. Bit for bit what it was when the scope is closed. Of
+     * nested scopes, and of {@link #setScale}, the factors are multiplied; inside {@link #disabled} nothing of the adapters is
+     * left to scale.
+     *
+     * <p>What is scaled is ΔW: s·A·B, for PiSSA and OLoRA less the start, s·A·B − s·A0·B0, so that 0 is the base (PEFT, which
+     * has overwritten its base, scales s·A·B alone). DoRA gets its norm from W + factor·s·A·B, as in PEFT. Trained biases and
+     * layers that are trained in full stay as they are. {@code fit} trains the scaled function; {@link #merge} merges it, and
+     * an adapter that is swapped in is scaled too. {@link #save} and {@link LoRAAdapter#of} are refused, and what DL4J makes
+     * by {@code clone}, ModelSerializer or as a replica is not scaled: configurations and files have no place for it.
+     *
+     * @param adapted an adapted network
+     * @param factor  finite; 1 is the adapter as it is, 0 none of it, a negative one its opposite
+     * @return what ends the scope when closed
+     * @throws IllegalArgumentException if the factor is NaN or infinite, or the network has no adapted layer
+     * @throws IllegalStateException    if DL4J's FrozenVertex hides an adapted vertex
+     */
+    public static Scope rescaled(Model adapted, double factor) {
+        return scope(Scales.open(adapted, factor));
+    }
+
+    /**
+     * Lets the change of some layers count by a factor from now on, PEFT's {@code set_scale}, with all that
+     * {@link #rescaled} says. The factor is relative to the adapter's own scaling, not to what was set before: 1 undoes it.
+     *
+     * @param adapted an adapted network
+     * @param layers  a regular expression of a whole layer name, or of a parameter's as {@code name/key}, like one of
+     *                {@code LoRAConfig.targets}; layers that it does not match keep their factors
+     * @param factor  finite
+     * @throws IllegalArgumentException if the factor is NaN or infinite, or the pattern no regular expression, or one that
+     *                                  matches nothing that is adapted
+     * @throws IllegalStateException    if DL4J's FrozenVertex hides an adapted vertex
+     */
+    public static void setScale(Model adapted, String layers, double factor) {
+        setScale(adapted, Collections.singletonMap(layers, factor));
+    }
+
+    /**
+     * As {@link #setScale(Model, String, double)}, for several patterns. All are checked before the first layer is scaled.
+     *
+     * @param adapted an adapted network
+     * @param factors by pattern
+     * @throws IllegalArgumentException as there, and if two patterns give one parameter different factors
+     * @throws IllegalStateException    if DL4J's FrozenVertex hides an adapted vertex
+     */
+    public static void setScale(Model adapted, Map<String, Double> factors) {
+        Map<Pattern, Double> compiled = new LinkedHashMap<>();
+        factors.forEach((pattern, factor) -> compiled.put(Selection.Builder.compile("setScale", pattern), factor));
+        Scales.set(adapted, compiled);
     }
 
     /**
@@ -133,7 +239,7 @@ public final class LoRA {
     /**
      * A stock network of the base's topology with W + s·A·B for weights, made of DL4J's own classes only. Neither the
      * adapted network nor the base changes. Iteration and epoch counts are the adapted network's; updater state does not
-     * carry over.
+     * carry over. {@link #merging} merges some layers, or a part of ΔW.
      *
      * @param adapted an adapted network
      * @return a stock network
@@ -152,6 +258,18 @@ public final class LoRA {
      */
     public static MultiLayerNetwork merge(MultiLayerNetwork adapted) {
         return Unadaptation.merge(adapted);
+    }
+
+    /**
+     * A merge with options: of some layers, of a part of ΔW, or a report on what rounding leaves of it.
+     * {@code LoRA.merging(tuned).layers("fc1").weight(0.7).merge()}.
+     *
+     * @param adapted an adapted network
+     * @param <M>     the network type
+     * @return all layers and a weight of 1, until it is told otherwise
+     */
+    public static <M extends Model> LoRAMerge<M> merging(M adapted) {
+        return new LoRAMerge<>(adapted);
     }
 
     /**
@@ -208,12 +326,13 @@ public final class LoRA {
      * @param adapted     an adapted network
      * @param path        of the file
      * @param saveUpdater whether updater state goes into it
-     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
+     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled or scaled
      * @throws IOException           if the file cannot be written
      */
     public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
         Objects.requireNonNull(path, "The path to save to is null");
         DisabledScopes.requireNone(adapted, "LoRA.save");
+        Scales.requireNone(adapted, "LoRA.save");
         NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater);
     }
 

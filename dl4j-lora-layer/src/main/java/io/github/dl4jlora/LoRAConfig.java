@@ -52,6 +52,12 @@ public final class LoRAConfig {
             return new LayerOverride(builder.rank, builder.alpha, builder.variant, builder.loraInit, builder.pissaIterations);
         }
 
+        LayerOverride changedBy(LayerOverride later) {
+            return new LayerOverride(later.rank == null ? rank : later.rank, later.alpha == null ? alpha : later.alpha,
+                    later.variant == null ? variant : later.variant, later.loraInit == null ? loraInit : later.loraInit,
+                    later.pissaIterations == null ? pissaIterations : later.pissaIterations);
+        }
+
         /** Collects what a layer does differently. */
         public static final class Builder {
 
@@ -144,7 +150,7 @@ public final class LoRAConfig {
         Builder builder = new Builder();
         builder.lora = settings.toBuilder();
         builder.select(selection);
-        builder.train(training);
+        builder.trainAs(training);
         builder.storage = base.storage;
         builder.copyBase = base.copy;
         builder.baseLocation = base.location;
@@ -231,7 +237,7 @@ public final class LoRAConfig {
         return selection.trainable();
     }
 
-    /** {@return other ranks and alphas, in the order in which they were given; unmodifiable} */
+    /** {@return other ranks and alphas, in the order in which they were given, the first that sets one wins; unmodifiable} */
     public Map<Pattern, LayerOverride> overrides() {
         return selection.overrides();
     }
@@ -269,6 +275,17 @@ public final class LoRAConfig {
     /** {@return where the base can be loaded from; null: none recorded} */
     public URI baseLocation() {
         return base.location;
+    }
+
+    /** What this configuration adapts, trained and kept as the other says, with its biases too if the other has none. */
+    LoRAConfig trainedAs(LoRAConfig other) {
+        Builder builder = toBuilder().loraDropout(other.loraDropout()).loraPlusRatio(other.loraPlusRatio())
+                .engine(other.engine());
+        builder.trainAs(other.training);
+        builder.storage = other.base.storage;
+        builder.copyBase = other.base.copy;
+        builder.baseLocation = other.base.location;
+        return builder.bias(other.bias() == BiasTraining.NONE ? bias() : other.bias()).build();
     }
 
     @Override

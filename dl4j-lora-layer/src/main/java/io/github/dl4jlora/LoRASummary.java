@@ -17,7 +17,7 @@ public record LoRASummary(List<Row> rows) {
      *
      * @param name      as in the network
      * @param type      of the layer in the base network
-     * @param role      adapted, trained in full, frozen, …
+     * @param role      adapted, and by what it is scaled; trained in full, frozen, …
      * @param rank      0 for a layer that is not adapted
      * @param alpha     0 for a layer that is not adapted
      * @param trainable number of trained values

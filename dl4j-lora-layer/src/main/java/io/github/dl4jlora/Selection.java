@@ -112,15 +112,21 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
 
         /**
          * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
-         * {@code rank_pattern}, {@code alpha_pattern}.
+         * {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the first that sets a rank says the
+         * rank, the first that sets an alpha the alpha, as in PEFT. The very same pattern given again changes what it set,
+         * in its place.
          *
          * @param pattern  a regular expression of a whole name
          * @param settings what differs
          * @return this
          */
         public B override(String pattern, Consumer<LoRAConfig.LayerOverride.Builder> settings) {
-            overrides.put(compile("override", pattern), LoRAConfig.LayerOverride.of(
-                    Objects.requireNonNull(settings, "the settings of override(\"" + pattern + "\", …) are null")));
+            Pattern compiled = compile("override", pattern);
+            Pattern known = overrides.keySet().stream().filter(present -> present.pattern().equals(pattern)).findFirst()
+                    .orElse(compiled);
+            overrides.merge(known, LoRAConfig.LayerOverride.of(
+                    Objects.requireNonNull(settings, "the settings of override(\"" + pattern + "\", …) are null")),
+                    LoRAConfig.LayerOverride::changedBy);
             return self();
         }
 
@@ -130,7 +136,7 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
             }
         }
 
-        private static Pattern compile(String what, String pattern) {
+        static Pattern compile(String what, String pattern) {
             if (pattern == null) {
                 throw new NullPointerException(what + "(null): give a regular expression that matches names of layers");
             }

@@ -32,9 +32,10 @@ record Training(BiasTraining bias, IUpdater updater, List<Regularization> regula
         private Long seed;
         private boolean keepCounts;
 
-        void train(Training training) {
+        void trainAs(Training training) {
             bias = training.bias;
             updater = training.updater;
+            regularization.clear();
             regularization.addAll(training.regularization);
             seed = training.seed;
             keepCounts = training.keepCounts;

@@ -3,9 +3,10 @@
  * {@link io.github.dl4jlora.layer.LoRADenseLayer} in a configuration.
  *
  * <pre>
- *               LoRA                    apply, merge, unload, disable, save, load
+ *               LoRA - LoRAMerge        apply, merge, unload, disable, scale, save, load
  *              /    \
  *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, Training: its parts
+ *          |         LoRAMergeReport
  *          |
  *      LoRASettings - LoRAOptions       what an adapter is, one value; the methods that every builder of it has
  *          |

@@ -54,8 +54,9 @@ class ArchitectureTest {
             new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(HOME);
 
     private static final Predicate<String> ALL = name -> true;
-    private static final Predicate<String> DOOR = "LoRA"::equals;
-    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "Selection", "Training")::contains;
+    private static final Predicate<String> DOOR = Set.of("LoRA", "LoRAMerge")::contains;
+    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
+            "Selection", "Training")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> REFUSAL = AdapterFormatException.class.getSimpleName()::equals;
     private static final Predicate<String> OF_BASES =

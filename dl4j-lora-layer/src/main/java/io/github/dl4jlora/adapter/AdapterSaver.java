@@ -1,6 +1,5 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.PeftWriter;
 
 import java.io.IOException;
@@ -12,12 +11,12 @@ import java.util.function.UnaryOperator;
 /** How an adapter is written: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
 public final class AdapterSaver {
 
-    private final AdapterContent content;
+    private final LoRAAdapter adapter;
     private UnaryOperator<String> keyMapper = UnaryOperator.identity();
     private boolean overwrite = true;
 
-    AdapterSaver(AdapterContent content) {
-        this.content = content;
+    AdapterSaver(LoRAAdapter adapter) {
+        this.adapter = adapter;
     }
 
     /**
@@ -56,6 +55,7 @@ public final class AdapterSaver {
      */
     public void save(Path folder) throws IOException {
         writer().write(folder, overwrite);
+        NothingLearned.warn(adapter, "saved");
     }
 
     /**
@@ -68,9 +68,10 @@ public final class AdapterSaver {
      */
     public void save(OutputStream zip) throws IOException {
         writer().write(zip);
+        NothingLearned.warn(adapter, "saved");
     }
 
     private PeftWriter writer() {
-        return new PeftWriter(content.renamed(keyMapper));
+        return new PeftWriter(adapter.content().renamed(keyMapper));
     }
 }

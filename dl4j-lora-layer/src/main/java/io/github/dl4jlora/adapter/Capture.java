@@ -9,8 +9,10 @@ import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.peft.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
+import io.github.dl4jlora.internal.rewrite.Scales;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -30,6 +32,7 @@ final class Capture {
      */
     static LoRAAdapter of(Model adapted) {
         DisabledScopes.requireNone(adapted, "LoRAAdapter.of");
+        Scales.requireNone(adapted, "LoRAAdapter.of");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, String> ids = view.verifiedIds();
@@ -42,6 +45,26 @@ final class Capture {
             view.trainedLayers().forEach((name, layer) -> trained.put(name, values(layer)));
             return new LoRAAdapter(new AdapterContent(deltas, trained, biases(view), view.dropout()));
         }
+    }
+
+    /** The adapter, with the network's own values for the biases which train there and of which it knows nothing. */
+    static LoRAAdapter withBiasesOf(Model adapted, LoRAAdapter adapter) {
+        AdaptedView view = AdaptedView.of(adapted);
+        Map<String, Delta> deltas = new LinkedHashMap<>(adapter.deltas());
+        deltas.replaceAll((name, delta) -> {
+            AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+            INDArray bias = matrix == null ? null : matrix.parts().get(DefaultParamInitializer.BIAS_KEY);
+            Map<String, INDArray> more = new LinkedHashMap<>(delta.more());
+            if (bias != null) {
+                more.putIfAbsent(DefaultParamInitializer.BIAS_KEY, bias.dup());
+            }
+            return new Delta(delta.a(), delta.b(), delta.alpha(), delta.scaling(), delta.baseId(), delta.layout(), more,
+                    delta.kind());
+        });
+        Map<String, INDArray> biases = new LinkedHashMap<>(biases(view).values());
+        biases.putAll(adapter.content().biases().values());
+        return new LoRAAdapter(new AdapterContent(deltas, adapter.content().trained(), new Biases(biases, view.biasTraining()),
+                adapter.content().dropout()));
     }
 
     private static Delta delta(AdaptedView.AdaptedMatrix matrix, String baseId) {

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 
 /**
@@ -26,6 +27,7 @@ public final class LoRAAdapter {
 
     private final AdapterContent content;
     private final Geometry geometry = new Geometry(this);
+    private final AtomicBoolean looked = new AtomicBoolean();
 
     LoRAAdapter(AdapterContent content) {
         this.content = content;
@@ -37,7 +39,7 @@ public final class LoRAAdapter {
      * @param adapted a ComputationGraph or MultiLayerNetwork with adapted layers
      * @return the adapter, which shares no array with the network
      * @throws IllegalArgumentException if the network is not adapted
-     * @throws IllegalStateException    if its base has changed since it was adapted, or its adapters are disabled
+     * @throws IllegalStateException    if its base has changed since it was adapted, or its adapters are disabled or scaled
      */
     public static LoRAAdapter of(Model adapted) {
         return Capture.of(adapted);
@@ -88,6 +90,11 @@ public final class LoRAAdapter {
 
     AdapterContent content() {
         return content;
+    }
+
+    /** Whether it is looked at for the first time to see if it has learned anything. */
+    boolean firstLook() {
+        return !looked.getAndSet(true);
     }
 
     /** Adapted layers by name, in topological order. */
@@ -278,7 +285,13 @@ public final class LoRAAdapter {
         RESET_UPDATER,
 
         /** Accepts a base other than the adapter's, with a warning that names the layers. Shapes must fit all the same. */
-        FORCE
+        FORCE,
+
+        /**
+         * Leaves biases that train in the network as they are where the adapter has no values for them: it was trained with
+         * fewer. Without this option such a network is refused.
+         */
+        KEEP_BIASES
     }
 
     /**
@@ -304,7 +317,9 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
     public void applyTo(Model adapted, ApplyOption... options) {
-        Swap.into(adapted, this, Set.of(options));
+        Set<ApplyOption> chosen = Set.of(options);
+        Swap.into(adapted, chosen.contains(ApplyOption.KEEP_BIASES) ? Capture.withBiasesOf(adapted, this) : this, chosen);
+        NothingLearned.warn(this, "applied");
     }
 
     @Override
@@ -331,7 +346,7 @@ public final class LoRAAdapter {
      * @return a saver that keeps the layers' names and replaces what lies there
      */
     public AdapterSaver saver() {
-        return new AdapterSaver(content);
+        return new AdapterSaver(this);
     }
 
     /**

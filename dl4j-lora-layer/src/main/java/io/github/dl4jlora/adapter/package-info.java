@@ -9,7 +9,7 @@
  *     v
  *   LoRAAdapter             a value, and the door to what is done with it:
  *     |
- *     |- networks           Capture (out of one), Swap (into one), FittingConfig (for a new one)
+ *     |- networks           Capture (out of one), Swap (into one), FittingConfig (for a new one), NothingLearned (a warning)
  *     |- geometry           Geometry  -> Svd, InnerProduct
  *     |- combination        Combination -> LayerUnion, LayerCombination -> Svd, TaskVectors
  *     |- extraction         Extraction -> Svd; a network for it, and Capture

@@ -125,8 +125,8 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        throw new UnsupportedOperationException(Named.layer(name)
-                + ": a vertex makes its parameter table when it is instantiated");
+        // A vertex makes its table when it is instantiated, for which it needs no graph.
+        return stockVertex().instantiate(null, name, 0, values, initialize, values.dataType()).paramTable(false);
     }
 
     @Override

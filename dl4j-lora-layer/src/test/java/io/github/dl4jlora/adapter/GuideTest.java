@@ -4,6 +4,7 @@ import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.LoRAMergeReport;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.layer.LoRADenseLayer;
@@ -110,6 +111,38 @@ class GuideTest {
         assertThat(base2.outputSingle(input)).isEqualTo(base.outputSingle(input));
         assertThat(tuned.getConfiguration().getEpochCount()).isEqualTo(epochs);
         assertThat(wider.rank()).isEqualTo(2 * config.rank());
+    }
+
+    @Test
+    void trainOnAndMergeAPart() {
+        LoRAAdapter adapter = spam;
+        LoRAConfig gentler = LoRAConfig.builder().updater(new Adam(1e-4)).loraDropout(0.1).bias("lora_only").build();
+        ComputationGraph more = LoRA.apply(base, adapter, gentler);
+        LoRAConfig slower = adapter.config().toBuilder().updater(new Sgd(0.01)).build();
+        adapter.applyTo(tuned);
+        LoRAMergeReport report = LoRA.merging(tuned).report();
+        System.out.println(report);
+        ComputationGraph weaker = LoRA.merging(tuned).weight(0.7).merge();
+        ComputationGraph partly = LoRA.merging(tuned).layers("fc1").merge();
+
+        assertThat(more.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+        assertThat(LoRA.apply(base, adapter, slower).outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+        assertThat(report.leastSurviving()).isGreaterThan(0.99);
+        assertThat(Networks.difference(partly.outputSingle(input), tuned.outputSingle(input))).isLessThan(1e-5);
+        assertThat(weaker.numParams()).isEqualTo(base.numParams());
+    }
+
+    @Test
+    void turnItDown() {
+        spam.applyTo(tuned);
+        try (LoRA.Scope half = LoRA.rescaled(tuned, 0.5)) {
+            INDArray between = tuned.outputSingle(input);
+            assertThat(between).isNotEqualTo(base.outputSingle(input));
+        }
+        LoRA.setScale(tuned, "fc1", 0.3);
+        LoRA.setScale(tuned, Map.of("fc1", 1.0, "fc2", 2.0));
+
+        assertThat(LoRA.summary(tuned).toString()).contains("adapted, scaled by 2.0").doesNotContain("0.3");
     }
 
     @Test

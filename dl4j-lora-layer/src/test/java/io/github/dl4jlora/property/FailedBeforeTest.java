@@ -111,6 +111,13 @@ class FailedBeforeTest {
                 failed("DL4J featurizes two inputs, and rows that are time steps", true, Input.SEQUENCE,
                         List.of(layer(Kind.LSTM, Role.FROZEN, 0), twins(Kind.DENSE, Join.TWIN_ADD)), Head.RNN_OUTPUT, PLAIN,
                         false, Path.FEATURIZED),
+                failed("dropout inside DL4J's FrozenLayerWithBackprop above an adapted layer", false, Input.FLAT,
+                        List.of(layer(Kind.DENSE, Role.ADAPTED, 0),
+                                layer(Kind.DROPOUT, Role.FROZEN, 0, Wrap.FROZEN_WITH_BACKPROP),
+                                layer(Kind.DENSE, Role.FROZEN, 0, Wrap.FROZEN)), PLAIN, false, Path.CLONE),
+                failed("a vertex is merged beside an adapted layer", true, Input.SEQUENCE,
+                        List.of(new LayerSpec(Kind.LSTM, Role.ADAPTED, 0, Activation.IDENTITY, List.of(), false, Join.ATTENTION)),
+                        PLAIN, false, Path.PARTIAL_MERGE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE));
     }

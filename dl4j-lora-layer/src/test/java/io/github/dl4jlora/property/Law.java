@@ -1,6 +1,7 @@
 package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.Gradients;
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.Extraction;
 import io.github.dl4jlora.adapter.LoRAAdapter;
@@ -134,6 +135,7 @@ enum Law {
             Model merged = Models.merge(trained);
             requireClose("output of the merged network", trial, trial.output(merged), expected);
             requireClose("output of the adapted network after it was merged", trial, trial.output(trained), expected);
+            assertThat(LoRA.merging(trained).report().leastSurviving()).as("what the report says survives").isGreaterThan(0.99);
             assertThat(json(merged)).as("the merged network's configuration").doesNotContain("dl4jlora");
         }
     },

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.property;
 
+import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
@@ -21,6 +23,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** A way of a network through DL4J or this library, at whose end it must compute what it did before. */
@@ -222,6 +226,47 @@ enum Path {
             return network;
         }
     },
+    /** What a network of another alpha computes, and merges into; and what it was before, bit for bit, afterwards. */
+    RESCALED(Training.OTHER, true) {
+        @Override
+        double distance(Trial trial, Model network) {
+            List<Long> before = Trial.bits(trial.output(network));
+            double distance;
+            try (LoRA.Scope half = LoRA.rescaled(network, HALF)) {
+                INDArray inside = trial.output(network);
+                distance = Trial.distance(inside, trial.output(Models.merge(network)));
+                if (!trial.config().loraInit().isTakenFromW()) {
+                    // Otherwise another alpha takes another start.
+                    LoRAConfig config = trial.config();
+                    Model other = Models.apply(trial.base, config.toBuilder().alpha(HALF * config.alpha()).build());
+                    other.setParams(network.params().dup());
+                    distance = Math.max(distance, Trial.distance(inside, trial.output(other)));
+                    distance = Math.max(distance, gradientDistance(trial, network, other));
+                }
+            }
+            return Trial.bits(trial.output(network)).equals(before) ? distance : Double.POSITIVE_INFINITY;
+        }
+
+        @Override
+        Model through(Trial trial, Model network) {
+            return network;
+        }
+    },
+    /** One layer merged, the others still adapted, and with the gradients that they had. */
+    PARTIAL_MERGE(Training.OTHER, true) {
+        @Override
+        double distance(Trial trial, Model network) throws Exception {
+            return Math.max(super.distance(trial, network), gradientDistance(trial, through(trial, network), network));
+        }
+
+        @Override
+        Model through(Trial trial, Model network) {
+            List<String> layers = LoRA.summary(network).rows().stream().filter(row -> row.rank() > 0)
+                    .map(row -> row.name().replaceAll("/.*", "")).distinct().toList();
+            NotApplicable.unless(layers.size() > 1, "nothing would be left adapted");
+            return LoRA.merging(network).layers(Pattern.quote(layers.get((int) (trial.spec.seed() % layers.size())))).merge();
+        }
+    },
     UNLOAD(Training.OTHER, true) {
         @Override
         double distance(Trial trial, Model network) {
@@ -242,6 +287,8 @@ enum Path {
         THE_SAME_WITHOUT_STATE,
         OTHER
     }
+
+    private static final double HALF = 0.5;
 
     private final Training training;
     private final boolean forAdaptedOnly;
@@ -284,6 +331,16 @@ enum Path {
 
     boolean trainsTheSame(NetworkSpec spec) {
         return !spec.isRandom() && (training == Training.THE_SAME || training == Training.THE_SAME_WITHOUT_STATE && !spec.adam());
+    }
+
+    /** Of the parameters of the first network, which the second has too. */
+    private static double gradientDistance(Trial trial, Model network, Model other) {
+        if (trial.spec.isRandom()) {
+            return 0;
+        }
+        Map<String, INDArray> expected = Gradients.of(other, trial.data());
+        return Gradients.of(network, trial.data()).entrySet().stream()
+                .mapToDouble(gradient -> Trial.distance(gradient.getValue(), expected.get(gradient.getKey()))).max().orElse(0);
     }
 
     private static String middle(ComputationGraph graph) {

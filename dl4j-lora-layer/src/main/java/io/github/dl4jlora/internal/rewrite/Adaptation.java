@@ -71,7 +71,7 @@ public final class Adaptation<M extends Model> {
         return of(from, from.nodes().stream().map(Node::byUniqueName).toList(), config);
     }
 
-    private static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
+    static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
         if (config == null) {
             throw new IllegalArgumentException("The LoRAConfig is null; LoRAConfig.builder().build() has the defaults");
         }
@@ -105,6 +105,7 @@ public final class Adaptation<M extends Model> {
         InputGradients.leaveOut(adapted);
         refuseUntrainable(adapted);
         adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
+        FirstSteps.watch(adapted);
         return adapted.model();
     }
 
@@ -204,7 +205,7 @@ public final class Adaptation<M extends Model> {
     }
 
     /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
-    private static void refuseUntrainable(Network<?> adapted) {
+    static void refuseUntrainable(Network<?> adapted) {
         if (adapted.model().numParams() == 0) {
             throw new IllegalArgumentException("Only vertices would train, "
                     + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.layer.DenseTwin;
-import io.github.dl4jlora.LoRAConfig.LayerOverride;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.layer.Engine;
 
@@ -85,29 +84,13 @@ public final class AdaptedLayers {
         // In the stock layer's order, not the targets'.
         node.matrices().forms().forEach((key, form) -> {
             if (keys.contains(key)) {
-                LoRASettings settings = settings(node, key, config);
+                LoRASettings settings = MatrixName.of(node, key).settings(config);
                 INDArray matrix = form.viewOf(table.get(key));
                 parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), settings.rank(), settings.alpha(),
                         settings.scaling()));
             }
         });
         return parameters;
-    }
-
-    /** What the first override that matches and says so asks for, value by value, as PEFT's patterns do. */
-    private static LoRASettings settings(Node node, String key, LoRAConfig config) {
-        MatrixName name = MatrixName.of(node, key);
-        List<LayerOverride> overrides = new ArrayList<>();
-        config.overrides().forEach((pattern, override) -> {
-            if (name.isMatchedBy(pattern)) {
-                overrides.add(0, override);
-            }
-        });
-        LoRASettings settings = config.settings();
-        for (LayerOverride override : overrides) {
-            settings = override.applyTo(settings);
-        }
-        return settings;
     }
 
     /**
@@ -150,9 +133,9 @@ public final class AdaptedLayers {
      * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
      */
     private static LoRASettings common(Node node, List<AdaptedParameter> parameters, LoRAConfig config) {
-        parameters.forEach(parameter -> requirePlain(node, settings(node, parameter.key(), config)));
+        parameters.forEach(parameter -> requirePlain(node, MatrixName.of(node, parameter.key()).settings(config)));
         return config.settings().toBuilder().variant(new PlainLoRA())
-                .loraInit(settings(node, parameters.get(0).key(), config).loraInit()).build();
+                .loraInit(MatrixName.of(node, parameters.get(0).key()).settings(config).loraInit()).build();
     }
 
     /**
@@ -182,7 +165,7 @@ public final class AdaptedLayers {
     private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {
         FeedForwardLayer stock = (FeedForwardLayer) node.unwrappedLayer();
         LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
-        lora.setLora(settings(node, parameter.key(), config).toBuilder()
+        lora.setLora(MatrixName.of(node, parameter.key()).settings(config).toBuilder()
                 .trainBias(config.bias() != BiasTraining.NONE && hasBias(stock)).build());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);

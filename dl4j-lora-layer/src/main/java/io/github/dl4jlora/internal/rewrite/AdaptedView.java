@@ -120,19 +120,18 @@ public final class AdaptedView {
             Map<String, INDArray> table = running.paramTable(false);
             AdaptedConfiguration lora = node.adapted();
             if (lora != null) {
-                addAdapted(node, lora, AdaptedRuntime.of(running), table);
+                addAdapted(node, lora, running, table);
             } else if (network.trainsInFull(node) && table != null && !table.isEmpty()) {
                 trained.put(node.name(), new TrainedLayer(node.layer(), table));
             }
         }
     }
 
-    private void addAdapted(Node node, AdaptedConfiguration lora, AdaptedRuntime runtime, Map<String, INDArray> table) {
+    private void addAdapted(Node node, AdaptedConfiguration lora, Trainable running, Map<String, INDArray> table) {
+        AdaptedRuntime runtime = AdaptedRuntime.of(running);
         for (AdaptedParameter parameter : lora.adapted()) {
-            Map<String, INDArray> parts = runtime != null ? runtime.adapter().parts(parameter.key())
-                    : parts(lora, parameter, table);
             adapted.put(lora.matrices().module(node.name(), parameter.key()),
-                    new AdaptedMatrix(node.name(), parameter, lora, parts, runtime));
+                    new AdaptedMatrix(node.name(), parameter, lora, parts(running, lora, parameter), runtime));
         }
         if (!lora.hasBiasAsPart()) {
             lora.biases().forEach(bias -> biases.put(StockBiases.module(lora.stockLayer(), node.name(), bias.key()),
@@ -142,11 +141,14 @@ public final class AdaptedView {
         dropout = Math.max(dropout, lora.getLoraDropout());
     }
 
-    /** Of a vertex that DL4J froze. */
-    private static Map<String, INDArray> parts(AdaptedConfiguration lora, AdaptedParameter parameter,
-            Map<String, INDArray> table) {
+    /** What the adapter of one parameter consists of, by part: of a vertex that DL4J froze, what its table shows. */
+    static Map<String, INDArray> parts(Trainable running, AdaptedConfiguration lora, AdaptedParameter parameter) {
+        AdaptedRuntime runtime = AdaptedRuntime.of(running);
+        if (runtime != null) {
+            return runtime.adapter().parts(parameter.key());
+        }
         Map<String, INDArray> parts = new LinkedHashMap<>();
-        lora.layout().of(parameter).forEach(slot -> parts.put(slot.parameter().key(), table.get(slot.key())));
+        lora.layout().of(parameter).forEach(slot -> parts.put(slot.parameter().key(), running.paramTable(false).get(slot.key())));
         return parts;
     }
 

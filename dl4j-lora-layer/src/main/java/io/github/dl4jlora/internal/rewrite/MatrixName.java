@@ -1,5 +1,12 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.stock.StockMatrices;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.regex.Pattern;
 
 /**
@@ -13,7 +20,8 @@ import java.util.regex.Pattern;
 public record MatrixName(String layer, String label, String key, String module) {
 
     static MatrixName of(Node node, String key) {
-        return new MatrixName(node.name(), node.label(), key, node.matrices().module(node.name(), key));
+        StockMatrices matrices = node.adapted() != null ? node.adapted().matrices() : node.matrices();
+        return new MatrixName(node.name(), node.label(), key, matrices.module(node.name(), key));
     }
 
     /** Patterns may name the layer, {@code layer/key}, or, as adapters do, the module. */
@@ -25,6 +33,17 @@ public record MatrixName(String layer, String label, String key, String module) 
     boolean isNamedBy(Pattern pattern) {
         return pattern.matcher(toString()).matches() || pattern.matcher(label + "/" + key).matches()
                 || pattern.matcher(module).matches() || pattern.matcher(label + module.substring(layer.length())).matches();
+    }
+
+    /** What a configuration says of this parameter: of several overrides, the first that sets something. */
+    LoRASettings settings(LoRAConfig config) {
+        List<Pattern> lastFirst = new ArrayList<>(config.overrides().keySet());
+        Collections.reverse(lastFirst);
+        LoRASettings settings = config.settings();
+        for (Pattern pattern : lastFirst) {
+            settings = isMatchedBy(pattern) ? config.overrides().get(pattern).applyTo(settings) : settings;
+        }
+        return settings;
     }
 
     /** What to write into {@code LoRAConfig.override} for this parameter alone. */

@@ -74,8 +74,9 @@ public record Plan(Map<String, Decision> decisions) {
         if (hasParameters(node)) {
             return new Decision(Role.FREEZE_PASS, "a trained layer is upstream");
         }
-        if (node.isFrozenByDl4j()) {
-            return new Decision(Role.FREEZE_PASS, "a trained layer is upstream, and DL4J's freezing would cut it off");
+        if (node.isFrozen()) {
+            return new Decision(Role.FREEZE_PASS,
+                    "a trained layer is upstream, and DL4J's freezing would cut it off, or fail at dropout");
         }
         if (node.isSameDiff()) {
             return new Decision(Role.FREEZE_PASS,
@@ -96,14 +97,15 @@ public record Plan(Map<String, Decision> decisions) {
         }
     }
 
-    private static Set<String> trained(List<Node> nodes, LoRAConfig config) {
+    static Set<String> trained(List<Node> nodes, LoRAConfig config) {
         Set<String> trained = new HashSet<>();
         for (Pattern pattern : config.trainable()) {
             List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)
                     .toList();
             if (matched.isEmpty()) {
                 throw new IllegalArgumentException("trainable(\"" + pattern + "\") matches no layer with parameters. "
-                        + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList()));
+                        + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList())
+                        + Targets.literally(pattern, nodes.stream().map(Node::name).toList()));
             }
             trained.addAll(matched);
         }

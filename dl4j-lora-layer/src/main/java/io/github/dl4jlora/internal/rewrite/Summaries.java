@@ -6,9 +6,11 @@ import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -21,18 +23,26 @@ public final class Summaries {
     }
 
     public static LoRASummary of(Model model) {
-        return new LoRASummary(Network.of(model).nodes().stream().flatMap(Summaries::rows).toList());
+        Network<?> network = Network.of(model);
+        return new LoRASummary(network.nodes().stream().flatMap(node -> rows(node, network.runtime(node.name()))).toList());
     }
 
-    private static Stream<LoRASummary.Row> rows(Node node) {
-        return node.adapted() == null ? Stream.of(row(node)) : adapted(node, node.adapted()).stream();
+    private static Stream<LoRASummary.Row> rows(Node node, Trainable running) {
+        return node.adapted() == null ? Stream.of(row(node)) : adapted(node, node.adapted(), running).stream();
+    }
+
+    /** What is switched at run time, and stands in no configuration. */
+    private static String scaled(AdaptedParameter parameter, Trainable running) {
+        AdaptedRuntime runtime = AdaptedRuntime.of(running);
+        double scale = runtime == null ? 1 : runtime.adapter().switches().scale(parameter.key());
+        return scale == 1 ? "" : ", scaled by " + scale;
     }
 
     /**
      * A row for each adapted matrix, and one for what else the layer has, trained biases included, unless it has one matrix
      * only.
      */
-    private static List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora) {
+    private static List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora, Trainable running) {
         boolean stopped = node.isFrozenByDl4j();
         Role role = stopped ? Role.FREEZE_STOP : Role.ADAPT;
         Object stock = lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex();
@@ -44,9 +54,9 @@ public final class Summaries {
             long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.layout().constantParams();
             rest -= frozen;
             long trained = lora.layout().trainedParams(parameter) + (single ? biases : 0);
-            rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(), stock.getClass()
-                    .getSimpleName(), role.toString(), parameter.rank(), parameter.alpha(), stopped ? 0 : trained,
-                    stopped ? frozen + trained : frozen));
+            rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(),
+                    stock.getClass().getSimpleName(), role + scaled(parameter, running), parameter.rank(), parameter.alpha(),
+                    stopped ? 0 : trained, stopped ? frozen + trained : frozen));
         }
         if (rest > 0 && biases > 0) {
             rows.add(new LoRASummary.Row(node.name(), stock.getClass().getSimpleName(),

@@ -97,8 +97,22 @@ public final class Targets {
 
     private void add(Pattern pattern) {
         List<Node> named = nodes.stream().filter(node -> node.isCalled(pattern)).toList();
+        List<Node> others = nodes.stream().filter(node -> !named.contains(node)).toList();
+        requireOneMeaning(pattern, named, others);
         addNamed(named.stream().filter(candidates::contains).toList(), pattern);
-        addSingle(nodes.stream().filter(node -> !named.contains(node)).toList(), pattern, !named.isEmpty());
+        addSingle(others, pattern, !named.isEmpty());
+    }
+
+    /** A layer may be called "lstm/RW", as is the parameter RW of a layer "lstm". */
+    private static void requireOneMeaning(Pattern pattern, List<Node> named, List<Node> others) {
+        if (named.stream().anyMatch(node -> node.name().equals(pattern.pattern()))) {
+            others.stream().flatMap(node -> node.parameterKeys().stream().map(key -> MatrixName.of(node, key)))
+                    .filter(name -> name.toString().equals(pattern.pattern())).findFirst().ifPresent(name -> {
+                        throw new IllegalArgumentException(target(pattern) + " is the name of a layer and that of the parameter "
+                                + name.key() + " of layer \"" + name.layer() + "\". Rename one of the layers, or choose by kind "
+                                + "with targets(LayerType...)");
+                    });
+        }
     }
 
     /** Layers whose whole name the pattern matches. */
@@ -141,12 +155,19 @@ public final class Targets {
         }
         if (!foundMatrix && noMatrices.isEmpty()) {
             throw new IllegalArgumentException(target(pattern) + " matches no layer: patterns must match a whole name, or "
-                    + "name/parameter. The network has " + names(nodes));
+                    + "name/parameter. The network has " + names(nodes)
+                    + literally(pattern, nodes.stream().map(Node::name).toList()));
         }
         if (!foundMatrix) {
             throw new IllegalArgumentException(target(pattern) + " matches " + noMatrices + ", which cannot be adapted; here "
                     + adaptable() + " can");
         }
+    }
+
+    /** What to do about a name that, read as a regular expression, does not match itself. */
+    static String literally(Pattern pattern, List<String> names) {
+        return names.contains(pattern.pattern()) ? ". As a regular expression \"" + pattern + "\" does not match that name: "
+                + "quote it with Pattern.quote" : "";
     }
 
     private static String target(Pattern pattern) {
@@ -181,7 +202,8 @@ public final class Targets {
         for (Pattern pattern : config.overrides().keySet()) {
             if (chosen().stream().noneMatch(name -> name.isMatchedBy(pattern))) {
                 throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which "
-                        + "are " + nodes.stream().map(Node::name).filter(keys::containsKey).toList());
+                        + "are " + nodes.stream().map(Node::name).filter(keys::containsKey).toList()
+                        + literally(pattern, nodes.stream().map(Node::name).toList()));
             }
         }
     }

@@ -1,16 +1,13 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.LoRAMergeReport;
 import io.github.dl4jlora.layer.DenseTwin;
 import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.variant.PlainLoRA;
-import io.github.dl4jlora.variant.Variant;
-import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
@@ -26,6 +23,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
+import java.util.regex.Pattern;
 
 /**
  * Makes a stock network of an adapted one: with what the adapters learned, or without. Iteration and epoch counts are kept.
@@ -36,11 +35,13 @@ public final class Unadaptation<M extends Model> {
 
     private final Network<M> adapted;
     private final boolean merge;
+    private final double weight;
     private final Map<String, FrozenReference> trainedInFull;
 
-    private Unadaptation(Network<M> adapted, boolean merge) {
+    private Unadaptation(Network<M> adapted, boolean merge, double weight) {
         this.adapted = adapted;
         this.merge = merge;
+        this.weight = weight;
         this.trainedInFull = merge ? Map.of() : BaseAttachment.recorded(adapted);
     }
 
@@ -52,7 +53,55 @@ public final class Unadaptation<M extends Model> {
      */
     public static <M extends Model> M merge(M model) {
         DisabledScopes.requireNone(model, "LoRA.merge");
-        return of(model, true);
+        return outside(() -> new Unadaptation<>(Network.of(model), true, 1).run());
+    }
+
+    /**
+     * As {@link #merge(Model)}, of the layers that patterns match, all of them without any; where others are left, an adapted
+     * network.
+     *
+     * @param weight of ΔW
+     * @throws IllegalArgumentException if a pattern matches no adapted layer
+     * @throws IllegalStateException    as {@link #merge(Model)}
+     */
+    public static <M extends Model> M merge(M model, List<Pattern> layers, double weight) {
+        DisabledScopes.requireNone(model, "LoRA.merging");
+        return outside(() -> {
+            Network<M> adapted = Network.of(model);
+            List<Node> chosen = chosen(adapted, layers);
+            BaseAttachment.verified(adapted);
+            return chosen.size() == chosen(adapted, List.of()).size() ? new Unadaptation<>(adapted, true, weight).run()
+                    : PartialMerge.of(adapted, chosen, weight);
+        });
+    }
+
+    /** What {@link #merge(Model, List, double)} would do. */
+    public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight) {
+        DisabledScopes.requireNone(model, "LoRA.merging");
+        return outside(() -> {
+            Network<?> adapted = Network.of(model);
+            List<Node> chosen = chosen(adapted, layers);
+            BaseAttachment.verified(adapted);
+            return new LoRAMergeReport(chosen.stream().flatMap(node -> MergedLayer.of(adapted, node).report(weight).stream())
+                    .toList());
+        });
+    }
+
+    private static List<Node> chosen(Network<?> network, List<Pattern> layers) {
+        List<Node> adapted = network.nodes().stream().filter(node -> node.adapted() != null).toList();
+        if (adapted.isEmpty()) {
+            throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
+                    + "merge");
+        }
+        for (Pattern pattern : layers) {
+            if (adapted.stream().noneMatch(node -> node.isCalled(pattern))) {
+                throw new IllegalArgumentException("layers(\"" + pattern + "\") matches none of the adapted layers, which are "
+                        + Targets.names(adapted) + ": patterns must match a whole name of a layer, which is merged with all of "
+                        + "its matrices" + Targets.literally(pattern, adapted.stream().map(Node::name).toList()));
+            }
+        }
+        return layers.isEmpty() ? adapted
+                : adapted.stream().filter(node -> layers.stream().anyMatch(node::isCalled)).toList();
     }
 
     /**
@@ -61,12 +110,12 @@ public final class Unadaptation<M extends Model> {
      * @throws IllegalStateException if the base has changed, or what it held for a layer that was trained in full is gone
      */
     public static <M extends Model> M unload(M model) {
-        return of(model, false);
+        return outside(() -> new Unadaptation<>(Network.of(model), false, 0).run());
     }
 
-    private static <M extends Model> M of(M model, boolean merge) {
+    private static <T> T outside(Supplier<T> work) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return new Unadaptation<>(Network.of(model), merge).run();
+            return work.get();
         }
     }
 
@@ -172,37 +221,17 @@ public final class Unadaptation<M extends Model> {
         if (values == null || values.length() == 0) {
             return;
         }
-        Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
         Map<String, INDArray> merged = runtime.paramTable(false);
         if (node.unwrappedLayer() instanceof LowRankLayer path) {
+            Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
             new PlainLoRA().merge(merged.get(DefaultParamInitializer.WEIGHT_KEY), trained, path.factor());
-            requireFinite(node, values);
+            MergedLayer.requireFinite(node, values);
             return;
         }
         values.assign(frozenOrTrained(node, values.length()).reshape(values.shape()));
-        AdaptedConfiguration lora = node.adapted();
-        if (merge && lora != null) {
-            AdaptedRuntime running = AdaptedRuntime.of(adapted.runtime(node.name()));
-            if (running != null) {
-                running.adapter().mergeInto(merged);
-            } else {
-                mergeFrozenVertex(lora, trained, merged);
-            }
-            requireFinite(node, values);
-        }
-    }
-
-    /** DL4J's FrozenVertex hides the running vertex, but not its parameters. */
-    private static void mergeFrozenVertex(AdaptedConfiguration lora, Map<String, INDArray> table, Map<String, INDArray> stock) {
-        lora.adapted().forEach(parameter -> lora.matrices().forms().get(parameter.key()).add(
-                table.get(lora.key(parameter, Variant.A)), table.get(lora.key(parameter, Variant.B)), parameter.factor(),
-                stock.get(parameter.key())));
-    }
-
-    private static void requireFinite(Node node, INDArray merged) {
-        if (RawValues.firstNotFinite(merged) >= 0) {
-            throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter "
-                    + "has diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
+        if (merge && node.adapted() != null) {
+            MergedLayer.of(adapted, node).mergeInto(merged, weight);
+            MergedLayer.requireFinite(node, values);
         }
     }
 

@@ -18,6 +18,10 @@
  *      |      |                     |     |              |
  *      v      v                     v     v              v
  *    Network: GraphNetwork | LayersNetwork;  Node, MatrixName, Role
+ *
+ *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
+ *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it
+ *    LoRA -&gt; Agreement, Scales       an adapter and a configuration; what paths are multiplied by at run time
  * </pre>
  *
  * <p>{@code Network} and {@code Node} hide which of DL4J's two network classes is meant, and know nobody above them. A plan

@@ -6,7 +6,6 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -20,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
@@ -38,6 +38,7 @@ public final class Adapter {
     private LoRASettings settings;
     private Map<String, INDArray> stock;
     private Map<String, INDArray> constants;
+    private BooleanSupplier afterStep;
 
     /**
      * @param conf    the layer's configuration as it is now
@@ -256,27 +257,9 @@ public final class Adapter {
         }
     }
 
-    /** Writes what the adapters make of them into the parameters of the stock layer. */
-    public void mergeInto(Map<String, INDArray> stockParameters) {
-        AdaptedConfiguration lora = conf.get();
-        Map<String, MatrixForm> forms = lora.matrices().forms();
-        for (AdaptedParameter matrix : lora.adapted()) {
-            LoRASettings settings = lora.settings(matrix);
-            Map<String, INDArray> parts = parts(matrix.key());
-            INDArray target = stockParameters.get(matrix.key());
-            if (settings.variant().isAdditive()) {
-                forms.get(matrix.key()).add(parts.get(Variant.A), parts.get(Variant.B), matrix.factor(), target);
-                if (parts.containsKey(Variant.START_A)) {
-                    forms.get(matrix.key()).add(parts.get(Variant.START_A), parts.get(Variant.START_B), -matrix.factor(), target);
-                }
-            } else {
-                settings.variant().merge(forms.get(matrix.key()).viewOf(target), parts, matrix.factor());
-            }
-        }
-        for (TrainedBias bias : lora.biases()) {
-            INDArray stockBias = stockParameters.get(bias.key());
-            stockBias.assign(value(bias.key()).reshape('c', stockBias.shape()));
-        }
+    /** The factor of ΔW as it counts now: s, times what the layer is scaled by. */
+    public double factor(AdaptedParameter matrix) {
+        return matrix.factor() * switches.scale(matrix.key());
     }
 
     /** What the adapters hold that does not train and is outside the vector; null where there is nothing of the kind. */
@@ -341,6 +324,22 @@ public final class Adapter {
             now.requireUnmoved(name());
         } else if (now != null) {
             FrozenWeights.requireOpen(now.values(), name());
+        }
+    }
+
+    /**
+     * Has something called after each step of training, when all parameters have been updated.
+     *
+     * @param again whether to go on with that
+     */
+    public void afterSteps(BooleanSupplier again) {
+        afterStep = again;
+    }
+
+    /** To be called after each step of training. */
+    void stepped() {
+        if (afterStep != null && !afterStep.getAsBoolean()) {
+            afterStep = null;
         }
     }
 

@@ -84,7 +84,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
 
     @Override
     public double factor() {
-        return adapted().factor();
+        return adapter().factor(adapted());
     }
 
     /** With weight noise while training if the layer has any. */

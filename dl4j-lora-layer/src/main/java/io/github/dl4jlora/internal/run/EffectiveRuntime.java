@@ -262,6 +262,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         if (constraints != null) {
             constraints.forEach(constraint -> constraint.applyConstraint(this, iteration, epoch));
         }
+        adapter.stepped();
     }
 
     @Override

@@ -59,8 +59,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
     public static EffectiveVertex of(AdaptedConfiguration conf, ComputationGraph graph, String name, int index, INDArray view,
                                      boolean initialize, DataType type) {
         Map<String, INDArray> embedded = conf.getStorage() == FrozenStorage.EMBEDDED
-                ? conf.stockVertex().instantiate(graph, name, index, AdapterLayout.interval(view, 0, conf.frozenParams()),
-                initialize, type).paramTable(false) : Map.of();
+                ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
         INDArray values;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             values = Nd4j.create(type, conf.frozenParams());

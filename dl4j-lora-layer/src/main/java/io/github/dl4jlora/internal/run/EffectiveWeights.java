@@ -106,7 +106,7 @@ public final class EffectiveWeights {
     private Route route(AdaptedParameter parameter) {
         Routing routing = adapter.switches().routing(parameter.key());
         return routing != null ? routing.single() : new Route(0, Long.MAX_VALUE, value(parameter, Variant.A),
-                value(parameter, Variant.B), parameter.factor());
+                value(parameter, Variant.B), adapter.factor(parameter));
     }
 
     private INDArray value(AdaptedParameter parameter, String part) {
@@ -148,8 +148,9 @@ public final class EffectiveWeights {
             INDArray dw = forms.get(parameter.key()).of(stock.getGradientFor(parameter.key()));
             String keyOfA = lora.key(parameter, Variant.A);
             String keyOfB = lora.key(parameter, Variant.B);
-            Nd4j.gemm(dw, value(parameter, Variant.B), gradients.get(keyOfA), false, true, parameter.factor(), 0);
-            Nd4j.gemm(value(parameter, Variant.A), dw, gradients.get(keyOfB), true, false, parameter.factor(), 0);
+            double factor = adapter.factor(parameter);
+            Nd4j.gemm(dw, value(parameter, Variant.B), gradients.get(keyOfA), false, true, factor, 0);
+            Nd4j.gemm(value(parameter, Variant.A), dw, gradients.get(keyOfB), true, false, factor, 0);
             result.setGradientFor(keyOfA, gradients.get(keyOfA));
             result.setGradientFor(keyOfB, gradients.get(keyOfB));
         }

@@ -167,7 +167,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     final Route ownPath() {
-        return new Route(0, Long.MAX_VALUE, part(Variant.A), part(Variant.B), adapted().factor());
+        return new Route(0, Long.MAX_VALUE, part(Variant.A), part(Variant.B), adapter.factor(adapted()));
     }
 
     /** The stock layer itself: for what it computes when disabled, bit for bit, and for its masks. */
@@ -319,6 +319,12 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     @Override
     public void setParam(String key, INDArray value) {
         adapter.set(key, value);
+    }
+
+    @Override
+    public void applyConstraints(int iteration, int epoch) {
+        super.applyConstraints(iteration, epoch);
+        adapter.stepped();
     }
 
     @Override

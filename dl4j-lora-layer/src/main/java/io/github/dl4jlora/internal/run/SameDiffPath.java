@@ -17,9 +17,11 @@ public final class SameDiffPath implements LowRankPath {
 
     private final DenseRuntime layer;
     private final LowRankRuntime path;
+    private final double scale;
 
     SameDiffPath(DenseRuntime layer) {
         this.layer = layer;
+        this.scale = layer.adapter().switches().scale(layer.adapted().key());
         NeuralNetConfiguration inner = layer.conf().clone();
         inner.setLayer(layer.lora().lowRankLayer());
         this.path = new LowRankRuntime(inner, layer.getDataType());
@@ -31,7 +33,7 @@ public final class SameDiffPath implements LowRankPath {
         path.setIterationCount(layer.getIterationCount());
         path.setEpochCount(layer.getEpochCount());
         path.lendInput(x);
-        z.addi(path.activate(training, workspaces));
+        z.addi(scaled(path.activate(training, workspaces)));
     }
 
     @Override
@@ -40,10 +42,15 @@ public final class SameDiffPath implements LowRankPath {
         // Autodiff computes both, wanted or not.
         lent.computeIfAbsent(Variant.A, key -> layer.adapter().value(key).ulike());
         path.lendGradients(lent);
-        INDArray share = path.backpropGradient(dz, workspaces).getSecond();
+        INDArray share = path.backpropGradient(scaled(dz), workspaces).getSecond();
         if (dx != null) {
             dx.addi(share);
         }
+    }
+
+    /** What the layer is scaled by is no part of the graph, in which the factor is a constant. */
+    private INDArray scaled(INDArray array) {
+        return scale == 1 ? array : array.mul(scale);
     }
 
     @Override

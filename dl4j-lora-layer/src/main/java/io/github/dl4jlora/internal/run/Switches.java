@@ -2,17 +2,23 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Route;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 
-/** What is switched on a running adapted layer: whether its adapters count, and whether those of a bank stand in for them. */
+/**
+ * What is switched on a running adapted layer: whether its adapters count, how much, and whether those of a bank stand in for
+ * them.
+ */
 public final class Switches {
 
     private final Supplier<String> name;
     private final Runnable changed;
     private final Map<String, Routing> routings = new HashMap<>();
+    private final Map<String, Double> scales = new HashMap<>();
+    private final List<double[]> scopes = new ArrayList<>();
     private int disabled;
 
     /**
@@ -37,6 +43,39 @@ public final class Switches {
     /** Whether a scope is open in which the layer computes what the base's does. */
     public boolean isDisabled() {
         return disabled > 0;
+    }
+
+    /**
+     * By what the path of an adapted parameter is multiplied, beside its own factor: what {@link #setScale} said, times that of
+     * every open scope.
+     */
+    public double scale(String key) {
+        double scale = scales.getOrDefault(key, 1.0);
+        for (double[] scope : scopes) {
+            scale *= scope[0];
+        }
+        return scale;
+    }
+
+    /** Multiplies the path of an adapted parameter, in place of what was set before. */
+    public void setScale(String key, double scale) {
+        scales.put(key, scale);
+        changed.run();
+    }
+
+    /**
+     * Multiplies all paths of the layer.
+     *
+     * @return what ends it
+     */
+    public Runnable openScale(double scale) {
+        double[] scope = {scale};
+        scopes.add(scope);
+        changed.run();
+        return () -> {
+            scopes.removeIf(open -> open == scope);
+            changed.run();
+        };
     }
 
     /** See {@link AdaptedRuntime#route}. */

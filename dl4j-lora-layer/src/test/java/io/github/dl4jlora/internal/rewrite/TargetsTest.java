@@ -9,7 +9,9 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
@@ -25,6 +27,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import java.util.function.Consumer;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
@@ -93,6 +96,42 @@ class TargetsTest {
         assertThat(summary.rows()).filteredOn(row -> row.rank() > 0).extracting(LoRASummary.Row::name, LoRASummary.Row::rank,
                 LoRASummary.Row::alpha).containsExactly(tuple("lstm/W", 1, 3.0), tuple("lstm/RW", 1, 3.0), tuple("rnn/W", 2, 3.0),
                 tuple("rnn/RW", 2, 5.0));
+    }
+
+    @Test
+    void ofOverlappingOverridesTheFirstThatSetsSomethingWins() {
+        LoRASummary summary = LoRA.summary(LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(3).targets("lstm", "rnn")
+                .override(".*/RW", o -> o.rank(1)).override("lstm", o -> o.rank(3).alpha(5)).override(".*", o -> o.alpha(7))
+                .override(".*/RW", o -> o.rank(4)).build()));
+
+        assertThat(summary.rows()).filteredOn(row -> row.rank() > 0).extracting(LoRASummary.Row::name, LoRASummary.Row::rank,
+                LoRASummary.Row::alpha).containsExactly(tuple("lstm/W", 3, 5.0), tuple("lstm/RW", 4, 5.0), tuple("rnn/W", 2, 7.0),
+                tuple("rnn/RW", 4, 7.0));
+    }
+
+    @Test
+    void namesThatSayTwoThingsOrAreNoPatternsOfThemselvesAreRefused() {
+        ComputationGraph odd = new ComputationGraph(new NeuralNetConfiguration.Builder().graphBuilder().addInputs("in")
+                .addLayer("fc", new DenseLayer.Builder().nIn(2).nOut(2).build(), "in")
+                .addLayer("fc/W", new DenseLayer.Builder().nIn(2).nOut(2).build(), "fc")
+                .addLayer("a+b", new DenseLayer.Builder().nIn(2).nOut(2).build(), "fc/W")
+                .addLayer("out", new OutputLayer.Builder().nIn(2).nOut(2).activation(Activation.SOFTMAX).build(), "a+b")
+                .setOutputs("out").build());
+        odd.init();
+        String cure = "\"a+b\" does not match that name: quote it with Pattern.quote";
+
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("fc/W").build()))
+                .withMessageContaining("targets(\"fc/W\") is the name of a layer and that of the parameter W of layer \"fc\"");
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("a+b").build()))
+                .withMessageContaining(cure);
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().trainable("a+b").build()))
+                .withMessageContaining(cure);
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().override("a+b", o -> o.rank(2))
+                .build())).withMessageContaining(cure);
+        ComputationGraph tuned = LoRA.apply(odd, LoRAConfig.builder().targets("a\\+b", "fc").build());
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.setScale(tuned, "a+b", 2)).withMessageContaining(cure);
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.merging(tuned).layers("a+b").merge())
+                .withMessageContaining(cure);
     }
 
     @Test

@@ -1,0 +1,85 @@
+package io.github.dl4jlora;
+
+import io.github.dl4jlora.internal.rewrite.Unadaptation;
+import org.deeplearning4j.nn.api.Model;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * A merge of some layers, or of a part of ΔW, and a look at what it does: {@link LoRA#merging(Model)}. Nothing happens
+ * before {@link #report} or {@link #merge}, which may both be called, and more than once.
+ *
+ * @param <M> the network type
+ */
+public final class LoRAMerge<M extends Model> {
+
+    private final M adapted;
+    private final List<Pattern> layers = new ArrayList<>();
+    private double weight = 1;
+
+    LoRAMerge(M adapted) {
+        this.adapted = adapted;
+    }
+
+    /**
+     * Merges these layers only; default all. A layer is merged with all of its matrices and trained biases.
+     *
+     * @param patterns regular expressions, each of a whole layer or vertex name
+     * @return this
+     * @throws IllegalArgumentException if one is no regular expression
+     */
+    public LoRAMerge<M> layers(String... patterns) {
+        for (String pattern : patterns) {
+            layers.add(Selection.Builder.compile("layers", pattern));
+        }
+        return this;
+    }
+
+    /**
+     * Merges ΔW times a weight; default 1. What comes of it computes what the network does inside
+     * {@link LoRA#rescaled(Model, double)}: DoRA's norm is that of W + weight·s·A·B, trained biases, and a
+     * LowRankLayer that stands by itself, are merged as they are.
+     *
+     * @param weight finite; 0 leaves W, a negative one takes away what was learned
+     * @return this
+     * @throws IllegalArgumentException if it is NaN or infinite
+     */
+    public LoRAMerge<M> weight(double weight) {
+        if (!Double.isFinite(weight)) {
+            throw new IllegalArgumentException("The weight is " + weight + ", but it must be a finite number; 1 merges the "
+                    + "adapter as it is");
+        }
+        this.weight = weight;
+        return this;
+    }
+
+    /**
+     * What the merge would do to each weight matrix, rounding included. Takes three copies, in double precision, of one layer
+     * at a time.
+     *
+     * @return a row for each matrix that would be merged
+     * @throws IllegalArgumentException as {@link #merge}
+     * @throws IllegalStateException    as {@link #merge}
+     */
+    public LoRAMergeReport report() {
+        return Unadaptation.report(adapted, layers, weight);
+    }
+
+    /**
+     * Merges. Neither the adapted network nor the base changes. With all adapted layers merged the result is a stock network, as
+     * of {@link LoRA#merge}. Else it is an adapted network: the merged layers are frozen with their new weights, the others are
+     * adapted, or trained in full, as they are. It starts at iteration 0 without updater state. Its base is no longer the one
+     * that was adapted but what {@link LoRA#unload} makes of it: a JVM that restores it with DL4J's ModelSerializer needs that
+     * for {@code LoRA.attach}. An adapter taken out of it has the layers that are still adapted.
+     *
+     * @return a new network
+     * @throws IllegalArgumentException if a pattern matches no adapted layer, or the network has none
+     * @throws IllegalStateException    if the base has changed since it was adapted, a merged weight is NaN or infinite, the
+     *                                  adapters are disabled, or a layer that would stay adapted is scaled
+     */
+    public M merge() {
+        return Unadaptation.merge(adapted, layers, weight);
+    }
+}

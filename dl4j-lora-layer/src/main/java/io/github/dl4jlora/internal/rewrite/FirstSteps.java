@@ -1,0 +1,70 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Looks in the first steps of a fresh adapted network whether a gradient comes to every B, and warns, once, of those to which
+ * none came. One layer calls it after each step, when DL4J applies constraints: no listener is needed, which users might count
+ * or replace. As a rule all have come after the first step, and nothing is left to do in the following ones.
+ */
+final class FirstSteps {
+
+    /** Where A starts from zero, as for embeddings, B's first gradient comes in the second step; a warm-up may begin with 0. */
+    static final int STEPS = 5;
+
+    private static final Logger LOG = LoggerFactory.getLogger(FirstSteps.class);
+
+    private final Network<?> network;
+    private final Map<String, INDArray> waiting = new LinkedHashMap<>();
+    private int steps;
+
+    private FirstSteps(Network<?> network) {
+        this.network = network;
+    }
+
+    static <M extends Model> void watch(Network<M> adapted) {
+        FirstSteps first = new FirstSteps(adapted);
+        adapted.nodes().stream().filter(node -> node.layer() != null)
+                .map(node -> AdaptedRuntime.of(adapted.runtime(node.name()))).filter(running -> running != null).findFirst()
+                .ifPresent(running -> running.adapter().afterSteps(first::goOn));
+    }
+
+    /** @return whether to be called again */
+    private boolean goOn() {
+        steps++;
+        if (steps == 1) {
+            network.nodes().stream().filter(node -> node.adapted() != null).forEach(this::waitFor);
+        }
+        // What DL4J subtracts from B, in place of the gradient by now: zero where that was.
+        waiting.values().removeIf(update -> update.amaxNumber().doubleValue() != 0);
+        if (steps == STEPS && !waiting.isEmpty()) {
+            LOG.warn("In {} steps of training no gradient came to B of {}: what they should learn does not reach the loss. Is a "
+                    + "layer above frozen by DL4J's FrozenLayer, dead, or masked, or the learning rate 0?", steps, List.copyOf(
+                    waiting.keySet()));
+        }
+        return steps < STEPS && !waiting.isEmpty();
+    }
+
+    private void waitFor(Node node) {
+        Trainable runtime = network.runtime(node.name());
+        AdaptedConfiguration lora = node.adapted();
+        if (runtime.getGradientsViewArray() != null) {
+            Map<String, INDArray> gradients = lora.layout().trainedViews(lora, runtime.getGradientsViewArray());
+            for (AdaptedParameter parameter : lora.adapted()) {
+                waiting.put(MatrixName.of(node, parameter.key()).override(), gradients.get(lora.key(parameter, Variant.B)));
+            }
+        }
+    }
+}
