@@ -125,7 +125,7 @@ public final class BaseLocation {
         Map<String, FrozenWeights> layers = new HashMap<>();
         for (Trainable part : parts(base)) {
             if (part.params() != null && part.numParams() > 0) {
-                FrozenWeights weights = FrozenWeights.of(part.params(), part.paramTable(false));
+                FrozenWeights weights = FrozenWeights.ofOwn(part.params(), part.paramTable(false));
                 weights.keepAlive(layers);
                 layers.put(weights.id(), weights);
             }

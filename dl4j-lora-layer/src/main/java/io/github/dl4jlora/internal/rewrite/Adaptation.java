@@ -179,9 +179,8 @@ public final class Adaptation<M extends Model> {
         if (runtime.params() == null || runtime.params().length() == 0) {
             return null;
         }
-        FrozenWeights weights = config.copyBase() ? FrozenWeights.copyOf(runtime.params(), runtime.paramTable(false))
-                : FrozenWeights.of(runtime.params(), runtime.paramTable(false));
-        return FrozenReference.to(weights, config.baseLocation());
+        FrozenWeights weights = FrozenWeights.of(runtime.params(), runtime.paramTable(false));
+        return FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {

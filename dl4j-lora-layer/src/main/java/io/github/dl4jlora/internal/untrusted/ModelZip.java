@@ -35,9 +35,6 @@ public final class ModelZip {
 
     private static final int LONGEST_CONFIGURATION = 16 << 20;
     private static final int DEEPEST_CONFIGURATION = 100;
-    /** Trained weights hardly compress; what is small may be anything. */
-    private static final long SMALL = 64 << 20;
-    private static final long GREATEST_EXPANSION = 100;
 
     private final File file;
     private final ZipFile zip;
@@ -155,8 +152,7 @@ public final class ModelZip {
         if (length == 0) {
             return null;
         }
-        long held = Math.min(entry.getCompressedSize(), file.length());
-        return vector(entry, length, SMALL + GREATEST_EXPANSION * held);
+        return vector(entry, length, Expansion.most(entry, file));
     }
 
     private boolean hasState(boolean wanted) {

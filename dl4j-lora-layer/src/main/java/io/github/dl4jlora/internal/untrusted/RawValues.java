@@ -123,7 +123,7 @@ public final class RawValues {
             throw new IOException("\"" + signature + "\" describes no layer's parameters", e);
         }
         if (!type.isFPType() || length == 0 || length > available / type.width()) {
-            throw new IOException("\"" + signature + "\" is more than the file can hold");
+            throw new IOException("\"" + signature + "\" is more than the file can hold: at most " + available + " bytes");
         }
         INDArray values = Nd4j.createUninitialized(type, length);
         if (!fill(values, Channels.newChannel(in))) {
