@@ -81,9 +81,9 @@ public final class FrozenReference implements Serializable {
         return signature;
     }
 
-    /** Where the base can be loaded from; null: not recorded. */
+    /** Where the base can be loaded from, without user info and query, which may be secrets; null: not recorded. */
     public URI getBaseLocation() {
-        return baseLocation;
+        return baseLocation == null ? null : UriSecrets.without(baseLocation);
     }
 
     /**

@@ -42,7 +42,7 @@ class CopiedBaseTest {
         assertThat(adapted.outputSingle(input)).isEqualTo(expected);
     }
 
-    /** A checkpoint does not hold the copy. Once that is gone, a new one is taken of what is found, here by way of another network. */
+    /** A checkpoint does not hold the copy. Once that is gone, a new one is taken of what is found or attached. */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void aRestoredCheckpointTakesACopyOfItsOwn(boolean attached) throws Exception {
