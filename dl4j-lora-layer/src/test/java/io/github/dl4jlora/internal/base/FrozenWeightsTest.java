@@ -1,15 +1,24 @@
 package io.github.dl4jlora.internal.base;
 
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.lang.ref.WeakReference;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
@@ -137,6 +146,32 @@ class FrozenWeightsTest {
         }
         assertThat(buffer.get()).isNull();
         assertThat(weights.valuesAs(DataType.BFLOAT16)).isEqualTo(values.castTo(DataType.BFLOAT16));
+    }
+
+    /** One layer runs on effective weights, of which it has a copy of its own, one on frozen ones. */
+    @Test
+    void aCastStaysWhileAConvertedNetworkDoesAndGoesWithIt() throws InterruptedException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(5).build())
+                .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(5).nOut(2).build()).build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").build());
+        MultiLayerNetwork converted = tuned.convertDataType(DataType.DOUBLE);
+        INDArray input = Networks.random(DataType.DOUBLE, 1, 3, 4, 6);
+        INDArray output = converted.output(input);
+        List<WeakReference<DataBuffer>> casts = BaseAttachment.verified(tuned).values().stream()
+                .map(weights -> new WeakReference<>(weights.valuesAs(DataType.DOUBLE).data())).toList();
+        System.gc();
+
+        assertThat(casts).hasSize(2).noneMatch(cast -> cast.get() == null);
+        assertThat(converted.output(input)).isEqualTo(output);
+
+        converted = null;
+        for (int i = 0; i < 200 && casts.stream().anyMatch(cast -> cast.get() != null); i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertThat(casts).allMatch(cast -> cast.get() == null);
     }
 
     /** What a network trains and closes is copied once; the copy, like what a file held, is nobody's to change. */
