@@ -65,10 +65,14 @@ public final class Adaptation<M extends Model> {
     /**
      * As {@link #apply}, for the configuration of an adapter. It names each of two equally named layers by the name that
      * tells them apart; its patterns match by that alone.
+     *
+     * @throws IllegalArgumentException as there, and if the network lacks a layer that the adapter has
      */
     public static <M extends Model> M applyOfAdapter(M base, LoRAConfig config) {
         Network<M> from = stock(base, config);
-        return of(from, from.nodes().stream().map(Node::byUniqueName).toList(), config);
+        List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).toList();
+        AdapterLayers.requireIn(nodes, config);
+        return of(from, nodes, config);
     }
 
     private static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
