@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.PeftFolder;
@@ -292,8 +293,9 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
-     * that finds one new and one old takes the configuration that the tensors' file carries along.
+     * Writes PEFT's two files into a folder, which is made if need be. <b>An adapter that is there is replaced</b>, whatever
+     * network it is of; other files stay. Each file appears whole or not at all; a reader that finds one new and one old takes
+     * the configuration that the tensors' file carries along.
      *
      * @param folder new, empty, or with an adapter that is replaced
      * @throws IOException              if there is a file of that name, or the folder cannot be written to
@@ -301,7 +303,22 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {
-        new PeftWriter(content).write(folder);
+        save(folder, new SaveOption[0]);
+    }
+
+    /**
+     * As {@link #save(Path)}, with options.
+     *
+     * @param folder  new, empty, or with an adapter that is replaced if the options allow it
+     * @param options each at most once
+     * @throws IOException              if there is a file of that name, or the folder cannot be written to; a
+     *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
+     *                                  {@link SaveOption#NEW_ONLY} is given
+     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it
+     * @throws IllegalStateException    if a value is NaN or infinite
+     */
+    public void save(Path folder, SaveOption... options) throws IOException {
+        new PeftWriter(content).write(folder, options);
     }
 
     /**

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.file;
 
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
@@ -44,8 +45,8 @@ public final class NetworkFile {
     /**
      * @param weights the frozen weights the network refers to, verified
      */
-    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater)
-            throws IOException {
+    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater,
+                            SaveOption... options) throws IOException {
         Map<String, FrozenWeights> byId = new LinkedHashMap<>();
         weights.forEach(layer -> byId.put(layer.id(), layer));
         AtomicFile.write(target, out -> {
@@ -67,7 +68,7 @@ public final class NetworkFile {
             } finally {
                 Files.deleteIfExists(stock);
             }
-        });
+        }, options);
     }
 
     private static void copyEntries(Path from, ZipOutputStream to) throws IOException {

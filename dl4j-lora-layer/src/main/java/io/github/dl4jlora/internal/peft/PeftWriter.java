@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -26,25 +27,28 @@ public final class PeftWriter {
     }
 
     /**
-     * @throws IOException              if there is a file of that name, or the folder cannot be written to
+     * @throws IOException              if there is a file of that name, the folder cannot be written to, or has an adapter that
+     *                                  the options forbid to replace
      * @throws IllegalArgumentException if files have no name for the adapter's variant
      * @throws IllegalStateException    if a value is NaN or infinite
      */
-    public void write(Path path) throws IOException {
+    public void write(Path path, SaveOption... options) throws IOException {
         adapter.deltas().values().forEach(delta -> delta.kind().requireNameInFiles());
         if (Files.exists(path) && !Files.isDirectory(path)) {
             throw new IOException(path + " is a file, but an adapter is a folder: choose another name. Nothing was written");
         }
-        Files.createDirectories(path);
         PeftFolder folder = new PeftFolder(path);
+        AtomicFile.requireNew(folder.tensors(), options);
+        AtomicFile.requireNew(folder.config(), options);
+        Files.createDirectories(path);
         byte[] config = PeftConfigJson.bytes(PeftConfig.of(adapter));
         Map<String, INDArray> tensors = tensors();
         adapter.layers().stream().filter(MODULES_OF_PEFT::contains).forEach(layer ->
                 LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the wrong one", layer));
         tensors.forEach(PeftWriter::requireFinite);
         Map<String, String> metadata = Provenance.of(adapter, config).metadata();
-        AtomicFile.write(folder.tensors(), out -> Safetensors.write(out, tensors, metadata));
-        AtomicFile.write(folder.config(), out -> out.write(config));
+        AtomicFile.write(folder.tensors(), out -> Safetensors.write(out, tensors, metadata), options);
+        AtomicFile.write(folder.config(), out -> out.write(config), options);
     }
 
     private Map<String, INDArray> tensors() {
