@@ -92,16 +92,23 @@ final class BaseFile {
         return answer(connection);
     }
 
-    /** By the code first: the JDK's own exceptions quote the URI. */
     private static InputStream answer(URLConnection connection) throws IOException {
-        if (connection instanceof HttpURLConnection http && http.getResponseCode() != HttpURLConnection.HTTP_OK) {
-            int code = http.getResponseCode();
-            http.disconnect();
-            throw new IOException("the server answered " + code + " instead of " + HttpURLConnection.HTTP_OK
-                    + (code == HttpURLConnection.HTTP_UNAUTHORIZED || code == HttpURLConnection.HTTP_FORBIDDEN
-                    ? "; a " + BaseOpener.class.getName() + " may send credentials" : ""));
+        if (!(connection instanceof HttpURLConnection http)) {
+            return connection.getInputStream();
         }
-        return connection.getInputStream();
+        try {
+            // By the code first: the JDK's own exceptions quote the URI.
+            int code = http.getResponseCode();
+            if (code != HttpURLConnection.HTTP_OK) {
+                throw new IOException("the server answered " + code + " instead of " + HttpURLConnection.HTTP_OK
+                        + (code == HttpURLConnection.HTTP_UNAUTHORIZED || code == HttpURLConnection.HTTP_FORBIDDEN
+                        ? "; a " + BaseOpener.class.getName() + " may send credentials" : ""));
+            }
+            return http.getInputStream();
+        } catch (IOException e) {
+            http.disconnect();
+            throw e;
+        }
     }
 
     private static void copy(InputStream in, OutputStream out, long most) throws IOException {

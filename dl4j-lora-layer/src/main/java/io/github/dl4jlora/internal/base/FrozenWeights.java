@@ -72,6 +72,7 @@ public final class FrozenWeights {
     public static FrozenWeights read(INDArray values, String signature, String expected) {
         FrozenWeights read = new FrozenWeights(values, signature, true);
         if (!read.id.equals(expected)) {
+            values.close();
             throw new IllegalArgumentException("the frozen weights " + expected + " (" + signature + ") hash to " + read.id);
         }
         FrozenWeights alive = FrozenWeightsRegistry.findOwn(expected).orElse(null);
