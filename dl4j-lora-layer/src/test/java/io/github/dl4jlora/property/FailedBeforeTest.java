@@ -112,7 +112,10 @@ class FailedBeforeTest {
                         List.of(layer(Kind.LSTM, Role.FROZEN, 0), twins(Kind.DENSE, Join.TWIN_ADD)), Head.RNN_OUTPUT, PLAIN,
                         false, Path.FEATURIZED),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
-                        List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE));
+                        List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE),
+                failed("what was loaded moves with a base of equal values", true, Input.FLAT,
+                        List.of(layer(Kind.DENSE, Role.ADAPTED, 0), layer(Kind.DENSE, Role.FROZEN, 0)), PLAIN, false,
+                        Path.WITHOUT_BASE));
     }
 
     @AfterEach
