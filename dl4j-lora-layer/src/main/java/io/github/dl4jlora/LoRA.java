@@ -320,8 +320,8 @@ public final class LoRA {
     }
 
     /**
-     * Writes one self-contained file: base, adapters and, if asked for, updater state. The file appears whole or not
-     * at all; an old one stays until then.
+     * Writes one self-contained file: base, adapters and, if asked for, updater state. <b>A file that is there is replaced</b>.
+     * The new one appears whole or not at all; the old one stays until then.
      *
      * @param adapted     an adapted network
      * @param path        of the file
@@ -330,10 +330,25 @@ public final class LoRA {
      * @throws IOException           if the file cannot be written
      */
     public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
+        save(adapted, path, saveUpdater, new SaveOption[0]);
+    }
+
+    /**
+     * As {@link #save(Model, Path, boolean)}, with options.
+     *
+     * @param adapted     an adapted network
+     * @param path        of the file
+     * @param saveUpdater whether updater state goes into it
+     * @param options     each at most once
+     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
+     * @throws IOException           if the file cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it
+     *                               exists and {@link SaveOption#NEW_ONLY} is given
+     */
+    public static void save(Model adapted, Path path, boolean saveUpdater, SaveOption... options) throws IOException {
         Objects.requireNonNull(path, "The path to save to is null");
         DisabledScopes.requireNone(adapted, "LoRA.save");
         Scales.requireNone(adapted, "LoRA.save");
-        NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater);
+        NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater, options);
     }
 
     /**

@@ -1,5 +1,7 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.frozen.BaseOpener;
+import io.github.dl4jlora.internal.base.UriSecrets;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -341,16 +343,23 @@ public final class LoRAConfig {
         /**
          * Where a JVM that has not got the base network can load it from (a file that DL4J's ModelSerializer wrote),
          * such as the executors of a cluster. What is found there must have the recorded content ids. Schemes that the
-         * JDK cannot open need a {@link io.github.dl4jlora.frozen.BaseOpener}.
+         * JDK cannot open need a {@link BaseOpener}, and so do servers that ask for credentials: the
+         * location stands in the network's JSON and in every checkpoint.
          *
-         * @param location absolute; null: none
+         * @param location absolute, without user info and query; null: none
          * @return this
-         * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine
+         * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine; or if
+         *                                  it has user info or a query, which may be secrets
          */
         public Builder baseLocation(URI location) {
             if (location != null && !location.isAbsolute()) {
-                throw new IllegalArgumentException("The base location \"" + location + "\" has no scheme; use Path.toUri() for a "
-                        + "file, or a URI such as hdfs://host/path");
+                throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has no scheme; use "
+                        + "Path.toUri() for a file, or a URI such as hdfs://host/path");
+            }
+            if (location != null && UriSecrets.mayBeIn(location)) {
+                throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has user info or a "
+                        + "query, which would stand in every checkpoint for all to read; leave them out, and have a "
+                        + BaseOpener.class.getName() + " add them when the base is read");
             }
             this.baseLocation = location;
             return this;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.peft.PeftWriter;
 
 import java.io.IOException;
@@ -13,7 +14,6 @@ public final class AdapterSaver {
 
     private final LoRAAdapter adapter;
     private UnaryOperator<String> keyMapper = UnaryOperator.identity();
-    private boolean overwrite = true;
 
     AdapterSaver(LoRAAdapter adapter) {
         this.adapter = adapter;
@@ -31,30 +31,21 @@ public final class AdapterSaver {
     }
 
     /**
-     * Whether an adapter that lies in the folder already is replaced, which is the default; else it is an error.
-     *
-     * @param overwrite whether it is
-     * @return this saver
-     */
-    public AdapterSaver overwrite(boolean overwrite) {
-        this.overwrite = overwrite;
-        return this;
-    }
-
-    /**
      * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
      * that finds one new and one old takes the configuration that the tensors' file carries along. Layers that started from
      * different parts of W, which PEFT cannot say, are written as plain ones of twice the rank, which compute the same.
      *
-     * @param folder new, empty, or with an adapter that is replaced
-     * @throws IOException              if there is a file of that name, or an adapter where none may be overwritten, or if the
-     *                                  folder cannot be written to
+     * @param folder  new, empty, or with an adapter that is replaced if the options allow it
+     * @param options each at most once
+     * @throws IOException              if there is a file of that name, or the folder cannot be written to; a
+     *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
+     *                                  {@link SaveOption#NEW_ONLY} is given
      * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
      *                                  only some layers are DoRA; if the mapper gives two layers one name
      * @throws IllegalStateException    if a value is NaN or infinite
      */
-    public void save(Path folder) throws IOException {
-        writer().write(folder, overwrite);
+    public void save(Path folder, SaveOption... options) throws IOException {
+        writer().write(folder, options);
         NothingLearned.warn(adapter, "saved");
     }
 
@@ -63,7 +54,7 @@ public final class AdapterSaver {
      *
      * @param zip not closed
      * @throws IOException              if it cannot be written to
-     * @throws IllegalArgumentException as {@link #save(Path)}
+     * @throws IllegalArgumentException as {@link #save(Path, SaveOption...)}
      * @throws IllegalStateException    if a value is NaN or infinite; then nothing was written
      */
     public void save(OutputStream zip) throws IOException {

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import org.deeplearning4j.nn.api.Model;
@@ -328,7 +329,9 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Writes PEFT's two files into a folder, as {@link AdapterSaver#save(Path)}; an adapter that lies there is replaced.
+     * Writes PEFT's two files into a folder, which is made if need be. <b>An adapter that is there is replaced</b>, whatever
+     * network it is of; other files stay. Each file appears whole or not at all; a reader that finds one new and one old takes
+     * the configuration that the tensors' file carries along.
      *
      * @param folder new, empty, or with an adapter that is replaced
      * @throws IOException              if there is a file of that name, or the folder cannot be written to
@@ -337,13 +340,28 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder) throws IOException {
-        saver().save(folder);
+        save(folder, new SaveOption[0]);
     }
 
     /**
-     * Writes PEFT's two files with options: other names, no overwriting, a stream.
+     * As {@link #save(Path)}, with options.
      *
-     * @return a saver that keeps the layers' names and replaces what lies there
+     * @param folder  new, empty, or with an adapter that is replaced if the options allow it
+     * @param options each at most once
+     * @throws IOException              if there is a file of that name, or the folder cannot be written to; a
+     *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
+     *                                  {@link SaveOption#NEW_ONLY} is given
+     * @throws IllegalArgumentException as {@link #save(Path)}
+     * @throws IllegalStateException    if a value is NaN or infinite
+     */
+    public void save(Path folder, SaveOption... options) throws IOException {
+        saver().save(folder, options);
+    }
+
+    /**
+     * Writes PEFT's two files under other names, or to a stream.
+     *
+     * @return a saver that keeps the layers' names
      */
     public AdapterSaver saver() {
         return new AdapterSaver(this);

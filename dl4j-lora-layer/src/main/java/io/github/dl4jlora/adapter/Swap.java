@@ -110,7 +110,7 @@ final class Swap {
             Delta delta = onBase(name, loaded, matrix, anyBase);
             String id = ids.get(matrix.layer());
             if (!anyBase) {
-                requireSameBase(name, delta.baseId(), id);
+                requireSameBase(name, delta, id, matrix.parts().get(Variant.A).dataType());
             } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
                 strangers.add(name);
             }
@@ -250,12 +250,14 @@ final class Swap {
         }
     }
 
-    private static void requireSameBase(String layer, String expected, String found) {
-        if (expected != null && !expected.equals(found)) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights " + expected
-                    + ", but the network stands on " + found
-                    + ". Use the network that the adapter was trained on, or give the adapter to "
-                    + "LoRA.apply(base, adapter.config()) with ApplyOption.FORCE");
+    private static void requireSameBase(String layer, Delta delta, String found, DataType type) {
+        if (delta.baseId() != null && !delta.baseId().equals(found)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights "
+                    + delta.baseId() + ", but the network stands on " + found
+                    + (delta.a().dataType() == type ? "" : " (the adapter is " + delta.a().dataType() + ", the network " + type
+                    + ": in another data type a base is another one)")
+                    + ". Use the network that the adapter was trained on, or force it onto this one: "
+                    + "adapter.applyTo(LoRA.apply(base, adapter.config()), ApplyOption.FORCE)");
         }
     }
 
@@ -277,9 +279,14 @@ final class Swap {
     /** The value in the parameter's data type, which may have a smaller range than the file's. */
     private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
         INDArray cast = value.castTo(parameter.dataType());
-        if (RawValues.firstNotFinite(cast) >= 0) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key
-                    + " has values that are not finite or too large for the network's data type " + parameter.dataType());
+        long place = RawValues.firstNotFinite(cast);
+        if (place >= 0) {
+            double found = value.dup('c').getDouble(place);
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " of type " + value.dataType()
+                    + " has " + found + " at position " + place + (Double.isFinite(found)
+                    ? ", too large for the network's data type " + parameter.dataType() + ". Convert the base with "
+                    + "convertDataType(DataType." + value.dataType() + "), and adapt that"
+                    : ": its training diverged. Lower the learning rate or alpha, or go back to a checkpoint"));
         }
         return cast;
     }

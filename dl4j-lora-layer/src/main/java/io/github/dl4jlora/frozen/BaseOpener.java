@@ -8,6 +8,10 @@ import java.net.URI;
  * Opens base networks at locations that the JDK cannot open by itself, such as {@code hdfs:} or {@code s3a:}.
  * Implementations are found by {@link java.util.ServiceLoader}: name the class in a file
  * {@code META-INF/services/io.github.dl4jlora.frozen.BaseOpener}. Locations with the scheme {@code file} are not asked for.
+ *
+ * <p>Credentials belong here, not in locations, which stand in every checkpoint. So do time limits: a thread that needs the base
+ * waits for as long as a stream makes it; others do not. What is opened is read up to 16 GiB, or as many bytes as the system
+ * property {@code dl4jlora.base.limit} says.
  */
 public interface BaseOpener {
 

@@ -57,15 +57,6 @@ class AdapterSaverTest {
     }
 
     @Test
-    void whatIsThereIsReplacedUnlessForbidden() throws IOException {
-        adapter.saver().overwrite(false).save(folder.resolve("new"));
-        adapter.save(folder.resolve("new"));
-
-        assertThatThrownBy(() -> adapter.saver().overwrite(false).save(folder.resolve("new"))).isInstanceOf(IOException.class)
-                .hasMessageContaining("holds an adapter already").hasMessageContaining("Nothing was written");
-    }
-
-    @Test
     void aStreamHoldsTheWholeAdapter() throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         adapter.saver().save(out);

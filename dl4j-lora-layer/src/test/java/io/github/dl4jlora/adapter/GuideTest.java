@@ -6,6 +6,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRAMergeReport;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.DoRA;
@@ -30,6 +31,7 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.preprocessor.NormalizerStandardize;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -40,6 +42,7 @@ import java.io.File;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -49,6 +52,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Runs the code on the guide's pages. A line of a page that is not in this file fails a test. */
 class GuideTest {
@@ -172,6 +176,39 @@ class GuideTest {
         ComputationGraph back = LoRA.loadComputationGraph(path);
 
         assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+    }
+
+    @Test
+    void nothingReplaced() throws IOException {
+        Path path = folder.resolve("once.zip");
+        Path folder = this.folder.resolve("once");
+        LoRA.save(tuned, path, true, SaveOption.NEW_ONLY);
+        LoRAAdapter.of(tuned).save(folder, SaveOption.NEW_ONLY);
+
+        for (Path kept : List.of(path, folder.resolve("adapter_model.safetensors"), folder.resolve("adapter_config.json"))) {
+            byte[] content = Files.readAllBytes(kept);
+            assertThatThrownBy(() -> LoRA.save(tuned, path, false, SaveOption.NEW_ONLY))
+                    .isInstanceOf(FileAlreadyExistsException.class).hasMessageContaining("once.zip");
+            assertThatThrownBy(() -> spam.save(folder, SaveOption.NEW_ONLY))
+                    .isInstanceOf(FileAlreadyExistsException.class).hasMessageContaining("adapter_");
+            assertThat(kept).hasBinaryContent(content);
+        }
+        Files.delete(folder.resolve("adapter_model.safetensors"));
+        assertThatThrownBy(() -> spam.save(folder, SaveOption.NEW_ONLY)).isInstanceOf(FileAlreadyExistsException.class);
+        assertThat(folder.resolve("adapter_model.safetensors")).as("half an adapter").doesNotExist();
+    }
+
+    @Test
+    void aNormalizerBesideTheNetwork() throws Exception {
+        Path path = folder.resolve("normalized.zip");
+        NormalizerStandardize normalizer = new NormalizerStandardize();
+        normalizer.fit(Networks.data(DataType.FLOAT, 8, 1));
+        LoRA.save(tuned, path, true);
+        ModelSerializer.addNormalizerToModel(path.toFile(), normalizer);
+        NormalizerStandardize beside = ModelSerializer.restoreNormalizerFromFile(path.toFile());
+
+        assertThat(beside.getMean()).isEqualTo(normalizer.getMean());
+        assertThat(LoRA.loadComputationGraph(path).outputSingle(input)).isEqualTo(tuned.outputSingle(input));
     }
 
     @Test
@@ -335,7 +372,7 @@ class GuideTest {
     }
 
     private static void shareUnderOtherNames(LoRAAdapter adapter, Path folder) throws IOException {
-        adapter.saver().keyMapper(Map.of("fc1", "encoder.dense", "fc2", "encoder.proj")::get).overwrite(false).save(folder);
+        adapter.saver().keyMapper(Map.of("fc1", "encoder.dense", "fc2", "encoder.proj")::get).save(folder);
         assertThat(LoRAAdapter.load(folder).layers()).containsExactly("encoder.dense", "encoder.proj");
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         adapter.saver().save(out);

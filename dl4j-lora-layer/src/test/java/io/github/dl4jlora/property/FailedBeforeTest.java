@@ -119,7 +119,10 @@ class FailedBeforeTest {
                         List.of(new LayerSpec(Kind.LSTM, Role.ADAPTED, 0, Activation.IDENTITY, List.of(), false, Join.ATTENTION)),
                         PLAIN, false, Path.PARTIAL_MERGE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
-                        List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE));
+                        List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE),
+                failed("what was loaded moves with a base of equal values", true, Input.FLAT,
+                        List.of(layer(Kind.DENSE, Role.ADAPTED, 0), layer(Kind.DENSE, Role.FROZEN, 0)), PLAIN, false,
+                        Path.WITHOUT_BASE));
     }
 
     @AfterEach

@@ -183,6 +183,16 @@ enum Path {
             }
         }
     },
+    WITHOUT_BASE(Training.OTHER, true) {
+        /** What a file holds, and a checkpoint of a copied base finds, moves with no base; nor does the vector. */
+        @Override
+        Model through(Trial trial, Model network) throws Exception {
+            Model alone = (trial.spec.settings().place() == Settings.Place.SHARED ? SAVE_AND_LOAD : SERIALIZER)
+                    .through(trial, network);
+            trial.base.params().assign(0);
+            return alone;
+        }
+    },
     ADAPTER(Training.OTHER, true) {
         @Override
         Model through(Trial trial, Model network) throws IOException {

@@ -1,7 +1,5 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.frozen.BaseOpener;
-import io.github.dl4jlora.internal.untrusted.ModelZip;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -11,52 +9,52 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.ref.SoftReference;
-import java.net.MalformedURLException;
 import java.net.URI;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.ServiceLoader;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 
 /**
- * Base networks that a configuration names by URI, for JVMs (a cluster's executors) that get the adapted network but
- * not its base. Each is read once per JVM. It stays while any of its layers is in use and, since a cluster builds and drops
- * a network per task, softly after that: until nobody has asked for a while and the heap is short.
+ * A base network that configurations name by URI, for JVMs (a cluster's executors) that get the adapted network but not its
+ * base. It is read once per JVM, and again when somebody asks for weights that it did not have: the file may be another by
+ * now. It stays while any of its layers is in use and, since a cluster builds and drops a network per task, softly after that:
+ * until nobody has asked for a while and the heap is short.
+ *
+ * <p>Whoever asks while it is being read waits for that; nobody waits for another location.
  */
 public final class BaseLocation {
 
     private static final Logger LOG = LoggerFactory.getLogger(BaseLocation.class);
-    private static final Map<URI, SoftReference<Map<String, FrozenWeights>>> LOADED = new ConcurrentHashMap<>();
+    private static final Map<URI, BaseLocation> KNOWN = new ConcurrentHashMap<>();
 
-    private BaseLocation() {
+    private final URI uri;
+    private volatile SoftReference<Map<String, FrozenWeights>> layers = new SoftReference<>(null);
+    private FutureTask<Map<String, FrozenWeights>> reading;
+
+    private BaseLocation(URI uri) {
+        this.uri = uri;
     }
 
     /**
+     * Weights that are not among those that were read, see {@link #alreadyLoaded}: reads the location, again if need be.
+     *
      * @return the weights with this id
      * @throws UncheckedIOException  if the location cannot be read
-     * @throws IllegalStateException if no layer of the network there has this id
+     * @throws IllegalStateException if no layer of the network there has this id, or the thread is interrupted
      */
-    static synchronized FrozenWeights load(URI location, String id) {
-        Map<String, FrozenWeights> layers = loaded(location);
-        if (layers == null) {
-            layers = read(location);
-            LOADED.put(location, new SoftReference<>(layers));
-        }
-        FrozenWeights found = layers.get(id);
+    static FrozenWeights load(URI location, String id) {
+        BaseLocation base = KNOWN.computeIfAbsent(location, BaseLocation::new);
+        FrozenWeights found = base.having(id).get(id);
         if (found == null) {
-            throw new IllegalStateException("The base at " + location + " has no layer with the content id " + id
-                    + ": it is not the network that the adapter was made for");
+            throw new IllegalStateException("The base at " + UriSecrets.shown(location) + " has no layer with the content id "
+                    + id + ": it is not the network that the adapter was made for");
         }
         return found;
     }
@@ -65,59 +63,55 @@ public final class BaseLocation {
      * @return the weights with this id, or null where this location has not been read yet or has none such
      */
     static FrozenWeights alreadyLoaded(URI location, String id) {
-        Map<String, FrozenWeights> layers = loaded(location);
+        BaseLocation base = KNOWN.get(location);
+        Map<String, FrozenWeights> layers = base == null ? null : base.layers.get();
         return layers == null ? null : layers.get(id);
     }
 
-    private static Map<String, FrozenWeights> loaded(URI location) {
-        SoftReference<Map<String, FrozenWeights>> reference = LOADED.get(location);
-        return reference == null ? null : reference.get();
-    }
-
-    private static Map<String, FrozenWeights> read(URI location) {
-        // A forward pass asks, with workspaces open: the network must not end up in one of them.
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Map<String, FrozenWeights> layers = byId(restore(location));
-            LOG.info("Read the base network at {}, {} layers with parameters", location, layers.size());
-            return layers;
-        } catch (IOException e) {
-            throw new UncheckedIOException("The base network at " + location + " cannot be loaded: " + e.getMessage(), e);
+    private Map<String, FrozenWeights> having(String id) {
+        FutureTask<Map<String, FrozenWeights>> task;
+        synchronized (this) {
+            Map<String, FrozenWeights> present = layers.get();
+            if (present != null && present.containsKey(id)) {
+                return present;
+            }
+            if (reading == null) {
+                reading = new FutureTask<>(this::read);
+            }
+            task = reading;
         }
-    }
-
-    private static Model restore(URI location) throws IOException {
-        if ("file".equals(location.getScheme())) {
-            return ModelZip.restore(file(location), false, Set.of());
-        }
-        Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
-        try (InputStream in = open(location)) {
-            Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
-            return ModelZip.restore(copy.toFile(), false, Set.of());
-        } finally {
-            Files.deleteIfExists(copy);
-        }
-    }
-
-    private static File file(URI location) throws IOException {
         try {
-            return new File(location);
-        } catch (IllegalArgumentException e) {
-            throw new IOException("it is no file on this machine: " + e.getMessage() + "; write file:///folder/base.zip", e);
-        }
-    }
-
-    private static InputStream open(URI location) throws IOException {
-        // Where a cluster loads its jobs' classes by a loader of their own, the thread's is the one that sees them all.
-        for (BaseOpener opener : ServiceLoader.load(BaseOpener.class)) {
-            if (opener.opens(location)) {
-                return opener.open(location);
+            // Does nothing where another thread is at it.
+            task.run();
+            return task.get();
+        } catch (ExecutionException e) {
+            throw failed(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw failed(e);
+        } finally {
+            synchronized (this) {
+                reading = reading == task ? null : reading;
             }
         }
-        try {
-            return location.toURL().openStream();
-        } catch (MalformedURLException e) {
-            throw new IOException("nothing on the class path opens \"" + location.getScheme() + ":\"; register a "
-                    + BaseOpener.class.getName() + " for it, or use a file that every machine can see", e);
+    }
+
+    private RuntimeException failed(Throwable cause) {
+        if (cause instanceof Error error) {
+            throw error;
+        }
+        String message = "The base network at " + UriSecrets.shown(uri) + " cannot be loaded: ";
+        return cause instanceof IOException io ? new UncheckedIOException(message + io.getMessage(), io)
+                : new IllegalStateException(message + cause, cause);
+    }
+
+    private Map<String, FrozenWeights> read() throws IOException {
+        // A forward pass asks, with workspaces open: the network must not end up in one of them.
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Map<String, FrozenWeights> read = byId(BaseFile.restore(uri));
+            LOG.info("Read the base network at {}, {} layers with parameters", UriSecrets.shown(uri), read.size());
+            layers = new SoftReference<>(read);
+            return read;
         }
     }
 
@@ -125,7 +119,7 @@ public final class BaseLocation {
         Map<String, FrozenWeights> layers = new HashMap<>();
         for (Trainable part : parts(base)) {
             if (part.params() != null && part.numParams() > 0) {
-                FrozenWeights weights = FrozenWeights.of(part.params(), part.paramTable(false));
+                FrozenWeights weights = FrozenWeights.ofOwn(part.params(), part.paramTable(false));
                 weights.keepAlive(layers);
                 layers.put(weights.id(), weights);
             }

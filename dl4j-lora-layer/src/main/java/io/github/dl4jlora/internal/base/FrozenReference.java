@@ -30,16 +30,19 @@ public final class FrozenReference implements Serializable {
     private final String id;
     private final String signature;
     private final URI baseLocation;
+    /** Whether only weights will do that no network trains or closes. */
+    private final boolean own;
     @JsonInclude(JsonInclude.Include.NON_NULL)
     private final Map<String, FrozenReference> trainedInFull;
     private transient volatile FrozenWeights weights;
 
     /**
+     * @param own           see {@link #isOwn}
      * @param trainedInFull see {@link #getTrainedInFull}
      * @throws IllegalArgumentException if id or signature is null, or a layer is recorded without a reference
      */
     public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
-                           @JsonProperty("baseLocation") URI baseLocation,
+                           @JsonProperty("baseLocation") URI baseLocation, @JsonProperty("own") boolean own,
                            @JsonProperty("trainedInFull") Map<String, FrozenReference> trainedInFull) {
         if (id == null || signature == null || trainedInFull != null && trainedInFull.containsValue(null)) {
             throw new IllegalArgumentException("A reference to frozen weights is damaged: its id is " + id + ", its signature "
@@ -49,19 +52,21 @@ public final class FrozenReference implements Serializable {
         this.id = id;
         this.signature = signature;
         this.baseLocation = baseLocation;
+        this.own = own;
         this.trainedInFull = trainedInFull == null ? null : new LinkedHashMap<>(trainedInFull);
     }
 
     /** A reference that is already bound. */
     public static FrozenReference to(FrozenWeights weights, URI baseLocation) {
-        FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation, null);
+        FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation, weights.isOwn(),
+                null);
         reference.weights = weights;
         return reference;
     }
 
     /** The same reference, which also records what the base holds for layers that train in full, by name. */
     public FrozenReference recording(Map<String, FrozenReference> trained) {
-        FrozenReference recording = new FrozenReference(id, signature, baseLocation, trained);
+        FrozenReference recording = new FrozenReference(id, signature, baseLocation, own, trained);
         recording.weights = weights;
         return recording;
     }
@@ -76,9 +81,18 @@ public final class FrozenReference implements Serializable {
         return signature;
     }
 
-    /** Where the base can be loaded from; null: not recorded. */
+    /** Where the base can be loaded from, without user info and query, which may be secrets; null: not recorded. */
     public URI getBaseLocation() {
-        return baseLocation;
+        return baseLocation == null ? null : UriSecrets.without(baseLocation);
+    }
+
+    /**
+     * Whether the weights were a copy ({@code copyBase}) or otherwise in no base network's hands. Then others, found by content,
+     * are copied before this refers to them.
+     */
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT)
+    public boolean isOwn() {
+        return own;
     }
 
     /**
@@ -94,9 +108,19 @@ public final class FrozenReference implements Serializable {
         return FrozenWeights.shapes(signature).equals(FrozenWeights.shapes(otherSignature));
     }
 
-    /** Binds weights whose id the caller has compared with {@link #getId}. */
-    public void bind(FrozenWeights found) {
-        weights = found;
+    /**
+     * What may be bound in the place of weights whose id the caller has compared with {@link #getId}.
+     *
+     * @param layer name for the message
+     * @return the weights, findable by their id from now on; a copy of them where they must be {@linkplain #isOwn own}
+     */
+    public FrozenWeights admit(FrozenWeights found, String layer) {
+        return own ? found.copied(layer) : FrozenWeightsRegistry.register(found);
+    }
+
+    /** Binds weights that were {@linkplain #admit admitted}. */
+    public void bind(FrozenWeights admitted) {
+        weights = admitted;
     }
 
     /**
@@ -110,7 +134,7 @@ public final class FrozenReference implements Serializable {
             found = BaseLocation.alreadyLoaded(baseLocation, id);
         }
         if (found == null) {
-            found = FrozenWeightsRegistry.find(id).orElse(null);
+            found = FrozenWeightsRegistry.find(id).map(alive -> own ? alive.copied(signature) : alive).orElse(null);
         }
         if (found != null) {
             if (weights == null && trainedInFull != null) {

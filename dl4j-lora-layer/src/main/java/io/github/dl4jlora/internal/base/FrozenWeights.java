@@ -1,15 +1,18 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.lang.ref.WeakReference;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.TreeMap;
@@ -20,24 +23,27 @@ import java.util.TreeMap;
  * <p>id = SHA-256(signature, values), the signature being the data type and the shape of each parameter, the values
  * the array's little-endian bytes. Two layers with equal parameters have equal ids, wherever they come from.
  *
- * <p>The array is usually a view of the base network's own parameters, not a copy: {@link #verify} finds out whether
- * somebody has trained, overwritten or closed that network since.
+ * <p>The array is usually lent: a view of the base network's own parameters, not a copy. {@link #verify} finds out whether
+ * somebody has trained, overwritten or closed that network since. Of others no network has hold (copies, what a file held):
+ * these are {@linkplain #isOwn own}.
  */
 public final class FrozenWeights {
 
     private final String id;
     private final String signature;
     private final INDArray values;
+    private final boolean own;
     private final BaseProbe probe;
-    private boolean copy;
-    private INDArray cast;
+    /** Weakly, by the buffer, which any view holds: layers keep what they compute with, and it goes with the last of them. */
+    private final Map<DataType, WeakReference<DataBuffer>> casts = new EnumMap<>(DataType.class);
     private Object siblings;
 
-    private FrozenWeights(String id, String signature, INDArray values) {
-        this.id = id;
+    private FrozenWeights(INDArray values, String signature, boolean own) {
+        this.values = values.reshape(values.length());
+        this.id = hash(signature, this.values);
         this.signature = signature;
-        this.values = values;
-        this.probe = new BaseProbe(values);
+        this.own = own;
+        this.probe = new BaseProbe(this.values);
     }
 
     /**
@@ -46,14 +52,35 @@ public final class FrozenWeights {
      * @return the weights, hashed and registered in {@link FrozenWeightsRegistry}
      */
     public static FrozenWeights of(INDArray values, Map<String, INDArray> shapes) {
-        return of(values, signature(values.dataType(), shapes));
+        return FrozenWeightsRegistry.register(unregistered(values, shapes));
+    }
+
+    /** As {@link #of}, of an array that no network trains or closes. */
+    public static FrozenWeights ofOwn(INDArray values, Map<String, INDArray> shapes) {
+        return FrozenWeightsRegistry.register(new FrozenWeights(values, signature(values.dataType(), shapes), true));
     }
 
     /**
-     * As {@link #of(INDArray, Map)} with the signature spelled out, for weights that are read from a file.
+     * Weights that were read from a file.
+     *
+     * @param values    flat, in nobody else's hands
+     * @param signature as {@link #signature()} spells it
+     * @param expected  the id that they are to have
+     * @return the weights, registered; where equal ones of that kind are alive already, these
+     * @throws IllegalArgumentException if they have another id
      */
-    public static FrozenWeights of(INDArray values, String signature) {
-        return FrozenWeightsRegistry.register(hashed(values, signature));
+    public static FrozenWeights read(INDArray values, String signature, String expected) {
+        FrozenWeights read = new FrozenWeights(values, signature, true);
+        if (!read.id.equals(expected)) {
+            values.close();
+            throw new IllegalArgumentException("the frozen weights " + expected + " (" + signature + ") hash to " + read.id);
+        }
+        FrozenWeights alive = FrozenWeightsRegistry.findOwn(expected).orElse(null);
+        if (alive != null) {
+            values.close();
+            return alive;
+        }
+        return FrozenWeightsRegistry.register(read);
     }
 
     /** Data type and shapes as {@link #signature()} spells them. */
@@ -85,44 +112,56 @@ public final class FrozenWeights {
     }
 
     /**
-     * As {@link #of(INDArray, Map)}, but on a copy of the values, which does not change with the network they are from.
+     * These, if no network trains or closes them; else a copy of them, one for all who ask while somebody has it.
+     *
+     * @param layer name for the message
+     * @throws IllegalStateException if they are not what they were
      */
-    public static FrozenWeights copyOf(INDArray values, Map<String, INDArray> shapes) {
+    public FrozenWeights copied(String layer) {
+        if (own) {
+            return this;
+        }
+        FrozenWeights alive = FrozenWeightsRegistry.findOwn(id).orElse(null);
+        if (alive != null) {
+            return alive;
+        }
+        requireOpen(values, layer);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            FrozenWeights weights = hashed(values.dup(), signature(values.dataType(), shapes));
-            weights.copy = true;
-            return FrozenWeightsRegistry.register(weights);
+            FrozenWeights copy = new FrozenWeights(values.dup(), signature, true);
+            if (!copy.id.equals(id)) {
+                throw moved(layer, "id was " + id + ", is " + copy.id);
+            }
+            return FrozenWeightsRegistry.register(copy);
         }
     }
 
-    /** Whether the values are a copy, which nobody trains or closes, not a base network's own. */
-    boolean isCopy() {
-        return copy;
+    /** Whether no network trains or closes the values: they are a copy, or from a file, not a base network's. */
+    boolean isOwn() {
+        return own;
     }
 
-    /** As {@link #of(INDArray, Map)}, but not registered: to be compared first. */
+    /** As {@link #of}, but not registered: to be compared first. */
     public static FrozenWeights unregistered(INDArray values, Map<String, INDArray> shapes) {
-        return hashed(values, signature(values.dataType(), shapes));
-    }
-
-    private static FrozenWeights hashed(INDArray values, String signature) {
-        INDArray flat = values.reshape(values.length());
-        return new FrozenWeights(hash(signature, flat), signature, flat);
+        return new FrozenWeights(values, signature(values.dataType(), shapes), false);
     }
 
     /**
-     * The values in another data type, computed once and cached; the id stays that of the original.
+     * The values in another data type, which all who have hold of them share; the id stays that of the original.
      */
     public synchronized INDArray valuesAs(DataType type) {
         if (type == values.dataType()) {
             return values;
         }
-        if (cast == null || cast.dataType() != type) {
-            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                cast = values.castTo(type);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            WeakReference<DataBuffer> before = casts.get(type);
+            DataBuffer alive = before == null ? null : before.get();
+            if (alive != null) {
+                return Nd4j.create(alive, values.length());
             }
+            INDArray cast = values.castTo(type);
+            casts.put(type, new WeakReference<>(cast.data()));
+            return cast;
         }
-        return cast;
     }
 
     /** Ties the other layers of a loaded base to this one, so that the base is not read again while one is in use. */

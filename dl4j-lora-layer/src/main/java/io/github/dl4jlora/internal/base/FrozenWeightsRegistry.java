@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
 import java.lang.ref.WeakReference;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -40,12 +39,20 @@ public final class FrozenWeightsRegistry {
 
     /**
      * The weights with this id, if anything alive in this JVM has them. Weights that no longer hash to their id
-     * (their base network was trained meanwhile) are not given out. Copies come first: whoever restores a network that was
-     * adapted with copyBase goes on when the base does.
+     * (their base network was trained meanwhile) are not given out. Those that no network trains or closes come first: whoever
+     * finds them goes on when the base does not.
      */
     public static Optional<FrozenWeights> find(String id) {
-        List<WeakReference<FrozenWeights>> holders = BY_ID.getOrDefault(id, List.of());
-        return holders.stream().map(WeakReference::get).filter(Objects::nonNull)
-                .sorted(Comparator.comparing(weights -> !weights.isCopy())).filter(FrozenWeights::isIntact).findFirst();
+        return findOwn(id).or(() -> intact(id, false));
+    }
+
+    /** As {@link #find}, of those alone that no network trains or closes. */
+    static Optional<FrozenWeights> findOwn(String id) {
+        return intact(id, true);
+    }
+
+    private static Optional<FrozenWeights> intact(String id, boolean own) {
+        return BY_ID.getOrDefault(id, List.of()).stream().map(WeakReference::get).filter(Objects::nonNull)
+                .filter(weights -> weights.isOwn() == own && weights.isIntact()).findFirst();
     }
 }

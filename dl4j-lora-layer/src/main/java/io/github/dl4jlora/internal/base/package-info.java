@@ -11,9 +11,12 @@
  *      in JSON           3. in this JVM    |         values             for a quick look
  *          |             4. read now       |            ^
  *          +---&gt; BaseLocation -------------+            | weakly
- *          |        (ModelZip)                          |
+ *          |        BaseFile, UriSecrets                |
  *          +---&gt; FrozenWeightsRegistry -----------------+
  * </pre>
+ *
+ * <p>Weights are lent by a base network or own, in no network's hands; the registry gives own ones first. {@code BaseFile}
+ * fetches what lies at a location, {@code UriSecrets} keeps credentials in one from being shown.
  *
  * <p>Knows of other rooms {@code internal.untrusted} alone, whose readers a base location needs, and the exception and the
  * service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.

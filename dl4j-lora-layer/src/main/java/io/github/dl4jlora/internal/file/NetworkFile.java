@@ -1,12 +1,13 @@
 package io.github.dl4jlora.internal.file;
 
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -44,8 +45,8 @@ public final class NetworkFile {
     /**
      * @param weights the frozen weights the network refers to, verified
      */
-    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater)
-            throws IOException {
+    public static void save(Model network, Collection<FrozenWeights> weights, Path target, boolean saveUpdater,
+                            SaveOption... options) throws IOException {
         Map<String, FrozenWeights> byId = new LinkedHashMap<>();
         weights.forEach(layer -> byId.put(layer.id(), layer));
         AtomicFile.write(target, out -> {
@@ -67,7 +68,7 @@ public final class NetworkFile {
             } finally {
                 Files.deleteIfExists(stock);
             }
-        });
+        }, options);
     }
 
     private static void copyEntries(Path from, ZipOutputStream to) throws IOException {
@@ -94,7 +95,7 @@ public final class NetworkFile {
         }
         Map<String, FrozenWeights> weights;
         try (ZipFile zip = new ZipFile(file)) {
-            weights = frozenWeights(zip, file.length());
+            weights = frozenWeights(zip, file);
         } catch (ZipException | EOFException | JsonProcessingException e) {
             throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
@@ -106,8 +107,7 @@ public final class NetworkFile {
         return network;
     }
 
-    /** @param size of the file: as entries are not compressed it holds all of them */
-    private static Map<String, FrozenWeights> frozenWeights(ZipFile zip, long size) throws IOException {
+    private static Map<String, FrozenWeights> frozenWeights(ZipFile zip, File file) throws IOException {
         ZipEntry index = zip.getEntry(INDEX);
         if (index == null) {
             throw new IOException("it was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
@@ -123,28 +123,25 @@ public final class NetworkFile {
         UntrustedJson.refuseExcess(text, 1);
         JsonNode ids = JSON.readTree(text);
         Map<String, FrozenWeights> weights = new LinkedHashMap<>();
-        long left = size;
+        // Saved uncompressed; but whoever adds an entry, as DL4J's addNormalizerToModel does, compresses them.
+        long left = Expansion.most(file);
         for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
-            FrozenWeights layer = read(zip, entry.getKey(), entry.getValue().asText(), left);
+            FrozenWeights layer = read(zip, entry.getKey(), entry.getValue().asText(), file, left);
             left -= layer.values().length() * layer.values().dataType().width();
             weights.put(layer.id(), layer);
         }
         return weights;
     }
 
-    private static FrozenWeights read(ZipFile zip, String id, String signature, long mostBytes) throws IOException {
+    private static FrozenWeights read(ZipFile zip, String id, String signature, File file, long left) throws IOException {
         ZipEntry entry = zip.getEntry(FROZEN + id);
         if (entry == null) {
             throw new IOException("it lacks the frozen weights " + id + " (" + signature + ")");
         }
-        INDArray values;
         try (InputStream in = zip.getInputStream(entry)) {
-            values = RawValues.read(in, signature, mostBytes);
+            return FrozenWeights.read(RawValues.read(in, signature, Math.min(left, Expansion.most(entry, file))), signature, id);
+        } catch (IllegalArgumentException e) {
+            throw new IOException("it is damaged: " + e.getMessage(), e);
         }
-        FrozenWeights weights = FrozenWeights.of(values, signature);
-        if (!weights.id().equals(id)) {
-            throw new IOException("it is damaged: the frozen weights " + id + " (" + signature + ") hash to " + weights.id());
-        }
-        return weights;
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -42,26 +43,23 @@ public final class PeftWriter {
     }
 
     /**
-     * @param path      new, empty, or with an adapter that is replaced
-     * @param overwrite whether there may be one
-     * @throws IOException              if there is a file of that name, or, without overwrite, an adapter in the folder, or if it
-     *                                  cannot be written to
+     * @param path    new, empty, or with an adapter that is replaced
+     * @throws IOException              if there is a file of that name, the folder cannot be written to, or has an adapter that
+     *                                  the options forbid to replace
      * @throws IllegalArgumentException if files have no name for the adapter's variant, or one name for two of its tensors
      * @throws IllegalStateException    if a value is NaN or infinite
      */
-    public void write(Path path, boolean overwrite) throws IOException {
+    public void write(Path path, SaveOption... options) throws IOException {
         if (Files.exists(path) && !Files.isDirectory(path)) {
             throw new IOException(path + " is a file, but an adapter is a folder: choose another name. Nothing was written");
         }
         PeftFolder folder = new PeftFolder(path);
-        if (!overwrite && (Files.exists(folder.tensors()) || Files.exists(folder.config()))) {
-            throw new IOException(path + " holds an adapter already, and overwrite(false) was asked for: choose another folder. "
-                    + "Nothing was written");
-        }
+        AtomicFile.requireNew(folder.tensors(), options);
+        AtomicFile.requireNew(folder.config(), options);
         Map<String, AtomicFile.Content> files = files();
         Files.createDirectories(path);
         for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
-            AtomicFile.write(path.resolve(file.getKey()), file.getValue());
+            AtomicFile.write(path.resolve(file.getKey()), file.getValue(), options);
         }
     }
 

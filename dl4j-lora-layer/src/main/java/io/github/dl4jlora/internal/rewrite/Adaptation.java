@@ -65,10 +65,14 @@ public final class Adaptation<M extends Model> {
     /**
      * As {@link #apply}, for the configuration of an adapter. It names each of two equally named layers by the name that
      * tells them apart; its patterns match by that alone.
+     *
+     * @throws IllegalArgumentException as there, and if the network lacks a layer that the adapter has
      */
     public static <M extends Model> M applyOfAdapter(M base, LoRAConfig config) {
         Network<M> from = stock(base, config);
-        return of(from, from.nodes().stream().map(Node::byUniqueName).toList(), config);
+        List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).toList();
+        AdapterLayers.requireIn(nodes, config);
+        return of(from, nodes, config);
     }
 
     static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
@@ -180,9 +184,8 @@ public final class Adaptation<M extends Model> {
         if (runtime.params() == null || runtime.params().length() == 0) {
             return null;
         }
-        FrozenWeights weights = config.copyBase() ? FrozenWeights.copyOf(runtime.params(), runtime.paramTable(false))
-                : FrozenWeights.of(runtime.params(), runtime.paramTable(false));
-        return FrozenReference.to(weights, config.baseLocation());
+        FrozenWeights weights = FrozenWeights.of(runtime.params(), runtime.paramTable(false));
+        return FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {

@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -81,7 +80,7 @@ public final class BaseAttachment {
                     + "adapted from: content id " + weights.id() + ", expected " + reference.getId()
                     + ". Attach the network that was adapted, as it was then: a base must not be trained afterwards");
         }
-        return FrozenWeightsRegistry.register(weights);
+        return reference.admit(weights, name);
     }
 
     /** Only unload asks for these, so that a base which lacks one, or has another, serves all the same. */
@@ -93,7 +92,7 @@ public final class BaseAttachment {
                         .equals(reference.getSignature())) {
                     FrozenWeights weights = FrozenWeights.unregistered(base.params(), base.paramTable(false));
                     if (weights.id().equals(reference.getId())) {
-                        reference.bind(FrozenWeightsRegistry.register(weights));
+                        reference.bind(reference.admit(weights, name));
                     }
                 }
             }

@@ -103,7 +103,8 @@ public record Plan(Map<String, Decision> decisions) {
             List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)
                     .toList();
             if (matched.isEmpty()) {
-                throw new IllegalArgumentException("trainable(\"" + pattern + "\") matches no layer with parameters. "
+                throw new IllegalArgumentException("trainable(\"" + AdapterLayers.name(pattern)
+                        + "\") matches no layer with parameters. "
                         + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList())
                         + Targets.literally(pattern, nodes.stream().map(Node::name).toList()));
             }

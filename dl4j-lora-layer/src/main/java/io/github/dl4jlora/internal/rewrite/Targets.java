@@ -171,7 +171,7 @@ public final class Targets {
     }
 
     private static String target(Pattern pattern) {
-        return "targets(\"" + pattern + "\")";
+        return "targets(\"" + AdapterLayers.name(pattern) + "\")";
     }
 
     private void add(LayerType type) {

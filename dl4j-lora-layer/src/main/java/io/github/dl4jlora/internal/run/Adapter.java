@@ -39,6 +39,8 @@ public final class Adapter {
     private Map<String, INDArray> stock;
     private Map<String, INDArray> constants;
     private BooleanSupplier afterStep;
+    /** Nobody reads it: a cast of the frozen values lasts as long as somebody has hold of it. */
+    private INDArray held;
 
     /**
      * @param conf    the layer's configuration as it is now
@@ -74,7 +76,8 @@ public final class Adapter {
      * @throws FrozenWeightsMissingException if they cannot be found
      */
     public INDArray frozenValues() {
-        return conf.get().frozenValues(view.get(), type);
+        held = conf.get().frozenValues(view.get(), type);
+        return held;
     }
 
     /** The stock layer's own parameters, as the base has them. */
@@ -253,7 +256,7 @@ public final class Adapter {
     private FrozenReference freshFrozen(AdaptedConfiguration lora) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray values = Nd4j.create(type, lora.frozenParams());
-            return FrozenReference.to(FrozenWeights.of(values, lora.stockTable(values, true)), null);
+            return FrozenReference.to(FrozenWeights.ofOwn(values, lora.stockTable(values, true)), null);
         }
     }
 

@@ -73,7 +73,7 @@ final class AdapterStart {
             INDArray flat = Nd4j.create(type, layout.constantParams());
             Map<String, INDArray> views = layout.constantViews(flat);
             views.forEach((key, view) -> view.assign(values.get(key)));
-            return FrozenWeights.of(flat, views);
+            return FrozenWeights.ofOwn(flat, views);
         }
     }
 }

@@ -8,7 +8,9 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonToken;
 
@@ -35,9 +37,6 @@ public final class ModelZip {
 
     private static final int LONGEST_CONFIGURATION = 16 << 20;
     private static final int DEEPEST_CONFIGURATION = 100;
-    /** Trained weights hardly compress; what is small may be anything. */
-    private static final long SMALL = 64 << 20;
-    private static final long GREATEST_EXPANSION = 100;
 
     private final File file;
     private final ZipFile zip;
@@ -58,7 +57,8 @@ public final class ModelZip {
         if (!file.isFile()) {
             throw new IOException(file + " does not exist or is no file");
         }
-        try (ZipFile zip = new ZipFile(file)) {
+        // Whoever restores it while a workspace is open has a network that outlives that.
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ZipFile zip = new ZipFile(file)) {
             ModelZip source = new ModelZip(file, zip);
             String configuration = source.configuration(frozenIds);
             return configuration.contains("\"vertexInputs\"") ? source.graph(configuration, loadUpdater)
@@ -155,8 +155,7 @@ public final class ModelZip {
         if (length == 0) {
             return null;
         }
-        long held = Math.min(entry.getCompressedSize(), file.length());
-        return vector(entry, length, SMALL + GREATEST_EXPANSION * held);
+        return vector(entry, length, Expansion.most(entry, file));
     }
 
     private boolean hasState(boolean wanted) {
@@ -170,7 +169,9 @@ public final class ModelZip {
             throw new IOException("it has updater state, but its configuration names updaters that keep none");
         }
         // As long as what is there already, it needs no other bound; untrained it is all zeros.
-        state.assign(vector(entry, state.length(), Long.MAX_VALUE));
+        try (INDArray stored = vector(entry, state.length(), Long.MAX_VALUE)) {
+            state.assign(stored);
+        }
     }
 
     private INDArray vector(ZipEntry entry, long length, long mostBytes) throws IOException {
@@ -180,6 +181,7 @@ public final class ModelZip {
             INDArray vector = StoredVector.read(in, length, mostBytes);
             // ZipFile, unlike ZipInputStream, leaves that to its caller.
             if (sum.getValue() != entry.getCrc()) {
+                vector.close();
                 throw new IOException("its checksum is wrong");
             }
             return vector;

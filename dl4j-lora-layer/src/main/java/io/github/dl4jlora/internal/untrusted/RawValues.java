@@ -123,16 +123,44 @@ public final class RawValues {
             throw new IOException("\"" + signature + "\" describes no layer's parameters", e);
         }
         if (!type.isFPType() || length == 0 || length > available / type.width()) {
-            throw new IOException("\"" + signature + "\" is more than the file can hold");
+            throw new IOException("\"" + signature + "\" is more than the file can hold: at most " + available + " bytes");
         }
-        INDArray values = Nd4j.createUninitialized(type, length);
-        if (!fill(values, Channels.newChannel(in))) {
-            throw new IOException("The frozen weights \"" + signature + "\" end early");
+        return filled(type, length, values -> {
+            if (!fill(values, Channels.newChannel(in))) {
+                throw new IOException("The frozen weights \"" + signature + "\" end early");
+            }
+            if (in.read() >= 0) {
+                throw new IOException("The frozen weights \"" + signature + "\" are followed by more than belongs to them");
+            }
+        });
+    }
+
+    /** Fills an array. */
+    @FunctionalInterface
+    interface Filling {
+        void fill(INDArray flat) throws IOException;
+    }
+
+    /**
+     * A new array that is filled, or given back at once: what waits for the collector adds up where damaged files are tried one
+     * after the other.
+     *
+     * @return shape {@code [length]}, in no workspace
+     */
+    static INDArray filled(DataType type, long length, Filling filling) throws IOException {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray values = Nd4j.createUninitialized(type, length);
+            boolean filled = false;
+            try {
+                filling.fill(values);
+                filled = true;
+                return values;
+            } finally {
+                if (!filled) {
+                    values.close();
+                }
+            }
         }
-        if (in.read() >= 0) {
-            throw new IOException("The frozen weights \"" + signature + "\" are followed by more than belongs to them");
-        }
-        return values;
     }
 
     /**
@@ -154,17 +182,16 @@ public final class RawValues {
      */
     static boolean forEachChunkOf(INDArray flat, Source source) throws IOException {
         long length = flat.length();
-        INDArray chunk = null;
         for (long from = 0; from < length; from += CHUNK) {
             long to = Math.min(length, from + CHUNK);
-            if (chunk == null || chunk.length() != to - from) {
-                chunk = Nd4j.createUninitialized(flat.dataType(), to - from);
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+                 INDArray chunk = Nd4j.createUninitialized(flat.dataType(), to - from)) {
+                if (!source.fill(bytesOf(chunk))) {
+                    return false;
+                }
+                Nd4j.getAffinityManager().tagLocation(chunk, AffinityManager.Location.HOST);
+                flat.get(NDArrayIndex.interval(from, to)).assign(chunk);
             }
-            if (!source.fill(bytesOf(chunk))) {
-                return false;
-            }
-            Nd4j.getAffinityManager().tagLocation(chunk, AffinityManager.Location.HOST);
-            flat.get(NDArrayIndex.interval(from, to)).assign(chunk);
         }
         return true;
     }

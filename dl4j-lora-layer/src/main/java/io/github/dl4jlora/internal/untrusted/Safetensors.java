@@ -64,8 +64,8 @@ public final class Safetensors implements AutoCloseable {
     public INDArray read(String name) throws IOException {
         SafetensorsHeader.Entry entry = header.entries().get(name);
         StoredType stored = entry.type();
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray values = Nd4j.createUninitialized(stored.type(name), (entry.end() - entry.begin()) / stored.width());
+        long length = (entry.end() - entry.begin()) / stored.width();
+        return RawValues.filled(stored.type(name), length, values -> {
             channel.position(begin + entry.begin());
             boolean whole = stored.isStoredAsIs() ? RawValues.fill(values, channel)
                     : RawValues.forEachChunkOf(values, floats -> decode(stored, floats));
@@ -73,8 +73,7 @@ public final class Safetensors implements AutoCloseable {
                 throw shortened(file);
             }
             requireFinite(name, values);
-            return values.reshape('c', entry.shape());
-        }
+        }).reshape('c', entry.shape());
     }
 
     private boolean decode(StoredType stored, ByteBuffer floats) throws IOException {
@@ -110,7 +109,8 @@ public final class Safetensors implements AutoCloseable {
         SeekableByteChannel channel = Files.newByteChannel(file, StandardOpenOption.READ);
         try {
             return new Safetensors(file, header(file, channel), channel);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
+            // The last: the header may be longer than the heap.
             channel.close();
             throw e;
         }

@@ -47,7 +47,15 @@ public final class StoredVector {
                     + "weights do");
         }
         DataBuffer content = CompressedDataBuffer.readUnknown(in, values.getLeft(), length, type);
-        if (in.read() >= 0) {
+        boolean ended = false;
+        try {
+            ended = in.read() < 0;
+        } finally {
+            if (!ended) {
+                content.close();
+            }
+        }
+        if (!ended) {
             throw new IOException("its values are followed by more than belongs to them");
         }
         return Nd4j.create(content, 1, length);

@@ -19,6 +19,11 @@ import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -78,10 +83,7 @@ class BaseLocationTest {
     @Test
     void anOpenerServesASchemeThatTheJdkLacksAndIsAskedOncePerJvm() throws IOException {
         ComputationGraph base = unlikeAnyOther();
-        URI location = URI.create("memory:/base-" + seed);
-        ByteArrayOutputStream file = new ByteArrayOutputStream();
-        ModelSerializer.writeModel(base, file, false);
-        MemoryBases.put(location, file.toByteArray());
+        URI location = inMemory(base);
         ComputationGraph adapted = LoRA.apply(base, config(location));
         double[] expected = adapted.outputSingle(X).ravel().toDoubleVector();
         String json = adapted.getConfiguration().toJson();
@@ -121,6 +123,72 @@ class BaseLocationTest {
     void aLocationWithoutASchemeIsRefused() {
         assertThatThrownBy(() -> config(URI.create("models/base.zip"))).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll("models/base.zip", "no scheme", "Path.toUri()");
+    }
+
+    @Test
+    void aFileThatWasReplacedIsReadAgain() throws IOException {
+        for (int version = 0; version < 3; version++) {
+            ComputationGraph base = unlikeAnyOther();
+            ComputationGraph adapted = LoRA.apply(base, config(write(base, "base.zip")));
+            INDArray expected = adapted.outputSingle(X).dup();
+            String json = adapted.getConfiguration().toJson();
+            base.params().muli(2);
+
+            assertThat(compute(json)).as("version %d", version).isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void aFileThatIsGoneIsNamedUnlessItWasRead() throws IOException {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = write(base, "base.zip");
+        ComputationGraph adapted = LoRA.apply(base, config(location));
+        INDArray expected = adapted.outputSingle(X).dup();
+        String json = adapted.getConfiguration().toJson();
+        base.params().muli(2);
+        ComputationGraph late = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
+        late.init();
+        byte[] file = Files.readAllBytes(Path.of(location));
+        Files.delete(Path.of(location));
+
+        assertThatThrownBy(() -> late.outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll(location.toString(), "does not exist");
+
+        Files.write(Path.of(location), file);
+        assertThat(late.outputSingle(X)).isEqualTo(expected);
+        Files.delete(Path.of(location));
+        assertThat(late.outputSingle(X)).isEqualTo(expected);
+        assertThat(compute(json)).as("read before").isEqualTo(expected);
+    }
+
+    @Test
+    void manyThreadsReadALocationOnce() throws Exception {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = inMemory(base);
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+        ExecutorService threads = Executors.newFixedThreadPool(8);
+        try {
+            List<Future<INDArray>> outputs = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                outputs.add(threads.submit(() -> compute(json)));
+            }
+            for (Future<INDArray> output : outputs) {
+                assertThat(output.get()).isEqualTo(outputs.get(0).get());
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+
+        assertThat(MemoryBases.opened(location)).isOne();
+    }
+
+    private static URI inMemory(ComputationGraph base) throws IOException {
+        URI location = URI.create("memory:/base-" + seed);
+        ByteArrayOutputStream file = new ByteArrayOutputStream();
+        ModelSerializer.writeModel(base, file, false);
+        MemoryBases.put(location, file.toByteArray());
+        return location;
     }
 
     /** Weights that no other test has: equal ones that are still in memory would be found in the registry. */

@@ -1,17 +1,29 @@
 package io.github.dl4jlora.internal.base;
 
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
 
+import java.lang.ref.WeakReference;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 /** Frozen weights are named by what they are, and found while somebody holds them. */
 class FrozenWeightsTest {
@@ -81,7 +93,7 @@ class FrozenWeightsTest {
     void anotherHolderOfTheSameContentStepsIn() {
         INDArray values = Networks.random(DataType.FLOAT, 42, 12);
         FrozenWeights first = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
-        FrozenWeights copy = FrozenWeights.copyOf(values, Map.of("W", values.reshape(3, 4)));
+        FrozenWeights copy = first.copied("fc");
 
         values.putScalar(3, 7);
 
@@ -102,7 +114,7 @@ class FrozenWeightsTest {
     }
 
     @Test
-    void castIsMadeOnce() {
+    void aCastIsSharedByAllWhoHoldIt() {
         INDArray values = Networks.random(DataType.FLOAT, 1, 12);
         FrozenWeights weights = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
 
@@ -110,8 +122,90 @@ class FrozenWeightsTest {
 
         assertThat(cast.dataType()).isEqualTo(DataType.DOUBLE);
         assertThat(cast.castTo(DataType.FLOAT)).isEqualTo(values);
-        assertThat(weights.valuesAs(DataType.DOUBLE)).isSameAs(cast);
+        assertThat(weights.valuesAs(DataType.DOUBLE)).isEqualTo(cast)
+                .satisfies(again -> assertThat(again.data()).isSameAs(cast.data()));
         assertThat(weights.valuesAs(DataType.FLOAT)).isSameAs(weights.values());
+    }
+
+    /** A layer may keep no more of it than a view. */
+    @Test
+    void aCastStaysWhileAViewOfItDoesAndGoesWithTheLast() throws InterruptedException {
+        INDArray values = Networks.random(DataType.FLOAT, 1, 12);
+        FrozenWeights weights = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        INDArray view = weights.valuesAs(DataType.DOUBLE).get(NDArrayIndex.interval(4, 8)).reshape(2, 2);
+        INDArray half = weights.valuesAs(DataType.HALF);
+        System.gc();
+
+        assertThat(weights.valuesAs(DataType.DOUBLE).data()).isSameAs(view.data().originalDataBuffer());
+        assertThat(weights.valuesAs(DataType.HALF).data()).as("one type does not drive out the other").isSameAs(half.data());
+
+        WeakReference<DataBuffer> buffer = new WeakReference<>(weights.valuesAs(DataType.BFLOAT16).data());
+        for (int i = 0; i < 200 && buffer.get() != null; i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertThat(buffer.get()).isNull();
+        assertThat(weights.valuesAs(DataType.BFLOAT16)).isEqualTo(values.castTo(DataType.BFLOAT16));
+    }
+
+    /** One layer runs on effective weights, of which it has a copy of its own, one on frozen ones. */
+    @Test
+    void aCastStaysWhileAConvertedNetworkDoesAndGoesWithIt() throws InterruptedException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(5).build())
+                .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(5).nOut(2).build()).build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").build());
+        MultiLayerNetwork converted = tuned.convertDataType(DataType.DOUBLE);
+        INDArray input = Networks.random(DataType.DOUBLE, 1, 3, 4, 6);
+        INDArray output = converted.output(input);
+        List<WeakReference<DataBuffer>> casts = BaseAttachment.verified(tuned).values().stream()
+                .map(weights -> new WeakReference<>(weights.valuesAs(DataType.DOUBLE).data())).toList();
+        System.gc();
+
+        assertThat(casts).hasSize(2).noneMatch(cast -> cast.get() == null);
+        assertThat(converted.output(input)).isEqualTo(output);
+
+        converted = null;
+        for (int i = 0; i < 200 && casts.stream().anyMatch(cast -> cast.get() != null); i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertThat(casts).allMatch(cast -> cast.get() == null);
+    }
+
+    /** What a network trains and closes is copied once; the copy, like what a file held, is nobody's to change. */
+    @Test
+    void theCopyIsSharedByAllWhoWantOne() {
+        INDArray values = Networks.random(DataType.FLOAT, 44, 12);
+        FrozenWeights lent = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+
+        FrozenWeights copy = lent.copied("fc");
+
+        assertThat(copy.values().data()).isNotSameAs(values.data());
+        assertThat(lent.copied("fc")).isSameAs(copy).isSameAs(copy.copied("fc"));
+        assertThat(FrozenWeights.read(values.dup(), lent.signature(), lent.id())).as("a file's").isSameAs(copy);
+        assertThat(FrozenWeightsRegistry.find(lent.id())).containsSame(copy);
+    }
+
+    @Test
+    void aCopyOfWhatHasMovedIsRefused() {
+        INDArray values = Networks.random(DataType.FLOAT, 45, 12);
+        FrozenWeights lent = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        values.putScalar(3, 7);
+
+        assertThatIllegalStateException().isThrownBy(() -> lent.copied("fc"))
+                .withMessageContainingAll("Layer \"fc\"", "have changed");
+    }
+
+    @Test
+    void anOwnCopyThatSomebodyChangedAllTheSameIsNotSharedAnyMore() {
+        INDArray values = Networks.random(DataType.FLOAT, 46, 12);
+        FrozenWeights lent = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        FrozenWeights spoilt = lent.copied("fc");
+        spoilt.values().putScalar(3, 7);
+
+        assertThat(lent.copied("fc")).isNotSameAs(spoilt).extracting(FrozenWeights::values).isEqualTo(values);
     }
 
     private static String id(INDArray values, long rows, long columns) {

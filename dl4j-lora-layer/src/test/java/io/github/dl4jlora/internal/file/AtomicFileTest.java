@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.file;
 
+import io.github.dl4jlora.SaveOption;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -7,9 +8,17 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.BrokenBarrierException;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -97,6 +106,66 @@ class AtomicFileTest {
 
         assertThat(link).isSymbolicLink().hasContent("new");
         assertThat(file).hasContent("new");
+    }
+
+    @Test
+    void whatExistsIsNotReplacedWhereThatIsForbidden() throws IOException {
+        assertThatThrownBy(() -> AtomicFile.write(file, out -> out.write(1), SaveOption.NEW_ONLY))
+                .isInstanceOf(FileAlreadyExistsException.class).hasMessageContainingAll("model.zip", "NEW_ONLY", "another name");
+        assertThat(file).hasContent("old");
+        Files.delete(file);
+
+        AtomicFile.write(file, out -> out.write("new".getBytes()), SaveOption.NEW_ONLY);
+
+        assertThat(file).hasContent("new");
+        assertThat(names()).containsExactly("model.zip");
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aLinkToNowhereIsThereToo() throws IOException {
+        Path link = Files.createSymbolicLink(folder.resolve("link.zip"), folder.resolve("nowhere.zip"));
+
+        assertThatThrownBy(() -> AtomicFile.write(link, out -> out.write(1), SaveOption.NEW_ONLY))
+                .isInstanceOf(FileAlreadyExistsException.class);
+        assertThat(names()).containsExactly("link.zip", "model.zip");
+    }
+
+    /** All have found nothing there before the first is done. */
+    @Test
+    void ofSeveralWhoSaveAtOnceOneSucceeds() throws Exception {
+        Path target = folder.resolve("raced.zip");
+        CyclicBarrier together = new CyclicBarrier(8);
+        ExecutorService threads = Executors.newFixedThreadPool(8);
+        List<Future<String>> writers = new ArrayList<>();
+        try {
+            for (int i = 0; i < 8; i++) {
+                String mine = "writer " + i;
+                writers.add(threads.submit(() -> {
+                    AtomicFile.write(target, out -> {
+                        try {
+                            together.await();
+                        } catch (InterruptedException | BrokenBarrierException e) {
+                            throw new IOException(e);
+                        }
+                        out.write(mine.getBytes());
+                    }, SaveOption.NEW_ONLY);
+                    return mine;
+                }));
+            }
+            List<String> winners = new ArrayList<>();
+            for (Future<String> writer : writers) {
+                try {
+                    winners.add(writer.get());
+                } catch (ExecutionException e) {
+                    assertThat(e).hasCauseInstanceOf(FileAlreadyExistsException.class);
+                }
+            }
+            assertThat(winners).containsExactly(Files.readString(target));
+        } finally {
+            threads.shutdownNow();
+        }
+        assertThat(names()).containsExactly("model.zip", "raced.zip");
     }
 
     private List<String> names() throws IOException {

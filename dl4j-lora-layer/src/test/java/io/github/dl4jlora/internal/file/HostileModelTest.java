@@ -200,18 +200,19 @@ class HostileModelTest extends HostileFile {
     /** Entries that fit the file one by one, compressed to a thousandth, but not together. */
     @Test
     void frozenEntriesThatTogetherHoldMoreThanTheFileAreRefused() throws IOException {
-        int each = 1 << 20;
+        int each = 10 << 20;
         StringBuilder index = new StringBuilder();
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
             zip.putNextEntry(new ZipEntry("padding"));
-            byte[] padding = new byte[each];
+            byte[] padding = new byte[1 << 20];
             new Random(1).nextBytes(padding);
             zip.write(padding);
             for (int i = 1; i <= 20; i++) {
-                INDArray zeros = Nd4j.zeros(DataType.FLOAT, each / 5 + i);
+                INDArray zeros = Nd4j.zeros(DataType.FLOAT, each / 4 + i);
                 String signature = "FLOAT W[" + zeros.length() + ",1]";
-                String id = FrozenWeights.of(zeros, signature).id();
+                String id = FrozenWeights.of(zeros, Map.of("W", zeros.reshape(zeros.length(), 1))).id();
                 Zips.putZeros(zip, "frozen/" + id, new byte[0], zeros.length() * 4);
+                zeros.close();
                 index.append(i == 1 ? "{" : ",").append('"').append(id).append("\":\"").append(signature).append('"');
             }
             zip.putNextEntry(new ZipEntry(INDEX));

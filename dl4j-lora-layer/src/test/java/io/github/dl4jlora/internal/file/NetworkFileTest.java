@@ -27,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -204,7 +205,7 @@ class NetworkFileTest {
         byte[] old = saved();
         Model adapted = Kind.GRAPH_SHARED.adapt(Networks.trainedGraph());
         INDArray closed = Networks.random(DataType.FLOAT, 1, 30);
-        FrozenWeights weights = FrozenWeights.of(closed, "FLOAT W[5,6]");
+        FrozenWeights weights = FrozenWeights.of(closed, Map.of("W", closed.reshape(5, 6)));
         closed.close();
 
         assertThatThrownBy(() -> NetworkFile.save(adapted, List.of(weights), file, true)).isInstanceOf(RuntimeException.class);

@@ -48,8 +48,8 @@ final class Adapting {
 
     /** The library's advice, whose words are Java's. */
     private static String inCommands(String message) {
-        return message.replace("or give the adapter to LoRA.apply(base, adapter.config()) with ApplyOption.FORCE",
-                        "or dl4j-lora import with --any-base")
+        return message.replace("or force it onto this one: adapter.applyTo(LoRA.apply(base, adapter.config()), "
+                        + "ApplyOption.FORCE)", "or dl4j-lora import with --any-base")
                 .replace("LoRA.apply(base, adapter)", "dl4j-lora apply BASE ADAPTER")
                 .replace(", or convert the adapter with toPlainLoRA()", "");
     }

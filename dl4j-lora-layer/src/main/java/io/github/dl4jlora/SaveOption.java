@@ -1,0 +1,11 @@
+package io.github.dl4jlora;
+
+/** What saving does differently. Without one, a file that is there already is replaced. */
+public enum SaveOption {
+
+    /**
+     * Refuses, by a {@link java.nio.file.FileAlreadyExistsException} that names the file, where there is one already. Of several
+     * who save to one path at once, one succeeds, on file systems that have hard links.
+     */
+    NEW_ONLY
+}

@@ -1,0 +1,138 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.frozen.BaseOpener;
+import io.github.dl4jlora.internal.untrusted.ModelZip;
+import org.deeplearning4j.nn.api.Model;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.HttpURLConnection;
+import java.net.MalformedURLException;
+import java.net.URI;
+import java.net.URLConnection;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ServiceLoader;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The file at a base's location, wherever that is. A server that does not answer is given up after a while, and one that goes
+ * on sending after {@value #LONGEST} bytes.
+ */
+final class BaseFile {
+
+    /** System property: how many seconds a server may take to connect, or between two pieces of its answer. */
+    static final String TIMEOUT = "dl4jlora.base.timeout";
+    /** System property: how many bytes are taken from another machine at most. */
+    static final String LIMIT = "dl4jlora.base.limit";
+
+    private static final long PATIENCE = 60;
+    private static final long LONGEST = 16L << 30;
+
+    private BaseFile() {
+    }
+
+    /**
+     * @return the network there
+     * @throws IOException if there is none; what it says, and what it was caused by, has no secrets of the URI
+     */
+    static Model restore(URI location) throws IOException {
+        try {
+            return "file".equals(location.getScheme()) ? ModelZip.restore(file(location), false, Set.of()) : fetched(location);
+        } catch (IOException | RuntimeException e) {
+            throw UriSecrets.redacted(e, location);
+        }
+    }
+
+    private static File file(URI location) throws IOException {
+        try {
+            return new File(location);
+        } catch (IllegalArgumentException e) {
+            throw new IOException("it is no file on this machine: " + e.getMessage() + "; write file:///folder/base.zip", e);
+        }
+    }
+
+    private static Model fetched(URI location) throws IOException {
+        Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
+        try {
+            try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy)) {
+                copy(in, out, setting(LIMIT, LONGEST));
+            }
+            return ModelZip.restore(copy.toFile(), false, Set.of());
+        } finally {
+            Files.deleteIfExists(copy);
+        }
+    }
+
+    private static InputStream open(URI location) throws IOException {
+        // Where a cluster loads its jobs' classes by a loader of their own, the thread's is the one that sees them all.
+        for (BaseOpener opener : ServiceLoader.load(BaseOpener.class)) {
+            if (opener.opens(location)) {
+                InputStream opened = opener.open(location);
+                if (opened == null) {
+                    throw new IOException(opener.getClass().getName() + ".open returned null; it should throw an IOException");
+                }
+                return opened;
+            }
+        }
+        URLConnection connection;
+        try {
+            connection = location.toURL().openConnection();
+        } catch (MalformedURLException | IllegalArgumentException e) {
+            throw new IOException("nothing on the class path opens \"" + location.getScheme() + ":\"; register a "
+                    + BaseOpener.class.getName() + " for it, or use a file that every machine can see", e);
+        }
+        int patience = (int) Math.min(Integer.MAX_VALUE, TimeUnit.SECONDS.toMillis(setting(TIMEOUT, PATIENCE)));
+        connection.setConnectTimeout(patience);
+        connection.setReadTimeout(patience);
+        connection.setUseCaches(false);
+        return answer(connection);
+    }
+
+    private static InputStream answer(URLConnection connection) throws IOException {
+        if (!(connection instanceof HttpURLConnection http)) {
+            return connection.getInputStream();
+        }
+        try {
+            // By the code first: the JDK's own exceptions quote the URI.
+            int code = http.getResponseCode();
+            if (code != HttpURLConnection.HTTP_OK) {
+                throw new IOException("the server answered " + code + " instead of " + HttpURLConnection.HTTP_OK
+                        + (code == HttpURLConnection.HTTP_UNAUTHORIZED || code == HttpURLConnection.HTTP_FORBIDDEN
+                        ? "; a " + BaseOpener.class.getName() + " may send credentials" : ""));
+            }
+            return http.getInputStream();
+        } catch (IOException e) {
+            http.disconnect();
+            throw e;
+        }
+    }
+
+    private static void copy(InputStream in, OutputStream out, long most) throws IOException {
+        byte[] piece = new byte[1 << 16];
+        long left = most;
+        for (int read = in.read(piece); read >= 0; read = in.read(piece)) {
+            left -= read;
+            if (left < 0) {
+                throw new IOException("it is longer than " + most + " bytes; -D" + LIMIT + "=… allows more");
+            }
+            out.write(piece, 0, read);
+        }
+    }
+
+    private static long setting(String property, long otherwise) throws IOException {
+        String value = System.getProperty(property);
+        try {
+            long number = value == null ? otherwise : Long.parseLong(value.trim());
+            if (number > 0) {
+                return number;
+            }
+        } catch (NumberFormatException e) {
+            // Refused below, as what is not positive.
+        }
+        throw new IOException("the system property " + property + " is \"" + value + "\"; it should be a number above 0");
+    }
+}

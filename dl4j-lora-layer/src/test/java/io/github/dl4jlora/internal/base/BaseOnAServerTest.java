@@ -1,0 +1,217 @@
+package io.github.dl4jlora.internal.base;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** A base on a server that is slow, hostile, or wants to know who asks. */
+@Timeout(120)
+class BaseOnAServerTest {
+
+    private static final INDArray X = Networks.random(DataType.FLOAT, 3, 4, Networks.IN);
+    private static long seed = 3000;
+
+    @TempDir
+    private Path directory;
+    private final ComputationGraph base = Networks.trainedGraph();
+    private HttpServer server;
+    private byte[] file;
+
+    @BeforeEach
+    void start() throws IOException {
+        base.fit(Networks.data(DataType.FLOAT, 4, ++seed));
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        ModelSerializer.writeModel(base, bytes, false);
+        file = bytes.toByteArray();
+        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server.start();
+    }
+
+    @AfterEach
+    void stop() {
+        server.stop(0);
+        System.clearProperty(BaseFile.TIMEOUT);
+        System.clearProperty(BaseFile.LIMIT);
+    }
+
+    private URI at(String path) {
+        return URI.create("http://localhost:" + server.getAddress().getPort() + path);
+    }
+
+    private void answer(String path, int code, byte[] content) {
+        server.createContext(path, (HttpExchange exchange) -> {
+            exchange.sendResponseHeaders(code, content.length == 0 ? -1 : content.length);
+            exchange.getResponseBody().write(content);
+            exchange.close();
+        });
+    }
+
+    /** A network that has not the base, as its JSON says; the base itself moves on. */
+    private ComputationGraph elsewhere(URI location) {
+        String json = LoRA.apply(base, LoRAConfig.builder().rank(2).baseLocation(location).build()).getConfiguration().toJson();
+        return elsewhere(json);
+    }
+
+    private ComputationGraph elsewhere(String json) {
+        base.params().muli(2);
+        ComputationGraph network = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
+        network.init();
+        return network;
+    }
+
+    @Test
+    void aBaseIsReadOverHttp() {
+        answer("/base.zip", 200, file);
+        INDArray expected = base.outputSingle(X).dup();
+
+        assertThat(LoRA.unload(elsewhere(at("/base.zip"))).outputSingle(X)).isEqualTo(expected);
+    }
+
+    @Test
+    void aServerThatHangsKeepsNobodyElseWaitingAndIsGivenUp() throws Exception {
+        System.setProperty(BaseFile.TIMEOUT, "3");
+        Path local = directory.resolve("base.zip");
+        Files.write(local, file);
+        String config = LoRA.apply(base, LoRAConfig.builder().rank(2).baseLocation(local.toUri()).build()).getConfiguration()
+                .toJson();
+        CountDownLatch asked = new CountDownLatch(1);
+        server.createContext("/hangs.zip", exchange -> asked.countDown());
+        ComputationGraph stuck = elsewhere(at("/hangs.zip"));
+        ComputationGraph served = elsewhere(config);
+
+        CompletableFuture<INDArray> waiting = CompletableFuture.supplyAsync(() -> stuck.outputSingle(X));
+        assertThat(asked.await(60, TimeUnit.SECONDS)).isTrue();
+
+        assertThat(served.outputSingle(X).rows()).isEqualTo(4);
+        assertThat(waiting).isNotDone();
+        assertThatThrownBy(() -> waiting.get(60, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class)
+                .cause().isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll(at("/hangs.zip").toString(), "timed out");
+    }
+
+    @Test
+    void aServerThatAcceptsAndSaysNothingIsGivenUp() throws IOException {
+        System.setProperty(BaseFile.TIMEOUT, "1");
+        try (ServerSocket silent = new ServerSocket(0)) {
+            URI location = URI.create("http://localhost:" + silent.getLocalPort() + "/base.zip");
+
+            assertThatThrownBy(() -> elsewhere(location).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                    .hasMessageContaining(location.toString());
+        }
+    }
+
+    @Test
+    void aFileWithoutEndIsGivenUpAndLeavesNothingBehind() throws IOException {
+        System.setProperty(BaseFile.LIMIT, "1000000");
+        server.createContext("/endless.zip", exchange -> {
+            exchange.sendResponseHeaders(200, 0);
+            while (true) {
+                exchange.getResponseBody().write(new byte[1 << 16]);
+            }
+        });
+        List<Path> before = temporary();
+
+        assertThatThrownBy(() -> elsewhere(at("/endless.zip")).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll("/endless.zip", "longer than 1000000 bytes", BaseFile.LIMIT);
+        assertThat(temporary()).isEqualTo(before);
+    }
+
+    private static List<Path> temporary() throws IOException {
+        try (Stream<Path> files = Files.list(Path.of(System.getProperty("java.io.tmpdir")))) {
+            return files.filter(path -> path.getFileName().toString().startsWith("dl4j-lora-base")).sorted().toList();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"0", "-3", "soon"})
+    void aSettingThatIsNoNumberIsNamed(String value) {
+        System.setProperty(BaseFile.TIMEOUT, value);
+
+        assertThatThrownBy(() -> elsewhere(at("/base.zip")).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll(BaseFile.TIMEOUT, "\"" + value + "\"");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {401, 403, 404, 500, 503})
+    void whatTheServerAnswersIsSaid(int code) {
+        answer("/base.zip", code, new byte[0]);
+
+        assertThatThrownBy(() -> elsewhere(at("/base.zip")).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll(at("/base.zip").toString(), "answered " + code);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"https://jane:hunter22@host/base.zip", "https://ghp_hunter22@host/base.zip",
+        "https://host/base.zip?sig=hunter22"})
+    void credentialsInALocationAreRefusedAndNotRepeated(URI location) {
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRAConfig.builder().baseLocation(location))
+                .withMessageContainingAll("user info or a query", "BaseOpener", "host/base.zip")
+                .matches(e -> !e.getMessage().contains("hunter22"), "keeps the secret");
+    }
+
+    /** Version 0.1.0 took them; such a network still finds its base, but hands the secret on to nobody. */
+    @ParameterizedTest
+    @ValueSource(ints = {200, 403, 404})
+    void credentialsInAnOldConfigurationWorkAndStayWhereTheyAre(int code) {
+        answer("/base.zip", code, code == 200 ? file : new byte[0]);
+        String plain = at("/base.zip").toString();
+        String json = LoRA.apply(base, LoRAConfig.builder().rank(2).baseLocation(at("/base.zip")).build()).getConfiguration()
+                .toJson();
+        String old = json.replace(plain, plain.replace("//", "//jane:hunter22@") + "?token=hunter33");
+        assertThat(old).contains("hunter22", "hunter33");
+        INDArray expected = base.outputSingle(X).dup();
+
+        ComputationGraph network = elsewhere(old);
+
+        assertThat(network.getConfiguration().toJson()).contains(plain).doesNotContain("hunter");
+        if (code == 200) {
+            assertThat(LoRA.unload(network).outputSingle(X)).isEqualTo(expected);
+        } else {
+            assertThatThrownBy(() -> network.outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                    .hasMessageContainingAll("base.zip", "answered " + code)
+                    .satisfies(e -> assertThat(trace(e)).doesNotContain("hunter"));
+        }
+    }
+
+    private static String trace(Throwable e) {
+        StringWriter text = new StringWriter();
+        e.printStackTrace(new PrintWriter(text));
+        return text.toString();
+    }
+}

@@ -1,0 +1,132 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.memory.conf.WorkspaceConfiguration;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Files that are tried in vain leave nothing open and nothing in memory, and those that are read stay in no workspace. */
+class GivesBackTest extends HostileFile {
+
+    private static final long PAGE = 4096;
+
+    /** Where in a file something is wrong. */
+    enum Damage {
+        TRUNCATED, FROZEN_VALUES, FROZEN_TOO_LONG, FROZEN_TOO_SHORT, INDEX_GONE, CONFIGURATION, PARAMETERS, STATE
+    }
+
+    private void damage(Damage damage) throws IOException {
+        if (damage == Damage.TRUNCATED) {
+            byte[] whole = Files.readAllBytes(file);
+            Files.write(file, Arrays.copyOf(whole, whole.length / 2));
+            return;
+        }
+        String frozen = entries.keySet().stream().filter(name -> name.matches("frozen/[0-9a-f]{64}")).findFirst().orElseThrow();
+        switch (damage) {
+            case FROZEN_VALUES -> entries.get(frozen)[1] ^= 1;
+            case FROZEN_TOO_LONG -> entries.compute(frozen, (name, old) -> Arrays.copyOf(old, old.length + 1));
+            case FROZEN_TOO_SHORT -> entries.compute(frozen, (name, old) -> Arrays.copyOf(old, old.length - 1));
+            case INDEX_GONE -> entries.remove(INDEX);
+            case CONFIGURATION -> configure("{");
+            case PARAMETERS -> entries.compute(COEFFICIENTS, (name, old) -> Arrays.copyOf(old, old.length + 1));
+            default -> entries.compute(UPDATER, (name, old) -> Arrays.copyOf(old, old.length - 1));
+        }
+        Zips.write(file, entries);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    @EnabledOnOs(OS.LINUX)
+    void aFileThatIsRefusedIsClosed(Damage damage) throws IOException {
+        damage(damage);
+        loadIsRefused("model.zip");
+        long before = open();
+
+        for (int i = 0; i < 50; i++) {
+            loadIsRefused("model.zip");
+        }
+
+        assertThat(open()).isLessThan(before + 10);
+    }
+
+    private static long open() throws IOException {
+        try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+            return descriptors.count();
+        }
+    }
+
+    /** Forty files of 16 MB each, with nothing that would make the collector run. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void whatAFileHeldThatIsRefusedIsFreedAtOnce() throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).list()
+                .layer(new DenseLayer.Builder().name("fc").nIn(2000).nOut(2000).build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(2000).nOut(2).build()).build());
+        base.init();
+        LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).build()), file, false);
+        entries = Zips.read(file);
+        damage(Damage.FROZEN_VALUES);
+        loadIsRefused("hash to");
+        long before = residentBytes();
+
+        for (int i = 0; i < 40; i++) {
+            loadIsRefused("hash to");
+        }
+
+        assertThat(residentBytes() - before).isLessThan(160L << 20);
+    }
+
+    private static long residentBytes() throws IOException {
+        return Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[1]) * PAGE;
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void whoLoadsInsideAWorkspaceHasANetworkThatOutlivesIt(Kind kind) throws IOException {
+        Model base = kind.base();
+        Models.fit(base, 4321);
+        Model adapted = kind.adapt(base);
+        Models.fit(adapted, 1);
+        LoRA.save(adapted, file, true);
+        double[] expected = Models.outputs(adapted);
+        WorkspaceConfiguration large = WorkspaceConfiguration.builder().initialSize(1 << 20).build();
+        Model loaded;
+
+        try (MemoryWorkspace mine = Nd4j.getWorkspaceManager().getAndActivateWorkspace(large, "mine")) {
+            loaded = kind.load(file);
+        }
+        try (MemoryWorkspace mine = Nd4j.getWorkspaceManager().getAndActivateWorkspace(large, "mine")) {
+            Networks.random(DataType.DOUBLE, 5, 10_000);
+        }
+
+        assertThat(loaded.params().isAttached()).isFalse();
+        assertThat(Models.outputs(loaded)).isEqualTo(expected);
+        Models.fit(loaded, 2);
+        Models.fit(adapted, 2);
+        assertThat(Models.params(loaded)).isEqualTo(Models.params(adapted));
+    }
+}
