@@ -55,7 +55,7 @@ public final class PeftWriter {
             tensors.put(TensorIndex.name(layer, layout.nameOfB()), layout.fileB(delta.b()));
             delta.more().forEach((key, value) -> {
                 ExtraPart part = ExtraPart.ofKey(key);
-                tensors.put(TensorIndex.name(layer, part.suffix()), part.toFile(value));
+                tensors.put(TensorIndex.name(layer, part.suffix()), part.toFile(value, layout));
             });
         });
         adapter.biases().values().forEach((name, value) ->

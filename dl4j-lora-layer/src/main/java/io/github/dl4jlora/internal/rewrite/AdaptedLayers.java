@@ -13,6 +13,7 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.AdaptedOutputLayer;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
@@ -20,6 +21,7 @@ import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -46,6 +48,10 @@ import java.util.regex.Pattern;
  * Translates layer configurations: stock to adapted, adapted to stock.
  */
 public final class AdaptedLayers {
+
+    private static final String DENSE_LAYERS = "DenseLayer, OutputLayer, RnnOutputLayer";
+    private static final String KERNELS = ", ConvolutionLayer, Convolution2D, Convolution1DLayer, Convolution1D, Convolution3D, "
+            + "EmbeddingLayer, EmbeddingSequenceLayer";
 
     private AdaptedLayers() {
     }
@@ -102,24 +108,26 @@ public final class AdaptedLayers {
     }
 
     /**
-     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     * @throws IllegalArgumentException if the configuration asks for what the layer cannot have
      */
-    private static void requirePlain(Node node, LoRAConfig config) {
-        String asked = !config.variant().equals(new PlainLoRA()) ? "variant " + config.variant().name()
-                : config.loraInit().isTakenFromW() ? "LoRAInit." + config.loraInit()
-                : null;
-        if (asked != null) {
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked
-                    + " is for DenseLayer, OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name()
-                    + "\"), or choose plain LoRA");
+    private static void requireVariant(Node node, LoRAConfig config) {
+        Variant variant = config.variant();
+        boolean isKernel = node.layer() != null && Kernels.exists(node.unwrappedLayer());
+        boolean fits = variant.equals(new PlainLoRA()) || isKernel && variant.isForConvolutionsAndEmbeddings();
+        if (fits && !config.loraInit().isTakenFromW()) {
+            return;
         }
+        String more = !fits && variant.isForConvolutionsAndEmbeddings() ? KERNELS : "";
+        throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): "
+                + (fits ? "LoRAInit." + config.loraInit() : "variant " + variant.name()) + " is for " + DENSE_LAYERS + more
+                + ". Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
     }
 
     private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases,
             LoRAConfig config,
                                             FrozenReference frozen) {
         if (!parameters.isEmpty()) {
-            requirePlain(node, config);
+            requireVariant(node, config);
         }
         Layer stock = node.unwrappedLayer();
         LoRASettings settings = parameters.isEmpty() ? config.settings().toBuilder().loraDropout(0).engine(Engine.FUSED).build()
@@ -145,7 +153,7 @@ public final class AdaptedLayers {
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
                                          FrozenReference frozen, List<Node> nodes) {
         biases(node, table, config);
-        requirePlain(node, config);
+        requireVariant(node, config);
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()),
                 parameters(node, keys, table, config), config.settings(), frozen);
         lora.setRegularization(config.regularization());

@@ -194,9 +194,10 @@ public final class Unadaptation<M extends Model> {
 
     /** DL4J's FrozenVertex hides the running vertex, but not its parameters. */
     private static void mergeFrozenVertex(AdaptedConfiguration lora, Map<String, INDArray> table, Map<String, INDArray> stock) {
-        lora.adapted().forEach(parameter -> lora.matrices().forms().get(parameter.key()).add(
-                table.get(lora.key(parameter, Variant.A)), table.get(lora.key(parameter, Variant.B)), parameter.factor(),
-                stock.get(parameter.key())));
+        lora.adapted().forEach(parameter -> new PlainLoRA().merge(
+                lora.matrices().forms().get(parameter.key()).viewOf(stock.get(parameter.key())),
+                Map.of(Variant.A, table.get(lora.key(parameter, Variant.A)), Variant.B, table.get(lora.key(parameter, Variant.B))),
+                parameter.factor()));
     }
 
     private static void requireFinite(Node node, INDArray merged) {

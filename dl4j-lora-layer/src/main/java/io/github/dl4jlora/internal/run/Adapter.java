@@ -261,17 +261,8 @@ public final class Adapter {
         AdaptedConfiguration lora = conf.get();
         Map<String, MatrixForm> forms = lora.matrices().forms();
         for (AdaptedParameter matrix : lora.adapted()) {
-            LoRASettings settings = lora.settings(matrix);
-            Map<String, INDArray> parts = parts(matrix.key());
-            INDArray target = stockParameters.get(matrix.key());
-            if (settings.variant().isAdditive()) {
-                forms.get(matrix.key()).add(parts.get(Variant.A), parts.get(Variant.B), matrix.factor(), target);
-                if (parts.containsKey(Variant.START_A)) {
-                    forms.get(matrix.key()).add(parts.get(Variant.START_A), parts.get(Variant.START_B), -matrix.factor(), target);
-                }
-            } else {
-                settings.variant().merge(forms.get(matrix.key()).viewOf(target), parts, matrix.factor());
-            }
+            INDArray target = forms.get(matrix.key()).viewOf(stockParameters.get(matrix.key()));
+            lora.settings().variant().merge(target, parts(matrix.key()), matrix.factor());
         }
         for (TrainedBias bias : lora.biases()) {
             INDArray stockBias = stockParameters.get(bias.key());
