@@ -7,6 +7,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * Magnitude and direction apart:
@@ -65,14 +66,14 @@ public final class DoRA extends NamedVariant {
 
     /** dV = c ⊙ dW' and dm = Σ dW' ⊙ V / ‖V‖, sum over each column. Forms V, too. */
     @Override
-    public void project(INDArray w, Map<String, INDArray> parameters, double factor, INDArray dw,
+    public void project(Supplier<INDArray> w, Map<String, INDArray> parameters, double factor, INDArray dw,
                         Map<String, INDArray> gradients) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray v = w.dup('f');
+            INDArray v = w.get().dup('f');
             LowRankProduct.addTo(v, parameters, factor);
             INDArray norms = norms(v, parameters);
-            INDArray scale = scale(norms, parameters).castTo(w.dataType());
-            gradients.get(MAGNITUDE).assign(v.muli(dw).sum(true, 0).divi(norms.castTo(w.dataType())));
+            INDArray scale = scale(norms, parameters).castTo(v.dataType());
+            gradients.get(MAGNITUDE).assign(v.muli(dw).sum(true, 0).divi(norms.castTo(v.dataType())));
             LowRankProduct.project(dw.mulRowVector(scale), parameters, factor, gradients);
         }
     }

@@ -7,6 +7,7 @@ import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * A variant of LoRA on a layer's weight matrix: which parameters it has, how they start, what it computes and what a merge
@@ -87,13 +88,13 @@ public interface Variant extends Serializable {
     /**
      * The way back of {@link #merge}: what the gradient of the merged weights means for the parameters.
      *
-     * @param w          {@code [nIn, nOut]} as it is without an adapter, not written to
+     * @param w          gives {@code [nIn, nOut]} as it is without an adapter, not written to
      * @param parameters of this variant
      * @param factor     s
      * @param dw         dL/d(what a merge writes) {@code [nIn, nOut]}, not written to
      * @param gradients  views to write, by parameter key
      */
-    default void project(INDArray w, Map<String, INDArray> parameters, double factor, INDArray dw,
+    default void project(Supplier<INDArray> w, Map<String, INDArray> parameters, double factor, INDArray dw,
                          Map<String, INDArray> gradients) {
         LowRankProduct.project(dw, parameters, factor, gradients);
     }
