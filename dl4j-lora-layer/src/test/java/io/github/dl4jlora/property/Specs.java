@@ -80,7 +80,7 @@ final class Specs {
 
     private static Arbitrary<Settings> settings() {
         Arbitrary<Settings> shared = Combinators.combine(
-                        Arbitraries.frequency(Tuple.of(5, Settings.Which.PLAIN), Tuple.of(2, Settings.Which.DORA),
+                        Arbitraries.frequency(Tuple.of(5, Settings.Which.PLAIN), Tuple.of(1, Settings.Which.DORA),
                                 Tuple.of(1, Settings.Which.FROZEN_A)),
                         Arbitraries.frequency(Tuple.of(6, LoRAInit.KAIMING_UNIFORM), Tuple.of(1, LoRAInit.KAIMING_UNIFORM_RANK),
                                 Tuple.of(1, LoRAInit.GAUSSIAN), Tuple.of(1, LoRAInit.ORTHOGONAL), Tuple.of(1, LoRAInit.PISSA),
