@@ -29,7 +29,8 @@ public final class Magnitudes {
 
     /** Remembers the norms as they are. */
     public Magnitudes(Model network) {
-        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers() : ((MultiLayerNetwork) network).getLayers();
+        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers()
+                : ((MultiLayerNetwork) network).getLayers();
         for (Layer layer : layers) {
             AdaptedRuntime running = AdaptedRuntime.of(layer);
             if (running != null) {

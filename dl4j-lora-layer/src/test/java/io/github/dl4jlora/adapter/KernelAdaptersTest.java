@@ -57,7 +57,7 @@ class KernelAdaptersTest {
         assertThat(again.output(kind.input())).isEqualTo(tuned.output(kind.input()));
     }
 
-    /** PEFT saves {@code lora_magnitude_vector.default.weight} without its end, and a convolution's with the rank of its weights. */
+    /** PEFT saves {@code lora_magnitude_vector.default.weight} without its end; a convolution's has the rank of its weights. */
     @ParameterizedTest
     @EnumSource
     void magnitudesHavePeftsNameAndShapeAndComeBackBitForBit(KernelAdapters kind) throws Exception {

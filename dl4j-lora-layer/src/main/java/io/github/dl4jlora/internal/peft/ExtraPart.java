@@ -89,7 +89,8 @@ public enum ExtraPart {
     public INDArray read(Safetensors tensors, String name) throws IOException {
         long[] shape = tensors.shape(name);
         if (shape.length != (vector ? 1 : 2) && !(this == MAGNITUDE && TensorLayout.isFileMagnitude(shape))) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(shape) + ", but must be a " + (vector ? "vector" : "matrix"));
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(shape)
+                    + ", but must be a " + (vector ? "vector" : "matrix"));
         }
         INDArray value = tensors.read(name);
         return vector ? value.reshape(1, value.length()) : value.transpose();

@@ -97,7 +97,8 @@ public record TensorLayout(boolean embedding, List<Long> kernel) {
 
     /** Whether a tensor has the shape that {@link #fileMagnitude} gives to a convolution's. */
     public static boolean isFileMagnitude(long[] shape) {
-        return shape.length >= 3 && shape.length <= 5 && shape[0] == 1 && LongStream.of(shape).skip(2).allMatch(size -> size == 1);
+        return shape.length >= 3 && shape.length <= 5 && shape[0] == 1
+                && LongStream.of(shape).skip(2).allMatch(size -> size == 1);
     }
 
     public INDArray a(INDArray fileA) {

@@ -49,7 +49,7 @@ import java.util.regex.Pattern;
  */
 public final class AdaptedLayers {
 
-    private static final String DENSE_LAYERS = "DenseLayer, OutputLayer, RnnOutputLayer";
+    private static final String DENSE = " is for DenseLayer, OutputLayer, RnnOutputLayer";
     private static final String KERNELS = ", ConvolutionLayer, Convolution2D, Convolution1DLayer, Convolution1D, Convolution3D, "
             + "EmbeddingLayer, EmbeddingSequenceLayer";
 
@@ -119,7 +119,7 @@ public final class AdaptedLayers {
         }
         String more = !fits && variant.isForConvolutionsAndEmbeddings() ? KERNELS : "";
         throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): "
-                + (fits ? "LoRAInit." + config.loraInit() : "variant " + variant.name()) + " is for " + DENSE_LAYERS + more
+                + (fits ? "LoRAInit." + config.loraInit() : "variant " + variant.name()) + DENSE + more
                 + ". Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
     }
 

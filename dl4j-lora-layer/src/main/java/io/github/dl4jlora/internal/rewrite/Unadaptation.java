@@ -196,7 +196,8 @@ public final class Unadaptation<M extends Model> {
     private static void mergeFrozenVertex(AdaptedConfiguration lora, Map<String, INDArray> table, Map<String, INDArray> stock) {
         lora.adapted().forEach(parameter -> new PlainLoRA().merge(
                 lora.matrices().forms().get(parameter.key()).viewOf(stock.get(parameter.key())),
-                Map.of(Variant.A, table.get(lora.key(parameter, Variant.A)), Variant.B, table.get(lora.key(parameter, Variant.B))),
+                Map.of(Variant.A, table.get(lora.key(parameter, Variant.A)),
+                        Variant.B, table.get(lora.key(parameter, Variant.B))),
                 parameter.factor()));
     }
 
