@@ -7,6 +7,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * Magnitude and direction apart:
@@ -18,7 +19,10 @@ import java.util.Map;
  * ‖V‖  norm of each column of V, one for each output; a constant for the backward pass
  * </pre>
  *
- * Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353, equation 5 and section 4.3; PEFT's
+ * Columns are outputs whatever the layer: of a convolution V is {@code [nIn·kernel, nOut]}, and so the norm is that of one
+ * output's whole kernel; of an embedding {@code [vocabulary, nOut]}, and it is that of one feature over all words.
+ *
+ * <p>Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353, equation 5 and section 4.3; PEFT's
  * {@code use_dora}. With loraDropout the dropped inputs concern s·x·A·B alone; PEFT drops those of x·W in the
  * magnitude's term too, at the price of another product with W.
  */
@@ -42,12 +46,13 @@ public final class DoRA extends NamedVariant {
 
     @Override
     public void start(Map<String, INDArray> parameters, INDArray w, double factor) {
-        parameters.put(MAGNITUDE, ColumnNorms.ofSum(w, ColumnNorms.squares(w), parameters, factor).castTo(w.dataType()));
+        INDArray norms = ColumnNorms.ofSum(w, ColumnNorms.squares(w), parameters, factor);
+        parameters.put(MAGNITUDE, ColumnNorms.rounded(norms, w.dataType()).castTo(w.dataType()));
     }
 
     @Override
-    public LowRankPath path(Host layer) {
-        return new DoRAPath(layer);
+    public OutputScale scale(LayerWeights layer) {
+        return new DoRAScale(layer);
     }
 
     /** Forms V, so that the merged weights owe nothing to the shortcut by which the running layer finds its norms. */
@@ -55,12 +60,35 @@ public final class DoRA extends NamedVariant {
     public void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             LowRankProduct.addTo(w, parameters, factor);
-            INDArray magnitude = parameters.get(MAGNITUDE);
-            INDArray norms = ColumnNorms.of(w);
-            norms = norms.castTo(magnitude.dataType()).castTo(norms.dataType());
-            INDArray scale = magnitude.castTo(norms.dataType()).div(norms);
-            w.muliRowVector(scale.castTo(w.dataType()));
+            w.muliRowVector(scale(norms(w, parameters), parameters).castTo(w.dataType()));
         }
+    }
+
+    /** dV = c ⊙ dW' and dm = Σ dW' ⊙ V / ‖V‖, sum over each column. Forms V, too. */
+    @Override
+    public void project(Supplier<INDArray> w, Map<String, INDArray> parameters, double factor, INDArray dw,
+                        Map<String, INDArray> gradients) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray v = w.get().dup('f');
+            LowRankProduct.addTo(v, parameters, factor);
+            INDArray norms = norms(v, parameters);
+            INDArray scale = scale(norms, parameters).castTo(v.dataType());
+            gradients.get(MAGNITUDE).assign(v.muli(dw).sum(true, 0).divi(norms.castTo(v.dataType())));
+            LowRankProduct.project(dw.mulRowVector(scale), parameters, factor, gradients);
+        }
+    }
+
+    private static INDArray norms(INDArray v, Map<String, INDArray> parameters) {
+        return ColumnNorms.rounded(ColumnNorms.of(v), parameters.get(MAGNITUDE).dataType());
+    }
+
+    private static INDArray scale(INDArray norms, Map<String, INDArray> parameters) {
+        return parameters.get(MAGNITUDE).castTo(norms.dataType()).div(norms);
+    }
+
+    @Override
+    public boolean isForConvolutionsAndEmbeddings() {
+        return true;
     }
 
     @Override

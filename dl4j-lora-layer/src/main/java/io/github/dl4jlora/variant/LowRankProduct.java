@@ -13,9 +13,26 @@ final class LowRankProduct {
 
     /** W := W + s·A·B − s·A0·B0. */
     static void addTo(INDArray w, Map<String, INDArray> parameters, double factor) {
-        Nd4j.gemm(parameters.get(Variant.A), parameters.get(Variant.B), w, false, false, factor, 1);
+        add(parameters.get(Variant.A), parameters.get(Variant.B), factor, w);
         if (parameters.containsKey(Variant.START_A)) {
-            Nd4j.gemm(parameters.get(Variant.START_A), parameters.get(Variant.START_B), w, false, false, -factor, 1);
+            add(parameters.get(Variant.START_A), parameters.get(Variant.START_B), -factor, w);
         }
+    }
+
+    private static void add(INDArray a, INDArray b, double factor, INDArray w) {
+        INDArray left = a.castTo(w.dataType());
+        INDArray right = b.castTo(w.dataType());
+        // gemm writes column-major results only.
+        if (w.ordering() == 'c') {
+            Nd4j.gemm(right, left, w.transpose(), true, true, factor, 1);
+        } else {
+            Nd4j.gemm(left, right, w, false, false, factor, 1);
+        }
+    }
+
+    /** dA = s·dW·Bᵀ and dB = s·Aᵀ·dW, into the views that there are. */
+    static void project(INDArray dw, Map<String, INDArray> parameters, double factor, Map<String, INDArray> gradients) {
+        Nd4j.gemm(dw, parameters.get(Variant.B), gradients.get(Variant.A), false, true, factor, 0);
+        Nd4j.gemm(parameters.get(Variant.A), dw, gradients.get(Variant.B), true, false, factor, 0);
     }
 }

@@ -20,4 +20,9 @@ public final class PlainLoRA extends NamedVariant {
     public List<Parameter> parameters(long nIn, long nOut, int rank) {
         return List.of(new Parameter(A, nIn, rank, Role.WEIGHT), new Parameter(B, rank, nOut, Role.WEIGHT));
     }
+
+    @Override
+    public boolean isForConvolutionsAndEmbeddings() {
+        return true;
+    }
 }

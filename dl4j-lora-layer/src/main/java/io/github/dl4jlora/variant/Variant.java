@@ -7,9 +7,10 @@ import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
- * A variant of LoRA on a dense layer: which parameters it has, how they start, what it computes and what a merge
+ * A variant of LoRA on a layer's weight matrix: which parameters it has, how they start, what it computes and what a merge
  * writes. Immutable; two of a class are equal. Parameters go by these keys:
  *
  * <pre>
@@ -55,12 +56,22 @@ public interface Variant extends Serializable {
     }
 
     /**
-     * {@return what runs in a layer}
+     * {@return what runs in a dense layer}
      *
      * @param layer what it may ask
      */
     default LowRankPath path(Host layer) {
         return layer.lowRank();
+    }
+
+    /**
+     * What each output of x·W + s·x·A·B is multiplied by, in a layer of any kind.
+     *
+     * @param layer what it may ask
+     * @return null: they are left as they are
+     */
+    default OutputScale scale(LayerWeights layer) {
+        return null;
     }
 
     /**
@@ -72,6 +83,31 @@ public interface Variant extends Serializable {
      */
     default void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         LowRankProduct.addTo(w, parameters, factor);
+    }
+
+    /**
+     * The way back of {@link #merge}: what the gradient of the merged weights means for the parameters.
+     *
+     * @param w          gives {@code [nIn, nOut]} as it is without an adapter, not written to
+     * @param parameters of this variant
+     * @param factor     s
+     * @param dw         dL/d(what a merge writes) {@code [nIn, nOut]}, not written to
+     * @param gradients  views to write, by parameter key
+     */
+    default void project(Supplier<INDArray> w, Map<String, INDArray> parameters, double factor, INDArray dw,
+                         Map<String, INDArray> gradients) {
+        LowRankProduct.project(dw, parameters, factor, gradients);
+    }
+
+    /**
+     * Whether convolutions and embeddings can have it, whose kernels compute x·W + s·x·A·B by themselves, both A and B
+     * trained. They ask for {@link #scale}, not for {@link #path}; effective weights for {@link #merge} and {@link #project}.
+     *
+     * @return false unless the variant says otherwise: it is for dense and output layers
+     */
+    @JsonIgnore
+    default boolean isForConvolutionsAndEmbeddings() {
+        return false;
     }
 
     /** {@return whether all that a merge and a pass do is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up} */

@@ -9,9 +9,10 @@
  *     |    |- FrozenALoRA                    with A at its start
  *     |    `- DoRA                           magnitude and direction
  *     v
- *   LowRankPath -------- Host                one layer's path while it runs; what it may ask of its layer
- *     |- LowRankProduct                      s·x·A·B and its gradients
- *     `- DoRAPath ------ ColumnNorms         with the magnitudes
+ *   LowRankPath -------- Host                a dense layer's path while it runs; what it may ask of its layer
+ *     `- LowRankProduct                      s·x·A·B and its gradients
+ *   OutputScale -------- LayerWeights        what a layer's outputs are multiplied by; what of its layer that depends on
+ *     `- DoRAScale ----- ColumnNorms         magnitudes by norms
  *
  *   OrthogonalStart  QrStart  PrincipalStart ---- Matrices      the starts of A and B that need algebra
  * </pre>

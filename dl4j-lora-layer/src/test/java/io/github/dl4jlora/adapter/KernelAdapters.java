@@ -4,6 +4,8 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -79,8 +81,13 @@ enum KernelAdapters {
 
     /** Rank 3, A and B away from zero. */
     MultiLayerNetwork adapted(MultiLayerNetwork base) {
-        MultiLayerNetwork tuned = LoRA.apply(base,
-                LoRAConfig.builder().rank(3).alpha(2).scaling(Scaling.ALPHA_OVER_RANK).targets("kernel1").build());
+        return adapted(base, new PlainLoRA());
+    }
+
+    /** The same of a variant, all that trains away from its start. */
+    MultiLayerNetwork adapted(MultiLayerNetwork base, Variant variant) {
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(3).alpha(2).scaling(Scaling.ALPHA_OVER_RANK)
+                .variant(variant).targets("kernel1").build());
         tuned.params().assign(Networks.random(DataType.DOUBLE, 9, tuned.params().shape()));
         return tuned;
     }
@@ -90,10 +97,16 @@ enum KernelAdapters {
                 : Networks.random(DataType.DOUBLE, 4, inputShape);
     }
 
+    /** A gradient of the layer's output. */
+    INDArray outputGradient(MultiLayerNetwork base) {
+        return Networks.random(DataType.DOUBLE, 6, base.output(input()).shape());
+    }
+
     /** What PyTorch needs to know of the base. */
     Map<String, INDArray> torchState(MultiLayerNetwork base) {
         Map<String, INDArray> state = new LinkedHashMap<>();
         state.put("x", input());
+        state.put("dy", outputGradient(base));
         state.put("weight", torchWeight(base));
         if (base.getParam("0_b") != null) {
             state.put("bias", base.getParam("0_b").reshape(base.getParam("0_b").length()));

@@ -4,10 +4,12 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -25,6 +27,8 @@ import static org.assertj.core.api.Assertions.within;
 
 /** Adapters of convolutions and embeddings: PEFT's names and shapes, and everything else that adapters can do. */
 class KernelAdaptersTest {
+
+    private static final String MAGNITUDE = "base_model.model.kernel1.lora_magnitude_vector";
 
     @TempDir
     private Path folder;
@@ -51,6 +55,48 @@ class KernelAdaptersTest {
         MultiLayerNetwork again = LoRA.apply(base, LoRAAdapter.load(folder));
         assertThat(again.params().toDoubleVector()).isEqualTo(tuned.params().toDoubleVector());
         assertThat(again.output(kind.input())).isEqualTo(tuned.output(kind.input()));
+    }
+
+    /** PEFT saves {@code lora_magnitude_vector.default.weight} without its end; a convolution's has the rank of its weights. */
+    @ParameterizedTest
+    @EnumSource
+    void magnitudesHavePeftsNameAndShapeAndComeBackBitForBit(KernelAdapters kind) throws Exception {
+        MultiLayerNetwork base = kind.base();
+        MultiLayerNetwork tuned = kind.adapted(base, new DoRA());
+
+        LoRAAdapter.of(tuned).save(folder);
+
+        AdapterFiles.Tensors tensors = AdapterFiles.open(folder.resolve("adapter_model.safetensors"));
+        long[] shape = new long[kind.fileShapeOfA.length];
+        Arrays.fill(shape, 1);
+        shape[1] = 5;
+        assertThat(tensors.names()).hasSize(3).contains(MAGNITUDE);
+        assertThat(tensors.shape(MAGNITUDE)).isEqualTo(kind == KernelAdapters.EMBEDDING ? new long[] {5} : shape);
+        MultiLayerNetwork again = LoRA.apply(base, LoRAAdapter.load(folder));
+        assertThat(again.params().toDoubleVector()).isEqualTo(tuned.params().toDoubleVector());
+        MultiLayerNetwork swapped = kind.adapted(base, new DoRA());
+        swapped.params().muli(0.5);
+        LoRAAdapter.load(folder).applyTo(swapped);
+        assertThat(swapped.output(kind.input())).isEqualTo(tuned.output(kind.input()));
+        assertThatThrownBy(() -> LoRAAdapter.load(folder).applyTo(kind.adapted(base)))
+                .hasMessageContaining("Layer \"kernel1\": the adapter consists of [A, B, m]");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1;5;2;1", "5;1;1;1", "5;1", "1;4;1;1"})
+    void magnitudesOfAnotherShapeAreRefused(String dimensions) throws Exception {
+        KernelAdapters kind = KernelAdapters.CONV2D;
+        MultiLayerNetwork base = kind.base();
+        LoRAAdapter.of(kind.adapted(base, new DoRA())).save(folder);
+        Path file = folder.resolve("adapter_model.safetensors");
+        Map<String, INDArray> tensors = new LinkedHashMap<>(AdapterFiles.open(file).values());
+        tensors.put(MAGNITUDE, Nd4j.ones(DataType.DOUBLE, Arrays.stream(dimensions.split(";")).mapToLong(Long::parseLong)
+                .toArray()));
+        AdapterFiles.write(file, tensors, Map.of());
+
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder))).satisfies(refusal ->
+                assertThat(refusal instanceof AdapterFormatException || refusal instanceof IllegalArgumentException).isTrue())
+                .hasMessageContaining("kernel1");
     }
 
     @ParameterizedTest

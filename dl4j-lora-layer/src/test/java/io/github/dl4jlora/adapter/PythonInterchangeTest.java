@@ -6,17 +6,24 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import io.github.dl4jlora.variant.Variants;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -30,11 +37,13 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -227,36 +236,68 @@ class PythonInterchangeTest {
         assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), tuned.output(input))).isLessThan(1e-10);
     }
 
+    static Stream<Arguments> kernels() {
+        return Arrays.stream(KernelAdapters.values()).flatMap(kind -> Stream.<Variant>of(new PlainLoRA(), new DoRA())
+                .map(variant -> Arguments.of(kind, variant)));
+    }
+
     @ParameterizedTest
-    @EnumSource
-    void convolutionsAndEmbeddingsComputeTheSameThere(KernelAdapters kind) throws Exception {
+    @MethodSource("kernels")
+    void convolutionsAndEmbeddingsComputeTheSameThereAndHaveTheGradientsOfAutograd(KernelAdapters kind, Variant variant)
+            throws Exception {
         MultiLayerNetwork base = kind.base();
-        MultiLayerNetwork tuned = kind.adapted(base);
-        LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
+        MultiLayerNetwork tuned = kind.adapted(base, variant);
+        LoRAAdapter adapter = LoRAAdapter.of(tuned);
+        adapter.save(folder.resolve("adapter"));
 
         AdapterFiles.Tensors there = kernels("run", kind, base);
 
+        INDArray added = kind.torchWeight(LoRA.merge(tuned)).sub(kind.torchWeight(base));
         assertThat(there.shape("y")).isEqualTo(tuned.output(kind.input()).shape());
         assertThat(Networks.difference(there.read("y"), tuned.output(kind.input()))).isLessThan(1e-12);
-        assertThat(Networks.difference(there.read("delta"), LoRAAdapter.of(tuned).deltaWeight("kernel1"))).isLessThan(1e-12);
+        assertThat(Networks.difference(there.read("delta"), added)).isLessThan(1e-12);
+        TensorLayout layout = adapter.deltas().get("kernel1").layout();
+        Map<String, INDArray> gradients = gradients(tuned, kind);
+        assertThat(Networks.difference(there.read("gradient of " + layout.nameOfA().substring(1)),
+                layout.fileA(gradients.get("0_W.A")))).isLessThan(1e-11);
+        assertThat(Networks.difference(there.read("gradient of " + layout.nameOfB().substring(1)),
+                layout.fileB(gradients.get("0_W.B")))).isLessThan(1e-11);
+        if (variant instanceof DoRA) {
+            assertThat(Networks.difference(there.read("gradient of lora_magnitude_vector"),
+                    layout.fileMagnitude(gradients.get("0_W.m")))).isLessThan(1e-11);
+        }
+    }
+
+    private static Map<String, INDArray> gradients(MultiLayerNetwork network, KernelAdapters kind) {
+        INDArray outputGradient = kind.outputGradient(network);
+        network.setInput(kind.input());
+        network.feedForward(true, false);
+        return Gradients.copyOf(network.backpropGradient(outputGradient, LayerWorkspaceMgr.noWorkspaces()).getFirst());
     }
 
     @ParameterizedTest
-    @EnumSource
-    void convolutionsAndEmbeddingsThatPythonWroteInPeftsLayoutComputeTheSameHere(KernelAdapters kind) throws Exception {
+    @MethodSource("kernels")
+    void convolutionsAndEmbeddingsThatPythonWroteInPeftsLayoutComputeTheSameHere(KernelAdapters kind, Variant variant)
+            throws Exception {
         MultiLayerNetwork base = kind.base();
 
-        AdapterFiles.Tensors there = kernels("write", kind, base);
+        AdapterFiles.Tensors there = kernels("write", kind, base, variant.name().toLowerCase(Locale.ROOT));
 
         LoRAAdapter adapter = LoRAAdapter.load(folder.resolve("adapter"));
-        assertThat(Networks.difference(adapter.deltaWeight("kernel1"), there.read("delta"))).isLessThan(1e-5);
-        assertThat(Networks.difference(LoRA.apply(base, adapter).output(kind.input()), there.read("y"))).isLessThan(1e-5);
+        MultiLayerNetwork tuned = LoRA.apply(base, adapter);
+        assertThat(tuned.getParam("0_W.m") != null).isEqualTo(variant instanceof DoRA);
+        assertThat(Networks.difference(tuned.output(kind.input()), there.read("y"))).isLessThan(1e-5);
+        assertThat(Networks.difference(kind.torchWeight(LoRA.merge(tuned)).sub(kind.torchWeight(base)), there.read("delta")))
+                .isLessThan(1e-5);
         assertThat(Networks.difference(base.output(kind.input()), there.read("y"))).isGreaterThan(1e-1);
     }
 
-    private AdapterFiles.Tensors kernels(String command, KernelAdapters kind, MultiLayerNetwork base) throws Exception {
+    private AdapterFiles.Tensors kernels(String command, KernelAdapters kind, MultiLayerNetwork base, String... more)
+            throws Exception {
         Path state = folder.resolve("base.safetensors");
         AdapterFiles.write(state, kind.torchState(base), Map.of());
-        return python("/interchange_kernels.py", command, folder.resolve("adapter"), state, kind.name().toLowerCase(Locale.ROOT));
+        List<String> arguments = new ArrayList<>(List.of(kind.name().toLowerCase(Locale.ROOT)));
+        arguments.addAll(List.of(more));
+        return python("/interchange_kernels.py", command, folder.resolve("adapter"), state, arguments.toArray(String[]::new));
     }
 }

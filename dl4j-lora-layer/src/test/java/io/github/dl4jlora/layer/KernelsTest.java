@@ -6,6 +6,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Magnitudes;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.run.KernelRuntime;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
@@ -40,12 +41,12 @@ class KernelsTest {
     private static final String CONVOLUTIONS = "(SEQUENCES|IMAGES|VOLUMES)_(?!OF).*";
     private static final double STEP = 1e-5;
 
-    private static LoRAConfig.Builder config() {
+    LoRAConfig.Builder config() {
         return LoRAConfig.builder().rank(2).alpha(0.7).targets("kernel.").updater(new Sgd(0.1));
     }
 
     /** A and B away from zero. */
-    private static MultiLayerNetwork adapted(MultiLayerNetwork base, LoRAConfig config) {
+    static MultiLayerNetwork adapted(MultiLayerNetwork base, LoRAConfig config) {
         MultiLayerNetwork tuned = LoRA.apply(base, config);
         randomize(tuned);
         return tuned;
@@ -173,7 +174,7 @@ class KernelsTest {
         assertSameGradients(tuned, delta, data);
     }
 
-    private static void assertSameGradients(MultiLayerNetwork kernels, MultiLayerNetwork delta, DataSet data) {
+    static void assertSameGradients(MultiLayerNetwork kernels, MultiLayerNetwork delta, DataSet data) {
         Map<String, INDArray> found = Twins.gradients(kernels, data);
         Map<String, INDArray> expected = Twins.gradients(delta, data);
         assertThat(found.keySet()).isEqualTo(expected.keySet()).isNotEmpty();
@@ -263,9 +264,12 @@ class KernelsTest {
         INDArray gradient = network.getGradientsViewArray().div(KernelVariant.ROWS).reshape(network.params().length());
         INDArray direction = Networks.random(DataType.DOUBLE, 8, network.params().shape());
         INDArray start = network.params().dup();
+        Magnitudes magnitudes = new Magnitudes(network);
         network.params().assign(start.add(direction.mul(STEP)));
+        magnitudes.follow();
         double above = passWithFixedSeed(network, data);
         network.params().assign(start.sub(direction.mul(STEP)));
+        magnitudes.follow();
         double below = passWithFixedSeed(network, data);
         double slope = gradient.mul(direction.reshape(gradient.shape())).sumNumber().doubleValue();
         assertThat((above - below) / (2 * STEP)).isCloseTo(slope, within(1e-6 * Math.max(1, Math.abs(slope))));
@@ -276,7 +280,7 @@ class KernelsTest {
         return Gradients.pass(network, multi(data));
     }
 
-    private static MultiDataSet multi(DataSet data) {
+    static MultiDataSet multi(DataSet data) {
         return new MultiDataSet(new INDArray[] {data.getFeatures()}, new INDArray[] {data.getLabels()},
                 new INDArray[] {data.getFeaturesMaskArray()}, new INDArray[] {data.getLabelsMaskArray()});
     }

@@ -43,8 +43,9 @@ enum Head {
         return this != LOSS && this != RNN_LOSS;
     }
 
-    boolean isDenseMatrix() {
-        return hasParameters() && this != CENTER_LOSS;
+    /** What computes it if it is adapted. */
+    Settings.By by() {
+        return this == CENTER_LOSS ? Settings.By.EFFECTIVE_WEIGHTS : Settings.By.PRODUCT;
     }
 
     /** One for the same labels whose weights take all settings. */

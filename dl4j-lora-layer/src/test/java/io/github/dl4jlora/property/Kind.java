@@ -194,6 +194,15 @@ enum Kind {
         return trait == Trait.MATRIX || trait == Trait.SAME_DIFF;
     }
 
+    /** What computes it if it is adapted. */
+    Settings.By by() {
+        return switch (this) {
+            case DENSE -> Settings.By.PRODUCT;
+            case CONVOLUTION_1D, CONVOLUTION_2D, CONVOLUTION_3D, EMBEDDING, EMBEDDING_SEQUENCE -> Settings.By.KERNEL;
+            default -> Settings.By.EFFECTIVE_WEIGHTS;
+        };
+    }
+
     /** Whether DL4J computes it by SameDiff, whose gradients and epsilons it doubles. */
     boolean isSameDiff() {
         return trait == Trait.SAME_DIFF;

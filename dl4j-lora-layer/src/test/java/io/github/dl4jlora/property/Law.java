@@ -52,9 +52,9 @@ enum Law {
         void check(Trial trial) {
             NetworkSpec spec = trial.spec;
             NotApplicable.unless(spec.type() == DataType.DOUBLE && !spec.isRandom()
-                    && spec.settings().place() != Settings.Place.EMBEDDED && spec.settings().variant() != Settings.Which.DORA
+                    && spec.settings().place() != Settings.Place.EMBEDDED
                     && !(trial.trainsInFull() && (spec.hasBatchNorm() || spec.head() == Head.CENTER_LOSS)),
-                    "what trains is no variable of the loss, or its gradient takes something for constant, as DoRA's does");
+                    "what trains is no variable of the loss");
             Model tuned = trial.tuned();
             if (differs(tuned, trial) && differs(trial.randomized(tuned, spec.seed() + 50), trial)) {
                 if (!spec.hasBatchNorm() && !spec.hasSameDiff() && differs(Models.merge(tuned), trial)) {

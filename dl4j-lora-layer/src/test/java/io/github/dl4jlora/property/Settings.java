@@ -38,10 +38,16 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         SHARED, COPIED, EMBEDDED
     }
 
+    /** What computes a layer with a matrix, and so which settings it takes. */
+    enum By {
+        PRODUCT, KERNEL, EFFECTIVE_WEIGHTS
+    }
+
     /** Whether a layer with a matrix takes these settings. */
-    boolean isTakenBy(boolean dense) {
-        return dense ? engine != Engine.EFFECTIVE_WEIGHTS
-                : engine != Engine.SAMEDIFF && variant == Which.PLAIN && !init.isTakenFromW() && !loraDropout;
+    boolean isTakenBy(By layer) {
+        boolean hasVariant = variant == Which.PLAIN || variant == Which.DORA && layer == By.KERNEL;
+        return layer == By.PRODUCT ? engine != Engine.EFFECTIVE_WEIGHTS
+                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !loraDropout;
     }
 
     /** Asked of layers too that do not take them. */

@@ -117,8 +117,8 @@ final class Stock {
         used.add(layer);
         Kind kind = layer.kind();
         Role role = kind.hasParameters() ? layer.role() : null;
-        if (role == Role.ADAPTED && !mayBeAdapted(kind.hasMatrix(), kind == Kind.DENSE && layer.wraps().stream()
-                .allMatch(Wrap::isFreezing))) {
+        if (role == Role.ADAPTED && !mayBeAdapted(kind.hasMatrix(),
+                layer.wraps().stream().allMatch(Wrap::isFreezing) ? kind.by() : Settings.By.EFFECTIVE_WEIGHTS)) {
             role = Role.FROZEN;
         }
         anyAdapted |= role == Role.ADAPTED;
@@ -137,7 +137,7 @@ final class Stock {
             case ALONE, TWIN_ADD, TWIN_MERGE -> true;
             case ADD_INPUT -> keepsShape;
             case ATTENTION -> keepsShape && signal == Signal.SEQUENCE && spec.input() != Input.SEQUENCE_CHANNELS_LAST
-                    && (role != Role.ADAPTED || mayBeAdapted(true, false));
+                    && (role != Role.ADAPTED || mayBeAdapted(true, Settings.By.EFFECTIVE_WEIGHTS));
         };
     }
 
@@ -146,8 +146,8 @@ final class Stock {
         return nodes.stream().noneMatch(node -> node.join == Join.TWIN_MERGE);
     }
 
-    private boolean mayBeAdapted(boolean hasMatrix, boolean isDense) {
-        return hasMatrix && spec.settings().isTakenBy(isDense) || spec.settings().everywhere();
+    private boolean mayBeAdapted(boolean hasMatrix, Settings.By layer) {
+        return hasMatrix && spec.settings().isTakenBy(layer) || spec.settings().everywhere();
     }
 
     private Layer made(LayerSpec spec) {
@@ -174,11 +174,11 @@ final class Stock {
     }
 
     private void addHead(Head asked) {
-        Head head = !anyAdapted && !mayBeAdapted(asked.hasParameters(), asked.isDenseMatrix()) ? asked.adaptable() : asked;
+        Head head = !anyAdapted && !mayBeAdapted(asked.hasParameters(), asked.by()) ? asked.adaptable() : asked;
         Role role = head.hasParameters() ? spec.headRole() : null;
         if (!anyAdapted) {
             role = Role.ADAPTED;
-        } else if (role == Role.ADAPTED && !mayBeAdapted(true, head.isDenseMatrix())) {
+        } else if (role == Role.ADAPTED && !mayBeAdapted(true, head.by())) {
             role = Role.FROZEN;
         }
         RNNFormat format = spec.input() == Input.SEQUENCE_CHANNELS_LAST ? RNNFormat.NWC : RNNFormat.NCW;

@@ -87,7 +87,7 @@ final class Trial {
 
     LoRAConfig config(Settings asked) {
         Settings settings = spec.hasBatchNorm() && !asked.everywhere() ? asked.withoutBiasesOfFrozenLayers() : asked;
-        if (!settings.everywhere() && !settings.isTakenBy(true) && adaptsHeadAlone()) {
+        if (!settings.everywhere() && !settings.isTakenBy(Settings.By.PRODUCT) && adaptsHeadAlone()) {
             settings = settings.by(Engine.FUSED);
         }
         LoRAConfig.Builder config = settings.config().targets(Role.ADAPTED.pattern()).updater(Stock.updater(spec))

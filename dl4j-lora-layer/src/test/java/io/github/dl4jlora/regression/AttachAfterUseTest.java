@@ -83,6 +83,17 @@ class AttachAfterUseTest {
                 return Nd4j.createFromArray(new float[][]{{1}, {3}});
             }
         },
+        DORA_KERNEL("x", InputType.convolutional(4, 4, 3), 3, 4, 4) {
+            @Override
+            Layer x() {
+                return new ConvolutionLayer.Builder(2, 2).nOut(4).name("x").build();
+            }
+
+            @Override
+            LoRAConfig.Builder config() {
+                return super.config().variant(new DoRA());
+            }
+        },
         EFFECTIVE_WEIGHTS("x", InputType.recurrent(3, 5), 3, 5) {
             @Override
             Layer x() {

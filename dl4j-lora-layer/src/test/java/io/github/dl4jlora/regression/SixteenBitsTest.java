@@ -44,6 +44,21 @@ class SixteenBitsTest {
         assertThat(Networks.difference(LoRA.merge(tuned).params(), base.params())).isZero();
     }
 
+    /** HALF knows no number as small as 1e-15, which stood for a norm of zero: magnitude and norm were both 0. */
+    @ParameterizedTest
+    @EnumSource(value = DataType.class, names = {"HALF", "BFLOAT16"})
+    void aColumnOfZerosIsNoNumberByZero(DataType type) {
+        MultiLayerNetwork base = ((MultiLayerNetwork) Stacks.of(false, DataType.FLOAT, InputType.feedForward(6),
+                new DenseLayer.Builder().nOut(4).name("fc").build(), Stacks.head())).convertDataType(type);
+        base.getParam("0_W").getColumn(1).assign(0);
+        INDArray input = Networks.random(type, 1, 3, 6);
+
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc").variant(new DoRA()).build());
+
+        assertThat(Networks.difference(tuned.output(input), base.output(input))).isZero();
+        assertThat(Networks.difference(LoRA.merge(tuned).output(input), base.output(input))).isZero();
+    }
+
     /**
      * Effective weights are W + ΔW in the network's own type: of weights near 1 a ΔW of 1e-4 is lost in 16 bits, and with
      * it all that is learned until ΔW is larger. A low-rank path has no such threshold.

@@ -5,19 +5,34 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.AutoEncoder;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -58,6 +73,36 @@ class VariantRefusalsTest {
         assertThat(tuned.getLayer(0).conf().getLayer().getUpdaterByParam("RW.A").getLearningRate(0, 0)).isEqualTo(0.1);
         assertThat(tuned.getParam("0_RW.B").amaxNumber().doubleValue()).isPositive();
         assertThat(Networks.difference(LoRA.merge(tuned).params(), recurrent.params())).isLessThan(1e-6);
+    }
+
+    static Stream<Arguments> layersWithoutAKernel() {
+        InputType images = InputType.convolutional(5, 5, 2);
+        InputType sequences = InputType.recurrent(4, 5);
+        return Stream.of(Arguments.of(new Deconvolution2D.Builder(2, 2).nOut(3).build(), images),
+                Arguments.of(new SeparableConvolution2D.Builder(2, 2).nOut(3).build(), images),
+                Arguments.of(new DepthwiseConvolution2D.Builder(2, 2).build(), images),
+                Arguments.of(new AutoEncoder.Builder().nOut(3).build(), InputType.feedForward(4)),
+                Arguments.of(new SelfAttentionLayer.Builder().nOut(4).nHeads(1).projectInput(true).build(), sequences),
+                Arguments.of(new LocallyConnected1D.Builder().kernelSize(2).nOut(3).build(), sequences),
+                Arguments.of(new Bidirectional(new LSTM.Builder().nOut(3).build()), sequences));
+    }
+
+    @ParameterizedTest
+    @MethodSource("layersWithoutAKernel")
+    void doraIsRefusedWithTheTypesThatHaveIt(Layer layer, InputType input) {
+        layer.setLayerName("x");
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+                .layer(layer).setInputType(input).build());
+        base.init();
+        String type = layer.getClass().getSimpleName();
+        for (Engine engine : new Engine[] {Engine.FUSED, Engine.EFFECTIVE_WEIGHTS}) {
+            assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(2).targets("x").variant(new DoRA()).engine(engine)
+                    .build()))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("Layer \"x\" (" + type, "variant DoRA is for DenseLayer, OutputLayer, "
+                            + "RnnOutputLayer, ConvolutionLayer, Convolution2D, Convolution1DLayer, Convolution1D, "
+                            + "Convolution3D, EmbeddingLayer, EmbeddingSequenceLayer.", "exclude(\"x\")");
+        }
     }
 
     @Test

@@ -17,7 +17,7 @@ import java.util.Set;
 /** What an adapter holds of a layer beside A and B, as PEFT names and orients it. */
 public enum ExtraPart {
 
-    /** DoRA's m, in the file {@code [nOut]}, with use_dora. */
+    /** DoRA's m, in the file {@code [nOut]}, of a convolution {@code [1, nOut, 1…]}, with use_dora. */
     MAGNITUDE(DoRA.MAGNITUDE, ".lora_magnitude_vector", true),
 
     /** A trained b, in the file {@code [nOut]}, with bias "lora_only" or "all". */
@@ -86,8 +86,10 @@ public enum ExtraPart {
         return missing;
     }
 
-    public INDArray toFile(INDArray value) {
-        return vector ? value.reshape(value.length()) : value.transpose();
+    /** @param layout of the layer that it is a part of */
+    public INDArray toFile(INDArray value, TensorLayout layout) {
+        return this == MAGNITUDE ? layout.fileMagnitude(value)
+                : vector ? value.reshape(value.length()) : value.transpose();
     }
 
     /**
@@ -95,8 +97,9 @@ public enum ExtraPart {
      * @throws AdapterFormatException for a tensor of another rank
      */
     public INDArray read(Safetensors tensors, String name) throws IOException {
-        if (tensors.shape(name).length != (vector ? 1 : 2)) {
-            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(tensors.shape(name))
+        long[] shape = tensors.shape(name);
+        if (shape.length != (vector ? 1 : 2) && !(this == MAGNITUDE && TensorLayout.isFileMagnitude(shape))) {
+            throw new AdapterFormatException("Tensor \"" + name + "\" has the shape " + Arrays.toString(shape)
                     + ", but must be a " + (vector ? "vector" : "matrix"));
         }
         INDArray value = tensors.read(name);

@@ -120,7 +120,7 @@ public final class PeftWriter {
             delta.more().forEach((key, value) -> {
                 ExtraPart part = ExtraPart.ofKey(key);
                 if (part != ExtraPart.BASE_WEIGHT) {
-                    put(tensors, layer, part.suffix(), part.toFile(value));
+                    put(tensors, layer, part.suffix(), part.toFile(value, layout));
                 }
             });
         });

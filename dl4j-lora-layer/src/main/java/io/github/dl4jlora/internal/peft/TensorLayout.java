@@ -18,12 +18,12 @@ import java.util.Set;
 import java.util.stream.LongStream;
 
 /**
- * What A and B of a layer are called and how they are shaped in PEFT's files:
+ * What A, B and DoRA's m of a layer are called and how they are shaped in PEFT's files:
  *
  * <pre>
- * linear        lora_A.weight [rank, nIn]            lora_B.weight [nOut, rank]
- * convolution   lora_A.weight [rank, nIn, kernel…]   lora_B.weight [nOut, rank, 1…]
- * embedding     lora_embedding_A [rank, nIn]         lora_embedding_B [nOut, rank]
+ * linear        lora_A.weight [rank, nIn]            lora_B.weight [nOut, rank]        lora_magnitude_vector [nOut]
+ * convolution   lora_A.weight [rank, nIn, kernel…]   lora_B.weight [nOut, rank, 1…]    lora_magnitude_vector [1, nOut, 1…]
+ * embedding     lora_embedding_A [rank, nIn]         lora_embedding_B [nOut, rank]     lora_magnitude_vector [nOut]
  * </pre>
  *
  * Here A is {@code [nIn·kernel, rank]} and B {@code [rank, nOut]}. A's rows go through the kernel fastest, as in the file,
@@ -96,6 +96,17 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
 
     public INDArray fileB(INDArray b) {
         return b.transpose().dup('c').reshape('c', withKernel(b.size(1), b.size(0), 1));
+    }
+
+    /** DoRA's m {@code [1, nOut]} as {@code [nOut]}, of a convolution as {@code [1, nOut, 1…]}. */
+    public INDArray fileMagnitude(INDArray m) {
+        return kernel.isEmpty() ? m.reshape(m.length()) : m.dup('c').reshape('c', withKernel(1, m.length(), 1));
+    }
+
+    /** Whether a tensor has the shape that {@link #fileMagnitude} gives to a convolution's. */
+    public static boolean isFileMagnitude(long[] shape) {
+        return shape.length >= 3 && shape.length <= 5 && shape[0] == 1
+                && LongStream.of(shape).skip(2).allMatch(size -> size == 1);
     }
 
     public INDArray a(INDArray fileA) {

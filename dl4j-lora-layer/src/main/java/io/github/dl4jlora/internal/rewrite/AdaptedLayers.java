@@ -12,6 +12,7 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.AdaptedOutputLayer;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
@@ -19,6 +20,7 @@ import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -44,6 +46,10 @@ import java.util.Set;
  * Translates layer configurations: stock to adapted, adapted to stock.
  */
 public final class AdaptedLayers {
+
+    private static final String DENSE = " is for DenseLayer, OutputLayer, RnnOutputLayer";
+    private static final String KERNELS = ", ConvolutionLayer, Convolution2D, Convolution1DLayer, Convolution1D, Convolution3D, "
+            + "EmbeddingLayer, EmbeddingSequenceLayer";
 
     private AdaptedLayers() {
     }
@@ -94,17 +100,19 @@ public final class AdaptedLayers {
     }
 
     /**
-     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     * @throws IllegalArgumentException if the configuration asks for what the layer cannot have
      */
-    private static void requirePlain(Node node, LoRASettings settings) {
-        String asked = !settings.variant().equals(new PlainLoRA()) ? "variant " + settings.variant().name()
-                : settings.loraInit().isTakenFromW() ? "LoRAInit." + settings.loraInit()
-                : null;
-        if (asked != null) {
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + asked
-                    + " is for DenseLayer, OutputLayer and RnnOutputLayer. Leave this layer out with exclude(\"" + node.name()
-                    + "\"), or choose plain LoRA");
+    private static void requireVariant(Node node, LoRASettings settings) {
+        Variant variant = settings.variant();
+        boolean isKernel = node.layer() != null && Kernels.exists(node.unwrappedLayer());
+        boolean fits = variant.equals(new PlainLoRA()) || isKernel && variant.isForConvolutionsAndEmbeddings();
+        if (fits && !settings.loraInit().isTakenFromW()) {
+            return;
         }
+        String more = !fits && variant.isForConvolutionsAndEmbeddings() ? KERNELS : "";
+        throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): "
+                + (fits ? "LoRAInit." + settings.loraInit() : "variant " + variant.name()) + DENSE + more
+                + ". Leave this layer out with exclude(\"" + node.name() + "\"), or choose plain LoRA");
     }
 
     private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases,
@@ -130,12 +138,12 @@ public final class AdaptedLayers {
     /**
      * Of a layer with several matrices, each with a rank and an alpha of its own.
      *
-     * @throws IllegalArgumentException if the configuration asks for what only dense and output layers have
+     * @throws IllegalArgumentException if the configuration asks for what the layer cannot have
      */
     private static LoRASettings common(Node node, List<AdaptedParameter> parameters, LoRAConfig config) {
-        parameters.forEach(parameter -> requirePlain(node, MatrixName.of(node, parameter.key()).settings(config)));
-        return config.settings().toBuilder().variant(new PlainLoRA())
-                .loraInit(MatrixName.of(node, parameters.get(0).key()).settings(config).loraInit()).build();
+        parameters.forEach(parameter -> requireVariant(node, MatrixName.of(node, parameter.key()).settings(config)));
+        LoRASettings first = MatrixName.of(node, parameters.get(0).key()).settings(config);
+        return config.settings().toBuilder().variant(first.variant()).loraInit(first.loraInit()).build();
     }
 
     /**

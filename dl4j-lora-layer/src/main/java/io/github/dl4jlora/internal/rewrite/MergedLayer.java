@@ -7,7 +7,6 @@ import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.untrusted.RawValues;
-import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -58,15 +57,8 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
             INDArray target = stock.get(matrix.key());
             Map<String, INDArray> parts = AdaptedView.parts(runtime, lora, matrix);
             double factor = weight * (running != null ? running.adapter().factor(matrix) : matrix.factor());
-            if (lora.settings().variant().isAdditive()) {
-                form.add(parts.get(Variant.A), parts.get(Variant.B), factor, target);
-                if (parts.containsKey(Variant.START_A)) {
-                    form.add(parts.get(Variant.START_A), parts.get(Variant.START_B), -factor, target);
-                }
-            } else {
-                parts.replaceAll((part, value) -> value.castTo(target.dataType()));
-                lora.settings().variant().merge(form.viewOf(target), parts, factor);
-            }
+            parts.replaceAll((part, value) -> value.castTo(target.dataType()));
+            lora.settings().variant().merge(form.viewOf(target), parts, factor);
         }
         for (TrainedBias bias : lora.biases()) {
             INDArray target = stock.get(bias.key());

@@ -68,7 +68,7 @@ final class ConvolutionRuntime extends KernelRuntime {
     }
 
     /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences, whose weights lie otherwise. */
-    private INDArray weights() {
+    private INDArray kernelWeights() {
         // In the vector they change with setParams, which a copy would not see.
         if (w == null || layout().isSequence() && lora().getStorage() == FrozenStorage.EMBEDDED) {
             w = layout().matrix(frozen(ConvolutionParamInitializer.WEIGHT_KEY));
@@ -106,7 +106,8 @@ final class ConvolutionRuntime extends KernelRuntime {
                 windows.outputShape(x.size(0), stockConf().getNOut(), x.rank()), 'c');
         u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
-        new UnfoldedConvolution(windows, weights()).forward(x, pathInput, paths, z, u, workspaces);
+        new UnfoldedConvolution(windows, kernelWeights()).forward(x, pathInput, paths, z, u, workspaces);
+        scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
             Broadcast.add(z, bias.reshape(bias.length()), z, 1);
@@ -119,6 +120,7 @@ final class ConvolutionRuntime extends KernelRuntime {
         Route path = inKernelOrder(ownPath());
         INDArray dz = layout().channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
         sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
+        dz = unscaled(dz);
         INDArray x = dropout == null ? layout().channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null
@@ -127,7 +129,7 @@ final class ConvolutionRuntime extends KernelRuntime {
         INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
-        new UnfoldedConvolution(Windows.of(stockConf(), x), weights()).backward(x, path, u, dz, target,
+        new UnfoldedConvolution(Windows.of(stockConf(), x), kernelWeights()).backward(x, path, u, dz, target,
                 gradientOf(Variant.B), dx, share, workspaces);
         if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.layer.Engine;
@@ -77,22 +76,6 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return frozen(DefaultParamInitializer.WEIGHT_KEY);
     }
 
-    @Override
-    public boolean hasFixedWeights() {
-        return lora().getStorage() == FrozenStorage.SHARED;
-    }
-
-    @Override
-    public double factor() {
-        return adapter().factor(adapted());
-    }
-
-    /** With weight noise while training if the layer has any. */
-    @Override
-    public INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces) {
-        return trains(key) ? getParamWithNoise(key, training, workspaces) : adapter().value(key);
-    }
-
     private INDArray gain() {
         return frozen(DefaultParamInitializer.GAIN_KEY);
     }
@@ -107,6 +90,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         Nd4j.gemm(x, w, result, false, false, 1, 0);
         subtractStart(x, result, false, workspaces);
         path().forward(x, result, training, workspaces);
+        scale(result, training, workspaces);
         return normalised(result, bias(training, workspaces), training, workspaces);
     }
 
@@ -189,7 +173,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
             Nd4j.getExecutioner().exec(new LayerNormBp(preNorm, g, delta, delta, unreadGain, true, 1));
         }
         INDArray x = input.castTo(dataType);
-        INDArray dz = path().toProduct(delta, gradientViews);
+        INDArray dz = path().toProduct(unscaled(delta), gradientViews);
         INDArray dx = null;
         if (inputGradients) {
             dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dz.dataType(), x.shape(),

@@ -2,14 +2,16 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.MatrixForm;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
-import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -17,15 +19,14 @@ import java.util.Map;
  * The weights on which a stock layer or vertex runs, and what their gradient means for A, B and trained biases b:
  *
  * <pre>
- * M  = M₀ + s·A·B          in place of M₀
+ * M  = M₀ + s·A·B          in place of M₀, or whatever a merge of the variant writes
  * b                        in place of b₀, with the stock layer's own gradient
  * dA = s·dM·Bᵀ
- * dB = s·Aᵀ·dM
+ * dB = s·Aᵀ·dM             or whatever the variant makes of dM
  * </pre>
  *
- * M is computed into an array of its own when A, B, b, the factor or a base in the vector has changed since, not per call.
- * That is found out by comparing the layer's part of the vector with a copy: iteration counts miss {@code setParams} and
- * writes into views.
+ * M is computed into an array of its own when A, B, b, the factor or a base in the vector has changed since, not per call;
+ * a {@link Snapshot} of the layer's part of the vector tells.
  */
 public final class EffectiveWeights {
 
@@ -37,7 +38,7 @@ public final class EffectiveWeights {
 
     private Map<String, INDArray> gradients = Map.of();
     private Map<String, Routing> applied = Map.of();
-    private INDArray snapshot;
+    private final Snapshot snapshot = new Snapshot();
     private boolean stale = true;
 
     /**
@@ -75,7 +76,7 @@ public final class EffectiveWeights {
     /** Brings M up to date. Cheap when nothing has changed. */
     void refresh(boolean training) {
         adapter.beginPass(training);
-        if (!stale && sameRoutes() && (isRoutedWhole() || isUnchanged())) {
+        if (!stale && sameRoutes() && (isRoutedWhole() || snapshot.isOf(watched))) {
             return;
         }
         // Until M is whole: what follows may throw.
@@ -88,29 +89,27 @@ public final class EffectiveWeights {
                     INDArray effective = table.get(bias.key());
                     effective.assign(adapter.value(bias.key()).reshape('c', effective.shape()));
                 }
-                for (AdaptedParameter parameter : lora.adapted()) {
-                    Route route = route(parameter);
-                    forms.get(parameter.key()).add(route.a(), route.b(), route.factor(), table.get(parameter.key()));
-                }
+                lora.adapted().forEach(this::mergeInto);
             }
-            if (snapshot == null) {
-                snapshot = watched.dup();
-            } else {
-                snapshot.assign(watched);
-            }
+            snapshot.take(watched);
         }
         applied = Map.copyOf(adapter.switches().routings());
         stale = false;
     }
 
-    private Route route(AdaptedParameter parameter) {
+    private void mergeInto(AdaptedParameter parameter) {
+        INDArray matrix = forms.get(parameter.key()).viewOf(table.get(parameter.key()));
         Routing routing = adapter.switches().routing(parameter.key());
-        return routing != null ? routing.single() : new Route(0, Long.MAX_VALUE, value(parameter, Variant.A),
-                value(parameter, Variant.B), adapter.factor(parameter));
+        if (routing == null) {
+            variant().merge(matrix, adapter.parts(parameter.key()), adapter.factor(parameter));
+        } else {
+            Route route = routing.single();
+            new PlainLoRA().merge(matrix, Map.of(Variant.A, route.a(), Variant.B, route.b()), route.factor());
+        }
     }
 
-    private INDArray value(AdaptedParameter parameter, String part) {
-        return adapter.value(adapter.configuration().key(parameter, part));
+    private Variant variant() {
+        return adapter.configuration().settings().variant();
     }
 
     /** Whether nothing of the layer's own part of the vector matters. */
@@ -126,15 +125,6 @@ public final class EffectiveWeights {
                 && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameAs(applied.get(entry.getKey())));
     }
 
-    /** Bit for bit. Where the values are not in the host's memory, nothing is known. */
-    private boolean isUnchanged() {
-        if (!Nd4j.getBackend().getEnvironment().isCPU() || watched.elementWiseStride() != 1) {
-            return false;
-        }
-        return Pointer.memcmp(watched.data().addressPointer(), snapshot.data().addressPointer(),
-                watched.length() * watched.dataType().width()) == 0;
-    }
-
     /**
      * Turns the stock layer's gradients into those of A, B and biases.
      *
@@ -145,14 +135,15 @@ public final class EffectiveWeights {
         AdaptedConfiguration lora = adapter.configuration();
         Gradient result = new DefaultGradient();
         for (AdaptedParameter parameter : lora.adapted()) {
-            INDArray dw = forms.get(parameter.key()).of(stock.getGradientFor(parameter.key()));
-            String keyOfA = lora.key(parameter, Variant.A);
-            String keyOfB = lora.key(parameter, Variant.B);
-            double factor = adapter.factor(parameter);
-            Nd4j.gemm(dw, value(parameter, Variant.B), gradients.get(keyOfA), false, true, factor, 0);
-            Nd4j.gemm(value(parameter, Variant.A), dw, gradients.get(keyOfB), true, false, factor, 0);
-            result.setGradientFor(keyOfA, gradients.get(keyOfA));
-            result.setGradientFor(keyOfB, gradients.get(keyOfB));
+            MatrixForm form = forms.get(parameter.key());
+            Map<String, INDArray> own = new HashMap<>();
+            for (Parameter part : variant().parameters(parameter.nIn(), parameter.nOut(), parameter.rank())) {
+                String key = lora.key(parameter, part.key());
+                own.put(part.key(), gradients.get(key));
+                result.setGradientFor(key, gradients.get(key));
+            }
+            variant().project(() -> form.viewOf(adapter.stock().get(parameter.key())), adapter.parts(parameter.key()),
+                    adapter.factor(parameter), form.of(stock.getGradientFor(parameter.key())), own);
         }
         for (TrainedBias bias : lora.biases()) {
             INDArray db = gradients.get(bias.key());

@@ -91,6 +91,7 @@ final class EmbeddingRuntime extends KernelRuntime {
             Nd4j.gemm(down, path.b(), target, false, false, path.factor(), 1);
             u = keep ? down : null;
         }
+        scale(rows, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
             rows.addiRowVector(bias);
@@ -111,6 +112,7 @@ final class EmbeddingRuntime extends KernelRuntime {
         }
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
         sumBiasGradient(dz, 0);
+        dz = unscaled(dz);
         Nd4j.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 new long[] {words.length, u.size(1)}, 'c');

@@ -1,9 +1,12 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.variant.LayerWeights;
+import io.github.dl4jlora.variant.OutputScale;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -38,11 +41,13 @@ import java.util.Set;
  * dropped by a new input, by an inference pass, by the backward pass that used it and by whatever changes what the layer
  * computes, and computed again where it is missing.
  */
-public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime {
+public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime, LayerWeights {
 
     private Adapter adapter;
     private Set<String> trained;
     private Layer stock;
+    private OutputScale scale;
+    private final Snapshot snapshot = new Snapshot();
     private INDArray z;
     private InputGradient inputGradient = InputGradient.NEEDED;
 
@@ -126,6 +131,53 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** Where the gradient of a part of the adapter goes to; null for one that does not train. */
     final INDArray gradientOf(String part) {
         return gradientViews.get(lora().key(adapted(), part));
+    }
+
+    @Override
+    public INDArray weights() {
+        String key = adapted().key();
+        return lora().matrices().forms().get(key).viewOf(frozen(key));
+    }
+
+    @Override
+    public final boolean hasFixedWeights() {
+        return lora().getStorage() == FrozenStorage.SHARED;
+    }
+
+    @Override
+    public final double factor() {
+        return adapter.factor(adapted());
+    }
+
+    @Override
+    public final INDArray parameter(String part, boolean training, LayerWorkspaceMgr workspaces) {
+        String key = lora().key(adapted(), part);
+        return trains(key) ? getParamWithNoise(key, training, workspaces) : adapter.value(key);
+    }
+
+    /** Nothing of a layer whose W is in the vector: to look for changes there would take a copy of W. */
+    @Override
+    public final Object state() {
+        return hasFixedWeights() ? snapshot.state(paramsFlattened) : null;
+    }
+
+    /** Multiplies outputs by what the variant says, in place, unless those of others run here. */
+    final void scale(INDArray product, boolean training, LayerWorkspaceMgr workspaces) {
+        if (scale == null) {
+            scale = lora().settings().variant().scale(this);
+        }
+        if (scale != null && !isRouted()) {
+            scale.forward(product, training, workspaces);
+        }
+    }
+
+    /**
+     * The way back of {@link #scale}.
+     *
+     * @param dz may be overwritten
+     */
+    final INDArray unscaled(INDArray dz) {
+        return scale == null ? dz : scale.backward(dz, this::gradientOf);
     }
 
     /** Whether the layer's bias trains. */
@@ -238,7 +290,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     /** The pre-activation of the present input, with all that a backward pass needs. */
     final INDArray keptOrComputed(LayerWorkspaceMgr workspaces) {
-        return KeptArrays.isUsable(z) && isReady() ? z : preOutput(true, workspaces);
+        return KeptArrays.isUsable(z) && isReady() && (scale == null || scale.isReady()) ? z : preOutput(true, workspaces);
     }
 
     /**
@@ -256,6 +308,9 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** Drops what was kept. */
     void drop() {
         z = null;
+        if (scale != null) {
+            scale.forget();
+        }
         forget();
     }
 
@@ -308,6 +363,8 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     private void changed() {
         stock = null;
         drop();
+        scale = null;
+        snapshot.changed();
         rebuild();
     }
 

@@ -21,6 +21,7 @@
  *        |
  *        v
  *   Adapter    AdapterStart, Switches                              one adapter: variant, parameters, start, merge; on or off
+ *     |- Snapshot                                                whether the layer's part of the vector is what it was
  *     |- FusedPath, SameDiffPath                                  what computes its path
  *     `- RoutedPath, Routing                                      rows that go through other adapters
  * </pre>

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * How a parameter of a stock layer is read as a matrix {@code M [nIn, nOut]}, to which A·B is added.
@@ -36,23 +35,6 @@ public record MatrixForm(int leading, boolean isOutput, boolean mislaid) {
      */
     public INDArray of(INDArray gradient) {
         return of(gradient, false);
-    }
-
-    /**
-     * M := M + s·A·B.
-     *
-     * @param parameter of which M is a view
-     */
-    public void add(INDArray a, INDArray b, double factor, INDArray parameter) {
-        INDArray matrix = viewOf(parameter);
-        INDArray left = a.castTo(matrix.dataType());
-        INDArray right = b.castTo(matrix.dataType());
-        // gemm writes column-major results only.
-        if (matrix.ordering() == 'c') {
-            Nd4j.gemm(right, left, matrix.transpose(), true, true, factor, 1);
-        } else {
-            Nd4j.gemm(left, right, matrix, false, false, factor, 1);
-        }
     }
 
     private INDArray of(INDArray array, boolean view) {
