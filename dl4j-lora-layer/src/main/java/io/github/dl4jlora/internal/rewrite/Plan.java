@@ -102,8 +102,8 @@ public record Plan(Map<String, Decision> decisions) {
             List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)
                     .toList();
             if (matched.isEmpty()) {
-                throw new IllegalArgumentException("trainable(\"" + AdapterLayers.name(pattern) + "\") matches no layer with parameters. "
-                        + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList()));
+                throw new IllegalArgumentException("trainable(\"" + AdapterLayers.name(pattern) + "\") matches no layer with "
+                        + "parameters. The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList()));
             }
             trained.addAll(matched);
         }
