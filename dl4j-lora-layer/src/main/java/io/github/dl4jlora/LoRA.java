@@ -298,7 +298,8 @@ public final class LoRA {
 
     /**
      * Gives a network the base it was adapted from: one that DL4J's ModelSerializer restored, or one whose base has changed
-     * since, a copy of it as it was. All layers are compared by content before the first is attached.
+     * since, a copy of it as it was. All layers are compared by content before the first is attached. A network that was adapted
+     * with {@code copyBase(true)} takes a copy of it.
      *
      * @param adapted an adapted network
      * @param base    the network it was adapted from
@@ -352,7 +353,8 @@ public final class LoRA {
     }
 
     /**
-     * Reads what {@link #save} wrote.
+     * Reads what {@link #save} wrote, packed anew or not. The network stands on the file's own values, which it shares with
+     * others that are loaded from such a file, and with nobody who could train or close them.
      *
      * @param path of the file
      * @return the network that was saved

@@ -101,8 +101,11 @@ public final class BaseLocation {
             throw error;
         }
         String message = "The base network at " + UriSecrets.shown(uri) + " cannot be loaded: ";
-        return cause instanceof IOException io ? new UncheckedIOException(message + io.getMessage(), io)
-                : new IllegalStateException(message + cause, cause);
+        // "host" says less than "UnknownHostException: host".
+        String why = cause.getClass() == IOException.class ? cause.getMessage()
+                : cause.getClass().getSimpleName() + ": " + cause.getMessage();
+        return cause instanceof IOException io ? new UncheckedIOException(message + why, io)
+                : new IllegalStateException(message + why, cause);
     }
 
     private Map<String, FrozenWeights> read() throws IOException {

@@ -155,7 +155,7 @@ public final class FrozenWeights {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             WeakReference<DataBuffer> before = casts.get(type);
             DataBuffer alive = before == null ? null : before.get();
-            if (alive != null) {
+            if (alive != null && !alive.wasClosed()) {
                 return Nd4j.create(alive, values.length());
             }
             INDArray cast = values.castTo(type);

@@ -15,7 +15,7 @@
  * </pre>
  *
  * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredVector} the arrays in it, {@code RawValues} plain
- * little-endian values, {@code Safetensors} PyTorch's tensors, which it writes too, and {@code UntrustedJson} looks at JSON
- * before a parser makes objects of it. Knows no other room.
+ * little-endian values, {@code Safetensors} PyTorch's tensors, which it writes too. {@code Expansion} bounds what a zip file may
+ * promise, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
  */
 package io.github.dl4jlora.internal.untrusted;

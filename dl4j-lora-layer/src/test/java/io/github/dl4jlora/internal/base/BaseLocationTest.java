@@ -9,6 +9,7 @@ import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -117,6 +118,18 @@ class BaseLocationTest {
 
         assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
                 .hasMessageContainingAll("hdfs://host/base.zip", "nothing on the class path opens \"hdfs:\"", "BaseOpener");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"http://no.such.host.invalid/base.zip, UnknownHostException", "http://127.0.0.1:1/base.zip, ConnectException",
+        "jar:file:/nothing.jar!/base.zip, nothing.jar", "urn:isbn:0, nothing on the class path opens", "file://host/x, no file"})
+    void whyALocationCannotBeReadIsSaid(URI location, String why) {
+        ComputationGraph base = unlikeAnyOther();
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+
+        assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll("The base network at " + location + " cannot be loaded", why);
     }
 
     @Test

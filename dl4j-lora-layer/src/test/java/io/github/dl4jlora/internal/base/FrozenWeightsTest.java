@@ -148,6 +148,17 @@ class FrozenWeightsTest {
         assertThat(weights.valuesAs(DataType.BFLOAT16)).isEqualTo(values.castTo(DataType.BFLOAT16));
     }
 
+    @Test
+    void aCastThatSomebodyClosedIsMadeAnew() {
+        INDArray values = Networks.random(DataType.FLOAT, 1, 12);
+        FrozenWeights weights = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        INDArray closed = weights.valuesAs(DataType.DOUBLE);
+
+        closed.close();
+
+        assertThat(weights.valuesAs(DataType.DOUBLE)).isEqualTo(values.castTo(DataType.DOUBLE));
+    }
+
     /** One layer runs on effective weights, of which it has a copy of its own, one on frozen ones. */
     @Test
     void aCastStaysWhileAConvertedNetworkDoesAndGoesWithIt() throws InterruptedException {
