@@ -149,6 +149,9 @@ class NormsWhileServingTest {
 
         net.getParam("0_W.m").putScalar(0, 0.5);
         assertThat(layer.state()).isNotNull().isNotSameAs(state);
+        Object beforeAlpha = layer.state();
+        layer.adapter().rescale("W", 3, Scaling.ALPHA_OVER_RANK);
+        assertThat(layer.state()).isNotNull().isNotSameAs(beforeAlpha);
         assertThat(((KernelRuntime) adapted(variant, FrozenStorage.EMBEDDED).getLayer(0)).state()).isNull();
     }
 
