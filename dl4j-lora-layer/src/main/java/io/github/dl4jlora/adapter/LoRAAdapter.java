@@ -333,25 +333,13 @@ public final class LoRAAdapter {
      * network it is of; other files stay. Each file appears whole or not at all; a reader that finds one new and one old takes
      * the configuration that the tensors' file carries along.
      *
-     * @param folder new, empty, or with an adapter that is replaced
-     * @throws IOException              if there is a file of that name, or the folder cannot be written to
-     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
-     *                                  only some layers are DoRA
-     * @throws IllegalStateException    if a value is NaN or infinite
-     */
-    public void save(Path folder) throws IOException {
-        save(folder, new SaveOption[0]);
-    }
-
-    /**
-     * As {@link #save(Path)}, with options.
-     *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once
      * @throws IOException              if there is a file of that name, or the folder cannot be written to; a
      *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
      *                                  {@link SaveOption#NEW_ONLY} is given
-     * @throws IllegalArgumentException as {@link #save(Path)}
+     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
+     *                                  only some layers are DoRA
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder, SaveOption... options) throws IOException {

@@ -8,11 +8,15 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Sgd;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -148,5 +152,28 @@ class MixedKindsTest {
 
         Files.writeString(config, text.replace("\"use_rslora\" : false", "\"use_rslora\" : true"));
         assertThat(LoRAAdapter.load(folder).delta("fc1").factor()).isEqualTo(3 / Math.sqrt(2));
+    }
+
+    @Test
+    void twoTensorsOfOneNameAreNotSaved() {
+        ComputationGraph tricky = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .graphBuilder().addInputs("in")
+                .addLayer("fc", new DenseLayer.Builder().nIn(6).nOut(4).build(), "in")
+                .addLayer("fc.lora_A", new DenseLayer.Builder().nIn(4).nOut(4).build(), "fc")
+                .addLayer("out", new OutputLayer.Builder().nIn(4).nOut(2).build(), "fc.lora_A").setOutputs("out").build());
+        tricky.init();
+        LoRAAdapter adapter =
+                LoRAAdapter.of(LoRA.apply(tricky, LoRAConfig.builder().rank(2).targets("fc").trainable("fc\\.lora_A").build()));
+
+        assertThatThrownBy(() -> adapter.save(folder)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Layer \"fc.lora_A\"").hasMessageContaining("base_model.model.fc.lora_A.weight");
+        assertThat(folder).isEmptyDirectory();
+    }
+
+    @Test
+    void aRankThatNoArrayCanHoldIsRefused() {
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(Integer.MAX_VALUE).build()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\": rank 2147483647").hasMessageContaining("at most 5");
     }
 }

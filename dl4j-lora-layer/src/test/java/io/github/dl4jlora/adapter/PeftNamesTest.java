@@ -1,9 +1,11 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -163,6 +165,25 @@ class PeftNamesTest {
         write("");
         assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder)))
                 .hasMessageContaining("[9, 4], but the network has others [7, 4]");
+    }
+
+    @Test
+    void layersThatPeftHasNoModuleForAreWarnedAbout() throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
+                .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(4).nOut(2)
+                        .activation(Activation.IDENTITY).build()).build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm", "out").build());
+        Networks.randomizeAdapters(tuned.paramTable(), 2);
+
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            LoRAAdapter.of(tuned).save(folder);
+
+            assertThat(log.messages()).singleElement().asString()
+                    .contains("PEFT has no module for the layers [lstm.W, lstm.RW]");
+        }
+        assertThat(LoRAAdapter.load(folder).layers()).containsExactly("lstm.W", "lstm.RW", "out");
     }
 
     @Test

@@ -3,6 +3,7 @@ package io.github.dl4jlora.zoo;
 import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.modelimport.keras.KerasModelImport;
@@ -69,7 +70,8 @@ class KerasImportTest {
         String file = file("images.h5");
 
         ComputationGraph base = KerasModelImport.importKerasModelAndWeights(file);
-        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(8).targets(LayerType.CONVOLUTION).build());
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .targets(LayerType.CONVOLUTION).build());
 
         assertThat(tuned.paramTable()).containsKeys("conv1_W.A", "conv1_W.B", "conv2_W.A", "conv2_W.B").hasSize(4);
         String here = Files.readString(Path.of("src/test/java/io/github/dl4jlora/zoo/KerasImportTest.java"));

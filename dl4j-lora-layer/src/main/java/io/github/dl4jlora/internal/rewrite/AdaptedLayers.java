@@ -37,6 +37,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -92,11 +93,21 @@ public final class AdaptedLayers {
             if (keys.contains(key)) {
                 LoRASettings settings = MatrixName.of(node, key).settings(config);
                 INDArray matrix = form.viewOf(table.get(key));
+                requireAllocatable(node, key, settings.rank(), matrix);
                 parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), settings.rank(), settings.alpha(),
                         settings.scaling()));
             }
         });
         return parameters;
+    }
+
+    private static void requireAllocatable(Node node, String key, int rank, INDArray matrix) {
+        long length = matrix.size(0) + matrix.size(1);
+        if (rank > Integer.MAX_VALUE / length) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\": rank " + rank + " would make A and B of " + key
+                    + " " + Arrays.toString(matrix.shape()) + " hold more values than an array can. The rank of such a matrix "
+                    + "is at most " + Math.min(matrix.size(0), matrix.size(1)) + ": set a smaller one");
+        }
     }
 
     /**

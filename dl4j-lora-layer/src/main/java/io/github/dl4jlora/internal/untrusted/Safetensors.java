@@ -152,7 +152,8 @@ public final class Safetensors implements AutoCloseable {
         out.write(header);
         for (INDArray array : tensors.values()) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                RawValues.write(array.dup('c').reshape(array.length()), out);
+                boolean isFlat = array.ordering() == 'c' && array.elementWiseStride() == 1;
+                RawValues.write((isFlat ? array : array.dup('c')).reshape(array.length()), out);
             }
         }
     }

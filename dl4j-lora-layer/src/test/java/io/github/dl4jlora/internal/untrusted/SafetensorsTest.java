@@ -15,8 +15,10 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -127,6 +129,26 @@ class SafetensorsTest {
             refused(Arrays.copyOf(file, length), "file");
         }
         refused(Arrays.copyOf(file, file.length + 1), "1 bytes of data belong to no tensor");
+    }
+
+    /** Above what an int can count; a sparse file, of which only the end is read. */
+    @Test
+    void aFileMayBeLongerThanTwoGibibytes() throws IOException {
+        long large = (1L << 31) + 8;
+        byte[] header = String.format("{\"large\":{\"dtype\":\"F16\",\"shape\":[%d],\"data_offsets\":[0,%d]},"
+                + "\"last\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[%d,%d]}}", large / 2, large, large, large + 8)
+                .getBytes(StandardCharsets.UTF_8);
+        Path file = folder.resolve("file");
+        try (RandomAccessFile out = new RandomAccessFile(file.toFile(), "rw")) {
+            out.write(AdapterFiles.safetensors(new String(header, StandardCharsets.UTF_8), new byte[0]));
+            out.seek(8 + header.length + large);
+            out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putFloat(3).putFloat(-4).array());
+        }
+
+        try (Safetensors tensors = Safetensors.open(file)) {
+            assertThat(tensors.shape("large")).containsExactly(large / 2);
+            assertThat(tensors.read("last").toFloatVector()).containsExactly(3, -4);
+        }
     }
 
     @ParameterizedTest
