@@ -96,6 +96,8 @@ class FailedBeforeTest {
                         PLAIN, false, Path.FEATURE_EXTRACTOR_MERGE),
                 failed("DL4J freezes what trained in full", false, Input.FLAT, List.of(layer(Kind.DENSE, Role.TRAINED, 0)), PLAIN,
                         false, Path.FEATURE_EXTRACTOR_ADAPTER),
+                failed("DL4J freezes a layer of one vector that trained in full, and shapes it otherwise", false, Input.FLAT,
+                        List.of(layer(Kind.ELEMENT_WISE, Role.TRAINED, 0)), PLAIN, false, Path.FEATURE_EXTRACTOR_ADAPTER),
                 failed("DL4J freezes a SameDiff layer that trained in full", false, Input.SEQUENCE,
                         List.of(layer(Kind.LOCALLY_CONNECTED_1D, Role.TRAINED, 0)), PLAIN, false, Path.FEATURE_EXTRACTOR),
                 failed("a recurrent layer that DL4J does not see", false, Input.SEQUENCE,

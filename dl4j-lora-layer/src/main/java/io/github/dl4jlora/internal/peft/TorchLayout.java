@@ -105,6 +105,10 @@ public final class TorchLayout {
         String key = keys.get(name);
         boolean own = key.equals(name);
         long[] expected = own ? like.shape() : toTorch(layer, key, like).shape();
+        // DL4J's own vectors are rows before its transfer learning, and of one dimension after it.
+        if (own && value.isVector() && like.isVector() && value.length() == like.length()) {
+            return value.reshape(like.shape());
+        }
         if (!Arrays.equals(expected, value.shape())) {
             throw new IllegalArgumentException("has shape " + Arrays.toString(value.shape())
                     + ", but the network's layer needs " + Arrays.toString(expected));
