@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.Damage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -10,7 +11,11 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,7 +35,10 @@ class AdapterFuzzTest {
             "99999999999", "1e999",
         "1.5", "\"F64\"", "\"F16\"", "\"BF16\"", "\"I8\"", "\"fc1\"", "lora_A", "lora_B", ".weight", "data_offsets",
         "shape", "dtype",
-        "use_rslora", "rank_pattern", "modules_to_save", "(.*)", "dl4j_lora.base.fc1", "ALPHA", "\\u0000"};
+        "use_rslora", "rank_pattern", "modules_to_save", "(.*)", "dl4j_lora.base.fc1", "ALPHA", "\\u0000", "use_dora",
+        "lora_bias", "lora_magnitude_vector", ".lora_B.bias", ".base_layer.bias", ".base_layer.weight", ".lora_diag",
+        "\"F8_E4M3\"", "\"I64\"", "(?P<a>", "[a&&b]", "a++", "\"pissa_niter_4\"", "\"olora\"", "use_bdlora", "target_parameters",
+        "dl4j_lora.doubled.fc1", "PISSA", "model.out", ".original_module.", "base_model.model."};
 
     @TempDir
     Path temporary;
@@ -40,16 +48,22 @@ class AdapterFuzzTest {
     private byte[] config;
 
     @BeforeEach
-    void aSoundAdapter() throws IOException {
+    void somewhere() throws IOException {
         // Where there is a memory-backed folder the campaign costs no disk.
         Path memory = Path.of("/dev/shm");
         folder = Files.isWritable(memory) ? Files.createTempDirectory(memory, "dl4j-lora-fuzz") : temporary;
-        network = LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out")
-                .override("fc2", o -> o.alpha(3)).build());
+    }
+
+    /** Plain layers and one trained in full, or layers of several kinds with all biases. */
+    private void aSoundAdapter(boolean mixed) throws IOException {
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).trainable("out");
+        network = LoRA.apply(Networks.trainedGraph(), mixed
+                ? config.bias("all").targets("fc1").loraInit(LoRAInit.PISSA).pissaIterations(2).build()
+                : config.override("fc2", o -> o.alpha(3)).build());
         Networks.randomizeAdapters(network.paramTable(), 4);
         LoRAAdapter.of(network).save(folder);
         tensors = Files.readAllBytes(folder.resolve(AdapterFiles.TENSORS));
-        config = Files.readAllBytes(folder.resolve(AdapterFiles.CONFIG));
+        this.config = Files.readAllBytes(folder.resolve(AdapterFiles.CONFIG));
     }
 
     @org.junit.jupiter.api.AfterEach
@@ -61,15 +75,37 @@ class AdapterFuzzTest {
         }
     }
 
-    @Test
-    void damageIsRefusedOrHarmless() throws IOException {
-        campaign(20, 600);
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void damageIsRefusedOrHarmless(boolean mixed) throws IOException {
+        aSoundAdapter(mixed);
+        campaign(20, 500);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    @Tag("heavy")
+    void muchDamageIsRefusedOrHarmless(boolean mixed) throws IOException {
+        aSoundAdapter(mixed);
+        campaign(21, 60_000);
     }
 
     @Test
-    @Tag("heavy")
-    void muchDamageIsRefusedOrHarmless() throws IOException {
-        campaign(21, 100_000);
+    void damagedStreamsAreRefusedOrHarmless() throws IOException {
+        aSoundAdapter(true);
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        LoRAAdapter.of(network).saver().save(out);
+        byte[] sound = out.toByteArray();
+        Random random = new Random(22);
+        int refused = 0;
+        for (int i = 0; i < 1500; i++) {
+            try {
+                LoRAAdapter.loader().load(new ByteArrayInputStream(Damage.to(sound, sound.length, TOKENS, random)));
+            } catch (IOException e) {
+                refused++;
+            }
+        }
+        assertThat(refused).isBetween(1, 1499);
     }
 
     private void campaign(long seed, int mutations) throws IOException {

@@ -36,6 +36,10 @@ public final class SpooledZip implements AutoCloseable {
         try {
             spooled.take(new ZipInputStream(in), names);
             return spooled;
+        } catch (IllegalArgumentException e) {
+            spooled.close();
+            // Of names that are no UTF-8.
+            throw new AdapterFormatException("The stream is a damaged zip: " + e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
             spooled.close();
             throw e;
