@@ -50,6 +50,7 @@ import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 /** Runs the code on the guide's pages. A line of a page that is not in this file fails a test. */
 class GuideTest {
@@ -279,12 +280,13 @@ class GuideTest {
     @Test
     void combineAndTakeAwayAgain() throws IOException {
         LoRAAdapter both = LoRAAdapter.combine(Combination.Method.CAT).add(spam, 0.7).add(tone, 0.3).build();
-        both.applyTo(LoRA.apply(base, both.config()));
+        ComputationGraph network = LoRA.apply(base, both);
         LoRAAdapter without = LoRAAdapter.combine(Combination.Method.SVD).add(both, 1).add(tone, -0.3).rank(4).build();
         LoRAAdapter merged = LoRAAdapter.combine(Combination.Method.TIES).add(spam, 1).add(tone, 1).density(0.5).build();
 
         assertThat(Networks.difference(without.deltaWeight("fc1"), spam.deltaWeight("fc1").mul(0.7))).isLessThan(1e-5);
         assertThat(merged.layers()).isEqualTo(spam.layers());
+        assertThat(LoRAAdapter.of(network).cosine(both)).isCloseTo(1, within(1e-5));
         LoRAAdapter counted = LoRAAdapter.combine(Combination.Method.TIES_SVD).add(spam, 1).add(tone, 1).density(0.5).rank(4)
                 .majoritySign(Combination.MajoritySign.FREQUENCY).build();
         assertThat(counted.rank("fc1")).isEqualTo(4);
