@@ -145,6 +145,12 @@ class PeftFieldsTest {
             init_lora_weights       | "lora_ga"         | init_lora_weights is "lora_ga"
             bias                    | "some"            | bias is "some"
             rank_pattern            | {"fc1": 4}        | has rank 4
+            use_rslora              | "True"            | use_rslora is "True"
+            use_dora                | "yes"             | use_dora is "yes"
+            lora_bias               | "yes"             | lora_bias is "yes"
+            rank_pattern            | [["fc1", 4]]      | rank_pattern is
+            alpha_pattern           | [["fc1", 4]]      | alpha_pattern is
+            modules_to_save         | 5                 | modules_to_save is 5
             target_modules          | []                | nothing
             """)
     void areRefusedByNameHoweverLoose(String field, String json, String message) throws IOException {

@@ -84,10 +84,10 @@ public final class PeftConfigJson {
         }
         double dropout = dropout(json.path("lora_dropout"));
         return new PeftConfig(rank(json.path("r"), "r"), number(json.path("lora_alpha"), "lora_alpha"),
-                json.path("use_rslora").asBoolean(false), new ModulePatterns<>(ranks), new ModulePatterns<>(alphas),
-                strings(json.path("target_modules")), strings(json.path("modules_to_save")), dropout,
-                json.path(ORIGIN).path(SAVE_ID).asText(null), json.path("use_dora").asBoolean(false),
-                json.path("lora_bias").asBoolean(false), isOn(json.path("target_parameters")),
+                flag(json, "use_rslora"), new ModulePatterns<>(ranks), new ModulePatterns<>(alphas),
+                strings(json, "target_modules"), strings(json, "modules_to_save"), dropout,
+                json.path(ORIGIN).path(SAVE_ID).asText(null), flag(json, "use_dora"),
+                flag(json, "lora_bias"), isOn(json.path("target_parameters")),
                 init.isMissingNode() || init.isNull() ? null : init.asText(), bias);
     }
 
@@ -146,8 +146,21 @@ public final class PeftConfigJson {
         return dropout;
     }
 
-    private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) {
-        return () -> json.path(name).fields();
+    private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) throws AdapterFormatException {
+        JsonNode value = json.path(name);
+        if (!value.isObject() && isOn(value)) {
+            throw refusal(name + " is " + value + ", but must be an object of patterns and numbers");
+        }
+        return value::fields;
+    }
+
+    /** Python takes every text that is not empty for true: what is no boolean is refused, not guessed. */
+    private static boolean flag(JsonNode json, String name) throws AdapterFormatException {
+        JsonNode value = json.path(name);
+        if (!value.isBoolean() && !value.isNumber() && isOn(value)) {
+            throw refusal(name + " is " + value + ", but must be true or false");
+        }
+        return value.asBoolean(false);
     }
 
     private static int rank(JsonNode value, String name) throws AdapterFormatException {
@@ -164,11 +177,15 @@ public final class PeftConfigJson {
         return value.asDouble();
     }
 
-    private static List<String> strings(JsonNode value) {
-        List<String> strings = new ArrayList<>();
+    private static List<String> strings(JsonNode json, String name) throws AdapterFormatException {
+        JsonNode value = json.path(name);
         if (value.isTextual()) {
-            strings.add(value.asText());
+            return List.of(value.asText());
         }
+        if (!value.isArray() && isOn(value)) {
+            throw refusal(name + " is " + value + ", but must be a list of names");
+        }
+        List<String> strings = new ArrayList<>();
         value.forEach(element -> strings.add(element.asText()));
         return strings;
     }
