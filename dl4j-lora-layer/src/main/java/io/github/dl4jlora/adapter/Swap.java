@@ -109,12 +109,13 @@ final class Swap {
             AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
             Delta delta = onBase(name, loaded, matrix, anyBase);
             String id = ids.get(matrix.layer());
+            requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
+            requireSize(name, delta, matrix);
             if (!anyBase) {
                 requireSameBase(name, delta, id, matrix.parts().get(Variant.A).dataType());
             } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
                 strangers.add(name);
             }
-            requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
             requireSameKind(name, delta, matrix);
             // Refuses here what rescaling would refuse when other layers have been replaced.
             matrix.settings().toBuilder().alpha(delta.alpha()).scaling(delta.scaling()).build("Layer \"" + name + "\"");
@@ -265,6 +266,16 @@ final class Swap {
         if (!adapter.isLike(network)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for " + adapter
                     + ", but the network's layer is " + network + ". Use the network that the adapter was trained on");
+        }
+    }
+
+    private static void requireSize(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
+        long[] adapter = {delta.a().size(0), delta.b().size(1)};
+        long[] network = {matrix.parameter().nIn(), matrix.parameter().nOut()};
+        if (!Arrays.equals(adapter, network)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for weights of shape "
+                    + Arrays.toString(adapter) + ", but the network's are " + Arrays.toString(network)
+                    + ". Give the network that the adapter was made for");
         }
     }
 

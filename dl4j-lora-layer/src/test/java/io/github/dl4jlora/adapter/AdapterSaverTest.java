@@ -45,7 +45,11 @@ class AdapterSaverTest {
 
     @Test
     void layersMayBeLeftOutButNotAllOrTwoOfOneName() throws IOException {
-        adapter.saver().keyMapper(layer -> layer.equals("fc1") ? "a" : null).save(folder);
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            adapter.saver().keyMapper(layer -> layer.equals("fc1") ? "a" : null).save(folder);
+
+            assertThat(log.messages()).anySatisfy(message -> assertThat(message).contains("has no name for [fc2, out]"));
+        }
         assertThat(LoRAAdapter.load(folder).layers()).containsExactly("a");
         assertThat(LoRAAdapter.load(folder).trainedLayers()).isEmpty();
 

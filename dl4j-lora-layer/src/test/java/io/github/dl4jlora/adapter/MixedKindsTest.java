@@ -176,4 +176,18 @@ class MixedKindsTest {
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("\"fc1\": rank 2147483647").hasMessageContaining("at most 5");
     }
+
+    @Test
+    void aBaseOfOtherSizesIsToldByItsSizes() {
+        LoRAAdapter adapter = LoRAAdapter.of(tuned(LoRAConfig.builder()));
+        ComputationGraph wider = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .dataType(DataType.DOUBLE).graphBuilder().addInputs("in")
+                .addLayer("fc1", new DenseLayer.Builder().nIn(6).nOut(9).build(), "in")
+                .addLayer("fc2", new DenseLayer.Builder().nIn(9).nOut(5).build(), "fc1")
+                .addLayer("out", new OutputLayer.Builder().nIn(5).nOut(2).build(), "fc2").setOutputs("out").build());
+        wider.init();
+
+        assertThatThrownBy(() -> LoRA.apply(wider, adapter)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\": the adapter is for weights of shape [6, 5], but the network's are [6, 9]");
+    }
 }

@@ -138,6 +138,9 @@ class PeftFieldsTest {
             use_qalora              | true              | use_qalora is true
             layer_replication       | [[0, 4], [2, 5]]  | layer_replication is
             use_bdlora              | {"nblocks": 2}    | use_bdlora has nblocks 2
+            use_bdlora              | {"nblocks": "x"}  | use_bdlora has nblocks "x"
+            modules_to_save         | [5, null]         | modules_to_save has the element 5
+            lora_alpha              | 1e39              | lora_alpha out of range
             arrow_config            | {"top_k": 3}      | arrow_config is
             kasa_config             | {"beta": 1e-4}    | kasa_config is
             init_lora_weights       | "corda"           | init_lora_weights is "corda"

@@ -79,7 +79,7 @@ class PeftFilesTest {
     void aConfigurationThatIsNoJsonObjectIsRefused(String text) throws IOException {
         AdapterFiles.writePeft(folder, text, new float[2][6], new float[5][2]);
 
-        refused("adapter_config.json");
+        refused("adapter_config.json", folder.toString());
     }
 
     @Test

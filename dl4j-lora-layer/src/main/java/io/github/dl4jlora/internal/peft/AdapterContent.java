@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.BiasTraining;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,15 +50,21 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
      * @throws IllegalArgumentException if two layers get one name, or no adapted one is left
      */
     public AdapterContent renamed(UnaryOperator<String> mapper) {
-        Map<String, Delta> adapted = renamed(deltas, mapper);
+        List<String> dropped = new ArrayList<>();
+        Map<String, Delta> adapted = renamed(deltas, mapper, dropped);
         if (adapted.isEmpty() && !deltas.isEmpty()) {
             throw new IllegalArgumentException("the keyMapper maps none of " + deltas.keySet());
         }
-        return new AdapterContent(adapted, renamed(trained, mapper),
-                new Biases(renamed(biases.values(), mapper), biases.training()), dropout);
+        AdapterContent renamed = new AdapterContent(adapted, renamed(trained, mapper, dropped),
+                new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout);
+        if (!dropped.isEmpty()) {
+            AdapterLog.LOG.warn("The keyMapper has no name for {}: what the adapter holds of them is left out", dropped);
+        }
+        return renamed;
     }
 
-    private static <T> Map<String, T> renamed(Map<String, T> values, UnaryOperator<String> mapper) {
+    private static <T> Map<String, T> renamed(Map<String, T> values, UnaryOperator<String> mapper,
+                                                   List<String> dropped) {
         Map<String, T> renamed = new LinkedHashMap<>();
         Map<String, String> before = new LinkedHashMap<>();
         values.forEach((name, value) -> {
@@ -67,7 +74,9 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
                 throw new IllegalArgumentException("the keyMapper maps \"" + first + "\" and \"" + name + "\" to one name, \""
                         + other + "\"");
             }
-            if (other != null) {
+            if (other == null) {
+                dropped.add(name);
+            } else {
                 renamed.put(other, value);
             }
         });

@@ -83,7 +83,8 @@ public final class DeltaReader {
         boolean stillSame = recorded.isPresent()
                 && LoraAlpha.ofAlpha(recorded.getAsDouble(), scaling, rank, config.useRsLora()) == loraAlpha;
         double alpha = stillSame ? recorded.getAsDouble() : LoraAlpha.toAlpha(loraAlpha, scaling, rank, config.useRsLora());
-        if (!Double.isFinite(alpha) || alpha == 0) {
+        // In the arithmetic of most networks.
+        if (alpha == 0 || !Float.isFinite((float) scaling.factor(alpha, rank))) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha);
         }
         return alpha;

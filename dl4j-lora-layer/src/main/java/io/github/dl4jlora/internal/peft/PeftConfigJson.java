@@ -97,7 +97,8 @@ public final class PeftConfigJson {
             UntrustedJson.refuseExcess(text, DEEPEST);
             json = JSON.readTree(text);
         } catch (IOException e) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON: " + e.getMessage(), e);
+            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON, or was cut short: "
+                    + e.getMessage().lines().findFirst().orElse("") + ". Save the adapter again", e);
         }
         if (json == null || !json.isObject()) {
             throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON object");
@@ -115,7 +116,7 @@ public final class PeftConfigJson {
             }
         }
         JsonNode blocks = json.path("use_bdlora");
-        if (isOn(blocks) && blocks.path("nblocks").asInt(1) != 1) {
+        if (isOn(blocks) && blocks.has("nblocks") && !(blocks.get("nblocks").isInt() && blocks.get("nblocks").asInt() == 1)) {
             throw refusal("use_bdlora has nblocks " + blocks.path("nblocks") + "; block-diagonal adapters of more than one block "
                     + "are not supported");
         }
@@ -186,7 +187,12 @@ public final class PeftConfigJson {
             throw refusal(name + " is " + value + ", but must be a list of names");
         }
         List<String> strings = new ArrayList<>();
-        value.forEach(element -> strings.add(element.asText()));
+        for (JsonNode element : value) {
+            if (!element.isTextual()) {
+                throw refusal(name + " has the element " + element + ", but must be a list of names");
+            }
+            strings.add(element.asText());
+        }
         return strings;
     }
 

@@ -44,6 +44,15 @@ public final class PeftReader {
      *                                supported
      */
     public AdapterContent read() throws IOException {
+        try {
+            return content();
+        } catch (AdapterFormatException e) {
+            // What is wrong inside a file is said without the file's place.
+            throw e.getMessage().contains(folder.toString()) ? e : new AdapterFormatException(folder + ": " + e.getMessage(), e);
+        }
+    }
+
+    private AdapterContent content() throws IOException {
         if (Files.isRegularFile(folder.pickle()) && !Files.exists(folder.tensors())) {
             throw new AdapterFormatException(folder.pickle() + " is a pickle, which can run code when it is read, and is not "
                     + "read here. Convert it in Python: safetensors.torch.save_file(torch.load(\"" + PeftFolder.PICKLE
@@ -51,7 +60,8 @@ public final class PeftReader {
         }
         if (!Files.isDirectory(folder.path())) {
             throw new AdapterFormatException(folder + (Files.exists(folder.path())
-                    ? " is a file, but an adapter is a folder with " : " does not exist; it should be a folder with ")
+                    ? " is a file, but an adapter is a folder (of a zip: LoRAAdapter.loader().load(stream)) with "
+                    : " does not exist; it should be a folder with ")
                     + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();

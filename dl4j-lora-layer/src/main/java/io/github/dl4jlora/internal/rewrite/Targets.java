@@ -203,7 +203,7 @@ public final class Targets {
             if (chosen().stream().noneMatch(name -> name.isMatchedBy(pattern))) {
                 throw new IllegalArgumentException("override(\"" + pattern + "\", …) matches none of the adapted layers, which "
                         + "are " + nodes.stream().map(Node::name).filter(keys::containsKey).toList()
-                        + literally(pattern, nodes.stream().map(Node::name).toList()));
+                        + ". A pattern must match a whole name" + literally(pattern, nodes.stream().map(Node::name).toList()));
             }
         }
     }
