@@ -55,7 +55,7 @@ def run(folder, base_file):
     h = base["x"]
     for layer in LAYERS:
         state = {part: base.get(f"{layer}.{part}") for part in ("weight", "bias")}
-        if is_named(config["modules_to_save"], layer):
+        if any((PREFIX + layer).endswith(entry) for entry in config["modules_to_save"] or []):
             for part in state:
                 key = f"{PREFIX}{layer}.{part}"
                 if state[part] is not None:
