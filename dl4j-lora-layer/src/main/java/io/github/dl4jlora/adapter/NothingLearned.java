@@ -3,16 +3,13 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import java.util.List;
 
+import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
+
 /** Warns of adapters that change nothing, as before the first step of training. */
 final class NothingLearned {
-
-    /** Users know the class that they call. */
-    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
 
     private NothingLearned() {
     }

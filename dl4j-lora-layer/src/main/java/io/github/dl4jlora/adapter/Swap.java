@@ -22,8 +22,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -33,14 +31,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
+import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
+
 /**
  * Puts an adapter into a network in place of the one it has. Checks come first and only note what is to be assigned, so
  * that a refusal leaves the network as it was.
  */
 final class Swap {
-
-    /** Users know the class that they call. */
-    private static final Logger LOG = LoggerFactory.getLogger(LoRAAdapter.class);
 
     /** Of a base weight that was stored in 16 bits. */
     private static final double ROUNDING = 1e-2;

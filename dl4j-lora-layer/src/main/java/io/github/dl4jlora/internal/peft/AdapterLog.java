@@ -4,9 +4,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Warnings come from the class that users call, which this room does not know. */
-final class AdapterLog {
+public final class AdapterLog {
 
-    static final Logger LOG = LoggerFactory.getLogger("io.github.dl4jlora.adapter.LoRAAdapter");
+    public static final Logger LOG = LoggerFactory.getLogger("io.github.dl4jlora.adapter.LoRAAdapter");
 
     private AdapterLog() {
     }

@@ -70,13 +70,13 @@ public final class PeftReader {
             PeftConfig config = config(provenance);
             Budget budget = new Budget(MOST_STEPS);
             TensorIndex index = new TensorIndex(tensors.names(), config, budget);
+            requireWhole(config, index.missing(), index.surplus());
             Map<String, Map<ExtraPart, INDArray>> extra = values(index.extra(), (part, name) -> part.read(tensors, name));
             Map<String, Map<String, INDArray>> trained = values(index.trained(), (parameter, name) -> tensors.read(name));
             Map<String, INDArray> biases = new LinkedHashMap<>();
             for (Map.Entry<String, String> bias : index.biases().entrySet()) {
                 biases.put(bias.getKey(), ExtraPart.BIAS.read(tensors, bias.getValue()));
             }
-            requireWhole(config, index.missing(), index.surplus());
             Map<String, Delta> deltas = new DeltaReader(folder, tensors, provenance, config, budget)
                     .deltas(index, extra);
             return renamed(new AdapterContent(deltas, trained,
@@ -101,7 +101,10 @@ public final class PeftReader {
         PeftConfig config = PeftConfigJson.parse(Files.readAllBytes(file));
         // Of another save only where both say so: what somebody edited, or wrote anew, counts.
         boolean torn = saved != null && saved.isOurs() && config.isOurs() && !saved.saveId().equals(config.saveId());
-        return torn ? saved : config.isOurs() || saved == null ? config : config.ofSave(saved.saveId());
+        if (torn) {
+            return saved;
+        }
+        return config.isOurs() || saved == null ? config : config.ofSave(saved.saveId());
     }
 
     /** How a tensor is read that is some part of a layer. */

@@ -1,7 +1,5 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.variant.Variant;
@@ -11,8 +9,6 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
 
 /**
  * Where an adapter comes from, as far as PEFT has no word for it: the metadata of a file's tensors. Files of other programs
@@ -61,7 +57,7 @@ public record Provenance(Map<String, String> metadata) {
                 metadata.put(BASE_ID + name, delta.baseId());
             }
         });
-        form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, kind.start()));
+        form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, kind.peftInit().toString()));
         return new Provenance(metadata);
     }
 
@@ -76,11 +72,11 @@ public record Provenance(Map<String, String> metadata) {
         if (recorded == null) {
             return null;
         }
-        return Stream.of(LoRAInit.values()).filter(LoRAInit::isTakenFromW)
-                .flatMap(init -> IntStream.rangeClosed(0, LoRASettings.MOST_PISSA_ITERATIONS)
-                        .mapToObj(iterations -> new Kind(variant, init, iterations)))
-                .filter(kind -> kind.start().equals(recorded)).findFirst().orElseThrow(() -> new AdapterFormatException(
-                        folder + ": layer \"" + layer + "\" has the unknown start " + recorded));
+        Kind started = Kind.of(recorded, false, variant.name(), null);
+        if (!started.init().isTakenFromW()) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has the unknown start " + recorded);
+        }
+        return started;
     }
 
     /** A copy of {@code adapter_config.json} as it was written with these tensors. */

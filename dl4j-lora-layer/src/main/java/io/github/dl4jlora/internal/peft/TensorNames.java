@@ -4,7 +4,6 @@ import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
 
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
@@ -107,9 +106,6 @@ final class TensorNames {
         Set<String> missing = new HashSet<>(config.modulesToSave());
         for (String layer : layers) {
             missing.removeAll(saved.of(layer, budget));
-            if (config.isOurs()) {
-                missing.removeAll(Arrays.asList(layer, SavedModules.entry(layer)));
-            }
         }
         if (missing.size() < config.modulesToSave().size()) {
             missing.removeAll(HEADS);

@@ -3,14 +3,7 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
-import org.deeplearning4j.nn.conf.layers.Convolution1D;
-import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution2D;
-import org.deeplearning4j.nn.conf.layers.Convolution3D;
-import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
-import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
-import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -32,9 +25,6 @@ import java.util.Set;
  */
 public final class TorchLayout {
 
-    private static final Set<Class<?>> SEQUENCES = Set.of(Convolution1DLayer.class, Convolution1D.class);
-    private static final Set<Class<?>> WITH_WEIGHT = Set.of(ConvolutionLayer.class, Convolution2D.class, Convolution3D.class,
-            Convolution1DLayer.class, Convolution1D.class, EmbeddingLayer.class, EmbeddingSequenceLayer.class);
     private static final Map<String, String> DENSE = Map.of("W", "weight", "b", "bias");
     private static final Map<String, String> BATCH_NORM =
             Map.of("gamma", "weight", "beta", "bias", "mean", "running_mean", "var", "running_var",
@@ -63,7 +53,7 @@ public final class TorchLayout {
         if (stock instanceof BatchNormalization) {
             return BATCH_NORM;
         }
-        return isDense(stock) || stock != null && WITH_WEIGHT.contains(stock.getClass()) ? DENSE : Map.of();
+        return TensorLayout.of(stock).isInPeft() ? DENSE : Map.of();
     }
 
     /** DL4J's batch normalisation keeps log10(σ) instead of σ² unless told otherwise. */
@@ -128,6 +118,6 @@ public final class TorchLayout {
     }
 
     private static boolean isSequence(Layer stock) {
-        return stock != null && SEQUENCES.contains(stock.getClass());
+        return TensorLayout.of(stock).kernel().size() == 1;
     }
 }

@@ -12,11 +12,9 @@ import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockBiases;
-import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -248,15 +246,7 @@ public final class AdaptedView {
      */
     public Map<String, INDArray> baseTable(String layer) {
         Node node = network.node(layer);
-        AdaptedConfiguration lora = node.adapted();
-        if (lora.getStorage() == FrozenStorage.EMBEDDED) {
-            return lora.embeddedTable(network.runtime(layer).paramTable(false));
-        }
-        NeuralNetConfiguration conf = new NeuralNetConfiguration();
-        conf.setLayer(lora.stockLayer());
-        long length = StockLayers.numParams(lora.stockLayer());
-        INDArray values = node.frozenReference().values(layer, network.dataType(), length);
-        return lora.stockLayer().initializer().init(conf, values.reshape(1, length), false);
+        return node.adapted().stockTable(MergedLayer.of(network, node).base(), false);
     }
 
     private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {

@@ -60,6 +60,12 @@ public final class RawValues {
         }
     }
 
+    /** All values in 'c' order, shape {@code [n]}; a copy only where they do not lie so. */
+    static INDArray flat(INDArray array) {
+        boolean isFlat = array.ordering() == 'c' && array.elementWiseStride() == 1;
+        return (isFlat ? array : array.dup('c')).reshape(array.length());
+    }
+
     /**
      * Where NaN or infinity is, by the bits: ND4J's own conditions miss some in HALF and BFLOAT16.
      *
@@ -69,7 +75,7 @@ public final class RawValues {
     public static long firstNotFinite(INDArray array) {
         long[] found = {-1, 0};
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            forEachChunk(array.dup('c').reshape(array.length()), bytes -> {
+            forEachChunk(flat(array), bytes -> {
                 int position = found[0] < 0 ? StoredType.of(array.dataType()).firstNotFinite(bytes) : -1;
                 found[0] = position < 0 ? found[0] : found[1] + position;
                 found[1] += CHUNK;

@@ -152,8 +152,7 @@ public final class Safetensors implements AutoCloseable {
         out.write(header);
         for (INDArray array : tensors.values()) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                boolean isFlat = array.ordering() == 'c' && array.elementWiseStride() == 1;
-                RawValues.write((isFlat ? array : array.dup('c')).reshape(array.length()), out);
+                RawValues.write(RawValues.flat(array), out);
             }
         }
     }
