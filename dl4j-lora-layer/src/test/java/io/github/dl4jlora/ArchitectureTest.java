@@ -124,7 +124,15 @@ class ArchitectureTest {
     @Test
     void theLibraryNeedsNothingButDl4jAndWhatItBrings() {
         classes().should().onlyDependOnClassesThat().resideInAnyPackage(HOME + "..", "java..", "", "org.deeplearning4j..",
-                "org.nd4j..", "org.slf4j..", "org.bytedeco.javacpp..", "org.apache.commons..").check(LIBRARY);
+                "org.nd4j..", "org.slf4j..", "org.bytedeco.javacpp..", "org.apache.commons..", "org.bytedeco.openblas..")
+                .check(LIBRARY);
+    }
+
+    /** It comes with ND4J's backend for the CPU, and is not there with others. */
+    @Test
+    void oneClassCallsTheBlasOfTheCpu() {
+        noClasses().that(DescribedPredicate.describe("are not behind Blas", (JavaClass type) -> !type.getSimpleName()
+                .equals("DirectBlas"))).should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
     }
 
     /** SameDiffGradients keeps DL4J's own lines off the standard output, and so has to touch it. */

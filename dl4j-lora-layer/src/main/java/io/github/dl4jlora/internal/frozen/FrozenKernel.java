@@ -72,10 +72,10 @@ final class FrozenKernel extends FrozenArithmetic {
         INDArray result = product.forward(underlying.input(), workspaces);
         if (training && !isIdentity()) {
             z = result;
-            // Activations work in place.
-            result = workspaces.dup(ArrayType.ACTIVATIONS, z, z.ordering());
+            result = DenseArithmetic.activated(activation(), z, workspaces);
+        } else {
+            result = DenseArithmetic.activate(activation(), result, training);
         }
-        result = activation().getActivation(result, training);
         if (underlying.getMaskArray() != null) {
             product.mask(result, underlying.getMaskArray());
         }
@@ -97,7 +97,7 @@ final class FrozenKernel extends FrozenArithmetic {
         }
         if (!isIdentity()) {
             INDArray preActivation = KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
-            delta = DenseArithmetic.activationGradient(activation(), preActivation, delta);
+            delta = DenseArithmetic.activationGradient(activation(), preActivation, delta, workspaces);
         }
         z = null;
         return new Pair<>(new DefaultGradient(), product.backward(delta, input, workspaces));

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
@@ -16,7 +17,6 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Set;
 
@@ -100,14 +100,17 @@ abstract sealed class FrozenProduct {
             INDArray w = w();
             INDArray x = input.castTo(w.dataType());
             INDArray z = matrix(workspaces, ArrayType.ACTIVATIONS, x.size(0), w.size(1));
-            Nd4j.gemm(x, w, z, false, false, 1, 0);
-            return bias() == null ? z : z.addiRowVector(bias());
+            Blas.gemm(x, w, z, false, false, 1, 0);
+            if (bias() != null) {
+                DenseArithmetic.addBias(z, bias());
+            }
+            return z;
         }
 
         @Override
         INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
             INDArray dx = matrix(workspaces, ArrayType.ACTIVATION_GRAD, dz.size(0), w().size(0));
-            Nd4j.gemm(dz, w(), dx, false, true, 1, 0);
+            Blas.gemm(dz, w(), dx, false, true, 1, 0);
             return dx;
         }
 

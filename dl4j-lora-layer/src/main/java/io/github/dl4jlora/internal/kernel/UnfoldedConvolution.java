@@ -67,7 +67,7 @@ public final class UnfoldedConvolution {
             windows.unfold(x, from, part(chunk, examples));
             for (int i = 0; i < examples; i++) {
                 INDArray output = matrix(z, from + i);
-                Nd4j.gemm(columns[i], w, output, false, false, 1, 0);
+                Blas.gemm(columns[i], w, output, false, false, 1, 0);
                 if (dropped == x) {
                     addLowRank(routes, from + i, columns[i], u, scratch, output);
                 }
@@ -89,15 +89,15 @@ public final class UnfoldedConvolution {
 
     private INDArray merged(Route route, LayerWorkspaceMgr workspaces) {
         INDArray merged = workspaces.dup(ArrayType.FF_WORKING_MEM, w, 'f');
-        return Nd4j.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
+        return Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }
 
     private void addLowRank(List<Route> routes, long example, INDArray x, INDArray u, INDArray scratch, INDArray z) {
         for (Route route : routes) {
             if (route.from() <= example && example < route.to()) {
                 INDArray down = u != null ? matrix(u, example) : matrix(scratch, route.a().size(1), 0);
-                Nd4j.gemm(x, route.a(), down, false, false, 1, 0);
-                Nd4j.gemm(down, route.b(), z, false, false, route.factor(), 1);
+                Blas.gemm(x, route.a(), down, false, false, 1, 0);
+                Blas.gemm(down, route.b(), z, false, false, route.factor(), 1);
             }
         }
     }
@@ -128,14 +128,14 @@ public final class UnfoldedConvolution {
                 INDArray x = columns[i];
                 INDArray delta = matrix(dz, from + i);
                 int accumulate = from + i == 0 ? 0 : 1;
-                Nd4j.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
-                Nd4j.gemm(delta, b, v, false, true, 1, 0);
-                Nd4j.gemm(x, v, gradientA, true, false, factor, accumulate);
+                Blas.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
+                Blas.gemm(delta, b, v, false, true, 1, 0);
+                Blas.gemm(x, v, gradientA, true, false, factor, accumulate);
                 if (dx != null) {
                     // What it read of x is done with: the windows become those of dx.
-                    Nd4j.gemm(v, a, x, false, true, factor, 0);
+                    Blas.gemm(v, a, x, false, true, factor, 0);
                     if (dropDx == dx) {
-                        Nd4j.gemm(delta, w, x, false, true, 1, 1);
+                        Blas.gemm(delta, w, x, false, true, 1, 1);
                     }
                 }
             }
@@ -145,7 +145,7 @@ public final class UnfoldedConvolution {
             windows.fold(part(chunk, examples), dropDx, from, workspaces);
             if (dropDx != dx) {
                 for (int i = 0; i < examples; i++) {
-                    Nd4j.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+                    Blas.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
                 }
                 windows.fold(part(chunk, examples), dx, from, workspaces);
             }
@@ -168,7 +168,7 @@ public final class UnfoldedConvolution {
             int examples = (int) Math.min(columns.length, x.size(0) - from);
             windows.unfold(x, from, part(chunk, examples));
             for (int i = 0; i < examples; i++) {
-                Nd4j.gemm(columns[i], weights, matrix(z, from + i), false, false, 1, 0);
+                Blas.gemm(columns[i], weights, matrix(z, from + i), false, false, 1, 0);
             }
         }
     }
@@ -185,7 +185,7 @@ public final class UnfoldedConvolution {
         for (long from = 0; from < dx.size(0); from += columns.length) {
             int examples = (int) Math.min(columns.length, dx.size(0) - from);
             for (int i = 0; i < examples; i++) {
-                Nd4j.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+                Blas.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
             }
             windows.fold(part(chunk, examples), dx, from, workspaces);
         }

@@ -4,7 +4,9 @@
  * <pre>
  *   UnfoldedConvolution --- Windows            a convolution as matrix products, forward and backward
  *   ConvolutionLayout                          how a stock convolution has its numbers: channels, weights, masks
- *   DenseArithmetic                            order of results, gradient of an activation
+ *   DenseArithmetic --- Rectifier              order of results, biases, activations and their gradients
+ *   Blas --- DirectBlas --- HostMemory         products, by the CPU's BLAS itself where that can be
+ *   Scratch                                    an array that each pass writes anew
  *   KeptArrays                                 whether what a forward pass kept is still there
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>

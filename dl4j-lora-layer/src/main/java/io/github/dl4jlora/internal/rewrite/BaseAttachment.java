@@ -41,6 +41,7 @@ public final class BaseAttachment {
         found.forEach(FrozenReference::bind);
         bindTrainedInFull(network, from);
         InputGradients.leaveOut(network);
+        FirstSteps.resume(network);
     }
 
     private static Map<FrozenReference, FrozenWeights> found(Network<?> network, Network<?> from) {

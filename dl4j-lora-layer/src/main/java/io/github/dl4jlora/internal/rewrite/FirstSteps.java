@@ -4,7 +4,6 @@ import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.variant.Variant;
-import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.slf4j.Logger;
@@ -13,11 +12,13 @@ import org.slf4j.LoggerFactory;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 
 /**
- * Looks in the first steps of a fresh adapted network whether a gradient comes to every B, and warns, once, of those to which
- * none came. One layer calls it after each step, when DL4J applies constraints: no listener is needed, which users might count
- * or replace. As a rule all have come after the first step, and nothing is left to do in the following ones.
+ * What is to be done in the first steps of training, when DL4J has made its updater. It is made a sparing one, see
+ * {@link SparingBlock}. And a fresh adapted network is watched, whether a gradient comes to every B, and warns, once, of those
+ * to which none came. One layer calls after each step, when DL4J applies constraints: no listener is needed, which users might
+ * count or replace. As a rule all is done after the first step.
  */
 final class FirstSteps {
 
@@ -34,17 +35,30 @@ final class FirstSteps {
         this.network = network;
     }
 
-    static <M extends Model> void watch(Network<M> adapted) {
-        FirstSteps first = new FirstSteps(adapted);
+    /** For a fresh adapted network. */
+    static void watch(Network<?> adapted) {
+        afterSteps(adapted, new FirstSteps(adapted)::goOn);
+    }
+
+    /** For a network that has learned already: it is not watched. */
+    static void resume(Network<?> adapted) {
+        afterSteps(adapted, () -> {
+            SparingBlock.into(adapted.updater());
+            return false;
+        });
+    }
+
+    private static void afterSteps(Network<?> adapted, BooleanSupplier again) {
         adapted.nodes().stream().filter(node -> node.layer() != null)
                 .map(node -> AdaptedRuntime.of(adapted.runtime(node.name()))).filter(running -> running != null).findFirst()
-                .ifPresent(running -> running.adapter().afterSteps(first::goOn));
+                .ifPresent(running -> running.adapter().afterSteps(again));
     }
 
     /** @return whether to be called again */
     private boolean goOn() {
         steps++;
         if (steps == 1) {
+            SparingBlock.into(network.updater());
             network.nodes().stream().filter(node -> node.adapted() != null).forEach(this::waitFor);
         }
         // What DL4J subtracts from B, in place of the gradient by now: zero where that was.

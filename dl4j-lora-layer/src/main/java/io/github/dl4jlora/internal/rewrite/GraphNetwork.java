@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -64,6 +65,11 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     @Override
     DataType dataType() {
         return graph.getConfiguration().getDataType();
+    }
+
+    @Override
+    Updater updater() {
+        return graph.getUpdater();
     }
 
     @Override

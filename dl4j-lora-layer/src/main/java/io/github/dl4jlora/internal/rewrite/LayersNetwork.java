@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.rewrite;
 
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -75,6 +76,11 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
     @Override
     DataType dataType() {
         return network.getLayerWiseConfigurations().getDataType();
+    }
+
+    @Override
+    Updater updater() {
+        return network.getUpdater();
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -61,6 +62,9 @@ public abstract class Network<M extends Model> {
 
     /** The type of its parameters. */
     abstract DataType dataType();
+
+    /** What turns gradients into updates. */
+    abstract Updater updater();
 
     /** Sets iteration and epoch counts to 0, those of the layers included. */
     abstract void resetCounts();

@@ -331,12 +331,13 @@ public final class Adapter {
     }
 
     /**
-     * Has something called after each step of training, when all parameters have been updated.
+     * Has something called after each step of training, when all parameters have been updated, beside what is called already.
      *
      * @param again whether to go on with that
      */
     public void afterSteps(BooleanSupplier again) {
-        afterStep = again;
+        BooleanSupplier before = afterStep;
+        afterStep = before == null ? again : () -> before.getAsBoolean() | again.getAsBoolean();
     }
 
     /** To be called after each step of training. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.layer.Engine;
@@ -87,7 +88,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         long[] shape = {x.size(0), w.size(1)};
         INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape,
                 DenseArithmetic.resultOrder(shape[0], shape[1]));
-        Nd4j.gemm(x, w, result, false, false, 1, 0);
+        Blas.gemm(x, w, result, false, false, 1, 0);
         subtractStart(x, result, false, workspaces);
         path().forward(x, result, training, workspaces);
         scale(result, training, workspaces);
@@ -102,7 +103,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
             Nd4j.getExecutioner().exec(new LayerNorm(training ? preNorm : product, g, product, true, 1));
         }
         if (bias != null) {
-            product.addiRowVector(bias);
+            DenseArithmetic.addBias(product, bias);
         }
         if (maskArray != null) {
             mask(product);
@@ -146,8 +147,8 @@ public class DenseRuntime extends KernelRuntime implements Host {
         INDArray second = adapter().value(backwards ? Variant.START_A : Variant.START_B);
         INDArray slim = workspaces.createUninitialized(backwards ? ArrayType.BP_WORKING_MEM : ArrayType.FF_WORKING_MEM,
                 from.dataType(), from.size(0), adapted().rank());
-        Nd4j.gemm(from, first, slim, false, backwards, 1, 0);
-        Nd4j.gemm(slim, second, to, false, backwards, -factor(), 1);
+        Blas.gemm(from, first, slim, false, backwards, 1, 0);
+        Blas.gemm(slim, second, to, false, backwards, -factor(), 1);
     }
 
     private INDArray checkedInput(INDArray w) {
@@ -178,7 +179,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         if (inputGradients) {
             dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dz.dataType(), x.shape(),
                     DenseArithmetic.resultOrder(x.size(0), x.size(1)));
-            Nd4j.gemm(dz, weights(), dx, false, true, 1, 0);
+            Blas.gemm(dz, weights(), dx, false, true, 1, 0);
             subtractStart(dz, dx, true, workspaces);
         }
         path().backward(x, dz, gradientViews, dx, workspaces);

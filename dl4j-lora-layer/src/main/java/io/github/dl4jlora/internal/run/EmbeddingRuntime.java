@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.variant.Variant;
 
@@ -88,7 +89,7 @@ final class EmbeddingRuntime extends KernelRuntime {
             INDArray target = own.length == words.length ? rows
                     : Nd4j.create(rows.data(), new long[] {own.length, rows.size(1)}, rows.stride(),
                     rows.offset() + from * rows.size(1), 'c');
-            Nd4j.gemm(down, path.b(), target, false, false, path.factor(), 1);
+            Blas.gemm(down, path.b(), target, false, false, path.factor(), 1);
             u = keep ? down : null;
         }
         scale(rows, training, workspaces);
@@ -113,10 +114,10 @@ final class EmbeddingRuntime extends KernelRuntime {
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
         sumBiasGradient(dz, 0);
         dz = unscaled(dz);
-        Nd4j.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
+        Blas.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 new long[] {words.length, u.size(1)}, 'c');
-        Nd4j.gemm(dz, path.b(), v, false, true, path.factor(), 0);
+        Blas.gemm(dz, path.b(), v, false, true, path.factor(), 0);
         INDArray gradientA = gradientOf(Variant.A).assign(0);
         Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);
         return null;

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.Scratch;
 import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
@@ -22,7 +24,7 @@ import java.util.Map;
  * </pre>
  *
  * u is kept from the training forward pass; where A does not train, neither dA is formed nor a dropped x kept. Every
- * product goes through {@code Nd4j.gemm}, which takes operands in whichever order they have; {@code mmul} copies some of
+ * product goes through {@code Blas.gemm}, which takes operands in whichever order they have; {@code mmul} copies some of
  * them first.
  */
 public final class FusedPath implements LowRankPath {
@@ -31,6 +33,8 @@ public final class FusedPath implements LowRankPath {
     private final double factor;
     private final boolean trainsA;
     private final Dropout dropout;
+    private final Scratch downs = new Scratch();
+    private final Scratch ups = new Scratch();
     private INDArray u;
     private INDArray dropped;
 
@@ -53,10 +57,9 @@ public final class FusedPath implements LowRankPath {
                     layer.getIterationCount(), layer.getEpochCount(), workspaces);
             dropped = trainsA ? input : null;
         }
-        ArrayType lifetime = training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
-        INDArray down = workspaces.createUninitialized(lifetime, x.dataType(), x.size(0), a.size(1));
-        Nd4j.gemm(input, a, down, false, false, 1, 0);
-        Nd4j.gemm(down, b, z, false, false, factor, 1);
+        INDArray down = downs.of(x.dataType(), x.size(0), a.size(1));
+        Blas.gemm(input, a, down, false, false, 1, 0);
+        Blas.gemm(down, b, z, false, false, factor, 1);
         u = training ? down : null;
     }
 
@@ -64,23 +67,23 @@ public final class FusedPath implements LowRankPath {
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
         INDArray a = layer.parameter(Variant.A, true, workspaces);
         INDArray b = layer.parameter(Variant.B, true, workspaces);
-        Nd4j.gemm(u, dz, gradients.get(Variant.B), true, false, factor, 0);
+        Blas.gemm(u, dz, gradients.get(Variant.B), true, false, factor, 0);
         if (!trainsA && dx == null) {
             return;
         }
-        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), u.size(0), u.size(1));
-        Nd4j.gemm(dz, b, v, false, true, 1, 0);
+        INDArray v = ups.of(dz.dataType(), u.size(0), u.size(1));
+        Blas.gemm(dz, b, v, false, true, 1, 0);
         if (trainsA) {
-            Nd4j.gemm(dropout == null ? x : dropped, v, gradients.get(Variant.A), true, false, factor, 0);
+            Blas.gemm(dropout == null ? x : dropped, v, gradients.get(Variant.A), true, false, factor, 0);
         }
         if (dx == null) {
             return;
         }
         if (dropout == null) {
-            Nd4j.gemm(v, a, dx, false, true, factor, 1);
+            Blas.gemm(v, a, dx, false, true, factor, 1);
         } else {
             INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dx.dataType(), dx.shape(), x.ordering());
-            Nd4j.gemm(v, a, share, false, true, factor, 0);
+            Blas.gemm(v, a, share, false, true, factor, 0);
             dropout.backprop(share, share, layer.getIterationCount(), layer.getEpochCount());
             dx.addi(share);
         }

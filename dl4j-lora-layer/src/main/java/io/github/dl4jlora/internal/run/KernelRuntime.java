@@ -253,15 +253,11 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
             return activateStock(training, workspaces);
         }
         INDArray preActivation = preOutput(training, workspaces);
-        INDArray activation = preActivation;
-        if (training) {
-            z = preActivation;
-            // Activations work in place. Identity's output is z itself, which its backward pass does not look at.
-            if (!(layerConf().getActivationFn() instanceof ActivationIdentity) || maskArray != null) {
-                activation = workspaces.dup(ArrayType.ACTIVATIONS, preActivation, preActivation.ordering());
-            }
-        }
-        INDArray result = layerConf().getActivationFn().getActivation(activation, training);
+        z = training ? preActivation : null;
+        // Activations work in place. Identity's output is z itself, which its backward pass does not look at.
+        boolean keep = training && (!(layerConf().getActivationFn() instanceof ActivationIdentity) || maskArray != null);
+        INDArray result = keep ? DenseArithmetic.activated(layerConf().getActivationFn(), preActivation, workspaces)
+                : DenseArithmetic.activate(layerConf().getActivationFn(), preActivation, training);
         if (maskArray != null) {
             mask(result);
         }
@@ -281,7 +277,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         adapter.switches().requireTrainable();
         assertInputSet(true);
         INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), keptOrComputed(workspaces),
-                epsilon.castTo(dataType));
+                epsilon.castTo(dataType), workspaces);
         if (maskArray != null) {
             mask(delta);
         }

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Map;
@@ -30,13 +30,13 @@ public final class RoutedPath implements LowRankPath {
             INDArray b = route.b();
             INDArray down = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, x.dataType(), input.size(0),
                     route.a().size(1));
-            Nd4j.gemm(input, route.a(), down, false, false, 1, 0);
+            Blas.gemm(input, route.a(), down, false, false, 1, 0);
             if (all || z.ordering() == 'c') {
-                Nd4j.gemm(down, b, output, false, false, route.factor(), 1);
+                Blas.gemm(down, b, output, false, false, route.factor(), 1);
             } else {
                 // Rows of a column-major array are apart, which gemm's result must not be.
                 INDArray share = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(), input.size(0), z.size(1));
-                output.addi(Nd4j.gemm(down, b, share, false, false, route.factor(), 0));
+                output.addi(Blas.gemm(down, b, share, false, false, route.factor(), 0));
             }
         }
     }

@@ -1,0 +1,203 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.bytedeco.javacpp.DoublePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.lang.ref.Reference;
+import java.util.Arrays;
+
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasColMajor;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
+
+/**
+ * The BLAS that ND4J's CPU backend computes by, called on the arrays where they lie. Each call says whether it could; where it
+ * could not, nothing has been written.
+ */
+final class DirectBlas {
+
+    private static volatile Ones ones = new Ones(0);
+
+    private DirectBlas() {
+    }
+
+    /** A vector of ones. */
+    private static final class Ones {
+
+        private final int length;
+        private final FloatPointer floats;
+        private final DoublePointer doubles;
+
+        Ones(int length) {
+            float[] values = new float[length];
+            Arrays.fill(values, 1);
+            this.length = length;
+            floats = new FloatPointer(values);
+            double[] wide = new double[length];
+            Arrays.fill(wide, 1);
+            doubles = new DoublePointer(wide);
+        }
+
+        static Ones of(int length) {
+            Ones present = ones;
+            if (present.length < length) {
+                present = new Ones(length);
+                ones = present;
+            }
+            return present;
+        }
+    }
+
+    /**
+     * How a matrix lies.
+     *
+     * @param leading  from one column to the next, or from one row to the next; 0 if it lies in neither way
+     * @param byColumn whether columns are without gaps; else rows are
+     */
+    private record Lie(int leading, boolean byColumn) {
+
+        static final Lie NEITHER = new Lie(0, false);
+
+        static Lie of(INDArray m) {
+            long rows = m.size(0);
+            long columns = m.size(1);
+            long down = m.stride(0);
+            long right = m.stride(1);
+            boolean byColumn = (rows == 1 || down == 1) && (columns == 1 || right >= rows);
+            if (byColumn) {
+                return of(columns == 1 ? rows : right, true);
+            }
+            boolean byRow = (columns == 1 || right == 1) && (rows == 1 || down >= columns);
+            return byRow ? of(rows == 1 ? columns : down, false) : NEITHER;
+        }
+
+        private static Lie of(long leading, boolean byColumn) {
+            return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
+        }
+
+        /** BLAS's flag for a matrix, transposed or not, in an all column-major call. */
+        int flag(boolean transposed) {
+            return transposed == byColumn ? CblasTrans : CblasNoTrans;
+        }
+    }
+
+    private static boolean isOfType(DataType type, INDArray... matrices) {
+        if (type != DataType.FLOAT && type != DataType.DOUBLE) {
+            return false;
+        }
+        for (INDArray matrix : matrices) {
+            if (matrix.dataType() != type || matrix.rank() != 2 || matrix.size(0) > Integer.MAX_VALUE
+                    || matrix.size(1) > Integer.MAX_VALUE) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    static boolean gemm(INDArray a, INDArray b, INDArray c, boolean transposeA, boolean transposeB, double alpha, double beta) {
+        if (!isOfType(c.dataType(), a, b, c) || c.elementWiseStride() != 1 || !HostMemory.holds(a, b, c)) {
+            return false;
+        }
+        long m = a.size(transposeA ? 1 : 0);
+        long k = a.size(transposeA ? 0 : 1);
+        long n = b.size(transposeB ? 0 : 1);
+        Lie lieA = Lie.of(a);
+        Lie lieB = Lie.of(b);
+        Lie lieC = Lie.of(c);
+        if (lieA.leading == 0 || lieB.leading == 0 || lieC.leading == 0 || k != b.size(transposeB ? 1 : 0) || m != c.size(0)
+                || n != c.size(1)) {
+            return false;
+        }
+        if (lieC.byColumn) {
+            gemm(lieA.flag(transposeA), lieB.flag(transposeB), m, n, k, alpha, a, lieA, b, lieB, beta, c, lieC);
+        } else {
+            // By rows, c is cᵀ by columns: cᵀ = op(b)ᵀ · op(a)ᵀ.
+            gemm(lieB.flag(!transposeB), lieA.flag(!transposeA), n, m, k, alpha, b, lieB, a, lieA, beta, c, lieC);
+        }
+        Reference.reachabilityFence(a);
+        Reference.reachabilityFence(b);
+        Reference.reachabilityFence(c);
+        return true;
+    }
+
+    private static void gemm(int first, int second, long m, long n, long k, double alpha, INDArray a, Lie lieA, INDArray b,
+            Lie lieB, double beta, INDArray c, Lie lieC) {
+        Pointer pa = a.data().addressPointer();
+        Pointer pb = b.data().addressPointer();
+        Pointer pc = c.data().addressPointer();
+        if (c.dataType() == DataType.FLOAT) {
+            cblas_sgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
+                    (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
+        } else {
+            cblas_dgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, alpha, (DoublePointer) pa, lieA.leading,
+                    (DoublePointer) pb, lieB.leading, beta, (DoublePointer) pc, lieC.leading);
+        }
+    }
+
+    static boolean addRow(INDArray matrix, INDArray row) {
+        if (!isOfType(matrix.dataType(), matrix) || row.dataType() != matrix.dataType() || row.length() != matrix.size(1)
+                || row.elementWiseStride() != 1 || !HostMemory.holds(matrix, row)) {
+            return false;
+        }
+        Lie lie = Lie.of(matrix);
+        if (lie.leading == 0) {
+            return false;
+        }
+        int rows = (int) matrix.size(0);
+        int columns = (int) matrix.size(1);
+        Ones one = Ones.of(rows);
+        boolean down = lie.byColumn;
+        Pointer to = matrix.data().addressPointer();
+        if (matrix.dataType() == DataType.FLOAT) {
+            FloatPointer values = (FloatPointer) row.data().addressPointer();
+            cblas_sger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.floats : values, 1,
+                    down ? values : one.floats, 1, (FloatPointer) to, lie.leading);
+        } else {
+            DoublePointer values = (DoublePointer) row.data().addressPointer();
+            cblas_dger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.doubles : values, 1,
+                    down ? values : one.doubles, 1, (DoublePointer) to, lie.leading);
+        }
+        Reference.reachabilityFence(matrix);
+        Reference.reachabilityFence(row);
+        return true;
+    }
+
+    /** Whether {@link #transpose} takes a matrix. */
+    static boolean canTranspose(INDArray matrix) {
+        return matrix.dataType() == DataType.FLOAT && isOfType(DataType.FLOAT, matrix) && matrix.elementWiseStride() == 1
+                && HostMemory.holds(matrix);
+    }
+
+    /**
+     * Copies a matrix into one of the other order, both without gaps.
+     *
+     * @param to of the same shape
+     */
+    static void transpose(INDArray from, INDArray to) {
+        boolean down = from.ordering() == 'f';
+        // Lines as they lie in one of the two: the longer, the fewer calls.
+        int lines = (int) from.size(down ? 1 : 0);
+        int length = (int) from.size(down ? 0 : 1);
+        FloatPointer source = new FloatPointer(from.data().addressPointer());
+        FloatPointer target = new FloatPointer(to.data().addressPointer());
+        if (lines <= length) {
+            for (int line = 0; line < lines; line++) {
+                cblas_scopy(length, source.position((long) line * length), 1, target.position(line), lines);
+            }
+        } else {
+            for (int i = 0; i < length; i++) {
+                cblas_scopy(lines, source.position(i), length, target.position((long) i * lines), 1);
+            }
+        }
+        Reference.reachabilityFence(from);
+        Reference.reachabilityFence(to);
+    }
+}
