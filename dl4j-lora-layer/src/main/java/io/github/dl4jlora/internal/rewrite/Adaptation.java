@@ -16,9 +16,7 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -45,11 +43,11 @@ public final class Adaptation<M extends Model> {
     private final Map<String, GraphVertex> vertices = new HashMap<>();
     private Map<String, FrozenReference> toRecord;
 
-    private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config) {
+    private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
         this.from = from;
         this.nodes = nodes;
         this.config = config;
-        this.plan = Plan.of(nodes, config);
+        this.plan = plan;
     }
 
     /**
@@ -75,29 +73,75 @@ public final class Adaptation<M extends Model> {
         return of(from, nodes, config);
     }
 
+    /**
+     * A network in which every layer that has parameters is frozen, and none adapted, with the counts of the one it is made of.
+     *
+     * @throws IllegalArgumentException for a network that is adapted, or has no parameters
+     */
+    public static <M extends Model> M freeze(M base) {
+        Network<M> from = stock(base, "An adapted network is of that form already, but for its adapters: use it as it is, or "
+                + "freeze what LoRA.merge makes of it");
+        Plan plan = Plan.ofFrozen(from.nodes());
+        if (plan.decisions().values().stream().noneMatch(decision -> decision.role() == Role.FREEZE_STOP)) {
+            throw new IllegalArgumentException("The network has no layer with parameters, so there is nothing to freeze: use it "
+                    + "as it is");
+        }
+        LoRAConfig asItIs = LoRAConfig.builder().keepCounts(true).build();
+        return Network.outside(() -> new Adaptation<>(from, from.nodes(), asItIs, plan).rewritten().model());
+    }
+
+    /** A network that was read from a file, as it was when it was saved, {@link #nothingTrains} included. */
+    public static Model restored(Model network) {
+        Network<Model> restored = Network.of(network);
+        if (restored.nodes().stream().anyMatch(Node::isOurs) && network.params().length() == 0) {
+            return restored.rebuild(Map.of(), Map.of()).model();
+        }
+        InputGradients.leaveOut(restored);
+        return network;
+    }
+
+    /** What {@code fit} of a frozen network says. */
+    static IllegalStateException nothingTrains() {
+        return new IllegalStateException("The network is frozen, so there is nothing to fit: LoRA.freeze made it for inference. "
+                + "Adapt it with LoRA.apply(network, config), or train the network that it was made of, or what LoRA.merge makes "
+                + "of it");
+    }
+
     static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
         if (config == null) {
             throw new IllegalArgumentException("The LoRAConfig is null; LoRAConfig.builder().build() has the defaults");
         }
-        Network<M> network = Network.of(base);
+        return stock(base, "Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");
+    }
+
+    private static <M extends Model> Network<M> stock(M base, String remedy) {
+        Network<M> network = ThawedNetwork.of(Network.of(base));
         if (base.params().wasClosed()) {
             throw new IllegalArgumentException("The network was closed, and with it the weights that an adapted network would "
                     + "stand on. Restore it from its file, and keep it open");
         }
         network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
             throw new IllegalArgumentException("The network is adapted already: layer \"" + node.name() + "\" is a " + node.type()
-                    + ". Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");
+                    + ". " + remedy);
         });
         return network;
     }
 
     private static <M extends Model> M of(Network<M> from, List<Node> nodes, LoRAConfig config) {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return new Adaptation<>(from, nodes, config).run();
-        }
+        return Network.outside(() -> new Adaptation<>(from, nodes, config, Plan.of(nodes, config)).run());
     }
 
     private M run() {
+        Network<M> adapted = rewritten();
+        InputGradients.leaveOut(adapted);
+        refuseUntrainable(adapted);
+        adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
+        FirstSteps.watch(adapted);
+        return adapted.model();
+    }
+
+    /** The network as planned, with its values. */
+    private Network<M> rewritten() {
         toRecord = config.storage() == FrozenStorage.SHARED ? trainedInFull() : null;
         nodes.forEach(this::replace);
         Network<M> adapted = from.rebuild(layers, vertices);
@@ -106,11 +150,7 @@ public final class Adaptation<M extends Model> {
             adapted.resetCounts();
         }
         adapted.nodes().forEach(node -> fill(node, adapted));
-        InputGradients.leaveOut(adapted);
-        refuseUntrainable(adapted);
-        adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
-        FirstSteps.watch(adapted);
-        return adapted.model();
+        return adapted;
     }
 
     /** What the base holds for the layers that train in full, for unload to give it back. */
@@ -180,12 +220,9 @@ public final class Adaptation<M extends Model> {
 
     /** Null for a node without parameters. */
     private FrozenReference referenceTo(Node node) {
-        Trainable runtime = from.runtime(node.name());
-        if (runtime.params() == null || runtime.params().length() == 0) {
-            return null;
-        }
-        FrozenWeights weights = FrozenWeights.of(runtime.params(), runtime.paramTable(false));
-        return FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
+        FrozenWeights weights = from.weights(node);
+        return weights == null ? null
+                : FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {

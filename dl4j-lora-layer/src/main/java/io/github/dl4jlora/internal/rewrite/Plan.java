@@ -57,6 +57,16 @@ public record Plan(Map<String, Decision> decisions) {
         return new Plan(decisions);
     }
 
+    /** Whatever has parameters is frozen. */
+    static Plan ofFrozen(List<Node> nodes) {
+        Map<String, Decision> decisions = new LinkedHashMap<>();
+        for (Node node : nodes) {
+            decisions.put(node.name(), hasParameters(node) ? new Decision(Role.FREEZE_STOP, "nothing trains")
+                    : new Decision(Role.KEEP, "has no parameters"));
+        }
+        return new Plan(decisions);
+    }
+
     private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, BiasTraining bias,
                                    boolean trainsUpstream) {
         if (targets.containsKey(node.name())) {
