@@ -7,6 +7,7 @@ import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Kernels;
@@ -128,6 +129,7 @@ public final class Adaptation<M extends Model> {
     }
 
     private static <M extends Model> M of(Network<M> from, List<Node> nodes, LoRAConfig config) {
+        Quarrel.warn();
         return Network.outside(() -> new Adaptation<>(from, nodes, config, Plan.of(nodes, config)).run());
     }
 
