@@ -1,7 +1,8 @@
 """Times a BERT encoder in PyTorch: the architecture of all-MiniLM-L6-v2 with random weights, mean pooling, a classifier,
 and LoRA on query and value, as EncoderChild has it in Deeplearning4j.
 
-usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK
+usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK THREADS
+       THREADS: a number, or "default"
 """
 import statistics
 import sys
@@ -10,12 +11,13 @@ import time
 VOCABULARY, POSITIONS, HIDDEN, INTERMEDIATE, LAYERS, HEADS, CLASSES = 30522, 512, 384, 1536, 6, 12, 2
 
 
-def main(mode, texts, tokens, rank):
+def main(mode, texts, tokens, rank, threads):
     import torch
     from torch import nn
     from torch.nn import functional as F
 
-    torch.set_num_threads(1)
+    if threads != "default":
+        torch.set_num_threads(int(threads))
     torch.manual_seed(1)
 
     class LoRALinear(nn.Module):
@@ -96,4 +98,4 @@ def main(mode, texts, tokens, rank):
 
 
 if __name__ == "__main__":
-    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:5])))
+    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:5]), sys.argv[5]))

@@ -1,10 +1,16 @@
 """Times a PyTorch training step: the same chain of linear layers, loss and optimizer as the Java sides.
 
-usage: peer.py check | peer.py (lora|full) ROWS WIDTHS RANK OPTIMIZER
+usage: peer.py check | peer.py about | peer.py (lora|full) THREADS ROWS WIDTHS RANK OPTIMIZER
+       THREADS: a number, or "default"
 """
 import statistics
 import sys
 import time
+
+
+def loaded(name):
+    """The libraries of this process whose file has the name in it."""
+    return sorted({line.split()[-1] for line in open("/proc/self/maps") if name in line.split()[-1].rsplit("/", 1)[-1]})
 
 
 def check():
@@ -13,16 +19,37 @@ def check():
     except ImportError:
         return "absent"
     torch.randn(64, 64) @ torch.randn(64, 64)
-    maps = open("/proc/self/maps").read()
-    fast = "openblas" in maps or "libmkl" in maps
+    fast = loaded("openblas") or loaded("libmkl")
     return f"{torch.__version__} " + ("ok" if fast else "reference-blas")
 
 
-def main(mode, rows, widths, rank, optimizer):
+def about():
+    """Name=value pairs, apart by tabs."""
+    import ctypes
+    import re
+    import torch
+
+    torch.randn(64, 64) @ torch.randn(64, 64)
+    blas = []
+    for file in loaded("openblas"):
+        library = ctypes.CDLL(file)
+        library.openblas_get_config.restype = ctypes.c_char_p
+        blas.append(library.openblas_get_config().decode().strip())
+    settings = " ".join(re.findall(r"\b(?:BLAS_INFO|LAPACK_INFO|USE_MKL|USE_MKLDNN|USE_OPENMP)=\w+", torch.__config__.show()))
+    parallel = "; ".join(line.strip() for line in torch.__config__.parallel_info().splitlines()
+                         if re.search(r"get_num_threads|parallel backend", line))
+    capability = torch.backends.cpu.get_cpu_capability()
+    return "\t".join([f"PyTorch={torch.__version__}, {capability}, {settings}",
+                      "PyTorch's BLAS=" + (", ".join(blas) or " ".join(loaded("libmkl")) or "unknown"),
+                      f"PyTorch's threads={parallel}"])
+
+
+def main(mode, threads, rows, widths, rank, optimizer):
     import torch
     from torch import nn
 
-    torch.set_num_threads(1)
+    if threads != "default":
+        torch.set_num_threads(int(threads))
     torch.manual_seed(1)
 
     class LoRALinear(nn.Module):
@@ -69,6 +96,8 @@ def main(mode, rows, widths, rank, optimizer):
 if __name__ == "__main__":
     if sys.argv[1] == "check":
         print("RESULT", check())
+    elif sys.argv[1] == "about":
+        print("RESULT", about())
     else:
-        print("RESULT", main(sys.argv[1], int(sys.argv[2]), [int(w) for w in sys.argv[3].split(",")],
-                             int(sys.argv[4]), sys.argv[5]))
+        print("RESULT", main(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(w) for w in sys.argv[4].split(",")],
+                             int(sys.argv[5]), sys.argv[6]))

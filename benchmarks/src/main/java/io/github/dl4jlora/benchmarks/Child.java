@@ -2,47 +2,70 @@ package io.github.dl4jlora.benchmarks;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
 
-/** Runs one measurement in a process of its own, with one BLAS thread, a fixed heap and a bound on off-heap memory. */
+/** Runs one measurement in a process of its own, under {@link Settings}. */
 final class Child {
 
     /** What the line with a child's result begins with. */
     static final String RESULT = "RESULT ";
 
+    private static final int MINUTES = 10;
+
     private Child() {
     }
 
     /** @return what the child printed after {@link #RESULT} */
-    static String java(Class<?> main, String... args) {
-        return java(List.of(), main, args);
+    static String java(Settings settings, Class<?> main, String... args) {
+        return java(settings, List.of(), main, args);
     }
 
-    /** @return what the child printed after {@link #RESULT} */
-    static String java(List<String> jvmOptions, Class<?> main, String... args) {
-        List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java"),
-                "-Xms1g", "-Xmx1g", "-Dorg.bytedeco.javacpp.maxbytes=8g", "-Dorg.bytedeco.javacpp.maxphysicalbytes=14g"));
-        command.addAll(jvmOptions);
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+    /**
+     * @param jvmOptions beside those of the settings, which they override
+     * @return what the child printed after {@link #RESULT}
+     */
+    static String java(Settings settings, List<String> jvmOptions, Class<?> main, String... args) {
+        return result(output(settings, Map.of(), jvm(settings, jvmOptions, main, args)));
+    }
+
+    /**
+     * @param environment beside that of the settings
+     * @return all that the child printed
+     */
+    static String output(Settings settings, Map<String, String> environment, Class<?> main, String... args) {
+        return output(settings, environment, jvm(settings, List.of(), main, args));
+    }
+
+    private static List<String> jvm(Settings settings, List<String> options, Class<?> main, String... args) {
+        List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java")));
+        command.addAll(settings.jvmOptions());
+        command.addAll(options);
+        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        if (settings == Settings.SETTLED) {
+            command.add(SettledChild.class.getName());
+        }
+        command.add(main.getName());
         command.addAll(List.of(args));
-        return run(command);
+        return command;
     }
 
     /**
      * @param peer name of a script among this module's resources
+     * @return what the script printed after {@link #RESULT}
      */
-    static String python(Path interpreter, String peer, String... args) {
+    static String python(Settings settings, Path interpreter, String peer, String... args) {
         Path script = null;
         try {
             script = Files.createTempFile("peer", ".py");
             Files.write(script, Child.class.getResourceAsStream("/peer/" + peer).readAllBytes());
             List<String> command = new ArrayList<>(List.of(interpreter.toString(), script.toString()));
             command.addAll(List.of(args));
-            return run(command);
+            return result(output(settings, Map.of(), command));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {
@@ -52,22 +75,36 @@ final class Child {
         }
     }
 
-    private static String run(List<String> command) {
+    private static String result(String output) {
+        return output.lines().filter(line -> line.startsWith(RESULT)).map(line -> line.substring(RESULT.length()))
+                .findFirst().orElseThrow(() -> new IllegalStateException("No result in:\n" + output));
+    }
+
+    private static String output(Settings settings, Map<String, String> environment, List<String> command) {
+        Path log = null;
         try {
-            ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
-            builder.environment().put("OMP_NUM_THREADS", "1");
-            builder.environment().put("OPENBLAS_NUM_THREADS", "1");
+            log = Files.createTempFile("child", ".log");
+            ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+            settings.prepare(builder.environment());
+            builder.environment().putAll(environment);
             Process process = builder.start();
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            int status = process.waitFor();
-            return output.lines().filter(line -> line.startsWith(RESULT)).map(line -> line.substring(RESULT.length()))
-                    .findFirst().orElseThrow(() -> new IllegalStateException("Exit status " + status + " of " + command
-                            + ":\n" + output));
+            boolean ended = process.waitFor(MINUTES, TimeUnit.MINUTES);
+            process.destroyForcibly().waitFor();
+            String output = Files.readString(log);
+            if (!ended || process.exitValue() != 0) {
+                throw new IllegalStateException((ended ? "Exit status " + process.exitValue() : "No end after " + MINUTES + " minutes")
+                        + " of " + command.get(command.size() - 1) + ":\n" + output);
+            }
+            return output;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException(e);
+        } finally {
+            if (log != null) {
+                log.toFile().delete();
+            }
         }
     }
 }

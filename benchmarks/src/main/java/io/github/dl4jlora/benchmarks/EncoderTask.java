@@ -1,6 +1,5 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRA;
 /** What is timed of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
 enum EncoderTask {
     STEP("training step, LoRA on query and value, rank 8", "lora"),
@@ -23,7 +22,17 @@ enum EncoderTask {
         return title;
     }
 
+    /** The task that PyTorch computes the same with. */
+    EncoderTask peer() {
+        return this;
+    }
+
     String[] arguments() {
         return new String[]{mode, TEXTS, TOKENS, RANK};
+    }
+
+    /** @param threads PyTorch's number of them, or {@code default} */
+    String[] arguments(String threads) {
+        return new String[]{mode, TEXTS, TOKENS, RANK, threads};
     }
 }

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRA;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.VectorGraphicsEncoder;
@@ -17,13 +16,13 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.Collectors;
+
+import static io.github.dl4jlora.benchmarks.Table.megabytes;
+import static io.github.dl4jlora.benchmarks.Table.number;
 
 /** Writes {@link Results} as Markdown, and as one self-contained HTML page with plots. */
 final class Report {
-
-    /** A table; the first row is its head. */
-    private record Table(String title, String note, List<List<String>> rows) {
-    }
 
     private final Results results;
 
@@ -33,15 +32,28 @@ final class Report {
 
     void write(Path folder) throws IOException {
         List<Table> tables = tables();
-        Files.writeString(folder.resolve("report.md"), markdown(tables));
+        Files.writeString(folder.resolve("report.md"), tables.stream().map(Table::markdown).collect(Collectors.joining()).strip()
+                + "\n");
         Files.writeString(folder.resolve("report.html"), html(tables));
     }
 
     private List<Table> tables() {
         List<Table> tables = new ArrayList<>();
+        tables.add(machine());
+        if (!results.failures.isEmpty()) {
+            tables.add(failures());
+        }
+        tables.add(targets());
         if (!results.steps.isEmpty()) {
+            tables.add(settings());
             tables.add(steps());
             tables.add(ratios());
+        }
+        if (!results.made.isEmpty()) {
+            tables.add(made());
+        }
+        if (!results.resident.isEmpty()) {
+            tables.add(resident());
         }
         if (!results.inference.isEmpty()) {
             tables.add(inference());
@@ -60,7 +72,7 @@ final class Report {
         }
         if (!results.layers.isEmpty()) {
             tables.add(layers("Layers that are not dense",
-                    "Milliseconds per training step, in brackets per forward pass. Batch 32, Adam, rank 8.",
+                    "Milliseconds per training step, in brackets per forward pass. One thread, batch 32, Adam, rank 8.",
                     cost -> number(cost.step()) + " (" + number(cost.output()) + ")"));
             tables.add(layers("Memory of the same", "Largest resident size of the process in MB, Java heap of 150 MB included.",
                     cost -> cost.peak() < 0 ? number(Double.NaN) : megabytes(cost.peak())));
@@ -70,6 +82,65 @@ final class Report {
             tables.add(variants());
         }
         return tables;
+    }
+
+    private Table machine() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("", "found"));
+        results.machine.forEach((name, value) -> rows.add(List.of(name, value)));
+        return new Table("Machine and versions", "", rows);
+    }
+
+    private Table failures() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("Could not be measured"));
+        results.failures.forEach(failure -> rows.add(List.of(failure.replace("|", "/").replace("\n", " "))));
+        return new Table("Failures", "What is here is missing from the tables.", rows);
+    }
+
+    private Table targets() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("what", "target", "measured", ""));
+        Target.of(results).forEach(target -> rows.add(List.of(target.what(), "≤ " + number(target.limit()), number(target.value()),
+                !target.isMeasured() ? "not measured" : target.isMet() ? "met" : "missed")));
+        return new Table("Targets", "", rows);
+    }
+
+    private Table settings() {
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("ms per step"));
+        Arrays.stream(Settings.values()).map(Settings::title).forEach(head::add);
+        rows.add(head);
+        for (Side side : Side.values()) {
+            if (side.isMeasuredUnder(Settings.AS_FOUND)) {
+                results.steps.keySet().stream().filter(Shape::isCompared).forEach(shape -> {
+                    List<String> row = new ArrayList<>(List.of(side.title() + ", " + shape.name()));
+                    for (Settings settings : Settings.values()) {
+                        row.add(side.isMeasuredUnder(settings) ? number(results.step(shape, side, settings)) : "");
+                    }
+                    rows.add(row);
+                });
+            }
+        }
+        return new Table("Time per training step, as found and as recommended", Arrays.stream(Settings.values())
+                .map(settings -> settings.title() + ": " + settings.meaning()).collect(Collectors.joining(". ")) + ".", rows);
+    }
+
+    private Table made() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("made in a training step", "arrays", "bytes on Java's heap"));
+        results.made.forEach((side, made) -> rows.add(List.of(side.title(), number(made.arrays()),
+                String.format(Locale.ROOT, "%,.0f", made.bytes()))));
+        return new Table("Arrays made in a step", "Three layers, 256 wide; views and arrays in workspaces included.", rows);
+    }
+
+    private Table resident() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("", "MB"));
+        results.resident.forEach((run, bytes) -> rows.add(List.of(run.side().title() + ", " + run.settings().title(),
+                megabytes(bytes))));
+        return new Table("Resident memory of a long training, above the base", "Three layers, 256 wide, " + ResidentChild.STEPS
+                + " steps, -Xmx1g, Java's heap included.", rows);
     }
 
     private Table layers(String title, String note, Function<Results.LayerCost, String> cell) {
@@ -92,14 +163,16 @@ final class Report {
         results.variants.forEach((variant, cost) -> rows.add(List.of(variant, String.format(Locale.ROOT, "%,d", cost.trained()),
                 number(cost.step()), number(cost.output()), number(cost.apply()))));
         return new Table("Variants",
-                "Three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.", rows);
+                "One thread, three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.", rows);
     }
 
     private Table encoder() {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("ms", "DL4J", "PyTorch", "DL4J / PyTorch"));
-        results.encoder.forEach((task, of) ->
-                rows.add(List.of(task.title(), number(of.here()), number(of.pyTorch()), number(of.here() / of.pyTorch()))));
+        results.encoder.forEach((settings, tasks) -> tasks.forEach((task, of) ->
+                rows.add(List.of(task.title() + "; " + settings.title() + (settings == settings.ofPyTorch() ? "" : ", PyTorch "
+                        + settings.ofPyTorch().title()), number(of.here()), number(of.pyTorch()),
+                        number(of.here() / of.pyTorch())))));
         return new Table("A BERT encoder", "The sizes of all-MiniLM-L6-v2 with random weights, 8 texts of 64 tokens, Adam. "
                 + "Medians of each process's median.", rows);
     }
@@ -111,10 +184,10 @@ final class Report {
         rows.add(head);
         for (Side side : Side.values()) {
             List<String> row = new ArrayList<>(List.of(side.title()));
-            results.steps.values().forEach(millis -> row.add(number(millis.getOrDefault(side, Double.NaN))));
+            results.steps.keySet().forEach(shape -> row.add(number(results.step(shape, side, Settings.ONE_THREAD))));
             rows.add(row);
         }
-        return new Table("Time per training step", "Medians of each process's median.", rows);
+        return new Table("Time per training step, one thread", "Medians of each process's median.", rows);
     }
 
     private Table ratios() {
@@ -134,9 +207,9 @@ final class Report {
     private Table inference() {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("", "base ms", "adapted / base", "merged / base"));
-        results.inference.forEach((shape, of) ->
-                rows.add(List.of(shape.name(), number(of.base()), number(of.adapted() / of.base()),
-                        number(of.merged() / of.base()))));
+        results.inference.forEach((shape, by) -> by.forEach((settings, of) ->
+                rows.add(List.of(shape.name() + ", " + settings.title(), number(of.base()), number(of.adapted() / of.base()),
+                        number(of.merged() / of.base())))));
         return new Table("Inference", "Medians; the three networks take turns in one process.", rows);
     }
 
@@ -153,7 +226,7 @@ final class Report {
                     number(lora.seconds())));
         });
         return new Table("Memory while training, on top of the loaded base",
-                "Resident memory, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply included.", rows);
+                "Resident memory, one thread, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply included.", rows);
     }
 
     private Table manyAdapters() {
@@ -172,38 +245,6 @@ final class Report {
         return new Table("Bytes on disk", "", rows);
     }
 
-    private static String number(double value) {
-        if (Double.isNaN(value)) {
-            return "absent";
-        }
-        return value >= 100 ? String.format(Locale.ROOT, "%.0f", value)
-                : value >= 10 ? String.format(Locale.ROOT, "%.1f", value)
-                : value >= 0.1 ? String.format(Locale.ROOT, "%.2f", value) : String.format(Locale.ROOT, "%.4f", value);
-    }
-
-    private static String megabytes(long bytes) {
-        return number(bytes / 1e6);
-    }
-
-    private String conditions() {
-        return results.machine + "; PyTorch: " + results.pyTorch;
-    }
-
-    private String markdown(List<Table> tables) {
-        StringBuilder text = new StringBuilder("Machine: " + conditions() + ".\n");
-        for (Table table : tables) {
-            text.append("\n### ").append(table.title).append("\n\n").append(table.note)
-                    .append(table.note.isEmpty() ? "" : "\n\n");
-            for (int i = 0; i < table.rows.size(); i++) {
-                text.append("| ").append(String.join(" | ", table.rows.get(i))).append(" |\n");
-                if (i == 0) {
-                    text.append("| --- |").append(" ---: |".repeat(table.rows.get(0).size() - 1)).append("\n");
-                }
-            }
-        }
-        return text.toString();
-    }
-
     private String html(List<Table> tables) throws IOException {
         StringBuilder page = new StringBuilder("""
                 <!DOCTYPE html>
@@ -217,28 +258,18 @@ final class Report {
                 svg { max-width: 100%; height: auto }
                 </style></head><body><h1>dl4j-lora benchmark</h1>
                 """);
-        page.append("<p>").append(escaped(conditions())).append("</p>\n");
-        for (Table table : tables) {
-            page.append("<h2>").append(escaped(table.title)).append("</h2><p>").append(escaped(table.note))
-                    .append("</p><div class=\"wide\"><table>\n");
-            for (int i = 0; i < table.rows.size(); i++) {
-                String cell = i == 0 ? "th" : "td";
-                page.append("<tr>");
-                table.rows.get(i).forEach(value -> page.append('<').append(cell).append('>').append(escaped(value)).append("</")
-                        .append(cell).append('>'));
-                page.append("</tr>\n");
-            }
-            page.append("</table></div>\n");
-        }
+        tables.forEach(table -> page.append(table.html()));
         results.steps.forEach((shape, millis) -> page.append(plot(shape, millis)));
         return page.append("</body></html>\n").toString();
     }
 
-    private static String plot(Shape shape, Map<Side, Double> millis) {
+    private static String plot(Shape shape, Map<Results.Run, Double> millis) {
         CategoryChart chart = new CategoryChartBuilder().width(900).height(420).title("ms per step, " + shape.name()).build();
         chart.getStyler().setXAxisLabelRotation(20);
         chart.getStyler().setLegendVisible(false);
-        chart.addSeries("ms", millis.keySet().stream().map(Side::title).toList(), new ArrayList<>(millis.values()));
+        chart.addSeries("ms", millis.keySet().stream()
+                .map(run -> run.side().title() + (run.settings() == Settings.ONE_THREAD ? "" : ", " + run.settings().title())).toList(),
+                new ArrayList<>(millis.values()));
         ByteArrayOutputStream svg = new ByteArrayOutputStream();
         try {
             VectorGraphicsEncoder.saveVectorGraphic(chart, svg, VectorGraphicsEncoder.VectorGraphicsFormat.SVG);
@@ -247,9 +278,5 @@ final class Report {
         }
         String text = svg.toString(StandardCharsets.UTF_8);
         return "<figure>" + text.substring(Math.max(0, text.indexOf("<svg"))) + "</figure>\n";
-    }
-
-    private static String escaped(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;");
     }
 }

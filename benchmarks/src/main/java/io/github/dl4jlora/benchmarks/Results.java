@@ -1,11 +1,17 @@
 package io.github.dl4jlora.benchmarks;
 
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** Everything one run measured. */
 final class Results {
+
+    /** A side under settings. */
+    record Run(Side side, Settings settings) {
+    }
 
     /** Memory of one side, in bytes on top of the loaded base; seconds to make the network. */
     record MemoryUse(long peak, long steady, double seconds) {
@@ -23,6 +29,10 @@ final class Results {
     record Encoder(double here, double pyTorch) {
     }
 
+    /** Arrays that a step makes, and bytes on Java's heap. */
+    record Made(double arrays, double bytes) {
+    }
+
     /** Milliseconds of a training step and a forward pass, values that train, largest resident size in bytes. */
     record LayerCost(double step, double output, long trained, long peak) {
     }
@@ -31,26 +41,37 @@ final class Results {
     record VariantCost(long trained, double step, double output, double apply) {
     }
 
+    /** The machine and its software, by name. */
+    final Map<String, String> machine = new LinkedHashMap<>();
+    /** A line each for what could not be measured. */
+    final List<String> failures = new ArrayList<>();
     final Map<LayerTask, Map<LayerSide, LayerCost>> layers = new EnumMap<>(LayerTask.class);
     final Map<String, VariantCost> variants = new LinkedHashMap<>();
-    final Map<EncoderTask, Encoder> encoder = new EnumMap<>(EncoderTask.class);
-    final Map<Shape, Map<Side, Double>> steps = new LinkedHashMap<>();
+    final Map<Settings, Map<EncoderTask, Encoder>> encoder = new EnumMap<>(Settings.class);
+    /** Milliseconds of a step. */
+    final Map<Shape, Map<Run, Double>> steps = new LinkedHashMap<>();
     final Map<Shape, Map<Side, MemoryUse>> memory = new LinkedHashMap<>();
+    final Map<Side, Made> made = new EnumMap<>(Side.class);
+    /** Bytes by which a long training has grown. */
+    final Map<Run, Long> resident = new LinkedHashMap<>();
     final Map<Shape, Disk> disk = new LinkedHashMap<>();
-    final Map<Shape, Inference> inference = new LinkedHashMap<>();
+    final Map<Shape, Map<Settings, Inference>> inference = new LinkedHashMap<>();
     /** Bytes on top of the base by number of adapted networks. */
     final Map<Integer, Long> manyAdapters = new LinkedHashMap<>();
     long adapterBytes;
     String pyTorch = "absent";
-    String machine = "";
 
-    Map<Side, Double> stepsOf(Shape shape) {
-        return steps.computeIfAbsent(shape, key -> new EnumMap<>(Side.class));
+    Map<Run, Double> stepsOf(Shape shape) {
+        return steps.computeIfAbsent(shape, key -> new LinkedHashMap<>());
     }
 
-    /** The ratio of two sides' steps; NaN where one was not measured. */
+    /** Milliseconds of a step; NaN where it was not measured. */
+    double step(Shape shape, Side side, Settings settings) {
+        return steps.getOrDefault(shape, Map.of()).getOrDefault(new Run(side, settings), Double.NaN);
+    }
+
+    /** The ratio of two sides' steps on one thread; NaN where one was not measured. */
     double ratio(Shape shape, Side side, Side to) {
-        Map<Side, Double> of = stepsOf(shape);
-        return of.getOrDefault(side, Double.NaN) / of.getOrDefault(to, Double.NaN);
+        return step(shape, side, Settings.ONE_THREAD) / step(shape, to, Settings.ONE_THREAD);
     }
 }

@@ -21,21 +21,31 @@ record Shape(String name, int rows, List<Integer> widths, int rank, String updat
         return new Shape(name, rows, IntStream.rangeClosed(0, layers).mapToObj(i -> width).toList(), rank, updater);
     }
 
+    /** Three layers, batch 32, rank 8, Adam. */
+    static Shape of(int width) {
+        return square(width, 3, 32, 8, "Adam");
+    }
+
     /** The rows of 16 sequences of 128 steps through a transformer's feed-forward block of width 384. */
     static Shape transformer() {
         return new Shape("transformer 384-1536-384", 16 * 128, List.of(384, 1536, 384), 8, "Adam");
     }
 
     static List<Shape> defaultGrid() {
-        return List.of(square(256, 3, 32, 8, "Adam"), square(1024, 3, 32, 8, "Adam"), square(2048, 3, 32, 8, "Adam"),
+        return List.of(of(256), of(1024), of(2048),
                 transformer());
     }
 
     static List<Shape> fullGrid() {
-        return List.of(square(256, 3, 32, 8, "Adam"), square(1024, 3, 32, 8, "Adam"), square(2048, 3, 32, 8, "Adam"),
-                square(4096, 3, 32, 8, "Adam"), transformer(),
+        return List.of(of(256), of(1024), of(2048),
+                of(4096), transformer(),
                 square(1024, 3, 1, 8, "Adam"), square(1024, 3, 256, 8, "Adam"),
                 square(1024, 3, 32, 4, "Adam"), square(1024, 3, 32, 64, "Adam"), square(1024, 3, 32, 8, "SGD"));
+    }
+
+    /** Whether it is measured under all settings, not on one thread alone. */
+    boolean isCompared() {
+        return List.of(of(256), of(1024), of(2048)).contains(this);
     }
 
     int layers() {

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRA;
 /** One of the ways to train that are compared. */
 enum Side {
     DL4J_FULL("DL4J, full fine-tuning"),
@@ -24,5 +23,10 @@ enum Side {
 
     boolean isPyTorch() {
         return this == PYTORCH_LORA || this == PYTORCH_FULL;
+    }
+
+    /** Whether it is measured under these settings: all sides are on one thread, the rest answers what defaults cost. */
+    boolean isMeasuredUnder(Settings settings) {
+        return settings == Settings.ONE_THREAD || (isPyTorch() ? settings == Settings.AS_FOUND : this == LORA || this == DL4J_FULL);
     }
 }

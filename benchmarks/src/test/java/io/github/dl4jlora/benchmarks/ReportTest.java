@@ -1,11 +1,11 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRA;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -17,8 +17,8 @@ class ReportTest {
     @Test
     void writesRatiosAndNamesWhatIsAbsent(@TempDir Path folder) throws Exception {
         Results results = new Results();
-        results.stepsOf(SHAPE).put(Side.LORA, 3.0);
-        results.stepsOf(SHAPE).put(Side.DL4J_FULL, 12.0);
+        results.stepsOf(SHAPE).put(new Results.Run(Side.LORA, Settings.ONE_THREAD), 3.0);
+        results.stepsOf(SHAPE).put(new Results.Run(Side.DL4J_FULL, Settings.ONE_THREAD), 12.0);
 
         new Report(results).write(folder);
 
@@ -32,8 +32,8 @@ class ReportTest {
     @Test
     void theEncoderHasItsRatiosToPyTorch(@TempDir Path folder) throws Exception {
         Results results = new Results();
-        results.encoder.put(EncoderTask.STEP, new Results.Encoder(220, 200));
-        results.encoder.put(EncoderTask.FORWARD, new Results.Encoder(90, Double.NaN));
+        results.encoder.put(Settings.ONE_THREAD, Map.of(EncoderTask.STEP, new Results.Encoder(220, 200),
+                EncoderTask.FORWARD, new Results.Encoder(90, Double.NaN)));
 
         new Report(results).write(folder);
 

@@ -1,0 +1,41 @@
+package io.github.dl4jlora.benchmarks;
+
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
+import org.bytedeco.openblas.global.openblas_nolapack;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+
+/**
+ * A child process: prints facts of the software that the Java sides run on, a line each, name and value apart by a tab. Run it
+ * with {@code OPENBLAS_VERBOSE=2}, and OpenBLAS says which kernels it chose.
+ */
+final class MachineChild {
+
+    private MachineChild() {
+    }
+
+    public static void main(String[] args) throws IOException {
+        Nd4j.create(1);
+        print("JVM", System.getProperty("java.vm.name") + " " + Runtime.version());
+        print("ND4J", Loader.getVersion("org.nd4j", "nd4j-native"));
+        print("JavaCPP", Loader.getVersion());
+        print("OpenBLAS", Loader.getVersion("org.bytedeco", "openblas") + ": " + configuration());
+        System.exit(0);
+    }
+
+    private static void print(String name, String value) {
+        System.out.println(Child.RESULT + name + "\t" + value);
+    }
+
+    /** What OpenBLAS says of itself where its binding can ask it, as ND4J's own cannot; else its version. */
+    private static String configuration() {
+        try {
+            return ((BytePointer) Class.forName("org.bytedeco.openblas.global.openblas_full").getMethod("openblas_get_config")
+                    .invoke(null)).getString();
+        } catch (ReflectiveOperationException | LinkageError e) {
+            return openblas_nolapack.OPENBLAS_VERSION.strip();
+        }
+    }
+}

@@ -1,0 +1,290 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+
+/**
+ * Measures the parts of a comparison, each figure in a process of its own. What fails leaves a line in the results and a gap in
+ * the tables.
+ */
+final class Measurements {
+
+    private static final int[] ADAPTER_COUNTS = {1, 10, 100, 1000};
+    private static final int SHOWN = 200;
+
+    private final Results results;
+    private final int rounds;
+    private final List<Side> sides;
+    private final Path python;
+
+    Measurements(Results results, int rounds, List<Side> sides, Path python) {
+        this.results = results;
+        this.rounds = rounds;
+        this.sides = sides;
+        this.python = python;
+    }
+
+    /** Hands on what a child found, or writes down that it failed. */
+    private void attempt(String what, Supplier<String> child, Consumer<String> then) {
+        String found;
+        try {
+            found = child.get();
+        } catch (RuntimeException e) {
+            List<String> lines = e.getMessage().lines().filter(line -> !line.isBlank()).toList();
+            String why = lines.get(0) + (lines.size() > 1 ? " " + lines.get(lines.size() - 1).strip() : "");
+            results.failures.add(what + ": " + why.substring(0, Math.min(SHOWN, why.length())));
+            say("FAILED: " + what + ": " + e.getMessage());
+            return;
+        }
+        then.accept(found);
+    }
+
+    void machine() throws IOException {
+        try {
+            results.machine.putAll(Machine.facts());
+        } catch (RuntimeException e) {
+            results.failures.add("the machine's facts: " + e.getMessage());
+        }
+        if (sides.stream().noneMatch(Side::isPyTorch)) {
+            results.pyTorch = "not asked for";
+        } else {
+            attempt("PyTorch", () -> Child.python(Settings.AS_FOUND, python, "peer.py", "check"), found -> results.pyTorch = found);
+        }
+        if (hasPyTorch()) {
+            results.machine.putAll(Machine.peerFacts(python));
+        } else {
+            results.machine.put("PyTorch", results.pyTorch);
+        }
+        results.machine.forEach((name, value) -> say(name + ": " + value));
+    }
+
+    private boolean hasPyTorch() {
+        return results.pyTorch.endsWith(" ok");
+    }
+
+    void steps(List<Shape> grid) {
+        for (Shape shape : grid) {
+            Map<Results.Run, List<Double>> millis = new LinkedHashMap<>();
+            for (int round = 0; round < rounds; round++) {
+                for (Settings settings : shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD)) {
+                    for (Side side : sides) {
+                        if (side.isMeasuredUnder(settings) && (!side.isPyTorch() || hasPyTorch())) {
+                            attempt(side.title() + ", " + settings.title() + ", " + shape.name(), () -> step(side, settings, shape),
+                                    found -> millis.computeIfAbsent(new Results.Run(side, settings), key -> new ArrayList<>())
+                                            .add(Double.parseDouble(found)));
+                        }
+                    }
+                }
+                say(shape.name() + ", round " + (round + 1) + ": " + millis);
+            }
+            millis.forEach((run, values) -> results.stepsOf(shape).put(run, median(values)));
+        }
+    }
+
+    private String step(Side side, Settings settings, Shape shape) {
+        return side.isPyTorch() ? Child.python(settings, python, "peer.py", side == Side.PYTORCH_LORA ? "lora" : "full",
+                threads(settings), String.valueOf(shape.rows()),
+                String.join(",", shape.widths().stream().map(String::valueOf).toList()), String.valueOf(shape.rank()),
+                shape.updater()) : Child.java(settings, StepChild.class, side.name(), shape.encode());
+    }
+
+    /** PyTorch's number of threads. */
+    private static String threads(Settings settings) {
+        return settings == Settings.ONE_THREAD ? "1" : "default";
+    }
+
+    void arrays() {
+        for (Side side : List.of(Side.DL4J_FULL, Side.LORA)) {
+            attempt("arrays, " + side.title(), () -> Child.java(Settings.ONE_THREAD, ArraysChild.class, side.name(),
+                    Shape.of(256).encode()), found -> {
+                        double[] made = numbers(found.split(" "));
+                        results.made.put(side, new Results.Made(made[0], made[1]));
+                    });
+        }
+        say("Made in a step: " + results.made);
+    }
+
+    void resident() {
+        if (!isMemoryMeasurable()) {
+            return;
+        }
+        for (Settings settings : List.of(Settings.AS_FOUND, Settings.SETTLED)) {
+            for (Side side : List.of(Side.DL4J_FULL, Side.LORA)) {
+                attempt("resident memory, " + side.title(), () -> Child.java(settings, List.of("-Xmx1g"), ResidentChild.class,
+                        side.name(), Shape.of(256).encode()),
+                        found -> results.resident.put(new Results.Run(side, settings), Long.parseLong(found)));
+            }
+        }
+        say("Grown by: " + results.resident);
+    }
+
+    private static boolean isMemoryMeasurable() {
+        if (!Memory.isMeasurable()) {
+            say("Memory is measured on Linux only: left out");
+        }
+        return Memory.isMeasurable();
+    }
+
+    void memory() {
+        if (!isMemoryMeasurable()) {
+            return;
+        }
+        for (Shape shape : List.of(Shape.of(1826), Shape.of(5773))) {
+            Map<Side, Results.MemoryUse> use = new EnumMap<>(Side.class);
+            for (Side side : List.of(Side.DL4J_FULL, Side.LORA)) {
+                attempt("memory, " + side.title() + ", " + shape.name(),
+                        () -> Child.java(Settings.ONE_THREAD, MemoryChild.class, side.name(), shape.encode()), found -> {
+                            String[] parts = found.split(" ");
+                            use.put(side, new Results.MemoryUse(Long.parseLong(parts[0]), Long.parseLong(parts[1]),
+                                    Double.parseDouble(parts[2])));
+                        });
+            }
+            results.memory.put(shape, use);
+            say(shape.parameters() + " parameters: " + use);
+        }
+    }
+
+    void manyAdapters() {
+        if (!isMemoryMeasurable()) {
+            return;
+        }
+        List<String> args = new ArrayList<>(List.of(Shape.of(512).encode()));
+        Arrays.stream(ADAPTER_COUNTS).mapToObj(String::valueOf).forEach(args::add);
+        // Else pages of the heap that are touched for the first time in between would count as growth.
+        attempt("many adapted networks", () -> Child.java(Settings.ONE_THREAD, List.of("-XX:+AlwaysPreTouch"), ManyAdaptersChild.class,
+                args.toArray(String[]::new)), found -> {
+                    String[] parts = found.split(" ");
+                    results.adapterBytes = Long.parseLong(parts[0]);
+                    for (int i = 0; i < ADAPTER_COUNTS.length; i++) {
+                        results.manyAdapters.put(ADAPTER_COUNTS[i], Long.parseLong(parts[i + 1]));
+                    }
+                });
+        say("Adapted networks on one base: " + results.manyAdapters);
+    }
+
+    void inference() {
+        for (Shape shape : List.of(Shape.of(2048), Shape.square(2048, 3, 1, 8, "Adam"))) {
+            for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
+                attempt("inference, " + settings.title() + ", " + shape.name(),
+                        () -> Child.java(settings, InferenceChild.class, shape.encode()), found -> {
+                            double[] millis = numbers(found.split(" "));
+                            results.inference.computeIfAbsent(shape, key -> new EnumMap<>(Settings.class)).put(settings,
+                                    new Results.Inference(millis[0], millis[1], millis[2]));
+                        });
+            }
+            say(shape.name() + ": " + results.inference.get(shape));
+        }
+    }
+
+    void disk(List<Shape> grid) throws IOException {
+        for (Shape shape : grid) {
+            Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
+            Path model = folder.resolve("model.zip");
+            MultiLayerNetwork base = Networks.base(shape, false);
+            base.fit(Networks.batch(shape));
+            ModelSerializer.writeModel(base, model.toFile(), true);
+            LoRAAdapter.of(LoRA.apply(base, Networks.config(shape).build())).save(folder.resolve("adapter"));
+            long adapter = 0;
+            try (Stream<Path> files = Files.list(folder.resolve("adapter"))) {
+                for (Path file : files.toList()) {
+                    adapter += Files.size(file);
+                    Files.delete(file);
+                }
+            }
+            results.disk.put(shape, new Results.Disk(Files.size(model), adapter));
+            Files.delete(model);
+            Files.delete(folder.resolve("adapter"));
+            Files.delete(folder);
+        }
+    }
+
+    void encoder() {
+        for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
+            Map<EncoderTask, List<Double>> here = new EnumMap<>(EncoderTask.class);
+            Map<EncoderTask, List<Double>> there = new EnumMap<>(EncoderTask.class);
+            for (int round = 0; round < rounds; round++) {
+                for (EncoderTask task : EncoderTask.values()) {
+                    String what = "encoder, " + task.title() + ", " + settings.title();
+                    attempt(what, () -> Child.java(settings, EncoderChild.class, task.arguments()),
+                            found -> here.computeIfAbsent(task, key -> new ArrayList<>()).add(Double.parseDouble(found)));
+                    if (hasPyTorch() && task.peer() == task) {
+                        attempt("PyTorch, " + what, () -> Child.python(settings.ofPyTorch(), python, "encoder.py",
+                                task.arguments(threads(settings))),
+                                found -> there.computeIfAbsent(task, key -> new ArrayList<>()).add(Double.parseDouble(found)));
+                    }
+                }
+                say("encoder, " + settings.title() + ", round " + (round + 1) + ": " + here + ", PyTorch " + there);
+            }
+            here.forEach((task, millis) -> results.encoder.computeIfAbsent(settings, key -> new EnumMap<>(EncoderTask.class))
+                    .put(task, new Results.Encoder(median(millis), median(there.get(task.peer())))));
+        }
+    }
+
+    void layers() {
+        for (LayerTask task : LayerTask.values()) {
+            Map<LayerSide, List<double[]>> figures = new EnumMap<>(LayerSide.class);
+            for (int round = 0; round < rounds; round++) {
+                for (LayerSide side : LayerSide.values()) {
+                    if (side.suits(task)) {
+                        // The heap is small, so that peaks show what training needs.
+                        attempt(task.title() + ", " + side.title(), () -> Child.java(Settings.ONE_THREAD,
+                                List.of("-Xms150m", "-Xmx150m"), LayerChild.class, task.name(), side.name()),
+                                found -> figures.computeIfAbsent(side, key -> new ArrayList<>()).add(numbers(found.split(" "))));
+                    }
+                }
+            }
+            Map<LayerSide, Results.LayerCost> costs = new EnumMap<>(LayerSide.class);
+            figures.forEach((side, of) -> costs.put(side, new Results.LayerCost(medianOf(of, 0), medianOf(of, 1),
+                    (long) medianOf(of, 2), (long) medianOf(of, 3))));
+            results.layers.put(task, costs);
+            say(task.title() + ": " + costs);
+        }
+    }
+
+    void variants() {
+        Map<String, List<double[]>> figures = new LinkedHashMap<>();
+        for (int round = 0; round < rounds; round++) {
+            attempt("variants", () -> Child.java(Settings.ONE_THREAD, VariantChild.class, Shape.of(1024).encode()), found -> {
+                for (String variant : found.split(";")) {
+                    String[] parts = variant.split("=");
+                    figures.computeIfAbsent(parts[0], key -> new ArrayList<>()).add(numbers(parts[1].split(",")));
+                }
+            });
+        }
+        figures.forEach((variant, of) -> results.variants.put(variant,
+                new Results.VariantCost((long) medianOf(of, 0), medianOf(of, 1), medianOf(of, 2), medianOf(of, 3))));
+        say("Variants: " + results.variants);
+    }
+
+    private static double[] numbers(String[] words) {
+        return Arrays.stream(words).mapToDouble(Double::parseDouble).toArray();
+    }
+
+    private static double medianOf(List<double[]> rows, int column) {
+        return StepChild.median(rows.stream().mapToDouble(row -> row[column]).toArray());
+    }
+
+    /** NaN of nothing. */
+    private static double median(List<Double> values) {
+        return values == null ? Double.NaN : StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray());
+    }
+
+    static void say(String line) {
+        System.err.println(line);
+    }
+}

@@ -1,0 +1,71 @@
+package io.github.dl4jlora.benchmarks;
+
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
+
+/**
+ * What a child process is told about threads and memory. What the environment of this process says of them is told to no
+ * child, so that all sides begin alike.
+ */
+enum Settings {
+
+    AS_FOUND("as found", "nothing set: what a program does that nobody has told anything"),
+    SETTLED("threads settled", "nothing set, and the program calls Threads.settle() first"),
+    ONE_THREAD("one thread", "OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1, maxphysicalbytes=0, heap 1 GB, off-heap 8 GB at most; "
+            + "PyTorch with set_num_threads(1)"),
+    BY_HAND("by hand", "OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=the number of cores, maxphysicalbytes=0, "
+            + "heap and off-heap as before");
+
+    /** Variables that decide about threads, kernels, or a JVM's flags. */
+    private static final Pattern DECISIVE =
+            Pattern.compile("(OMP|GOMP|KMP|OPENBLAS|GOTO|MKL|BLIS)_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS");
+
+    private final String title;
+    private final String meaning;
+
+    Settings(String title, String meaning) {
+        this.title = title;
+        this.meaning = meaning;
+    }
+
+    String title() {
+        return title;
+    }
+
+    String meaning() {
+        return meaning;
+    }
+
+    /** What PyTorch is compared with under: its own default where nothing is set. */
+    Settings ofPyTorch() {
+        return this == ONE_THREAD ? ONE_THREAD : AS_FOUND;
+    }
+
+    List<String> jvmOptions() {
+        return switch (this) {
+            case AS_FOUND, SETTLED -> List.of();
+            case ONE_THREAD, BY_HAND -> List.of("-Xms1g", "-Xmx1g", "-Dorg.bytedeco.javacpp.maxbytes=8g",
+                    "-Dorg.bytedeco.javacpp.maxphysicalbytes=0");
+        };
+    }
+
+    /** Makes the environment of a child out of that of this process. */
+    void prepare(Map<String, String> environment) {
+        environment.keySet().removeIf(name -> DECISIVE.matcher(name).matches());
+        environment.putAll(switch (this) {
+            case AS_FOUND, SETTLED -> Map.of();
+            case ONE_THREAD -> Map.of("OMP_NUM_THREADS", "1", "OPENBLAS_NUM_THREADS", "1");
+            case BY_HAND -> Map.of("OMP_WAIT_POLICY", "passive", "OMP_NUM_THREADS", "1", "OPENBLAS_NUM_THREADS",
+                    String.valueOf(Runtime.getRuntime().availableProcessors()));
+        });
+    }
+
+    /** The variables of an environment that no child is told, sorted. */
+    static Map<String, String> kept(Map<String, String> environment) {
+        Map<String, String> kept = new TreeMap<>(environment);
+        kept.keySet().removeIf(name -> !DECISIVE.matcher(name).matches());
+        return kept;
+    }
+}

@@ -1,0 +1,78 @@
+package io.github.dl4jlora.benchmarks;
+
+import java.util.ArrayList;
+import java.util.List;
+
+import static io.github.dl4jlora.benchmarks.Settings.AS_FOUND;
+import static io.github.dl4jlora.benchmarks.Settings.BY_HAND;
+import static io.github.dl4jlora.benchmarks.Settings.ONE_THREAD;
+import static io.github.dl4jlora.benchmarks.Settings.SETTLED;
+import static io.github.dl4jlora.benchmarks.Side.DL4J_FULL;
+import static io.github.dl4jlora.benchmarks.Side.LORA;
+import static io.github.dl4jlora.benchmarks.Side.PYTORCH_LORA;
+
+/**
+ * What is promised.
+ *
+ * @param limit what may not be exceeded
+ * @param value NaN where it was not measured
+ */
+record Target(String what, double limit, double value) {
+
+    /** Arrays in a step of three layers 256 wide before fewer were made, in version 0.2.0 as it was at first. */
+    private static final double ARRAYS_BEFORE = 97;
+
+    boolean isMeasured() {
+        return !Double.isNaN(value);
+    }
+
+    boolean isMet() {
+        return value <= limit;
+    }
+
+    static List<Target> of(Results results) {
+        List<Target> targets = new ArrayList<>();
+        for (int width : new int[] {2048, 1024, 256}) {
+            targets.add(new Target("LoRA / PyTorch LoRA, one thread, " + width + " wide", width == 256 ? 1.15 : 1,
+                    results.ratio(Shape.of(width), LORA, PYTORCH_LORA)));
+        }
+        targets.add(new Target("LoRA / PyTorch LoRA, one thread, transformer's shapes", 1,
+                results.ratio(Shape.transformer(), LORA, PYTORCH_LORA)));
+        targets.add(new Target("nothing set, threads settled: LoRA / PyTorch LoRA at its own default, 2048 wide", 0.55,
+                settled(results, 2048) / results.step(Shape.of(2048), PYTORCH_LORA, AS_FOUND)));
+        targets.add(new Target("nothing set, threads settled: LoRA / PyTorch LoRA on one thread, 256 wide", 1.30,
+                settled(results, 256) / results.step(Shape.of(256), PYTORCH_LORA, ONE_THREAD)));
+        for (int width : new int[] {256, 1024, 2048}) {
+            // The smaller of two, where both were measured.
+            double best = Math.min(results.step(Shape.of(width), LORA, ONE_THREAD), results.step(Shape.of(width), LORA, BY_HAND));
+            targets.add(new Target("nothing set, threads settled / best setting by hand, LoRA, " + width + " wide", 1.15,
+                    settled(results, width) / best));
+        }
+        for (Settings settings : List.of(ONE_THREAD, SETTLED)) {
+            for (int width : new int[] {2048, 256}) {
+                Shape shape = Shape.of(width);
+                targets.add(new Target("LoRA / DL4J full fine-tuning, " + settings.title() + " both, " + width + " wide",
+                        width == 256 ? 0.38 : 0.24, results.step(shape, LORA, settings) / results.step(shape, DL4J_FULL, settings)));
+            }
+        }
+        targets.add(encoder(results, EncoderTask.STEP, 1));
+        targets.add(encoder(results, EncoderTask.FORWARD, 1));
+        targets.add(encoder(results, EncoderTask.BASE_FORWARD, 1.05));
+        targets.add(new Target("resident memory above the base, 256 wide, " + ResidentChild.STEPS + " steps, -Xmx1g, threads settled, MB",
+                300, results.resident.containsKey(new Results.Run(LORA, SETTLED))
+                ? results.resident.get(new Results.Run(LORA, SETTLED)) / 1e6 : Double.NaN));
+        targets.add(new Target("arrays made in a LoRA step of three layers / those before fewer were made", 0.5,
+                results.made.containsKey(LORA) ? results.made.get(LORA).arrays() / ARRAYS_BEFORE : Double.NaN));
+        return targets;
+    }
+
+    private static double settled(Results results, int width) {
+        return results.step(Shape.of(width), LORA, SETTLED);
+    }
+
+    private static Target encoder(Results results, EncoderTask task, double limit) {
+        Results.Encoder of = results.encoder.containsKey(ONE_THREAD) ? results.encoder.get(ONE_THREAD).get(task) : null;
+        return new Target("a BERT encoder / PyTorch, one thread: " + task.title(), limit,
+                of == null ? Double.NaN : of.here() / of.pyTorch());
+    }
+}
