@@ -194,7 +194,8 @@ enum Law {
                     .isEqualTo(Trial.bits(trial.base.params()));
             assertThat(json(merged)).as("the merged network's configuration").isEqualTo(json(trial.base));
             if (trial.spec.input().signal == Signal.SEQUENCE) {
-                requireSameSteps(trial, frozen, trial.base);
+                // Of what has computed already some of DL4J's vertices keep a mask.
+                requireSameSteps(trial, Models.freeze(trial.base), merged);
             }
             requireClose("output of a network adapted from the frozen one", trial,
                     trial.output(Models.apply(frozen, trial.config())), expected);
