@@ -75,19 +75,20 @@ public final class Adaptation<M extends Model> {
     }
 
     /**
-     * A network in which every layer that has parameters is frozen, and none adapted, with the counts of the one it is made of.
+     * A network in which every layer that has parameters is frozen, and none adapted. Nothing starts anew, so that it has the
+     * counts of the one it is made of.
      *
      * @throws IllegalArgumentException for a network that is adapted, or has no parameters
      */
     public static <M extends Model> M freeze(M base) {
         Network<M> from = stock(base, "An adapted network is of that form already, but for its adapters: use it as it is, or "
                 + "freeze what LoRA.merge makes of it");
-        Plan plan = Plan.ofFrozen(from.nodes());
-        if (plan.decisions().values().stream().noneMatch(decision -> decision.role() == Role.FREEZE_STOP)) {
+        if (from.nodes().stream().allMatch(node -> node.numParams() == 0)) {
             throw new IllegalArgumentException("The network has no layer with parameters, so there is nothing to freeze: use it "
                     + "as it is");
         }
         LoRAConfig asItIs = LoRAConfig.builder().keepCounts(true).build();
+        Plan plan = Plan.ofFrozen(from.nodes());
         return Network.outside(() -> new Adaptation<>(from, from.nodes(), asItIs, plan).rewritten().model());
     }
 
@@ -106,6 +107,14 @@ public final class Adaptation<M extends Model> {
         return new IllegalStateException("The network is frozen, so there is nothing to fit: LoRA.freeze made it for inference. "
                 + "Adapt it with LoRA.apply(network, config), or train the network that it was made of, or what LoRA.merge makes "
                 + "of it");
+    }
+
+    /** What {@code setParams} of a frozen network does: DL4J would hand out a vector to layers that take none of it. */
+    static void refuseParameters(INDArray params) {
+        if (params.length() > 0) {
+            throw new IllegalArgumentException("The network is frozen and has no parameters of its own, but setParams was given "
+                    + params.length() + " values. Set them in the network that LoRA.merge makes of it, and freeze that");
+        }
     }
 
     static <M extends Model> Network<M> stock(M base, LoRAConfig config) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
@@ -27,6 +28,17 @@ final class FrozenGraph extends ComputationGraph {
     @Override
     public void fit(INDArray[] inputs, INDArray[] labels, INDArray[] featureMasks, INDArray[] labelMasks) {
         throw Adaptation.nothingTrains();
+    }
+
+    @Override
+    public void setParams(INDArray params) {
+        Adaptation.refuseParameters(params);
+    }
+
+    @Override
+    public ComputationGraph convertDataType(DataType type) {
+        ComputationGraph converted = super.convertDataType(type);
+        return converted == this ? this : (ComputationGraph) Adaptation.restored(converted);
     }
 
     @Override

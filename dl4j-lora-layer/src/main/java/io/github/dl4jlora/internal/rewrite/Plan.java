@@ -57,13 +57,11 @@ public record Plan(Map<String, Decision> decisions) {
         return new Plan(decisions);
     }
 
-    /** Whatever has parameters is frozen. */
+    /** Nothing trains, and all is as it would be above something that does: whoever asks gets the gradient of the input. */
     static Plan ofFrozen(List<Node> nodes) {
         Map<String, Decision> decisions = new LinkedHashMap<>();
-        for (Node node : nodes) {
-            decisions.put(node.name(), hasParameters(node) ? new Decision(Role.FREEZE_STOP, "nothing trains")
-                    : new Decision(Role.KEEP, "has no parameters"));
-        }
+        nodes.forEach(node ->
+                decisions.put(node.name(), decide(node, Map.of(), Set.of(), BiasTraining.NONE, true)));
         return new Plan(decisions);
     }
 
