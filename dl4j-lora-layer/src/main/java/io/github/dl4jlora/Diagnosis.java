@@ -118,8 +118,8 @@ final class Diagnosis {
         }
         if (!bounded) {
             findings.add(new Doctor.Finding("The heap has no bound of yours.",
-                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap) + " of heap and " + Doctor.mebibytes(offHeap)
-                    + " beside it, of " + Doctor.mebibytes(machine), example));
+                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap)
+                    + " of heap and " + Doctor.mebibytes(offHeap) + " beside it, of " + Doctor.mebibytes(machine), example));
         } else if (offHeap > 0 && offHeap < LITTLE) {
             findings.add(new Doctor.Finding("ND4J's arrays may take " + Doctor.mebibytes(offHeap) + " only, outside the heap.",
                     "an OutOfMemoryError, or a collection at each step, once networks and batches need more; not measured",
