@@ -40,7 +40,9 @@ public final class Doctor {
 
     private Doctor() {
         if (!Nd4j.getBackend().getEnvironment().isCPU()) {
-            tell("backend", Nd4j.getBackend().getClass().getSimpleName() + ": this report is about ND4J's CPU backend alone");
+            String backend = Nd4j.getBackend().getClass().getSimpleName();
+            lines.put("backend", backend + ": this report is about ND4J's CPU backend alone");
+            values.put("backend", backend);
             findings = List.of();
             return;
         }
@@ -74,32 +76,31 @@ public final class Doctor {
         return findings;
     }
 
-    private void tell(String label, String line) {
-        lines.put(label, line);
-        values.put(label, line);
-    }
-
     private void tellOfProcessor(Processor processor) {
-        int cores = Runtime.getRuntime().availableProcessors();
-        tell("backend", "ND4J's CPU backend");
-        tell("processor", processor.name() + ", " + processor.vectors() + ", " + ThreadCounts.cores()
-                + (ThreadCounts.cores() == 1 ? " core" : " cores") + " for this process (availableProcessors: " + cores + ")");
+        int allowed = Runtime.getRuntime().availableProcessors();
+        int cores = ThreadCounts.cores();
         String kernel = Processor.kernel().orElse("unknown");
-        tell("BLAS", "OpenBLAS " + Processor.openBlasVersion().orElse("unknown") + ", kernels " + kernel + " ("
-                + Processor.Vectors.ofKernel(kernel) + ")");
+        String version = Processor.openBlasVersion().orElse("unknown");
         String forced = System.getenv(Diagnosis.CORE_TYPE);
-        if (forced != null) {
-            tell("core type", Diagnosis.CORE_TYPE + "=" + forced);
-        }
+        Processor.Vectors ofKernel = Processor.Vectors.ofKernel(kernel);
+        lines.put("backend", "ND4J's CPU backend");
+        lines.put("processor", processor.name() + ", " + processor.vectors() + ", " + cores + (cores == 1 ? " core" : " cores")
+                + " for this process (availableProcessors: " + allowed + ")");
+        lines.put("BLAS", "OpenBLAS " + version + ", kernels " + kernel + " (" + ofKernel + ")"
+                + (forced == null ? "" : ", " + Diagnosis.CORE_TYPE + "=" + forced));
+        values.put("backend", "CPU");
+        values.put("processor", processor.name());
         values.put("vectors", processor.vectors().toString());
+        values.put("cores", cores);
+        values.put("availableProcessors", allowed);
+        values.put("openblas", version);
         values.put("kernel", kernel);
-        values.put("openblas", Processor.openBlasVersion().orElse(null));
-        values.put("cores", ThreadCounts.cores());
-        values.put("availableProcessors", cores);
+        values.put("kernelVectors", ofKernel.toString());
+        values.put("coreType", forced);
     }
 
     private void tellOfThreads(ThreadCounts counts) {
-        tell("threads", "BLAS " + counts.blas() + ", ND4J's loops " + counts.openMp()
+        lines.put("threads", "BLAS " + counts.blas() + ", ND4J's loops " + counts.openMp()
                 + (Quarrel.isSettled() ? ", settled by Threads.settle()" : ""));
         values.put("blasThreads", counts.blas());
         values.put("openMpThreads", counts.openMp());
@@ -109,7 +110,7 @@ public final class Doctor {
     private void tellOfMemory() {
         long heap = Runtime.getRuntime().maxMemory();
         long physical = Pointer.maxPhysicalBytes();
-        tell("memory", "heap up to " + mebibytes(heap) + ", off-heap " + bound(Pointer.maxBytes()) + ", process "
+        lines.put("memory", "heap up to " + mebibytes(heap) + ", off-heap " + bound(Pointer.maxBytes()) + ", process "
                 + bound(physical) + " (maxphysicalbytes)");
         values.put("maxHeapBytes", heap);
         values.put("maxBytes", Pointer.maxBytes());
@@ -127,8 +128,8 @@ public final class Doctor {
     private double[] tellOfSpeed(Processor processor) {
         double gflops = StepProbe.gflops();
         OptionalDouble peak = processor.peakGflops(ThreadCounts.cores());
-        tell("product", String.format(Locale.ROOT, "%.0f GFLOP/s", gflops) + (peak.isEmpty() ? ", the processor's peak is unknown"
-                : String.format(Locale.ROOT, " of %.0f, estimated as %d cores x %.1f GHz (of now) x %d a cycle (%s, two units)",
+        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s", gflops)
+                + (peak.isEmpty() ? ", the processor's peak is unknown" : String.format(Locale.ROOT, " of %.0f, estimated as %d cores x %.1f GHz (of now) x %d a cycle (%s, two units)",
                 peak.getAsDouble(), ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
                 processor.vectors().flopsPerCycle(), processor.vectors())));
         values.put("gflops", gflops);
@@ -147,8 +148,8 @@ public final class Doctor {
     }
 
     /**
-     * All of it as a JSON object: the lines of {@link #toString()} and the figures in them by name, and {@code findings}, a list
-     * of objects with {@code what}, {@code costs} and {@code remedy}.
+     * All of it as a JSON object: words and figures by name, {@code steps} by width, and {@code findings}, a list of objects
+     * with {@code what}, {@code costs} and {@code remedy}.
      *
      * @return one line
      */

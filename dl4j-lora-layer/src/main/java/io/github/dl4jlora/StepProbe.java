@@ -2,6 +2,7 @@ package io.github.dl4jlora;
 
 import io.github.dl4jlora.internal.kernel.Blas;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -66,7 +67,7 @@ final class StepProbe {
             list.layer(new DenseLayer.Builder().nIn(width).nOut(width).build());
         }
         list.layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build());
-        MultiLayerNetwork base = new MultiLayerNetwork(list.build());
+        MultiLayerNetwork base = new MultiLayerNetwork(list.setInputType(InputType.feedForward(width)).build());
         // DL4J reseeds ND4J's generator when it draws the parameters itself.
         INDArray values = matrix(random, 1, LAYERS * (long) (width + 1) * width);
         base.init(values.muli(1 / Math.sqrt(width)), false);
