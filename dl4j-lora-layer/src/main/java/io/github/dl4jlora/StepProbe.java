@@ -61,14 +61,14 @@ final class StepProbe {
 
     private static double step(int width) {
         Random random = new Random(width);
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.FLOAT)
+        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().dataType(DataType.FLOAT)
                 .activation(Activation.RELU).updater(new Adam(1e-4)).list();
         for (int i = 0; i < LAYERS; i++) {
             list.layer(new DenseLayer.Builder().nIn(width).nOut(width).build());
         }
         list.layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build());
         MultiLayerNetwork base = new MultiLayerNetwork(list.setInputType(InputType.feedForward(width)).build());
-        // DL4J reseeds ND4J's generator when it draws the parameters itself.
+        // DL4J reseeds ND4J's generator where it is given a seed, or draws the parameters itself.
         INDArray values = matrix(random, 1, LAYERS * (long) (width + 1) * width);
         base.init(values.muli(1 / Math.sqrt(width)), false);
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(RANK).seed(1).build());
