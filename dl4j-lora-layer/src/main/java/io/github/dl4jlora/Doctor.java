@@ -128,8 +128,8 @@ public final class Doctor {
     private double[] tellOfSpeed(Processor processor) {
         double gflops = StepProbe.gflops();
         OptionalDouble peak = processor.peakGflops(ThreadCounts.cores());
-        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s", gflops)
-                + (peak.isEmpty() ? ", the processor's peak is unknown" : String.format(Locale.ROOT, " of %.0f, estimated as %d cores x %.1f GHz (of now) x %d a cycle (%s, two units)",
+        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s of ", gflops) + (peak.isEmpty() ? "an unknown peak"
+                : String.format(Locale.ROOT, "%.0f, estimated as %d cores x %.1f GHz (of now) x %d a cycle (%s, two units)",
                 peak.getAsDouble(), ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
                 processor.vectors().flopsPerCycle(), processor.vectors())));
         values.put("gflops", gflops);

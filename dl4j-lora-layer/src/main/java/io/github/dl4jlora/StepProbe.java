@@ -1,6 +1,7 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.internal.kernel.Blas;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -17,6 +18,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 
@@ -61,19 +63,24 @@ final class StepProbe {
 
     private static double step(int width) {
         Random random = new Random(width);
+        // DL4J reseeds a thread's generator with each configuration that is built there.
+        MultiLayerNetwork base = new MultiLayerNetwork(
+                CompletableFuture.supplyAsync(() -> configuration(width), task -> new Thread(task).start()).join());
+        INDArray values = matrix(random, 1, LAYERS * (long) (width + 1) * width);
+        base.init(values.muli(1 / Math.sqrt(width)), false);
+        MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(RANK).seed(1).build());
+        DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, width));
+        return median(() -> network.fit(batch));
+    }
+
+    private static MultiLayerConfiguration configuration(int width) {
         NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().dataType(DataType.FLOAT)
                 .activation(Activation.RELU).updater(new Adam(1e-4)).list();
         for (int i = 0; i < LAYERS; i++) {
             list.layer(new DenseLayer.Builder().nIn(width).nOut(width).build());
         }
         list.layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build());
-        MultiLayerNetwork base = new MultiLayerNetwork(list.setInputType(InputType.feedForward(width)).build());
-        // DL4J reseeds ND4J's generator where it is given a seed, or draws the parameters itself.
-        INDArray values = matrix(random, 1, LAYERS * (long) (width + 1) * width);
-        base.init(values.muli(1 / Math.sqrt(width)), false);
-        MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(RANK).seed(1).build());
-        DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, width));
-        return median(() -> network.fit(batch));
+        return list.setInputType(InputType.feedForward(width)).build();
     }
 
     /** The products of such a step alone, into arrays that are there, in milliseconds by width. */
