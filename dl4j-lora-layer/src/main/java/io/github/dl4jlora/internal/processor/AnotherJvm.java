@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.processor;
 
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -58,7 +59,8 @@ public final class AnotherJvm {
             if (!process.waitFor(seconds, TimeUnit.SECONDS) || process.exitValue() != 0) {
                 return Optional.empty();
             }
-            return Files.readAllLines(out).stream().filter(line -> line.startsWith(prefix))
+            // What the JVM says of itself may be in any encoding; the line that is wanted is ASCII.
+            return Files.readAllLines(out, StandardCharsets.ISO_8859_1).stream().filter(line -> line.startsWith(prefix))
                     .map(line -> line.substring(prefix.length())).findFirst();
         } catch (IOException e) {
             return Optional.empty();

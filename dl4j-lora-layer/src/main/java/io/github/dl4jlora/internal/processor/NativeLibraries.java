@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.processor;
 import org.bytedeco.javacpp.Loader;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -25,13 +26,22 @@ public final class NativeLibraries {
      * Initialises JavaCPP's {@code Loader}, which loads nothing of these.
      */
     public static boolean areLoaded() {
-        Stream<String> byJavaCpp = Loader.getLoadedLibraries().entrySet().stream().map(Map.Entry::toString);
-        try (Stream<String> mapped = Files.isReadable(MAPS) ? Files.lines(MAPS) : Stream.empty()) {
-            return Stream.concat(byJavaCpp, mapped.map(line -> line.substring(line.lastIndexOf('/') + 1)))
-                    .anyMatch(name -> Stream.of("nd4jcpu", "openblas", "libgomp", "gomp@").anyMatch(name::contains));
+        return Loader.getLoadedLibraries().entrySet().stream().map(Map.Entry::toString).anyMatch(NativeLibraries::isOne)
+                || Files.isReadable(MAPS) && areIn(MAPS);
+    }
+
+    /** Whether one of them stands in a list of mapped files such as Linux'. */
+    static boolean areIn(Path maps) {
+        // A path is bytes, in any encoding: this one takes them all, and the names that count are ASCII.
+        try (Stream<String> mapped = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
+            return mapped.map(line -> line.substring(line.lastIndexOf('/') + 1)).anyMatch(NativeLibraries::isOne);
         } catch (IOException e) {
-            throw new IllegalStateException("The list of loaded libraries, " + MAPS + ", cannot be read: " + e.getMessage(), e);
+            throw new IllegalStateException("The list of loaded libraries, " + maps + ", cannot be read: " + e.getMessage(), e);
         }
+    }
+
+    private static boolean isOne(String name) {
+        return Stream.of("nd4jcpu", "openblas", "libgomp", "gomp@").anyMatch(name::contains);
     }
 
     /** Whether a backend of ND4J is on the class path; does not load it. */
