@@ -74,8 +74,8 @@ final class Diagnosis {
         if (Pointer.maxPhysicalBytes() > 0) {
             jvm.property(PHYSICAL, "0");
             timed("maxphysicalbytes is set: JavaCPP asks the system for the process's size at each allocation.",
-                    "java -D" + PHYSICAL + "=0, or Threads.settle() as the first line of main; "
-                            + "maxbytes still bounds");
+                    "Threads.settle() as the first line of main, which has a thread look now and then; java -D" + PHYSICAL
+                            + "=0 alone leaves ND4J's arrays without a bound");
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.processor.RestingTeam;
@@ -46,8 +47,9 @@ public final class Threads {
      *
      * <p>Before ND4J's native code is loaded it sets, in the environment that this code will read, {@code OMP_WAIT_POLICY} to
      * passive, {@code OMP_NUM_THREADS} to 1 and {@code OPENBLAS_NUM_THREADS} to the number of cores, and the system property
-     * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation
-     * ({@code maxbytes} still bounds). Then it loads ND4J. Child processes get none of these variables.
+     * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation;
+     * a thread looks a few times a second, and has the collector run where the process is larger than JavaCPP would let it
+     * become. Then it loads ND4J. Child processes get none of these variables.
      *
      * <p>Later it sets the numbers of threads in the process, those of ND4J's loops for the calling thread, and keeps OpenMP's
      * threads from spinning by a team of them that rests. {@code maxphysicalbytes} stays what it is then.
@@ -127,7 +129,13 @@ public final class Threads {
         if (!free) {
             words.add("Left as the system properties say: maxphysicalbytes is " + Pointer.maxPhysicalBytes() + ".");
         } else if (Pointer.maxPhysicalBytes() == 0) {
-            words.add("maxphysicalbytes=0: JavaCPP does not ask the system for the process's size at each allocation.");
+            long bound = MemoryBound.ofJavaCpp();
+            if (bound > 0) {
+                MemoryBound.watch(bound);
+            }
+            words.add("maxphysicalbytes=0: JavaCPP does not ask the system for the process's size at each allocation. "
+                    + (bound == 0 ? "Without a bound, as maxbytes=0 says." : "A thread does, and has the collector run above "
+                    + Doctor.mebibytes(bound) + "."));
         } else {
             System.clearProperty(PHYSICAL.get(0));
             words.add("Too late for maxphysicalbytes=0, without which narrow layers take up to a third longer: call "

@@ -5,6 +5,7 @@ import ch.qos.logback.classic.Logger;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.LoggerFactory;
 
@@ -36,11 +37,22 @@ final class Settling {
                         + Pointer.maxPhysicalBytes() + ", environment: " + System.getenv("OMP_NUM_THREADS"));
                 case "threads" -> System.out.println("threads: "
                         + Objects.requireNonNull(new File("/proc/self/task").list()).length);
+                case "arrays" -> System.out.println("peak: " + peakOfArrays());
                 case "apply" -> LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).build());
                 default -> throw new IllegalArgumentException(word);
             }
         }
         System.exit(0);
+    }
+
+    /** The process's size in MiB while 3 GiB of arrays are made and forgotten, little by little. */
+    private static long peakOfArrays() {
+        long peak = 0;
+        for (int i = 0; i < 3 * 1024; i++) {
+            Nd4j.zeros(DataType.FLOAT, 1 << 18).addi(1);
+            peak = Math.max(peak, Pointer.physicalBytes());
+        }
+        return peak >> 20;
     }
 
     private static ThreadCounts elsewhere() throws Exception {

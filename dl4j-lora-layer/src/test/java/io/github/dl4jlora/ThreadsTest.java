@@ -71,6 +71,13 @@ class ThreadsTest {
     }
 
     @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void forgottenArraysDoNotPileUp() throws Exception {
+        assertThat(run(Map.of(), List.of("-Xmx128m"), "settle", "arrays")).filteredOn(line -> line.startsWith("peak: "))
+                .singleElement().satisfies(line -> assertThat(Long.parseLong(line.substring("peak: ".length()))).isLessThan(2000));
+    }
+
+    @Test
     void whatEnvironmentAndPropertiesSayIsLeft() throws Exception {
         List<String> said = run(Map.of("OMP_NUM_THREADS", "2", "OMP_WAIT_POLICY", "active"), List.of(PHYSICAL + "6g"), "settle",
                 "tell");

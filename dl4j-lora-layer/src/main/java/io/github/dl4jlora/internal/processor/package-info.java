@@ -4,6 +4,7 @@
  * <pre>
  *   Quarrel --- ThreadCounts             whether ND4J's loops and BLAS spin against each other; how many threads each has
  *   RestingTeam                          keeps OpenMP's threads from spinning, in a process that runs already
+ *   MemoryBound                          has the collector run where the process has become large
  *   NativeLibraries --- CLibrary         what is loaded, the process's environment, OpenBLAS's words about itself
  *   Processor                            name, vectors, clock, cores, as far as the system tells
  *   AnotherJvm                           a JVM as this one was started, with one thing changed
