@@ -140,8 +140,8 @@ public final class LoRA {
     /**
      * Makes a network for inference of a trained one, on the same weights: every layer that has parameters is frozen, as
      * {@link #apply} freezes what it does not adapt, so that dense layers and convolutions take less time. It computes what the
-     * network does in test mode. {@code params()} is empty, and {@code fit} refuses. {@link #apply}, and this, take it for the
-     * network that it was made of; {@link #merge} gives a stock network on a copy of the weights.
+     * network does in test mode. {@code params()} is empty; {@code fit} and {@code pretrain} refuse. {@link #apply}, and this,
+     * take it for the network that it was made of; {@link #merge} gives a stock network on a copy of the weights.
      *
      * @param network trained; not changed
      * @return a frozen network

@@ -9,7 +9,7 @@ import org.bytedeco.javacpp.Pointer;
  */
 public final class MemoryBound {
 
-    private static final long PAUSE_MILLIS = 50;
+    private static final long PAUSE_MILLIS = 20;
     /** A process that is large by what it holds would collect without end: the next time is for a share more. */
     private static final int SHARE = 16;
 

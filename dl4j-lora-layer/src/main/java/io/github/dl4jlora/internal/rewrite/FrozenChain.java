@@ -17,7 +17,7 @@ final class FrozenChain extends MultiLayerNetwork {
         super(conf);
     }
 
-    // All others end in one of these two.
+    // All others end in one of these.
 
     @Override
     public void fit(DataSetIterator iterator) {
@@ -26,6 +26,21 @@ final class FrozenChain extends MultiLayerNetwork {
 
     @Override
     public void fit(INDArray features, INDArray labels, INDArray featuresMask, INDArray labelsMask) {
+        throw Adaptation.nothingTrains();
+    }
+
+    @Override
+    public void pretrain(DataSetIterator iterator, int epochs) {
+        throw Adaptation.nothingTrains();
+    }
+
+    @Override
+    public void pretrainLayer(int layer, DataSetIterator iterator, int epochs) {
+        throw Adaptation.nothingTrains();
+    }
+
+    @Override
+    public void pretrainLayer(int layer, INDArray features) {
         throw Adaptation.nothingTrains();
     }
 

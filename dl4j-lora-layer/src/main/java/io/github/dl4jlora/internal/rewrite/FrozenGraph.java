@@ -18,7 +18,7 @@ final class FrozenGraph extends ComputationGraph {
         super(conf);
     }
 
-    // All others end in one of these two.
+    // All others end in one of these.
 
     @Override
     public void fit(MultiDataSetIterator iterator) {
@@ -27,6 +27,16 @@ final class FrozenGraph extends ComputationGraph {
 
     @Override
     public void fit(INDArray[] inputs, INDArray[] labels, INDArray[] featureMasks, INDArray[] labelMasks) {
+        throw Adaptation.nothingTrains();
+    }
+
+    @Override
+    public void pretrain(MultiDataSetIterator iterator, int epochs) {
+        throw Adaptation.nothingTrains();
+    }
+
+    @Override
+    public void pretrainLayer(String layer, MultiDataSetIterator iterator) {
         throw Adaptation.nothingTrains();
     }
 
