@@ -4,6 +4,7 @@ import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationReLU;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** The faster of the ways in which ND4J computes what layers of ours do; figures in docs/benchmarks.md. */
@@ -59,6 +60,11 @@ public final class DenseArithmetic {
             if (Rectifier.takes(z, alike)) {
                 Rectifier.backward(z, alike);
                 return z;
+            }
+            if (z.dataType() == DataType.BFLOAT16) {
+                // ND4J's own operation refuses this type. Each of its numbers is one of the wider type.
+                return activationGradient(activation, z.castTo(DataType.FLOAT), epsilon.castTo(DataType.FLOAT), workspaces)
+                        .castTo(DataType.BFLOAT16);
             }
         }
         return activation.backprop(z, epsilon).getFirst();

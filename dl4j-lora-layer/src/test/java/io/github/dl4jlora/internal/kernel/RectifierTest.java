@@ -4,8 +4,11 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationReLU;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -62,5 +65,17 @@ class RectifierTest {
 
         assertThat(bits(gradient)).isEqualTo(expected);
         assertThat(bits(epsilon)).as("others may look at it").isEqualTo(given);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"DOUBLE", "FLOAT", "HALF", "BFLOAT16"})
+    void everyTypeHasAGradient(DataType type) {
+        INDArray z = Nd4j.createFromArray(-2f, -0f, 0f, 0.5f, Float.NaN, 3f).reshape(2, 3).castTo(type);
+        INDArray epsilon = Nd4j.createFromArray(Float.POSITIVE_INFINITY, 1f, 1f, -2f, 1f, 1.5f).reshape(2, 3).castTo(type);
+
+        INDArray gradient = DenseArithmetic.activationGradient(RELU, z, epsilon, LayerWorkspaceMgr.noWorkspaces());
+
+        assertThat(gradient.dataType()).isEqualTo(type);
+        assertThat(gradient.castTo(DataType.FLOAT).data().asFloat()).containsExactly(0f, 0f, 0f, -2f, 0f, 1.5f);
     }
 }
