@@ -33,7 +33,6 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 
@@ -66,24 +65,6 @@ class LoRAFreezeTest {
         return graph ? Networks.trainedGraph() : Networks.trainedLayers();
     }
 
-    private static void pretrain(Model network, DataSet data) {
-        DataSetIterator iterator = new ListDataSetIterator<>(List.of(data), 8);
-        if (network instanceof ComputationGraph graph) {
-            graph.pretrain(iterator);
-        } else {
-            ((MultiLayerNetwork) network).pretrain(iterator);
-        }
-    }
-
-    private static void pretrainFirst(Model network, DataSet data) {
-        DataSetIterator iterator = new ListDataSetIterator<>(List.of(data), 8);
-        if (network instanceof ComputationGraph graph) {
-            graph.pretrainLayer(graph.getConfiguration().getTopologicalOrderStr().get(1), iterator);
-        } else {
-            ((MultiLayerNetwork) network).pretrainLayer(0, iterator);
-        }
-    }
-
     private static void assertSameOutput(Model actual, Model expected) {
         INDArray features = Networks.random(DataType.FLOAT, 77, 5, Networks.IN);
         assertThat(Networks.difference(Models.output(actual, features), Models.output(expected, features))).isLessThan(CLOSE);
@@ -114,8 +95,7 @@ class LoRAFreezeTest {
         List<Runnable> ways = List.of(() -> Models.fit(frozen, data),
                 () -> Models.fit(frozen, new ListDataSetIterator<>(List.of(data), 8)),
                 () -> Models.fit(Models.copy(frozen), data),
-                () -> ((NeuralNetwork) frozen).fit(data.toMultiDataSet()), () -> pretrain(frozen, data),
-                () -> pretrainFirst(frozen, data));
+                () -> ((NeuralNetwork) frozen).fit(data.toMultiDataSet()));
 
         assertThat(ways).allSatisfy(way -> assertThatThrownBy(way::run).isInstanceOf(IllegalStateException.class)
                 .hasMessageContainingAll("nothing to fit", "LoRA.apply(network, config)"));

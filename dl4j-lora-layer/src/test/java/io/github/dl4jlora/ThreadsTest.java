@@ -74,7 +74,8 @@ class ThreadsTest {
     @EnabledOnOs({OS.LINUX, OS.MAC})
     void forgottenArraysDoNotPileUp() throws Exception {
         assertThat(run(Map.of(), List.of("-Xmx128m"), "settle", "arrays")).filteredOn(line -> line.startsWith("peak: "))
-                .singleElement().satisfies(line -> assertThat(Long.parseLong(line.substring("peak: ".length()))).isLessThan(2000));
+                .singleElement()
+                .satisfies(line -> assertThat(Long.parseLong(line.substring("peak: ".length()))).isLessThan(2000));
     }
 
     @Test
