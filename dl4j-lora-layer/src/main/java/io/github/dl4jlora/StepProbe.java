@@ -40,8 +40,8 @@ final class StepProbe {
     private static final int RANK = 8;
     private static final int PRODUCT = 1024;
     private static final int FEWEST = 5;
-    private static final long WARM_UP_NANOS = 600_000_000L;
-    private static final long MEASURE_NANOS = 700_000_000L;
+    private static final long STEP_NANOS = 600_000_000L;
+    private static final long PRODUCT_NANOS = 250_000_000L;
 
     private StepProbe() {
     }
@@ -70,7 +70,7 @@ final class StepProbe {
         base.init(values.muli(1 / Math.sqrt(width)), false);
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(RANK).seed(1).build());
         DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, width));
-        return median(() -> network.fit(batch));
+        return median(STEP_NANOS, () -> network.fit(batch));
     }
 
     private static MultiLayerConfiguration configuration(int width) {
@@ -97,7 +97,7 @@ final class StepProbe {
         INDArray u = matrix(random, ROWS, RANK);
         INDArray[] weights = new INDArray[LAYERS];
         Arrays.setAll(weights, i -> matrix(random, width, width));
-        return median(() -> {
+        return median(PRODUCT_NANOS, () -> {
             for (int i = 0; i < LAYERS; i++) {
                 Blas.gemm(x, weights[i], z, false, false, 1, 0);
                 Blas.gemm(x, a, u, false, false, 1, 0);
@@ -122,7 +122,8 @@ final class StepProbe {
         INDArray a = matrix(random, PRODUCT, PRODUCT);
         INDArray b = matrix(random, PRODUCT, PRODUCT);
         INDArray c = matrix(random, PRODUCT, PRODUCT);
-        return 2e-6 * PRODUCT * PRODUCT * PRODUCT / median(() -> Blas.gemm(a, b, c, false, false, 1, 0));
+        double millis = median(PRODUCT_NANOS, () -> Blas.gemm(a, b, c, false, false, 1, 0));
+        return 2e-6 * PRODUCT * PRODUCT * PRODUCT / millis;
     }
 
     private static INDArray matrix(Random random, long rows, long columns) {
@@ -133,9 +134,10 @@ final class StepProbe {
         return Nd4j.create(values, new long[] {rows, columns}, 'f');
     }
 
-    private static double median(Runnable work) {
-        repeat(work, WARM_UP_NANOS);
-        double[] sorted = repeat(work, MEASURE_NANOS).sorted().toArray();
+    /** Of repetitions in some time, after as many to warm up. */
+    private static double median(long nanos, Runnable work) {
+        repeat(work, nanos);
+        double[] sorted = repeat(work, nanos).sorted().toArray();
         return sorted[sorted.length / 2];
     }
 
