@@ -87,8 +87,8 @@ final class Diagnosis {
                 costs.add(String.format(Locale.ROOT, "%.2f ms for the products of a step %d wide, on one thread %.2f", floors[i],
                         StepProbe.WIDTHS[i], onOneThread[i]));
             }
-            findings.add(new Doctor.Finding("BLAS on " + counts.blas() + " threads is slower than on one: something else computes "
-                    + "on these cores.", String.join("; ", costs),
+            findings.add(new Doctor.Finding("BLAS on " + counts.blas()
+                    + " threads is slower than on one: something else computes on these cores.", String.join("; ", costs),
                     "end what else computes; where it must, OMP_NUM_THREADS=1 in the environment"));
         }
     }

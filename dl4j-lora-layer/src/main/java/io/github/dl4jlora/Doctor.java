@@ -127,10 +127,8 @@ public final class Doctor {
     private List<Finding> examineSpeed(Processor processor, ThreadCounts counts) {
         double gflops = StepProbe.gflops();
         OptionalDouble peak = processor.peakGflops(ThreadCounts.cores());
-        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s of ", gflops) + (peak.isEmpty() ? "an unknown peak"
-                : String.format(Locale.ROOT, "about %.0f: %d cores x %.1f GHz as in /proc/cpuinfo x %d a cycle (two units of %s); "
-                + "a turbo clock gives more", peak.getAsDouble(), ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
-                processor.vectors().flopsPerCycle(), processor.vectors())));
+        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s of ", gflops)
+                + (peak.isEmpty() ? "an unknown peak" : estimate(processor, peak.getAsDouble())));
         values.put("gflops", gflops);
         values.put("peakGflops", peak.isEmpty() ? null : peak.getAsDouble());
         double[] floors = StepProbe.floors();
@@ -146,6 +144,12 @@ public final class Doctor {
         }
         values.put("steps", byWidth);
         return new Diagnosis(processor, counts, floors, onOneThread, steps).findings();
+    }
+
+    private static String estimate(Processor processor, double peak) {
+        return String.format(Locale.ROOT, "about %.0f: %d cores x %.1f GHz as in /proc/cpuinfo x %d a cycle (two units of %s); "
+                + "a turbo clock gives more", peak, ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
+                processor.vectors().flopsPerCycle(), processor.vectors());
     }
 
     private static double[] floorsOnOneThread(ThreadCounts counts) {

@@ -24,7 +24,8 @@ class DoctorTest {
     private JsonNode json;
 
     private List<String> findings(Map<String, String> environment, List<String> options, String... words) throws Exception {
-        said = new ArrayList<>(ChildJvm.runIn(environment, options, folder.resolve("log"), Examined.class, words));
+        said = new ArrayList<>(ChildJvm.runIn(environment, ChildJvm.classpath(), options, folder.resolve("log"),
+                Examined.class, words));
         String line = said.stream().filter(l -> l.startsWith("{")).findFirst().orElseThrow();
         said.remove(line);
         json = new ObjectMapper().readTree(line);
