@@ -3,9 +3,8 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.internal.kernel.Blas;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
-import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -37,6 +36,8 @@ final class StepProbe {
 
     private static final int LAYERS = 3;
     private static final int ROWS = 32;
+    /** Of the output layer, which is frozen and costs next to nothing. */
+    private static final int OUT = 8;
     private static final int RANK = 8;
     private static final int PRODUCT = 1024;
     private static final int FEWEST = 5;
@@ -66,10 +67,10 @@ final class StepProbe {
         // DL4J reseeds a thread's generator with each configuration that is built there.
         MultiLayerNetwork base = new MultiLayerNetwork(
                 CompletableFuture.supplyAsync(() -> configuration(width), task -> new Thread(task).start()).join());
-        INDArray values = matrix(random, 1, LAYERS * (long) (width + 1) * width);
+        INDArray values = matrix(random, 1, (width + 1L) * (LAYERS * width + OUT));
         base.init(values.muli(1 / Math.sqrt(width)), false);
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(RANK).seed(1).build());
-        DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, width));
+        DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, OUT));
         return median(STEP_NANOS, () -> network.fit(batch));
     }
 
@@ -79,8 +80,8 @@ final class StepProbe {
         for (int i = 0; i < LAYERS; i++) {
             list.layer(new DenseLayer.Builder().nIn(width).nOut(width).build());
         }
-        list.layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build());
-        return list.setInputType(InputType.feedForward(width)).build();
+        return list.layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(width).nOut(OUT).build())
+                .build();
     }
 
     /** The products of such a step alone, into arrays that are there, in milliseconds by width. */
