@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 public final class NativeLibraries {
 
     private static final Path MAPS = Path.of("/proc/self/maps");
+    private static final List<String> MARKS = List.of("nd4jcpu", "openblas_nolapack", "libopenblas", "libgomp", "gomp@");
 
     private NativeLibraries() {
     }
@@ -25,12 +26,15 @@ public final class NativeLibraries {
      * Initialises JavaCPP's {@code Loader}, which loads nothing of these.
      */
     public static boolean areLoaded() {
-        Stream<String> byJavaCpp = Loader.getLoadedLibraries().entrySet().stream().map(Map.Entry::toString);
-        try (Stream<String> mapped = Files.isReadable(MAPS) ? Files.lines(MAPS) : Stream.empty()) {
-            return Stream.concat(byJavaCpp, mapped.map(line -> line.substring(line.lastIndexOf('/') + 1)))
-                    .anyMatch(name -> Stream.of("nd4jcpu", "openblas", "libgomp", "gomp@").anyMatch(name::contains));
+        return Stream.concat(Loader.getLoadedLibraries().entrySet().stream().map(Map.Entry::toString), mapped().stream())
+                .anyMatch(name -> MARKS.stream().anyMatch(name::contains));
+    }
+
+    private static List<String> mapped() {
+        try {
+            return Files.isReadable(MAPS) ? Files.readAllLines(MAPS) : List.of();
         } catch (IOException e) {
-            throw new IllegalStateException("The list of loaded libraries, " + MAPS + ", cannot be read: " + e.getMessage(), e);
+            return List.of();
         }
     }
 
