@@ -123,7 +123,7 @@ final class Measurements {
         if (!isMemoryMeasurable()) {
             return;
         }
-        for (Settings settings : List.of(Settings.AS_FOUND, Settings.SETTLED)) {
+        for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
             for (Side side : List.of(Side.DL4J_FULL, Side.LORA)) {
                 attempt("resident memory, " + side.title(), () -> Child.java(settings, List.of("-Xmx1g"), ResidentChild.class,
                         side.name(), Shape.of(256).encode()),
