@@ -2,13 +2,10 @@ package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.file.NetworkFile;
-import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Agreement;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
-import io.github.dl4jlora.internal.rewrite.InputGradients;
 import io.github.dl4jlora.internal.rewrite.Scales;
 import io.github.dl4jlora.internal.rewrite.Summaries;
 import io.github.dl4jlora.internal.rewrite.Unadaptation;
@@ -20,10 +17,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.regex.Pattern;
 
 /**
@@ -73,9 +68,7 @@ public final class LoRA {
      * @throws IllegalArgumentException if either is null, or the adapter was made for another base
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter) {
-        ComputationGraph adapted = Adaptation.applyOfAdapter(base, given(adapter).config());
-        adapter.applyTo(adapted);
-        return adapted;
+        return with(base, given(adapter));
     }
 
     /**
@@ -86,7 +79,11 @@ public final class LoRA {
      * @return an adapted network
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter) {
-        MultiLayerNetwork adapted = Adaptation.applyOfAdapter(base, given(adapter).config());
+        return with(base, given(adapter));
+    }
+
+    private static <M extends Model> M with(M base, LoRAAdapter adapter) {
+        M adapted = Adaptation.applyOfAdapter(base, adapter.config());
         adapter.applyTo(adapted);
         return adapted;
     }
@@ -140,6 +137,30 @@ public final class LoRA {
         return adapter;
     }
 
+    /**
+     * Makes a network for inference of a trained one, on the same weights: every layer that has parameters is frozen, as
+     * {@link #apply} freezes what it does not adapt, so that dense layers and convolutions take less time. It computes what the
+     * network does in test mode. {@code params()} is empty, and {@code fit} refuses. {@link #apply}, and this, take it for the
+     * network that it was made of; {@link #merge} gives a stock network on a copy of the weights.
+     *
+     * @param network trained; not changed
+     * @return a frozen network
+     * @throws IllegalArgumentException if it is null, not initialised, adapted, or has no parameters
+     */
+    public static ComputationGraph freeze(ComputationGraph network) {
+        return Adaptation.freeze(network);
+    }
+
+    /**
+     * As {@link #freeze(ComputationGraph)}.
+     *
+     * @param network trained; not changed
+     * @return a frozen network
+     */
+    public static MultiLayerNetwork freeze(MultiLayerNetwork network) {
+        return Adaptation.freeze(network);
+    }
+
     /** Something that lasts until it is closed; closing twice does nothing. */
     public interface Scope extends AutoCloseable {
 
@@ -158,21 +179,7 @@ public final class LoRA {
      * @throws IllegalStateException    if it has layers that are trained in full: of these the base's values are gone
      */
     public static Scope disabled(Model adapted) {
-        List<Disableable> layers = AdaptedView.of(adapted).disable();
-        DisabledScopes.opened(adapted);
-        return scope(() -> {
-            layers.forEach(Disableable::enable);
-            DisabledScopes.closed(adapted);
-        });
-    }
-
-    private static Scope scope(Runnable end) {
-        AtomicBoolean open = new AtomicBoolean(true);
-        return () -> {
-            if (open.getAndSet(false)) {
-                end.run();
-            }
-        };
+        return DisabledScopes.open(adapted)::run;
     }
 
     /**
@@ -181,11 +188,9 @@ public final class LoRA {
      * nested scopes, and of {@link #setScale}, the factors are multiplied; inside {@link #disabled} nothing of the adapters is
      * left to scale.
      *
-     * <p>What is scaled is ΔW: s·A·B, for PiSSA and OLoRA less the start, s·A·B − s·A0·B0, so that 0 is the base (PEFT, which
-     * has overwritten its base, scales s·A·B alone). DoRA gets its norm from W + factor·s·A·B, as in PEFT. Trained biases and
-     * layers that are trained in full stay as they are. {@code fit} trains the scaled function; {@link #merge} merges it, and
-     * an adapter that is swapped in is scaled too. {@link #save} and {@link LoRAAdapter#of} are refused, and what DL4J makes
-     * by {@code clone}, ModelSerializer or as a replica is not scaled: configurations and files have no place for it.
+     * <p>What is scaled is ΔW, so that 0 is the base. Trained biases and layers that are trained in full stay as they are.
+     * {@code fit} trains the scaled function; {@link #merge} merges it. {@link #save} and {@link LoRAAdapter#of} are refused, and
+     * what DL4J makes by {@code clone}, ModelSerializer or as a replica is not scaled: files have no place for it.
      *
      * @param adapted an adapted network
      * @param factor  finite; 1 is the adapter as it is, 0 none of it, a negative one its opposite
@@ -194,7 +199,7 @@ public final class LoRA {
      * @throws IllegalStateException    if DL4J's FrozenVertex hides an adapted vertex
      */
     public static Scope rescaled(Model adapted, double factor) {
-        return scope(Scales.open(adapted, factor));
+        return Scales.open(adapted, factor)::run;
     }
 
     /**
@@ -389,8 +394,6 @@ public final class LoRA {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static Model load(Path path) throws IOException {
-        Model network = NetworkFile.load(Objects.requireNonNull(path, "The path to load from is null"));
-        InputGradients.leaveOut(network);
-        return network;
+        return Adaptation.restored(NetworkFile.load(Objects.requireNonNull(path, "The path to load from is null")));
     }
 }

@@ -80,6 +80,7 @@ class ArchitectureTest {
         rooms.put("variant", room(".variant", ALL));
         rooms.put("internal.kernel", room(".internal.kernel", ALL));
         rooms.put("internal.base", room(".internal.base", ALL));
+        rooms.put("internal.processor", room(".internal.processor", ALL));
         rooms.put("where bases come from", room(".frozen", OF_BASES));
         rooms.put("internal.untrusted", room(".internal.untrusted", ALL).or(room(".adapter", REFUSAL)));
         return rooms;
@@ -130,9 +131,9 @@ class ArchitectureTest {
 
     /** It comes with ND4J's backend for the CPU, and is not there with others. */
     @Test
-    void oneClassCallsTheBlasOfTheCpu() {
-        noClasses().that(DescribedPredicate.describe("are not behind Blas", (JavaClass type) -> !type.getSimpleName()
-                .equals("DirectBlas"))).should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
+    void onlyWhatIsBehindBlasCallsThatOfTheCpu() {
+        noClasses().that(DescribedPredicate.describe("are not behind Blas", (JavaClass type) -> !Set.of("DirectBlas", "FewRows")
+                .contains(type.getSimpleName()))).should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
     }
 
     /** SameDiffGradients keeps DL4J's own lines off the standard output, and so has to touch it. */

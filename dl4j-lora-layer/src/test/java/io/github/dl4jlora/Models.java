@@ -81,6 +81,10 @@ public final class Models {
                 : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 
+    public static Model freeze(Model network) {
+        return network instanceof ComputationGraph graph ? LoRA.freeze(graph) : LoRA.freeze((MultiLayerNetwork) network);
+    }
+
     public static Model merge(Model adapted) {
         return adapted instanceof ComputationGraph graph ? LoRA.merge(graph) : LoRA.merge((MultiLayerNetwork) adapted);
     }

@@ -262,6 +262,16 @@ class GuideTest {
     }
 
     @Test
+    void noAdapterButFast() {
+        ComputationGraph fast = LoRA.freeze(base);
+        INDArray same = fast.outputSingle(input);
+        ComputationGraph second = LoRA.freeze(fast);
+
+        assertThat(Networks.difference(same, base.outputSingle(input))).isLessThan(1e-6);
+        assertThat(second.outputSingle(input)).isEqualTo(same);
+    }
+
+    @Test
     void bank() throws IOException {
         try (AdapterBank bank = new AdapterBank(base)) {
             bank.add("spam", LoRAAdapter.load(spamFolder));

@@ -146,39 +146,7 @@ enum Law {
         void check(Trial trial) {
             NotApplicable.unless(trial.spec.input().signal == Signal.SEQUENCE, "it takes no sequences");
             Model tuned = trial.tuned();
-            Model merged = Models.merge(tuned);
-            INDArray first = null;
-            for (int piece = 0; piece < 3; piece++) {
-                if (piece == 2) {
-                    forget(tuned);
-                    forget(merged);
-                }
-                INDArray expected;
-                try {
-                    expected = step(merged, trial);
-                } catch (RuntimeException e) {
-                    throw new StockFails("rnnTimeStep", e);
-                }
-                if (piece == 2 && Trial.distance(expected, first) > trial.tolerance()) {
-                    throw new StockFails("a ComputationGraph does not forget the state of wrapped layers", null);
-                }
-                first = first == null ? expected : first;
-                requireClose("output of rnnTimeStep, piece " + piece, trial, step(tuned, trial), expected);
-            }
-        }
-
-        private INDArray step(Model network, Trial trial) {
-            INDArray piece = trial.features.dup();
-            return network instanceof ComputationGraph graph ? graph.rnnTimeStep(piece)[0].dup()
-                    : ((MultiLayerNetwork) network).rnnTimeStep(piece).dup();
-        }
-
-        private void forget(Model network) {
-            if (network instanceof ComputationGraph graph) {
-                graph.rnnClearPreviousState();
-            } else {
-                ((MultiLayerNetwork) network).rnnClearPreviousState();
-            }
+            requireSameSteps(trial, tuned, Models.merge(tuned));
         }
     },
 
@@ -204,6 +172,33 @@ enum Law {
                 Map<String, INDArray> expected = stock.get(i);
                 orVacuous(() -> Gradients.assertProjections(tuned, adapted, expected));
             }
+        }
+    },
+
+    /** Without adapters: the same function, and the way back to the network itself. */
+    FROZEN_IS_BASE {
+        @Override
+        void check(Trial trial) {
+            NotApplicable.unless(trial.base.params().length() > 0, "it has no parameters");
+            INDArray expected = trial.output(trial.base);
+            Model frozen = Models.freeze(trial.base);
+            requireClose("output of the frozen network", trial, trial.output(frozen), expected);
+            requireClose("output of the frozen network's clone", trial, trial.output(Models.copy(frozen)), expected);
+            if (!trial.spec.isRandom()) {
+                double score = trial.score(trial.base);
+                assertThat(Math.abs(trial.score(frozen) - score) / Math.max(1, Math.abs(score))).as("score of the frozen network")
+                        .isLessThan(trial.tolerance());
+            }
+            Model merged = Models.merge(frozen);
+            assertThat(Trial.bits(merged.params())).as("the merged network's values, bit by bit")
+                    .isEqualTo(Trial.bits(trial.base.params()));
+            assertThat(json(merged)).as("the merged network's configuration").isEqualTo(json(trial.base));
+            if (trial.spec.input().signal == Signal.SEQUENCE) {
+                // Of what has computed already some of DL4J's vertices keep a mask.
+                requireSameSteps(trial, Models.freeze(trial.base), merged);
+            }
+            requireClose("output of a network adapted from the frozen one", trial,
+                    trial.output(Models.apply(frozen, trial.config())), expected);
         }
     },
 
@@ -299,6 +294,41 @@ enum Law {
     private static void requireClose(String what, Trial trial, INDArray actual, INDArray expected) {
         assertThat(actual.shape()).as("shape of " + what).isEqualTo(expected.shape());
         assertThat(Trial.distance(actual, expected)).as("distance: " + what).isLessThan(trial.tolerance());
+    }
+
+    private static void requireSameSteps(Trial trial, Model network, Model stock) {
+        INDArray first = null;
+        for (int piece = 0; piece < 3; piece++) {
+            if (piece == 2) {
+                forget(network);
+                forget(stock);
+            }
+            INDArray expected;
+            try {
+                expected = step(stock, trial);
+            } catch (RuntimeException e) {
+                throw new StockFails("rnnTimeStep", e);
+            }
+            if (piece == 2 && Trial.distance(expected, first) > trial.tolerance()) {
+                throw new StockFails("a ComputationGraph does not forget the state of wrapped layers", null);
+            }
+            first = first == null ? expected : first;
+            requireClose("output of rnnTimeStep, piece " + piece, trial, step(network, trial), expected);
+        }
+    }
+
+    private static INDArray step(Model network, Trial trial) {
+        INDArray piece = trial.features.dup();
+        return network instanceof ComputationGraph graph ? graph.rnnTimeStep(piece)[0].dup()
+                : ((MultiLayerNetwork) network).rnnTimeStep(piece).dup();
+    }
+
+    private static void forget(Model network) {
+        if (network instanceof ComputationGraph graph) {
+            graph.rnnClearPreviousState();
+        } else {
+            ((MultiLayerNetwork) network).rnnClearPreviousState();
+        }
     }
 
     private static String json(Model network) {

@@ -133,7 +133,10 @@ final class DirectBlas {
         Pointer pa = a.data().addressPointer();
         Pointer pb = b.data().addressPointer();
         Pointer pc = c.data().addressPointer();
-        if (c.dataType() == DataType.FLOAT) {
+        if (c.dataType() == DataType.FLOAT && FewRows.gains(m, n, k)) {
+            FewRows.gemm(first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
+                    (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
+        } else if (c.dataType() == DataType.FLOAT) {
             cblas_sgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
                     (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
         } else {

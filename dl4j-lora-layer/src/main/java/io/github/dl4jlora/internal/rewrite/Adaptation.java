@@ -7,6 +7,7 @@ import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Kernels;
@@ -16,9 +17,7 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -45,11 +44,11 @@ public final class Adaptation<M extends Model> {
     private final Map<String, GraphVertex> vertices = new HashMap<>();
     private Map<String, FrozenReference> toRecord;
 
-    private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config) {
+    private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
         this.from = from;
         this.nodes = nodes;
         this.config = config;
-        this.plan = Plan.of(nodes, config);
+        this.plan = plan;
     }
 
     /**
@@ -75,29 +74,85 @@ public final class Adaptation<M extends Model> {
         return of(from, nodes, config);
     }
 
+    /**
+     * A network in which every layer that has parameters is frozen, and none adapted. Nothing starts anew, so that it has the
+     * counts of the one it is made of.
+     *
+     * @throws IllegalArgumentException for a network that is adapted, or has no parameters
+     */
+    public static <M extends Model> M freeze(M base) {
+        Network<M> from = stock(base, "An adapted network is of that form already, but for its adapters: use it as it is, or "
+                + "freeze what LoRA.merge makes of it");
+        if (from.nodes().stream().allMatch(node -> node.numParams() == 0)) {
+            throw new IllegalArgumentException("The network has no layer with parameters, so there is nothing to freeze: use it "
+                    + "as it is");
+        }
+        LoRAConfig asItIs = LoRAConfig.builder().keepCounts(true).build();
+        Plan plan = Plan.ofFrozen(from.nodes());
+        return Network.outside(() -> new Adaptation<>(from, from.nodes(), asItIs, plan).rewritten().model());
+    }
+
+    /** A network that was read from a file, as it was when it was saved, {@link #nothingTrains} included. */
+    public static Model restored(Model network) {
+        Network<Model> restored = Network.of(network);
+        if (restored.nodes().stream().anyMatch(Node::isOurs) && network.params().length() == 0) {
+            return restored.rebuild(Map.of(), Map.of()).model();
+        }
+        InputGradients.leaveOut(restored);
+        return network;
+    }
+
+    /** What {@code fit} of a frozen network says. */
+    static IllegalStateException nothingTrains() {
+        return new IllegalStateException("The network is frozen, so there is nothing to fit: LoRA.freeze made it for inference. "
+                + "Adapt it with LoRA.apply(network, config), or train the network that it was made of, or what LoRA.merge makes "
+                + "of it");
+    }
+
+    /** What {@code setParams} of a frozen network does: DL4J would hand out a vector to layers that take none of it. */
+    static void refuseParameters(INDArray params) {
+        if (params.length() > 0) {
+            throw new IllegalArgumentException("The network is frozen and has no parameters of its own, but setParams was given "
+                    + params.length() + " values. Set them in the network that LoRA.merge makes of it, and freeze that");
+        }
+    }
+
     static <M extends Model> Network<M> stock(M base, LoRAConfig config) {
         if (config == null) {
             throw new IllegalArgumentException("The LoRAConfig is null; LoRAConfig.builder().build() has the defaults");
         }
-        Network<M> network = Network.of(base);
+        return stock(base, "Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");
+    }
+
+    private static <M extends Model> Network<M> stock(M base, String remedy) {
+        Network<M> network = ThawedNetwork.of(Network.of(base));
         if (base.params().wasClosed()) {
             throw new IllegalArgumentException("The network was closed, and with it the weights that an adapted network would "
                     + "stand on. Restore it from its file, and keep it open");
         }
         network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
             throw new IllegalArgumentException("The network is adapted already: layer \"" + node.name() + "\" is a " + node.type()
-                    + ". Call LoRA.merge or LoRA.unload first, or swap adapters with LoRAAdapter.applyTo");
+                    + ". " + remedy);
         });
         return network;
     }
 
     private static <M extends Model> M of(Network<M> from, List<Node> nodes, LoRAConfig config) {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return new Adaptation<>(from, nodes, config).run();
-        }
+        Quarrel.warn();
+        return Network.outside(() -> new Adaptation<>(from, nodes, config, Plan.of(nodes, config)).run());
     }
 
     private M run() {
+        Network<M> adapted = rewritten();
+        InputGradients.leaveOut(adapted);
+        refuseUntrainable(adapted);
+        adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
+        FirstSteps.watch(adapted);
+        return adapted.model();
+    }
+
+    /** The network as planned, with its values. */
+    private Network<M> rewritten() {
         toRecord = config.storage() == FrozenStorage.SHARED ? trainedInFull() : null;
         nodes.forEach(this::replace);
         Network<M> adapted = from.rebuild(layers, vertices);
@@ -106,11 +161,7 @@ public final class Adaptation<M extends Model> {
             adapted.resetCounts();
         }
         adapted.nodes().forEach(node -> fill(node, adapted));
-        InputGradients.leaveOut(adapted);
-        refuseUntrainable(adapted);
-        adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
-        FirstSteps.watch(adapted);
-        return adapted.model();
+        return adapted;
     }
 
     /** What the base holds for the layers that train in full, for unload to give it back. */
@@ -180,12 +231,9 @@ public final class Adaptation<M extends Model> {
 
     /** Null for a node without parameters. */
     private FrozenReference referenceTo(Node node) {
-        Trainable runtime = from.runtime(node.name());
-        if (runtime.params() == null || runtime.params().length() == 0) {
-            return null;
-        }
-        FrozenWeights weights = FrozenWeights.of(runtime.params(), runtime.paramTable(false));
-        return FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
+        FrozenWeights weights = from.weights(node);
+        return weights == null ? null
+                : FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {

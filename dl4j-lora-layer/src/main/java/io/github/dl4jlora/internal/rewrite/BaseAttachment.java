@@ -32,7 +32,7 @@ public final class BaseAttachment {
         if (base == null) {
             throw new IllegalArgumentException("The base is null: give the network that was adapted");
         }
-        Network<?> from = Network.of(base);
+        Network<?> from = ThawedNetwork.of(Network.of(base));
         Map<FrozenReference, FrozenWeights> found = found(network, from);
         if (found.isEmpty()) {
             throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage "

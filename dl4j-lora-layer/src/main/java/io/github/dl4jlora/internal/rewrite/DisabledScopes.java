@@ -1,9 +1,12 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.internal.kernel.Disableable;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.shade.guava.collect.MapMaker;
 
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Which networks have their adapters disabled, and what is refused meanwhile. */
 public final class DisabledScopes {
@@ -14,14 +17,30 @@ public final class DisabledScopes {
     private DisabledScopes() {
     }
 
-    /** One more scope is open. */
-    public static void opened(Model network) {
+    /**
+     * Opens one more.
+     *
+     * @return what ends it, once
+     * @throws IllegalArgumentException if the network has no adapted layer
+     * @throws IllegalStateException    if it has layers that are trained in full
+     */
+    public static Runnable open(Model network) {
+        List<Disableable> layers = AdaptedView.of(network).disable();
         OPEN.merge(network, 1, Integer::sum);
+        return once(() -> {
+            layers.forEach(Disableable::enable);
+            OPEN.computeIfPresent(network, (key, open) -> open == 1 ? null : open - 1);
+        });
     }
 
-    /** One of the open scopes is closed. */
-    public static void closed(Model network) {
-        OPEN.computeIfPresent(network, (key, open) -> open == 1 ? null : open - 1);
+    /** The end of a scope, which is closed once however often it is asked to. */
+    static Runnable once(Runnable end) {
+        AtomicBoolean open = new AtomicBoolean(true);
+        return () -> {
+            if (open.getAndSet(false)) {
+                end.run();
+            }
+        };
     }
 
     /**

@@ -106,8 +106,8 @@ public final class GraphNetwork extends Network<ComputationGraph> {
             return replaced != null ? replaced : StockLayers.copy(from.getVertices().get(name));
         });
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            ComputationGraph built = new ComputationGraph(conf);
             long length = conf.getVertices().values().stream().mapToLong(vertex -> vertex.numParams(true)).sum();
+            ComputationGraph built = length == 0 ? new FrozenGraph(conf) : new ComputationGraph(conf);
             built.init(Nd4j.create(conf.getDataType(), 1, length), false);
             return new GraphNetwork(built);
         }

@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
-import org.deeplearning4j.nn.api.Model;
 
 import java.util.HashMap;
 import java.util.HashSet;
@@ -13,16 +12,12 @@ import java.util.Set;
  * Lets adapted layers skip the gradient of their input where nobody can miss it: the input is a network input or a stopped
  * layer, this layer is its only consumer, and no preprocessor stands between, which would not take null.
  */
-public final class InputGradients {
+final class InputGradients {
 
     private InputGradients() {
     }
 
     /** Tells every adapted layer of the network who uses the gradient of its input. */
-    public static void leaveOut(Model model) {
-        leaveOut(Network.of(model));
-    }
-
     static void leaveOut(Network<?> network) {
         Map<String, Integer> consumers = new HashMap<>();
         Set<String> passing = new HashSet<>();

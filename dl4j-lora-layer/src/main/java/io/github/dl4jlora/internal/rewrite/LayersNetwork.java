@@ -105,7 +105,7 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
             length += layerConf.getLayer().initializer().numParams(layerConf);
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            MultiLayerNetwork built = new MultiLayerNetwork(conf);
+            MultiLayerNetwork built = length == 0 ? new FrozenChain(conf) : new MultiLayerNetwork(conf);
             built.init(Nd4j.create(conf.getDataType(), 1, length), false);
             return new LayersNetwork(built);
         }

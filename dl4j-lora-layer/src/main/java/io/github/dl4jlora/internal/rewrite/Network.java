@@ -1,17 +1,21 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.internal.base.FrozenWeights;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.function.Supplier;
 
 /**
  * What ComputationGraph and MultiLayerNetwork have in common: named nodes in topological order, and a way to build
@@ -43,6 +47,13 @@ public abstract class Network<M extends Model> {
                 + "; a ComputationGraph or MultiLayerNetwork is needed");
     }
 
+    /** Work whose arrays outlive the workspaces that the caller has open. */
+    static <T> T outside(Supplier<T> work) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return work.get();
+        }
+    }
+
     /** Sets a network's iteration and epoch counts to 0, where its updater's state is set to zero. */
     public static void resetCounts(Model model) {
         of(model).resetCounts();
@@ -56,6 +67,13 @@ public abstract class Network<M extends Model> {
 
     /** The running layer or vertex: its parameters as DL4J holds them. */
     abstract Trainable runtime(String name);
+
+    /** A node's parameters, by content; null for one that has none. */
+    FrozenWeights weights(Node node) {
+        Trainable running = runtime(node.name());
+        return running.params() == null || running.params().length() == 0 ? null
+                : FrozenWeights.of(running.params(), running.paramTable(false));
+    }
 
     /** The seed that the network was initialised with. */
     abstract long seed();
@@ -71,7 +89,7 @@ public abstract class Network<M extends Model> {
 
     /**
      * The same network with other configurations for some nodes. Its parameters are zero; iteration and epoch counts
-     * are kept. ND4J's random generator is not touched.
+     * are kept. ND4J's random generator is not touched. Where nothing is left that could train, its {@code fit} refuses.
      *
      * @param layers   replacements by name
      * @param vertices replacements by name, for nodes that are no layers

@@ -57,6 +57,14 @@ public record Plan(Map<String, Decision> decisions) {
         return new Plan(decisions);
     }
 
+    /** Nothing trains, and all is as it would be above something that does: whoever asks gets the gradient of the input. */
+    static Plan ofFrozen(List<Node> nodes) {
+        Map<String, Decision> decisions = new LinkedHashMap<>();
+        nodes.forEach(node ->
+                decisions.put(node.name(), decide(node, Map.of(), Set.of(), BiasTraining.NONE, true)));
+        return new Plan(decisions);
+    }
+
     private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, BiasTraining bias,
                                    boolean trainsUpstream) {
         if (targets.containsKey(node.name())) {

@@ -51,14 +51,14 @@ public final class Scales {
     /**
      * Scales all low-rank paths.
      *
-     * @return what ends it
+     * @return what ends it, once
      * @throws IllegalArgumentException if the factor is not finite, or the network has no adapted layer
      */
     public static Runnable open(Model model, double factor) {
         requireFinite(factor, "LoRA.rescaled");
         List<Runnable> open = new ArrayList<>();
         adapted(model).values().stream().distinct().forEach(switches -> open.add(switches.openScale(factor)));
-        return () -> open.forEach(Runnable::run);
+        return DisabledScopes.once(() -> open.forEach(Runnable::run));
     }
 
     /**

@@ -15,15 +15,12 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Supplier;
 import java.util.regex.Pattern;
 
 /**
@@ -53,7 +50,7 @@ public final class Unadaptation<M extends Model> {
      */
     public static <M extends Model> M merge(M model) {
         DisabledScopes.requireNone(model, "LoRA.merge");
-        return outside(() -> new Unadaptation<>(Network.of(model), true, 1).run());
+        return Network.outside(() -> new Unadaptation<>(Network.of(model), true, 1).run());
     }
 
     /**
@@ -66,7 +63,7 @@ public final class Unadaptation<M extends Model> {
      */
     public static <M extends Model> M merge(M model, List<Pattern> layers, double weight) {
         DisabledScopes.requireNone(model, "LoRA.merging");
-        return outside(() -> {
+        return Network.outside(() -> {
             Network<M> adapted = Network.of(model);
             List<Node> chosen = chosen(adapted, layers);
             BaseAttachment.verified(adapted);
@@ -78,7 +75,7 @@ public final class Unadaptation<M extends Model> {
     /** What {@link #merge(Model, List, double)} would do. */
     public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight) {
         DisabledScopes.requireNone(model, "LoRA.merging");
-        return outside(() -> {
+        return Network.outside(() -> {
             Network<?> adapted = Network.of(model);
             List<Node> chosen = chosen(adapted, layers);
             BaseAttachment.verified(adapted);
@@ -110,13 +107,7 @@ public final class Unadaptation<M extends Model> {
      * @throws IllegalStateException if the base has changed, or what it held for a layer that was trained in full is gone
      */
     public static <M extends Model> M unload(M model) {
-        return outside(() -> new Unadaptation<>(Network.of(model), false, 0).run());
-    }
-
-    private static <T> T outside(Supplier<T> work) {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return work.get();
-        }
+        return Network.outside(() -> new Unadaptation<>(Network.of(model), false, 0).run());
     }
 
     private M run() {
@@ -151,7 +142,7 @@ public final class Unadaptation<M extends Model> {
     }
 
     /** A layer that TransferLearning froze after it was adapted stays frozen. */
-    private static Layer wrappedLike(Node node, Layer stock) {
+    static Layer wrappedLike(Node node, Layer stock) {
         if (!(node.layer() instanceof FrozenLayer) || stock instanceof FrozenLayer) {
             return stock;
         }
@@ -170,7 +161,7 @@ public final class Unadaptation<M extends Model> {
         }
     }
 
-    private static GraphVertex wrappedLike(Node node, GraphVertex stock) {
+    static GraphVertex wrappedLike(Node node, GraphVertex stock) {
         return node.vertex() instanceof FrozenVertex && !(stock instanceof FrozenVertex) ? new FrozenVertex(stock) : stock;
     }
 

@@ -51,6 +51,12 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         return output().sequenceFormat() != null;
     }
 
+    /** The labels' order, whatever BLAS likes best: each value of a loss costs several times as much where two orders meet. */
+    @Override
+    char resultOrder(long rows, long columns) {
+        return 'c';
+    }
+
     /** Does something while the layer's input is its sequences' steps as rows. */
     private <T> T onRows(INDArray rows, Supplier<T> action) {
         INDArray sequence = input;

@@ -81,13 +81,17 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return frozen(DefaultParamInitializer.GAIN_KEY);
     }
 
+    /** The order in which to have x·W. */
+    char resultOrder(long rows, long columns) {
+        return DenseArithmetic.resultOrder(rows, columns);
+    }
+
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
         INDArray w = weights();
         INDArray x = checkedInput(w);
         long[] shape = {x.size(0), w.size(1)};
-        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape,
-                DenseArithmetic.resultOrder(shape[0], shape[1]));
+        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, resultOrder(shape[0], shape[1]));
         Blas.gemm(x, w, result, false, false, 1, 0);
         subtractStart(x, result, false, workspaces);
         path().forward(x, result, training, workspaces);

@@ -26,6 +26,7 @@ import java.util.Map;
 import java.util.Properties;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 /** Files made here and read in a JVM of their own, where nothing keeps a base alive. */
 class AnotherJvmTest {
@@ -45,6 +46,7 @@ class AnotherJvmTest {
         ModelSerializer.writeModel(richBase, folder.resolve("rich-base.zip").toFile(), false);
         ModelSerializer.writeModel(rich, folder.resolve("rich-plain.zip").toFile(), true);
         LoRA.save(rich, folder.resolve("rich-whole.zip"), true);
+        ComputationGraph frozen = frozen();
 
         ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), "io.github.dl4jlora.internal.file.Elsewhere",
                 folder.toString());
@@ -68,6 +70,9 @@ class AnotherJvmTest {
                                 .contains(id, "LoRA.attach"));
             }
         }
+        assertThat(found.getProperty("frozen-missing")).startsWith("FrozenWeightsMissingException").contains("LoRA.attach");
+        assertThat(List.of(found.getProperty("frozen-attached"), found.getProperty("frozen-whole")))
+                .allSatisfy(outputs -> assertThat(outputs).isEqualTo(Arrays.toString(Elsewhere.richOutputs(frozen))));
         assertThat(Elsewhere.withParameters(richBase)).contains("conv", "bn", "fc1", "lstm", "attention", "fc2", "out");
         for (String name : List.of("conv", "bn", "lstm", "attention", "fc2", "out")) {
             assertThat(found.getProperty("rich-missing-" + name))
@@ -78,6 +83,18 @@ class AnotherJvmTest {
         assertThat(found.getProperty("rich-whole")).isEqualTo(Arrays.toString(Elsewhere.richOutputs(rich)));
         rich.fit(Elsewhere.richData());
         assertThat(found.getProperty("rich-params")).isEqualTo(Arrays.toString(Models.params(rich)));
+    }
+
+    /** Saved, on other weights than the other networks'. */
+    private ComputationGraph frozen() throws IOException {
+        ComputationGraph base = Elsewhere.richBase();
+        base.params().muli(0.9);
+        ComputationGraph frozen = LoRA.freeze(base);
+        assertThat(Elsewhere.richOutputs(frozen)).containsExactly(Elsewhere.richOutputs(base), within(1e-6));
+        ModelSerializer.writeModel(base, folder.resolve("frozen-base.zip").toFile(), false);
+        ModelSerializer.writeModel(frozen, folder.resolve("frozen-plain.zip").toFile(), true);
+        LoRA.save(frozen, folder.resolve("frozen-whole.zip"), true);
+        return frozen;
     }
 
     private void save(Kind kind, Properties expected) throws IOException {

@@ -52,6 +52,7 @@ final class Elsewhere {
     public static void main(String[] arguments) throws IOException {
         Path folder = Path.of(arguments[0]);
         Properties answers = new Properties();
+        frozen(folder, answers);
         // All without a base first: the two network types have equal weights, so either's base would serve the other.
         Map<Kind, Model> restored = new EnumMap<>(Kind.class);
         for (Kind kind : List.of(Kind.GRAPH_SHARED, Kind.LAYERS_SHARED)) {
@@ -73,6 +74,16 @@ final class Elsewhere {
         try (var out = Files.newBufferedWriter(folder.resolve("answers.properties"))) {
             answers.store(out, null);
         }
+    }
+
+    /** A network in which nothing trains: without its weights, with them, and from a file that has them. */
+    private static void frozen(Path folder, Properties answers) throws IOException {
+        ComputationGraph plain = ModelSerializer.restoreComputationGraph(folder.resolve("frozen-plain.zip").toFile(), true);
+        answers.setProperty("frozen-missing", failure(() -> richOutputs(plain)));
+        LoRA.attach(plain, ModelSerializer.restoreComputationGraph(folder.resolve("frozen-base.zip").toFile(), false));
+        answers.setProperty("frozen-attached", Arrays.toString(richOutputs(plain)));
+        ComputationGraph whole = LoRA.loadComputationGraph(folder.resolve("frozen-whole.zip"));
+        answers.setProperty("frozen-whole", Arrays.toString(richOutputs(whole)));
     }
 
     /** Outputs now, parameters after two more steps, all frozen values after that. */

@@ -1,9 +1,13 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.processor.Processor;
+import io.github.dl4jlora.internal.processor.Processor.Vectors;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.openblas.global.openblas_nolapack;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -54,6 +58,49 @@ class BlasTest {
         assertThat(Blas.gemm(left, right, product, transposeA, transposeB, alpha, adds ? 0.5 : 0)).isSameAs(product);
 
         assertThat(product.equalsWithEps(expected, 1e-4)).as("%s%n%s", product, expected).isTrue();
+    }
+
+    /** Whatever the processor, and whichever kernels OpenBLAS has for it. */
+    @Property(tries = 150)
+    void productsInBlocksAreProducts(@ForAll boolean transposeA, @ForAll boolean transposeB,
+            @ForAll @IntRange(min = 1, max = 3) int gap, @ForAll @IntRange(min = 1, max = FewRows.MOST_ROWS) int m, @ForAll @IntRange(min = 1, max = 300) int n,
+            @ForAll @IntRange(min = 1, max = 700) int k, @ForAll @DoubleRange(min = -2, max = 2) double alpha,
+            @ForAll boolean adds) {
+        INDArray left = transposeA ? Nd4j.randn(k + gap, m).dup('f') : Nd4j.randn(m + gap, k).dup('f');
+        INDArray right = transposeB ? Nd4j.randn(n + gap, k).dup('f') : Nd4j.randn(k + gap, n).dup('f');
+        INDArray result = adds ? Nd4j.randn(m + gap, n).dup('f') : Nd4j.valueArrayOf(new long[] {m + gap, n}, Float.NaN).dup('f');
+        INDArray beyond = result.get(NDArrayIndex.interval(m, m + gap), NDArrayIndex.all()).assign(7);
+        INDArray a = left.get(NDArrayIndex.interval(0, transposeA ? k : m), NDArrayIndex.all());
+        INDArray b = right.get(NDArrayIndex.interval(0, transposeB ? n : k), NDArrayIndex.all());
+        INDArray c = result.get(NDArrayIndex.interval(0, m), NDArrayIndex.all());
+        INDArray expected = (transposeA ? a.transpose() : a).dup().castTo(DataType.DOUBLE)
+                .mmul((transposeB ? b.transpose() : b).dup().castTo(DataType.DOUBLE)).mul(alpha);
+        if (adds) {
+            expected.addi(c.castTo(DataType.DOUBLE).mul(0.5));
+        }
+
+        FewRows.gemm(flag(transposeA), flag(transposeB), m, n, k, (float) alpha, floats(left), (int) left.size(0), floats(right),
+                (int) right.size(0), adds ? 0.5f : 0, floats(result), m + gap);
+
+        assertThat(c.castTo(DataType.DOUBLE).equalsWithEps(expected, 1e-3)).as("%s%n%s", c, expected).isTrue();
+        assertThat(beyond).as("what lies between columns").isEqualTo(Nd4j.valueArrayOf(new long[] {gap, n}, 7f));
+    }
+
+    private static int flag(boolean transposed) {
+        return transposed ? openblas_nolapack.CblasTrans : openblas_nolapack.CblasNoTrans;
+    }
+
+    private static FloatPointer floats(INDArray array) {
+        return (FloatPointer) array.data().addressPointer();
+    }
+
+    @Test
+    void smallKernelsAreUsedForFewRowsOnlyAndWhereTheyAre() {
+        boolean here = Processor.kernel().map(Vectors::ofKernel).orElse(Vectors.UNKNOWN) == Vectors.AVX_512;
+
+        assertThat(FewRows.gains(32, 256, 256)).isEqualTo(here);
+        assertThat(FewRows.gains(32, 64, 64)).as("OpenBLAS does that itself").isFalse();
+        assertThat(FewRows.gains(FewRows.MOST_ROWS + 1, 1024, 1024)).isFalse();
     }
 
     @Property(tries = 100)

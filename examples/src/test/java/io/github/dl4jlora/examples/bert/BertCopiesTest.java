@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.bert;
 
+import io.github.dl4jlora.LoRA;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
@@ -37,6 +38,15 @@ class BertCopiesTest {
         }
         assertThat(restored.params()).isEqualTo(graph.params());
         assertThat(clone.params()).isEqualTo(graph.params());
+    }
+
+    /** Dense layers by kernels of the library, the others as they are. */
+    @Test
+    void frozenItComputesTheSame() {
+        ComputationGraph frozen = LoRA.freeze(graph);
+
+        assertThat(frozen.outputSingle(ids).distance2(graph.outputSingle(ids))).isLessThan(1e-5);
+        assertThat(LoRA.merge(frozen).params()).isEqualTo(graph.params());
     }
 
     @Test

@@ -1,0 +1,15 @@
+/**
+ * What is known of the machine, and of the native libraries that compute on it.
+ *
+ * <pre>
+ *   Quarrel --- ThreadCounts             whether ND4J's loops and BLAS spin against each other; how many threads each has
+ *   RestingTeam                          keeps OpenMP's threads from spinning, in a process that runs already
+ *   NativeLibraries --- CLibrary         what is loaded, the process's environment, OpenBLAS's words about itself
+ *   Processor                            name, vectors, clock, cores, as far as the system tells
+ *   AnotherJvm                           a JVM as this one was started, with one thing changed
+ * </pre>
+ *
+ * <p>Knows ND4J, JavaCPP and, in one class, JNA, which ND4J brings. {@code internal.rewrite} and the door know it. Public
+ * classes here are no API and may change without notice.
+ */
+package io.github.dl4jlora.internal.processor;

@@ -1,0 +1,123 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A network whose layers are frozen and not adapted, see {@link Adaptation#freeze}, as the stock network that it was made of: on
+ * the same weights, so that what is made of it shares them.
+ *
+ * @param <M> the network type
+ */
+final class ThawedNetwork<M extends Model> extends Network<M> {
+
+    private final Network<M> frozen;
+    private final List<Node> nodes;
+    private final Map<String, Layer> layers = new HashMap<>();
+    private final Map<String, GraphVertex> vertices = new HashMap<>();
+    private final Map<String, Trainable> runtimes = new HashMap<>();
+
+    private ThawedNetwork(Network<M> frozen) {
+        this.frozen = frozen;
+        this.nodes = frozen.nodes().stream().map(this::thawed).toList();
+    }
+
+    /** The network as a stock one; itself if it is one, or if it is adapted. */
+    static <M extends Model> Network<M> of(Network<M> network) {
+        List<Node> nodes = network.nodes();
+        return nodes.stream().anyMatch(Node::isOurs) && nodes.stream().allMatch(node -> node.adapted() == null)
+                ? new ThawedNetwork<>(network) : network;
+    }
+
+    private Node thawed(Node node) {
+        Replacement replacement = node.replacement();
+        if (replacement == null) {
+            return node;
+        }
+        if (node.layer() != null) {
+            layers.put(node.name(), Unadaptation.wrappedLike(node, replacement.toStockLayer()));
+        } else {
+            vertices.put(node.name(), Unadaptation.wrappedLike(node, replacement.toStockVertex()));
+        }
+        return new Node(node.name(), node.label(), layers.get(node.name()), vertices.get(node.name()), node.inputs(),
+                node.hasPreprocessor());
+    }
+
+    @Override
+    M model() {
+        return frozen.model();
+    }
+
+    @Override
+    List<Node> nodes() {
+        return nodes;
+    }
+
+    @Override
+    Trainable runtime(String name) {
+        return frozen.node(name).frozenReference() == null ? frozen.runtime(name)
+                : runtimes.computeIfAbsent(name, this::stockRuntime);
+    }
+
+    /** It computes nothing, and so needs no graph and no inputs. */
+    private Trainable stockRuntime(String name) {
+        Node node = node(name);
+        INDArray values = frozen.node(name).frozenReference().values(name, dataType(), node.numParams());
+        if (node.layer() == null) {
+            return node.unwrappedVertex().instantiate(null, name, 0, values, false, dataType());
+        }
+        Layer layer = node.unwrappedLayer();
+        return layer.instantiate(StockLayers.confOf(layer), null, 0, values, false, dataType());
+    }
+
+    @Override
+    FrozenWeights weights(Node node) {
+        if (frozen.node(node.name()).frozenReference() == null) {
+            return super.weights(node);
+        }
+        FrozenWeights weights = frozen.node(node.name()).frozenReference().require(node.name());
+        weights.verify(node.name());
+        return weights;
+    }
+
+    @Override
+    long seed() {
+        return frozen.seed();
+    }
+
+    @Override
+    DataType dataType() {
+        return frozen.dataType();
+    }
+
+    @Override
+    Updater updater() {
+        return frozen.updater();
+    }
+
+    @Override
+    void resetCounts() {
+        frozen.resetCounts();
+    }
+
+    @Override
+    Network<M> rebuild(Map<String, Layer> otherLayers, Map<String, GraphVertex> otherVertices) {
+        Map<String, Layer> allLayers = new HashMap<>(layers);
+        allLayers.putAll(otherLayers);
+        Map<String, GraphVertex> allVertices = new HashMap<>(vertices);
+        allVertices.putAll(otherVertices);
+        return frozen.rebuild(allLayers, allVertices);
+    }
+}
