@@ -33,6 +33,9 @@ final class Machine {
                 .forEach(fact -> facts.put(fact[0], fact[1]));
         facts.put("OpenBLAS's kernels", output.lines().filter(line -> line.startsWith("Core: "))
                 .map(line -> line.substring("Core: ".length())).distinct().collect(Collectors.joining(", ")));
+        facts.put("Threads.settle()", Child.output(Settings.SETTLED, Map.of(), MachineChild.class).lines()
+                .filter(line -> line.startsWith(SettledChild.DONE)).map(line -> line.substring(SettledChild.DONE.length()))
+                .collect(Collectors.joining(" ")));
         return facts;
     }
 

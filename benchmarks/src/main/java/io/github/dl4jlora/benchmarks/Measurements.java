@@ -184,7 +184,7 @@ final class Measurements {
                         () -> Child.java(settings, InferenceChild.class, shape.encode()), found -> {
                             double[] millis = numbers(found.split(" "));
                             results.inference.computeIfAbsent(shape, key -> new EnumMap<>(Settings.class)).put(settings,
-                                    new Results.Inference(millis[0], millis[1], millis[2]));
+                                    new Results.Inference(millis[0], millis[1], millis[2], millis[3]));
                         });
             }
             say(shape.name() + ": " + results.inference.get(shape));

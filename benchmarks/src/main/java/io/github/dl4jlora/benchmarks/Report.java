@@ -206,11 +206,11 @@ final class Report {
 
     private Table inference() {
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of("", "base ms", "adapted / base", "merged / base"));
+        rows.add(List.of("", "base ms", "adapted / base", "merged / base", "frozen / base"));
         results.inference.forEach((shape, by) -> by.forEach((settings, of) ->
                 rows.add(List.of(shape.name() + ", " + settings.title(), number(of.base()), number(of.adapted() / of.base()),
-                        number(of.merged() / of.base())))));
-        return new Table("Inference", "Medians; the three networks take turns in one process.", rows);
+                        number(of.merged() / of.base()), number(of.frozen() / of.base())))));
+        return new Table("Inference", "Medians; the four networks take turns in one process; frozen is LoRA.freeze(base).", rows);
     }
 
     private Table memory() {

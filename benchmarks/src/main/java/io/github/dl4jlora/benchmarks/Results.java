@@ -18,7 +18,7 @@ final class Results {
     }
 
     /** Milliseconds of a forward pass. */
-    record Inference(double base, double adapted, double merged) {
+    record Inference(double base, double adapted, double merged, double frozen) {
     }
 
     /** Bytes of a saved model with its updater, of a saved adapter. */

@@ -57,7 +57,7 @@ record Target(String what, double limit, double value) {
         }
         targets.add(encoder(results, EncoderTask.STEP, 1));
         targets.add(encoder(results, EncoderTask.FORWARD, 1));
-        targets.add(encoder(results, EncoderTask.BASE_FORWARD, 1.05));
+        targets.add(encoder(results, EncoderTask.FROZEN_FORWARD, 1.05));
         targets.add(new Target("resident memory above the base, 256 wide, " + ResidentChild.STEPS + " steps, -Xmx1g, threads settled, MB",
                 300, results.resident.containsKey(new Results.Run(LORA, SETTLED))
                 ? results.resident.get(new Results.Run(LORA, SETTLED)) / 1e6 : Double.NaN));
