@@ -23,8 +23,7 @@ final class Machine {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("processor", field("model name") + ", " + vectors() + ", " + Runtime.getRuntime().availableProcessors()
                 + " cores");
-        facts.put("system", System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
-                + System.getProperty("os.arch"));
+        facts.put("system", System.getProperty("os.name") + " " + System.getProperty("os.arch"));
         Map<String, String> kept = Settings.kept(System.getenv());
         facts.put("set in the environment, and kept from every child", kept.isEmpty() ? "nothing" : kept.entrySet().stream()
                 .map(variable -> variable.getKey() + "=" + variable.getValue()).collect(Collectors.joining(", ")));
@@ -51,7 +50,7 @@ final class Machine {
 
     private static String vectors() throws IOException {
         List<String> flags = List.of(field("flags").split(" "));
-        String vectors = flags.stream().filter(flag -> flag.matches("fma|avx2|avx512.*|avx_vnni|amx.*")).sorted()
+        String vectors = flags.stream().filter(flag -> flag.matches("avx2|avx512f|avx512_(bf|fp)16|amx_(tile|bf16)")).sorted()
                 .collect(Collectors.joining(" "));
         return vectors.isEmpty() ? "vector instructions " + UNKNOWN : vectors;
     }

@@ -101,8 +101,8 @@ final class Report {
     private Table targets() {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("what", "target", "measured", ""));
-        Target.of(results).forEach(target -> rows.add(List.of(target.what(), "≤ " + number(target.limit()), number(target.value()),
-                !target.isMeasured() ? "not measured" : target.isMet() ? "met" : "missed")));
+        Target.of(results).forEach(target -> rows.add(List.of(target.what(), "≤ " + number(target.limit()),
+                target.isMeasured() ? number(target.value()) : "", !target.isMeasured() ? "not measured" : target.isMet() ? "met" : "missed")));
         return new Table("Targets", "", rows);
     }
 
