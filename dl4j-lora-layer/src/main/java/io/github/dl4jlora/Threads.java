@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -25,6 +26,7 @@ public final class Threads {
     private static final String OPEN_MP = "OMP_NUM_THREADS";
     private static final String BLAS = "OPENBLAS_NUM_THREADS";
     private static final String WAITING = "OMP_WAIT_POLICY";
+    private static final Pattern COUNT = Pattern.compile("[1-9]\\d{0,3}");
     /** JavaCPP reads both spellings. */
     private static final List<String> PHYSICAL =
             List.of("org.bytedeco.javacpp.maxphysicalbytes", "org.bytedeco.javacpp.maxPhysicalBytes");
@@ -90,8 +92,10 @@ public final class Threads {
             team = RestingTeam.of(before.master());
         }
         if (variables.containsKey(OPEN_MP)) {
+            // ND4J goes over what this variable says, and gives BLAS all cores of a chip.
             String said = System.getenv(BLAS);
-            new ThreadCounts(1, 1, said == null ? ThreadCounts.cores() : Integer.parseInt(said.strip())).set();
+            new ThreadCounts(1, 1, said != null && COUNT.matcher(said).matches() ? Integer.parseInt(said)
+                    : ThreadCounts.cores()).set();
         }
         Quarrel.settled(true);
         ThreadCounts after = ThreadCounts.now();

@@ -12,6 +12,9 @@
  *          |
  *      LoRAInit  Scaling  LayerType     the words that any room may use
  *      BiasTraining  FrozenStorage
+ *
+ *      Threads                          who computes on which thread: to be settled first
+ *      Doctor - Diagnosis - StepProbe   what makes it slow here, and the remedy
  * </pre>
  *
  * <p>Adapters apart from networks are in {@code adapter}, layers to declare in {@code layer}, what may be computed with A and

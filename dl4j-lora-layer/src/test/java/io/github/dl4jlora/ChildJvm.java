@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /** Another JVM: one that has lost every network, may lack this library, or may be killed. */
@@ -27,6 +28,33 @@ public final class ChildJvm {
                 "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", String.join(File.pathSeparator, classpath), main));
         command.addAll(List.of(arguments));
         return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+    }
+
+    /**
+     * Runs a main class to its end, which must be a good one, in an environment that says of threads and of BLAS only this.
+     *
+     * @param options of the JVM
+     * @return the lines that it printed
+     */
+    public static List<String> runIn(Map<String, String> environment, List<String> options, Path log, Class<?> main,
+            String... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx512m"));
+        command.addAll(options);
+        command.addAll(List.of("-cp", String.join(File.pathSeparator, classpath()), main.getName()));
+        command.addAll(List.of(arguments));
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        builder.environment().keySet().removeIf(name -> name.startsWith("OMP_") || name.startsWith("OPENBLAS_"));
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        try {
+            if (!process.waitFor(120, TimeUnit.SECONDS) || process.exitValue() != 0) {
+                throw new AssertionError(main + " failed:\n" + Files.readString(log));
+            }
+            return Files.readAllLines(log);
+        } finally {
+            process.destroyForcibly();
+        }
     }
 
     /** Runs a main class to its end, which must be a good one. */

@@ -281,6 +281,7 @@ class LoRAFreezeTest {
     void aNetworkThatMovedOrWasClosedIsNamed(boolean graph) {
         Model base = base(graph);
         Model frozen = Models.freeze(base);
+        Models.freeze(base).close();
         base.params().muli(0.5);
 
         assertThat(List.<Runnable>of(() -> Models.merge(frozen), () -> Models.unload(frozen), () -> Models.freeze(frozen),
@@ -290,16 +291,6 @@ class LoRAFreezeTest {
         base.close();
         assertThatThrownBy(() -> Models.outputs(frozen)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContainingAll("Layer \"fc1\"", "closed");
-    }
-
-    @Test
-    void closingItLeavesTheNetworkOpen() {
-        ComputationGraph base = Networks.trainedGraph();
-        double[] before = Models.outputs(base);
-
-        LoRA.freeze(base).close();
-
-        assertThat(Models.outputs(base)).containsExactly(before);
     }
 
     @ParameterizedTest

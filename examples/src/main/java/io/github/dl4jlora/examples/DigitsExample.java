@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Threads;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -39,6 +40,7 @@ public final class DigitsExample extends Comparison {
     }
 
     public static void main(String[] args) {
+        Threads.settle();
         System.exit(commandLine().execute(args));
     }
 

@@ -177,8 +177,8 @@ public final class FrozenWeights {
     public static void requireOpen(INDArray values, String layer) {
         if (values.wasClosed()) {
             throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
-                    + "inference while adapted networks stand on it: keep it open, give this network another copy of it with "
-                    + "LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
+                    + "inference while adapted or frozen networks stand on it: keep it open, give this network another copy "
+                    + "of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
         }
     }
 
@@ -212,8 +212,8 @@ public final class FrozenWeights {
 
     private static IllegalStateException moved(String layer, String how) {
         return new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
-                + "attached (" + how + "). A base is for inference while adapted networks stand on it: do not call fit or "
-                + "setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
+                + "attached (" + how + "). A base is for inference while adapted or frozen networks stand on it: do not call "
+                + "fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
                 + "LoRAConfig.copyBase(true).");
     }
 

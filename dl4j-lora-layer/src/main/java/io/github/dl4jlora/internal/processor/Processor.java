@@ -27,25 +27,37 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
     public enum Vectors {
 
         /** Not told. */
-        UNKNOWN("unknown vectors", 0, Set.of()),
+        UNKNOWN("unknown vectors", 0, "", Set.of()),
+        /** 128 bits. */
+        SSE("SSE", 8, "NEHALEM", Set.of("prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "nano", "opteron",
+                "opteron_sse3", "barcelona", "bobcat")),
+        /** 256 bits, without multiplications and additions in one. */
+        AVX("AVX", 16, "SANDYBRIDGE", Set.of("sandybridge", "bulldozer", "piledriver", "steamroller")),
         /** 256 bits. */
-        AVX2("AVX2", 32, Set.of("haswell", "zen", "excavator")),
+        AVX2("AVX2", 32, "HASWELL", Set.of("haswell", "zen", "excavator")),
         /** 512 bits. */
-        AVX_512("AVX-512", 64, Set.of("skylakex", "cooperlake", "sapphirerapids"));
+        AVX_512("AVX-512", 64, "SKYLAKEX", Set.of("skylakex", "cooperlake", "sapphirerapids"));
 
         private final String words;
         private final int flopsPerCycle;
+        private final String anyKernel;
         private final Set<String> kernels;
 
-        Vectors(String words, int flopsPerCycle, Set<String> kernels) {
+        Vectors(String words, int flopsPerCycle, String anyKernel, Set<String> kernels) {
             this.words = words;
             this.flopsPerCycle = flopsPerCycle;
+            this.anyKernel = anyKernel;
             this.kernels = kernels;
         }
 
         /** Additions and multiplications of floats in a cycle of a core that has two units for them; 0 if unknown. */
         public int flopsPerCycle() {
             return flopsPerCycle;
+        }
+
+        /** Of OpenBLAS's kernels with them, one that any processor that has them can run; empty if unknown. */
+        public String anyKernel() {
+            return anyKernel;
         }
 
         /** Those of a kernel, by OpenBLAS's name of it. */
@@ -59,7 +71,8 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
         }
 
         static Vectors ofFlags(List<String> flags) {
-            return flags.contains("avx512f") ? AVX_512 : flags.contains("avx2") ? AVX2 : UNKNOWN;
+            return flags.contains("avx512f") ? AVX_512 : flags.contains("avx2") ? AVX2 : flags.contains("avx") ? AVX
+                    : flags.contains("sse2") ? SSE : UNKNOWN;
         }
 
         @Override
@@ -79,7 +92,8 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
 
     static Processor of(List<String> cpuinfo) {
         String name = values(cpuinfo, "model name").stream().findFirst().orElse("unknown");
-        List<String> flags = values(cpuinfo, "flags").stream().findFirst().map(line -> List.of(line.split(" "))).orElse(List.of());
+        List<String> flags = values(cpuinfo, "flags").stream().findFirst().map(line -> List.of(line.split(" ")))
+                .orElse(List.of());
         OptionalDouble clock = values(cpuinfo, "cpu MHz").stream().mapToDouble(Double::parseDouble).max();
         return new Processor(name, Vectors.ofFlags(flags),
                 clock.isPresent() ? OptionalDouble.of(clock.getAsDouble() / 1000) : OptionalDouble.empty());
@@ -90,7 +104,7 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
                 .toList();
     }
 
-    /** Floating point operations in a second that some of its cores can do at most, in thousands of millions, where it is known. */
+    /** Operations on floats that some of its cores can do in a second at most, in thousands of millions, where it is known. */
     public OptionalDouble peakGflops(int cores) {
         return vectors == Vectors.UNKNOWN || gigahertz.isEmpty() ? OptionalDouble.empty()
                 : OptionalDouble.of(cores * gigahertz.getAsDouble() * vectors.flopsPerCycle());

@@ -30,7 +30,7 @@ public final class Quarrel {
         settled = now;
     }
 
-    /** Whether there is one here, now: on the CPU, both have several threads, and neither the environment nor a call settles it. */
+    /** Whether there is one here, now: on the CPU both have several threads, and neither environment nor call settles it. */
     public static boolean isOn() {
         if (settled || "passive".equalsIgnoreCase(System.getenv("OMP_WAIT_POLICY"))
                 || !Nd4j.getBackend().getEnvironment().isCPU()) {
@@ -44,8 +44,8 @@ public final class Quarrel {
     public static void warn() {
         if (!TOLD.get() && isOn() && TOLD.compareAndSet(false, true)) {
             ThreadCounts counts = ThreadCounts.now();
-            LOG.warn("ND4J's loops ({} threads) and BLAS ({} threads) spin against each other, which makes training several times "
-                    + "slower. Call Threads.settle() in the first line of main, or set OMP_WAIT_POLICY=passive; "
+            LOG.warn("ND4J's loops ({} threads) and BLAS ({} threads) spin against each other, which makes training several "
+                    + "times slower. Call Threads.settle() in the first line of main, or set OMP_WAIT_POLICY=passive; "
                     + "Doctor.report() measures what it costs here", counts.openMp(), counts.blas());
         }
     }

@@ -17,7 +17,10 @@
  *   Targets   |                     |     |              |
  *      |      |                     |     |              |
  *      v      v                     v     v              v
- *    Network: GraphNetwork | LayersNetwork;  Node, MatrixName, Role
+ *    Network: GraphNetwork | LayersNetwork | ThawedNetwork;  Node, MatrixName, Role
+ *                 |              |              |
+ *            FrozenGraph    FrozenChain     a frozen network as the stock one that it was made of
+ *            (DL4J's, but refuse to fit nothing)
  *
  *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it

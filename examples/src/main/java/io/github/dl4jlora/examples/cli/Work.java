@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.StatusLine;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -34,8 +35,16 @@ abstract class Work implements Callable<Integer> {
      */
     abstract void run(Progress progress, Facts facts) throws IOException;
 
+    /** Whether the command computes: then on threads that do not spin against each other. */
+    boolean settlesThreads() {
+        return true;
+    }
+
     @Override
     public final Integer call() throws IOException {
+        if (settlesThreads()) {
+            Threads.settle();
+        }
         CommandLine line = spec.commandLine();
         Progress progress = new Progress(new StatusLine(line.getErr(), System.console() != null && !json));
         Facts facts = new Facts();

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -22,6 +23,7 @@ public final class SpamExample {
     }
 
     public static void main(String[] args) {
+        Threads.settle();
         System.exit(commandLine().execute(args));
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.UsageMessage;
 import org.apache.spark.api.java.JavaRDD;
@@ -75,6 +76,7 @@ public final class SparkExample implements Callable<Integer> {
     private DigitsTask task;
 
     public static void main(String[] args) {
+        Threads.settle();
         System.exit(commandLine().execute(args));
     }
 
