@@ -28,14 +28,16 @@ final class Machine {
         facts.put("set in the environment, and kept from every child", kept.isEmpty() ? "nothing" : kept.entrySet().stream()
                 .map(variable -> variable.getKey() + "=" + variable.getValue()).collect(Collectors.joining(", ")));
         String output = Child.output(Settings.AS_FOUND, Map.of("OPENBLAS_VERBOSE", "2"), MachineChild.class);
-        output.lines().filter(line -> line.startsWith(Child.RESULT)).map(line -> line.substring(Child.RESULT.length()).split("\t"))
-                .forEach(fact -> facts.put(fact[0], fact[1]));
-        facts.put("OpenBLAS's kernels", output.lines().filter(line -> line.startsWith("Core: "))
-                .map(line -> line.substring("Core: ".length())).distinct().collect(Collectors.joining(", ")));
-        facts.put("Threads.settle()", Child.output(Settings.SETTLED, Map.of(), MachineChild.class).lines()
-                .filter(line -> line.startsWith(SettledChild.DONE)).map(line -> line.substring(SettledChild.DONE.length()))
+        after(Child.RESULT, output).map(line -> line.split("\t")).forEach(fact -> facts.put(fact[0], fact[1]));
+        facts.put("OpenBLAS's kernels", after("Core: ", output).distinct().collect(Collectors.joining(", ")));
+        facts.put("Threads.settle()", after(SettledChild.DONE, Child.output(Settings.SETTLED, Map.of(), MachineChild.class))
                 .collect(Collectors.joining(" ")));
         return facts;
+    }
+
+    /** What the lines that begin with a word go on with. */
+    private static Stream<String> after(String word, String output) {
+        return output.lines().filter(line -> line.startsWith(word)).map(line -> line.substring(word.length()));
     }
 
     /** Facts of PyTorch, by name, in order. */

@@ -63,7 +63,8 @@ final class Measurements {
         if (sides.stream().noneMatch(Side::isPyTorch)) {
             results.pyTorch = "not asked for";
         } else {
-            attempt("PyTorch", () -> Child.python(Settings.AS_FOUND, python, "peer.py", "check"), found -> results.pyTorch = found);
+            attempt("PyTorch", () -> Child.python(Settings.AS_FOUND, python, "peer.py", "check"),
+                    found -> results.pyTorch = found);
         }
         if (hasPyTorch()) {
             results.machine.putAll(Machine.peerFacts(python));
@@ -84,8 +85,8 @@ final class Measurements {
                 for (Settings settings : shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD)) {
                     for (Side side : sides) {
                         if (side.isMeasuredUnder(settings) && (!side.isPyTorch() || hasPyTorch())) {
-                            attempt(side.title() + ", " + settings.title() + ", " + shape.name(), () -> step(side, settings, shape),
-                                    found -> millis.computeIfAbsent(new Results.Run(side, settings), key -> new ArrayList<>())
+                            attempt(side.title() + ", " + settings.title() + ", " + shape.name(),
+                                    () -> step(side, settings, shape), found -> millis.computeIfAbsent(new Results.Run(side, settings), key -> new ArrayList<>())
                                             .add(Double.parseDouble(found)));
                         }
                     }
@@ -166,8 +167,8 @@ final class Measurements {
         List<String> args = new ArrayList<>(List.of(Shape.of(512).encode()));
         Arrays.stream(ADAPTER_COUNTS).mapToObj(String::valueOf).forEach(args::add);
         // Else pages of the heap that are touched for the first time in between would count as growth.
-        attempt("many adapted networks", () -> Child.java(Settings.ONE_THREAD, List.of("-XX:+AlwaysPreTouch"), ManyAdaptersChild.class,
-                args.toArray(String[]::new)), found -> {
+        attempt("many adapted networks", () -> Child.java(Settings.ONE_THREAD, List.of("-XX:+AlwaysPreTouch"),
+                ManyAdaptersChild.class, args.toArray(String[]::new)), found -> {
                     String[] parts = found.split(" ");
                     results.adapterBytes = Long.parseLong(parts[0]);
                     for (int i = 0; i < ADAPTER_COUNTS.length; i++) {

@@ -11,6 +11,10 @@ final class Results {
 
     /** A side under settings. */
     record Run(Side side, Settings settings) {
+
+        String title() {
+            return side.title() + ", " + settings.title();
+        }
     }
 
     /** Memory of one side, in bytes on top of the loaded base; seconds to make the network. */
