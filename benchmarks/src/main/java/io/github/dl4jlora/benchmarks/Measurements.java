@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -82,14 +83,9 @@ final class Measurements {
         for (Shape shape : grid) {
             Map<Results.Run, List<Double>> millis = new LinkedHashMap<>();
             for (int round = 0; round < rounds; round++) {
-                for (Settings settings : shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD)) {
-                    for (Side side : sides) {
-                        if (side.isMeasuredUnder(settings) && (!side.isPyTorch() || hasPyTorch())) {
-                            attempt(side.title() + ", " + settings.title() + ", " + shape.name(),
-                                    () -> step(side, settings, shape), found -> millis.computeIfAbsent(new Results.Run(side, settings), key -> new ArrayList<>())
-                                            .add(Double.parseDouble(found)));
-                        }
-                    }
+                for (Results.Run run : runs(shape)) {
+                    attempt(run.title() + ", " + shape.name(), () -> step(run, shape),
+                            found -> millis.computeIfAbsent(run, key -> new ArrayList<>()).add(Double.parseDouble(found)));
                 }
                 say(shape.name() + ", round " + (round + 1) + ": " + millis);
             }
@@ -97,11 +93,20 @@ final class Measurements {
         }
     }
 
-    private String step(Side side, Settings settings, Shape shape) {
-        return side.isPyTorch() ? Child.python(settings, python, "peer.py", side == Side.PYTORCH_LORA ? "lora" : "full",
-                threads(settings), String.valueOf(shape.rows()),
-                String.join(",", shape.widths().stream().map(String::valueOf).toList()), String.valueOf(shape.rank()),
-                shape.updater()) : Child.java(settings, StepChild.class, side.name(), shape.encode());
+    private List<Results.Run> runs(Shape shape) {
+        List<Settings> all = shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD);
+        return all.stream().flatMap(settings -> sides.stream().filter(side -> side.isMeasuredUnder(settings))
+                .filter(side -> !side.isPyTorch() || hasPyTorch()).map(side -> new Results.Run(side, settings))).toList();
+    }
+
+    private String step(Results.Run run, Shape shape) {
+        if (!run.side().isPyTorch()) {
+            return Child.java(run.settings(), StepChild.class, run.side().name(), shape.encode());
+        }
+        return Child.python(run.settings(), python, "peer.py", run.side() == Side.PYTORCH_LORA ? "lora" : "full",
+                threads(run.settings()), String.valueOf(shape.rows()),
+                shape.widths().stream().map(String::valueOf).collect(Collectors.joining(",")), String.valueOf(shape.rank()),
+                shape.updater());
     }
 
     /** PyTorch's number of threads. */
