@@ -27,6 +27,7 @@ final class Diagnosis {
     private static final long LITTLE = 1L << 30;
     private static final int PATIENCE_SECONDS = 15;
     private static final double NOISE = 0.03;
+    private static final double COMPANY = 0.1;
 
     private final Processor processor;
     private final ThreadCounts counts;
@@ -35,8 +36,14 @@ final class Diagnosis {
     private boolean settle = Quarrel.isSettled();
     private double[] before;
 
-    /** @param steps milliseconds as they are here, by {@link StepProbe#WIDTHS} */
-    Diagnosis(Processor processor, ThreadCounts counts, double[] steps) {
+    /**
+     * Milliseconds are by {@link StepProbe#WIDTHS}.
+     *
+     * @param floors      of the products of a step, as they are here
+     * @param onOneThread of the same with one thread of BLAS
+     * @param steps       of whole steps, as they are here
+     */
+    Diagnosis(Processor processor, ThreadCounts counts, double[] floors, double[] onOneThread, double[] steps) {
         this.processor = processor;
         this.counts = counts;
         before = steps;
@@ -45,6 +52,7 @@ final class Diagnosis {
             jvm.property(PHYSICAL, String.valueOf(Pointer.maxPhysicalBytes()));
         }
         threads();
+        company(floors, onOneThread);
         physicalBytes();
         kernels();
         bounds();
@@ -67,6 +75,21 @@ final class Diagnosis {
             timed("BLAS computes on " + counts.blas() + " of " + ThreadCounts.cores() + " cores.",
                     (openMp == null ? "no OPENBLAS_NUM_THREADS" : "no OMP_NUM_THREADS=" + openMp)
                             + " in the environment, and Threads.settle() as the first line of main");
+        }
+    }
+
+    /** Its threads wait for each other by spinning: one that has to wait for a core costs a slice of the scheduler's time. */
+    private void company(double[] floors, double[] onOneThread) {
+        int widest = floors.length - 1;
+        if (onOneThread[widest] < (1 - COMPANY) * floors[widest]) {
+            List<String> costs = new ArrayList<>();
+            for (int i = 0; i < floors.length; i++) {
+                costs.add(String.format(Locale.ROOT, "%.2f ms for the products of a step %d wide, on one thread %.2f", floors[i],
+                        StepProbe.WIDTHS[i], onOneThread[i]));
+            }
+            findings.add(new Doctor.Finding("BLAS on " + counts.blas()
+                    + " threads is slower than on one: something else computes on these cores.", String.join("; ", costs),
+                    "end what else computes; where it must, OMP_NUM_THREADS=1 in the environment"));
         }
     }
 

@@ -52,8 +52,7 @@ public final class Doctor {
         tellOfProcessor(processor);
         tellOfThreads(counts);
         tellOfMemory();
-        double[] steps = tellOfSpeed(processor);
-        findings = new Diagnosis(processor, counts, steps).findings();
+        findings = examineSpeed(processor, counts);
     }
 
     /**
@@ -125,26 +124,41 @@ public final class Doctor {
         return String.format(Locale.ROOT, "%,d MiB", bytes >> 20);
     }
 
-    private double[] tellOfSpeed(Processor processor) {
+    private List<Finding> examineSpeed(Processor processor, ThreadCounts counts) {
         double gflops = StepProbe.gflops();
         OptionalDouble peak = processor.peakGflops(ThreadCounts.cores());
-        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s of ", gflops) + (peak.isEmpty() ? "an unknown peak"
-                : String.format(Locale.ROOT, "%.0f, estimated as %d cores x %.1f GHz (of now) x %d a cycle (%s, two units)",
-                peak.getAsDouble(), ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
-                processor.vectors().flopsPerCycle(), processor.vectors())));
+        lines.put("product", String.format(Locale.ROOT, "%.0f GFLOP/s of ", gflops)
+                + (peak.isEmpty() ? "an unknown peak" : estimate(processor, peak.getAsDouble())));
         values.put("gflops", gflops);
         values.put("peakGflops", peak.isEmpty() ? null : peak.getAsDouble());
         double[] floors = StepProbe.floors();
+        double[] onOneThread = floorsOnOneThread(counts);
         double[] steps = StepProbe.steps();
         List<Map<String, Object>> byWidth = new ArrayList<>();
         for (int i = 0; i < steps.length; i++) {
             int width = StepProbe.WIDTHS[i];
             lines.put("step " + width, String.format(Locale.ROOT,
                     "%.2f ms, LoRA on three layers %d wide, batch 32; their products alone %.2f", steps[i], width, floors[i]));
-            byWidth.add(Map.of("width", width, "millis", steps[i], "productsMillis", floors[i]));
+            byWidth.add(Map.of("width", width, "millis", steps[i], "productsMillis", floors[i],
+                    "productsOnOneThreadMillis", onOneThread[i]));
         }
         values.put("steps", byWidth);
-        return steps;
+        return new Diagnosis(processor, counts, floors, onOneThread, steps).findings();
+    }
+
+    private static String estimate(Processor processor, double peak) {
+        return String.format(Locale.ROOT, "about %.0f: %d cores x %.1f GHz as in /proc/cpuinfo x %d a cycle (two units of %s); "
+                + "a turbo clock gives more", peak, ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
+                processor.vectors().flopsPerCycle(), processor.vectors());
+    }
+
+    private static double[] floorsOnOneThread(ThreadCounts counts) {
+        try {
+            new ThreadCounts(counts.openMp(), counts.master(), 1).set();
+            return StepProbe.floors();
+        } finally {
+            counts.set();
+        }
     }
 
     /**

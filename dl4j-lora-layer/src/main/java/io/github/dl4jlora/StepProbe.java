@@ -3,9 +3,8 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.internal.kernel.Blas;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
-import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -37,11 +36,13 @@ final class StepProbe {
 
     private static final int LAYERS = 3;
     private static final int ROWS = 32;
+    /** Of the output layer, which is frozen and costs next to nothing. */
+    private static final int OUT = 8;
     private static final int RANK = 8;
     private static final int PRODUCT = 1024;
     private static final int FEWEST = 5;
-    private static final long WARM_UP_NANOS = 600_000_000L;
-    private static final long MEASURE_NANOS = 700_000_000L;
+    private static final long STEP_NANOS = 600_000_000L;
+    private static final long PRODUCT_NANOS = 250_000_000L;
 
     private StepProbe() {
     }
@@ -66,11 +67,11 @@ final class StepProbe {
         // DL4J reseeds a thread's generator with each configuration that is built there.
         MultiLayerNetwork base = new MultiLayerNetwork(
                 CompletableFuture.supplyAsync(() -> configuration(width), task -> new Thread(task).start()).join());
-        INDArray values = matrix(random, 1, LAYERS * (long) (width + 1) * width);
+        INDArray values = matrix(random, 1, (width + 1L) * (LAYERS * width + OUT));
         base.init(values.muli(1 / Math.sqrt(width)), false);
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(RANK).seed(1).build());
-        DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, width));
-        return median(() -> network.fit(batch));
+        DataSet batch = new DataSet(matrix(random, ROWS, width), matrix(random, ROWS, OUT));
+        return median(STEP_NANOS, () -> network.fit(batch));
     }
 
     private static MultiLayerConfiguration configuration(int width) {
@@ -79,8 +80,8 @@ final class StepProbe {
         for (int i = 0; i < LAYERS; i++) {
             list.layer(new DenseLayer.Builder().nIn(width).nOut(width).build());
         }
-        list.layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build());
-        return list.setInputType(InputType.feedForward(width)).build();
+        return list.layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(width).nOut(OUT).build())
+                .build();
     }
 
     /** The products of such a step alone, into arrays that are there, in milliseconds by width. */
@@ -97,7 +98,7 @@ final class StepProbe {
         INDArray u = matrix(random, ROWS, RANK);
         INDArray[] weights = new INDArray[LAYERS];
         Arrays.setAll(weights, i -> matrix(random, width, width));
-        return median(() -> {
+        return median(PRODUCT_NANOS, () -> {
             for (int i = 0; i < LAYERS; i++) {
                 Blas.gemm(x, weights[i], z, false, false, 1, 0);
                 Blas.gemm(x, a, u, false, false, 1, 0);
@@ -122,7 +123,8 @@ final class StepProbe {
         INDArray a = matrix(random, PRODUCT, PRODUCT);
         INDArray b = matrix(random, PRODUCT, PRODUCT);
         INDArray c = matrix(random, PRODUCT, PRODUCT);
-        return 2e-6 * PRODUCT * PRODUCT * PRODUCT / median(() -> Blas.gemm(a, b, c, false, false, 1, 0));
+        double millis = median(PRODUCT_NANOS, () -> Blas.gemm(a, b, c, false, false, 1, 0));
+        return 2e-6 * PRODUCT * PRODUCT * PRODUCT / millis;
     }
 
     private static INDArray matrix(Random random, long rows, long columns) {
@@ -133,9 +135,10 @@ final class StepProbe {
         return Nd4j.create(values, new long[] {rows, columns}, 'f');
     }
 
-    private static double median(Runnable work) {
-        repeat(work, WARM_UP_NANOS);
-        double[] sorted = repeat(work, MEASURE_NANOS).sorted().toArray();
+    /** Of repetitions in some time, after as many to warm up. */
+    private static double median(long nanos, Runnable work) {
+        repeat(work, nanos);
+        double[] sorted = repeat(work, nanos).sorted().toArray();
         return sorted[sorted.length / 2];
     }
 

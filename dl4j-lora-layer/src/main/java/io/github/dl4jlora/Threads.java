@@ -48,7 +48,7 @@ public final class Threads {
      * <p>Before ND4J's native code is loaded it sets, in the environment that this code will read, {@code OMP_WAIT_POLICY} to
      * passive, {@code OMP_NUM_THREADS} to 1 and {@code OPENBLAS_NUM_THREADS} to the number of cores, and the system property
      * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation;
-     * a thread looks a few times a second, and has the collector run where the process is larger than JavaCPP would let it
+     * a thread looks now and then, and has the collector run where the process is larger than JavaCPP would let it
      * become. Then it loads ND4J. Child processes get none of these variables.
      *
      * <p>Later it sets the numbers of threads in the process, those of ND4J's loops for the calling thread, and keeps OpenMP's
@@ -81,12 +81,7 @@ public final class Threads {
         if (free) {
             System.setProperty(PHYSICAL.get(0), "0");
         }
-        Map<String, String> variables = new LinkedHashMap<>();
-        putUnlessSet(variables, WAITING, "passive");
-        putUnlessSet(variables, OPEN_MP, "1");
-        if (variables.containsKey(OPEN_MP)) {
-            putUnlessSet(variables, BLAS, String.valueOf(ThreadCounts.cores()));
-        }
+        Map<String, String> variables = unset();
         Optional<String> late = NativeLibraries.areLoaded() ? Optional.of("ND4J's native code was loaded already")
                 : NativeLibraries.set(variables);
         before = ThreadCounts.now();
@@ -94,19 +89,37 @@ public final class Threads {
             team = RestingTeam.of(before.master());
         }
         if (variables.containsKey(OPEN_MP)) {
-            // ND4J goes over what this variable says, and gives BLAS all cores of a chip.
-            String said = System.getenv(BLAS);
-            new ThreadCounts(1, 1, said != null && COUNT.matcher(said).matches() ? Integer.parseInt(said)
-                    : ThreadCounts.cores()).set();
+            new ThreadCounts(1, 1, blasThreads()).set();
         }
         Quarrel.settled(true);
+        tellOfThreads(variables, late);
+        tellOfMemory(free);
+    }
+
+    /** What is to be set: nothing that the environment has. */
+    private static Map<String, String> unset() {
+        Map<String, String> variables = new LinkedHashMap<>();
+        putUnlessSet(variables, WAITING, "passive");
+        putUnlessSet(variables, OPEN_MP, "1");
+        if (variables.containsKey(OPEN_MP)) {
+            putUnlessSet(variables, BLAS, String.valueOf(ThreadCounts.cores()));
+        }
+        return variables;
+    }
+
+    /** ND4J goes over what the variable says, and gives BLAS all cores of a chip. */
+    private static int blasThreads() {
+        String said = System.getenv(BLAS);
+        return said != null && COUNT.matcher(said).matches() ? Integer.parseInt(said) : ThreadCounts.cores();
+    }
+
+    private void tellOfThreads(Map<String, String> variables, Optional<String> late) {
         ThreadCounts after = ThreadCounts.now();
         words.add("Threads settled: BLAS on " + after.blas() + ", ND4J's own loops on " + after.openMp() + ", "
                 + (variables.containsKey(WAITING) ? "nobody spins." : "waiting as OMP_WAIT_POLICY says."));
         words.add(late.map(why -> "In the process, since " + why + ": thread counts"
                 + (team == null ? "." : ", and a team of " + before.master() + " that rests."))
                 .orElseGet(() -> "In the environment of ND4J's native code: " + listed(variables) + "."));
-        tellOfMemory(free);
         List<String> said = Stream.of(WAITING, OPEN_MP, BLAS).filter(name -> System.getenv(name) != null)
                 .map(name -> name + "=" + System.getenv(name)).toList();
         if (!said.isEmpty()) {
@@ -138,7 +151,7 @@ public final class Threads {
                     + Doctor.mebibytes(bound) + "."));
         } else {
             System.clearProperty(PHYSICAL.get(0));
-            words.add("Too late for maxphysicalbytes=0, without which narrow layers take up to a third longer: call "
+            words.add("Too late for maxphysicalbytes=0, without which narrow layers take longer: call "
                     + "Threads.settle() before anything of ND4J, or give java -D" + PHYSICAL.get(0) + "=0.");
         }
     }
@@ -156,8 +169,8 @@ public final class Threads {
             before.set();
             if (team != null) {
                 team.dismiss();
+                Quarrel.settled(false);
             }
-            Quarrel.settled(false);
             present = null;
             words.add("Undone, but for what native code read when it was loaded.");
         }

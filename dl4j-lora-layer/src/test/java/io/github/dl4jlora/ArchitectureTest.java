@@ -136,7 +136,8 @@ class ArchitectureTest {
     @Test
     void onlyWhatIsBehindBlasCallsThatOfTheCpu() {
         noClasses().that(DescribedPredicate.describe("are not behind Blas", (JavaClass type) -> !Set.of("DirectBlas", "FewRows")
-                .contains(type.getSimpleName()))).should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
+                .contains(type.getSimpleName()))).should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..")
+                .check(LIBRARY);
     }
 
     /** It comes with ND4J through OSHI, is left out by some, and has no code for some platforms. */

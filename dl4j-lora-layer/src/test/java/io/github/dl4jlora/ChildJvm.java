@@ -36,12 +36,12 @@ public final class ChildJvm {
      * @param options of the JVM
      * @return the lines that it printed
      */
-    public static List<String> runIn(Map<String, String> environment, List<String> options, Path log, Class<?> main,
-            String... arguments) throws IOException, InterruptedException {
+    public static List<String> runIn(Map<String, String> environment, List<String> classpath, List<String> options, Path log,
+            Class<?> main, String... arguments) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xmx512m"));
         command.addAll(options);
-        command.addAll(List.of("-cp", String.join(File.pathSeparator, classpath()), main.getName()));
+        command.addAll(List.of("-cp", String.join(File.pathSeparator, classpath), main.getName()));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         builder.environment().keySet().removeIf(name -> name.startsWith("OMP_") || name.startsWith("OPENBLAS_"));

@@ -24,7 +24,8 @@ class DoctorTest {
     private JsonNode json;
 
     private List<String> findings(Map<String, String> environment, List<String> options, String... words) throws Exception {
-        said = new ArrayList<>(ChildJvm.runIn(environment, options, folder.resolve("log"), Examined.class, words));
+        said = new ArrayList<>(ChildJvm.runIn(environment, ChildJvm.classpath(), options, folder.resolve("log"),
+                Examined.class, words));
         String line = said.stream().filter(l -> l.startsWith("{")).findFirst().orElseThrow();
         said.remove(line);
         json = new ObjectMapper().readTree(line);
@@ -51,8 +52,8 @@ class DoctorTest {
     void whereAllIsWellThereIsNothingToChange() throws Exception {
         List<String> findings = findings(Map.of(), List.of(OFF_HEAP + "1g"), "settle");
 
-        // Which kernels OpenBLAS chooses is the machine's affair.
-        assertThat(findings).allMatch(what -> what.startsWith("OpenBLAS computes with"));
+        // Which kernels OpenBLAS chooses, and what else runs, is the machine's affair.
+        assertThat(findings).allMatch(what -> what.startsWith("OpenBLAS computes with") || what.contains("slower than on one"));
         assertThat(said.contains("Nothing to change.")).isEqualTo(findings.isEmpty());
         assertThat(json.get("settled").asBoolean()).isTrue();
         assertThat(json.get("maxPhysicalBytes").asLong()).isZero();

@@ -27,7 +27,7 @@ class ThreadsTest {
 
     private List<String> run(Map<String, String> environment, List<String> options, String... words)
             throws IOException, InterruptedException {
-        return ChildJvm.runIn(environment, options, folder.resolve("log"), Settling.class, words);
+        return ChildJvm.runIn(environment, ChildJvm.classpath(), options, folder.resolve("log"), Settling.class, words);
     }
 
     private static String counts(int openMp, int master, int blas) {
@@ -45,6 +45,16 @@ class ThreadsTest {
                 "here: " + counts(1, 1, CORES) + ", elsewhere: " + counts(1, 1, CORES) + ", physical: 0, environment: null",
                 "again: true");
         assertThat(said).noneMatch(line -> line.contains(WARNING));
+    }
+
+    @Test
+    void withoutJnaItSettlesInTheProcess() throws Exception {
+        List<String> without = ChildJvm.classpath().stream().filter(entry -> !entry.contains("jna")).toList();
+
+        List<String> said = ChildJvm.runIn(Map.of(), without, List.of(), folder.resolve("log"), Settling.class, "settle", "tell");
+
+        assertThat(said).anyMatch(line -> line.startsWith("In the process, since JNA, which ND4J brings through OSHI, is not"))
+                .anyMatch(line -> line.startsWith("here: " + counts(1, 1, CORES)) && line.contains("physical: 0"));
     }
 
     @Test
@@ -100,8 +110,10 @@ class ThreadsTest {
     void applyWarnsOnceWhereNothingIsSettled() throws Exception {
         assertThat(run(TWO, List.of(), "apply", "apply")).filteredOn(line -> line.contains(WARNING)).singleElement().asString()
                 .contains("(2 threads)", "Threads.settle()", "OMP_WAIT_POLICY=passive");
-        assertThat(run(TWO, List.of(), "settle", "apply", "undo", "apply", "apply"))
+        assertThat(run(TWO, List.of(), "load", "settle", "apply", "undo", "apply", "apply"))
                 .filteredOn(line -> line.contains(WARNING)).hasSize(1);
+        // What native code has read stays.
+        assertThat(run(TWO, List.of(), "settle", "undo", "apply")).noneMatch(line -> line.contains(WARNING));
         assertThat(run(Map.of("OMP_NUM_THREADS", "2", "OMP_WAIT_POLICY", "passive"), List.of(), "apply"))
                 .noneMatch(line -> line.contains(WARNING));
     }

@@ -92,8 +92,8 @@ final class Child {
             process.destroyForcibly().waitFor();
             String output = Files.readString(log);
             if (!ended || process.exitValue() != 0) {
-                throw new IllegalStateException((ended ? "Exit status " + process.exitValue() : "No end after " + MINUTES + " minutes")
-                        + " of " + command.get(command.size() - 1) + ":\n" + output);
+                String what = ended ? "Exit status " + process.exitValue() : "No end after " + MINUTES + " minutes";
+                throw new IllegalStateException(what + ":\n" + output);
             }
             return output;
         } catch (IOException e) {

@@ -32,8 +32,8 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--output", description = "Folder for report.md and report.html.")
     private Path output = Path.of("target", "report");
 
-    @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but LAYERS and "
-            + "VARIANTS, which are in --full.")
+    @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but LAYERS "
+            + "and VARIANTS, which are in --full.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")

@@ -36,7 +36,11 @@ final class EncoderChild {
             case "lora" -> () -> adapted.fit(batch);
             case "forward" -> () -> adapted.output(batch.getFeatures());
             case "base-forward" -> () -> base.output(batch.getFeatures());
-            default -> throw new IllegalArgumentException(args[0] + " is none of lora, forward, base-forward");
+            case "frozen-forward" -> {
+                ComputationGraph frozen = LoRA.freeze(base);
+                yield () -> frozen.output(batch.getFeatures());
+            }
+            default -> throw new IllegalArgumentException(args[0] + " is none of lora, forward, base-forward, frozen-forward");
         };
         System.out.println(Child.RESULT + StepChild.medianMillis(measured));
         System.exit(0);

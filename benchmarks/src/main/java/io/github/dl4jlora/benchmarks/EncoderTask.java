@@ -4,7 +4,8 @@ package io.github.dl4jlora.benchmarks;
 enum EncoderTask {
     STEP("training step, LoRA on query and value, rank 8", "lora"),
     FORWARD("forward pass, the same network", "forward"),
-    BASE_FORWARD("forward pass, stock layers without adapters", "base-forward");
+    BASE_FORWARD("forward pass, stock layers without adapters", "base-forward"),
+    FROZEN_FORWARD("forward pass, the same frozen: LoRA.freeze", "frozen-forward");
 
     private static final String TEXTS = "8";
     private static final String TOKENS = "64";
@@ -24,7 +25,7 @@ enum EncoderTask {
 
     /** The task that PyTorch computes the same with. */
     EncoderTask peer() {
-        return this;
+        return this == FROZEN_FORWARD ? BASE_FORWARD : this;
     }
 
     String[] arguments() {

@@ -8,7 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** A child process: prints the median milliseconds of {@code output} for the base, the adapted and the merged network. */
+/** A child process: prints the median milliseconds of {@code output} for the base, the
+ * adapted, the merged and the frozen network. */
 final class InferenceChild {
 
     private static final int ROUNDS = 200;
@@ -20,7 +21,7 @@ final class InferenceChild {
         Shape shape = Shape.decode(args[0]);
         MultiLayerNetwork base = Networks.base(shape, false);
         MultiLayerNetwork adapted = LoRA.apply(base, Networks.config(shape).build());
-        List<MultiLayerNetwork> networks = List.of(base, adapted, LoRA.merge(adapted));
+        List<MultiLayerNetwork> networks = List.of(base, adapted, LoRA.merge(adapted), LoRA.freeze(base));
         INDArray input = Networks.batch(shape).getFeatures();
         double[][] millis = new double[networks.size()][ROUNDS];
         for (int round = -ROUNDS / 4; round < ROUNDS; round++) {

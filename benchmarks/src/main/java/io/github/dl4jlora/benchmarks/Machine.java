@@ -23,17 +23,21 @@ final class Machine {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("processor", field("model name") + ", " + vectors() + ", " + Runtime.getRuntime().availableProcessors()
                 + " cores");
-        facts.put("system", System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
-                + System.getProperty("os.arch"));
+        facts.put("system", System.getProperty("os.name") + " " + System.getProperty("os.arch"));
         Map<String, String> kept = Settings.kept(System.getenv());
         facts.put("set in the environment, and kept from every child", kept.isEmpty() ? "nothing" : kept.entrySet().stream()
                 .map(variable -> variable.getKey() + "=" + variable.getValue()).collect(Collectors.joining(", ")));
         String output = Child.output(Settings.AS_FOUND, Map.of("OPENBLAS_VERBOSE", "2"), MachineChild.class);
-        output.lines().filter(line -> line.startsWith(Child.RESULT)).map(line -> line.substring(Child.RESULT.length()).split("\t"))
-                .forEach(fact -> facts.put(fact[0], fact[1]));
-        facts.put("OpenBLAS's kernels", output.lines().filter(line -> line.startsWith("Core: "))
-                .map(line -> line.substring("Core: ".length())).distinct().collect(Collectors.joining(", ")));
+        after(Child.RESULT, output).map(line -> line.split("\t")).forEach(fact -> facts.put(fact[0], fact[1]));
+        facts.put("OpenBLAS's kernels", after("Core: ", output).distinct().collect(Collectors.joining(", ")));
+        facts.put("Threads.settle()", after(SettledChild.DONE, Child.output(Settings.SETTLED, Map.of(), MachineChild.class))
+                .collect(Collectors.joining(" ")));
         return facts;
+    }
+
+    /** What the lines that begin with a word go on with. */
+    private static Stream<String> after(String word, String output) {
+        return output.lines().filter(line -> line.startsWith(word)).map(line -> line.substring(word.length()));
     }
 
     /** Facts of PyTorch, by name, in order. */
@@ -48,7 +52,7 @@ final class Machine {
 
     private static String vectors() throws IOException {
         List<String> flags = List.of(field("flags").split(" "));
-        String vectors = flags.stream().filter(flag -> flag.matches("fma|avx2|avx512.*|avx_vnni|amx.*")).sorted()
+        String vectors = flags.stream().filter(flag -> flag.matches("avx2|avx512f|avx512_(bf|fp)16|amx_(tile|bf16)")).sorted()
                 .collect(Collectors.joining(" "));
         return vectors.isEmpty() ? "vector instructions " + UNKNOWN : vectors;
     }

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -63,7 +64,8 @@ final class Measurements {
         if (sides.stream().noneMatch(Side::isPyTorch)) {
             results.pyTorch = "not asked for";
         } else {
-            attempt("PyTorch", () -> Child.python(Settings.AS_FOUND, python, "peer.py", "check"), found -> results.pyTorch = found);
+            attempt("PyTorch", () -> Child.python(Settings.AS_FOUND, python, "peer.py", "check"),
+                    found -> results.pyTorch = found);
         }
         if (hasPyTorch()) {
             results.machine.putAll(Machine.peerFacts(python));
@@ -81,14 +83,9 @@ final class Measurements {
         for (Shape shape : grid) {
             Map<Results.Run, List<Double>> millis = new LinkedHashMap<>();
             for (int round = 0; round < rounds; round++) {
-                for (Settings settings : shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD)) {
-                    for (Side side : sides) {
-                        if (side.isMeasuredUnder(settings) && (!side.isPyTorch() || hasPyTorch())) {
-                            attempt(side.title() + ", " + settings.title() + ", " + shape.name(), () -> step(side, settings, shape),
-                                    found -> millis.computeIfAbsent(new Results.Run(side, settings), key -> new ArrayList<>())
-                                            .add(Double.parseDouble(found)));
-                        }
-                    }
+                for (Results.Run run : runs(shape)) {
+                    attempt(run.title() + ", " + shape.name(), () -> step(run, shape),
+                            found -> millis.computeIfAbsent(run, key -> new ArrayList<>()).add(Double.parseDouble(found)));
                 }
                 say(shape.name() + ", round " + (round + 1) + ": " + millis);
             }
@@ -96,11 +93,20 @@ final class Measurements {
         }
     }
 
-    private String step(Side side, Settings settings, Shape shape) {
-        return side.isPyTorch() ? Child.python(settings, python, "peer.py", side == Side.PYTORCH_LORA ? "lora" : "full",
-                threads(settings), String.valueOf(shape.rows()),
-                String.join(",", shape.widths().stream().map(String::valueOf).toList()), String.valueOf(shape.rank()),
-                shape.updater()) : Child.java(settings, StepChild.class, side.name(), shape.encode());
+    private List<Results.Run> runs(Shape shape) {
+        List<Settings> all = shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD);
+        return all.stream().flatMap(settings -> sides.stream().filter(side -> side.isMeasuredUnder(settings))
+                .filter(side -> !side.isPyTorch() || hasPyTorch()).map(side -> new Results.Run(side, settings))).toList();
+    }
+
+    private String step(Results.Run run, Shape shape) {
+        if (!run.side().isPyTorch()) {
+            return Child.java(run.settings(), StepChild.class, run.side().name(), shape.encode());
+        }
+        return Child.python(run.settings(), python, "peer.py", run.side() == Side.PYTORCH_LORA ? "lora" : "full",
+                threads(run.settings()), String.valueOf(shape.rows()),
+                shape.widths().stream().map(String::valueOf).collect(Collectors.joining(",")), String.valueOf(shape.rank()),
+                shape.updater());
     }
 
     /** PyTorch's number of threads. */
@@ -123,7 +129,7 @@ final class Measurements {
         if (!isMemoryMeasurable()) {
             return;
         }
-        for (Settings settings : List.of(Settings.AS_FOUND, Settings.SETTLED)) {
+        for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
             for (Side side : List.of(Side.DL4J_FULL, Side.LORA)) {
                 attempt("resident memory, " + side.title(), () -> Child.java(settings, List.of("-Xmx1g"), ResidentChild.class,
                         side.name(), Shape.of(256).encode()),
@@ -166,8 +172,8 @@ final class Measurements {
         List<String> args = new ArrayList<>(List.of(Shape.of(512).encode()));
         Arrays.stream(ADAPTER_COUNTS).mapToObj(String::valueOf).forEach(args::add);
         // Else pages of the heap that are touched for the first time in between would count as growth.
-        attempt("many adapted networks", () -> Child.java(Settings.ONE_THREAD, List.of("-XX:+AlwaysPreTouch"), ManyAdaptersChild.class,
-                args.toArray(String[]::new)), found -> {
+        attempt("many adapted networks", () -> Child.java(Settings.ONE_THREAD, List.of("-XX:+AlwaysPreTouch"),
+                ManyAdaptersChild.class, args.toArray(String[]::new)), found -> {
                     String[] parts = found.split(" ");
                     results.adapterBytes = Long.parseLong(parts[0]);
                     for (int i = 0; i < ADAPTER_COUNTS.length; i++) {
@@ -184,7 +190,7 @@ final class Measurements {
                         () -> Child.java(settings, InferenceChild.class, shape.encode()), found -> {
                             double[] millis = numbers(found.split(" "));
                             results.inference.computeIfAbsent(shape, key -> new EnumMap<>(Settings.class)).put(settings,
-                                    new Results.Inference(millis[0], millis[1], millis[2]));
+                                    new Results.Inference(millis[0], millis[1], millis[2], millis[3]));
                         });
             }
             say(shape.name() + ": " + results.inference.get(shape));

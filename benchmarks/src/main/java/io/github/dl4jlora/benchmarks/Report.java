@@ -101,8 +101,8 @@ final class Report {
     private Table targets() {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("what", "target", "measured", ""));
-        Target.of(results).forEach(target -> rows.add(List.of(target.what(), "≤ " + number(target.limit()), number(target.value()),
-                !target.isMeasured() ? "not measured" : target.isMet() ? "met" : "missed")));
+        Target.of(results).forEach(target -> rows.add(List.of(target.what(), "≤ " + number(target.limit()),
+                target.isMeasured() ? number(target.value()) : "", target.verdict())));
         return new Table("Targets", "", rows);
     }
 
@@ -137,8 +137,7 @@ final class Report {
     private Table resident() {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("", "MB"));
-        results.resident.forEach((run, bytes) -> rows.add(List.of(run.side().title() + ", " + run.settings().title(),
-                megabytes(bytes))));
+        results.resident.forEach((run, bytes) -> rows.add(List.of(run.title(), megabytes(bytes))));
         return new Table("Resident memory of a long training, above the base", "Three layers, 256 wide, " + ResidentChild.STEPS
                 + " steps, -Xmx1g, Java's heap included.", rows);
     }
@@ -163,7 +162,8 @@ final class Report {
         results.variants.forEach((variant, cost) -> rows.add(List.of(variant, String.format(Locale.ROOT, "%,d", cost.trained()),
                 number(cost.step()), number(cost.output()), number(cost.apply()))));
         return new Table("Variants",
-                "One thread, three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.", rows);
+                "One thread, three dense layers 1024 wide, batch 32, Adam, rank 8; the variants take turns in one process.",
+                rows);
     }
 
     private Table encoder() {
@@ -206,11 +206,11 @@ final class Report {
 
     private Table inference() {
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of("", "base ms", "adapted / base", "merged / base"));
+        rows.add(List.of("", "base ms", "adapted / base", "merged / base", "frozen / base"));
         results.inference.forEach((shape, by) -> by.forEach((settings, of) ->
                 rows.add(List.of(shape.name() + ", " + settings.title(), number(of.base()), number(of.adapted() / of.base()),
-                        number(of.merged() / of.base())))));
-        return new Table("Inference", "Medians; the three networks take turns in one process.", rows);
+                        number(of.merged() / of.base()), number(of.frozen() / of.base())))));
+        return new Table("Inference", "Medians; the four networks take turns in one process; frozen is LoRA.freeze(base).", rows);
     }
 
     private Table memory() {
@@ -226,7 +226,8 @@ final class Report {
                     number(lora.seconds())));
         });
         return new Table("Memory while training, on top of the loaded base",
-                "Resident memory, one thread, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply included.", rows);
+                "Resident memory, one thread, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply "
+                        + "included.", rows);
     }
 
     private Table manyAdapters() {
@@ -267,8 +268,7 @@ final class Report {
         CategoryChart chart = new CategoryChartBuilder().width(900).height(420).title("ms per step, " + shape.name()).build();
         chart.getStyler().setXAxisLabelRotation(20);
         chart.getStyler().setLegendVisible(false);
-        chart.addSeries("ms", millis.keySet().stream()
-                .map(run -> run.side().title() + (run.settings() == Settings.ONE_THREAD ? "" : ", " + run.settings().title())).toList(),
+        chart.addSeries("ms", millis.keySet().stream().map(Results.Run::title).toList(),
                 new ArrayList<>(millis.values()));
         ByteArrayOutputStream svg = new ByteArrayOutputStream();
         try {

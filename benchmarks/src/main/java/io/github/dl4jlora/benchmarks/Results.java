@@ -11,6 +11,10 @@ final class Results {
 
     /** A side under settings. */
     record Run(Side side, Settings settings) {
+
+        String title() {
+            return side.title() + ", " + settings.title();
+        }
     }
 
     /** Memory of one side, in bytes on top of the loaded base; seconds to make the network. */
@@ -18,7 +22,7 @@ final class Results {
     }
 
     /** Milliseconds of a forward pass. */
-    record Inference(double base, double adapted, double merged) {
+    record Inference(double base, double adapted, double merged, double frozen) {
     }
 
     /** Bytes of a saved model with its updater, of a saved adapter. */

@@ -15,8 +15,8 @@ enum Settings {
     SETTLED("threads settled", "nothing set, and the program calls Threads.settle() first"),
     ONE_THREAD("one thread", "OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1, maxphysicalbytes=0, heap 1 GB, off-heap 8 GB at most; "
             + "PyTorch with set_num_threads(1)"),
-    BY_HAND("by hand", "OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=the number of cores, maxphysicalbytes=0, "
-            + "heap and off-heap as before");
+    BY_HAND("by hand", "OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=the number of cores, "
+            + "maxphysicalbytes=0, heap and off-heap as before");
 
     /** Variables that decide about threads, kernels, or a JVM's flags. */
     private static final Pattern DECISIVE =

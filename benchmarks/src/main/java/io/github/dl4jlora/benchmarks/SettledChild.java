@@ -1,15 +1,20 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.Threads;
+
 import java.util.Arrays;
 
 /** A child process that settles its threads and then is another one. Arguments: that one's class, and its arguments. */
 final class SettledChild {
 
+    /** What a line begins with that says what was done. */
+    static final String DONE = "SETTLED ";
+
     private SettledChild() {
     }
 
     public static void main(String[] args) throws ReflectiveOperationException {
-        Class.forName("io.github.dl4jlora.Threads").getMethod("settle").invoke(null);
+        Threads.settle().toString().lines().forEach(line -> System.out.println(DONE + line));
         Class.forName(args[0]).getMethod("main", String[].class).invoke(null, (Object) Arrays.copyOfRange(args, 1, args.length));
     }
 }

@@ -27,6 +27,7 @@ enum Side {
 
     /** Whether it is measured under these settings: all sides are on one thread, the rest answers what defaults cost. */
     boolean isMeasuredUnder(Settings settings) {
-        return settings == Settings.ONE_THREAD || (isPyTorch() ? settings == Settings.AS_FOUND : this == LORA || this == DL4J_FULL);
+        return settings == Settings.ONE_THREAD
+                || (isPyTorch() ? settings == Settings.AS_FOUND : this == LORA || this == DL4J_FULL);
     }
 }

@@ -5,6 +5,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -38,6 +40,84 @@ class ReportTest {
         new Report(results).write(folder);
 
         assertThat(Files.readString(folder.resolve("report.md"))).contains("| 220 | 200 | 1.10 |", "| 90.0 | absent | absent |");
+    }
+
+    @Test
+    void whatWasFoundStandsBesideWhatIsRecommended(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        results.machine.put("processor", "a fast one");
+        step(results, 2048, Side.LORA, Settings.AS_FOUND, 80);
+        step(results, 2048, Side.LORA, Settings.SETTLED, 22);
+        step(results, 2048, Side.LORA, Settings.ONE_THREAD, 27);
+        step(results, 2048, Side.LORA, Settings.BY_HAND, 20);
+        step(results, 2048, Side.PYTORCH_LORA, Settings.AS_FOUND, 50);
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md")))
+                .contains("| processor | a fast one |")
+                .contains("| ms per step | as found | threads settled | one thread | by hand |")
+                .contains("| LoRA, FUSED, SHARED, 2048 wide | 80.0 | 22.0 | 27.0 | 20.0 |")
+                .contains("| PyTorch, LoRA, 2048 wide | 50.0 |  | absent |  |");
+    }
+
+    @Test
+    void targetsAreMetOrMissedOrNotMeasured(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        step(results, 2048, Side.LORA, Settings.SETTLED, 22);
+        step(results, 2048, Side.LORA, Settings.ONE_THREAD, 27);
+        step(results, 2048, Side.LORA, Settings.BY_HAND, 20);
+        step(results, 2048, Side.PYTORCH_LORA, Settings.AS_FOUND, 50);
+        step(results, 2048, Side.PYTORCH_LORA, Settings.ONE_THREAD, 25);
+        results.made.put(Side.LORA, new Results.Made(48.5, 0));
+        results.resident.put(new Results.Run(Side.LORA, Settings.SETTLED), 301_000_000L);
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md")))
+                .contains("at its own default, 2048 wide | ≤ 0.55 | 0.44 | met |")
+                .contains("LoRA / PyTorch LoRA, one thread, 2048 wide | ≤ 1.00 | 1.08 | missed |")
+                .contains("best setting by hand, LoRA, 2048 wide | ≤ 1.15 | 1.10 | met |")
+                .contains("threads settled, MB | ≤ 300 | 301 | missed |")
+                .contains("before fewer were made | ≤ 0.50 | 0.50 | met |")
+                .contains("LoRA / PyTorch LoRA, one thread, 256 wide | ≤ 1.15 |  | not measured |");
+    }
+
+    private static void step(Results results, int width, Side side, Settings settings, double millis) {
+        results.stepsOf(Shape.of(width)).put(new Results.Run(side, settings), millis);
+    }
+
+    @Test
+    void aChildThatFailsIsALineAndNotTheEnd(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        results.pyTorch = "2.6 ok";
+
+        new Measurements(results, 1, List.of(Side.PYTORCH_LORA), folder.resolve("no-python")).steps(List.of(SHAPE));
+        new Report(results).write(folder);
+
+        assertThat(results.failures).singleElement().asString().startsWith("PyTorch, LoRA, one thread, " + SHAPE.name() + ": ");
+        assertThat(Files.readString(folder.resolve("report.md"))).contains("### Failures", "| PyTorch, LoRA, one thread, ");
+    }
+
+    @Test
+    void childrenAreToldWhatTheirSettingsSayAndNothingElse() {
+        Map<String, String> parents = Map.of("OPENBLAS_CORETYPE", "Haswell", "OMP_NUM_THREADS", "7", "MKL_NUM_THREADS", "7",
+                "JAVA_TOOL_OPTIONS", "-Xint", "PATH", "/bin");
+
+        assertThat(environment(parents, Settings.AS_FOUND)).isEqualTo(Map.of("PATH", "/bin"));
+        assertThat(environment(parents, Settings.SETTLED)).isEqualTo(Map.of("PATH", "/bin"));
+        assertThat(environment(parents, Settings.ONE_THREAD)).isEqualTo(Map.of("PATH", "/bin", "OMP_NUM_THREADS", "1",
+                "OPENBLAS_NUM_THREADS", "1"));
+        assertThat(environment(parents, Settings.BY_HAND)).containsEntry("OMP_WAIT_POLICY", "passive")
+                .doesNotContainKey("OPENBLAS_CORETYPE");
+        assertThat(Settings.kept(parents)).containsOnlyKeys("OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+                "JAVA_TOOL_OPTIONS");
+    }
+
+    private static Map<String, String> environment(Map<String, String> parents, Settings settings) {
+        Map<String, String> environment = new HashMap<>(parents);
+        settings.prepare(environment);
+        return environment;
     }
 
     @Test

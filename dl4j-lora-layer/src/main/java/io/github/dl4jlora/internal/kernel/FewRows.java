@@ -49,8 +49,8 @@ final class FewRows {
     }
 
     /** As {@code cblas_sgemm} for column-major matrices of such a size, with or without such kernels. */
-    static void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA, FloatPointer b,
-            int leadingB, float beta, FloatPointer c, int leadingC) {
+    static void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
+            FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
         boolean turn = transposeA == CblasTrans;
         FloatPointer left = turn ? turned(a, leadingA, m, k) : new FloatPointer(a);
         FloatPointer right = new FloatPointer(b);

@@ -12,7 +12,7 @@
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  *
- * <p>Knows DL4J, ND4J and {@code internal.processor}; {@code internal.run} and {@code internal.frozen} know it. Public classes here are no API and may
- * change without notice.
+ * <p>Knows DL4J, ND4J and {@code internal.processor}; {@code internal.run} and {@code internal.frozen} know it. Public
+ * classes here are no API and may change without notice.
  */
 package io.github.dl4jlora.internal.kernel;

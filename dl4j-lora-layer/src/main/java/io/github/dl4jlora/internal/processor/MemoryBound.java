@@ -5,7 +5,7 @@ import org.bytedeco.javacpp.Pointer;
 /**
  * Has Java's collector run where the process has become large. ND4J's arrays are no part of the heap, nor of the bytes that
  * JavaCPP's {@code maxbytes} counts: the process's size alone tells of those that wait for the collector. By
- * {@code maxphysicalbytes}, JavaCPP asks the system for it at each allocation; a thread of ours asks a few times a second.
+ * {@code maxphysicalbytes}, JavaCPP asks the system for it at each allocation; a thread of ours asks now and then.
  */
 public final class MemoryBound {
 

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.processor;
 import org.bytedeco.javacpp.Loader;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,6 +17,7 @@ import java.util.stream.Stream;
 public final class NativeLibraries {
 
     private static final Path MAPS = Path.of("/proc/self/maps");
+    private static final List<String> MARKS = List.of("nd4jcpu", "openblas_nolapack", "libopenblas", "libgomp", "gomp@");
 
     private NativeLibraries() {
     }
@@ -30,18 +32,18 @@ public final class NativeLibraries {
                 || Files.isReadable(MAPS) && areIn(MAPS);
     }
 
-    /** Whether one of them stands in a list of mapped files such as Linux'. */
+    /** Whether one of them stands in a list of mapped files such as Linux'; not where it cannot be read. */
     static boolean areIn(Path maps) {
         // A path is bytes, in any encoding: this one takes them all, and the names that count are ASCII.
         try (Stream<String> mapped = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
             return mapped.map(line -> line.substring(line.lastIndexOf('/') + 1)).anyMatch(NativeLibraries::isOne);
-        } catch (IOException e) {
-            throw new IllegalStateException("The list of loaded libraries, " + maps + ", cannot be read: " + e.getMessage(), e);
+        } catch (IOException | UncheckedIOException e) {
+            return false;
         }
     }
 
     private static boolean isOne(String name) {
-        return Stream.of("nd4jcpu", "openblas", "libgomp", "gomp@").anyMatch(name::contains);
+        return MARKS.stream().anyMatch(name::contains);
     }
 
     /** Whether a backend of ND4J is on the class path; does not load it. */

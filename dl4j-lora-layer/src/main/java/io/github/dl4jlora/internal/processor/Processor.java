@@ -16,7 +16,7 @@ import java.util.regex.Pattern;
  *
  * @param name      as its maker calls it, or "unknown"
  * @param vectors   the widest that it computes with
- * @param gigahertz the fastest core's clock at this moment, where it is told
+ * @param gigahertz the fastest core's clock as Linux tells it, where it does; virtual machines tell one that does not change
  */
 public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) {
 

@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * ND4J's OpenMP threads and OpenBLAS's own. Each waits for its next work by spinning, on cores that the other needs: a
- * training step takes several times as long, a narrow one up to forty times.
+ * training step takes several times as long.
  */
 public final class Quarrel {
 

@@ -63,9 +63,9 @@ class BlasTest {
     /** Whatever the processor, and whichever kernels OpenBLAS has for it. */
     @Property(tries = 150)
     void productsInBlocksAreProducts(@ForAll boolean transposeA, @ForAll boolean transposeB,
-            @ForAll @IntRange(min = 1, max = 3) int gap, @ForAll @IntRange(min = 1, max = FewRows.MOST_ROWS) int m, @ForAll @IntRange(min = 1, max = 300) int n,
-            @ForAll @IntRange(min = 1, max = 700) int k, @ForAll @DoubleRange(min = -2, max = 2) double alpha,
-            @ForAll boolean adds) {
+            @ForAll @IntRange(min = 1, max = 3) int gap, @ForAll @IntRange(min = 1, max = FewRows.MOST_ROWS) int m,
+            @ForAll @IntRange(min = 1, max = 300) int n, @ForAll @IntRange(min = 1, max = 700) int k,
+            @ForAll @DoubleRange(min = -2, max = 2) double alpha, @ForAll boolean adds) {
         INDArray left = transposeA ? Nd4j.randn(k + gap, m).dup('f') : Nd4j.randn(m + gap, k).dup('f');
         INDArray right = transposeB ? Nd4j.randn(n + gap, k).dup('f') : Nd4j.randn(k + gap, n).dup('f');
         INDArray result = adds ? Nd4j.randn(m + gap, n).dup('f') : Nd4j.valueArrayOf(new long[] {m + gap, n}, Float.NaN).dup('f');

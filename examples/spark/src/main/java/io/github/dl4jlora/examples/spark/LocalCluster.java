@@ -47,8 +47,8 @@ final class LocalCluster implements AutoCloseable {
                     "--port", "0", "--webui-port", "0");
             cluster.url = cluster.await(cluster.master, "master", MASTER_URL);
             for (int i = 0; i < workers; i++) {
-                // Executors inherit their worker's environment.
-                Map<String, String> own = Map.of(GradientSharing.PORT_VARIABLE,
+                // Executors inherit their worker's environment, and have a core each.
+                Map<String, String> own = Map.of("OMP_NUM_THREADS", "1", GradientSharing.PORT_VARIABLE,
                         Integer.toString(GradientSharing.DRIVER_PORT + 1 + i));
                 cluster.workers.add(cluster.process("worker-" + i, own, "org.apache.spark.deploy.worker.Worker", "--host",
                         LOOPBACK, "--port", "0", "--webui-port", "0", "--cores", "1", "--memory", "2g", "--work-dir",
