@@ -1,6 +1,7 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.internal.processor.AnotherJvm;
+import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.Processor;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
@@ -134,22 +135,27 @@ final class Diagnosis {
                 .anyMatch(option -> option.startsWith("-Xmx") || option.startsWith("-XX:MaxHeapSize")
                         || option.startsWith("-XX:MaxRAM"));
         long heap = Runtime.getRuntime().maxMemory();
-        long offHeap = Pointer.maxBytes();
-        String example = "java -Xmx" + (machine >> 32) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 31) + "g, say";
-        if (machine >> 32 == 0) {
+        long bound = MemoryBound.ofProcess();
+        String example = "java -Xmx" + (machine >> 33) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 32) + "g, say";
+        if (machine >> 33 == 0) {
             example = "java -Xmx512m -Dorg.bytedeco.javacpp.maxbytes=1g, say";
         }
         if (!bounded) {
             findings.add(new Doctor.Finding("The heap has no bound of yours.",
-                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap)
-                    + " of heap and " + Doctor.mebibytes(offHeap) + " beside it, of " + Doctor.mebibytes(machine), example));
-        } else if (offHeap > 0 && offHeap < LITTLE) {
-            findings.add(new Doctor.Finding("ND4J's arrays may take " + Doctor.mebibytes(offHeap) + " only, outside the heap.",
-                    "an OutOfMemoryError, or a collection at each step, once networks and batches need more; not measured",
-                    "java -Dorg.bytedeco.javacpp.maxbytes=2g, say"));
-        } else if (heap + offHeap > machine) {
-            findings.add(new Doctor.Finding("Heap and off-heap memory together may grow to " + Doctor.mebibytes(heap + offHeap)
-                    + ", the machine or container has " + Doctor.mebibytes(machine) + ".",
+                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap) + " of heap, and "
+                            + (bound == 0 ? "a process without a bound" : "a process of " + Doctor.mebibytes(bound)) + ", of "
+                            + Doctor.mebibytes(machine), example));
+        } else if (bound == 0) {
+            findings.add(new Doctor.Finding("Nothing bounds ND4J's arrays: maxphysicalbytes is 0.",
+                    "no time; the system may kill the process", "no -D" + PHYSICAL + "=0: Threads.settle() sets it and has a "
+                            + "thread look instead"));
+        } else if (bound - heap < LITTLE) {
+            findings.add(new Doctor.Finding("The process is held to " + Doctor.mebibytes(bound) + ", of which ND4J's arrays have "
+                    + "what the heap leaves.", "a collection at each step, and in the end an OutOfMemoryError, once networks and "
+                    + "batches need more; not measured", "java -Dorg.bytedeco.javacpp.maxbytes=2g, say"));
+        } else if (bound > machine) {
+            findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound) + ", maxbytes and three times the "
+                    + "heap; the machine or container has " + Doctor.mebibytes(machine) + ".",
                     "no time; the system may kill the process", example));
         }
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.Processor;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
@@ -56,7 +57,7 @@ public final class Doctor {
     }
 
     /**
-     * Examines this process, in up to twenty seconds of computing, on the calling thread. It trains small networks here, and for
+     * Examines this process, in twenty seconds of computing as a rule and a minute at most, on the calling thread. It trains small networks here, and for
      * each finding another one in a second JVM that has the remedy; neither prints. To be called where nothing else computes.
      * Random generators, thread counts and networks are left as they are.
      *
@@ -109,8 +110,10 @@ public final class Doctor {
     private void tellOfMemory() {
         long heap = Runtime.getRuntime().maxMemory();
         long physical = Pointer.maxPhysicalBytes();
-        lines.put("memory", "heap up to " + mebibytes(heap) + ", off-heap " + bound(Pointer.maxBytes()) + ", process "
-                + bound(physical) + " (maxphysicalbytes)");
+        long process = MemoryBound.ofProcess();
+        lines.put("memory", "heap " + bound(heap) + "; the process, with ND4J's arrays, " + bound(process)
+                + (physical > 0 ? " (maxphysicalbytes)" : process > 0 ? " (Threads.settle())" : ""));
+        values.put("processBoundBytes", process);
         values.put("maxHeapBytes", heap);
         values.put("maxBytes", Pointer.maxBytes());
         values.put("maxPhysicalBytes", physical);

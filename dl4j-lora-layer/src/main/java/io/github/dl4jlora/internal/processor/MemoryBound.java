@@ -13,6 +13,8 @@ public final class MemoryBound {
     /** A process that is large by what it holds would collect without end: the next time is for a share more. */
     private static final int SHARE = 16;
 
+    private static volatile long watched;
+
     private MemoryBound() {
     }
 
@@ -21,10 +23,16 @@ public final class MemoryBound {
         return Pointer.maxBytes() == 0 ? 0 : Pointer.maxBytes() + 3 * Runtime.getRuntime().maxMemory();
     }
 
+    /** What the process is held to, by JavaCPP or by a thread of ours; 0 without a bound. */
+    public static long ofProcess() {
+        return Pointer.maxPhysicalBytes() > 0 ? Pointer.maxPhysicalBytes() : watched;
+    }
+
     /** Watches to the end of the process. */
     public static void watch(long bytes) {
         Thread thread = new Thread(() -> run(bytes), "dl4j-lora: bounds the process's memory");
         thread.setDaemon(true);
+        watched = bytes;
         thread.start();
     }
 
