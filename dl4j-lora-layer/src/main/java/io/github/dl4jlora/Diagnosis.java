@@ -142,8 +142,8 @@ final class Diagnosis {
         }
         if (!bounded) {
             findings.add(new Doctor.Finding("The heap has no bound of yours.",
-                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap) + " of heap, and "
-                            + (bound == 0 ? "a process without a bound" : "a process of " + Doctor.mebibytes(bound)) + ", of "
+                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap)
+                            + " of heap, and " + (bound == 0 ? "a process without a bound" : "a process of " + Doctor.mebibytes(bound)) + ", of "
                             + Doctor.mebibytes(machine), example));
         } else if (bound == 0) {
             findings.add(new Doctor.Finding("Nothing bounds ND4J's arrays: maxphysicalbytes is 0.",
@@ -154,8 +154,8 @@ final class Diagnosis {
                     + "what the heap leaves.", "a collection at each step, and in the end an OutOfMemoryError, once networks and "
                     + "batches need more; not measured", "java -Dorg.bytedeco.javacpp.maxbytes=2g, say"));
         } else if (bound > machine) {
-            findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound) + ", maxbytes and three times the "
-                    + "heap; the machine or container has " + Doctor.mebibytes(machine) + ".",
+            findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound)
+                    + ", maxbytes and three times the heap; the machine or container has " + Doctor.mebibytes(machine) + ".",
                     "no time; the system may kill the process", example));
         }
     }

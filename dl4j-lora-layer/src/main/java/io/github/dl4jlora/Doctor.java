@@ -57,9 +57,9 @@ public final class Doctor {
     }
 
     /**
-     * Examines this process, in twenty seconds of computing as a rule and a minute at most, on the calling thread. It trains small networks here, and for
-     * each finding another one in a second JVM that has the remedy; neither prints. To be called where nothing else computes.
-     * Random generators, thread counts and networks are left as they are.
+     * Examines this process, in twenty seconds of computing as a rule and a minute at most, on the calling thread. It trains
+     * small networks here, and for each finding another one in a second JVM that has the remedy; neither prints. To be called
+     * where nothing else computes. Random generators, thread counts and networks are left as they are.
      *
      * @return what was found
      */
