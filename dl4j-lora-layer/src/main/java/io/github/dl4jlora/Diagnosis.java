@@ -144,7 +144,8 @@ final class Diagnosis {
             findings.add(new Doctor.Finding("The heap has no bound of yours.",
                     "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap)
                             + " of heap, and a process "
-                            + (bound == 0 ? "without a bound" : "of " + Doctor.mebibytes(bound)) + ", of " + Doctor.mebibytes(machine), example));
+                            + (bound == 0 ? "without a bound" : "of " + Doctor.mebibytes(bound)) + ", of "
+                            + Doctor.mebibytes(machine), example));
         } else if (bound == 0) {
             findings.add(new Doctor.Finding("Nothing bounds ND4J's arrays: maxphysicalbytes is 0.",
                     "no time; the system may kill the process", "no -D" + PHYSICAL + "=0: Threads.settle() sets it and has a "
