@@ -17,6 +17,9 @@ final class Rectifier {
     private static final int BLOCK = 2048;
     private static final int INFINITE = 0x7f800000;
 
+    /** Two blocks for each thread: made anew in each pass, they would be a third of a narrow step's garbage. */
+    private static final ThreadLocal<int[][]> BLOCKS = ThreadLocal.withInitial(() -> new int[2][BLOCK]);
+
     private Rectifier() {
     }
 
@@ -35,7 +38,7 @@ final class Rectifier {
     static void forward(INDArray z, INDArray y) {
         IntPointer from = bits(z);
         IntPointer to = bits(y);
-        int[] block = new int[(int) Math.min(BLOCK, z.length())];
+        int[] block = BLOCKS.get()[0];
         for (long at = 0; at < z.length(); at += block.length) {
             int length = (int) Math.min(block.length, z.length() - at);
             from.position(at).get(block, 0, length);
@@ -54,8 +57,8 @@ final class Rectifier {
     static void backward(INDArray z, INDArray epsilon) {
         IntPointer to = bits(z);
         IntPointer from = bits(epsilon);
-        int[] block = new int[(int) Math.min(BLOCK, z.length())];
-        int[] gradients = new int[block.length];
+        int[] block = BLOCKS.get()[0];
+        int[] gradients = BLOCKS.get()[1];
         for (long at = 0; at < z.length(); at += block.length) {
             int length = (int) Math.min(block.length, z.length() - at);
             to.position(at).get(block, 0, length);
