@@ -10,6 +10,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.LoggerFactory;
 
 import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.util.Objects;
 import java.util.concurrent.FutureTask;
 
@@ -35,14 +37,33 @@ final class Settling {
                 case "undo" -> Objects.requireNonNull(settled).undo();
                 case "tell" -> System.out.println("here: " + ThreadCounts.now() + ", elsewhere: " + elsewhere() + ", physical: "
                         + Pointer.maxPhysicalBytes() + ", environment: " + System.getenv("OMP_NUM_THREADS"));
-                case "threads" -> System.out.println("threads: "
-                        + Objects.requireNonNull(new File("/proc/self/task").list()).length);
+                case "team" -> System.out.println("team: " + team());
+                case "gone" -> {
+                    for (int i = 0; team() > 0 && i < 500; i++) {
+                        Thread.sleep(20);
+                    }
+                    System.out.println("team: " + team());
+                }
                 case "arrays" -> System.out.println("peak: " + peakOfArrays());
                 case "apply" -> LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).build());
                 default -> throw new IllegalArgumentException(word);
             }
         }
         System.exit(0);
+    }
+
+    /** Threads of the team that rests: Linux keeps fifteen letters of a name, and gives a thread that of its maker. */
+    private static int team() throws IOException {
+        int team = 0;
+        for (File task : Objects.requireNonNull(new File("/proc/self/task").listFiles())) {
+            try {
+                team += Files.readString(task.toPath().resolve("comm")).startsWith("dl4j-lora: a te") ? 1 : 0;
+            } catch (IOException e) {
+                // It has ended since it was listed.
+                continue;
+            }
+        }
+        return team;
     }
 
     /** The process's size in MiB while 3 GiB of arrays are made and forgotten, little by little. */
