@@ -175,7 +175,7 @@ final class DirectBlas {
 
     /** Whether {@link #transpose} takes a matrix. */
     static boolean canTranspose(INDArray matrix) {
-        return matrix.dataType() == DataType.FLOAT && isOfType(DataType.FLOAT, matrix) && matrix.elementWiseStride() == 1
+        return isOfType(DataType.FLOAT, matrix) && matrix.elementWiseStride() == 1
                 && HostMemory.holds(matrix);
     }
 
@@ -186,21 +186,31 @@ final class DirectBlas {
      */
     static void transpose(INDArray from, INDArray to) {
         boolean down = from.ordering() == 'f';
-        // Lines as they lie in one of the two: the longer, the fewer calls.
         int lines = (int) from.size(down ? 1 : 0);
         int length = (int) from.size(down ? 0 : 1);
-        FloatPointer source = new FloatPointer(from.data().addressPointer());
-        FloatPointer target = new FloatPointer(to.data().addressPointer());
+        turn((FloatPointer) from.data().addressPointer(), length, lines, length, (FloatPointer) to.data().addressPointer());
+        Reference.reachabilityFence(from);
+        Reference.reachabilityFence(to);
+    }
+
+    /**
+     * Copies lines so that what stands at one place of each lies together.
+     *
+     * @param leading from one line to the next
+     * @param to      without gaps
+     */
+    static void turn(FloatPointer from, int leading, int lines, int length, FloatPointer to) {
+        FloatPointer source = new FloatPointer(from);
+        FloatPointer target = new FloatPointer(to);
+        // Lines of one of the two: the longer, the fewer calls.
         if (lines <= length) {
             for (int line = 0; line < lines; line++) {
-                cblas_scopy(length, source.position((long) line * length), 1, target.position(line), lines);
+                cblas_scopy(length, source.position((long) line * leading), 1, target.position(line), lines);
             }
         } else {
             for (int i = 0; i < length; i++) {
-                cblas_scopy(lines, source.position(i), length, target.position((long) i * lines), 1);
+                cblas_scopy(lines, source.position(i), leading, target.position((long) i * lines), 1);
             }
         }
-        Reference.reachabilityFence(from);
-        Reference.reachabilityFence(to);
     }
 }

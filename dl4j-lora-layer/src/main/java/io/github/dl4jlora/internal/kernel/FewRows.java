@@ -8,7 +8,6 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasColMajor;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.blas_get_num_threads;
-import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
 
 /**
@@ -52,7 +51,7 @@ final class FewRows {
     static void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
             FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
         boolean turn = transposeA == CblasTrans;
-        FloatPointer left = turn ? turned(a, leadingA, m, k) : new FloatPointer(a);
+        FloatPointer left = new FloatPointer(turn ? turned(a, leadingA, m, k) : a);
         FloatPointer right = new FloatPointer(b);
         FloatPointer result = new FloatPointer(c);
         int leadingLeft = turn ? m : leadingA;
@@ -90,11 +89,7 @@ final class FewRows {
             space = new FloatPointer(values);
             TURNED.set(space);
         }
-        FloatPointer from = new FloatPointer(a);
-        FloatPointer to = new FloatPointer(space);
-        for (int row = 0; row < m; row++) {
-            cblas_scopy(k, from.position((long) row * leading), 1, to.position(row), m);
-        }
-        return to.position(0);
+        DirectBlas.turn(a, leading, m, k, space);
+        return space;
     }
 }
