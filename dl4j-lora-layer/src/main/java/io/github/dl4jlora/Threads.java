@@ -68,11 +68,11 @@ public final class Threads {
     }
 
     private void run() {
-        if (NativeLibraries.hasBackend("org.nd4j.linalg.jcublas.JCublasBackend")) {
+        if (NativeLibraries.has("org.nd4j.linalg.jcublas.JCublasBackend")) {
             words.add("Threads left alone: ND4J's CUDA backend is on the class path.");
             return;
         }
-        if (!NativeLibraries.hasBackend("org.nd4j.linalg.cpu.nativecpu.CpuBackend")) {
+        if (!NativeLibraries.has("org.nd4j.linalg.cpu.nativecpu.CpuBackend")) {
             words.add("Threads left alone: ND4J's CPU backend (nd4j-native) is not on the class path.");
             return;
         }
@@ -152,7 +152,7 @@ public final class Threads {
         } else {
             System.clearProperty(PHYSICAL.get(0));
             words.add("Too late for maxphysicalbytes=0, without which narrow layers take longer: call "
-                    + "Threads.settle() before anything of ND4J, or give java -D" + PHYSICAL.get(0) + "=0.");
+                    + "Threads.settle() before anything of ND4J.");
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.processor.NativeLibraries;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -12,18 +13,10 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class Blas {
 
-    private static final boolean HAS_DIRECT = hasDirect();
+    private static final boolean HAS_DIRECT = NativeLibraries.has("org.bytedeco.openblas.global.openblas_nolapack")
+            && Nd4j.getBackend().getEnvironment().isCPU();
 
     private Blas() {
-    }
-
-    private static boolean hasDirect() {
-        try {
-            Class.forName("org.bytedeco.openblas.global.openblas_nolapack", false, Blas.class.getClassLoader());
-            return Nd4j.getBackend().getEnvironment().isCPU();
-        } catch (ClassNotFoundException | LinkageError e) {
-            return false;
-        }
     }
 
     /**

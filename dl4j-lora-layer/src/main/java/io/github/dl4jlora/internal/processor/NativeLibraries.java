@@ -46,8 +46,8 @@ public final class NativeLibraries {
         return MARKS.stream().anyMatch(name::contains);
     }
 
-    /** Whether a backend of ND4J is on the class path; does not load it. */
-    public static boolean hasBackend(String className) {
+    /** Whether a class, of a backend of ND4J or of a binding, is on the class path; does not initialise it. */
+    public static boolean has(String className) {
         try {
             Class.forName(className, false, NativeLibraries.class.getClassLoader());
             return true;
