@@ -59,6 +59,7 @@ class ArchitectureTest {
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
             "Selection", "Training")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
+    private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;
     private static final Predicate<String> REFUSAL = AdapterFormatException.class.getSimpleName()::equals;
     private static final Predicate<String> OF_BASES =
             Set.of(BaseOpener.class.getSimpleName(), FrozenWeightsMissingException.class.getSimpleName())::contains;
@@ -77,13 +78,14 @@ class ArchitectureTest {
         rooms.put("internal.run", room(".internal.run", ALL));
         rooms.put("internal.frozen", room(".internal.frozen", ALL));
         rooms.put("internal.stock", room(".internal.stock", ALL));
-        rooms.put("vocabulary", room("", DOOR.or(ASKED).negate()).or(room(".layer", ENGINE)));
+        rooms.put("vocabulary", room("", DOOR.or(ASKED).or(SCHEMES).negate()).or(room(".layer", ENGINE)));
         rooms.put("variant", room(".variant", ALL));
         rooms.put("internal.kernel", room(".internal.kernel", ALL));
         rooms.put("internal.processor", room(".internal.processor", ALL));
         rooms.put("internal.base", room(".internal.base", ALL));
         rooms.put("internal.processor", room(".internal.processor", ALL));
         rooms.put("where bases come from", room(".frozen", OF_BASES));
+        rooms.put("internal.quantized", room(".internal.quantized", ALL).or(room("", SCHEMES)));
         rooms.put("internal.untrusted", room(".internal.untrusted", ALL).or(room(".adapter", REFUSAL)));
         return rooms;
     }

@@ -1,0 +1,44 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/**
+ * The frozen matrix W {@code [nIn, nOut]} of a layer, whichever way it is stored: what running layers ask of it.
+ */
+public interface FrozenMatrix {
+
+    /** nIn. */
+    long rows();
+
+    /** nOut. */
+    long columns();
+
+    /**
+     * z = x·W.
+     *
+     * @param x {@code [m, nIn]}, of the network's data type, in either order, not written to
+     * @param z {@code [m, nOut]}, without gaps, overwritten
+     */
+    void times(INDArray x, INDArray z);
+
+    /**
+     * dx = dz·Wᵀ.
+     *
+     * @param dz {@code [m, nOut]}, not written to
+     * @param dx {@code [m, nIn]}, without gaps, overwritten
+     */
+    void timesTransposed(INDArray dz, INDArray dx);
+
+    /**
+     * Looks rows of W up.
+     *
+     * @param words indexes of rows, in range
+     * @param to    {@code [words.length, nOut]}, 'c' order, overwritten: to's row i is W's row {@code words[i]}
+     */
+    void pull(int[] words, INDArray to);
+
+    /**
+     * W as an array, lent to the calling thread until it asks any matrix for anything else; not to be written to.
+     */
+    INDArray lent();
+}

@@ -1,0 +1,42 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * A matrix that is an array.
+ *
+ * @param w {@code [nIn, nOut]}, in either order
+ */
+public record PlainMatrix(INDArray w) implements FrozenMatrix {
+
+    @Override
+    public long rows() {
+        return w.size(0);
+    }
+
+    @Override
+    public long columns() {
+        return w.size(1);
+    }
+
+    @Override
+    public void times(INDArray x, INDArray z) {
+        Blas.gemm(x, w, z, false, false, 1, 0);
+    }
+
+    @Override
+    public void timesTransposed(INDArray dz, INDArray dx) {
+        Blas.gemm(dz, w, dx, false, true, 1, 0);
+    }
+
+    @Override
+    public void pull(int[] words, INDArray to) {
+        Nd4j.pullRows(w, to, 1, words);
+    }
+
+    @Override
+    public INDArray lent() {
+        return w;
+    }
+}

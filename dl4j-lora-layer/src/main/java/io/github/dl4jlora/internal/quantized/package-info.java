@@ -1,0 +1,18 @@
+/**
+ * Matrices in fewer bits: what a line is stored as, and how it is given back. Public classes here are no API and may change
+ * without notice.
+ *
+ * <pre>
+ *   internal.base (keeps them)     internal.kernel (multiplies by them)
+ *            |                            |
+ *            +-------------+--------------+
+ *                          v
+ *                  QuantizedMatrix          codes and scales of every line, in memory or mapped
+ *                          |
+ *                        Lines              what one line is stored as
+ *                     Int8Lines, NormalFloatLines
+ * </pre>
+ *
+ * <p>Knows no other room but {@code Quantization}, the names of the schemes.
+ */
+package io.github.dl4jlora.internal.quantized;
