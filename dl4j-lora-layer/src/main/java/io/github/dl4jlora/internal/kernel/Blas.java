@@ -6,6 +6,8 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.Arrays;
+
 /**
  * What layers of ours ask of BLAS: the one seam behind which the CPU's is called without ND4J's operation around it, which
  * takes ten times as long as a slim product. Anything else than matrices of FLOAT or DOUBLE in the host's memory goes the way
@@ -22,7 +24,7 @@ public final class Blas {
     /**
      * c = alpha · op(a) · op(b) + beta · c, as {@code Nd4j.gemm} has it: operands in either order.
      *
-     * @param c without gaps
+     * @param c may be columns of a wider matrix
      * @return c
      */
     public static INDArray gemm(INDArray a, INDArray b, INDArray c, boolean transposeA, boolean transposeB, double alpha,
@@ -30,7 +32,26 @@ public final class Blas {
         if (HAS_DIRECT && DirectBlas.gemm(a, b, c, transposeA, transposeB, alpha, beta)) {
             return c;
         }
+        if (c.elementWiseStride() != 1 && c.rank() == 2) {
+            // ND4J refuses gaps here.
+            return c.assign(Nd4j.gemm(a, b, c.dup('f'), transposeA, transposeB, alpha, beta));
+        }
         return Nd4j.gemm(a, b, c, transposeA, transposeB, alpha, beta);
+    }
+
+    /**
+     * Multiplies each row of a matrix of FLOAT in the host's memory by a factor of its own, in place.
+     *
+     * @param matrix  'c' order, without gaps
+     * @param factors as many as rows, or more
+     */
+    static void scaleRows(INDArray matrix, float[] factors) {
+        if (HAS_DIRECT) {
+            DirectBlas.scaleRows(matrix, factors);
+        } else {
+            float[] own = Arrays.copyOf(factors, (int) matrix.size(0));
+            matrix.muliColumnVector(Nd4j.createFromArray(own).reshape(own.length, 1));
+        }
     }
 
     /**

@@ -17,6 +17,7 @@ import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
 
 /**
  * The BLAS that ND4J's CPU backend computes by, called on the arrays where they lie. Each call says whether it could; where it
@@ -103,7 +104,7 @@ final class DirectBlas {
     }
 
     static boolean gemm(INDArray a, INDArray b, INDArray c, boolean transposeA, boolean transposeB, double alpha, double beta) {
-        if (!isOfType(c.dataType(), a, b, c) || c.elementWiseStride() != 1 || !HostMemory.holds(a, b, c)) {
+        if (!isOfType(c.dataType(), a, b, c) || !HostMemory.holds(a, b, c)) {
             return false;
         }
         long m = a.size(transposeA ? 1 : 0);
@@ -171,6 +172,16 @@ final class DirectBlas {
         Reference.reachabilityFence(matrix);
         Reference.reachabilityFence(row);
         return true;
+    }
+
+    /** Multiplies each row of a matrix of FLOAT, in 'c' order, by a factor of its own. */
+    static void scaleRows(INDArray matrix, float[] factors) {
+        FloatPointer row = new FloatPointer(matrix.data().addressPointer());
+        int columns = (int) matrix.size(1);
+        for (int i = 0; i < matrix.size(0); i++) {
+            cblas_sscal(columns, factors[i], row.position((long) i * columns), 1);
+        }
+        Reference.reachabilityFence(matrix);
     }
 
     /** Whether {@link #transpose} takes a matrix. */

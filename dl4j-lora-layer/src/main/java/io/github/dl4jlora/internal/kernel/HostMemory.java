@@ -1,9 +1,13 @@
 package io.github.dl4jlora.internal.kernel;
 
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.nd4j.linalg.api.buffer.DataTypeEx;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.profiler.OpProfiler;
 import org.nd4j.linalg.profiler.ProfilerConfig;
+import org.nd4j.nativeblas.NativeOpsHolder;
 
 /**
  * Whether code of ours may read and write arrays where they lie, instead of asking ND4J's operations to: each of those costs
@@ -30,6 +34,12 @@ final class HostMemory {
             }
         }
         return true;
+    }
+
+    /** Floats of so many bytes with signs, ten times as fast as a loop of Java's. */
+    static void widen(BytePointer from, long count, FloatPointer to) {
+        NativeOpsHolder.getInstance().getDeviceNativeOps().convertTypes(null, DataTypeEx.INT8.ordinal(), from, count,
+                DataTypeEx.FLOAT.ordinal(), to);
     }
 
     private static boolean isWatched() {

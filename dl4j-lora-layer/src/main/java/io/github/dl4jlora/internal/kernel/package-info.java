@@ -7,12 +7,15 @@
  *   DenseArithmetic --- Rectifier              order of results, biases, activations and their gradients
  *   Blas --- DirectBlas --- HostMemory         products, by the CPU's BLAS itself where that can be
  *   FewRows                                    products of few rows with a large matrix, without packing that
- *   Scratch                                    an array that each pass writes anew
+ *   FrozenMatrix                               what is asked of frozen weights, however they are stored:
+ *     PlainMatrix                                an array
+ *     QuantizedProduct --- ColumnFactors         a matrix in fewer bits, multiplied a block at a time
+ *   Scratch, GrowingScratch                    arrays that each pass writes anew
  *   KeptArrays                                 whether what a forward pass kept is still there
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  *
- * <p>Knows DL4J, ND4J and {@code internal.processor}; {@code internal.run} and {@code internal.frozen} know it. Public
- * classes here are no API and may change without notice.
+ * <p>Knows DL4J, ND4J, {@code internal.processor} and {@code internal.quantized}; {@code internal.run} and
+ * {@code internal.frozen} know it. Public classes here are no API and may change without notice.
  */
 package io.github.dl4jlora.internal.kernel;

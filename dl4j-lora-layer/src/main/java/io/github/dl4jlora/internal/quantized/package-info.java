@@ -11,6 +11,8 @@
  *                          |
  *                        Lines              what one line is stored as
  *                     Int8Lines, NormalFloatLines
+ *                                        |
+ *                                    SmallFloat   magnitudes of blocks, in eight bits each
  * </pre>
  *
  * <p>Knows no other room but {@code Quantization}, the names of the schemes.

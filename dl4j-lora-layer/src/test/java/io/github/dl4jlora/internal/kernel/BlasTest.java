@@ -28,7 +28,7 @@ class BlasTest {
     /** Ways in which a matrix can lie. */
     enum Lies { BY_ROW, BY_COLUMN, TRANSPOSED, BLOCK_OF_ROWS, BLOCK_OF_COLUMNS, EVERY_SECOND }
 
-    private static INDArray matrix(DataType type, Lies lies, long rows, long columns) {
+    static INDArray matrix(DataType type, Lies lies, long rows, long columns) {
         return switch (lies) {
             case BY_ROW -> Nd4j.randn(type, rows, columns).dup('c');
             case BY_COLUMN -> Nd4j.randn(type, rows, columns).dup('f');

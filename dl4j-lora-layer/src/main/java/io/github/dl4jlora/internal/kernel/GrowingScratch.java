@@ -1,0 +1,27 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** Memory outside workspaces for one matrix after the other, as large as the largest so far. */
+final class GrowingScratch {
+
+    private INDArray memory;
+    private INDArray last;
+
+    /** A matrix in 'c' order whose values are whatever they are; the one before is overwritten with it. */
+    INDArray of(DataType type, long rows, long columns) {
+        if (memory == null || memory.wasClosed() || memory.dataType() != type || memory.length() < rows * columns) {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                memory = Nd4j.createUninitialized(type, rows * columns);
+            }
+            last = null;
+        }
+        if (last == null || last.size(0) != rows || last.size(1) != columns) {
+            last = Nd4j.create(memory.data(), new long[] {rows, columns}, new long[] {columns, 1}, 0, 'c');
+        }
+        return last;
+    }
+}

@@ -1,0 +1,47 @@
+package io.github.dl4jlora.internal.quantized;
+
+import java.nio.ByteBuffer;
+
+/** One code of eight bits for each value, -127 to 127; the scale is one float: the largest magnitude over 127. */
+final class Int8Lines implements Lines {
+
+    private static final int LARGEST = 127;
+
+    @Override
+    public long codeBytes(long length) {
+        return length;
+    }
+
+    @Override
+    public long scaleBytes(long length) {
+        return Float.BYTES;
+    }
+
+    @Override
+    public void store(float[] line, byte[] codes, ByteBuffer scales) {
+        float largest = 0;
+        for (float value : line) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        float scale = largest / LARGEST;
+        scales.putFloat(0, scale);
+        for (int i = 0; i < line.length; i++) {
+            // Of the smallest magnitudes that floats have, the scale is zero or imprecise.
+            float ratio = scale == 0 ? 0 : Math.max(-LARGEST, Math.min(LARGEST, line[i] / scale));
+            codes[i] = (byte) Math.rint(ratio);
+        }
+    }
+
+    @Override
+    public void restore(byte[] codes, int codesAt, ByteBuffer scales, int scalesAt, float[] to, int at, int length) {
+        float scale = scales.getFloat(scalesAt);
+        for (int i = 0; i < length; i++) {
+            to[at + i] = codes[codesAt + i] * scale;
+        }
+    }
+
+    @Override
+    public String fault(ByteBuffer scales, int at, int length) {
+        return Lines.fault("scale", scales.getFloat(at));
+    }
+}
