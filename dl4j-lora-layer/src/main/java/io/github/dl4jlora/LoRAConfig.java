@@ -1,7 +1,5 @@
 package io.github.dl4jlora;
 
-import io.github.dl4jlora.frozen.BaseOpener;
-import io.github.dl4jlora.internal.base.UriSecrets;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -10,7 +8,6 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 import java.net.URI;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -24,17 +21,13 @@ public final class LoRAConfig {
     private final LoRASettings settings;
     private final Selection selection;
     private final Training training;
-    private final Base base;
+    private final Standing base;
 
-    private LoRAConfig(LoRASettings settings, Selection selection, Training training, Base base) {
+    private LoRAConfig(LoRASettings settings, Selection selection, Training training, Standing base) {
         this.settings = settings;
         this.selection = selection;
         this.training = training;
         this.base = base;
-    }
-
-    /** Where the frozen values live. */
-    private record Base(FrozenStorage storage, boolean copy, URI location) {
     }
 
     /**
@@ -153,9 +146,7 @@ public final class LoRAConfig {
         builder.lora = settings.toBuilder();
         builder.select(selection);
         builder.trainAs(training);
-        builder.storage = base.storage;
-        builder.copyBase = base.copy;
-        builder.baseLocation = base.location;
+        builder.standOn(base);
         return builder;
     }
 
@@ -266,17 +257,22 @@ public final class LoRAConfig {
 
     /** {@return where frozen values live} */
     public FrozenStorage storage() {
-        return base.storage;
+        return base.storage();
     }
 
     /** {@return whether they are a copy of the base's} */
     public boolean copyBase() {
-        return base.copy;
+        return base.copy();
     }
 
     /** {@return where the base can be loaded from; null: none recorded} */
     public URI baseLocation() {
-        return base.location;
+        return base.location();
+    }
+
+    /** {@return how frozen matrices are kept in fewer bits; null: as they are} */
+    public Quantization quantization() {
+        return base.quantization();
     }
 
     /** What this configuration adapts, trained and kept as the other says, with its biases too if the other has none. */
@@ -284,9 +280,7 @@ public final class LoRAConfig {
         Builder builder = toBuilder().loraDropout(other.loraDropout()).loraPlusRatio(other.loraPlusRatio())
                 .engine(other.engine());
         builder.trainAs(other.training);
-        builder.storage = other.base.storage;
-        builder.copyBase = other.base.copy;
-        builder.baseLocation = other.base.location;
+        builder.standOn(other.base);
         return builder.bias(other.bias() == BiasTraining.NONE ? bias() : other.bias()).build();
     }
 
@@ -296,12 +290,9 @@ public final class LoRAConfig {
     }
 
     /** Builds a {@link LoRAConfig}; every setting has a default. */
-    public static final class Builder extends Training.Builder<Builder> implements LoRAOptions<Builder> {
+    public static final class Builder extends Standing.Builder<Builder> implements LoRAOptions<Builder> {
 
         private LoRASettings.Builder lora = LoRASettings.DEFAULTS.toBuilder();
-        private FrozenStorage storage = FrozenStorage.SHARED;
-        private boolean copyBase;
-        private URI baseLocation;
 
         private Builder() {
         }
@@ -317,59 +308,11 @@ public final class LoRAConfig {
         }
 
         /**
-         * Where frozen values live; default {@link FrozenStorage#SHARED}.
-         *
-         * @param storage not null
-         * @return this
-         */
-        public Builder storage(FrozenStorage storage) {
-            this.storage = Objects.requireNonNull(storage, "storage");
-            return this;
-        }
-
-        /**
-         * Whether the adapted network gets a copy of the frozen values instead of views of the base's own; then the
-         * base may be trained or closed afterwards. Default false. Without meaning for {@link FrozenStorage#EMBEDDED},
-         * which always copies.
-         *
-         * @param copy true: a copy
-         * @return this
-         */
-        public Builder copyBase(boolean copy) {
-            this.copyBase = copy;
-            return this;
-        }
-
-        /**
-         * Where a JVM that has not got the base network can load it from (a file that DL4J's ModelSerializer wrote),
-         * such as the executors of a cluster. What is found there must have the recorded content ids. Schemes that the
-         * JDK cannot open need a {@link BaseOpener}, and so do servers that ask for credentials: the
-         * location stands in the network's JSON and in every checkpoint.
-         *
-         * @param location absolute, without user info and query; null: none
-         * @return this
-         * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine; or if
-         *                                  it has user info or a query, which may be secrets
-         */
-        public Builder baseLocation(URI location) {
-            if (location != null && !location.isAbsolute()) {
-                throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has no scheme; use "
-                        + "Path.toUri() for a file, or a URI such as hdfs://host/path");
-            }
-            if (location != null && UriSecrets.mayBeIn(location)) {
-                throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has user info or a "
-                        + "query, which would stand in every checkpoint for all to read; leave them out, and have a "
-                        + BaseOpener.class.getName() + " add them when the base is read");
-            }
-            this.baseLocation = location;
-            return this;
-        }
-
-        /**
          * @return the configuration
          * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
-         *                                  [0, 1), a start that rank and alpha do not allow, or a loraPlusRatio that is not
-         *                                  above 0 or whose updater has no learning rate
+         *                                  [0, 1), a start that rank, alpha or {@code quantize} do not allow, a loraPlusRatio
+         *                                  that is not above 0 or whose updater has no learning rate, or {@code quantize} with
+         *                                  {@link FrozenStorage#EMBEDDED}
          */
         public LoRAConfig build() {
             Training training = training();
@@ -383,7 +326,7 @@ public final class LoRAConfig {
                     throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
                 }
             });
-            return new LoRAConfig(settings, selection, training, new Base(storage, copyBase, baseLocation));
+            return new LoRAConfig(settings, selection, training, standing());
         }
     }
 }

@@ -82,6 +82,25 @@ public enum LoRAInit {
         public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
             QrStart.take(w, a, b);
         }
+    },
+
+    /**
+     * s·A·B is the part of what quantising loses, W − Q(W), with the largest singular values, so that a fresh network is closer
+     * to the original base than the quantised one is: Li et al. 2023, "LoftQ: LoRA-Fine-Tuning-Aware Quantization for Large
+     * Language Models", arXiv:2310.08659, algorithm 1 with one alternation, PEFT's default; further ones would quantise another matrix for
+     * each adapter. {@link #take} is given W − Q(W). Needs {@code quantize}, the original base, a positive factor s and a rank of
+     * at most min(nIn, nOut); for dense and output layers.
+     */
+    LOFTQ {
+        @Override
+        DoubleSupplier sampler(long nIn, long rank, Random random) {
+            return KAIMING_UNIFORM.sampler(nIn, rank, random);
+        }
+
+        @Override
+        public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
+            PrincipalStart.take(w, a, b, factor, iterations, random);
+        }
     };
 
     DoubleSupplier sampler(long nIn, long rank, Random random) {
@@ -96,6 +115,11 @@ public enum LoRAInit {
     /** {@return whether A and B start as a part of W, which then stands for what is left of it} */
     public boolean isTakenFromW() {
         return false;
+    }
+
+    /** {@return whether A and B start from the values of W, so that the rank is bounded by W's} */
+    public boolean dependsOnW() {
+        return isTakenFromW() || this == LOFTQ;
     }
 
     /**

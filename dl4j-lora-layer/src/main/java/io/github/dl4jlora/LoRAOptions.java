@@ -69,8 +69,8 @@ public interface LoRAOptions<B> {
     }
 
     /**
-     * Iterations of {@link LoRAInit#PISSA}'s randomised decomposition, PEFT's {@code pissa_niter_(iterations)}, of which 4 to
-     * 16 are usual; default 0, an exact one.
+     * Iterations of the randomised decomposition of {@link LoRAInit#PISSA} and {@link LoRAInit#LOFTQ}, PEFT's
+     * {@code pissa_niter_(iterations)}, of which 4 to 16 are usual; default 0, an exact one.
      *
      * @param iterations 0: an exact one
      * @return this

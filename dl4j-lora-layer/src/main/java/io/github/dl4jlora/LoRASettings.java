@@ -86,8 +86,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         if (init == LoRAInit.ORTHOGONAL && rank % 2 != 0) {
             return "LoRAInit.ORTHOGONAL halves the rank, which is " + rank + ". Choose an even one";
         }
-        if (init == LoRAInit.PISSA && !(scaling.factor(alpha, rank) > 0)) {
-            return "LoRAInit.PISSA divides by the factor of ΔW and takes the root, but the factor is "
+        if ((init == LoRAInit.PISSA || init == LoRAInit.LOFTQ) && !(scaling.factor(alpha, rank) > 0)) {
+            return "LoRAInit." + init + " divides by the factor of ΔW and takes the root, but the factor is "
                     + scaling.factor(alpha, rank) + ". Choose an alpha above 0";
         }
         if (iterations < 0 || iterations > MOST_PISSA_ITERATIONS) {
@@ -133,7 +133,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      *                                  updater has none
      */
     public void checkFit(String of, long nIn, long nOut, IUpdater updater) {
-        if (loraInit.isTakenFromW() && nIn > 0 && nOut > 0 && rank > Math.min(nIn, nOut)) {
+        if (loraInit.dependsOnW() && nIn > 0 && nOut > 0 && rank > Math.min(nIn, nOut)) {
             throw new IllegalArgumentException(of + ": LoRAInit." + loraInit + " takes A and B from W [" + nIn + ", " + nOut
                     + "], whose rank is at most " + Math.min(nIn, nOut) + ", but the adapter's is " + rank
                     + ". Choose a smaller one");

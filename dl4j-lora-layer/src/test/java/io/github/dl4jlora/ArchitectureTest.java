@@ -57,7 +57,7 @@ class ArchitectureTest {
     private static final Predicate<String> DOOR =
             Set.of("LoRA", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
-            "Selection", "Training")::contains;
+            "Selection", "Training", "Standing")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;
     private static final Predicate<String> REFUSAL = AdapterFormatException.class.getSimpleName()::equals;

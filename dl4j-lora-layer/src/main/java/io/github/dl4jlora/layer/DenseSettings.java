@@ -1,5 +1,6 @@
 package io.github.dl4jlora.layer;
 
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.internal.run.Named;
 
@@ -18,6 +19,10 @@ final class DenseSettings {
         String name = Named.layer(layer.getLayerName());
         LoRASettings lora = layer.getLora();
         lora.checkFit(name, layer.getNIn(), layer.getNOut(), layer.getIUpdater());
+        if (layer.declared() && lora.loraInit() == LoRAInit.LOFTQ) {
+            throw new IllegalArgumentException(name + ": LoRAInit.LOFTQ starts from what quantising loses of a base, and a layer "
+                    + "that is declared has none. Choose another start, or adapt a base with LoRA.apply.");
+        }
         if (lora.trainBias() && !layer.hasBias()) {
             throw new IllegalArgumentException(name + ": trainBias has no bias to train. Set hasBias(true) or leave it out.");
         }

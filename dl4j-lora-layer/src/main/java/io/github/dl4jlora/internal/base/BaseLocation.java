@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
@@ -35,6 +36,8 @@ public final class BaseLocation {
     private static final Map<URI, BaseLocation> KNOWN = new ConcurrentHashMap<>();
 
     private final URI uri;
+    /** What layers are to be quantised as while they are read, by the content id of their original values. */
+    private final Map<String, Set<StoredForm>> forms = new ConcurrentHashMap<>();
     private volatile SoftReference<Map<String, FrozenWeights>> layers = new SoftReference<>(null);
     private FutureTask<Map<String, FrozenWeights>> reading;
 
@@ -45,27 +48,35 @@ public final class BaseLocation {
     /**
      * Weights that are not among those that were read, see {@link #alreadyLoaded}: reads the location, again if need be.
      *
-     * @return the weights with this id
+     * @return the weights that the reference is to
      * @throws UncheckedIOException  if the location cannot be read
      * @throws IllegalStateException if no layer of the network there has this id, or the thread is interrupted
      */
-    static FrozenWeights load(URI location, String id) {
-        BaseLocation base = KNOWN.computeIfAbsent(location, BaseLocation::new);
-        FrozenWeights found = base.having(id).get(id);
+    static FrozenWeights load(URI location, FrozenReference to) {
+        FrozenWeights found = of(location, to).having(to.getId()).get(to.getId());
         if (found == null) {
             throw new IllegalStateException("The base at " + UriSecrets.shown(location) + " has no layer with the content id "
-                    + id + ": it is not the network that the adapter was made for");
+                    + to.baseId() + (to.scheme() == null ? "" : ", or its " + to.scheme() + " form another than " + to.getId())
+                    + ": it is not the network that the adapter was made for");
         }
         return found;
     }
 
     /**
-     * @return the weights with this id, or null where this location has not been read yet or has none such
+     * @return the weights that the reference is to, or null where this location has not been read yet or has none such
      */
-    static FrozenWeights alreadyLoaded(URI location, String id) {
-        BaseLocation base = KNOWN.get(location);
-        Map<String, FrozenWeights> layers = base == null ? null : base.layers.get();
-        return layers == null ? null : layers.get(id);
+    static FrozenWeights alreadyLoaded(URI location, FrozenReference to) {
+        Map<String, FrozenWeights> layers = of(location, to).layers.get();
+        return layers == null ? null : layers.get(to.getId());
+    }
+
+    /** The location, which knows from now on in what form the reference needs its layer: a network's ask before it runs. */
+    private static BaseLocation of(URI location, FrozenReference to) {
+        BaseLocation base = KNOWN.computeIfAbsent(location, BaseLocation::new);
+        if (to.getForm() != null) {
+            base.forms.computeIfAbsent(to.baseId(), id -> ConcurrentHashMap.newKeySet()).add(to.getForm());
+        }
+        return base;
     }
 
     private Map<String, FrozenWeights> having(String id) {
@@ -118,16 +129,24 @@ public final class BaseLocation {
         }
     }
 
-    private static Map<String, FrozenWeights> byId(Model base) {
+    private Map<String, FrozenWeights> byId(Model base) {
         Map<String, FrozenWeights> layers = new HashMap<>();
         for (Trainable part : parts(base)) {
             if (part.params() != null && part.numParams() > 0) {
-                FrozenWeights weights = FrozenWeights.ofOwn(part.params(), part.paramTable(false));
-                weights.keepAlive(layers);
-                layers.put(weights.id(), weights);
+                for (FrozenWeights weights : inForms(FrozenWeights.ofOwn(part.params(), part.paramTable(false)))) {
+                    weights.keepAlive(layers);
+                    layers.put(weights.id(), weights);
+                }
             }
         }
         return layers;
+    }
+
+    /** As everybody so far has asked for the layer. */
+    private List<FrozenWeights> inForms(FrozenWeights original) {
+        Set<StoredForm> asked = forms.getOrDefault(original.id(), Set.of());
+        return asked.isEmpty() ? List.of(original)
+                : asked.stream().map(form -> original.quantized(form.scheme(), form.parts())).toList();
     }
 
     private static List<Trainable> parts(Model base) {

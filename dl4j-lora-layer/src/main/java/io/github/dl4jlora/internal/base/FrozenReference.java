@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -34,16 +35,20 @@ public final class FrozenReference implements Serializable {
     private final boolean own;
     @JsonInclude(JsonInclude.Include.NON_NULL)
     private final Map<String, FrozenReference> trainedInFull;
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    private final StoredForm form;
     private transient volatile FrozenWeights weights;
 
     /**
      * @param own           see {@link #isOwn}
      * @param trainedInFull see {@link #getTrainedInFull}
+     * @param form          see {@link #getForm}
      * @throws IllegalArgumentException if id or signature is null, or a layer is recorded without a reference
      */
     public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
                            @JsonProperty("baseLocation") URI baseLocation, @JsonProperty("own") boolean own,
-                           @JsonProperty("trainedInFull") Map<String, FrozenReference> trainedInFull) {
+                           @JsonProperty("trainedInFull") Map<String, FrozenReference> trainedInFull,
+                           @JsonProperty("form") StoredForm form) {
         if (id == null || signature == null || trainedInFull != null && trainedInFull.containsValue(null)) {
             throw new IllegalArgumentException("A reference to frozen weights is damaged: its id is " + id + ", its signature "
                     + signature + ", and it records " + trainedInFull + ". Restore the configuration from its file, or adapt "
@@ -54,19 +59,20 @@ public final class FrozenReference implements Serializable {
         this.baseLocation = baseLocation;
         this.own = own;
         this.trainedInFull = trainedInFull == null ? null : new LinkedHashMap<>(trainedInFull);
+        this.form = form;
     }
 
     /** A reference that is already bound. */
     public static FrozenReference to(FrozenWeights weights, URI baseLocation) {
         FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation, weights.isOwn(),
-                null);
+                null, weights.form());
         reference.weights = weights;
         return reference;
     }
 
     /** The same reference, which also records what the base holds for layers that train in full, by name. */
     public FrozenReference recording(Map<String, FrozenReference> trained) {
-        FrozenReference recording = new FrozenReference(id, signature, baseLocation, own, trained);
+        FrozenReference recording = new FrozenReference(id, signature, baseLocation, own, trained, form);
         recording.weights = weights;
         return recording;
     }
@@ -74,6 +80,35 @@ public final class FrozenReference implements Serializable {
     /** Content id, 64 hexadecimal digits. */
     public String getId() {
         return id;
+    }
+
+    /** What quantised weights were made of, and how; null where they are an array. */
+    public StoredForm getForm() {
+        return form;
+    }
+
+    /** How the weights are kept in fewer bits; null where they are an array. */
+    public Quantization scheme() {
+        return form == null ? null : form.scheme();
+    }
+
+    /** In words: the scheme, or the data type. */
+    public String storedAs() {
+        return form == null ? signature.substring(0, Math.max(0, signature.indexOf(' '))) : form.scheme().name();
+    }
+
+    /** Content id of the original values; {@link #getId} where they are not quantised. */
+    public String baseId() {
+        return form == null ? id : form.baseId();
+    }
+
+    /**
+     * The base's own weights in the form that this refers to.
+     *
+     * @param original whose id the caller has compared with {@link #baseId}
+     */
+    public FrozenWeights formed(FrozenWeights original) {
+        return form == null || original.form() != null ? original : original.quantized(form.scheme(), form.parts());
     }
 
     /** Data type and shapes, see {@link FrozenWeights#signature()}. */
@@ -131,7 +166,7 @@ public final class FrozenReference implements Serializable {
         FrozenWeights found = weights;
         if (found == null && baseLocation != null) {
             // Nobody else has these in hand, so that they need no hashing again, as those of the registry do.
-            found = BaseLocation.alreadyLoaded(baseLocation, id);
+            found = BaseLocation.alreadyLoaded(baseLocation, this);
         }
         if (found == null) {
             found = FrozenWeightsRegistry.find(id).map(alive -> own ? alive.copied(signature) : alive).orElse(null);
@@ -162,14 +197,6 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * As {@link #values}, of what is here already; null where nothing is.
-     */
-    public INDArray valuesHere(String layer, DataType type, long length) {
-        FrozenWeights here = resolveHere();
-        return here == null ? null : requireLength(here, layer, length).valuesAs(type);
-    }
-
-    /**
      * @param layer name for the message
      * @return the weights
      * @throws FrozenWeightsMissingException if they cannot be found
@@ -177,7 +204,7 @@ public final class FrozenReference implements Serializable {
     public FrozenWeights require(String layer) {
         FrozenWeights found = resolveHere();
         if (found == null && baseLocation != null) {
-            found = BaseLocation.load(baseLocation, id);
+            found = BaseLocation.load(baseLocation, this);
             weights = found;
         }
         if (found == null) {
@@ -203,6 +230,13 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
+     * As {@link #values}, in whatever form they are.
+     */
+    public FrozenWeights weights(String layer, long length) {
+        return requireLength(require(layer), layer, length);
+    }
+
+    /**
      * @param layer  name for the message
      * @param length how many parameters the layer has
      * @return the values in the data type, shape {@code [length]}
@@ -210,20 +244,19 @@ public final class FrozenReference implements Serializable {
      * @throws IllegalStateException         if they are another number than that, or were closed
      */
     public INDArray values(String layer, DataType type, long length) {
-        return requireLength(require(layer), layer, length).valuesAs(type);
+        return weights(layer, length).valuesAs(type);
     }
 
     /**
      * Takes hold of the weights if they are here, so that they stay. Layers call it before they make arrays of that
      * length.
      *
+     * @return whether they are here
      * @throws IllegalStateException if the weights are here and are another number than that
      */
-    public void takeHold(String layer, long length) {
+    public boolean takeHold(String layer, long length) {
         FrozenWeights here = resolveHere();
-        if (here != null) {
-            requireLength(here, layer, length);
-        }
+        return here != null && requireLength(here, layer, length) != null;
     }
 
     /**
@@ -241,12 +274,12 @@ public final class FrozenReference implements Serializable {
     }
 
     private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
-        if (found.values().length() != length) {
+        if (found.length() != length) {
             throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, "
                     + "but refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
                     + "the base again");
         }
-        FrozenWeights.requireOpen(found.values(), layer);
+        found.requireOpen(layer);
         return found;
     }
 

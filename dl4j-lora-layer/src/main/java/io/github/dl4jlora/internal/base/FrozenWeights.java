@@ -1,49 +1,51 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.internal.untrusted.RawValues;
-import org.nd4j.linalg.api.buffer.DataBuffer;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.lang.ref.WeakReference;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * The frozen parameters of one layer: a flat array in DL4J's own order, named by its content.
+ * The frozen parameters of one layer, named by their content: a flat array in DL4J's own order, or {@linkplain #quantized
+ * quantised}.
  *
  * <p>id = SHA-256(signature, values), the signature being the data type and the shape of each parameter, the values
- * the array's little-endian bytes. Two layers with equal parameters have equal ids, wherever they come from.
+ * the array's little-endian bytes. Two layers with equal parameters have equal ids, wherever they come from. Quantised ones have
+ * one of their own, of the scheme, the original's id and what is stored: whoever quantises the same values gets the same.
  *
- * <p>The array is usually lent: a view of the base network's own parameters, not a copy. {@link #verify} finds out whether
- * somebody has trained, overwritten or closed that network since. Of others no network has hold (copies, what a file held):
- * these are {@linkplain #isOwn own}.
+ * <p>An array is usually lent: a view of the base network's own parameters, not a copy. {@link #verify} finds out whether
+ * somebody has trained, overwritten or closed that network since. Of others no network has hold (copies, what a file held,
+ * whatever is quantised): these are {@linkplain #isOwn own}.
  */
 public final class FrozenWeights {
 
     private final String id;
     private final String signature;
-    private final INDArray values;
-    private final boolean own;
-    private final BaseProbe probe;
-    /** Weakly, by the buffer, which any view holds: layers keep what they compute with, and it goes with the last of them. */
-    private final Map<DataType, WeakReference<DataBuffer>> casts = new EnumMap<>(DataType.class);
+    private final Storage storage;
     private Object siblings;
 
     private FrozenWeights(INDArray values, String signature, boolean own) {
-        this.values = values.reshape(values.length());
-        this.id = hash(signature, this.values);
+        this(new ArrayStorage(values, own), signature);
+    }
+
+    private FrozenWeights(Storage storage, String signature) {
+        this.storage = storage;
         this.signature = signature;
-        this.own = own;
-        this.probe = new BaseProbe(this.values);
+        this.id = hash(signature, storage);
     }
 
     /**
@@ -73,14 +75,67 @@ public final class FrozenWeights {
         FrozenWeights read = new FrozenWeights(values, signature, true);
         if (!read.id.equals(expected)) {
             values.close();
-            throw new IllegalArgumentException("the frozen weights " + expected + " (" + signature + ") hash to " + read.id);
         }
-        FrozenWeights alive = FrozenWeightsRegistry.findOwn(expected).orElse(null);
-        if (alive != null) {
+        FrozenWeights alive = read.asExpected(expected);
+        if (alive != read) {
             values.close();
-            return alive;
         }
-        return FrozenWeightsRegistry.register(read);
+        return alive;
+    }
+
+    /**
+     * As {@link #read(INDArray, String, String)}, of quantised weights.
+     *
+     * @param matrices by key, each of its part's lines
+     * @param rest     the other parameters, flat, by key
+     * @param errors   see {@link #errors}
+     */
+    public static FrozenWeights read(StoredForm form, Map<String, QuantizedMatrix> matrices, Map<String, INDArray> rest,
+            Map<String, Double> errors, String signature, String expected) {
+        return new FrozenWeights(new QuantizedStorage(form, type(signature), shapesByKey(signature), matrices, rest, errors),
+                signature).asExpected(expected);
+    }
+
+    /**
+     * @throws IllegalArgumentException if a form and a signature tell of different parameters
+     */
+    public static void requireLike(StoredForm form, String signature) {
+        if (!type(signature).isFPType()) {
+            throw new IllegalArgumentException("\"" + signature + "\" describes no layer's parameters");
+        }
+        QuantizedStorage.requireLikeShapes(form, shapesByKey(signature));
+    }
+
+    /** The data type of a signature. */
+    public static DataType type(String signature) {
+        return DataType.valueOf(signature.substring(0, Math.max(0, signature.indexOf(' '))));
+    }
+
+    private FrozenWeights asExpected(String expected) {
+        if (!id.equals(expected)) {
+            throw new IllegalArgumentException("the frozen weights " + expected + " (" + signature + ") hash to " + id);
+        }
+        return shared();
+    }
+
+    /**
+     * A copy in fewer bits, one for all who ask for it while somebody has it.
+     *
+     * @param parts of the layer, see {@link StoredForm#parts}
+     * @throws IllegalArgumentException if these are quantised already, or a value is NaN or infinite
+     */
+    public FrozenWeights quantized(Quantization scheme, List<StoredForm.Part> parts) {
+        if (storage.form() != null) {
+            throw new IllegalArgumentException("the weights are kept as " + storage.form().scheme() + " already");
+        }
+        StoredForm form = new StoredForm(scheme, id, parts);
+        INDArray values = storage.values(storage.type());
+        return new FrozenWeights(QuantizedStorage.of(form, shapesByKey(signature), values), signature).shared();
+    }
+
+    /** These, or equal ones that no network trains or closes and somebody has already. */
+    private FrozenWeights shared() {
+        return FrozenWeightsRegistry.findOwn(id).orElseGet(() -> FrozenWeightsRegistry.register(this));
     }
 
     /** Data type and shapes as {@link #signature()} spells them. */
@@ -96,9 +151,97 @@ public final class FrozenWeights {
         return signature.substring(signature.indexOf(' ') + 1);
     }
 
+    /**
+     * The shapes of a signature, by key.
+     *
+     * @throws IllegalArgumentException if it is none
+     */
+    static Map<String, long[]> shapesByKey(String signature) {
+        Map<String, long[]> shapes = new LinkedHashMap<>();
+        for (String parameter : shapes(signature).split(" ")) {
+            int bracket = parameter.lastIndexOf('[');
+            if (bracket < 1 || !parameter.endsWith("]")) {
+                throw new IllegalArgumentException("\"" + signature + "\" describes no layer's parameters");
+            }
+            String sides = parameter.substring(bracket + 1, parameter.length() - 1);
+            shapes.put(parameter.substring(0, bracket), Arrays.stream(sides.split(",")).mapToLong(Long::parseLong).toArray());
+        }
+        return shapes;
+    }
+
     /** Content id, 64 hexadecimal digits. */
     public String id() {
         return id;
+    }
+
+    /** Content id of the original values; {@link #id} unless these are quantised. */
+    public String baseId() {
+        return storage.form() == null ? id : storage.form().baseId();
+    }
+
+    /** How the matrices are kept in fewer bits; null where nothing is. */
+    public Quantization scheme() {
+        return storage.form() == null ? null : storage.form().scheme();
+    }
+
+    /** In words: the scheme, or the data type. */
+    public String storedAs() {
+        return scheme() == null ? dataType().name() : scheme().name();
+    }
+
+    /** What quantised weights were made of; null for others. */
+    public StoredForm form() {
+        return storage.form();
+    }
+
+    /** A matrix that is kept in fewer bits, by DL4J's key; null for a parameter that is not. */
+    public QuantizedMatrix quantized(String key) {
+        return storage.quantized(key);
+    }
+
+    /**
+     * What quantising lost of a matrix.
+     *
+     * @param original what these were made of
+     * @return {@code [length, lines]}, original − restored, an array of its own
+     */
+    public INDArray lost(FrozenWeights original, String key) {
+        return ((QuantizedStorage) storage).lost(original.values(), key);
+    }
+
+    /** What quantising lost of each matrix: ‖W − Q(W)‖ / ‖W‖, by key; empty where nothing is quantised. */
+    public Map<String, Double> errors() {
+        return storage.errors();
+    }
+
+    /** What is no quantised matrix, by key, in the stock layer's shapes; null where nothing is quantised. */
+    public Map<String, INDArray> rest(DataType type) {
+        return storage.rest(type);
+    }
+
+    /** Shapes of all parameters, by key. */
+    public Map<String, long[]> shapes() {
+        return shapesByKey(signature);
+    }
+
+    /** The number of values. */
+    public long length() {
+        return storage.length();
+    }
+
+    /** The type of the original values. */
+    public DataType dataType() {
+        return storage.type();
+    }
+
+    /** Bytes in memory, of what is not lent. */
+    public long bytes() {
+        return storage.bytes();
+    }
+
+    /** What a file holds of the values. */
+    public void write(OutputStream out) throws IOException {
+        storage.write(out);
     }
 
     /** Data type and shapes, for people: {@code FLOAT W[784,256] b[1,256]}. */
@@ -106,9 +249,9 @@ public final class FrozenWeights {
         return signature;
     }
 
-    /** The values, shape {@code [n]}; not to be written to. */
+    /** The values, shape {@code [n]}; not to be written to, and made anew for each who asks where they are quantised. */
     public INDArray values() {
-        return values;
+        return valuesAs(storage.type());
     }
 
     /**
@@ -118,16 +261,16 @@ public final class FrozenWeights {
      * @throws IllegalStateException if they are not what they were
      */
     public FrozenWeights copied(String layer) {
-        if (own) {
+        if (isOwn()) {
             return this;
         }
         FrozenWeights alive = FrozenWeightsRegistry.findOwn(id).orElse(null);
         if (alive != null) {
             return alive;
         }
-        requireOpen(values, layer);
+        requireOpen(layer);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            FrozenWeights copy = new FrozenWeights(values.dup(), signature, true);
+            FrozenWeights copy = new FrozenWeights(values().dup(), signature, true);
             if (!copy.id.equals(id)) {
                 throw moved(layer, "id was " + id + ", is " + copy.id);
             }
@@ -137,7 +280,7 @@ public final class FrozenWeights {
 
     /** Whether no network trains or closes the values: they are a copy, or from a file, not a base network's. */
     boolean isOwn() {
-        return own;
+        return storage.isOwn();
     }
 
     /** As {@link #of}, but not registered: to be compared first. */
@@ -146,22 +289,11 @@ public final class FrozenWeights {
     }
 
     /**
-     * The values in another data type, which all who have hold of them share; the id stays that of the original.
+     * The values in another data type, which all who have hold of them share, unless they are quantised; the id stays that of the
+     * original.
      */
-    public synchronized INDArray valuesAs(DataType type) {
-        if (type == values.dataType()) {
-            return values;
-        }
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            WeakReference<DataBuffer> before = casts.get(type);
-            DataBuffer alive = before == null ? null : before.get();
-            if (alive != null && !alive.wasClosed()) {
-                return Nd4j.create(alive, values.length());
-            }
-            INDArray cast = values.castTo(type);
-            casts.put(type, new WeakReference<>(cast.data()));
-            return cast;
-        }
+    public INDArray valuesAs(DataType type) {
+        return storage.values(type);
     }
 
     /** Ties the other layers of a loaded base to this one, so that the base is not read again while one is in use. */
@@ -182,6 +314,13 @@ public final class FrozenWeights {
         }
     }
 
+    /** As {@link #requireOpen(INDArray, String)}, of these. */
+    public void requireOpen(String layer) {
+        if (storage.wasClosed()) {
+            requireOpen(storage.values(storage.type()), layer);
+        }
+    }
+
     /**
      * Hashes the values again.
      *
@@ -189,8 +328,8 @@ public final class FrozenWeights {
      * @throws IllegalStateException if they are not what they were: the base was trained, overwritten or closed
      */
     public void verify(String layer) {
-        requireOpen(values, layer);
-        String now = hash(signature, values);
+        requireOpen(layer);
+        String now = hash(signature, storage);
         if (!now.equals(id)) {
             throw moved(layer, "id was " + id + ", is " + now);
         }
@@ -203,9 +342,8 @@ public final class FrozenWeights {
      * @throws IllegalStateException if the base was closed, or one of these values is not what it was
      */
     public void requireUnmoved(String layer) {
-        requireOpen(values, layer);
-        // On a device each look would wait for a copy.
-        if (Nd4j.getBackend().getEnvironment().isCPU() && !probe.isUnmoved()) {
+        requireOpen(layer);
+        if (!storage.isUnmoved()) {
             throw moved(layer, "values differ from those that were hashed to " + id);
         }
     }
@@ -219,14 +357,14 @@ public final class FrozenWeights {
 
     /** Whether the values still hash to the id. */
     boolean isIntact() {
-        return !values.wasClosed() && hash(signature, values).equals(id);
+        return !storage.wasClosed() && hash(signature, storage).equals(id);
     }
 
-    private static String hash(String signature, INDArray flat) {
+    private static String hash(String signature, Storage storage) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             digest.update(signature.getBytes(StandardCharsets.UTF_8));
-            RawValues.digest(flat, digest);
+            storage.digest(digest);
             return HexFormat.of().formatHex(digest.digest());
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("This JVM has no SHA-256", e);

@@ -30,13 +30,14 @@ import java.util.zip.ZipOutputStream;
 
 /**
  * A self-contained adapted network: what DL4J's ModelSerializer writes, and the frozen weights beside it as entries
- * {@code frozen/<content id>}, each the little-endian values of one layer.
+ * {@code frozen/<content id>}, each the little-endian values of one layer, or what its matrices are kept in.
  */
 public final class NetworkFile {
 
     private static final String FROZEN = "frozen/";
     private static final String INDEX = FROZEN + "index.json";
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int DEEPEST_INDEX = 5;
     private static final int LONGEST_INDEX = 16 << 20;
 
     private NetworkFile() {
@@ -55,11 +56,11 @@ public final class NetworkFile {
                 ModelSerializer.writeModel(network, stock.toFile(), saveUpdater);
                 copyEntries(stock, zip);
                 zip.setLevel(0);
-                Map<String, String> index = new LinkedHashMap<>();
+                Map<String, Object> index = new LinkedHashMap<>();
                 for (FrozenWeights layer : byId.values()) {
-                    index.put(layer.id(), layer.signature());
+                    index.put(layer.id(), layer.form() == null ? layer.signature() : StoredWeights.of(layer));
                     zip.putNextEntry(new ZipEntry(FROZEN + layer.id()));
-                    RawValues.write(layer.values(), zip);
+                    layer.write(zip);
                     zip.closeEntry();
                 }
                 zip.putNextEntry(new ZipEntry(INDEX));
@@ -120,28 +121,38 @@ public final class NetworkFile {
         if (text.length > LONGEST_INDEX) {
             throw new IOException(INDEX + " is longer than " + LONGEST_INDEX + " bytes");
         }
-        UntrustedJson.refuseExcess(text, 1);
+        UntrustedJson.refuseExcess(text, DEEPEST_INDEX);
         JsonNode ids = JSON.readTree(text);
         Map<String, FrozenWeights> weights = new LinkedHashMap<>();
         // Saved uncompressed; but whoever adds an entry, as DL4J's addNormalizerToModel does, compresses them.
         long left = Expansion.most(file);
         for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
-            FrozenWeights layer = read(zip, entry.getKey(), entry.getValue().asText(), file, left);
-            left -= layer.values().length() * layer.values().dataType().width();
+            FrozenWeights layer = read(zip, entry.getKey(), entry.getValue(), file, left);
+            left -= layer.bytes();
             weights.put(layer.id(), layer);
         }
         return weights;
     }
 
-    private static FrozenWeights read(ZipFile zip, String id, String signature, File file, long left) throws IOException {
+    private static FrozenWeights read(ZipFile zip, String id, JsonNode index, File file, long left) throws IOException {
         ZipEntry entry = zip.getEntry(FROZEN + id);
         if (entry == null) {
-            throw new IOException("it lacks the frozen weights " + id + " (" + signature + ")");
+            throw new IOException("it lacks the frozen weights " + id + " (" + index.path("signature").asText(index.asText())
+                    + ")");
         }
+        long most = Math.min(left, Expansion.most(entry, file));
         try (InputStream in = zip.getInputStream(entry)) {
-            return FrozenWeights.read(RawValues.read(in, signature, Math.min(left, Expansion.most(entry, file))), signature, id);
-        } catch (IllegalArgumentException e) {
+            return index.isObject() ? quantized(in, id, JSON.treeToValue(index, StoredWeights.class), most)
+                    : FrozenWeights.read(RawValues.read(in, index.asText(), most), index.asText(), id);
+        } catch (IllegalArgumentException | ArithmeticException e) {
             throw new IOException("it is damaged: " + e.getMessage(), e);
         }
+    }
+
+    private static FrozenWeights quantized(InputStream in, String id, StoredWeights stored, long most) throws IOException {
+        if (stored.bytes() > most) {
+            throw new IOException("\"" + stored.signature() + "\" is more than the file can hold: at most " + most + " bytes");
+        }
+        return stored.read(in, id);
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
 import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.layers.normalization.BatchNormalization;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -10,7 +11,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * A stock layer that is computed by arithmetic of ours because its weights are at rest, wherever it is in wrappers for
  * time. It needs no array for weight gradients.
  */
-abstract class FrozenArithmetic extends BaseWrapperLayer {
+abstract class FrozenArithmetic extends BaseWrapperLayer implements OwnArithmetic {
 
     FrozenArithmetic(Layer stock) {
         super(stock);
@@ -19,32 +20,24 @@ abstract class FrozenArithmetic extends BaseWrapperLayer {
     /**
      * Puts the arithmetic in the place of the layer, or of the one inside its wrappers, if there is any for it.
      *
-     * @param embedded whether the weights may be overwritten where they are
+     * @param builder of the layer
      */
-    static Layer into(Layer layer, boolean embedded) {
+    static Layer into(Layer layer, FrozenParameters parameters, FrozenPart.Builder<Layer> builder) {
         if (layer instanceof BatchNormalization norm) {
             return new FrozenBatchNorm(norm);
         }
-        FrozenProduct product = FrozenProduct.of(layer, embedded);
+        if (parameters.areQuantized() && layer instanceof IOutputLayer) {
+            return FrozenOutputs.of(layer, new FrozenMatrices(layer, parameters, builder));
+        }
+        FrozenProduct product = FrozenProduct.of(layer, () -> new FrozenMatrices(layer, parameters, builder));
         if (product != null) {
             return new FrozenKernel(layer, product);
         }
         if (layer instanceof BaseWrapperLayer wrapper) {
-            wrapper.setUnderlying(into(wrapper.getUnderlying(), embedded));
+            wrapper.setUnderlying(into(wrapper.getUnderlying(), parameters, builder));
         }
         return layer;
     }
-
-    /** The arithmetic inside the layer's wrappers; null if it is all stock. */
-    static FrozenArithmetic in(Layer layer) {
-        return layer instanceof FrozenArithmetic found ? found
-                : layer instanceof BaseWrapperLayer wrapper ? in(wrapper.getUnderlying()) : null;
-    }
-
-    /**
-     * @param stock whether the layer shall compute what the base's layer computes, bit for bit
-     */
-    abstract void setStock(boolean stock);
 
     @Override
     public final INDArray activate(INDArray input, boolean training, LayerWorkspaceMgr workspaces) {

@@ -24,7 +24,7 @@ final class FrozenBatchNorm extends FrozenArithmetic {
     }
 
     @Override
-    void setStock(boolean stock) {
+    public void setStock(boolean stock) {
         // The forward pass is the stock layer's in any case.
     }
 

@@ -34,7 +34,7 @@ final class FrozenKernel extends FrozenArithmetic {
     }
 
     @Override
-    void setStock(boolean asStock) {
+    public void setStock(boolean asStock) {
         z = null;
         stock = asStock;
     }
@@ -49,6 +49,15 @@ final class FrozenKernel extends FrozenArithmetic {
 
     private boolean isOurs() {
         return !stock && underlying.input() != null && product.takes(underlying.input(), underlying.getMaskArray());
+    }
+
+    /** The stock layer with the present input. */
+    private Layer asStock(LayerWorkspaceMgr workspaces) {
+        Layer base = product.asStock();
+        if (base != underlying) {
+            base.setInput(underlying.input(), workspaces);
+        }
+        return base;
     }
 
     @Override
@@ -67,7 +76,7 @@ final class FrozenKernel extends FrozenArithmetic {
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         z = null;
         if (!isOurs()) {
-            return underlying.activate(training, workspaces);
+            return asStock(workspaces).activate(training, workspaces);
         }
         INDArray result = product.forward(underlying.input(), workspaces);
         if (training && !isIdentity()) {
@@ -86,9 +95,10 @@ final class FrozenKernel extends FrozenArithmetic {
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         INDArray input = underlying.input();
         if (!isOurs()) {
-            underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM,
-                    product.type(), underlying.numParams()));
-            return new Pair<>(new DefaultGradient(), underlying.backpropGradient(epsilon, workspaces).getSecond());
+            Layer base = asStock(workspaces);
+            base.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, product.type(),
+                    base.numParams()));
+            return new Pair<>(new DefaultGradient(), base.backpropGradient(epsilon, workspaces).getSecond());
         }
         INDArray delta = epsilon.castTo(product.type());
         if (underlying.getMaskArray() != null) {

@@ -48,9 +48,27 @@ public final class FrozenParameters {
         return layer;
     }
 
-    /** The values, or null where they are outside the vector and not here yet. */
-    INDArray present() {
-        return isEmbedded() ? view : reference.valuesHere(layer, type, length);
+    /** Whether the values are inside the vector, or outside it and here already. */
+    boolean arePresent() {
+        return isEmbedded() || reference.takeHold(layer, length);
+    }
+
+    /** Whether matrices among them are kept in fewer bits. */
+    boolean areQuantized() {
+        return !isEmbedded() && reference.scheme() != null;
+    }
+
+    /** @throws FrozenWeightsMissingException if the values cannot be found */
+    void require() {
+        reference.weights(layer, length);
+    }
+
+    DataType type() {
+        return type;
+    }
+
+    long length() {
+        return length;
     }
 
     /** Zeros, for a layer to stand on until the values are here; no pass ever uses them. */

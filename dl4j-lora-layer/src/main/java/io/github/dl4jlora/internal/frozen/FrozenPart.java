@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -47,13 +48,17 @@ public final class FrozenPart<T extends Trainable> {
     public FrozenPart(FrozenParameters parameters, Builder<T> builder, boolean initialize) {
         this.parameters = parameters;
         this.builder = builder;
-        this.values = parameters.present();
+        this.bound = parameters.arePresent();
         this.source = parameters.source();
-        this.bound = parameters.isEmbedded() || values != null;
-        if (!bound) {
-            values = parameters.standIn();
+        this.stock = built(bound, initialize && parameters.isEmbedded());
+    }
+
+    private T built(boolean here, boolean fresh) {
+        if (parameters.areQuantized()) {
+            return Hollow.part(parameters.type(), parameters.length(), zeros -> builder.build(zeros, false));
         }
-        this.stock = builder.build(values, initialize && parameters.isEmbedded());
+        values = here ? parameters.values() : parameters.standIn();
+        return builder.build(values, fresh);
     }
 
     /** The stock part, which stands on zeros as long as its values are missing. */
@@ -79,18 +84,20 @@ public final class FrozenPart<T extends Trainable> {
      */
     T bound(BiConsumer<T, T> handOver) {
         if (!bound || parameters.wereReplaced(source)) {
-            values = parameters.values();
+            parameters.require();
             source = parameters.source();
             T found;
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                found = builder.build(values, false);
+                found = built(true, false);
             }
             handOver.accept(stock, found);
             stock = found;
             sameDiff = new SameDiffBackprop();
             bound = true;
         }
-        parameters.requireOpen(values);
+        if (values != null) {
+            parameters.requireOpen(values);
+        }
         return stock;
     }
 

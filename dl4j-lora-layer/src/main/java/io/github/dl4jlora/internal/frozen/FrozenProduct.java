@@ -1,17 +1,23 @@
 package io.github.dl4jlora.internal.frozen;
 
-import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.conf.layers.Convolution1D;
+import org.deeplearning4j.nn.conf.layers.Convolution2D;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution1DLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution3DLayer;
 import org.deeplearning4j.nn.layers.convolution.ConvolutionLayer;
 import org.deeplearning4j.nn.layers.feedforward.dense.DenseLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingLayer;
+import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -19,49 +25,77 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
 
 import java.util.Set;
+import java.util.function.Supplier;
 
 /**
- * What a {@link FrozenKernel} multiplies by W: rows, or the windows of a convolution.
+ * What a {@link FrozenKernel} multiplies by W, or looks up in it: rows, the windows of a convolution, words.
  *
  * <pre>
  * dense        x, dx [minibatch, nIn]   z, dz [minibatch, nOut]
  * convolution  x, dx, z, dz as the stock layer has them, one to three dimensions, channels first or last
+ * embedding    words looked up
  * </pre>
  */
 abstract sealed class FrozenProduct {
 
+    /** Configurations of the layers that {@link #of} takes, dense ones left out. */
+    private static final Set<Class<?>> CONFIGURATIONS = Set.of(
+            org.deeplearning4j.nn.conf.layers.ConvolutionLayer.class, Convolution2D.class,
+            org.deeplearning4j.nn.conf.layers.Convolution1DLayer.class, Convolution1D.class, Convolution3D.class,
+            org.deeplearning4j.nn.conf.layers.EmbeddingLayer.class,
+            org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer.class);
     private static final Set<Class<?>> CONVOLUTIONS =
             Set.of(ConvolutionLayer.class, Convolution1DLayer.class, Convolution3DLayer.class);
+    private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
 
-    final Layer stock;
+    private final FrozenMatrices weights;
 
-    private FrozenProduct(Layer stock) {
-        this.stock = stock;
+    private FrozenProduct(FrozenMatrices weights) {
+        this.weights = weights;
     }
 
     /**
      * For a stock layer of exactly the known types, since a subclass computes something that we do not know; else null.
-     *
-     * @param embedded whether the weights may be overwritten where they are
      */
-    static FrozenProduct of(Layer stock, boolean embedded) {
-        if (stock.getClass() == DenseLayer.class && !((DenseLayer) stock).hasLayerNorm()) {
-            return new Dense(stock);
+    static FrozenProduct of(Layer stock, Supplier<FrozenMatrices> weights) {
+        Class<?> type = stock.getClass();
+        if (type == DenseLayer.class && !((DenseLayer) stock).hasLayerNorm()) {
+            return new Dense(weights.get());
         }
-        return CONVOLUTIONS.contains(stock.getClass()) ? new Convolution((ConvolutionLayer) stock, embedded) : null;
+        if (EMBEDDINGS.contains(type)) {
+            return new Embedding(stock, weights.get());
+        }
+        return CONVOLUTIONS.contains(type) ? new Convolution((ConvolutionLayer) stock, weights.get()) : null;
     }
 
-    final INDArray w() {
-        return stock.getParam(DefaultParamInitializer.WEIGHT_KEY);
+    /** Whether there is one for a configured layer. */
+    static boolean exists(org.deeplearning4j.nn.conf.layers.Layer conf) {
+        boolean dense = conf.getClass() == org.deeplearning4j.nn.conf.layers.DenseLayer.class;
+        return dense ? !((org.deeplearning4j.nn.conf.layers.DenseLayer) conf).hasLayerNorm()
+                : CONFIGURATIONS.contains(conf.getClass());
+    }
+
+    final FrozenMatrix w() {
+        return weights.matrix();
     }
 
     final DataType type() {
-        return w().dataType();
+        return weights.type();
     }
 
     /** The bias, null if the layer has none. */
     final INDArray bias() {
-        return stock.paramTable(false).get(DefaultParamInitializer.BIAS_KEY);
+        return weights.bias();
+    }
+
+    /** Whether the weights are an array that nobody may write to. */
+    final boolean areKept() {
+        return weights.areKept();
+    }
+
+    /** The stock layer, ready to compute what this does. */
+    final Layer asStock() {
+        return weights.asStock();
     }
 
     /**
@@ -86,21 +120,20 @@ abstract sealed class FrozenProduct {
 
     private static final class Dense extends FrozenProduct {
 
-        Dense(Layer stock) {
-            super(stock);
+        Dense(FrozenMatrices weights) {
+            super(weights);
         }
 
         @Override
         boolean takes(INDArray input, INDArray mask) {
-            return mask == null && input.rank() == 2 && input.size(1) == w().size(0);
+            return mask == null && input.rank() == 2 && input.size(1) == w().rows();
         }
 
         @Override
         INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
-            INDArray w = w();
-            INDArray x = input.castTo(w.dataType());
-            INDArray z = matrix(workspaces, ArrayType.ACTIVATIONS, x.size(0), w.size(1));
-            Blas.gemm(x, w, z, false, false, 1, 0);
+            INDArray x = input.castTo(type());
+            INDArray z = matrix(workspaces, ArrayType.ACTIVATIONS, x.size(0), w().columns());
+            w().times(x, z);
             if (bias() != null) {
                 DenseArithmetic.addBias(z, bias());
             }
@@ -109,8 +142,8 @@ abstract sealed class FrozenProduct {
 
         @Override
         INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
-            INDArray dx = matrix(workspaces, ArrayType.ACTIVATION_GRAD, dz.size(0), w().size(0));
-            Blas.gemm(dz, w(), dx, false, true, 1, 0);
+            INDArray dx = matrix(workspaces, ArrayType.ACTIVATION_GRAD, dz.size(0), w().rows());
+            w().timesTransposed(dz, dx);
             return dx;
         }
 
@@ -127,14 +160,14 @@ abstract sealed class FrozenProduct {
 
     private static final class Convolution extends FrozenProduct {
 
+        private final ConvolutionLayer stock;
         private final ConvolutionLayout layout;
-        private final boolean embedded;
         private INDArray matrix;
 
-        Convolution(ConvolutionLayer stock, boolean embedded) {
-            super(stock);
+        Convolution(ConvolutionLayer stock, FrozenMatrices weights) {
+            super(weights);
+            this.stock = stock;
             this.layout = new ConvolutionLayout((org.deeplearning4j.nn.conf.layers.ConvolutionLayer) stock.conf().getLayer());
-            this.embedded = embedded;
         }
 
         @Override
@@ -142,10 +175,10 @@ abstract sealed class FrozenProduct {
             return layout.accepts(input);
         }
 
-        /** {@code [nIn·kernel, nOut]}; where that is a copy, of weights in the vector, made anew for each pass. */
+        /** {@code [nIn·kernel, nOut]}; where that is a copy, kept if nobody may write to the weights. */
         private INDArray matrix() {
-            if (matrix == null || embedded && layout.isSequence()) {
-                matrix = layout.matrix(w());
+            if (matrix == null || !layout.isSequence() || !areKept()) {
+                matrix = layout.inWindowOrder(w().lent());
             }
             return matrix;
         }
@@ -178,6 +211,46 @@ abstract sealed class FrozenProduct {
             if (layout.isSequence()) {
                 layout.mask(output, stock.feedForwardMaskArray(mask, MaskState.Active, (int) mask.size(0)).getFirst());
             }
+        }
+    }
+
+    private static final class Embedding extends FrozenProduct {
+
+        private final EmbeddingLayout layout;
+        private final Layer stock;
+
+        Embedding(Layer stock, FrozenMatrices weights) {
+            super(weights);
+            this.stock = stock;
+            this.layout = new EmbeddingLayout((FeedForwardLayer) stock.conf().getLayer());
+        }
+
+        @Override
+        boolean takes(INDArray input, INDArray mask) {
+            return true;
+        }
+
+        @Override
+        INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
+            int[] words = layout.words(input, "(layer " + stock.conf().getLayer().getLayerName() + ")");
+            INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
+                    new long[] {words.length, w().columns()}, 'c');
+            w().pull(words, rows);
+            if (bias() != null) {
+                rows.addiRowVector(bias());
+            }
+            return layout.asInLayer(rows, input.size(0));
+        }
+
+        /** Of words there is none. */
+        @Override
+        INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
+            return null;
+        }
+
+        @Override
+        void mask(INDArray output, INDArray mask) {
+            layout.mask(output, mask);
         }
     }
 }

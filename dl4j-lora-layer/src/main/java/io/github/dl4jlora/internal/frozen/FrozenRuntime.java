@@ -11,6 +11,8 @@ import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -62,7 +64,7 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     public static Layer of(FrozenParameters parameters, FrozenPart.Builder<Layer> builder, boolean initialize, boolean stops,
                            boolean showsState, NeuralNetConfiguration declared) {
         FrozenPart<Layer> part = new FrozenPart<>(parameters, (values, fresh) ->
-                FrozenArithmetic.into(HiddenState.asInBase(builder.build(values, fresh), showsState), parameters.isEmbedded()),
+                FrozenArithmetic.into(HiddenState.asInBase(builder.build(values, fresh), showsState), parameters, builder),
                 initialize);
         if (part.stock() instanceof IOutputLayer) {
             // It sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
@@ -71,6 +73,16 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
         FrozenRuntime runtime = declaredAs(declared, part.stock() instanceof RecurrentLayer ? new Recurrent(part)
                 : new FrozenRuntime(part, showsState));
         return stops ? StoppedRuntime.of(runtime) : runtime;
+    }
+
+    /**
+     * Whether arithmetic of ours runs a stock layer, so that its matrices may be kept in fewer bits.
+     *
+     * @param stock out of DL4J's freezing wrappers
+     */
+    public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock) {
+        Class<?> type = stock.getClass();
+        return type == OutputLayer.class || type == RnnOutputLayer.class || FrozenProduct.exists(StockLayers.innermost(stock));
     }
 
     private static FrozenRuntime declaredAs(NeuralNetConfiguration conf, FrozenRuntime runtime) {
@@ -116,15 +128,15 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     }
 
     private void setStock(Layer layer) {
-        FrozenArithmetic arithmetic = FrozenArithmetic.in(layer);
+        OwnArithmetic arithmetic = OwnArithmetic.in(layer);
         if (arithmetic != null) {
             arithmetic.setStock(disabled > 0);
         }
     }
 
     /** What computes the layer in the place of the stock one; null if nothing does. */
-    final FrozenArithmetic arithmetic() {
-        return FrozenArithmetic.in(underlying);
+    final OwnArithmetic arithmetic() {
+        return OwnArithmetic.in(underlying);
     }
 
     /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */

@@ -55,17 +55,19 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     }
 
     /**
-     * @param stored the layer's W
-     * @return {@code [nIn·kernel, nOut]}: a view, of a sequence's weights a copy outside workspaces
+     * W with its rows in the order of the windows' values.
+     *
+     * @param matrix {@code [nIn·kernel, nOut]}, its rows in the order in which the layer has them
+     * @return the same, or of a sequence's weights a copy outside workspaces
      */
-    public INDArray matrix(INDArray stored) {
-        long nOut = conf.getNOut();
+    public INDArray inWindowOrder(INDArray matrix) {
         if (!isSequence()) {
-            return stored.reshape('c', nOut, stored.length() / nOut).transpose();
+            return matrix;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return stored.reshape('c', conf.getKernelSize()[0], conf.getNIn(), nOut).dup('f')
-                    .reshape('f', stored.length() / nOut, nOut);
+            INDArray rows = matrix.ordering() == 'c' ? matrix : matrix.dup('c');
+            return rows.reshape('c', conf.getKernelSize()[0], conf.getNIn(), matrix.size(1)).dup('f')
+                    .reshape('f', matrix.shape());
         }
     }
 

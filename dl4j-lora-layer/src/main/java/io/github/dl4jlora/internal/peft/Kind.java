@@ -40,6 +40,14 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         }
     }
 
+    /** What LoftQ starts from is in the values by now; another base has lost something else, or nothing. */
+    public Kind {
+        if (init == LoRAInit.LOFTQ) {
+            init = LoRAInit.KAIMING_UNIFORM;
+            pissaIterations = 0;
+        }
+    }
+
     /** Whether it scales the columns of W + s·A·B instead of adding to W. */
     public boolean isDora() {
         return !variant.isAdditive();
@@ -58,7 +66,7 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     /** PEFT's {@code init_lora_weights}: true for its default, and for starts that it has no word for. */
     public Object peftInit() {
         return switch (init) {
-            case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK -> true;
+            case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK, LOFTQ -> true;
             case GAUSSIAN -> "gaussian";
             case ORTHOGONAL -> ORTHOGONAL;
             case OLORA -> "olora";

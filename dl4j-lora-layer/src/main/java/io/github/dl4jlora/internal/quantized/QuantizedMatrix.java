@@ -201,6 +201,16 @@ public final class QuantizedMatrix {
         return relativeError;
     }
 
+    /**
+     * Of codes and scales of such a matrix.
+     *
+     * @throws ArithmeticException if they cannot be counted
+     */
+    public static long bytes(Quantization scheme, long lines, long length) {
+        Lines form = Lines.of(scheme);
+        return Math.multiplyExact(lines, Math.addExact(form.codeBytes(length), form.scaleBytes(length)));
+    }
+
     /** Of codes and scales. */
     public long bytes() {
         return lines * codeBytes + lines * scaleBytes;

@@ -42,6 +42,7 @@ public final class Adaptation<M extends Model> {
     private final Plan plan;
     private final Map<String, Layer> layers = new HashMap<>();
     private final Map<String, GraphVertex> vertices = new HashMap<>();
+    private final Storing storing;
     private Map<String, FrozenReference> toRecord;
 
     private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
@@ -49,6 +50,7 @@ public final class Adaptation<M extends Model> {
         this.nodes = nodes;
         this.config = config;
         this.plan = plan;
+        this.storing = new Storing(from, config);
     }
 
     /**
@@ -189,11 +191,11 @@ public final class Adaptation<M extends Model> {
 
     private void adapt(Node node, Plan.Decision decision) {
         FrozenReference frozen = reference(node);
-        Map<String, INDArray> table = from.runtime(node.name()).paramTable(false);
+        Map<String, long[]> shapes = from.shapes(node);
         if (node.layer() != null) {
-            layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), table, config, frozen));
+            layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), shapes, config, frozen));
         } else {
-            vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), table, config, frozen, nodes));
+            vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), shapes, config, frozen, nodes));
         }
     }
 
@@ -233,7 +235,7 @@ public final class Adaptation<M extends Model> {
     private FrozenReference referenceTo(Node node) {
         FrozenWeights weights = from.weights(node);
         return weights == null ? null
-                : FrozenReference.to(config.copyBase() ? weights.copied(node.name()) : weights, config.baseLocation());
+                : FrozenReference.to(storing.stored(node, plan.decisions().get(node.name()), weights), config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {
@@ -242,16 +244,17 @@ public final class Adaptation<M extends Model> {
         if (values == null || values.length() == 0) {
             return;
         }
-        INDArray base = from.runtime(node.name()).params();
         AdaptedConfiguration lora = node.adapted();
         if (lora != null) {
             if (lora.getStorage() == FrozenStorage.EMBEDDED) {
+                INDArray base = from.values(node);
                 Network.head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
             ((AdaptedRuntime) runtime).adapter().start(node.name(), seed);
+            storing.start(node, ((AdaptedRuntime) runtime).adapter());
         } else {
-            values.assign(base.reshape(values.shape()));
+            values.assign(from.values(node).reshape(values.shape()));
         }
     }
 

@@ -1,24 +1,23 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.layer.DenseTwin;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.layer.Engine;
-
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.frozen.TrainedSameDiffLayer;
 import io.github.dl4jlora.internal.base.FrozenReference;
-import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.layer.AdaptedOutputLayer;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.internal.run.TrainedBias;
+import io.github.dl4jlora.internal.stock.StockBiases;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.layer.AdaptedOutputLayer;
+import io.github.dl4jlora.layer.DenseTwin;
+import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;
 import io.github.dl4jlora.layer.LowRankLayer;
-import io.github.dl4jlora.internal.stock.StockBiases;
-import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
@@ -33,7 +32,6 @@ import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 import java.util.ArrayList;
@@ -57,21 +55,21 @@ public final class AdaptedLayers {
 
     /**
      * @param keys   of the parameters to adapt; none where only biases train
-     * @param table  the base layer's parameters
+     * @param shapes of the base layer's parameters, by key
      * @param frozen the layer's weights; null for embedded storage
      */
-    static Layer adapt(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config, FrozenReference frozen) {
+    static Layer adapt(Node node, Set<String> keys, Map<String, long[]> shapes, LoRAConfig config, FrozenReference frozen) {
         Class<?> type = node.unwrappedLayer().getClass();
-        List<AdaptedParameter> parameters = parameters(node, keys, table, config);
+        List<AdaptedParameter> parameters = parameters(node, keys, shapes, config);
         boolean isDense = type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class;
         return isDense && !parameters.isEmpty() ? dense(node, parameters.get(0), config, frozen)
-                : wrapper(node, parameters, biases(node, table, config), config, frozen);
+                : wrapper(node, parameters, biases(node, shapes, config), config, frozen);
     }
 
     /**
      * @throws IllegalArgumentException if biases shall train that cannot
      */
-    private static List<TrainedBias> biases(Node node, Map<String, INDArray> table, LoRAConfig config) {
+    private static List<TrainedBias> biases(Node node, Map<String, long[]> shapes, LoRAConfig config) {
         if (config.bias() == BiasTraining.NONE || node.biasKeys().isEmpty()) {
             return List.of();
         }
@@ -82,31 +80,32 @@ public final class AdaptedLayers {
                     + ") would train its bias, but " + refusal + ". Train it in full with trainable(\"" + node.name()
                     + "\"), or use bias(LORA_ONLY)");
         }
-        return node.biasKeys().stream().map(key -> new TrainedBias(key, table.get(key).length())).toList();
+        return node.biasKeys().stream()
+                .map(key -> new TrainedBias(key, Arrays.stream(shapes.get(key)).reduce(1, (a, b) -> a * b))).toList();
     }
 
-    private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, INDArray> table,
+    private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, long[]> shapes,
             LoRAConfig config) {
         List<AdaptedParameter> parameters = new ArrayList<>();
         // In the stock layer's order, not the targets'.
         node.matrices().forms().forEach((key, form) -> {
             if (keys.contains(key)) {
                 LoRASettings settings = MatrixName.of(node, key).settings(config);
-                INDArray matrix = form.viewOf(table.get(key));
-                requireAllocatable(node, key, settings.rank(), matrix);
-                parameters.add(new AdaptedParameter(key, matrix.size(0), matrix.size(1), settings.rank(), settings.alpha(),
+                long[] sides = form.sides(shapes.get(key));
+                requireAllocatable(node, key, settings.rank(), sides);
+                parameters.add(new AdaptedParameter(key, sides[0], sides[1], settings.rank(), settings.alpha(),
                         settings.scaling()));
             }
         });
         return parameters;
     }
 
-    private static void requireAllocatable(Node node, String key, int rank, INDArray matrix) {
-        long length = matrix.size(0) + matrix.size(1);
+    private static void requireAllocatable(Node node, String key, int rank, long[] sides) {
+        long length = sides[0] + sides[1];
         if (rank > Integer.MAX_VALUE / length) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\": rank " + rank + " would make A and B of " + key
-                    + " " + Arrays.toString(matrix.shape()) + " hold more values than an array can. The rank of such a matrix "
-                    + "is at most " + Math.min(matrix.size(0), matrix.size(1)) + ": set a smaller one");
+                    + " " + Arrays.toString(sides) + " hold more values than an array can. The rank of such a matrix "
+                    + "is at most " + Math.min(sides[0], sides[1]) + ": set a smaller one");
         }
     }
 
@@ -117,7 +116,7 @@ public final class AdaptedLayers {
         Variant variant = settings.variant();
         boolean isKernel = node.layer() != null && Kernels.exists(node.unwrappedLayer());
         boolean fits = variant.equals(new PlainLoRA()) || isKernel && variant.isForConvolutionsAndEmbeddings();
-        if (fits && !settings.loraInit().isTakenFromW()) {
+        if (fits && !settings.loraInit().dependsOnW()) {
             return;
         }
         String more = !fits && variant.isForConvolutionsAndEmbeddings() ? KERNELS : "";
@@ -161,10 +160,10 @@ public final class AdaptedLayers {
      * As {@link #adapt} for a vertex. {@code AttentionVertex.clone()} drops its updater, so that in a cloned network the
      * layers' stands in for it.
      */
-    static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, INDArray> table, LoRAConfig config,
+    static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, long[]> shapes, LoRAConfig config,
                                          FrozenReference frozen, List<Node> nodes) {
-        biases(node, table, config);
-        List<AdaptedParameter> parameters = parameters(node, keys, table, config);
+        biases(node, shapes, config);
+        List<AdaptedParameter> parameters = parameters(node, keys, shapes, config);
         LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()), parameters,
                 common(node, parameters, config), frozen);
         lora.setRegularization(config.regularization());

@@ -4,8 +4,6 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.api.Trainable;
-import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
@@ -56,45 +54,43 @@ public final class BaseAttachment {
                 throw new IllegalArgumentException("The base has no layer \"" + node.name() + "\"; it has " + names
                         + ". Attach the network that was adapted");
             }
-            found.put(reference, matching(node.name(), reference, from.runtime(node.name())));
+            found.put(reference, matching(node.name(), reference, from));
         }
         return found;
     }
 
-    private static FrozenWeights matching(String name, FrozenReference reference, Trainable base) {
-        INDArray values = base.params();
-        if (values == null || values.length() == 0) {
+    private static FrozenWeights matching(String name, FrozenReference reference, Network<?> from) {
+        FrozenWeights weights = from.unregistered(from.node(name));
+        if (weights == null) {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base has no parameters, but the network expects "
                     + reference.getSignature());
         }
-        if (values.wasClosed()) {
-            throw new IllegalArgumentException("Layer \"" + name + "\" of the base was closed");
+        if (!weights.signature().equals(reference.getSignature())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + weights.signature()
+                    + ", but the network was adapted from one with " + reference.getSignature()
+                    + ". Attach the network that was adapted");
         }
-        String signature = FrozenWeights.signature(values.dataType(), base.paramTable(false));
-        if (!signature.equals(reference.getSignature())) {
-            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has " + signature + ", but the network was "
-                    + "adapted from one with " + reference.getSignature() + ". Attach the network that was adapted");
-        }
-        FrozenWeights weights = FrozenWeights.unregistered(values, base.paramTable(false));
-        if (!weights.id().equals(reference.getId())) {
+        if (!weights.baseId().equals(reference.baseId())) {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base has other weights than the network was "
-                    + "adapted from: content id " + weights.id() + ", expected " + reference.getId()
+                    + "adapted from: content id " + weights.baseId() + ", expected " + reference.baseId()
                     + ". Attach the network that was adapted, as it was then: a base must not be trained afterwards");
         }
-        return reference.admit(weights, name);
+        FrozenWeights formed = reference.formed(weights);
+        if (!formed.id().equals(reference.getId())) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base is kept as " + weights.storedAs()
+                    + ", but the network stands on it as " + reference.storedAs() + ". Attach the original base, or one that is "
+                    + "kept in that way");
+        }
+        return reference.admit(formed, name);
     }
 
     /** Only unload asks for these, so that a base which lacks one, or has another, serves all the same. */
     private static void bindTrainedInFull(Network<?> network, Network<?> from) {
         recorded(network).forEach((name, reference) -> {
             if (reference != null && from.nodes().stream().anyMatch(node -> node.name().equals(name))) {
-                Trainable base = from.runtime(name);
-                if (base.params() != null && FrozenWeights.signature(base.params().dataType(), base.paramTable(false))
-                        .equals(reference.getSignature())) {
-                    FrozenWeights weights = FrozenWeights.unregistered(base.params(), base.paramTable(false));
-                    if (weights.id().equals(reference.getId())) {
-                        reference.bind(reference.admit(weights, name));
-                    }
+                FrozenWeights weights = from.unregistered(from.node(name));
+                if (weights != null && weights.id().equals(reference.getId())) {
+                    reference.bind(reference.admit(weights, name));
                 }
             }
         });

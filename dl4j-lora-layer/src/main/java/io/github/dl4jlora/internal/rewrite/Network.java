@@ -12,6 +12,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
@@ -68,11 +69,39 @@ public abstract class Network<M extends Model> {
     /** The running layer or vertex: its parameters as DL4J holds them. */
     abstract Trainable runtime(String name);
 
+    /** Shapes of a node's parameters, by key. */
+    Map<String, long[]> shapes(Node node) {
+        Map<String, long[]> shapes = new LinkedHashMap<>();
+        runtime(node.name()).paramTable(false).forEach((key, value) -> shapes.put(key, value.shape()));
+        return shapes;
+    }
+
+    /** A node's parameters, flat; null or empty for one that has none. */
+    INDArray values(Node node) {
+        return runtime(node.name()).params();
+    }
+
     /** A node's parameters, by content; null for one that has none. */
     FrozenWeights weights(Node node) {
         Trainable running = runtime(node.name());
         return running.params() == null || running.params().length() == 0 ? null
                 : FrozenWeights.of(running.params(), running.paramTable(false));
+    }
+
+    /**
+     * As {@link #weights}, to be compared before anybody else finds them.
+     *
+     * @throws IllegalArgumentException if they were closed
+     */
+    FrozenWeights unregistered(Node node) {
+        Trainable running = runtime(node.name());
+        if (running.params() == null || running.params().length() == 0) {
+            return null;
+        }
+        if (running.params().wasClosed()) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" of the base was closed");
+        }
+        return FrozenWeights.unregistered(running.params(), running.paramTable(false));
     }
 
     /** The seed that the network was initialised with. */

@@ -22,7 +22,7 @@ import java.util.regex.Pattern;
 public record Plan(Map<String, Decision> decisions) {
 
     /** Layers that an {@link Engine} calls dense. */
-    private static final Set<Class<?>> DENSE = Set.of(DenseLayer.class, OutputLayer.class, RnnOutputLayer.class);
+    static final Set<Class<?>> DENSE = Set.of(DenseLayer.class, OutputLayer.class, RnnOutputLayer.class);
 
     /**
      * A role, and why.

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -83,6 +84,12 @@ final class ThawedNetwork<M extends Model> extends Network<M> {
     }
 
     @Override
+    Map<String, long[]> shapes(Node node) {
+        FrozenReference reference = frozen.node(node.name()).frozenReference();
+        return reference == null ? super.shapes(node) : reference.require(node.name()).shapes();
+    }
+
+    @Override
     FrozenWeights weights(Node node) {
         if (frozen.node(node.name()).frozenReference() == null) {
             return super.weights(node);
@@ -90,6 +97,11 @@ final class ThawedNetwork<M extends Model> extends Network<M> {
         FrozenWeights weights = frozen.node(node.name()).frozenReference().require(node.name());
         weights.verify(node.name());
         return weights;
+    }
+
+    @Override
+    FrozenWeights unregistered(Node node) {
+        return frozen.node(node.name()).frozenReference() == null ? super.unregistered(node) : weights(node);
     }
 
     @Override

@@ -1,11 +1,12 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -103,6 +104,11 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
      * @param scaling of alpha by the rank
      */
     void rescale(String key, double alpha, Scaling scaling);
+
+    /** {@return how the frozen matrices are kept in fewer bits; null where they are not} */
+    default Quantization scheme() {
+        return getFrozen() == null ? null : getFrozen().scheme();
+    }
 
     /** {@return whether a user declared the layer, in a configuration of their own: no base was adapted} */
     default boolean declared() {

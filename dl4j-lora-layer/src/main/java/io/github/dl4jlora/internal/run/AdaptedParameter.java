@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.Scaling;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
-
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.internal.run;
 
-import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.kernel.Route;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.layers.FrozenLayer;
+import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
 
 import java.util.List;
 

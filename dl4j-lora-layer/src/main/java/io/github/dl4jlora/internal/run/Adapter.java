@@ -36,11 +36,9 @@ public final class Adapter {
     private final Switches switches;
     private FrozenWeights source;
     private LoRASettings settings;
-    private Map<String, INDArray> stock;
+    private final StockValues stock;
     private Map<String, INDArray> constants;
     private BooleanSupplier afterStep;
-    /** Nobody reads it: a cast of the frozen values lasts as long as somebody has hold of it. */
-    private INDArray held;
 
     /**
      * @param conf    the layer's configuration as it is now
@@ -56,6 +54,7 @@ public final class Adapter {
         this.view = view;
         this.type = type;
         this.changed = changed;
+        this.stock = new StockValues(conf, view, type);
         this.switches = new Switches(this::name, changed);
         this.settings = conf.get().settings();
     }
@@ -69,23 +68,14 @@ public final class Adapter {
         return conf.get().getLayerName();
     }
 
-    /**
-     * The stock layer's own parameters, flat. Looked up when they are first asked for, not earlier: a restored network's
-     * weights are attached in between.
-     *
-     * @throws FrozenWeightsMissingException if they cannot be found
-     */
-    public INDArray frozenValues() {
-        held = conf.get().frozenValues(view.get(), type);
-        return held;
+    /** The stock layer's own parameters, as the base has them. */
+    StockValues stock() {
+        return stock;
     }
 
-    /** The stock layer's own parameters, as the base has them. */
-    Map<String, INDArray> stock() {
-        if (stock == null) {
-            stock = conf.get().stockTable(frozenValues(), false);
-        }
-        return stock;
+    /** {@link #stock}, flat. */
+    public INDArray frozenValues() {
+        return stock.flat();
     }
 
     private Map<String, INDArray> constants() {
@@ -105,7 +95,7 @@ public final class Adapter {
         }
         reference.bindOr(name(), () -> {
             // In the type in which they were made.
-            DataType original = lora.getFrozen().require(name()).values().dataType();
+            DataType original = lora.getFrozen().require(name()).dataType();
             return AdapterStart.constants(lora, started(original, lora.getStartSeed()));
         });
         return layout.constantViews(reference.values(name(), type, layout.constantParams()));
@@ -115,7 +105,7 @@ public final class Adapter {
     private Map<String, INDArray> started(DataType startType, long seed) {
         AdaptedConfiguration lora = conf.get();
         Map<String, INDArray> stockOfType = AdapterStart.needsStock(lora)
-                ? lora.stockTable(lora.frozenValues(view.get(), startType), false) : Map.of();
+                ? lora.stockTable(stock.flat(startType), false) : Map.of();
         Map<String, INDArray> start = new HashMap<>();
         for (AdaptedParameter matrix : lora.adapted()) {
             AdapterStart.of(lora, matrix, stockOfType, Map.of(), startType, seed)
@@ -207,7 +197,7 @@ public final class Adapter {
     private void start(AdaptedParameter matrix, Map<String, INDArray> known, long seed) {
         AdaptedConfiguration lora = conf.get();
         boolean needsW = lora.settings().loraInit().isTakenFromW() || !lora.settings().variant().isAdditive();
-        Map<String, INDArray> start = AdapterStart.of(lora, matrix, needsW ? stock() : Map.of(), known, type, seed);
+        Map<String, INDArray> start = AdapterStart.of(lora, matrix, needsW ? stock.all() : Map.of(), known, type, seed);
         if (known.isEmpty() && lora.getStorage() == FrozenStorage.SHARED && !lora.layout().constants().isEmpty()) {
             Map<String, INDArray> byKey = new HashMap<>();
             start.forEach((part, value) -> byKey.put(lora.key(matrix, part), value));
@@ -220,7 +210,7 @@ public final class Adapter {
 
     private void startBiases() {
         for (TrainedBias bias : conf.get().biases()) {
-            table.get().get(bias.key()).assign(stock().get(bias.key()).reshape('c', 1, bias.length()));
+            table.get().get(bias.key()).assign(stock.arrays().get(bias.key()).reshape('c', 1, bias.length()));
         }
     }
 
@@ -290,7 +280,7 @@ public final class Adapter {
         settings = lora.settings();
         if (lora.settings().loraInit().isTakenFromW()) {
             // What stands in W's place is W − s·A0·B0, of the s that there is now.
-            Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock(), Map.of(), type, lora.getStartSeed());
+            Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock.all(), Map.of(), type, lora.getStartSeed());
             replace(key, Map.of(Variant.START_A, start.get(Variant.START_A), Variant.START_B, start.get(Variant.START_B)));
         }
         changed.run();
@@ -319,14 +309,14 @@ public final class Adapter {
         FrozenWeights now = reference == null ? null : reference.bound();
         if (now != source) {
             source = now;
-            stock = null;
+            stock.forget();
             constants = null;
             changed.run();
         }
         if (now != null && training) {
             now.requireUnmoved(name());
         } else if (now != null) {
-            FrozenWeights.requireOpen(now.values(), name());
+            now.requireOpen(name());
         }
     }
 

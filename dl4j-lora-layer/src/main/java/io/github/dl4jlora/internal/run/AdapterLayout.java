@@ -2,8 +2,8 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.Parameter.Role;
+import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;

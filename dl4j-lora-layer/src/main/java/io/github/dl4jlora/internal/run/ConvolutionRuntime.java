@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.kernel.Route;
@@ -12,7 +11,6 @@ import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
-import org.deeplearning4j.nn.params.ConvolutionParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
@@ -67,11 +65,10 @@ final class ConvolutionRuntime extends KernelRuntime {
         w = null;
     }
 
-    /** {@code [nIn·kernel, nOut]}; a view of the frozen weights, except for sequences, whose weights lie otherwise. */
+    /** {@code [nIn·kernel, nOut]}; of a sequence's weights a copy, kept where they are an array that nobody may write to. */
     private INDArray kernelWeights() {
-        // In the vector they change with setParams, which a copy would not see.
-        if (w == null || layout().isSequence() && lora().getStorage() == FrozenStorage.EMBEDDED) {
-            w = layout().matrix(frozen(ConvolutionParamInitializer.WEIGHT_KEY));
+        if (w == null || !layout().isSequence() || !hasFixedWeights() || adapter().stock().isQuantized()) {
+            w = layout().inWindowOrder(weights());
         }
         return w;
     }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Blas;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Host;
@@ -72,11 +73,6 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return lora().settings().engine() == Engine.SAMEDIFF ? new SameDiffPath(this) : new FusedPath(this);
     }
 
-    @Override
-    public INDArray weights() {
-        return frozen(DefaultParamInitializer.WEIGHT_KEY);
-    }
-
     private INDArray gain() {
         return frozen(DefaultParamInitializer.GAIN_KEY);
     }
@@ -88,11 +84,11 @@ public class DenseRuntime extends KernelRuntime implements Host {
 
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
-        INDArray w = weights();
+        FrozenMatrix w = matrix();
         INDArray x = checkedInput(w);
-        long[] shape = {x.size(0), w.size(1)};
+        long[] shape = {x.size(0), w.columns()};
         INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, resultOrder(shape[0], shape[1]));
-        Blas.gemm(x, w, result, false, false, 1, 0);
+        w.times(x, result);
         subtractStart(x, result, false, workspaces);
         path().forward(x, result, training, workspaces);
         scale(result, training, workspaces);
@@ -130,10 +126,11 @@ public class DenseRuntime extends KernelRuntime implements Host {
         drop();
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
-        INDArray w = weights();
+        FrozenMatrix w = matrix();
         INDArray x = checkedInput(w);
-        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, new long[] {x.size(0), w.size(1)}, 'c');
-        x.mmuli(w, result);
+        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, new long[] {x.size(0), w.columns()},
+                'c');
+        x.mmuli(w.lent(), result);
         return normalised(result, frozen(DefaultParamInitializer.BIAS_KEY), false, workspaces);
     }
 
@@ -155,16 +152,16 @@ public class DenseRuntime extends KernelRuntime implements Host {
         Blas.gemm(slim, second, to, false, backwards, -factor(), 1);
     }
 
-    private INDArray checkedInput(INDArray w) {
+    private INDArray checkedInput(FrozenMatrix w) {
         if (input.rank() != 2) {
             throw new DL4JInvalidInputException("Input that is not a matrix; expected matrix (rank 2), got rank " + input.rank()
                     + " array with shape " + Arrays.toString(input.shape()) + ". Missing preprocessor or wrong input type? "
                     + layerId());
         }
-        if (input.size(1) != w.size(0)) {
+        if (input.size(1) != w.rows()) {
             throw new DL4JInvalidInputException("Input size (" + input.size(1) + " columns; shape = "
                     + Arrays.toString(input.shape()) + ") is invalid: does not match layer input size (layer # inputs = "
-                    + w.size(0) + ") " + layerId());
+                    + w.rows() + ") " + layerId());
         }
         return input.castTo(dataType);
     }
@@ -183,7 +180,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         if (inputGradients) {
             dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dz.dataType(), x.shape(),
                     DenseArithmetic.resultOrder(x.size(0), x.size(1)));
-            Blas.gemm(dz, weights(), dx, false, true, 1, 0);
+            matrix().timesTransposed(dz, dx);
             subtractStart(dz, dx, true, workspaces);
         }
         path().backward(x, dz, gradientViews, dx, workspaces);

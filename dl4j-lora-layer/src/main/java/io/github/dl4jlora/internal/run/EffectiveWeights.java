@@ -142,7 +142,7 @@ public final class EffectiveWeights {
                 own.put(part.key(), gradients.get(key));
                 result.setGradientFor(key, gradients.get(key));
             }
-            variant().project(() -> form.viewOf(adapter.stock().get(parameter.key())), adapter.parts(parameter.key()),
+            variant().project(() -> form.viewOf(adapter.stock().arrays().get(parameter.key())), adapter.parts(parameter.key()),
                     adapter.factor(parameter), form.of(stock.getGradientFor(parameter.key())), own);
         }
         for (TrainedBias bias : lora.biases()) {

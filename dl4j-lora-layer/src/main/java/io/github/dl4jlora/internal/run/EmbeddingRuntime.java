@@ -1,24 +1,21 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Blas;
+import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
+import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.variant.Variant;
-
-import io.github.dl4jlora.internal.kernel.KeptArrays;
-import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
-import org.deeplearning4j.nn.api.MaskState;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
 import org.nd4j.linalg.api.shape.Shape;
-import org.nd4j.linalg.factory.Broadcast;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
@@ -57,27 +54,22 @@ final class EmbeddingRuntime extends KernelRuntime {
         return new EmbeddingRuntime(copiedConf, dataType);
     }
 
-    /** Null for an EmbeddingLayer. */
-    private EmbeddingSequenceLayer sequences() {
-        return lora().stockLayer() instanceof EmbeddingSequenceLayer sequences ? sequences : null;
-    }
-
-    private boolean isChannelsLast() {
-        return sequences() == null || sequences().getOutputFormat() == RNNFormat.NWC;
+    private EmbeddingLayout layout() {
+        return new EmbeddingLayout((FeedForwardLayer) lora().stockLayer());
     }
 
     @Override
     public Type type() {
-        return sequences() == null ? Type.FEED_FORWARD : Type.RECURRENT;
+        return layout().isSequence() ? Type.RECURRENT : Type.FEED_FORWARD;
     }
 
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
         List<Route> paths = paths(input.size(0));
-        words = words();
-        INDArray w = frozen(DefaultParamInitializer.WEIGHT_KEY);
-        INDArray rows = Nd4j.pullRows(w, workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
-                new long[] {words.length, w.size(1)}, 'c'), 1, words);
+        words = layout().words(input, layerId());
+        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                new long[] {words.length, matrix().columns()}, 'c');
+        matrix().pull(words, rows);
         int steps = words.length / (int) input.size(0);
         for (Route path : paths) {
             int from = (int) path.from() * steps;
@@ -97,17 +89,13 @@ final class EmbeddingRuntime extends KernelRuntime {
         if (bias != null) {
             rows.addiRowVector(bias);
         }
-        if (sequences() == null) {
-            return rows;
-        }
-        INDArray z = rows.reshape('c', input.size(0), steps, rows.size(1));
-        return isChannelsLast() ? z : z.permute(0, 2, 1);
+        return layout().asInLayer(rows, input.size(0));
     }
 
     @Override
     INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         Route path = ownPath();
-        INDArray rows = delta.rank() == 2 || isChannelsLast() ? delta : delta.permute(0, 2, 1);
+        INDArray rows = delta.rank() == 2 || layout().isChannelsLast() ? delta : delta.permute(0, 2, 1);
         if (rows.ordering() != 'c' || !Shape.hasDefaultStridesForShape(rows)) {
             rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
         }
@@ -123,39 +111,6 @@ final class EmbeddingRuntime extends KernelRuntime {
         return null;
     }
 
-    /** Example by example, step by step. */
-    private int[] words() {
-        INDArray indexes = input;
-        if (sequences() == null) {
-            if (input.columns() != 1 && !input.isRowVector()) {
-                throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
-                        + " has more than one column; expected [minibatch, 1], each entry the index of a row " + layerId());
-            }
-        } else {
-            if (input.rank() == 3 && input.size(1) == 1) {
-                indexes = input.reshape(input.ordering(), input.size(0), input.size(2));
-            } else if (input.rank() == 1) {
-                indexes = input.reshape(input.length(), 1);
-            } else if (input.rank() != 2) {
-                throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
-                        + "; expected [minibatch, steps] or [minibatch, 1, steps], each entry the index of a row " + layerId());
-            }
-            if (!sequences().isInferInputLength() && indexes.columns() != sequences().getInputLength()) {
-                throw new DL4JInvalidInputException("Sequences of " + indexes.columns() + " steps; the layer is configured for "
-                        + sequences().getInputLength() + ". Set inferInputLength(true) for any length " + layerId());
-            }
-        }
-        int[] found = indexes.castTo(DataType.INT).dup('c').data().asInt();
-        long nIn = layerConf().getNIn();
-        for (int i = 0; i < found.length; i++) {
-            if (found[i] < 0 || found[i] >= nIn) {
-                throw new DL4JInvalidInputException("Invalid index for embedding layer: got index " + found[i] + " for entry " + i
-                        + " in minibatch; indexes must be between 0 and nIn-1 inclusive (0 to " + (nIn - 1) + ") " + layerId());
-            }
-        }
-        return found;
-    }
-
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
         return feedForwardStockMask(mask, state, minibatch);
@@ -163,12 +118,7 @@ final class EmbeddingRuntime extends KernelRuntime {
 
     @Override
     void mask(INDArray output) {
-        INDArray mask = maskArray.castTo(output.dataType());
-        if (sequences() == null) {
-            output.muliColumnVector(mask);
-        } else {
-            Broadcast.mul(output, mask, output, isChannelsLast() ? new int[] {0, 1} : new int[] {0, 2});
-        }
+        layout().mask(output, maskArray);
     }
 
     @Override

@@ -2,9 +2,9 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.kernel.Route;
-import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.LayerWeights;
 import io.github.dl4jlora.variant.OutputScale;
 import io.github.dl4jlora.variant.Variant;
@@ -16,15 +16,12 @@ import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.BaseLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
-import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Collection;
 import java.util.List;
@@ -105,6 +102,11 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         // Most kernels derive nothing.
     }
 
+    /** The adapted matrix, however it is stored. */
+    final FrozenMatrix matrix() {
+        return adapter.stock().matrix(adapted().key());
+    }
+
     @Override
     public final Adapter adapter() {
         return adapter;
@@ -118,9 +120,9 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return lora().adapted().get(0);
     }
 
-    /** A frozen parameter by DL4J's key; null if the layer has none. */
+    /** A frozen parameter by DL4J's key; null if the layer has none, or has it in fewer bits. */
     final INDArray frozen(String key) {
-        return adapter.stock().get(key);
+        return adapter.stock().arrays().get(key);
     }
 
     /** A part of the adapter: {@code A}, for example. */
@@ -134,9 +136,8 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     @Override
-    public INDArray weights() {
-        String key = adapted().key();
-        return lora().matrices().forms().get(key).viewOf(frozen(key));
+    public final INDArray weights() {
+        return matrix().lent();
     }
 
     @Override
@@ -222,14 +223,9 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return new Route(0, Long.MAX_VALUE, part(Variant.A), part(Variant.B), adapter.factor(adapted()));
     }
 
-    /** The stock layer itself: for what it computes when disabled, bit for bit, and for its masks. */
+    /** The stock layer itself: for its masks and, unless its weights are quantised, for what it computes. */
     final Layer stock() {
-        if (stock == null) {
-            NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora().stockLayer()), conf);
-            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                stock = stockConf.getLayer().instantiate(stockConf, null, index, adapter.frozenValues(), false, dataType);
-            }
-        }
+        stock = stock != null ? stock : adapter.stock().layer(conf, index, adapter.stock().isQuantized());
         return stock;
     }
 
@@ -267,9 +263,11 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** What the base's layer computes, bit for bit. */
     INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
         adapter.beginPass(training);
-        stock().setInput(input, workspaces);
-        stock().setMaskArray(maskArray);
-        return stock().activate(training, workspaces);
+        // Quantised weights are only lent, and the copy goes with the layer.
+        Layer base = adapter.stock().isQuantized() ? adapter.stock().layer(conf, index, false) : stock();
+        base.setInput(input, workspaces);
+        base.setMaskArray(maskArray);
+        return base.activate(training, workspaces);
     }
 
     @Override

@@ -37,6 +37,22 @@ public record MatrixForm(int leading, boolean isOutput, boolean mislaid) {
         return of(gradient, false);
     }
 
+    /**
+     * @param shape of a parameter
+     * @return nIn and nOut of M
+     */
+    public long[] sides(long[] shape) {
+        long leadingSides = 1;
+        for (int i = 0; i < leading; i++) {
+            leadingSides *= shape[i];
+        }
+        long others = 1;
+        for (int i = leading; i < shape.length; i++) {
+            others *= shape[i];
+        }
+        return isOutput ? new long[] {others, leadingSides} : new long[] {leadingSides, others};
+    }
+
     private INDArray of(INDArray array, boolean view) {
         if (mislaid) {
             return array.reshape('c', view, array.length() / array.size(0), array.size(0));

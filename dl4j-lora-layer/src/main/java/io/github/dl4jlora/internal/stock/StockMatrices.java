@@ -135,6 +135,11 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
                 ? known.only(sameDiff.getLayerParams().getParamShapes().keySet()) : known;
     }
 
+    /** Whether rows of the matrix are looked up, so that each is used, and stored, by itself. */
+    public boolean areRowsLookedUp() {
+        return type == LayerType.EMBEDDING;
+    }
+
     /** Attention layers define some of their parameters on request only. */
     private StockMatrices only(Set<String> defined) {
         Map<String, MatrixForm> some = new LinkedHashMap<>(forms);
@@ -225,7 +230,7 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
      * and B from N(0, 1), since each word trains its own row of A alone and B has to be there for it to move.
      */
     public void initialize(INDArray a, INDArray b, LoRAInit init, Random random) {
-        if (type == LayerType.EMBEDDING) {
+        if (areRowsLookedUp()) {
             a.assign(0);
             LoRAInit.fillNormal(b, random);
         } else {

@@ -7,6 +7,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -137,6 +138,21 @@ public final class RawValues {
             }
             if (in.read() >= 0) {
                 throw new IOException("The frozen weights \"" + signature + "\" are followed by more than belongs to them");
+            }
+        });
+    }
+
+    /**
+     * Reads values, and no more of the source.
+     *
+     * @param length that the source can hold
+     * @return shape {@code [length]}
+     * @throws EOFException if there are fewer
+     */
+    public static INDArray readSome(InputStream in, DataType type, long length) throws IOException {
+        return filled(type, length, values -> {
+            if (!fill(values, Channels.newChannel(in))) {
+                throw new EOFException("It ends before " + length + " values of type " + type);
             }
         });
     }

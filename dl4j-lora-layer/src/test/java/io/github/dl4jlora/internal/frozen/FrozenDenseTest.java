@@ -68,7 +68,7 @@ class FrozenDenseTest {
         return adapted.getLayer(FROZEN);
     }
 
-    private static FrozenArithmetic arithmetic(Layer frozen) {
+    private static OwnArithmetic arithmetic(Layer frozen) {
         return ((FrozenRuntime) frozen).arithmetic();
     }
 

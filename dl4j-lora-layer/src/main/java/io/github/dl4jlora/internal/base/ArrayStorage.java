@@ -1,0 +1,114 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.nd4j.linalg.api.buffer.DataBuffer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.lang.ref.WeakReference;
+import java.security.MessageDigest;
+import java.util.EnumMap;
+import java.util.Map;
+
+/** Values as they are: a view of a base network's own, a copy, or a file's. */
+final class ArrayStorage implements Storage {
+
+    private final INDArray values;
+    private final boolean own;
+    private final BaseProbe probe;
+    /** Weakly, by the buffer, which any view holds: layers keep what they compute with, and it goes with the last of them. */
+    private final Map<DataType, WeakReference<DataBuffer>> casts = new EnumMap<>(DataType.class);
+
+    /**
+     * @param values flat
+     * @param own    whether no network trains or closes them
+     */
+    ArrayStorage(INDArray values, boolean own) {
+        this.values = values.reshape(values.length());
+        this.own = own;
+        this.probe = new BaseProbe(this.values);
+    }
+
+    @Override
+    public long length() {
+        return values.length();
+    }
+
+    @Override
+    public DataType type() {
+        return values.dataType();
+    }
+
+    @Override
+    public long bytes() {
+        return values.length() * values.dataType().width();
+    }
+
+    @Override
+    public boolean isOwn() {
+        return own;
+    }
+
+    @Override
+    public boolean wasClosed() {
+        return values.wasClosed();
+    }
+
+    @Override
+    public boolean isUnmoved() {
+        // On a device each look would wait for a copy.
+        return !Nd4j.getBackend().getEnvironment().isCPU() || probe.isUnmoved();
+    }
+
+    @Override
+    public synchronized INDArray values(DataType type) {
+        if (type == values.dataType()) {
+            return values;
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            WeakReference<DataBuffer> before = casts.get(type);
+            DataBuffer alive = before == null ? null : before.get();
+            if (alive != null && !alive.wasClosed()) {
+                return Nd4j.create(alive, values.length());
+            }
+            INDArray cast = values.castTo(type);
+            casts.put(type, new WeakReference<>(cast.data()));
+            return cast;
+        }
+    }
+
+    @Override
+    public QuantizedMatrix quantized(String key) {
+        return null;
+    }
+
+    @Override
+    public Map<String, INDArray> rest(DataType type) {
+        return null;
+    }
+
+    @Override
+    public StoredForm form() {
+        return null;
+    }
+
+    @Override
+    public Map<String, Double> errors() {
+        return Map.of();
+    }
+
+    @Override
+    public void digest(MessageDigest digest) {
+        RawValues.digest(values, digest);
+    }
+
+    @Override
+    public void write(OutputStream out) throws IOException {
+        RawValues.write(values, out);
+    }
+}

@@ -1,0 +1,118 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.Quantization;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonIgnore;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What quantised weights were made of, and how: enough for whoever has the original values to make the same again.
+ *
+ * @param scheme of the matrices
+ * @param baseId content id of the original values
+ * @param parts  all parameters of the layer, in the order of the flat values, without gaps
+ */
+public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonProperty("baseId") String baseId,
+                         @JsonProperty("parts") List<Part> parts) implements Serializable {
+
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * One parameter.
+     *
+     * @param key         DL4J's
+     * @param lines       into how many lines it is cut; 0 for one that stays as it is
+     * @param length      of a line; of one that stays as it is, the number of its values
+     * @param interleaved whether place i of line l is value {@code i · lines + l}; else {@code l · length + i}
+     */
+    public record Part(@JsonProperty("key") String key, @JsonProperty("lines") long lines, @JsonProperty("length") long length,
+                       @JsonProperty("interleaved") boolean interleaved) implements Serializable {
+
+        private static final long serialVersionUID = 1L;
+
+        /**
+         * @throws IllegalArgumentException for a part without a key, or of a size out of range
+         */
+        public Part {
+            if (key == null || lines < 0 || length < 1 || lines > Long.MAX_VALUE / Math.max(1, length)) {
+                throw new IllegalArgumentException("a part \"" + key + "\" of " + lines + " lines of " + length + " values");
+            }
+        }
+
+        /** Whether its values are in fewer bits. */
+        @JsonIgnore
+        public boolean isQuantized() {
+            return lines > 0;
+        }
+
+        /** The number of values. */
+        long size() {
+            return Math.max(1, lines) * length;
+        }
+    }
+
+    /**
+     * @throws IllegalArgumentException if one is null, or the layer has more values than can be counted
+     */
+    public StoredForm {
+        if (scheme == null || baseId == null || parts == null || parts.contains(null)) {
+            throw new IllegalArgumentException("A description of quantised weights is damaged: scheme " + scheme + ", base "
+                    + baseId + ", parts " + parts + ". Restore the configuration from its file, or adapt the base again");
+        }
+        parts = List.copyOf(parts);
+        parts.stream().mapToLong(Part::size).reduce(0, Math::addExact);
+    }
+
+    /** What goes into the content id beside the values. */
+    String text() {
+        StringBuilder text = new StringBuilder(scheme + " of " + baseId);
+        parts.forEach(part -> text.append(' ').append(part.key).append('[').append(part.lines).append(',').append(part.length)
+                .append(part.interleaved ? ",interleaved]" : "]"));
+        return text.toString();
+    }
+
+    long length() {
+        return parts.stream().mapToLong(Part::size).sum();
+    }
+
+    /**
+     * The parts of a layer.
+     *
+     * @param flat     its values
+     * @param table    its parameters, views of them
+     * @param matrices those to quantise, each a view {@code [length, lines]} of its parameter whose columns are lines
+     * @return null where one of the matrices has its lines neither one after the other nor interleaved, or where parameters leave
+     *         gaps
+     */
+    public static List<Part> parts(INDArray flat, Map<String, INDArray> table, Map<String, INDArray> matrices) {
+        List<String> keys = new ArrayList<>(table.keySet());
+        keys.sort(Comparator.comparingLong(key -> table.get(key).offset()));
+        List<Part> parts = new ArrayList<>();
+        long at = flat.offset();
+        for (String key : keys) {
+            INDArray parameter = table.get(key);
+            Part part = matrices.containsKey(key) ? quantized(key, matrices.get(key))
+                    : new Part(key, 0, parameter.length(), false);
+            if (part == null || parameter.offset() != at) {
+                return null;
+            }
+            at += part.size();
+            parts.add(part);
+        }
+        return at - flat.offset() == flat.length() ? parts : null;
+    }
+
+    private static Part quantized(String key, INDArray m) {
+        long length = m.size(0);
+        long lines = m.size(1);
+        boolean follow = (length == 1 || m.stride(0) == 1) && (lines == 1 || m.stride(1) == length);
+        boolean interleave = (length == 1 || m.stride(0) == lines) && (lines == 1 || m.stride(1) == 1);
+        return follow || interleave ? new Part(key, lines, length, !follow) : null;
+    }
+}

@@ -1,0 +1,85 @@
+package io.github.dl4jlora.internal.frozen;
+
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.stock.StockMatrices;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * The weights of a stock layer that arithmetic of ours computes: its own arrays or, where these are kept in fewer bits, what they
+ * are kept in.
+ */
+final class FrozenMatrices {
+
+    private static final String WEIGHT = DefaultParamInitializer.WEIGHT_KEY;
+    private static final String BIAS = DefaultParamInitializer.BIAS_KEY;
+
+    private final Layer stock;
+    private final FrozenParameters parameters;
+    private final FrozenPart.Builder<Layer> builder;
+    private final FrozenWeights quantized;
+    private FrozenMatrix matrix;
+    private INDArray bias;
+
+    /**
+     * @param stock   with its weight in W and its bias in b; hollow where they are quantised
+     * @param builder of the whole frozen layer, in which the stock one may be wrapped
+     */
+    FrozenMatrices(Layer stock, FrozenParameters parameters, FrozenPart.Builder<Layer> builder) {
+        this.stock = stock;
+        this.parameters = parameters;
+        this.builder = builder;
+        this.quantized = parameters.areQuantized() ? parameters.source() : null;
+    }
+
+    DataType type() {
+        return parameters.type();
+    }
+
+    /** Whether they are an array that nobody may write to. */
+    boolean areKept() {
+        return quantized == null && !parameters.isEmbedded();
+    }
+
+    FrozenMatrix matrix() {
+        if (matrix == null) {
+            StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
+            matrix = quantized == null ? new PlainMatrix(forms.forms().get(WEIGHT).viewOf(stock.getParam(WEIGHT)))
+                    : new QuantizedProduct(quantized.quantized(WEIGHT), type(), !forms.areRowsLookedUp());
+        }
+        return matrix;
+    }
+
+    /** Null if the layer has none. */
+    INDArray bias() {
+        if (bias == null) {
+            bias = quantized == null ? stock.paramTable(false).get(BIAS) : quantized.rest(type()).get(BIAS);
+        }
+        return bias;
+    }
+
+    /** The stock layer, ready to compute; of quantised weights one on a copy of them, for this pass. */
+    Layer asStock() {
+        if (quantized == null) {
+            return stock;
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Layer whole = innermost(builder.build(parameters.values(), false));
+            whole.setIndex(stock.getIndex());
+            whole.setMaskArray(stock.getMaskArray());
+            return whole;
+        }
+    }
+
+    private static Layer innermost(Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying()) : layer;
+    }
+}

@@ -1,0 +1,19 @@
+package io.github.dl4jlora.internal.frozen;
+
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+
+/** A running frozen layer, or one inside its wrappers, that is not DL4J's and forms no weight gradients. */
+interface OwnArithmetic {
+
+    /** The arithmetic inside the layer's wrappers; null if it is all stock. */
+    static OwnArithmetic in(Layer layer) {
+        return layer instanceof OwnArithmetic found ? found
+                : layer instanceof BaseWrapperLayer wrapper ? in(wrapper.getUnderlying()) : null;
+    }
+
+    /**
+     * @param stock whether the layer shall compute what the base's layer computes, bit for bit
+     */
+    void setStock(boolean stock);
+}

@@ -1,0 +1,116 @@
+package io.github.dl4jlora.internal.run;
+
+import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import io.github.dl4jlora.internal.stock.Hollow;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.stock.StockMatrices;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.function.Supplier;
+
+/**
+ * The frozen parameters of an adapted layer, as its stock layer calls them. Looked up when they are first asked for, not earlier:
+ * a restored network's weights are attached in between.
+ */
+final class StockValues {
+
+    private final Supplier<? extends AdaptedConfiguration> conf;
+    private final Supplier<INDArray> view;
+    private final DataType type;
+    private final Map<String, FrozenMatrix> matrices = new HashMap<>();
+    private Map<String, INDArray> arrays;
+    /** Nobody reads it: a cast of the frozen values lasts as long as somebody has hold of it. */
+    private INDArray held;
+
+    StockValues(Supplier<? extends AdaptedConfiguration> conf, Supplier<INDArray> view, DataType type) {
+        this.conf = conf;
+        this.view = view;
+        this.type = type;
+    }
+
+    /** Others have been attached. */
+    void forget() {
+        matrices.clear();
+        arrays = null;
+        held = null;
+    }
+
+    /**
+     * All of them, flat; of quantised ones a copy that nobody keeps.
+     *
+     * @throws FrozenWeightsMissingException if they cannot be found
+     */
+    INDArray flat() {
+        INDArray values = flat(type);
+        held = isQuantized() ? null : values;
+        return values;
+    }
+
+    /** As {@link #flat()}, in another type. */
+    INDArray flat(DataType otherType) {
+        return conf.get().frozenValues(view.get(), otherType);
+    }
+
+    /** Those that are arrays: all but the matrices that are kept in fewer bits. */
+    Map<String, INDArray> arrays() {
+        if (arrays == null) {
+            arrays = isQuantized() ? weights().rest(type) : all();
+        }
+        return arrays;
+    }
+
+    /** All of them as arrays, as {@link #flat()}. */
+    Map<String, INDArray> all() {
+        return conf.get().stockTable(flat(), false);
+    }
+
+    /** A parameter that is a matrix, read as one, however it is stored. */
+    FrozenMatrix matrix(String key) {
+        return matrices.computeIfAbsent(key, this::newMatrix);
+    }
+
+    private FrozenMatrix newMatrix(String key) {
+        StockMatrices stock = conf.get().matrices();
+        QuantizedMatrix quantized = isQuantized() ? weights().quantized(key) : null;
+        return quantized == null ? new PlainMatrix(stock.forms().get(key).viewOf(arrays().get(key)))
+                : new QuantizedProduct(quantized, type, !stock.areRowsLookedUp());
+    }
+
+    /**
+     * The stock layer itself, without the rules that speak of its weights.
+     *
+     * @param like   the network's configuration of the adapted layer
+     * @param hollow whether it shall have no weights, so that whatever asks for them fails
+     */
+    Layer layer(NeuralNetConfiguration like, int index, boolean hollow) {
+        NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.withoutWeightRules(conf.get().stockLayer()), like);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return hollow ? Hollow.part(type, conf.get().frozenParams(), zeros -> on(zeros, stock, index))
+                    : on(flat(), stock, index);
+        }
+    }
+
+    private Layer on(INDArray values, NeuralNetConfiguration stock, int index) {
+        return stock.getLayer().instantiate(stock, null, index, values, false, type);
+    }
+
+    boolean isQuantized() {
+        return conf.get().scheme() != null;
+    }
+
+    private FrozenWeights weights() {
+        return conf.get().getFrozen().weights(conf.get().getLayerName(), conf.get().frozenParams());
+    }
+}

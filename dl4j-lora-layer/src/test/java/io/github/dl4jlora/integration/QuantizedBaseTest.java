@@ -1,0 +1,105 @@
+package io.github.dl4jlora.integration;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.variant.DoRA;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** A network on a base in fewer bits, from apply to merge; the property suite has the other ways. */
+class QuantizedBaseTest {
+
+    private static final DataSet DATA = Networks.data(DataType.FLOAT, 16, 5);
+
+    private final MultiLayerNetwork base = Networks.trainedLayers();
+
+    private static LoRAConfig.Builder config(Quantization scheme) {
+        return LoRAConfig.builder().rank(2).alpha(2).quantize(scheme);
+    }
+
+    private static INDArray output(MultiLayerNetwork network) {
+        return network.output(DATA.getFeatures());
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void trainsAsOnTheRestoredValues(Quantization scheme) {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(scheme).build());
+        MultiLayerNetwork restored = LoRA.unload(tuned);
+        MultiLayerNetwork oracle = LoRA.apply(restored, config(null).build());
+
+        assertThat(Networks.difference(output(tuned), output(restored))).isLessThan(1e-6);
+        for (int i = 0; i < 5; i++) {
+            tuned.fit(DATA);
+            oracle.fit(DATA);
+        }
+
+        assertThat(Networks.difference(tuned.params(), oracle.params())).isLessThan(1e-4);
+        assertThat(Networks.difference(output(tuned), output(oracle))).isLessThan(1e-4);
+        assertThat(Networks.difference(output(LoRA.merge(tuned)), output(tuned))).isLessThan(1e-5);
+        assertThat(output(LoRA.unload(tuned))).isEqualTo(output(restored));
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void savesAndLoads(Quantization scheme, @TempDir Path folder) throws IOException {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(scheme).variant(new DoRA()).build());
+        tuned.fit(DATA);
+        LoRA.save(tuned, folder.resolve("tuned.zip"), true);
+
+        assertThat(output(LoRA.loadMultiLayerNetwork(folder.resolve("tuned.zip")))).isEqualTo(output(tuned));
+    }
+
+    @Test
+    void theScopeWithoutAdaptersComputesTheRestoredBaseBitForBit() {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(Quantization.INT8).build());
+        tuned.fit(DATA);
+
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            assertThat(output(tuned)).isEqualTo(output(LoRA.unload(tuned)));
+        }
+    }
+
+    @Test
+    void loftQStartsCloserToTheOriginal() {
+        LoRAConfig.Builder all = config(Quantization.NF4).rank(3).targets(".*");
+        INDArray quantized = output(LoRA.apply(base, all.build()));
+        INDArray started = output(LoRA.apply(base, all.loraInit(LoRAInit.LOFTQ).build()));
+        INDArray original = output(base);
+
+        assertThat(original.distance2(started)).isLessThan(0.6 * original.distance2(quantized));
+    }
+
+    @Test
+    void loftQWithoutQuantisationIsRefused() {
+        assertThatThrownBy(() -> LoRA.apply(base, config(null).loraInit(LoRAInit.LOFTQ).build()))
+                .hasMessageContaining("fc1").hasMessageContaining("FLOAT").hasMessageContaining("quantize(Quantization.NF4)");
+    }
+
+    @Test
+    void theBaseIsFreeToGo() {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(Quantization.INT8).trainable("out").build());
+        INDArray before = output(tuned);
+        base.params().muli(3);
+        base.close();
+
+        assertThat(output(tuned)).isEqualTo(before);
+        tuned.fit(DATA);
+        assertThat(LoRA.unload(tuned).params().length()).isPositive();
+    }
+}
