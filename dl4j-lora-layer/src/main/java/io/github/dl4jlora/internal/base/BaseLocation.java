@@ -1,10 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
-import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -13,9 +11,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.ref.SoftReference;
 import java.net.URI;
-import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.List;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
@@ -111,28 +108,34 @@ public final class BaseLocation {
     private Map<String, FrozenWeights> read() throws IOException {
         // A forward pass asks, with workspaces open: the network must not end up in one of them.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Map<String, FrozenWeights> read = byId(BaseFile.restore(uri));
+            Map<String, FrozenWeights> read = byId(valuesOfLayers());
             LOG.info("Read the base network at {}, {} layers with parameters", UriSecrets.shown(uri), read.size());
             layers = new SoftReference<>(read);
             return read;
         }
     }
 
-    private static Map<String, FrozenWeights> byId(Model base) {
-        Map<String, FrozenWeights> layers = new HashMap<>();
-        for (Trainable part : parts(base)) {
-            if (part.params() != null && part.numParams() > 0) {
-                FrozenWeights weights = FrozenWeights.ofOwn(part.params(), part.paramTable(false));
-                weights.keepAlive(layers);
-                layers.put(weights.id(), weights);
+    private Map<Trainable, INDArray> valuesOfLayers() throws IOException {
+        Map<Trainable, INDArray> values = new IdentityHashMap<>();
+        boolean read = false;
+        try {
+            BaseFile.forEach(uri, values::put);
+            read = true;
+            return values;
+        } finally {
+            if (!read) {
+                values.values().forEach(INDArray::close);
             }
         }
-        return layers;
     }
 
-    private static List<Trainable> parts(Model base) {
-        return base instanceof ComputationGraph graph
-                ? new ArrayList<>(List.of(graph.getVertices()))
-                : new ArrayList<>(List.of(((MultiLayerNetwork) base).getLayers()));
+    private static Map<String, FrozenWeights> byId(Map<Trainable, INDArray> values) {
+        Map<String, FrozenWeights> layers = new HashMap<>();
+        values.forEach((layer, array) -> {
+            FrozenWeights weights = FrozenWeights.ofOwn(array, layer.paramTable(false));
+            weights.keepAlive(layers);
+            layers.put(weights.id(), weights);
+        });
+        return layers;
     }
 }
