@@ -190,7 +190,8 @@ class StreamedModelTest {
         for (int seed = 0; seed < 60; seed++) {
             boolean graph = seed % 2 == 0;
             File file = written(random(seed, type, graph));
-            Model restored = graph ? ModelSerializer.restoreComputationGraph(file) : ModelSerializer.restoreMultiLayerNetwork(file);
+            Model restored = graph ? ModelSerializer.restoreComputationGraph(file)
+                    : ModelSerializer.restoreMultiLayerNetwork(file);
 
             StreamedModel streamed = StreamedModel.open(file);
             Map<String, INDArray> values = values(streamed);
