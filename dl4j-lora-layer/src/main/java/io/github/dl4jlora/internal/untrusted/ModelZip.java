@@ -3,8 +3,6 @@ package io.github.dl4jlora.internal.untrusted;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -16,7 +14,6 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.util.Map;
 import java.util.Set;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
@@ -34,12 +31,6 @@ public final class ModelZip implements AutoCloseable {
 
     private final File file;
     private final ZipFile zip;
-
-    /** Makes the parameters of a network that has so many. */
-    @FunctionalInterface
-    interface Parameters {
-        INDArray of(long length) throws IOException;
-    }
 
     /** Looks at the content id of frozen weights that the configuration refers to. */
     @FunctionalInterface
@@ -154,51 +145,10 @@ public final class ModelZip implements AutoCloseable {
         return new String(text, StandardCharsets.UTF_8);
     }
 
-    Model network(String json, Parameters parameters) throws IOException {
-        return json.contains("\"vertexInputs\"") ? graph(json, parameters) : layers(json, parameters);
-    }
-
-    private ComputationGraph graph(String json, Parameters parameters) throws IOException {
-        ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(json);
-        long length = 0;
-        for (Map.Entry<String, GraphVertex> vertex : conf.getVertices().entrySet()) {
-            length = sum(length, vertex.getValue().numParams(true), vertex.getKey());
-        }
-        INDArray vector = vector(length, parameters);
-        if (vector != null) {
-            conf.setDataType(vector.dataType());
-        }
-        ComputationGraph graph = new ComputationGraph(conf);
-        graph.init(vector, false);
-        return graph;
-    }
-
-    private MultiLayerNetwork layers(String json, Parameters parameters) throws IOException {
-        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(json);
-        long length = 0;
-        for (NeuralNetConfiguration layer : conf.getConfs()) {
-            length = sum(length, layer.getLayer().initializer().numParams(layer), layer.getLayer().getLayerName());
-        }
-        INDArray vector = vector(length, parameters);
-        if (vector != null) {
-            conf.setDataType(vector.dataType());
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        network.init(vector, false);
-        return network;
-    }
-
-    private static long sum(long soFar, long more, String layer) throws IOException {
-        if (more < 0 || soFar + more < 0) {
-            throw new IOException("layer \"" + layer + "\" has a number of parameters out of range");
-        }
-        return soFar + more;
-    }
-
-    /** The vector of a network with that many parameters; null for one that has none. */
-    private INDArray vector(long length, Parameters parameters) throws IOException {
+    Model network(String json, Assembly.Parameters parameters) throws IOException {
         entry(ModelSerializer.COEFFICIENTS_BIN);
-        return length == 0 ? null : parameters.of(length);
+        return json.contains("\"vertexInputs\"") ? Assembly.of(ComputationGraphConfiguration.fromJson(json), parameters)
+                : Assembly.of(MultiLayerConfiguration.fromJson(json), parameters);
     }
 
     /** The parameters, to be closed, of which there must be so many. */
