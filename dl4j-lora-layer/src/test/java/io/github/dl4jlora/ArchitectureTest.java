@@ -86,6 +86,7 @@ class ArchitectureTest {
         rooms.put("internal.processor", room(".internal.processor", ALL));
         rooms.put("where bases come from", room(".frozen", OF_BASES));
         rooms.put("internal.quantized", room(".internal.quantized", ALL).or(room("", SCHEMES)));
+        rooms.put("internal.keras", room(".internal.keras", ALL));
         rooms.put("internal.untrusted", room(".internal.untrusted", ALL).or(room(".adapter", REFUSAL)));
         return rooms;
     }

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.frozen.BaseOpener;
-import io.github.dl4jlora.internal.untrusted.ModelZip;
-import org.deeplearning4j.nn.api.Model;
+import io.github.dl4jlora.internal.untrusted.StreamedBase;
+import io.github.dl4jlora.internal.untrusted.StreamedModel;
 
 import java.io.File;
 import java.io.IOException;
@@ -15,7 +15,6 @@ import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ServiceLoader;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -36,12 +35,17 @@ final class BaseFile {
     }
 
     /**
-     * @return the network there
+     * Reads the layers of the network there.
+     *
      * @throws IOException if there is none; what it says, and what it was caused by, has no secrets of the URI
      */
-    static Model restore(URI location) throws IOException {
+    static void forEach(URI location, StreamedBase.LayerValues taker) throws IOException {
         try {
-            return "file".equals(location.getScheme()) ? ModelZip.restore(file(location), false, Set.of()) : fetched(location);
+            if ("file".equals(location.getScheme())) {
+                StreamedModel.open(file(location)).forEach(taker);
+            } else {
+                fetch(location, taker);
+            }
         } catch (IOException | RuntimeException e) {
             throw UriSecrets.redacted(e, location);
         }
@@ -55,13 +59,13 @@ final class BaseFile {
         }
     }
 
-    private static Model fetched(URI location) throws IOException {
+    private static void fetch(URI location, StreamedBase.LayerValues taker) throws IOException {
         Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
         try {
             try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy)) {
                 copy(in, out, setting(LIMIT, LONGEST));
             }
-            return ModelZip.restore(copy.toFile(), false, Set.of());
+            StreamedModel.open(copy.toFile()).forEach(taker);
         } finally {
             Files.deleteIfExists(copy);
         }

@@ -1,10 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
-import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -122,36 +119,39 @@ public final class BaseLocation {
     private Map<String, FrozenWeights> read() throws IOException {
         // A forward pass asks, with workspaces open: the network must not end up in one of them.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Map<String, FrozenWeights> read = byId(BaseFile.restore(uri));
+            Map<String, FrozenWeights> read = layersThere();
             LOG.info("Read the base network at {}, {} layers with parameters", UriSecrets.shown(uri), read.size());
             layers = new SoftReference<>(read);
             return read;
         }
     }
 
-    private Map<String, FrozenWeights> byId(Model base) {
-        Map<String, FrozenWeights> layers = new HashMap<>();
-        for (Trainable part : parts(base)) {
-            if (part.params() != null && part.numParams() > 0) {
-                for (FrozenWeights weights : inForms(FrozenWeights.ofOwn(part.params(), part.paramTable(false)))) {
-                    weights.keepAlive(layers);
-                    layers.put(weights.id(), weights);
+    /** As everybody so far has asked for each; the others as they are. */
+    private Map<String, FrozenWeights> layersThere() throws IOException {
+        Map<String, FrozenWeights> found = new HashMap<>();
+        List<INDArray> arrays = new ArrayList<>();
+        boolean read = false;
+        try {
+            BaseFile.forEach(uri, (layer, values) -> {
+                arrays.add(values);
+                FrozenWeights original = FrozenWeights.unregisteredOwn(values, layer.paramTable(false));
+                Set<StoredForm> asked = forms.getOrDefault(original.id(), Set.of());
+                asked.stream().map(form -> original.quantized(form.scheme(), form.parts()))
+                        .forEach(weights -> found.put(weights.id(), weights));
+                if (asked.isEmpty()) {
+                    found.put(original.id(), original);
+                } else {
+                    values.close();
                 }
+            });
+            read = true;
+        } finally {
+            if (!read) {
+                arrays.stream().filter(array -> !array.wasClosed()).forEach(INDArray::close);
             }
         }
-        return layers;
-    }
-
-    /** As everybody so far has asked for the layer. */
-    private List<FrozenWeights> inForms(FrozenWeights original) {
-        Set<StoredForm> asked = forms.getOrDefault(original.id(), Set.of());
-        return asked.isEmpty() ? List.of(original)
-                : asked.stream().map(form -> original.quantized(form.scheme(), form.parts())).toList();
-    }
-
-    private static List<Trainable> parts(Model base) {
-        return base instanceof ComputationGraph graph
-                ? new ArrayList<>(List.of(graph.getVertices()))
-                : new ArrayList<>(List.of(((MultiLayerNetwork) base).getLayers()));
+        found.values().forEach(weights -> weights.keepAlive(found));
+        found.values().stream().filter(weights -> weights.scheme() == null).forEach(FrozenWeightsRegistry::register);
+        return found;
     }
 }

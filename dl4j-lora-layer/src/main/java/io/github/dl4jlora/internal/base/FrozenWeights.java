@@ -62,6 +62,11 @@ public final class FrozenWeights {
         return FrozenWeightsRegistry.register(new FrozenWeights(values, signature(values.dataType(), shapes), true));
     }
 
+    /** As {@link #ofOwn}, for others to find once it is known that nothing is wrong with them. */
+    static FrozenWeights unregisteredOwn(INDArray values, Map<String, INDArray> shapes) {
+        return new FrozenWeights(values, signature(values.dataType(), shapes), true);
+    }
+
     /**
      * Weights that were read from a file.
      *

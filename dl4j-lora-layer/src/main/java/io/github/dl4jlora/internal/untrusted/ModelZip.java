@@ -3,27 +3,18 @@ package io.github.dl4jlora.internal.untrusted;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.shade.jackson.core.JsonParser;
-import org.nd4j.shade.jackson.core.JsonToken;
 
-import java.io.BufferedInputStream;
-import java.io.DataInputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.util.Map;
 import java.util.Set;
-import java.util.zip.CRC32;
-import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -33,13 +24,25 @@ import java.util.zip.ZipFile;
  * have written: the configuration comes first, and what it asks for is compared with what the file holds before an array
  * is made. Of the other entries only parameters and updater state are read, so no Java object is ever deserialised.
  */
-public final class ModelZip {
+public final class ModelZip implements AutoCloseable {
 
     private static final int LONGEST_CONFIGURATION = 16 << 20;
     private static final int DEEPEST_CONFIGURATION = 100;
 
     private final File file;
     private final ZipFile zip;
+
+    /** Looks at the content id of frozen weights that the configuration refers to. */
+    @FunctionalInterface
+    interface Reference {
+        void to(String id) throws IOException;
+    }
+
+    /** Part of the reading. */
+    @FunctionalInterface
+    interface Step<T> {
+        T read() throws IOException;
+    }
 
     private ModelZip(File file, ZipFile zip) {
         this.file = file;
@@ -54,21 +57,62 @@ public final class ModelZip {
      *                     names it
      */
     public static Model restore(File file, boolean loadUpdater, Set<String> frozenIds) throws IOException {
+        // Whoever restores it while a workspace is open has a network that outlives that.
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
+            return source.named(() -> source.restored(loadUpdater, frozenIds));
+        }
+    }
+
+    static ModelZip open(File file) throws IOException {
         if (!file.isFile()) {
             throw new IOException(file + " does not exist or is no file");
         }
-        // Whoever restores it while a workspace is open has a network that outlives that.
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ZipFile zip = new ZipFile(file)) {
-            ModelZip source = new ModelZip(file, zip);
-            String configuration = source.configuration(frozenIds);
-            return configuration.contains("\"vertexInputs\"") ? source.graph(configuration, loadUpdater)
-                    : source.layers(configuration, loadUpdater);
+        try {
+            return new ModelZip(file, new ZipFile(file));
         } catch (ZipException e) {
-            throw new IOException(file + " is truncated or no saved DL4J network: " + e.getMessage(), e);
+            throw truncated(file, e);
+        } catch (IOException | RuntimeException e) {
+            throw unreadable(file, e);
+        }
+    }
+
+    /** Takes a step, and names the file where that fails. */
+    <T> T named(Step<T> step) throws IOException {
+        try {
+            return step.read();
+        } catch (ZipException e) {
+            throw truncated(file, e);
         } catch (IOException | RuntimeException | StackOverflowError | LinkageError e) {
             // The last two: a configuration that nests layers in layers, or names a class that cannot be initialised.
-            throw new IOException(file + " cannot be restored as a DL4J network: " + e.getMessage(), e);
+            throw unreadable(file, e);
         }
+    }
+
+    private static IOException truncated(File file, ZipException e) {
+        return new IOException(file + " is truncated or no saved DL4J network: " + e.getMessage(), e);
+    }
+
+    private static IOException unreadable(File file, Throwable e) {
+        return new IOException(file + " cannot be restored as a DL4J network: " + e.getMessage(), e);
+    }
+
+    @Override
+    public void close() throws IOException {
+        zip.close();
+    }
+
+    private Model restored(boolean loadUpdater, Set<String> frozenIds) throws IOException {
+        Model network = network(configuration(id -> {
+            // Where weights are missing a frozen layer stands on zeros, as many as its configuration likes.
+            if (!frozenIds.contains(id)) {
+                throw new IOException("it lacks the frozen weights " + id + " that its configuration refers to");
+            }
+        }), length -> coefficients(length).all());
+        if (loadUpdater && zip.getEntry(ModelSerializer.UPDATER_BIN) != null) {
+            restoreState(network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
+                    : ((MultiLayerNetwork) network).getUpdater().getStateViewArray());
+        }
+        return network;
     }
 
     private ZipEntry entry(String name) throws IOException {
@@ -79,7 +123,8 @@ public final class ModelZip {
         return entry;
     }
 
-    private String configuration(Set<String> frozenIds) throws IOException {
+    /** @return JSON that may be parsed; it may still ask for more parameters than there are */
+    String configuration(Reference frozen) throws IOException {
         byte[] text;
         try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
             text = in.readNBytes(LONGEST_CONFIGURATION + 1);
@@ -88,7 +133,10 @@ public final class ModelZip {
             throw new IOException("its configuration is longer than " + LONGEST_CONFIGURATION + " bytes");
         }
         UntrustedJson.refuseExcess(text, DEEPEST_CONFIGURATION, (token, parser) -> {
-            refuseMissingWeights(token, parser, frozenIds);
+            if (token.isScalarValue() && "id".equals(parser.getCurrentName())
+                    && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
+                frozen.to(parser.getText());
+            }
             // Old object detectors' bounding boxes come with a count that DL4J allocates unseen.
             if (token.isNumeric() && "numElements".equals(parser.getCurrentName()) && parser.getValueAsDouble() > text.length) {
                 throw new IOException("its configuration declares an array of " + parser.getText() + " numbers");
@@ -97,96 +145,27 @@ public final class ModelZip {
         return new String(text, StandardCharsets.UTF_8);
     }
 
-    /** Where weights are missing a frozen layer stands on zeros, as many as its configuration likes. */
-    private static void refuseMissingWeights(JsonToken token, JsonParser parser, Set<String> frozenIds) throws IOException {
-        if (token.isScalarValue() && "id".equals(parser.getCurrentName())
-                && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())
-                && !frozenIds.contains(parser.getText())) {
-            throw new IOException("it lacks the frozen weights " + parser.getText() + " that its configuration refers to");
-        }
+    Model network(String json, Assembly.Parameters parameters) throws IOException {
+        entry(ModelSerializer.COEFFICIENTS_BIN);
+        return json.contains("\"vertexInputs\"") ? Assembly.of(ComputationGraphConfiguration.fromJson(json), parameters)
+                : Assembly.of(MultiLayerConfiguration.fromJson(json), parameters);
     }
 
-    private ComputationGraph graph(String json, boolean loadUpdater) throws IOException {
-        ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(json);
-        long length = 0;
-        for (Map.Entry<String, GraphVertex> vertex : conf.getVertices().entrySet()) {
-            length = sum(length, vertex.getValue().numParams(true), vertex.getKey());
-        }
-        INDArray parameters = parameters(length);
-        if (parameters != null) {
-            conf.setDataType(parameters.dataType());
-        }
-        ComputationGraph graph = new ComputationGraph(conf);
-        graph.init(parameters, false);
-        if (hasState(loadUpdater)) {
-            restoreState(graph.getUpdater().getStateViewArray());
-        }
-        return graph;
-    }
-
-    private MultiLayerNetwork layers(String json, boolean loadUpdater) throws IOException {
-        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(json);
-        long length = 0;
-        for (NeuralNetConfiguration layer : conf.getConfs()) {
-            length = sum(length, layer.getLayer().initializer().numParams(layer), layer.getLayer().getLayerName());
-        }
-        INDArray parameters = parameters(length);
-        if (parameters != null) {
-            conf.setDataType(parameters.dataType());
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        network.init(parameters, false);
-        if (hasState(loadUpdater)) {
-            restoreState(network.getUpdater().getStateViewArray());
-        }
-        return network;
-    }
-
-    private static long sum(long soFar, long more, String layer) throws IOException {
-        if (more < 0 || soFar + more < 0) {
-            throw new IOException("layer \"" + layer + "\" has a number of parameters out of range");
-        }
-        return soFar + more;
-    }
-
-    /** The vector of a network with that many parameters; null for one that has none. */
-    private INDArray parameters(long length) throws IOException {
+    /** The parameters, to be closed, of which there must be so many. */
+    StoredVector coefficients(long length) throws IOException {
         ZipEntry entry = entry(ModelSerializer.COEFFICIENTS_BIN);
-        if (length == 0) {
-            return null;
-        }
-        return vector(entry, length, Expansion.most(entry, file));
-    }
-
-    private boolean hasState(boolean wanted) {
-        return wanted && zip.getEntry(ModelSerializer.UPDATER_BIN) != null;
+        return StoredVector.open(zip, entry, length, Expansion.most(entry, file));
     }
 
     /** @param state what the updaters keep, a few numbers for each parameter; null if nothing */
     private void restoreState(INDArray state) throws IOException {
-        ZipEntry entry = entry(ModelSerializer.UPDATER_BIN);
         if (state == null) {
             throw new IOException("it has updater state, but its configuration names updaters that keep none");
         }
         // As long as what is there already, it needs no other bound; untrained it is all zeros.
-        try (INDArray stored = vector(entry, state.length(), Long.MAX_VALUE)) {
+        ZipEntry entry = entry(ModelSerializer.UPDATER_BIN);
+        try (INDArray stored = StoredVector.open(zip, entry, state.length(), Long.MAX_VALUE).all()) {
             state.assign(stored);
-        }
-    }
-
-    private INDArray vector(ZipEntry entry, long length, long mostBytes) throws IOException {
-        CRC32 sum = new CRC32();
-        try (DataInputStream in = new DataInputStream(
-                new BufferedInputStream(new CheckedInputStream(zip.getInputStream(entry), sum), 1 << 16))) {
-            INDArray vector = StoredVector.read(in, length, mostBytes);
-            // ZipFile, unlike ZipInputStream, leaves that to its caller.
-            if (sum.getValue() != entry.getCrc()) {
-                vector.close();
-                throw new IOException("its checksum is wrong");
-            }
-            return vector;
-        } catch (IOException | RuntimeException e) {
-            throw new IOException(entry.getName() + ": " + e.getMessage(), e);
         }
     }
 }

@@ -247,7 +247,7 @@ class HostileModelTest extends HostileFile {
     }
 
     /** Changes the checksum in the central directory, the one that is read. */
-    private static byte[] withCrc(byte[] zip, String name, byte[] content) {
+    static byte[] withCrc(byte[] zip, String name, byte[] content) {
         CRC32 sum = new CRC32();
         sum.update(content);
         ByteBuffer bytes = ByteBuffer.wrap(zip).order(ByteOrder.LITTLE_ENDIAN);

@@ -29,7 +29,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  */
 class ModelFuzzTest {
 
-    private static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "5",
+    static final String[] TOKENS = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1", "2", "5",
             "99999999999",
         "9223372036854775807", "1e999", "1.5", "\"fc1\"", "\"nin\" : 1000000000", "\"nout\" : 1000000000",
         "\"rank\" : 1000000000",
@@ -38,7 +38,7 @@ class ModelFuzzTest {
         "\"vertexInputs\"", "MIXED_DATA_TYPES", "LONG_SHAPE", "COMPRESSED", "DOUBLE", "FLOAT W[", "\0\0\0\0",
         "\u007f\u007f\u007f"};
     /** Of a binary entry: its headers. */
-    private static final int HEADERS = 120;
+    static final int HEADERS = 120;
 
     @TempDir
     Path temporary;

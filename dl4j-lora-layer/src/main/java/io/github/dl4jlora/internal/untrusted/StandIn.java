@@ -1,0 +1,65 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import org.bytedeco.javacpp.Pointer;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataBuffer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.memory.pointers.PagedPointer;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.lang.ref.Cleaner;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** What a network whose values are elsewhere consists of. */
+public final class StandIn {
+
+    private static final Cleaner CLEANER = Cleaner.create();
+
+    private StandIn() {
+    }
+
+    /**
+     * Zeros that take no memory while nobody touches them: the system hands out pages of a large new block only then. Where
+     * arrays live on a device they are zeros like any other.
+     *
+     * @param type of floating-point numbers
+     * @return shape {@code [1, length]}; not to be made while a workspace is open
+     */
+    public static INDArray vector(DataType type, long length) {
+        boolean onCpu = Nd4j.getBackend().getEnvironment().isCPU();
+        Pointer block = onCpu ? Pointer.calloc(length, type.width()) : null;
+        if (block == null || block.isNull()) {
+            return Nd4j.zeros(type, 1, length);
+        }
+        DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
+        // ND4J frees only what it has allocated. Views hold the buffer, so it goes with the last of them.
+        CLEANER.register(buffer, () -> Pointer.free(block));
+        return Nd4j.create(buffer, 1, length);
+    }
+
+    /** The layers or vertices that have parameters, in the order of the parameter vector. */
+    public static List<Trainable> layers(Model network) {
+        List<Trainable> layers = new ArrayList<>();
+        if (network instanceof ComputationGraph graph) {
+            for (int position : graph.topologicalSortOrder()) {
+                layers.add(graph.getVertices()[position]);
+            }
+        } else {
+            layers.addAll(Arrays.asList(((MultiLayerNetwork) network).getLayers()));
+        }
+        // By the arrays: a graph's own numParams() leaves vertices out that are no layers.
+        layers.removeIf(layer -> length(layer.params()) == 0);
+        return layers;
+    }
+
+    /** How many parameters are in an array of them, which may be null. */
+    static long length(INDArray parameters) {
+        return parameters == null ? 0 : parameters.length();
+    }
+}

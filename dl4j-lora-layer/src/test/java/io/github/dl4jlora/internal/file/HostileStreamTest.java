@@ -1,0 +1,236 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.Damage;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.untrusted.ModelZip;
+import io.github.dl4jlora.internal.untrusted.StreamedModel;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Whoever reads a network layer by layer is as hard to deceive as who restores it whole. */
+class HostileStreamTest extends HostileFile {
+
+    private static final long PAGE = 4096;
+
+    @BeforeEach
+    void aSoundBase() throws IOException {
+        ModelSerializer.writeModel(Networks.trainedLayers(), file.toFile(), false);
+        entries = Zips.read(file);
+    }
+
+    /** All values one after the other. */
+    private INDArray streamed() throws IOException {
+        List<INDArray> values = new ArrayList<>();
+        StreamedModel.open(file.toFile()).forEach((layer, array) -> values.add(array));
+        return Nd4j.concat(0, values.toArray(INDArray[]::new));
+    }
+
+    @Override
+    void loadIsRefused(String... parts) {
+        assertThatThrownBy(this::streamed).isInstanceOf(IOException.class)
+                .hasMessageContaining("model.zip").hasMessageContainingAll(parts);
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {1L << 20, 1L << 40, Long.MAX_VALUE, -1, 0})
+    void parametersThatDeclareAnotherLengthThanTheConfigurationsAreRefused(long length) throws IOException {
+        entries.put(COEFFICIENTS, header("FLOAT", length));
+
+        refused(COEFFICIENTS, "declares " + length + " values", "the configuration asks for 83");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"COMPRESSED", "LONG", "BOOL", "UTF8"})
+    void parametersThatAreNoFloatingPointNumbersAreRefused(String type) throws IOException {
+        entries.put(COEFFICIENTS, joined(header(type, 83), new byte[83 * 8]));
+
+        refused(COEFFICIENTS, "of type " + type);
+    }
+
+    @Test
+    void parametersThatEndEarlyOrGoOnAreRefused() throws IOException {
+        byte[] whole = entries.get(COEFFICIENTS);
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length - 1));
+        refused(COEFFICIENTS, "end early");
+
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length + 1));
+        refused(COEFFICIENTS, "followed by more");
+    }
+
+    @Test
+    void aWrongChecksumIsFound() throws IOException {
+        Files.write(file, HostileModelTest.withCrc(Files.readAllBytes(file), COEFFICIENTS, entries.get(COEFFICIENTS)));
+
+        loadIsRefused(COEFFICIENTS, "checksum");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1000000000, 1000000000", "9223372036854775807, 2", "4294967296, 4294967296", "3037000500, 3037000500", "-5, 5"})
+    void layersLargerThanTheFileAreRefusedBeforeTheyAreMade(long in, long out) throws IOException {
+        configure(configuration().replaceFirst("(?s)\"nin\" : 5(.*?)\"nout\" : 5", "\"nin\" : " + in + "$1\"nout\" : " + out));
+
+        refused("model.zip");
+    }
+
+    /** Address space is not promised either: the stand-in would be of 144 MB. */
+    @Test
+    void zerosThatExpandFarMoreThanWeightsDoAreRefused() throws IOException {
+        long length = wide(3_000_000);
+        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
+            zip.putNextEntry(new ZipEntry(CONFIGURATION));
+            zip.write(entries.get(CONFIGURATION));
+            Zips.putZeros(zip, COEFFICIENTS, header("FLOAT", length), 1 << 20);
+        }
+
+        loadIsRefused(COEFFICIENTS, length + " values of type FLOAT", "expand");
+    }
+
+    /** Makes the hidden layers so wide on one side. */
+    private long wide(long units) {
+        configure(configuration().replaceFirst("\"nout\" : 5", "\"nout\" : " + units)
+                .replaceFirst("\"nin\" : 5", "\"nin\" : " + units));
+        return (6 + 1 + 5) * units + 5 + (5 + 1) * 3;
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {0, 0.2, 0.5, 0.9, 0.999})
+    void aTruncatedFileIsRefused(double part) throws IOException {
+        byte[] whole = Files.readAllBytes(file);
+        Files.write(file, Arrays.copyOf(whole, (int) (whole.length * part)));
+
+        loadIsRefused("model.zip");
+    }
+
+    @Test
+    void damageIsRefusedAsByWhoRestoresTheWhole() throws IOException {
+        campaign(33, 400);
+    }
+
+    @Test
+    @Tag("heavy")
+    void muchDamageIsRefusedAsByWhoRestoresTheWhole() throws IOException {
+        campaign(34, 40_000);
+    }
+
+    private void campaign(long seed, int mutations) throws IOException {
+        for (boolean graph : new boolean[] {false, true}) {
+            ModelSerializer.writeModel(graph ? Networks.trainedGraph() : Networks.trainedLayers(), file.toFile(), false);
+            byte[] whole = Files.readAllBytes(file);
+            entries = Zips.read(file);
+            Random random = new Random(seed);
+            int refused = 0;
+            for (int i = 0; i < mutations; i++) {
+                if (random.nextInt(4) == 0) {
+                    Files.write(file, Damage.to(whole, whole.length, ModelFuzzTest.TOKENS, random));
+                } else {
+                    String name = random.nextBoolean() ? CONFIGURATION : COEFFICIENTS;
+                    Map<String, byte[]> damaged = new LinkedHashMap<>(entries);
+                    byte[] entry = entries.get(name);
+                    damaged.put(name, Damage.to(entry, Math.min(entry.length, name.equals(CONFIGURATION) ? entry.length
+                            : ModelFuzzTest.HEADERS), ModelFuzzTest.TOKENS, random));
+                    Zips.write(file, damaged);
+                }
+                refused += areRefused("mutation " + i + " of seed " + seed) ? 1 : 0;
+            }
+            assertThat(refused).isBetween(mutations / 4, mutations - 1);
+        }
+    }
+
+    private boolean areRefused(String description) {
+        INDArray expected = null;
+        try {
+            Model restored = ModelZip.restore(file.toFile(), false, Set.of());
+            expected = restored.params().ravel();
+        } catch (IOException e) {
+            assertThatThrownBy(this::streamed).as(description).isInstanceOf(IOException.class)
+                    .hasMessageContaining("model.zip");
+            return true;
+        }
+        try {
+            // By the bits: damage makes NaN, too.
+            assertThat(streamed().data().asBytes()).as(description).isEqualTo(expected.dup().data().asBytes());
+            return false;
+        } catch (IOException e) {
+            throw new AssertionError(description + " is restored, but refused layer by layer", e);
+        }
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFileThatIsRefusedIsClosed() throws IOException {
+        byte[] whole = entries.get(COEFFICIENTS);
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length - 1));
+        refused("end early");
+        long before = open();
+
+        for (int i = 0; i < 50; i++) {
+            loadIsRefused("end early");
+        }
+
+        assertThat(open()).isLessThan(before + 10);
+    }
+
+    private static long open() throws IOException {
+        try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+            return descriptors.count();
+        }
+    }
+
+    /** Of 48 MB each, as numbers in the process's table of pages. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void addressSpaceGoesWithTheStandIns() throws IOException, InterruptedException {
+        entries.put(COEFFICIENTS, header("FLOAT", wide(1_000_000)));
+        Zips.write(file, entries);
+        List<Model> standIns = new ArrayList<>();
+        long before = pages(0);
+        long resident = pages(1);
+        for (int i = 0; i < 40; i++) {
+            standIns.add(StreamedModel.open(file.toFile()).standIn());
+        }
+        long most = pages(0);
+        assertThat(most - before).isGreaterThan(40L * 48_000_000 / PAGE / 2);
+        assertThat(pages(1) - resident).isLessThan(40L * 48_000_000 / PAGE / 4);
+
+        standIns.clear();
+
+        long now = most;
+        for (int tries = 0; tries < 100 && now > before + (most - before) / 4; tries++) {
+            System.gc();
+            Thread.sleep(50);
+            now = pages(0);
+        }
+        assertThat(now).isLessThan(before + (most - before) / 4);
+    }
+
+    private static long pages(int column) throws IOException {
+        return Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[column]);
+    }
+}
