@@ -1,7 +1,6 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.file.NetworkFile;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.Agreement;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
@@ -13,12 +12,9 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
-import java.io.IOException;
-import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -28,7 +24,7 @@ import java.util.regex.Pattern;
  * The base is for inference from then on; that it was trained, overwritten or closed all the same is found out by
  * {@code merge}, {@code unload}, {@code save}, {@code attach} and adapter export, which refuse, naming the layer.
  */
-public final class LoRA {
+public final class LoRA extends LoRAFiles {
 
     private LoRA() {
     }
@@ -148,7 +144,7 @@ public final class LoRA {
      * @throws IllegalArgumentException if it is null, not initialised, adapted, or has no parameters
      */
     public static ComputationGraph freeze(ComputationGraph network) {
-        return Adaptation.freeze(network);
+        return Adaptation.freeze(network, null);
     }
 
     /**
@@ -158,7 +154,30 @@ public final class LoRA {
      * @return a frozen network
      */
     public static MultiLayerNetwork freeze(MultiLayerNetwork network) {
-        return Adaptation.freeze(network);
+        return Adaptation.freeze(network, null);
+    }
+
+    /**
+     * As {@link #freeze(ComputationGraph)}, on a copy of the weights whose matrices are kept in fewer bits.
+     *
+     * @param network trained; not changed, and free to go
+     * @param scheme  how they are kept
+     * @return a frozen network
+     * @throws IllegalArgumentException if a weight is NaN or infinite, and as there
+     */
+    public static ComputationGraph freeze(ComputationGraph network, Quantization scheme) {
+        return Adaptation.freeze(network, scheme);
+    }
+
+    /**
+     * As {@link #freeze(ComputationGraph, Quantization)}.
+     *
+     * @param network trained; not changed, and free to go
+     * @param scheme  how they are kept
+     * @return a frozen network
+     */
+    public static MultiLayerNetwork freeze(MultiLayerNetwork network, Quantization scheme) {
+        return Adaptation.freeze(network, scheme);
     }
 
     /** Something that lasts until it is closed; closing twice does nothing. */
@@ -323,77 +342,5 @@ public final class LoRA {
      */
     public static void attach(MultiLayerNetwork adapted, MultiLayerNetwork base) {
         BaseAttachment.attach(adapted, base);
-    }
-
-    /**
-     * Writes one self-contained file: base, adapters and, if asked for, updater state. <b>A file that is there is replaced</b>.
-     * The new one appears whole or not at all; the old one stays until then.
-     *
-     * @param adapted     an adapted network
-     * @param path        of the file
-     * @param saveUpdater whether updater state goes into it
-     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled or scaled
-     * @throws IOException           if the file cannot be written
-     */
-    public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
-        save(adapted, path, saveUpdater, new SaveOption[0]);
-    }
-
-    /**
-     * As {@link #save(Model, Path, boolean)}, with options.
-     *
-     * @param adapted     an adapted network
-     * @param path        of the file
-     * @param saveUpdater whether updater state goes into it
-     * @param options     each at most once
-     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
-     * @throws IOException           if the file cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it
-     *                               exists and {@link SaveOption#NEW_ONLY} is given
-     */
-    public static void save(Model adapted, Path path, boolean saveUpdater, SaveOption... options) throws IOException {
-        Objects.requireNonNull(path, "The path to save to is null");
-        DisabledScopes.requireNone(adapted, "LoRA.save");
-        Scales.requireNone(adapted, "LoRA.save");
-        NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater, options);
-    }
-
-    /**
-     * Reads what {@link #save} wrote, packed anew or not. The network stands on the file's own values, which it shares with
-     * others that are loaded from such a file, and with nobody who could train or close them.
-     *
-     * @param path of the file
-     * @return the network that was saved
-     * @throws IOException if the file is missing, truncated, damaged or of another kind
-     */
-    public static ComputationGraph loadComputationGraph(Path path) throws IOException {
-        if (load(path) instanceof ComputationGraph graph) {
-            return graph;
-        }
-        throw new IOException(path + " holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
-    }
-
-    /**
-     * As {@link #loadComputationGraph}.
-     *
-     * @param path of the file
-     * @return the network that was saved
-     * @throws IOException if the file is missing, truncated, damaged or of another kind
-     */
-    public static MultiLayerNetwork loadMultiLayerNetwork(Path path) throws IOException {
-        if (load(path) instanceof MultiLayerNetwork network) {
-            return network;
-        }
-        throw new IOException(path + " holds a ComputationGraph: use LoRA.loadComputationGraph");
-    }
-
-    /**
-     * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
-     *
-     * @param path of the file
-     * @return the network that was saved
-     * @throws IOException if the file is missing, truncated, damaged or of another kind
-     */
-    public static Model load(Path path) throws IOException {
-        return Adaptation.restored(NetworkFile.load(Objects.requireNonNull(path, "The path to load from is null")));
     }
 }

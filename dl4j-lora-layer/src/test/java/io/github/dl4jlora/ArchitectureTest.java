@@ -55,7 +55,7 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
+            Set.of("LoRA", "LoRAFiles", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
             "Selection", "Training", "Standing")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;

@@ -7,6 +7,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -101,5 +102,37 @@ class QuantizedBaseTest {
         assertThat(output(tuned)).isEqualTo(before);
         tuned.fit(DATA);
         assertThat(LoRA.unload(tuned).params().length()).isPositive();
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void aFileIsReadLayerByLayerIntoTheSameNetwork(Quantization scheme, @TempDir Path folder) throws IOException {
+        ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), true);
+        LoRAConfig config = config(scheme).trainable("out").loraInit(LoRAInit.LOFTQ).build();
+        MultiLayerNetwork read = (MultiLayerNetwork) LoRA.loadQuantized(folder.resolve("base.zip"), config);
+        MultiLayerNetwork applied = LoRA.apply(base, config);
+
+        assertThat(read.params()).isEqualTo(applied.params());
+        assertThat(read.getLayerWiseConfigurations().toJson()).isEqualTo(applied.getLayerWiseConfigurations().toJson());
+        assertThat(output(read)).isEqualTo(output(applied));
+        assertThat(output((MultiLayerNetwork) LoRA.loadQuantized(folder.resolve("base.zip"), scheme)))
+                .isEqualTo(output(LoRA.freeze(base, scheme)));
+    }
+
+    @Test
+    void aFrozenBaseInFewerBitsIsAdaptedAndAttachedAsItIs() {
+        MultiLayerNetwork frozen = LoRA.freeze(base, Quantization.NF4);
+        MultiLayerNetwork tuned = LoRA.apply(frozen, config(null).build());
+        tuned.fit(DATA);
+        INDArray trained = output(tuned);
+        LoRA.attach(tuned, frozen);
+
+        assertThat(output(tuned)).isEqualTo(trained);
+        LoRA.attach(tuned, base);
+        assertThat(output(tuned)).isEqualTo(trained);
+        assertThatThrownBy(() -> LoRA.attach(LoRA.apply(base, config(Quantization.INT8).build()), frozen))
+                .hasMessageContaining("fc1").hasMessageContaining("NF4").hasMessageContaining("INT8");
+        assertThatThrownBy(() -> LoRA.apply(frozen, config(Quantization.INT8).build()))
+                .hasMessageContaining("fc1").hasMessageContaining("NF4");
     }
 }

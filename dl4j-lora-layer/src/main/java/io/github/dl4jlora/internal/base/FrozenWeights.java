@@ -63,7 +63,7 @@ public final class FrozenWeights {
     }
 
     /** As {@link #ofOwn}, for others to find once it is known that nothing is wrong with them. */
-    static FrozenWeights unregisteredOwn(INDArray values, Map<String, INDArray> shapes) {
+    public static FrozenWeights unregisteredOwn(INDArray values, Map<String, INDArray> shapes) {
         return new FrozenWeights(values, signature(values.dataType(), shapes), true);
     }
 

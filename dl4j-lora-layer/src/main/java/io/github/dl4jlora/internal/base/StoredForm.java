@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What quantised weights were made of, and how: enough for whoever has the original values to make the same again.
@@ -61,7 +62,7 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
      * @throws IllegalArgumentException if one is null, or the layer has more values than can be counted
      */
     public StoredForm {
-        if (scheme == null || baseId == null || parts == null || parts.contains(null)) {
+        if (scheme == null || baseId == null || parts == null || parts.stream().anyMatch(Objects::isNull)) {
             throw new IllegalArgumentException("A description of quantised weights is damaged: scheme " + scheme + ", base "
                     + baseId + ", parts " + parts + ". Restore the configuration from its file, or adapt the base again");
         }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
@@ -12,6 +13,7 @@ import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.untrusted.StreamedBase;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -21,10 +23,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.io.IOException;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * Makes an adapted network of a stock one: plans what becomes of each node, builds a new network from the configuration with
@@ -80,18 +84,58 @@ public final class Adaptation<M extends Model> {
      * A network in which every layer that has parameters is frozen, and none adapted. Nothing starts anew, so that it has the
      * counts of the one it is made of.
      *
+     * @param scheme how its matrices are kept in fewer bits; null: as they are
      * @throws IllegalArgumentException for a network that is adapted, or has no parameters
      */
-    public static <M extends Model> M freeze(M base) {
+    public static <M extends Model> M freeze(M base, Quantization scheme) {
         Network<M> from = stock(base, "An adapted network is of that form already, but for its adapters: use it as it is, or "
                 + "freeze what LoRA.merge makes of it");
         if (from.nodes().stream().allMatch(node -> node.numParams() == 0)) {
             throw new IllegalArgumentException("The network has no layer with parameters, so there is nothing to freeze: use it "
                     + "as it is");
         }
-        LoRAConfig asItIs = LoRAConfig.builder().keepCounts(true).build();
         Plan plan = Plan.ofFrozen(from.nodes());
-        return Network.outside(() -> new Adaptation<>(from, from.nodes(), asItIs, plan).rewritten().model());
+        return Network.outside(() -> new Adaptation<>(from, from.nodes(), asItIs(scheme), plan).rewritten().model());
+    }
+
+    private static LoRAConfig asItIs(Quantization scheme) {
+        return LoRAConfig.builder().keepCounts(true).quantize(scheme).build();
+    }
+
+    /**
+     * As {@link #apply}, of a base that is read layer by layer and never whole in memory.
+     *
+     * @throws IOException if it cannot be read
+     */
+    public static Model apply(StreamedBase base, LoRAConfig config) throws IOException {
+        return read(base, config, nodes -> Plan.of(nodes, config), Adaptation::run);
+    }
+
+    /**
+     * As {@link #freeze}, likewise.
+     *
+     * @param scheme how its matrices are kept in fewer bits; null: as they are
+     * @throws IOException if it cannot be read
+     */
+    public static Model freeze(StreamedBase base, Quantization scheme) throws IOException {
+        return read(base, asItIs(scheme), Plan::ofFrozen, adaptation -> adaptation.rewritten().model());
+    }
+
+    private static Model read(StreamedBase base, LoRAConfig config, Function<List<Node>, Plan> planning,
+            Function<Adaptation<Model>, Model> make) throws IOException {
+        Network<Model> standIn = stock(base.standIn(), config);
+        ReadNetwork<Model> from = new ReadNetwork<>(standIn);
+        Adaptation<Model> adaptation = new Adaptation<>(from, from.nodes(), config, planning.apply(from.nodes()));
+        base.forEach((running, values) -> {
+            Node node = from.nodeOf(running);
+            FrozenWeights original = FrozenWeights.unregisteredOwn(values, running.paramTable(false));
+            FrozenWeights kept = adaptation.storing.stored(node, adaptation.plan.decisions().get(node.name()), original);
+            if (kept != original) {
+                values.close();
+            }
+            from.keep(node, kept);
+        });
+        return Network.outside(() -> make.apply(adaptation));
     }
 
     /** A network that was read from a file, as it was when it was saved, {@link #nothingTrains} included. */

@@ -109,7 +109,7 @@ final class Storing {
     }
 
     private void refuseLoftQ(Node node, Plan.Decision decision, FrozenWeights weights) {
-        if (!startsFromLoss(node, decision).isEmpty()) {
+        if (!starts.containsKey(node.name()) && !startsFromLoss(node, decision).isEmpty()) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\": LoRAInit.LOFTQ starts from what quantising loses "
                     + "of W, but the layer is kept as " + weights.storedAs() + (weights.scheme() == null
                     ? ". Set quantize(Quantization.NF4), or choose another start"

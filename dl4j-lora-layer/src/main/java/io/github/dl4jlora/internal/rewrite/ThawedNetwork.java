@@ -6,10 +6,8 @@ import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
@@ -22,16 +20,15 @@ import java.util.Map;
  *
  * @param <M> the network type
  */
-final class ThawedNetwork<M extends Model> extends Network<M> {
+final class ThawedNetwork<M extends Model> extends StandingFor<M> {
 
-    private final Network<M> frozen;
     private final List<Node> nodes;
     private final Map<String, Layer> layers = new HashMap<>();
     private final Map<String, GraphVertex> vertices = new HashMap<>();
     private final Map<String, Trainable> runtimes = new HashMap<>();
 
     private ThawedNetwork(Network<M> frozen) {
-        this.frozen = frozen;
+        super(frozen);
         this.nodes = frozen.nodes().stream().map(this::thawed).toList();
     }
 
@@ -57,25 +54,20 @@ final class ThawedNetwork<M extends Model> extends Network<M> {
     }
 
     @Override
-    M model() {
-        return frozen.model();
-    }
-
-    @Override
     List<Node> nodes() {
         return nodes;
     }
 
     @Override
     Trainable runtime(String name) {
-        return frozen.node(name).frozenReference() == null ? frozen.runtime(name)
+        return inner.node(name).frozenReference() == null ? inner.runtime(name)
                 : runtimes.computeIfAbsent(name, this::stockRuntime);
     }
 
     /** It computes nothing, and so needs no graph and no inputs. */
     private Trainable stockRuntime(String name) {
         Node node = node(name);
-        INDArray values = frozen.node(name).frozenReference().values(name, dataType(), node.numParams());
+        INDArray values = inner.node(name).frozenReference().values(name, dataType(), node.numParams());
         if (node.layer() == null) {
             return node.unwrappedVertex().instantiate(null, name, 0, values, false, dataType());
         }
@@ -85,43 +77,23 @@ final class ThawedNetwork<M extends Model> extends Network<M> {
 
     @Override
     Map<String, long[]> shapes(Node node) {
-        FrozenReference reference = frozen.node(node.name()).frozenReference();
+        FrozenReference reference = inner.node(node.name()).frozenReference();
         return reference == null ? super.shapes(node) : reference.require(node.name()).shapes();
     }
 
     @Override
     FrozenWeights weights(Node node) {
-        if (frozen.node(node.name()).frozenReference() == null) {
+        if (inner.node(node.name()).frozenReference() == null) {
             return super.weights(node);
         }
-        FrozenWeights weights = frozen.node(node.name()).frozenReference().require(node.name());
+        FrozenWeights weights = inner.node(node.name()).frozenReference().require(node.name());
         weights.verify(node.name());
         return weights;
     }
 
     @Override
     FrozenWeights unregistered(Node node) {
-        return frozen.node(node.name()).frozenReference() == null ? super.unregistered(node) : weights(node);
-    }
-
-    @Override
-    long seed() {
-        return frozen.seed();
-    }
-
-    @Override
-    DataType dataType() {
-        return frozen.dataType();
-    }
-
-    @Override
-    Updater updater() {
-        return frozen.updater();
-    }
-
-    @Override
-    void resetCounts() {
-        frozen.resetCounts();
+        return inner.node(node.name()).frozenReference() == null ? super.unregistered(node) : weights(node);
     }
 
     @Override
@@ -130,6 +102,6 @@ final class ThawedNetwork<M extends Model> extends Network<M> {
         allLayers.putAll(otherLayers);
         Map<String, GraphVertex> allVertices = new HashMap<>(vertices);
         allVertices.putAll(otherVertices);
-        return frozen.rebuild(allLayers, allVertices);
+        return inner.rebuild(allLayers, allVertices);
     }
 }

@@ -1,0 +1,136 @@
+package io.github.dl4jlora;
+
+import io.github.dl4jlora.internal.file.NetworkFile;
+import io.github.dl4jlora.internal.keras.StreamedKeras;
+import io.github.dl4jlora.internal.rewrite.Adaptation;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.rewrite.DisabledScopes;
+import io.github.dl4jlora.internal.rewrite.Scales;
+import io.github.dl4jlora.internal.untrusted.StreamedBase;
+import io.github.dl4jlora.internal.untrusted.StreamedModel;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Objects;
+
+/** What {@link LoRA} reads and writes: networks that stand by themselves, and bases. */
+abstract class LoRAFiles {
+
+    LoRAFiles() {
+    }
+
+    /**
+     * Writes one self-contained file: base, adapters and, if asked for, updater state. <b>A file that is there is replaced</b>.
+     * The new one appears whole or not at all; the old one stays until then.
+     *
+     * @param adapted     an adapted network
+     * @param path        of the file
+     * @param saveUpdater whether updater state goes into it
+     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled or scaled
+     * @throws IOException           if the file cannot be written
+     */
+    public static void save(Model adapted, Path path, boolean saveUpdater) throws IOException {
+        save(adapted, path, saveUpdater, new SaveOption[0]);
+    }
+
+    /**
+     * As {@link #save(Model, Path, boolean)}, with options.
+     *
+     * @param adapted     an adapted network
+     * @param path        of the file
+     * @param saveUpdater whether updater state goes into it
+     * @param options     each at most once
+     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
+     * @throws IOException           if the file cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it
+     *                               exists and {@link SaveOption#NEW_ONLY} is given
+     */
+    public static void save(Model adapted, Path path, boolean saveUpdater, SaveOption... options) throws IOException {
+        Objects.requireNonNull(path, "The path to save to is null");
+        DisabledScopes.requireNone(adapted, "LoRA.save");
+        Scales.requireNone(adapted, "LoRA.save");
+        NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater, options);
+    }
+
+    /**
+     * Reads what {@link #save} wrote, packed anew or not. The network stands on the file's own values, which it shares with
+     * others that are loaded from such a file, and with nobody who could train or close them.
+     *
+     * @param path of the file
+     * @return the network that was saved
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static ComputationGraph loadComputationGraph(Path path) throws IOException {
+        if (load(path) instanceof ComputationGraph graph) {
+            return graph;
+        }
+        throw new IOException(path + " holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
+    }
+
+    /**
+     * As {@link #loadComputationGraph}.
+     *
+     * @param path of the file
+     * @return the network that was saved
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static MultiLayerNetwork loadMultiLayerNetwork(Path path) throws IOException {
+        if (load(path) instanceof MultiLayerNetwork network) {
+            return network;
+        }
+        throw new IOException(path + " holds a ComputationGraph: use LoRA.loadComputationGraph");
+    }
+
+    /**
+     * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
+     *
+     * @param path of the file
+     * @return the network that was saved
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static Model load(Path path) throws IOException {
+        return Adaptation.restored(NetworkFile.load(Objects.requireNonNull(path, "The path to load from is null")));
+    }
+
+    /**
+     * Reads a base network and adapts it, layer by layer: what takes memory is what is kept in fewer bits, and the largest layer
+     * as it was. As {@link LoRA#apply(MultiLayerNetwork, LoRAConfig)} in all else.
+     *
+     * @param path   of a file that DL4J's ModelSerializer wrote, or of one that Keras wrote, for which
+     *               {@code deeplearning4j-modelimport} must be on the class path
+     * @param config with {@code quantize}
+     * @return an adapted network, a ComputationGraph or a MultiLayerNetwork
+     * @throws IllegalArgumentException if the configuration is null or does not say quantize, and as there
+     * @throws IOException              if the file is missing, truncated, damaged or of another kind
+     */
+    public static Model loadQuantized(Path path, LoRAConfig config) throws IOException {
+        if (config == null || config.quantization() == null) {
+            throw new IllegalArgumentException("LoRA.loadQuantized needs a LoRAConfig that says how: "
+                    + "quantize(Quantization.INT8), for example. To keep the base as it is, restore it with DL4J's "
+                    + "ModelSerializer and call LoRA.apply");
+        }
+        return Adaptation.apply(stream(path), config);
+    }
+
+    /**
+     * As {@link #loadQuantized(Path, LoRAConfig)}, without adapters: a frozen network, as of
+     * {@link LoRA#freeze(MultiLayerNetwork, Quantization)}.
+     *
+     * @param path   as there
+     * @param scheme how matrices are kept
+     * @return a frozen network
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static Model loadQuantized(Path path, Quantization scheme) throws IOException {
+        Objects.requireNonNull(scheme, "The scheme is null; Quantization.INT8, for example, is one");
+        return Adaptation.freeze(stream(path), scheme);
+    }
+
+    private static StreamedBase stream(Path path) throws IOException {
+        File file = Objects.requireNonNull(path, "The path to load from is null").toFile();
+        return file.isFile() && StreamedKeras.recognises(file) ? StreamedKeras.open(file) : StreamedModel.open(file);
+    }
+}
