@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.report.AdapterReport;
 import io.github.dl4jlora.examples.report.ScoreHistory;
@@ -14,13 +15,13 @@ import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
-import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -53,6 +54,10 @@ abstract class Comparison implements Callable<Integer> {
     @Option(names = "--storage", defaultValue = "SHARED",
             description = "Where the frozen weights live: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
     private FrozenStorage storage;
+
+    @Option(names = "--quantize",
+            description = "Keep the base of the adapted network in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+    private Quantization quantization;
 
     @Option(names = "--seed", defaultValue = "7", description = "Seed of everything random. Default: ${DEFAULT-VALUE}.")
     private long seed;
@@ -139,7 +144,11 @@ abstract class Comparison implements Callable<Integer> {
         if (!Double.isFinite(factor)) {
             throw new ParameterException(spec.commandLine(), "--alpha is " + alpha + ", but must be a finite number");
         }
-        return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).updater(new Adam(learningRate)).seed(seed);
+        if (quantization != null && storage == FrozenStorage.EMBEDDED) {
+            throw new ParameterException(spec.commandLine(), "--quantize is for --storage SHARED");
+        }
+        return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).quantize(quantization)
+                .updater(new Adam(learningRate)).seed(seed);
     }
 
     final Path outputFolder() throws IOException {
@@ -235,10 +244,12 @@ abstract class Comparison implements Callable<Integer> {
             throws IOException {
         INDArray answers = adapted.output(before.questions);
         MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(baseFile.toFile());
-        MultiLayerNetwork reloaded = LoRA.apply(restored, LoRAAdapter.load(adapterFolder));
+        MultiLayerNetwork reloaded = LoRA.apply(restored, LoRAAdapter.load(adapterFolder),
+                LoRAConfig.builder().quantize(quantization).build());
         double rounding = LoRA.merge(adapted).output(before.questions).sub(answers).amaxNumber().doubleValue();
         check("adapter removed: answers as the base, bit for bit",
-                sameBits(LoRA.unload(adapted).output(before.questions), before.answers));
+                sameBits(LoRA.unload(adapted).output(before.questions), quantization == null ? before.answers
+                        : LoRA.merge(LoRA.freeze(base, quantization)).output(before.questions)));
         check("base and adapter reloaded from disk: answers as before, bit for bit",
                 sameBits(reloaded.output(before.questions), answers));
         check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e", rounding),

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.bert.BertEncoder;
@@ -21,7 +22,7 @@ enum Method {
     /** The output layer alone, on frozen sentence embeddings; DL4J's own means. */
     HEAD_ONLY("head-only", 5e-3) {
         @Override
-        ComputationGraph prepare(ComputationGraph base) {
+        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
             FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).build();
             return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew)
                     .setFeatureExtractor(BertEncoder.POOLING).build();
@@ -31,23 +32,23 @@ enum Method {
     /** Adapters where the paper has them (Hu et al. 2021, section 4.2), and the output layer. */
     LORA_QUERY_VALUE("LoRA, query and value", 1e-3) {
         @Override
-        ComputationGraph prepare(ComputationGraph base) {
-            return LoRA.apply(base, lora("encoder\\..*\\.(query|value)"));
+        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
+            return LoRA.apply(base, lora("encoder\\..*\\.(query|value)", quantization));
         }
     },
 
     /** Adapters on all dense layers of the encoder, and the output layer. */
     LORA_LINEAR("LoRA, all linear layers", 1e-3) {
         @Override
-        ComputationGraph prepare(ComputationGraph base) {
-            return LoRA.apply(base, lora("encoder\\..*\\.(query|key|value|dense)"));
+        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
+            return LoRA.apply(base, lora("encoder\\..*\\.(query|key|value|dense)", quantization));
         }
     },
 
     /** Every weight. */
     FULL("full fine-tuning", 5e-5) {
         @Override
-        ComputationGraph prepare(ComputationGraph base) {
+        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
             FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).build();
             return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew).build();
         }
@@ -65,11 +66,15 @@ enum Method {
         this.learningRate = learningRate;
     }
 
-    /** The network whose trainer sees what this method trains. */
-    abstract ComputationGraph prepare(ComputationGraph base);
+    /**
+     * The network whose trainer sees what this method trains.
+     *
+     * @param quantization of the base under adapters; null: as it is
+     */
+    abstract ComputationGraph prepare(ComputationGraph base, Quantization quantization);
 
-    final LoRAConfig lora(String targets) {
-        return LoRAConfig.builder().rank(RANK).alpha(ALPHA).scaling(Scaling.ALPHA_OVER_RANK).targets(targets)
+    final LoRAConfig lora(String targets, Quantization quantization) {
+        return LoRAConfig.builder().rank(RANK).alpha(ALPHA).scaling(Scaling.ALPHA_OVER_RANK).targets(targets).quantize(quantization)
                 .trainable(MiniLm.CLASSIFIER).updater(new Adam(learningRate)).build();
     }
 

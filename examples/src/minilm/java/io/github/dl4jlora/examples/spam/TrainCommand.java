@@ -29,6 +29,9 @@ final class TrainCommand implements Callable<Integer> {
     @Mixin
     private DataOptions data;
 
+    @Mixin
+    private TrialOptions start;
+
     @Option(names = "--output", paramLabel = "<folder>", defaultValue = SpamExample.OUTPUT,
             description = "Where adapters and networks are kept. Default: ${DEFAULT-VALUE}.")
     private Path output;
@@ -58,7 +61,7 @@ final class TrainCommand implements Callable<Integer> {
         if (only != null) {
             try (ui) {
                 ui.open(out);
-                new Trial(only, data, out, ui.listeners(only.title)).run(output).write(outcome(only));
+                new Trial(only, data, start, out, ui.listeners(only.title)).run(output).write(outcome(only));
                 ui.linger(out, System.in);
             }
         } else {
@@ -93,6 +96,7 @@ final class TrainCommand implements Callable<Integer> {
                 SpamExample.class.getName(), "train",
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
         command.addAll(List.of(data.arguments()));
+        command.addAll(start.arguments());
         File log = output.resolve(method.name().toLowerCase(Locale.ROOT) + ".log").toFile();
         Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log).start();
         Runtime.getRuntime().addShutdownHook(new Thread(process::destroy));

@@ -25,15 +25,17 @@ final class Trial {
 
     private final Method method;
     private final DataOptions data;
+    private final TrialOptions start;
     private final PrintWriter out;
     private final List<TrainingListener> watchers;
 
     /**
      * @param watchers what else follows the training
      */
-    Trial(Method method, DataOptions data, PrintWriter out, List<TrainingListener> watchers) {
+    Trial(Method method, DataOptions data, TrialOptions start, PrintWriter out, List<TrainingListener> watchers) {
         this.method = method;
         this.data = data;
+        this.start = start;
         this.out = out;
         this.watchers = watchers;
     }
@@ -46,18 +48,18 @@ final class Trial {
         DataSetIterator train;
         DataSetIterator test;
         try (Tokenizer tokenizer = new Tokenizer(data.tokens())) {
-            train = Batches.of(mails.train(), tokenizer, BATCH, DataOptions.SEED);
-            test = Batches.of(mails.test(), tokenizer, BATCH, DataOptions.SEED);
+            train = Batches.of(mails.train(), tokenizer, BATCH, start.seed());
+            test = Batches.of(mails.test(), tokenizer, BATCH, start.seed());
         }
         ComputationGraph tuned = method.prepare(MiniLm.classifier(Batches.CLASSES, new Adam(method.learningRate),
-                DataOptions.SEED));
+                start.seed()), start.quantization());
 
         PeakMemory.reset();
-        long start = System.nanoTime();
+        long begin = System.nanoTime();
         tuned.setListeners(new ProgressLine(out, System.console() != null, method.title, data.epochs()));
         watchers.forEach(tuned::addListeners);
         tuned.fit(train, data.epochs());
-        double seconds = (System.nanoTime() - start) / 1e9;
+        double seconds = (System.nanoTime() - begin) / 1e9;
         long peak = PeakMemory.mebibytes();
         tuned.setListeners(List.of());
 
