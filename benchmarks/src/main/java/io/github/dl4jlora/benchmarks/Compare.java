@@ -32,15 +32,15 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--output", description = "Folder for report.md and report.html.")
     private Path output = Path.of("target", "report");
 
-    @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but LAYERS "
-            + "and VARIANTS, which are in --full.")
+    @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but ACCURACY, "
+            + "LAYERS and VARIANTS, which are in --full.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
     private List<Side> sides = List.of(Side.values());
 
     /** What can be measured by itself. */
-    enum Part { STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, LAYERS, VARIANTS }
+    enum Part { STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, ACCURACY, LAYERS, VARIANTS }
 
     public static void main(String[] args) {
         System.exit(new CommandLine(new Compare()).setCaseInsensitiveEnumValuesAllowed(true).execute(args));
@@ -70,7 +70,7 @@ public final class Compare implements Callable<Integer> {
 
     private List<Part> parts() {
         return only != null ? only : full ? List.of(Part.values()) : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY,
-                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER);
+                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {
@@ -84,6 +84,8 @@ public final class Compare implements Callable<Integer> {
             case INFERENCE -> measurements.inference();
             case DISK -> measurements.disk(grid);
             case ENCODER -> measurements.encoder();
+            case STORAGE -> measurements.storage();
+            case ACCURACY -> measurements.accuracy();
             case LAYERS -> measurements.layers();
             case VARIANTS -> measurements.variants();
         }

@@ -1,0 +1,61 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Quantization;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.DataSet;
+
+/** What is timed on a base as it is, and on the same in fewer bits. */
+enum StorageTask {
+
+    STEP("training step, 2048 wide, 32 rows", Shape.of(2048), 1.00, Double.NaN),
+    TRANSFORMER_STEP("training step, transformer's shapes, 2,048 rows", Shape.transformer(), 1.08, 1.25),
+    ONE_ROW("forward pass of one row, 2048 wide", Shape.square(2048, 3, 1, 8, "Adam"), 0.55, 1.2) {
+        @Override
+        Runnable work(Quantization scheme) {
+            MultiLayerNetwork network = network(scheme);
+            DataSet row = Networks.batch(shape());
+            return () -> network.output(row.getFeatures());
+        }
+    };
+
+    private final String title;
+    private final Shape shape;
+    private final double int8;
+    private final double nf4;
+
+    /**
+     * @param int8 at most how long it may take, in times of the base as it is; NaN: nothing is promised
+     * @param nf4  likewise
+     */
+    StorageTask(String title, Shape shape, double int8, double nf4) {
+        this.title = title;
+        this.shape = shape;
+        this.int8 = int8;
+        this.nf4 = nf4;
+    }
+
+    String title() {
+        return title;
+    }
+
+    Shape shape() {
+        return shape;
+    }
+
+    double limit(Quantization scheme) {
+        return scheme == Quantization.INT8 ? int8 : nf4;
+    }
+
+    /** @param scheme null: as it is */
+    MultiLayerNetwork network(Quantization scheme) {
+        return LoRA.apply(Networks.base(shape, false), Networks.config(shape).quantize(scheme).build());
+    }
+
+    /** @param scheme null: as it is */
+    Runnable work(Quantization scheme) {
+        MultiLayerNetwork network = network(scheme);
+        DataSet batch = Networks.batch(shape);
+        return () -> network.fit(batch);
+    }
+}
