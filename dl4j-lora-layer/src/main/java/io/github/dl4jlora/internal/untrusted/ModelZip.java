@@ -32,10 +32,10 @@ public final class ModelZip implements AutoCloseable {
     private final File file;
     private final ZipFile zip;
 
-    /** Looks at the content id of frozen weights that the configuration refers to. */
+    /** Takes or refuses a configuration that refers to frozen weights, by their content id. */
     @FunctionalInterface
-    interface Reference {
-        void to(String id) throws IOException;
+    interface FrozenCheck {
+        void check(String id) throws IOException;
     }
 
     /** Part of the reading. */
@@ -124,7 +124,7 @@ public final class ModelZip implements AutoCloseable {
     }
 
     /** @return JSON that may be parsed; it may still ask for more parameters than there are */
-    String configuration(Reference frozen) throws IOException {
+    String configuration(FrozenCheck frozen) throws IOException {
         byte[] text;
         try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
             text = in.readNBytes(LONGEST_CONFIGURATION + 1);
@@ -135,7 +135,7 @@ public final class ModelZip implements AutoCloseable {
         UntrustedJson.refuseExcess(text, DEEPEST_CONFIGURATION, (token, parser) -> {
             if (token.isScalarValue() && "id".equals(parser.getCurrentName())
                     && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
-                frozen.to(parser.getText());
+                frozen.check(parser.getText());
             }
             // Old object detectors' bounding boxes come with a count that DL4J allocates unseen.
             if (token.isNumeric() && "numElements".equals(parser.getCurrentName()) && parser.getValueAsDouble() > text.length) {

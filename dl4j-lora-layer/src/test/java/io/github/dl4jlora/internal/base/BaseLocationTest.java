@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
@@ -53,6 +54,21 @@ class BaseLocationTest {
         elsewhere.init(params, false);
 
         assertThat(elsewhere.outputSingle(X).ravel().toDoubleVector()).containsExactly(expected.ravel().toDoubleVector());
+    }
+
+    @Test
+    void eachLayerOfALocationIsAnArrayOfItsOwn() throws IOException {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = write(base, "base.zip");
+
+        for (Layer layer : base.getLayers()) {
+            FrozenWeights expected = FrozenWeights.unregistered(layer.params(), layer.paramTable());
+            FrozenWeights read = BaseLocation.load(location, expected.id());
+
+            assertThat(read.isOwn()).isTrue();
+            assertThat(read.signature()).isEqualTo(expected.signature());
+            assertThat(read.values().data().underlyingLength()).isEqualTo(layer.numParams());
+        }
     }
 
     @Test

@@ -1,0 +1,58 @@
+package io.github.dl4jlora.internal.keras;
+
+import io.github.dl4jlora.ChildJvm;
+import io.github.dl4jlora.internal.untrusted.StreamedBase;
+import io.github.dl4jlora.internal.untrusted.StreamedModel;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** By how much a process grows that reads a base layer by layer; on Linux. */
+public final class Growth {
+
+    private Growth() {
+    }
+
+    /**
+     * In a JVM of its own with a heap of 48 MB, which no limit makes collect.
+     *
+     * @param keep whether the values are kept, or closed layer by layer
+     * @return bytes
+     */
+    public static long of(File file, boolean keep, Path log) throws IOException, InterruptedException {
+        List<String> lines = ChildJvm.runIn(Map.of(), ChildJvm.classpath(), List.of("-Xmx48m", "-XX:+UseSerialGC",
+                "-Dorg.bytedeco.javacpp.maxbytes=4g", "-Dorg.bytedeco.javacpp.maxphysicalbytes=4g"),
+                log, Growth.class, file.getPath(), String.valueOf(keep));
+        return Long.parseLong(lines.get(lines.size() - 1));
+    }
+
+    /** @param words the file, and whether to keep its values */
+    public static void main(String[] words) throws IOException {
+        File file = new File(words[0]);
+        StreamedBase streamed = StreamedKeras.recognises(file) ? StreamedKeras.open(file) : StreamedModel.open(file);
+        Nd4j.ones(10, 10).mmul(Nd4j.ones(10, 10));
+        long before = residentBytes();
+        long[] most = {0};
+        List<INDArray> kept = new ArrayList<>();
+        streamed.forEach((layer, values) -> {
+            most[0] = Math.max(most[0], residentBytes() - before);
+            if (Boolean.parseBoolean(words[1])) {
+                kept.add(values);
+            } else {
+                values.close();
+            }
+        });
+        System.out.println(most[0]);
+    }
+
+    private static long residentBytes() throws IOException {
+        return Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[1]) * 4096;
+    }
+}
