@@ -41,7 +41,7 @@ final class Measurements {
     }
 
     /** Hands on what a child found, or writes down that it failed. */
-    private void attempt(String what, Supplier<String> child, Consumer<String> then) {
+    void attempt(String what, Supplier<String> child, Consumer<String> then) {
         String found;
         try {
             found = child.get();
@@ -139,7 +139,7 @@ final class Measurements {
         say("Grown by: " + results.resident);
     }
 
-    private static boolean isMemoryMeasurable() {
+    static boolean isMemoryMeasurable() {
         if (!Memory.isMeasurable()) {
             say("Memory is measured on Linux only: left out");
         }
@@ -241,6 +241,17 @@ final class Measurements {
         }
     }
 
+    void storage() throws IOException {
+        StorageMeasurements storage = new StorageMeasurements(this, results);
+        storage.times(rounds);
+        storage.bytes();
+        storage.loading();
+    }
+
+    void accuracy() {
+        new StorageMeasurements(this, results).accuracy();
+    }
+
     void layers() {
         for (LayerTask task : LayerTask.values()) {
             Map<LayerSide, List<double[]>> figures = new EnumMap<>(LayerSide.class);
@@ -277,11 +288,11 @@ final class Measurements {
         say("Variants: " + results.variants);
     }
 
-    private static double[] numbers(String[] words) {
+    static double[] numbers(String[] words) {
         return Arrays.stream(words).mapToDouble(Double::parseDouble).toArray();
     }
 
-    private static double medianOf(List<double[]> rows, int column) {
+    static double medianOf(List<double[]> rows, int column) {
         return StepChild.median(rows.stream().mapToDouble(row -> row[column]).toArray());
     }
 

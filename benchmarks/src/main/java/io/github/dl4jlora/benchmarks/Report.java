@@ -70,6 +70,7 @@ final class Report {
         if (!results.encoder.isEmpty()) {
             tables.add(encoder());
         }
+        tables.addAll(StorageMeasurements.tables(results));
         if (!results.layers.isEmpty()) {
             tables.add(layers("Layers that are not dense",
                     "Milliseconds per training step, in brackets per forward pass. One thread, batch 32, Adam, rank 8.",

@@ -62,6 +62,14 @@ final class Results {
     final Map<Shape, Map<Settings, Inference>> inference = new LinkedHashMap<>();
     /** Bytes on top of the base by number of adapted networks. */
     final Map<Integer, Long> manyAdapters = new LinkedHashMap<>();
+    /** Milliseconds by the form of the base. */
+    final Map<StorageTask, Map<Settings, Map<String, Double>>> storage = new EnumMap<>(StorageTask.class);
+    /** Of the frozen weights, by form. */
+    final Map<String, Long> storedBytes = new LinkedHashMap<>();
+    /** Peak from file to first step over the base's size as FLOAT, by form. */
+    final Map<String, Double> loading = new LinkedHashMap<>();
+    /** In percent, by example, form and seed. */
+    final Map<String, Map<String, List<Double>>> accuracy = new LinkedHashMap<>();
     long adapterBytes;
     String pyTorch = "absent";
 

@@ -1,0 +1,191 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.examples.ConvolutionExample;
+import io.github.dl4jlora.examples.DigitsExample;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Measures what a base in fewer bits saves and costs. */
+final class StorageMeasurements {
+
+    /** Of 100 million parameters. */
+    private static final Shape LARGE = Shape.of(5773);
+    private static final int SEEDS = 3;
+    private static final Pattern ACCURACY = Pattern.compile("(?m)^LoRA\\s.*?([0-9.]+) %");
+    /** In the order in which children tell of them. */
+    private static final List<String> FORMS = forms();
+
+    private final Measurements measurements;
+    private final Results results;
+
+    StorageMeasurements(Measurements measurements, Results results) {
+        this.measurements = measurements;
+        this.results = results;
+    }
+
+    private static List<String> forms() {
+        List<String> forms = new ArrayList<>(List.of("FLOAT"));
+        Arrays.stream(Quantization.values()).map(Quantization::name).forEach(forms::add);
+        return forms;
+    }
+
+    void times(int rounds) {
+        for (StorageTask task : StorageTask.values()) {
+            for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
+                List<double[]> found = new ArrayList<>();
+                for (int round = 0; round < rounds; round++) {
+                    measurements.attempt("storage, " + task.title() + ", " + settings.title(),
+                            () -> Child.java(settings, StorageChild.class, task.name()),
+                            text -> found.add(Measurements.numbers(text.split(" "))));
+                }
+                if (!found.isEmpty()) {
+                    Map<String, Double> millis = new LinkedHashMap<>();
+                    FORMS.forEach(form -> millis.put(form, Measurements.medianOf(found, millis.size())));
+                    results.storage.computeIfAbsent(task, key -> new LinkedHashMap<>()).put(settings, millis);
+                }
+            }
+            Measurements.say(task.title() + ": " + results.storage.get(task));
+        }
+    }
+
+    /** Bytes of the frozen values, as the library's own summary counts them. */
+    void bytes() {
+        for (String form : FORMS) {
+            Quantization scheme = form.equals("FLOAT") ? null : Quantization.valueOf(form);
+            results.storedBytes.put(form, LoRA.summary(StorageTask.STEP.network(scheme)).rows().stream()
+                    .mapToLong(row -> row.frozen()).sum());
+        }
+        Measurements.say("Bytes: " + results.storedBytes);
+    }
+
+    /** From a file to the first step. */
+    void loading() throws IOException {
+        if (!Measurements.isMemoryMeasurable()) {
+            return;
+        }
+        Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
+        Path file = folder.resolve("base.zip");
+        List<String> heap = List.of("-Xms200m", "-Xmx200m");
+        try {
+            measurements.attempt("writing a base", () -> Child.java(Settings.ONE_THREAD, LoadingChild.class, LARGE.encode(),
+                    file.toString()), written -> { });
+            for (String form : FORMS) {
+                measurements.attempt("from file to first step, " + form, () -> Child.java(Settings.ONE_THREAD, heap,
+                        LoadingChild.class, LARGE.encode(), file.toString(), form),
+                        found -> results.loading.put(form, Double.parseDouble(found) / (4.0 * LARGE.parameters())));
+            }
+        } finally {
+            Files.deleteIfExists(file);
+            Files.delete(folder);
+        }
+        Measurements.say("From file to first step, over the base's size: " + results.loading);
+    }
+
+    /** Of the examples' own adapted networks, in percent, by form and seed. */
+    void accuracy() {
+        Map<String, Class<?>> examples = new LinkedHashMap<>();
+        examples.put("digits", DigitsExample.class);
+        examples.put("convolution", ConvolutionExample.class);
+        examples.forEach((name, example) -> {
+            for (int seed = 1; seed <= SEEDS; seed++) {
+                for (String form : FORMS) {
+                    List<String> options = new ArrayList<>(List.of("--seed", String.valueOf(seed)));
+                    options.addAll(form.equals("FLOAT") ? List.of() : List.of("--quantize", form));
+                    measurements.attempt(name + ", " + form + ", seed " + seed,
+                            () -> Child.output(Settings.ONE_THREAD, Map.of(), example, options.toArray(String[]::new)),
+                            text -> results.accuracy.computeIfAbsent(name, key -> new LinkedHashMap<>())
+                                    .computeIfAbsent(form, key -> new ArrayList<>()).add(accuracy(text)));
+                }
+            }
+            Measurements.say(name + ": " + results.accuracy.get(name));
+        });
+    }
+
+    private static double accuracy(String text) {
+        Matcher row = ACCURACY.matcher(text);
+        if (!row.find()) {
+            throw new IllegalStateException("no accuracy of LoRA in: " + text);
+        }
+        return Double.parseDouble(row.group(1));
+    }
+
+    static List<Target> targets(Results results) {
+        List<Target> targets = new ArrayList<>();
+        for (Quantization scheme : Quantization.values()) {
+            String form = scheme.name();
+            targets.add(new Target("bytes of the base's weights, " + form + " / FLOAT", scheme == Quantization.INT8 ? 0.26 : 0.15,
+                    results.storedBytes.isEmpty() ? Double.NaN
+                            : (double) results.storedBytes.get(form) / results.storedBytes.get("FLOAT")));
+            for (StorageTask task : StorageTask.values()) {
+                if (!Double.isNaN(task.limit(scheme))) {
+                    targets.add(new Target(task.title() + ", " + form + " / FLOAT, one thread", task.limit(scheme),
+                            ratio(results, task, form)));
+                }
+            }
+        }
+        targets.add(new Target("peak from file to first step, 100 million parameters, INT8 / size of the FLOAT base", 0.40,
+                results.loading.getOrDefault("INT8", Double.NaN)));
+        results.accuracy.forEach((name, by) -> {
+            for (Quantization scheme : Quantization.values()) {
+                targets.add(new Target("accuracy lost, " + name + ", " + scheme + ", points",
+                        scheme == Quantization.INT8 ? 0.5 : 1, mean(by.get("FLOAT")) - mean(by.get(scheme.name()))));
+            }
+        });
+        return targets;
+    }
+
+    private static double ratio(Results results, StorageTask task, String form) {
+        Map<String, Double> millis = results.storage.getOrDefault(task, Map.of()).get(Settings.ONE_THREAD);
+        return millis == null ? Double.NaN : millis.get(form) / millis.get("FLOAT");
+    }
+
+    private static double mean(List<Double> values) {
+        return values == null ? Double.NaN : values.stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
+    }
+
+    static List<Table> tables(Results results) {
+        List<Table> tables = new ArrayList<>();
+        if (!results.storage.isEmpty()) {
+            List<List<String>> rows = new ArrayList<>(List.of(List.of("ms", "FLOAT", "INT8 / FLOAT", "NF4 / FLOAT")));
+            results.storage.forEach((task, by) -> by.forEach((settings, millis) -> rows.add(List.of(task.title() + "; "
+                    + settings.title(), Table.number(millis.get("FLOAT")), Table.number(millis.get("INT8") / millis.get("FLOAT")),
+                    Table.number(millis.get("NF4") / millis.get("FLOAT"))))));
+            tables.add(new Table("A base in fewer bits: time", "Adapted networks, rank 8, Adam. Medians; the three take turns in "
+                    + "one process.", rows));
+        }
+        if (!results.storedBytes.isEmpty()) {
+            List<List<String>> rows = new ArrayList<>(List.of(List.of("", "MB of frozen weights",
+                    "peak from file to first step / size of the FLOAT base")));
+            results.storedBytes.forEach((form, bytes) -> rows.add(List.of(form, Table.megabytes(bytes),
+                    Table.number(results.loading.getOrDefault(form, Double.NaN)))));
+            tables.add(new Table("A base in fewer bits: memory", "Three layers 2048 wide, biases included; the peak is of "
+                    + String.format(Locale.ROOT, "%,d", LARGE.parameters()) + " parameters, with a heap of 200 MB and one step of "
+                    + "32 rows. FLOAT is restored by ModelSerializer, the others by LoRA.loadQuantized.", rows));
+        }
+        if (!results.accuracy.isEmpty()) {
+            List<List<String>> rows = new ArrayList<>(List.of(List.of("percent right", "FLOAT", "INT8", "NF4")));
+            results.accuracy.forEach((name, by) -> rows.add(List.of(name + ", LoRA", cell(by.get("FLOAT")), cell(by.get("INT8")),
+                    cell(by.get("NF4")))));
+            tables.add(new Table("A base in fewer bits: accuracy", "The examples' own tables, means of " + SEEDS
+                    + " seeds, each in brackets.", rows));
+        }
+        return tables;
+    }
+
+    private static String cell(List<Double> values) {
+        return values == null ? "absent" : String.format(Locale.ROOT, "%.1f %s", mean(values), values).replace('[', '(')
+                .replace(']', ')');
+    }
+}
