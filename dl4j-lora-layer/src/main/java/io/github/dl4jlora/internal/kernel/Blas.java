@@ -21,6 +21,11 @@ public final class Blas {
     private Blas() {
     }
 
+    /** Whether that of the CPU is there to be called. */
+    static boolean isDirect() {
+        return HAS_DIRECT;
+    }
+
     /**
      * c = alpha · op(a) · op(b) + beta · c, as {@code Nd4j.gemm} has it: operands in either order.
      *

@@ -1,11 +1,8 @@
 package io.github.dl4jlora.internal.kernel;
 
 import org.bytedeco.javacpp.FloatPointer;
-import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.lang.ref.Reference;
-
-/** Columns of slim matrices of FLOAT in the host's memory times a factor each, through Java's heap. */
+/** Columns of slim matrices in the host's memory times a factor each, through Java's heap. */
 final class ColumnFactors {
 
     private ColumnFactors() {
@@ -14,38 +11,30 @@ final class ColumnFactors {
     /**
      * to = from · diag(factors).
      *
-     * @param from without gaps
-     * @param to   without gaps, of the same shape and order; may be {@code from}
+     * @param from {@code [rows, columns]}, by column without gaps
+     * @param to   likewise; may be {@code from}
+     * @param room for a column at least
      */
-    static void multiply(INDArray from, float[] factors, INDArray to, float[] room) {
-        int rows = (int) from.size(0);
-        int columns = (int) from.size(1);
-        FloatPointer source = new FloatPointer(from.data().addressPointer());
-        FloatPointer target = new FloatPointer(to.data().addressPointer());
-        boolean byRow = from.ordering() == 'c' || rows == 1;
-        int stride = byRow ? columns : rows;
-        int lines = byRow ? rows : columns;
-        int most = Math.max(1, room.length / stride);
-        for (int line = 0; line < lines; line += most) {
-            int count = Math.min(most, lines - line);
-            source.position((long) line * stride).get(room, 0, count * stride);
-            if (byRow) {
-                multiplyRows(room, count, factors, columns);
+    static void multiply(FloatPointer from, int rows, float[] factors, int columns, FloatPointer to, float[] room) {
+        FloatPointer source = new FloatPointer(from);
+        FloatPointer target = new FloatPointer(to);
+        int most = room.length / rows;
+        for (int column = 0; column < columns; column += most) {
+            int count = Math.min(most, columns - column);
+            long at = (long) column * rows;
+            source.position(at).get(room, 0, count * rows);
+            if (rows == 1) {
+                multiplyEach(room, count, factors, column);
             } else {
-                multiplyColumns(room, count, factors, line, rows);
+                multiplyColumns(room, count, factors, column, rows);
             }
-            target.position((long) line * stride).put(room, 0, count * stride);
+            target.position(at).put(room, 0, count * rows);
         }
-        Reference.reachabilityFence(from);
-        Reference.reachabilityFence(to);
     }
 
-    private static void multiplyRows(float[] values, int rows, float[] factors, int columns) {
-        for (int row = 0; row < rows; row++) {
-            int at = row * columns;
-            for (int i = 0; i < columns; i++) {
-                values[at + i] *= factors[i];
-            }
+    private static void multiplyEach(float[] values, int count, float[] factors, int from) {
+        for (int i = 0; i < count; i++) {
+            values[i] *= factors[from + i];
         }
     }
 

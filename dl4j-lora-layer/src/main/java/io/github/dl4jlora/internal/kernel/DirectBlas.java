@@ -16,6 +16,7 @@ import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemv;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
 
@@ -134,15 +135,38 @@ final class DirectBlas {
         Pointer pa = a.data().addressPointer();
         Pointer pb = b.data().addressPointer();
         Pointer pc = c.data().addressPointer();
-        if (c.dataType() == DataType.FLOAT && FewRows.gains(m, n, k)) {
-            FewRows.gemm(first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
-                    (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
-        } else if (c.dataType() == DataType.FLOAT) {
-            cblas_sgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
+        if (c.dataType() == DataType.FLOAT) {
+            gemm(first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
                     (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
         } else {
             cblas_dgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, alpha, (DoublePointer) pa, lieA.leading,
                     (DoublePointer) pb, lieB.leading, beta, (DoublePointer) pc, lieC.leading);
+        }
+    }
+
+    private static void gemm(int first, int second, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
+            FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
+        if (FewRows.gains(m, n, k)) {
+            FewRows.gemm(first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
+        } else {
+            cblas_sgemm(CblasColMajor, first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
+        }
+    }
+
+    /**
+     * c = a · op(b) + beta · c, all by column, without gaps, and from the pointers' position 0.
+     *
+     * @param a {@code [m, k]}
+     * @param b {@code [k, n]}, or transposed
+     * @param c {@code [m, n]}
+     */
+    static void gemm(int m, int n, int k, FloatPointer a, FloatPointer b, boolean transposeB, float beta, FloatPointer c) {
+        if (m > 1) {
+            gemm(CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, m, n, k, 1, a, m, b, transposeB ? n : k, beta, c, m);
+        } else if (transposeB) {
+            cblas_sgemv(CblasColMajor, CblasNoTrans, n, k, 1, b, n, a, 1, beta, c, 1);
+        } else {
+            cblas_sgemv(CblasColMajor, CblasTrans, k, n, 1, b, k, a, 1, beta, c, 1);
         }
     }
 

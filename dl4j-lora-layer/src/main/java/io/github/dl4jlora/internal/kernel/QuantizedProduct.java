@@ -20,16 +20,13 @@ import java.util.Arrays;
  * lines are W's rows      W [lines, length]   of an embedding, a line for each word
  * </pre>
  *
- * <p>In products of few rows INT8's codes are multiplied as they are, and the factor of each line is the other operand's or the
- * result's.
+ * <p>Products of few rows on the CPU are {@link SlimProduct}'s.
  */
 public final class QuantizedProduct implements FrozenMatrix {
 
-    /** Values of a block for products of few rows: what leaves most of the second-level cache to the other operands. */
-    private static final int FEW_VALUES = 1 << 16;
-    /** Lines of a block for others, so that what BLAS does with the other operand for each block weighs little. */
-    private static final int MANY_LINES = 512;
-    private static final int LEAST_LINES = 8;
+    /** Lines of a block: as many as let what BLAS does with the other operand for each block weigh little. */
+    private static final int LINES = 512;
+    private static final int ROOM = 1 << 12;
 
     private static final ThreadLocal<Memory> MEMORY = ThreadLocal.withInitial(Memory::new);
 
@@ -41,17 +38,8 @@ public final class QuantizedProduct implements FrozenMatrix {
     private static final class Memory {
 
         final GrowingScratch block = new GrowingScratch();
-        final GrowingScratch scaled = new GrowingScratch();
         final GrowingScratch lent = new GrowingScratch();
-        float[] values = new float[0];
-        float[] factors = new float[0];
-
-        float[] values(int least) {
-            if (values.length < least) {
-                values = new float[least];
-            }
-            return values;
-        }
+        final float[] values = new float[ROOM];
     }
 
     /**
@@ -99,48 +87,22 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     private void multiplyWide(INDArray operand, INDArray result, boolean toLines) {
-        Memory memory = MEMORY.get();
-        long m = operand.size(0);
-        boolean few = m <= FewRows.MOST_ROWS;
-        boolean folds = few && isOfCodes(operand, result);
-        INDArray left = operand;
-        if (folds) {
-            if (memory.factors.length < matrix.lines()) {
-                memory.factors = new float[(int) matrix.lines()];
-            }
-            matrix.factors(0, (int) matrix.lines(), memory.factors);
-            if (!toLines) {
-                left = scaled(operand, memory);
-            }
+        if (SlimProduct.takes(operand, result)) {
+            SlimProduct.ofThread().multiply(matrix, operand, result, toLines);
+            return;
         }
-        int most = (int) Math.min(matrix.lines(), few ? Math.max(LEAST_LINES, FEW_VALUES / matrix.length()) : MANY_LINES);
+        Memory memory = MEMORY.get();
+        int most = (int) Math.min(matrix.lines(), LINES);
         for (long from = 0; from < matrix.lines(); from += most) {
             int count = (int) Math.min(most, matrix.lines() - from);
             INDArray block = memory.block.of(result.dataType(), count, matrix.length());
-            fill(block, from, count, folds, memory);
+            fill(block, from, memory);
             if (toLines) {
-                Blas.gemm(left, block, columns(result, from, count), false, true, 1, 0);
+                Blas.gemm(operand, block, columns(result, from, count), false, true, 1, 0);
             } else {
-                Blas.gemm(columns(left, from, count), block, result, false, false, 1, from == 0 ? 0 : 1);
+                Blas.gemm(columns(operand, from, count), block, result, false, false, 1, from == 0 ? 0 : 1);
             }
         }
-        if (folds && toLines) {
-            ColumnFactors.multiply(result, memory.factors, result, memory.values(FEW_VALUES));
-        }
-    }
-
-    /** Whether codes can be multiplied where they lie, by these. */
-    private boolean isOfCodes(INDArray operand, INDArray result) {
-        return matrix.scheme() == Quantization.INT8 && result.dataType() == DataType.FLOAT && HostMemory.holds(operand, result);
-    }
-
-    private static INDArray scaled(INDArray operand, Memory memory) {
-        INDArray whole = operand.elementWiseStride() == 1 ? operand : operand.dup('c');
-        boolean byRow = whole.ordering() == 'c';
-        INDArray room = memory.scaled.of(DataType.FLOAT, whole.size(byRow ? 0 : 1), whole.size(byRow ? 1 : 0));
-        INDArray scaled = byRow ? room : room.transpose();
-        ColumnFactors.multiply(whole, memory.factors, scaled, memory.values(FEW_VALUES));
-        return scaled;
     }
 
     private static INDArray columns(INDArray whole, long from, long count) {
@@ -148,30 +110,23 @@ public final class QuantizedProduct implements FrozenMatrix {
                 whole.stride(), whole.offset() + from * whole.stride(1), whole.ordering());
     }
 
-    /**
-     * @param block {@code [count, length]}, 'c' order
-     * @param codes whether INT8's codes are wanted as they are
-     */
-    private void fill(INDArray block, long from, int count, boolean codes, Memory memory) {
-        int length = (int) matrix.length();
+    /** @param block {@code [count, length]}, 'c' order */
+    private void fill(INDArray block, long from, Memory memory) {
+        int count = (int) block.size(0);
+        int length = (int) block.size(1);
         boolean here = block.dataType() == DataType.FLOAT && HostMemory.holds(block);
         if (here && matrix.scheme() == Quantization.INT8) {
-            FloatPointer to = (FloatPointer) block.data().addressPointer();
-            HostMemory.widen(matrix.codes(from), (long) count * length, to);
-            if (!codes) {
-                matrix.factors(from, count, memory.values(count));
-                Blas.scaleRows(block, memory.values);
-            }
-            return;
-        }
-        int most = Math.max(1, FEW_VALUES / 4 / length);
-        float[] values = memory.values(Math.min(most, count) * length);
-        for (int line = 0; line < count; line += most) {
-            int lines = Math.min(most, count - line);
-            matrix.restore(from + line, lines, values);
-            if (here) {
-                new FloatPointer(block.data().addressPointer()).position((long) line * length).put(values, 0, lines * length);
-            } else {
+            HostMemory.widen(matrix.codes(from), block.length(), (FloatPointer) block.data().addressPointer());
+            matrix.factors(from, count, memory.values);
+            Blas.scaleRows(block, memory.values);
+        } else if (here) {
+            SlimProduct.restore(matrix, from, count, (FloatPointer) block.data().addressPointer(), memory.values);
+        } else {
+            int most = Math.max(1, memory.values.length / length);
+            float[] values = length > memory.values.length ? new float[length] : memory.values;
+            for (int line = 0; line < count; line += most) {
+                int lines = Math.min(most, count - line);
+                matrix.restore(from + line, lines, values);
                 put(values, lines, block, line);
             }
         }
@@ -201,7 +156,7 @@ public final class QuantizedProduct implements FrozenMatrix {
     private void pullLines(int[] words, INDArray to) {
         int length = (int) matrix.length();
         float[] line = new float[length];
-        int most = Math.max(1, FEW_VALUES / length);
+        int most = Math.max(1, (1 << 16) / length);
         float[] values = new float[Math.min(most, words.length) * length];
         for (int word = 0; word < words.length; word += most) {
             int rows = Math.min(most, words.length - word);

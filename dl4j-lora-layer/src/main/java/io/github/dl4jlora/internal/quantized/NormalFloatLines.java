@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.quantized;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
@@ -25,6 +26,7 @@ final class NormalFloatLines implements Lines {
     private static final int HEAD = 2 * Float.BYTES;
     private static final int HALF = 4;
     private static final int MASK = 15;
+    private static final int BYTE = 0xff;
 
     /** Quantiles of the normal distribution, with zero exactly, as published with QLoRA and in bitsandbytes. */
     private static final float[] VALUES = {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
@@ -100,12 +102,44 @@ final class NormalFloatLines implements Lines {
         return block / GROUP * (HEAD + GROUP);
     }
 
-    /** The magnitude of a block as it is given back. */
+    /** The magnitude of a block as it is given back: neither below zero nor infinite, whatever the scales. */
+    private static float magnitude(float mean, float deviation, byte code) {
+        float magnitude = mean + deviation * SmallFloat.value(code);
+        return magnitude > 0 ? magnitude < Float.MAX_VALUE ? magnitude : Float.MAX_VALUE : 0;
+    }
+
     private static float magnitude(ByteBuffer scales, int at, int block) {
         int group = at + group(block);
-        float magnitude = scales.getFloat(group)
-                + scales.getFloat(group + Float.BYTES) * SmallFloat.value(scales.get(group + HEAD + block % GROUP));
-        return Math.max(0, Math.min(Float.MAX_VALUE, magnitude));
+        return magnitude(scales.getFloat(group), scales.getFloat(group + Float.BYTES),
+                scales.get(group + HEAD + block % GROUP));
+    }
+
+    /** The numbers of a block's group, of several lines: means, and where {@code second}, deviations. */
+    static void groupNumbers(ByteBuffer scales, int each, int block, boolean second, int lines, float[] to) {
+        int at = group(block) + (second ? Float.BYTES : 0);
+        for (int line = 0; line < lines; line++) {
+            to[line] = scales.getFloat(line * each + at);
+        }
+    }
+
+    /**
+     * The magnitudes of one block of several lines.
+     *
+     * @param scales of the lines, one after the other
+     * @param each   bytes of the scales of a line
+     */
+    static void magnitudes(float[] means, float[] deviations, byte[] scales, int each, int block, int lines, float[] to) {
+        int at = group(block) + HEAD + block % GROUP;
+        for (int line = 0; line < lines; line++) {
+            to[line] = magnitude(means[line], deviations[line], scales[line * each + at]);
+        }
+    }
+
+    /** What two values come to with each of the 256 pairs of codes. */
+    static void tabulate(float first, float second, float[] to, int at) {
+        for (int i = 0; i < LOW.length; i++) {
+            to[at + i] = first * LOW[i] + second * HIGH[i];
+        }
     }
 
     @Override
@@ -148,22 +182,39 @@ final class NormalFloatLines implements Lines {
 
     @Override
     public void restore(byte[] codes, int codesAt, ByteBuffer scales, int scalesAt, float[] to, int at, int length) {
-        for (int from = 0; from < length; from += BLOCK) {
-            float magnitude = magnitude(scales, scalesAt, from / BLOCK);
-            int count = Math.min(BLOCK, length - from);
-            restoreBlock(codes, codesAt + from / 2, magnitude, to, at + from, count);
+        for (int block = 0; block < blocks(length); block += GROUP) {
+            int group = scalesAt + group(block);
+            float mean = scales.getFloat(group);
+            float deviation = scales.getFloat(group + Float.BYTES);
+            int end = Math.min(blocks(length), block + GROUP);
+            for (int b = block; b < end; b++) {
+                float magnitude = magnitude(mean, deviation, scales.get(group + HEAD + b - block));
+                int from = b * BLOCK;
+                int count = length - from;
+                if (count >= BLOCK) {
+                    restoreBlock(codes, codesAt + from / 2, magnitude, to, at + from);
+                } else {
+                    restoreBytes(codes, codesAt + from / 2, count / 2, magnitude, to, at + from);
+                    if (count % 2 == 1) {
+                        to[at + length - 1] = LOW[codes[codesAt + length / 2] & BYTE] * magnitude;
+                    }
+                }
+            }
         }
     }
 
-    private static void restoreBlock(byte[] codes, int codesAt, float magnitude, float[] to, int at, int count) {
-        for (int i = 0; i < count / 2; i++) {
-            int two = codes[codesAt + i] & 0xff;
+    /** The values of so many bytes. */
+    private static void restoreBytes(byte[] codes, int codesAt, int count, float magnitude, float[] to, int at) {
+        for (int i = 0; i < count; i++) {
+            int two = codes[codesAt + i] & BYTE;
             to[at + 2 * i] = LOW[two] * magnitude;
             to[at + 2 * i + 1] = HIGH[two] * magnitude;
         }
-        if (count % 2 == 1) {
-            to[at + count - 1] = LOW[codes[codesAt + count / 2] & 0xff] * magnitude;
-        }
+    }
+
+    /** Of a known length HotSpot makes faster code. */
+    private static void restoreBlock(byte[] codes, int codesAt, float magnitude, float[] to, int at) {
+        restoreBytes(codes, codesAt, BLOCK / 2, magnitude, to, at);
     }
 
     @Override

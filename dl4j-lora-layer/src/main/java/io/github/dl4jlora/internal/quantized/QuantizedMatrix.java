@@ -25,6 +25,22 @@ public final class QuantizedMatrix {
     /** Values, or bytes, that go through Java's heap at a time. */
     private static final int CHUNK = 1 << 16;
 
+    private static final ThreadLocal<Room> ROOM = ThreadLocal.withInitial(Room::new);
+
+    /** Codes and scales in Java's heap, of the lines that a thread gives back. */
+    private static final class Room {
+
+        private byte[] codes = new byte[0];
+        private ByteBuffer scales = littleEndian(0);
+
+        void read(BytePointer fromCodes, int codeBytes, BytePointer fromScales, int scaleBytes) {
+            codes = codes.length < codeBytes ? new byte[codeBytes] : codes;
+            scales = scales.capacity() < scaleBytes ? littleEndian(scaleBytes) : scales;
+            fromCodes.get(codes, 0, codeBytes);
+            fromScales.get(scales.array(), 0, scaleBytes);
+        }
+    }
+
     private final Quantization scheme;
     private final Lines form;
     private final long lines;
@@ -258,17 +274,26 @@ public final class QuantizedMatrix {
     }
 
     /**
+     * One row times all lines of NF4.
+     *
+     * @param x as many values as a line has
+     * @param z as many as lines, overwritten
+     */
+    public void timesRow(float[] x, float[] z) {
+        NormalFloatRow.ofThread().times(x, length, codes, scales, (int) lines, z);
+    }
+
+    /**
      * Gives lines back.
      *
      * @param to {@code count · length} values from its beginning, line after line
      */
     public void restore(long from, int count, float[] to) {
-        byte[] ownCodes = new byte[codeBytes];
-        ByteBuffer ownScales = littleEndian(scaleBytes);
+        Room room = ROOM.get();
+        room.read(at(codes, from * codeBytes), Math.multiplyExact(count, codeBytes), at(scales, from * scaleBytes),
+                Math.multiplyExact(count, scaleBytes));
         for (int l = 0; l < count; l++) {
-            at(codes, (from + l) * codeBytes).get(ownCodes, 0, codeBytes);
-            at(scales, (from + l) * scaleBytes).get(ownScales.array(), 0, scaleBytes);
-            form.restore(ownCodes, 0, ownScales, 0, to, l * length, length);
+            form.restore(room.codes, l * codeBytes, room.scales, l * scaleBytes, to, l * length, length);
         }
     }
 
