@@ -246,6 +246,7 @@ final class Measurements {
         storage.times(rounds);
         storage.bytes();
         storage.loading();
+        storage.mapped();
     }
 
     void accuracy() {

@@ -34,6 +34,28 @@ final class Memory {
         return read("VmHWM:");
     }
 
+    /**
+     * This process's share of pages that are in memory: of one that n processes have, an n-th.
+     *
+     * @param file part of the name of what is mapped there; empty: of all
+     */
+    static long share(String file) {
+        long kib = 0;
+        boolean wanted = false;
+        try (var lines = Files.lines(Path.of("/proc/self/smaps"))) {
+            for (String line : (Iterable<String>) lines::iterator) {
+                if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                    wanted = line.contains(file);
+                } else if (wanted && line.startsWith("Pss:")) {
+                    kib += Long.parseLong(line.replaceAll("\\D", ""));
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return kib * 1024;
+    }
+
     private static long read(String field) {
         try (var lines = Files.lines(STATUS)) {
             return lines.filter(line -> line.startsWith(field)).findFirst().map(line -> line.replaceAll("\\D", ""))

@@ -45,6 +45,10 @@ final class Results {
     record VariantCost(long trained, double step, double output, double apply) {
     }
 
+    /** Seconds from opening a mapped base to the first output; bytes of its pages in memory, and of all memory. */
+    record Mapped(double seconds, double file, double all) {
+    }
+
     /** The machine and its software, by name. */
     final Map<String, String> machine = new LinkedHashMap<>();
     /** A line each for what could not be measured. */
@@ -68,6 +72,8 @@ final class Results {
     final Map<String, Long> storedBytes = new LinkedHashMap<>();
     /** Peak from file to first step over the base's size as FLOAT, by form. */
     final Map<String, Double> loading = new LinkedHashMap<>();
+    /** A mapped base by its form and the number of processes. */
+    final Map<String, Map<Integer, Mapped>> mapped = new LinkedHashMap<>();
     /** In percent, by example, form and seed. */
     final Map<String, Map<String, List<Double>>> accuracy = new LinkedHashMap<>();
     long adapterBytes;

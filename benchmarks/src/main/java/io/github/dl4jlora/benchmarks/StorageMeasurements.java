@@ -14,8 +14,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Measures what a base in fewer bits saves and costs. */
 final class StorageMeasurements {
@@ -23,6 +27,7 @@ final class StorageMeasurements {
     /** Of 100 million parameters. */
     private static final Shape LARGE = Shape.of(5773);
     private static final int SEEDS = 3;
+    private static final int PROCESSES = 4;
     private static final Pattern ACCURACY = Pattern.compile("(?m)^LoRA\\s.*?([0-9.]+) %");
     /** In the order in which children tell of them. */
     private static final List<String> FORMS = forms();
@@ -93,6 +98,43 @@ final class StorageMeasurements {
         Measurements.say("From file to first step, over the base's size: " + results.loading);
     }
 
+    /** How fast a mapped base is there, and how much of it several processes have together. */
+    void mapped() throws IOException {
+        if (!Measurements.isMemoryMeasurable()) {
+            return;
+        }
+        Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
+        Path file = folder.resolve("mapped.base");
+        Executor inThreads = command -> new Thread(command).start();
+        for (String form : FORMS) {
+            measurements.attempt("writing a mapped base, " + form, () -> Child.java(Settings.ONE_THREAD, MappedChild.class,
+                    LARGE.encode(), file.toString(), form), written -> { });
+            for (int processes : new int[] {1, PROCESSES}) {
+                Path meeting = Files.createDirectory(folder.resolve(String.valueOf(processes)));
+                List<double[]> each = IntStream.range(0, processes).mapToObj(i -> CompletableFuture.supplyAsync(() ->
+                        Child.java(Settings.ONE_THREAD, List.of("-Xms100m", "-Xmx100m"), MappedChild.class, LARGE.encode(),
+                                file.toString(), meeting.toString(), String.valueOf(processes)), inThreads))
+                        .toList().stream().map(child -> Measurements.numbers(child.join().split(" "))).toList();
+                results.mapped.computeIfAbsent(form, key -> new LinkedHashMap<>()).put(processes,
+                        new Results.Mapped(each.stream().mapToDouble(of -> of[0]).max().orElseThrow(),
+                                each.stream().mapToDouble(of -> of[1]).sum(), each.stream().mapToDouble(of -> of[2]).sum()));
+                clear(meeting);
+            }
+        }
+        Files.deleteIfExists(file);
+        Files.delete(folder);
+        Measurements.say("Mapped: " + results.mapped);
+    }
+
+    private static void clear(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path file : files.toList()) {
+                Files.delete(file);
+            }
+        }
+        Files.delete(folder);
+    }
+
     /** Of the examples' own adapted networks, in percent, by form and seed. */
     void accuracy() {
         Map<String, Class<?>> examples = new LinkedHashMap<>();
@@ -137,6 +179,11 @@ final class StorageMeasurements {
         }
         targets.add(new Target("peak from file to first step, 100 million parameters, INT8 / size of the FLOAT base", 0.40,
                 results.loading.getOrDefault("INT8", Double.NaN)));
+        Map<Integer, Results.Mapped> mapped = results.mapped.getOrDefault("INT8", Map.of());
+        targets.add(new Target("mapped base of 100 million parameters, INT8, open to first output, seconds", 0.5,
+                mapped.containsKey(1) ? mapped.get(1).seconds() : Double.NaN));
+        targets.add(new Target("mapped base, INT8: memory of its pages, four processes / one", 1.2,
+                mapped.containsKey(PROCESSES) ? mapped.get(PROCESSES).file() / mapped.get(1).file() : Double.NaN));
         results.accuracy.forEach((name, by) -> {
             for (Quantization scheme : Quantization.values()) {
                 targets.add(new Target("accuracy lost, " + name + ", " + scheme + ", points",
@@ -173,6 +220,16 @@ final class StorageMeasurements {
             tables.add(new Table("A base in fewer bits: memory", "Three layers 2048 wide, biases included; the peak is of "
                     + String.format(Locale.ROOT, "%,d", LARGE.parameters()) + " parameters, with a heap of 200 MB and one step of "
                     + "32 rows. FLOAT is restored by ModelSerializer, the others by LoRA.loadQuantized.", rows));
+        }
+        if (!results.mapped.isEmpty()) {
+            List<List<String>> rows = new ArrayList<>(List.of(List.of("", "open to first output, s", "pages of the file, MB",
+                    "all memory, MB")));
+            results.mapped.forEach((form, by) -> by.forEach((processes, of) -> rows.add(List.of(form + ", "
+                    + (processes == 1 ? "one process" : processes + " processes"), Table.number(of.seconds()),
+                    Table.megabytes(of.file()), Table.megabytes(of.all())))));
+            tables.add(new Table("A base in a mapped file", String.format(Locale.ROOT, "%,d", LARGE.parameters())
+                    + " parameters, one row, a heap of 100 MB. Memory is what is in use, shared pages counted once (Linux's Pss, "
+                    + "summed over the processes); ND4J and Java were started before the clock.", rows));
         }
         if (!results.accuracy.isEmpty()) {
             List<List<String>> rows = new ArrayList<>(List.of(List.of("percent right", "FLOAT", "INT8", "NF4")));

@@ -63,7 +63,7 @@ class BaseLocationTest {
 
         for (Layer layer : base.getLayers()) {
             FrozenWeights expected = FrozenWeights.unregistered(layer.params(), layer.paramTable());
-            FrozenWeights read = BaseLocation.load(location, expected.id());
+            FrozenWeights read = BaseLocation.load(location, FrozenReference.to(expected, location));
 
             assertThat(read.isOwn()).isTrue();
             assertThat(read.signature()).isEqualTo(expected.signature());
