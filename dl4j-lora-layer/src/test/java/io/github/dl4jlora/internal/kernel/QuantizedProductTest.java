@@ -55,9 +55,11 @@ class QuantizedProductTest {
         };
     }
 
-    private static void assertNear(INDArray product, INDArray expected) {
+    /** @param terms of each sum: what rounding makes of them grows with their square root, in BLAS's own products too */
+    private static void assertNear(INDArray product, INDArray expected, long terms) {
         double error = product.castTo(DataType.DOUBLE).sub(expected).norm2Number().doubleValue();
-        assertThat(error).isLessThanOrEqualTo(tolerance(product.dataType()) * expected.norm2Number().doubleValue());
+        double tolerance = tolerance(product.dataType()) * Math.max(1, Math.sqrt(terms / 300.0));
+        assertThat(error).isLessThanOrEqualTo(tolerance * expected.norm2Number().doubleValue());
     }
 
     /** As PlainMatrix multiplies the same numbers, of the same type, in double precision. */
@@ -76,8 +78,8 @@ class QuantizedProductTest {
         product.times(x, z);
         product.timesTransposed(dz, dx);
 
-        assertNear(z, expectedZ);
-        assertNear(dx, expectedDx);
+        assertNear(z, expectedZ, w.size(0));
+        assertNear(dx, expectedDx, w.size(1));
         assertThat(dz).isEqualTo(before);
     }
 
@@ -134,8 +136,8 @@ class QuantizedProductTest {
         product.times(x, z);
         product.timesTransposed(dz, dx);
 
-        assertNear(z, x.dup().castTo(DataType.DOUBLE).mmul(w));
-        assertNear(dx, dz.dup().castTo(DataType.DOUBLE).mmul(w.transpose()));
+        assertNear(z, x.dup().castTo(DataType.DOUBLE).mmul(w), w.size(0));
+        assertNear(dx, dz.dup().castTo(DataType.DOUBLE).mmul(w.transpose()), w.size(1));
     }
 
     @Property(tries = 60)
@@ -187,8 +189,9 @@ class QuantizedProductTest {
                 mapped = QuantizedMatrix.of(scheme, 130, 75, channel.map(FileChannel.MapMode.READ_ONLY, 0, codes),
                         channel.map(FileChannel.MapMode.READ_ONLY, codes, 130 * scales));
             }
+            QuantizedProduct product = new QuantizedProduct(mapped, DataType.FLOAT, true);
             for (int m : new int[] {1, 3, 70}) {
-                assertMultipliesAs(w(matrix, true), new QuantizedProduct(mapped, DataType.FLOAT, true), DataType.FLOAT, m, 'c', 'f');
+                assertMultipliesAs(w(matrix, true), product, DataType.FLOAT, m, 'c', 'f');
             }
             file.toFile().deleteOnExit();
         }
@@ -254,7 +257,7 @@ class QuantizedProductTest {
                         INDArray x = Nd4j.ones(70, w.size(0));
                         INDArray z = Nd4j.create(DataType.FLOAT, new long[] {70, w.size(1)}, order);
                         product.times(x, z);
-                        assertNear(z, x.castTo(DataType.DOUBLE).mmul(w));
+                        assertNear(z, x.castTo(DataType.DOUBLE).mmul(w), w.size(0));
                     }
                 } finally {
                     Nd4j.getExecutioner().setProfilingConfig(before);
