@@ -26,6 +26,7 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     /** Lines of a block: as many as let what BLAS does with the other operand for each block weigh little. */
     private static final int LINES = 512;
+    /** Values that go through Java's heap at a time. */
     private static final int ROOM = 1 << 12;
 
     private static final ThreadLocal<Memory> MEMORY = ThreadLocal.withInitial(Memory::new);
@@ -156,7 +157,7 @@ public final class QuantizedProduct implements FrozenMatrix {
     private void pullLines(int[] words, INDArray to) {
         int length = (int) matrix.length();
         float[] line = new float[length];
-        int most = Math.max(1, (1 << 16) / length);
+        int most = Math.max(1, ROOM / length);
         float[] values = new float[Math.min(most, words.length) * length];
         for (int word = 0; word < words.length; word += most) {
             int rows = Math.min(most, words.length - word);

@@ -9,8 +9,9 @@
  *   FewRows                                    products of few rows with a large matrix, without packing that
  *   FrozenMatrix                               what is asked of frozen weights, however they are stored:
  *     PlainMatrix                                an array
- *     QuantizedProduct --- ColumnFactors         a matrix in fewer bits, multiplied a block at a time
- *   Scratch, GrowingScratch                    arrays that each pass writes anew
+ *     QuantizedProduct --- GrowingScratch        a matrix in fewer bits, multiplied a block at a time
+ *       SlimProduct --- ColumnFactors              by few rows
+ *   Scratch                                    an array that each pass writes anew
  *   KeptArrays                                 whether what a forward pass kept is still there
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>

@@ -18,6 +18,8 @@ import java.util.Arrays;
 final class NormalFloatRow {
 
     private static final int LINES = 2048;
+    /** Of codes at a time, which go through Java's heap. */
+    private static final int MOST_BYTES = 1 << 24;
     private static final int BYTES = 16;
     private static final int ENTRIES = 256;
     private static final int BYTE = 0xff;
@@ -48,11 +50,12 @@ final class NormalFloatRow {
         NormalFloatLines form = new NormalFloatLines();
         int codeBytes = (int) form.codeBytes(length);
         int scaleBytes = (int) form.scaleBytes(length);
-        float[] row = Arrays.copyOf(x, (length + NormalFloatLines.BLOCK - 1) / NormalFloatLines.BLOCK * NormalFloatLines.BLOCK);
-        Arrays.fill(row, length, row.length, 0);
+        float[] row = new float[(length + NormalFloatLines.BLOCK - 1) / NormalFloatLines.BLOCK * NormalFloatLines.BLOCK];
+        System.arraycopy(x, 0, row, 0, length);
         Arrays.fill(z, 0, lines, 0);
-        for (int from = 0; from < lines; from += LINES) {
-            int count = Math.min(LINES, lines - from);
+        int most = Math.min(LINES, Math.max(1, MOST_BYTES / codeBytes));
+        for (int from = 0; from < lines; from += most) {
+            int count = Math.min(most, lines - from);
             this.codes = read(codes, (long) from * codeBytes, count * codeBytes, this.codes);
             this.scales = read(scales, (long) from * scaleBytes, count * scaleBytes, this.scales);
             for (int at = 0; at < length; at += NormalFloatLines.BLOCK) {

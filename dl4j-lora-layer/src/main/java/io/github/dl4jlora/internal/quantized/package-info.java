@@ -11,8 +11,8 @@
  *                          |
  *                        Lines              what one line is stored as
  *                     Int8Lines, NormalFloatLines
- *                                        |
- *                                    SmallFloat   magnitudes of blocks, in eight bits each
+ *                                  |           |
+ *                             SmallFloat  NormalFloatRow     magnitudes in eight bits each; one row times lines
  * </pre>
  *
  * <p>Knows no other room but {@code Quantization}, the names of the schemes.

@@ -14,6 +14,11 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.profiler.OpProfiler;
 import org.nd4j.linalg.profiler.ProfilerConfig;
 
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -50,9 +55,11 @@ class QuantizedProductTest {
         };
     }
 
-    private static void assertNear(INDArray product, INDArray expected) {
+    /** @param terms of each sum: what rounding makes of them grows with their square root, in BLAS's own products too */
+    private static void assertNear(INDArray product, INDArray expected, long terms) {
         double error = product.castTo(DataType.DOUBLE).sub(expected).norm2Number().doubleValue();
-        assertThat(error).isLessThanOrEqualTo(tolerance(product.dataType()) * expected.norm2Number().doubleValue());
+        double tolerance = tolerance(product.dataType()) * Math.max(1, Math.sqrt(terms / 300.0));
+        assertThat(error).isLessThanOrEqualTo(tolerance * expected.norm2Number().doubleValue());
     }
 
     /** As PlainMatrix multiplies the same numbers, of the same type, in double precision. */
@@ -71,8 +78,8 @@ class QuantizedProductTest {
         product.times(x, z);
         product.timesTransposed(dz, dx);
 
-        assertNear(z, expectedZ);
-        assertNear(dx, expectedDx);
+        assertNear(z, expectedZ, w.size(0));
+        assertNear(dx, expectedDx, w.size(1));
         assertThat(dz).isEqualTo(before);
     }
 
@@ -89,16 +96,30 @@ class QuantizedProductTest {
     }
 
     /** Several blocks, the last one short; few rows and many. */
-    @Property(tries = 40)
+    @Property(tries = 16)
     void productsOfSeveralBlocksAreThoseWithTheArray(@ForAll Quantization scheme, @ForAll boolean linesAreColumns,
             @ForAll boolean wide, @ForAll boolean fromColumns, @ForAll boolean toColumns,
-            @ForAll @IntRange(max = 4) int ofRows, @ForAll @IntRange(min = 700, max = 1300) int lines,
-            @ForAll @IntRange(min = 250, max = 500) int length) {
+            @ForAll @IntRange(max = 4) int ofRows, @ForAll @IntRange(min = 2100, max = 2400) int lines,
+            @ForAll @IntRange(min = 250, max = 320) int length) {
         QuantizedMatrix matrix = matrix(scheme, lines, length);
         DataType type = wide ? DataType.DOUBLE : DataType.FLOAT;
 
         assertMultipliesAs(w(matrix, linesAreColumns), new QuantizedProduct(matrix, type, linesAreColumns), type,
                 new int[] {1, 2, 33, 64, 65}[ofRows], fromColumns ? 'f' : 'c', toColumns ? 'f' : 'c');
+    }
+
+    /** More lines than a table serves, and lines of more than one group of magnitudes. */
+    @Example
+    void oneRowIsMultipliedByManyLinesAndByLongOnes() {
+        for (Quantization scheme : Quantization.values()) {
+            for (int[] size : new int[][] {{4100, 70}, {3, 16_384}, {5, 33_001}}) {
+                QuantizedMatrix matrix = matrix(scheme, size[0], size[1]);
+                for (boolean linesAreColumns : new boolean[] {true, false}) {
+                    assertMultipliesAs(w(matrix, linesAreColumns), new QuantizedProduct(matrix, DataType.FLOAT, linesAreColumns),
+                            DataType.FLOAT, 1, 'c', 'c');
+                }
+            }
+        }
     }
 
     @Property(tries = 30)
@@ -115,8 +136,8 @@ class QuantizedProductTest {
         product.times(x, z);
         product.timesTransposed(dz, dx);
 
-        assertNear(z, x.dup().castTo(DataType.DOUBLE).mmul(w));
-        assertNear(dx, dz.dup().castTo(DataType.DOUBLE).mmul(w.transpose()));
+        assertNear(z, x.dup().castTo(DataType.DOUBLE).mmul(w), w.size(0));
+        assertNear(dx, dz.dup().castTo(DataType.DOUBLE).mmul(w.transpose()), w.size(1));
     }
 
     @Property(tries = 60)
@@ -150,6 +171,29 @@ class QuantizedProductTest {
             assertThat(lent.stride()).containsExactly(1, product.rows());
             assertThat(lent.ordering()).isEqualTo('f');
             assertThat(lent).isEqualTo(w(matrix, linesAreColumns).castTo(type));
+        }
+    }
+
+    @Example
+    void aMatrixMayBeAMappedFile() throws IOException {
+        for (Quantization scheme : Quantization.values()) {
+            QuantizedMatrix matrix = matrix(scheme, 130, 75);
+            Path file = Files.createTempFile("matrix", null);
+            try (OutputStream out = Files.newOutputStream(file)) {
+                matrix.write(out);
+            }
+            long scales = scheme == Quantization.INT8 ? 4 : 2 * 4 + 2;
+            QuantizedMatrix mapped;
+            try (FileChannel channel = FileChannel.open(file)) {
+                long codes = channel.size() - 130 * scales;
+                mapped = QuantizedMatrix.of(scheme, 130, 75, channel.map(FileChannel.MapMode.READ_ONLY, 0, codes),
+                        channel.map(FileChannel.MapMode.READ_ONLY, codes, 130 * scales));
+            }
+            QuantizedProduct product = new QuantizedProduct(mapped, DataType.FLOAT, true);
+            for (int m : new int[] {1, 3, 70}) {
+                assertMultipliesAs(w(matrix, true), product, DataType.FLOAT, m, 'c', 'f');
+            }
+            file.toFile().deleteOnExit();
         }
     }
 
@@ -213,7 +257,7 @@ class QuantizedProductTest {
                         INDArray x = Nd4j.ones(70, w.size(0));
                         INDArray z = Nd4j.create(DataType.FLOAT, new long[] {70, w.size(1)}, order);
                         product.times(x, z);
-                        assertNear(z, x.castTo(DataType.DOUBLE).mmul(w));
+                        assertNear(z, x.castTo(DataType.DOUBLE).mmul(w), w.size(0));
                     }
                 } finally {
                     Nd4j.getExecutioner().setProfilingConfig(before);
