@@ -119,7 +119,7 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
                 rest.put(part.key(), StandIn.on(memory, type));
             }
         }
-        return FrozenWeights.claimed(new QuantizedStorage(form, type, FrozenWeights.shapesByKey(signature), matrices, rest, errors),
-                signature, id);
+        Map<String, long[]> shapes = FrozenWeights.shapesByKey(signature);
+        return FrozenWeights.claimed(new QuantizedStorage(form, type, shapes, matrices, rest, errors), signature, id);
     }
 }

@@ -6,9 +6,11 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.base.MappedFile;
 import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.untrusted.StoredConfiguration;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -75,7 +77,11 @@ public final class MappedBase {
             FrozenReference reference = reference(configured);
             if (reference != null) {
                 // Before a layer looks for them, since the registry would read them all.
-                reference.bind(matching(name, reference, required(weights, reference.getId())));
+                FrozenWeights found = matching(name, reference, required(weights, reference.getId()));
+                if (found.form() != null && configured instanceof Layer layer) {
+                    requireShapes(name, StockLayers.replacement(layer).toStockLayer(), reference, found);
+                }
+                reference.bind(found);
             }
         }, length -> {
             throw new IOException("its network has " + length + " parameters that are not frozen, and the file has no values for "
@@ -103,5 +109,17 @@ public final class MappedBase {
                     + ", but the file has " + weights.signature() + " as " + weights.storedAs());
         }
         return weights;
+    }
+
+    /** Whoever multiplies by lines of a matrix relies on how many there are. */
+    private static void requireShapes(String layer, Layer replaced, FrozenReference reference, FrozenWeights weights)
+            throws IOException {
+        NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.unwrap(replaced));
+        long length = stock.getLayer().initializer().numParams(stock);
+        String asked = length != weights.length() ? length + " values" : Hollow.part(weights.dataType(), length, zeros ->
+                FrozenWeights.signature(weights.dataType(), stock.getLayer().initializer().init(stock, zeros, false)));
+        if (length != weights.length() || !reference.hasShapesOf(asked)) {
+            throw new IOException("layer \"" + layer + "\" asks for " + asked + ", but refers to " + weights.signature());
+        }
     }
 }
