@@ -1,5 +1,7 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.internal.file.MappedBase;
 import io.github.dl4jlora.internal.file.NetworkFile;
 import io.github.dl4jlora.internal.keras.StreamedKeras;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
@@ -132,5 +134,70 @@ abstract class LoRAFiles {
     private static StreamedBase stream(Path path) throws IOException {
         File file = Objects.requireNonNull(path, "The path to load from is null").toFile();
         return file.isFile() && StreamedKeras.recognises(file) ? StreamedKeras.open(file) : StreamedModel.open(file);
+    }
+
+    /**
+     * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>A file that is there is
+     * replaced</b>, even one that is open. What takes memory meanwhile is what is kept in fewer bits, beside the base itself.
+     *
+     * @param base    trained, a stock network or a frozen one; not changed
+     * @param path    of the file
+     * @param scheme  how matrices are kept; null: as they are
+     * @param options each at most once
+     * @throws IllegalArgumentException if the base is null, not initialised, adapted, has no parameters or is kept in fewer bits
+     *                                  by another scheme, if a weight is NaN or infinite, or if the values of a layer take more
+     *                                  than 2 GiB in one piece; the message names the layer
+     * @throws IOException              if the file cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it
+     *                                  exists and {@link SaveOption#NEW_ONLY} is given
+     */
+    public static void writeBase(Model base, Path path, Quantization scheme, SaveOption... options) throws IOException {
+        AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
+        MappedBase.write(Adaptation.freeze(base, scheme, "Write the base that it stands on or what LoRA.merge makes of it, or "
+                + "write base and adapters with LoRA.save"), path, options);
+    }
+
+    /**
+     * Makes a frozen network, as of {@link LoRA#freeze(ComputationGraph)}, on a file that {@link #writeBase} wrote. Nothing of
+     * its values is read before a pass needs it, they take none of Java's or ND4J's memory, and processes of one machine share
+     * them. Whatever stands on a base may stand on this network: {@link LoRA#apply(ComputationGraph, LoRAConfig)} and
+     * {@link LoRA#attach} share the mapping, but read it through to see that it is the base that it claims to be.
+     *
+     * <p>While it is in use, replace such a file by writing a new one, as {@code writeBase} does, and never shorten one in
+     * place: a JVM that reads values which are no longer there may end.
+     *
+     * @param path of the file
+     * @return a frozen network, a ComputationGraph or a MultiLayerNetwork
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static Model openBase(Path path) throws IOException {
+        return Adaptation.restored(MappedBase.open(Objects.requireNonNull(path, "The path to open is null")));
+    }
+
+    /**
+     * As {@link #openBase}, of a ComputationGraph.
+     *
+     * @param path of the file
+     * @return a frozen network
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static ComputationGraph openComputationGraphBase(Path path) throws IOException {
+        if (openBase(path) instanceof ComputationGraph graph) {
+            return graph;
+        }
+        throw new IOException(path + " holds a MultiLayerNetwork: use LoRA.openMultiLayerNetworkBase");
+    }
+
+    /**
+     * As {@link #openBase}, of a MultiLayerNetwork.
+     *
+     * @param path of the file
+     * @return a frozen network
+     * @throws IOException if the file is missing, truncated, damaged or of another kind
+     */
+    public static MultiLayerNetwork openMultiLayerNetworkBase(Path path) throws IOException {
+        if (openBase(path) instanceof MultiLayerNetwork network) {
+            return network;
+        }
+        throw new IOException(path + " holds a ComputationGraph: use LoRA.openComputationGraphBase");
     }
 }

@@ -11,8 +11,8 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 
 /**
- * A child process: prints the seconds from before a mapped base is opened to after its first output, of one row; then, when as many
- * processes as it is told have come so far, this one's share of the file's pages that are in memory, and of all its memory
+ * A child process: prints the seconds from before a mapped base is opened to after its first output, of one row; then, when as
+ * many processes as it is told have come so far, this one's share of the file's pages that are in memory, and of all its memory
  * (Linux's Pss). Given a scheme instead, writes the file.
  */
 final class MappedChild {

@@ -218,8 +218,8 @@ final class StorageMeasurements {
             results.storedBytes.forEach((form, bytes) -> rows.add(List.of(form, Table.megabytes(bytes),
                     Table.number(results.loading.getOrDefault(form, Double.NaN)))));
             tables.add(new Table("A base in fewer bits: memory", "Three layers 2048 wide, biases included; the peak is of "
-                    + String.format(Locale.ROOT, "%,d", LARGE.parameters()) + " parameters, with a heap of 200 MB and one step of "
-                    + "32 rows. FLOAT is restored by ModelSerializer, the others by LoRA.loadQuantized.", rows));
+                    + String.format(Locale.ROOT, "%,d", LARGE.parameters()) + " parameters, with a heap of 200 MB and one step "
+                    + "of 32 rows. FLOAT is restored by ModelSerializer, the others by LoRA.loadQuantized.", rows));
         }
         if (!results.mapped.isEmpty()) {
             List<List<String>> rows = new ArrayList<>(List.of(List.of("", "open to first output, s", "pages of the file, MB",

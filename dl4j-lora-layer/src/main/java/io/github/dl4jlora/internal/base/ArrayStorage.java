@@ -20,6 +20,7 @@ final class ArrayStorage implements Storage {
 
     private final INDArray values;
     private final boolean own;
+    /** Null where nothing can move. */
     private final BaseProbe probe;
     /** Weakly, by the buffer, which any view holds: layers keep what they compute with, and it goes with the last of them. */
     private final Map<DataType, WeakReference<DataBuffer>> casts = new EnumMap<>(DataType.class);
@@ -29,9 +30,22 @@ final class ArrayStorage implements Storage {
      * @param own    whether no network trains or closes them
      */
     ArrayStorage(INDArray values, boolean own) {
-        this.values = values.reshape(values.length());
+        this(values.reshape(values.length()), own, new BaseProbe(values.reshape(values.length())));
+    }
+
+    private ArrayStorage(INDArray values, boolean own, BaseProbe probe) {
+        this.values = values;
         this.own = own;
-        this.probe = new BaseProbe(this.values);
+        this.probe = probe;
+    }
+
+    /**
+     * Values that nobody can write to, of which none is read.
+     *
+     * @param values shape {@code [n]}
+     */
+    static ArrayStorage mapped(INDArray values) {
+        return new ArrayStorage(values, true, null);
     }
 
     @Override
@@ -62,7 +76,7 @@ final class ArrayStorage implements Storage {
     @Override
     public boolean isUnmoved() {
         // On a device each look would wait for a copy.
-        return !Nd4j.getBackend().getEnvironment().isCPU() || probe.isUnmoved();
+        return probe == null || !Nd4j.getBackend().getEnvironment().isCPU() || probe.isUnmoved();
     }
 
     @Override
@@ -108,7 +122,12 @@ final class ArrayStorage implements Storage {
     }
 
     @Override
-    public void write(OutputStream out) throws IOException {
+    public int parts() {
+        return 1;
+    }
+
+    @Override
+    public void writePart(int part, OutputStream out) throws IOException {
         RawValues.write(values, out);
     }
 }

@@ -43,9 +43,18 @@ public final class FrozenWeights {
     }
 
     private FrozenWeights(Storage storage, String signature) {
+        this(storage, signature, hash(signature, storage));
+    }
+
+    private FrozenWeights(Storage storage, String signature, String id) {
         this.storage = storage;
         this.signature = signature;
-        this.id = hash(signature, storage);
+        this.id = id;
+    }
+
+    /** Weights whose id is taken on trust, so that nothing of them is read; for whoever does not hand them to anybody else. */
+    static FrozenWeights claimed(Storage storage, String signature, String id) {
+        return new FrozenWeights(storage, signature, id);
     }
 
     /**
@@ -247,6 +256,16 @@ public final class FrozenWeights {
     /** What a file holds of the values. */
     public void write(OutputStream out) throws IOException {
         storage.write(out);
+    }
+
+    /** In how many pieces a file may hold the values. */
+    int parts() {
+        return storage.parts();
+    }
+
+    /** As {@link #write}, one piece. */
+    void writePart(int part, OutputStream out) throws IOException {
+        storage.writePart(part, out);
     }
 
     /** Data type and shapes, for people: {@code FLOAT W[784,256] b[1,256]}. */

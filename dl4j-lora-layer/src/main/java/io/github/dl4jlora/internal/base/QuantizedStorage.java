@@ -55,7 +55,7 @@ final class QuantizedStorage implements Storage {
         }
     }
 
-    private static long product(long[] shape) {
+    static long product(long[] shape) {
         long size = 1;
         for (long side : shape) {
             size = Math.multiplyExact(size, side);
@@ -197,13 +197,17 @@ final class QuantizedStorage implements Storage {
     }
 
     @Override
-    public void write(OutputStream out) throws IOException {
-        for (StoredForm.Part part : form.parts()) {
-            if (part.isQuantized()) {
-                matrices.get(part.key()).write(out);
-            } else {
-                RawValues.write(rest.get(part.key()), out);
-            }
+    public int parts() {
+        return form.parts().size();
+    }
+
+    @Override
+    public void writePart(int number, OutputStream out) throws IOException {
+        StoredForm.Part part = form.parts().get(number);
+        if (part.isQuantized()) {
+            matrices.get(part.key()).write(out);
+        } else {
+            RawValues.write(rest.get(part.key()), out);
         }
     }
 }

@@ -48,5 +48,15 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
     void digest(MessageDigest digest);
 
     /** What {@link #digest} takes, as a file holds it. */
-    void write(OutputStream out) throws IOException;
+    default void write(OutputStream out) throws IOException {
+        for (int part = 0; part < parts(); part++) {
+            writePart(part, out);
+        }
+    }
+
+    /** In how many pieces a file may hold it. */
+    int parts();
+
+    /** As {@link #write}, one piece. */
+    void writePart(int part, OutputStream out) throws IOException;
 }

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -76,6 +78,17 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         parts.forEach(part -> text.append(' ').append(part.key).append('[').append(part.lines).append(',').append(part.length)
                 .append(part.interleaved ? ",interleaved]" : "]"));
         return text.toString();
+    }
+
+    /**
+     * Bytes of each part, in their order.
+     *
+     * @param type of what stays as it is
+     * @throws ArithmeticException if they cannot be counted
+     */
+    public List<Long> bytes(DataType type) {
+        return parts.stream().map(part -> part.isQuantized() ? QuantizedMatrix.bytes(scheme, part.lines(), part.length())
+                : Math.multiplyExact(part.length(), (long) type.width())).toList();
     }
 
     long length() {

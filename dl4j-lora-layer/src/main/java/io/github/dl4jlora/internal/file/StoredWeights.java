@@ -48,12 +48,7 @@ record StoredWeights(@JsonProperty("signature") String signature, @JsonProperty(
      * @throws ArithmeticException if they cannot be counted
      */
     long bytes() {
-        long bytes = 0;
-        for (StoredForm.Part part : form.parts()) {
-            bytes = Math.addExact(bytes, part.isQuantized() ? QuantizedMatrix.bytes(form.scheme(), part.lines(), part.length())
-                    : Math.multiplyExact(part.length(), (long) type().width()));
-        }
-        return bytes;
+        return form.bytes(type()).stream().reduce(0L, Math::addExact);
     }
 
     /**

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
@@ -52,8 +53,11 @@ final class FrozenMatrices {
     FrozenMatrix matrix() {
         if (matrix == null) {
             StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
-            matrix = quantized == null ? new PlainMatrix(forms.forms().get(WEIGHT).viewOf(stock.getParam(WEIGHT)))
-                    : new QuantizedProduct(quantized.quantized(WEIGHT), type(), !forms.areRowsLookedUp());
+            MatrixForm form = forms.forms().get(WEIGHT);
+            INDArray weight = stock.getParam(WEIGHT);
+            matrix = quantized == null ? new PlainMatrix(form.viewOf(weight))
+                    : QuantizedProduct.of(quantized.quantized(WEIGHT), type(), !forms.areRowsLookedUp(),
+                            form.sides(weight.shape()));
         }
         return matrix;
     }

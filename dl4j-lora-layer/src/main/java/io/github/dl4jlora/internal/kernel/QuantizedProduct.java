@@ -53,6 +53,21 @@ public final class QuantizedProduct implements FrozenMatrix {
         this.linesAreColumns = linesAreColumns;
     }
 
+    /**
+     * As the constructor, of a matrix that a file may have cut into other lines than the layer's.
+     *
+     * @param sides nIn and nOut of W
+     * @throws IllegalStateException if so
+     */
+    public static QuantizedProduct of(QuantizedMatrix matrix, DataType type, boolean linesAreColumns, long[] sides) {
+        QuantizedProduct product = new QuantizedProduct(matrix, type, linesAreColumns);
+        if (product.rows() != sides[0] || product.columns() != sides[1]) {
+            throw new IllegalStateException("A layer with W " + Arrays.toString(sides) + " stands on quantised weights "
+                    + product.rows() + " x " + product.columns() + ": its file is damaged. Write the base again");
+        }
+        return product;
+    }
+
     @Override
     public long rows() {
         return linesAreColumns ? matrix.length() : matrix.lines();

@@ -123,6 +123,17 @@ public final class QuantizedMatrix {
     }
 
     /**
+     * As {@link #of(Quantization, long, long, ByteBuffer, ByteBuffer)}, of what {@link #write} has written, as it lies there.
+     *
+     * @param memory what remains of a direct buffer
+     */
+    public static QuantizedMatrix of(Quantization scheme, long lines, long length, ByteBuffer memory) {
+        long codes = Math.min(memory.remaining(), Math.multiplyExact(lines, Lines.of(scheme).codeBytes(length)));
+        return of(scheme, lines, length, memory.slice(memory.position(), (int) codes),
+                memory.slice(memory.position() + (int) codes, memory.remaining() - (int) codes));
+    }
+
+    /**
      * Reads what {@link #write} has written, and no more of the stream.
      *
      * @throws EOFException             for a stream that ends early

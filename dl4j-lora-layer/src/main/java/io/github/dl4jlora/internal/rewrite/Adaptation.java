@@ -88,8 +88,17 @@ public final class Adaptation<M extends Model> {
      * @throws IllegalArgumentException for a network that is adapted, or has no parameters
      */
     public static <M extends Model> M freeze(M base, Quantization scheme) {
-        Network<M> from = stock(base, "An adapted network is of that form already, but for its adapters: use it as it is, or "
+        return freeze(base, scheme, "An adapted network is of that form already, but for its adapters: use it as it is, or "
                 + "freeze what LoRA.merge makes of it");
+    }
+
+    /**
+     * As {@link #freeze(Model, Quantization)}.
+     *
+     * @param remedy for an adapted network, for the message
+     */
+    public static <M extends Model> M freeze(M base, Quantization scheme, String remedy) {
+        Network<M> from = stock(base, remedy);
         if (from.nodes().stream().allMatch(node -> node.numParams() == 0)) {
             throw new IllegalArgumentException("The network has no layer with parameters, so there is nothing to freeze: use it "
                     + "as it is");

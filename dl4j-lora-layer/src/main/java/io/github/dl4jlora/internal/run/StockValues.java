@@ -85,7 +85,8 @@ final class StockValues {
         StockMatrices stock = conf.get().matrices();
         QuantizedMatrix quantized = isQuantized() ? weights().quantized(key) : null;
         return quantized == null ? new PlainMatrix(stock.forms().get(key).viewOf(arrays().get(key)))
-                : new QuantizedProduct(quantized, type, !stock.areRowsLookedUp());
+                : QuantizedProduct.of(quantized, type, !stock.areRowsLookedUp(),
+                        stock.forms().get(key).sides(weights().shapes().get(key)));
     }
 
     /**

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
+import io.github.dl4jlora.internal.untrusted.StandIn;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -23,8 +24,8 @@ public final class Hollow {
      */
     public static <T> T part(DataType type, long length, Function<INDArray, T> maker) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
-             INDArray zeros = Nd4j.create(type, length)) {
-            return maker.apply(zeros);
+             INDArray zeros = StandIn.vector(type, length)) {
+            return maker.apply(zeros.reshape(length));
         }
     }
 }

@@ -1,8 +1,6 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
-import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -13,7 +11,6 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.Set;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
@@ -26,23 +23,8 @@ import java.util.zip.ZipFile;
  */
 public final class ModelZip implements AutoCloseable {
 
-    private static final int LONGEST_CONFIGURATION = 16 << 20;
-    private static final int DEEPEST_CONFIGURATION = 100;
-
     private final File file;
     private final ZipFile zip;
-
-    /** Takes or refuses a configuration that refers to frozen weights, by their content id. */
-    @FunctionalInterface
-    interface FrozenCheck {
-        void check(String id) throws IOException;
-    }
-
-    /** Part of the reading. */
-    @FunctionalInterface
-    interface Step<T> {
-        T read() throws IOException;
-    }
 
     private ModelZip(File file, ZipFile zip) {
         this.file = file;
@@ -67,33 +49,24 @@ public final class ModelZip implements AutoCloseable {
         if (!file.isFile()) {
             throw new IOException(file + " does not exist or is no file");
         }
-        try {
-            return new ModelZip(file, new ZipFile(file));
-        } catch (ZipException e) {
-            throw truncated(file, e);
-        } catch (IOException | RuntimeException e) {
-            throw unreadable(file, e);
-        }
+        return named(file, () -> new ModelZip(file, new ZipFile(file)));
     }
 
     /** Takes a step, and names the file where that fails. */
-    <T> T named(Step<T> step) throws IOException {
+    <T> T named(StoredConfiguration.Step<T> step) throws IOException {
+        return named(file, step);
+    }
+
+    private static <T> T named(File file, StoredConfiguration.Step<T> step) throws IOException {
         try {
-            return step.read();
-        } catch (ZipException e) {
-            throw truncated(file, e);
-        } catch (IOException | RuntimeException | StackOverflowError | LinkageError e) {
-            // The last two: a configuration that nests layers in layers, or names a class that cannot be initialised.
-            throw unreadable(file, e);
+            return StoredConfiguration.named(file, step);
+        } catch (IOException e) {
+            throw e.getCause() instanceof ZipException damage ? truncated(file, damage) : e;
         }
     }
 
     private static IOException truncated(File file, ZipException e) {
         return new IOException(file + " is truncated or no saved DL4J network: " + e.getMessage(), e);
-    }
-
-    private static IOException unreadable(File file, Throwable e) {
-        return new IOException(file + " cannot be restored as a DL4J network: " + e.getMessage(), e);
     }
 
     @Override
@@ -123,32 +96,16 @@ public final class ModelZip implements AutoCloseable {
         return entry;
     }
 
-    /** @return JSON that may be parsed; it may still ask for more parameters than there are */
-    String configuration(FrozenCheck frozen) throws IOException {
-        byte[] text;
+    /** As {@link StoredConfiguration#checked}. */
+    String configuration(StoredConfiguration.Reference frozen) throws IOException {
         try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
-            text = in.readNBytes(LONGEST_CONFIGURATION + 1);
+            return StoredConfiguration.checked(in.readNBytes(StoredConfiguration.LONGEST + 1), frozen);
         }
-        if (text.length > LONGEST_CONFIGURATION) {
-            throw new IOException("its configuration is longer than " + LONGEST_CONFIGURATION + " bytes");
-        }
-        UntrustedJson.refuseExcess(text, DEEPEST_CONFIGURATION, (token, parser) -> {
-            if (token.isScalarValue() && "id".equals(parser.getCurrentName())
-                    && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
-                frozen.check(parser.getText());
-            }
-            // Old object detectors' bounding boxes come with a count that DL4J allocates unseen.
-            if (token.isNumeric() && "numElements".equals(parser.getCurrentName()) && parser.getValueAsDouble() > text.length) {
-                throw new IOException("its configuration declares an array of " + parser.getText() + " numbers");
-            }
-        });
-        return new String(text, StandardCharsets.UTF_8);
     }
 
     Model network(String json, Assembly.Parameters parameters) throws IOException {
         entry(ModelSerializer.COEFFICIENTS_BIN);
-        return json.contains("\"vertexInputs\"") ? Assembly.of(ComputationGraphConfiguration.fromJson(json), parameters)
-                : Assembly.of(MultiLayerConfiguration.fromJson(json), parameters);
+        return StoredConfiguration.network(json, (name, configured) -> { }, parameters);
     }
 
     /** The parameters, to be closed, of which there must be so many. */

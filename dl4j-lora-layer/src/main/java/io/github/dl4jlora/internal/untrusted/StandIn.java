@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.untrusted;
 
+import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -11,7 +12,10 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.memory.pointers.PagedPointer;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.io.IOException;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -41,6 +45,31 @@ public final class StandIn {
         // ND4J frees only what it has allocated. Views hold the buffer, so it goes with the last of them.
         CLEANER.register(buffer, () -> Pointer.free(block));
         return Nd4j.create(buffer, 1, length);
+    }
+
+    /**
+     * Values that lie in memory of somebody else, which stays reachable as long as anybody has the array, or a view of it. Where
+     * arrays live on a device it is a copy.
+     *
+     * @param type   of floating-point numbers, whose little-endian bytes these are
+     * @param memory direct, perhaps not to be written to
+     * @return shape {@code [n]}
+     */
+    public static INDArray on(ByteBuffer memory, DataType type) throws IOException {
+        long length = memory.remaining() / type.width();
+        if (!Nd4j.getBackend().getEnvironment().isCPU()) {
+            ByteBuffer from = memory.duplicate();
+            return RawValues.filled(type, length, values -> RawValues.forEachChunkOf(values, bytes -> {
+                int chunk = bytes.remaining();
+                bytes.put(from.slice(from.position(), chunk));
+                from.position(from.position() + chunk);
+                return true;
+            }));
+        }
+        Pointer block = new BytePointer(memory.slice());
+        DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
+        CLEANER.register(buffer, () -> Reference.reachabilityFence(memory));
+        return Nd4j.create(buffer, length);
     }
 
     /** The layers or vertices that have parameters, in the order of the parameter vector. */

@@ -74,8 +74,8 @@ enum Method {
     abstract ComputationGraph prepare(ComputationGraph base, Quantization quantization);
 
     final LoRAConfig lora(String targets, Quantization quantization) {
-        return LoRAConfig.builder().rank(RANK).alpha(ALPHA).scaling(Scaling.ALPHA_OVER_RANK).targets(targets).quantize(quantization)
-                .trainable(MiniLm.CLASSIFIER).updater(new Adam(learningRate)).build();
+        return LoRAConfig.builder().rank(RANK).alpha(ALPHA).scaling(Scaling.ALPHA_OVER_RANK).targets(targets)
+                .quantize(quantization).trainable(MiniLm.CLASSIFIER).updater(new Adam(learningRate)).build();
     }
 
     final boolean isLoRA() {

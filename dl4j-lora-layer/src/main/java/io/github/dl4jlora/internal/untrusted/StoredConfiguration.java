@@ -1,0 +1,125 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+
+/** The configuration of a network in a file that anybody may have written. */
+public final class StoredConfiguration {
+
+    /** Bytes of the longest that is read. */
+    public static final int LONGEST = 16 << 20;
+    private static final int DEEPEST = 100;
+
+    /** Looks at the content id of frozen weights that the configuration refers to. */
+    @FunctionalInterface
+    public interface Reference {
+        void to(String id) throws IOException;
+    }
+
+    /** Looks at what is configured. */
+    @FunctionalInterface
+    public interface Look {
+
+        /**
+         * @param name       of the layer or vertex, for messages
+         * @param configured DL4J's configuration of it: a {@code Layer} or a {@code GraphVertex} that is none
+         */
+        void at(String name, Object configured) throws IOException;
+    }
+
+    /** Part of the reading. */
+    @FunctionalInterface
+    public interface Step<T> {
+        T read() throws IOException;
+    }
+
+    private StoredConfiguration() {
+    }
+
+    /**
+     * Takes a step, and names the file where that fails.
+     *
+     * @param file for the message
+     * @throws IOException whatever goes wrong
+     */
+    public static <T> T named(Object file, Step<T> step) throws IOException {
+        try {
+            return step.read();
+        } catch (IOException | RuntimeException | StackOverflowError | LinkageError e) {
+            // The last two: a configuration that nests layers in layers, or names a class that cannot be initialised.
+            throw new IOException(file + " cannot be restored as a DL4J network: " + e.getMessage(), e);
+        }
+    }
+
+    /** @return JSON that may be parsed; it may still ask for more parameters than there are */
+    public static String checked(byte[] text, Reference frozen) throws IOException {
+        if (text.length > LONGEST) {
+            throw new IOException("its configuration is longer than " + LONGEST + " bytes");
+        }
+        UntrustedJson.refuseExcess(text, DEEPEST, (token, parser) -> {
+            if (token.isScalarValue() && "id".equals(parser.getCurrentName())
+                    && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
+                frozen.to(parser.getText());
+            }
+            // Old object detectors' bounding boxes come with a count that DL4J allocates unseen.
+            if (token.isNumeric() && "numElements".equals(parser.getCurrentName()) && parser.getValueAsDouble() > text.length) {
+                throw new IOException("its configuration declares an array of " + parser.getText() + " numbers");
+            }
+        });
+        return new String(text, StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Makes the network.
+     *
+     * @param json {@link #checked}
+     * @param look at each layer and vertex before one is instantiated
+     */
+    public static Model network(String json, Look look, Assembly.Parameters parameters) throws IOException {
+        if (json.contains("\"vertexInputs\"")) {
+            ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(json);
+            forEach(conf, look);
+            return Assembly.of(conf, parameters);
+        }
+        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(json);
+        forEach(conf, look);
+        return Assembly.of(conf, parameters);
+    }
+
+    /** The configuration as JSON. */
+    public static String json(Model network) {
+        return network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
+                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
+    }
+
+    /** Looks at what is configured of a network. */
+    public static void forEach(Model network, Look look) throws IOException {
+        if (network instanceof ComputationGraph graph) {
+            forEach(graph.getConfiguration(), look);
+        } else {
+            forEach(((MultiLayerNetwork) network).getLayerWiseConfigurations(), look);
+        }
+    }
+
+    private static void forEach(ComputationGraphConfiguration conf, Look look) throws IOException {
+        for (var vertex : conf.getVertices().entrySet()) {
+            look.at(vertex.getKey(), vertex.getValue() instanceof LayerVertex layer ? layer.getLayerConf().getLayer()
+                    : vertex.getValue());
+        }
+    }
+
+    private static void forEach(MultiLayerConfiguration conf, Look look) throws IOException {
+        for (int i = 0; i < conf.getConfs().size(); i++) {
+            Layer layer = conf.getConf(i).getLayer();
+            look.at(layer.getLayerName() == null ? String.valueOf(i) : layer.getLayerName(), layer);
+        }
+    }
+}
