@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.adapter.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenWeights;
@@ -200,6 +201,25 @@ class QuantizedLifeTest {
         assertThat(back.output(FEATURES)).isEqualTo(tuned.output(FEATURES));
         LoRAAdapter.load(folder.resolve("float")).applyTo(tuned);
         assertThat(tuned.output(FEATURES)).isEqualTo(back.output(FEATURES));
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void aBankServesOnAFrozenBase(Quantization scheme) {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        MultiLayerNetwork one = tuned(base, config(scheme).build());
+        MultiLayerNetwork other = tuned(base, config(scheme).targets("fc2").build());
+        Networks.randomizeAdapters(other.paramTable(), 6);
+        try (AdapterBank bank = new AdapterBank(LoRA.freeze(base, scheme))) {
+            bank.add("one", LoRAAdapter.of(one));
+            bank.add("other", LoRAAdapter.of(other));
+
+            INDArray mixed = bank.output(new String[] {"one", "other", "one", "one", "other", "one", "one"}, FEATURES);
+            for (int row = 0; row < FEATURES.size(0); row++) {
+                MultiLayerNetwork expected = row == 1 || row == 4 ? other : one;
+                assertThat(Networks.difference(mixed.getRow(row), expected.output(FEATURES).getRow(row))).isLessThan(1e-6);
+            }
+        }
     }
 
     @ParameterizedTest

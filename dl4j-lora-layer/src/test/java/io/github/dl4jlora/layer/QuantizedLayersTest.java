@@ -40,6 +40,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.lang.management.ManagementFactory;
@@ -229,6 +230,32 @@ class QuantizedLayersTest {
                     .isInstanceOf(DL4JInvalidInputException.class).hasMessageContaining("got index 11")
                     .hasMessageContaining("words");
         }
+    }
+
+    /** More lines than a block of any product has, and rows for both kinds of products. */
+    @ParameterizedTest
+    @CsvSource({"INT8, 3, fc1|fc2", "NF4, 3, fc1|fc2", "INT8, 90, .*", "NF4, 90, .*", "INT8, 90, fc1", "NF4, 3, fc1"})
+    void wideLayersComputeWhatTheirArrayWould(Quantization scheme, int rows, String targets) {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.FLOAT)
+                .updater(new Sgd(0.1)).activation(Activation.TANH).list()
+                .layer(new DenseLayer.Builder().nIn(130).nOut(1100).name("fc1").build())
+                .layer(new DenseLayer.Builder().nOut(700).name("fc2").build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nOut(600).name("out").build())
+                .build());
+        base.init();
+        MultiLayerNetwork quantized = tuned(base, config(targets).quantize(scheme).build());
+        MultiLayerNetwork oracle = tuned(LoRA.unload(quantized), config(targets).build());
+        MultiDataSet data = new MultiDataSet(Networks.random(DataType.FLOAT, 6, rows, 130),
+                Networks.random(DataType.FLOAT, 7, rows, 600));
+
+        Map<String, INDArray> gradients = Gradients.of(quantized, data);
+        Gradients.of(oracle, data).forEach((name, gradient) -> assertClose(name, gradients.get(name), gradient));
+        assertClose("output", quantized.output(data.getFeatures(0)), oracle.output(data.getFeatures(0)));
+    }
+
+    /** As far as sums of a thousand terms are rounded, three layers deep. */
+    private static void assertClose(String what, INDArray actual, INDArray expected) {
+        assertThat(Networks.difference(actual, expected) / expected.amaxNumber().doubleValue()).as(what).isLessThan(1e-5);
     }
 
     @ParameterizedTest
