@@ -221,11 +221,19 @@ final class Trial {
         Set<List<Object>> seen = new HashSet<>();
         for (int again = 0; again < STEADY; again++) {
             Trial trial = new Trial(spec);
-            double score = spec.isRandom() ? 0 : Gradients.pass(trial.original, trial.data());
-            seen.add(List.of(score, bits(trial.output(trial.original))));
+            seen.add(List.of(trainingScore(trial), bits(trial.output(trial.original))));
         }
         if (seen.size() > 1) {
             throw new StockFails("networks of equal values compute different things", null);
+        }
+    }
+
+    private static double trainingScore(Trial trial) {
+        try {
+            return trial.spec.isRandom() ? 0 : Gradients.pass(trial.original, trial.data());
+        } catch (RuntimeException e) {
+            // What DL4J itself froze may cut off what trains below.
+            return Double.NaN;
         }
     }
 
