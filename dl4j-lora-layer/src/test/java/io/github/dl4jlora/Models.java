@@ -81,8 +81,22 @@ public final class Models {
                 : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 
+    public static Model with(Model base, LoRAAdapter adapter, LoRAConfig config) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter, config)
+                : LoRA.apply((MultiLayerNetwork) base, adapter, config);
+    }
+
     public static Model freeze(Model network) {
-        return network instanceof ComputationGraph graph ? LoRA.freeze(graph) : LoRA.freeze((MultiLayerNetwork) network);
+        return freeze(network, null);
+    }
+
+    /** @param scheme null: its values as they are */
+    public static Model freeze(Model network, Quantization scheme) {
+        if (scheme == null) {
+            return network instanceof ComputationGraph graph ? LoRA.freeze(graph) : LoRA.freeze((MultiLayerNetwork) network);
+        }
+        return network instanceof ComputationGraph graph ? LoRA.freeze(graph, scheme)
+                : LoRA.freeze((MultiLayerNetwork) network, scheme);
     }
 
     public static Model merge(Model adapted) {

@@ -2,9 +2,13 @@ package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.Extraction;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -22,13 +26,14 @@ enum Law {
     FRESH_IS_BASE {
         @Override
         void check(Trial trial) {
+            NotApplicable.unless(!trial.spec.settings().startsFromLoss(), "its start makes up for what quantising lost");
             Model fresh = trial.adapted();
-            requireClose("output of a fresh adapted network", trial, trial.output(fresh), trial.output(trial.base));
+            requireClose("output of a fresh adapted network", trial, trial.output(fresh), trial.output(trial.base()));
             if (!trial.spec.isRandom() && trial.spec.type().width() > 2
                     && !(trial.spec.hasBatchNorm() && trial.trainsInFull())) {
                 // Batch normalisation that trains, as the base's does, goes by the batch's own statistics.
-                double expected = trial.spec.hasBatchNorm() ? trial.score(trial.base)
-                        : Gradients.pass(new Trial(trial.spec).base, trial.data());
+                double expected = trial.spec.hasBatchNorm() ? trial.score(trial.base())
+                        : Gradients.pass(new Trial(trial.spec).base(), trial.data());
                 assertThat(Math.abs(Gradients.pass(fresh, trial.data()) - expected) / Math.max(1, Math.abs(expected)))
                         .as("training score of a fresh adapted network, beside the base's").isLessThan(trial.tolerance());
             }
@@ -81,12 +86,25 @@ enum Law {
             Settings settings = trial.spec.settings();
             NotApplicable.unless(settings.place() == Settings.Place.EMBEDDED && settings.variant() != Settings.Which.FROZEN_A
                     && !trial.spec.isRandom(), "it is not embedded");
-            Model embedded = trial.tuned();
             Model shared = trial.tuned(trial.config(settings.at(Settings.Place.SHARED)));
-            requireClose("output, embedded and shared", trial, trial.output(embedded), trial.output(shared));
-            Map<String, INDArray> gradients = Gradients.of(embedded, trial.data());
-            Gradients.of(shared, trial.data()).forEach((name, gradient) ->
-                    requireClose("gradient of " + name + ", embedded and shared", trial, gradients.get(name), gradient));
+            requireAlike("embedded and shared", trial, trial.tuned(), shared);
+        }
+    },
+
+    /** Fewer bits are other weights, and nothing else: those that are given back do the same in an array. */
+    QUANTIZED_IS_RESTORED {
+        @Override
+        void check(Trial trial) {
+            Settings settings = trial.spec.settings();
+            NotApplicable.unless(settings.place().scheme != null, "it is not quantised");
+            Model quantized = trial.tuned();
+            assertThat(ids(trial.adapted())).as("ids of what was quantised twice").isEqualTo(ids(quantized));
+            assertThat(ids(Models.apply(new Trial(trial.spec).original, trial.config()))).as("ids of what an equal base becomes")
+                    .isEqualTo(ids(quantized));
+            if (!trial.spec.isRandom()) {
+                requireAlike("quantised and restored", trial, quantized,
+                        trial.tuned(trial.base(), trial.config(settings.at(Settings.Place.SHARED))));
+            }
         }
     },
 
@@ -95,7 +113,7 @@ enum Law {
         void check(Trial trial) {
             if (moves(trial, trial.tuned())) {
                 Trial stock = new Trial(trial.spec);
-                if (moves(stock, stock.base)) {
+                if (moves(stock, stock.original)) {
                     throw new StockFails("the stock network writes to the caller's arrays", null);
                 }
                 throw new AssertionError("fit or output writes to the caller's features, labels or masks");
@@ -114,12 +132,13 @@ enum Law {
     FROZEN_STAYS {
         @Override
         void check(Trial trial) {
-            List<Long> before = Trial.bits(trial.base.params());
+            List<Long> original = Trial.bits(trial.original.params());
+            List<Long> before = Trial.bits(trial.base().params());
             Model tuned = trial.tuned();
             for (int step = 0; step < 3; step++) {
                 trial.fit(tuned);
             }
-            assertThat(Trial.bits(trial.base.params())).as("the base's values, bit by bit").isEqualTo(before);
+            assertThat(Trial.bits(trial.original.params())).as("the base's values, bit by bit").isEqualTo(original);
             if (!trial.trainsInFull()) {
                 assertThat(Trial.bits(Models.unload(tuned).params())).as("the unloaded network's values, bit by bit")
                         .isEqualTo(before);
@@ -179,26 +198,31 @@ enum Law {
     FROZEN_IS_BASE {
         @Override
         void check(Trial trial) {
-            NotApplicable.unless(trial.base.params().length() > 0, "it has no parameters");
-            INDArray expected = trial.output(trial.base);
-            Model frozen = Models.freeze(trial.base);
+            NotApplicable.unless(trial.original.params().length() > 0, "it has no parameters");
+            Quantization scheme = trial.spec.settings().place().scheme;
+            Model frozen = Models.freeze(trial.original, scheme);
+            Model base = scheme == null ? trial.original : Models.unload(frozen);
+            INDArray expected = trial.output(base);
             requireClose("output of the frozen network", trial, trial.output(frozen), expected);
             requireClose("output of the frozen network's clone", trial, trial.output(Models.copy(frozen)), expected);
             if (!trial.spec.isRandom()) {
-                double score = trial.score(trial.base);
+                double score = trial.score(base);
                 assertThat(Math.abs(trial.score(frozen) - score) / Math.max(1, Math.abs(score))).as("score of the frozen network")
                         .isLessThan(trial.tolerance());
             }
             Model merged = Models.merge(frozen);
             assertThat(Trial.bits(merged.params())).as("the merged network's values, bit by bit")
-                    .isEqualTo(Trial.bits(trial.base.params()));
-            assertThat(json(merged)).as("the merged network's configuration").isEqualTo(json(trial.base));
+                    .isEqualTo(Trial.bits(base.params()));
+            assertThat(json(merged)).as("the merged network's configuration").isEqualTo(json(trial.original));
             if (trial.spec.input().signal == Signal.SEQUENCE) {
                 // Of what has computed already some of DL4J's vertices keep a mask.
-                requireSameSteps(trial, Models.freeze(trial.base), merged);
+                requireSameSteps(trial, Models.freeze(trial.original, scheme), merged);
             }
+            // What freezing leaves in an array an adapted layer might take in fewer bits.
+            LoRAConfig asItIs = scheme == null ? trial.config()
+                    : trial.config(trial.spec.settings().at(Settings.Place.SHARED));
             requireClose("output of a network adapted from the frozen one", trial,
-                    trial.output(Models.apply(frozen, trial.config())), expected);
+                    trial.output(Models.apply(frozen, asItIs)), expected);
         }
     },
 
@@ -206,8 +230,8 @@ enum Law {
     EXTRACTED_IS_FINE_TUNED {
         @Override
         void check(Trial trial) {
-            NotApplicable.unless(trial.base.numParams() > 0, "it has no parameters");
-            Model tuned = new Trial(trial.spec).base;
+            NotApplicable.unless(trial.base().numParams() > 0, "it has no parameters");
+            Model tuned = new Trial(trial.spec).base();
             try {
                 trial.fit(tuned);
                 trial.fit(tuned);
@@ -216,11 +240,11 @@ enum Law {
             }
             NotApplicable.unless(Double.isFinite(tuned.params().castTo(DataType.DOUBLE).sumNumber().doubleValue()),
                     "fine-tuning diverged");
-            NotApplicable.unless(!Trial.bits(tuned.params()).equals(Trial.bits(trial.base.params())), "it does not learn");
-            Extraction.Extracted extracted = LoRAAdapter.extract(trial.base, tuned).energy(1).fullValues(true).build();
+            NotApplicable.unless(!Trial.bits(tuned.params()).equals(Trial.bits(trial.base().params())), "it does not learn");
+            Extraction.Extracted extracted = LoRAAdapter.extract(trial.base(), tuned).energy(1).fullValues(true).build();
             assertThat(extracted.leftOut()).as("what was left out").isEmpty();
             requireClose("output of the fine-tuned network, by an adapter", trial,
-                    trial.output(Models.with(trial.base, extracted.adapter())), trial.output(tuned));
+                    trial.output(Models.with(trial.base(), extracted.adapter())), trial.output(tuned));
         }
     },
 
@@ -245,8 +269,8 @@ enum Law {
         private void requireStockGoes(Path path, NetworkSpec spec) {
             Trial stock = new Trial(spec);
             try {
-                stock.fit(stock.base);
-                follow(path, stock, stock.base);
+                stock.fit(stock.original);
+                follow(path, stock, stock.original);
             } catch (Exception | AssertionError e) {
                 throw new StockFails("path " + path, e);
             }
@@ -294,6 +318,17 @@ enum Law {
     private static void requireClose(String what, Trial trial, INDArray actual, INDArray expected) {
         assertThat(actual.shape()).as("shape of " + what).isEqualTo(expected.shape());
         assertThat(Trial.distance(actual, expected)).as("distance: " + what).isLessThan(trial.tolerance());
+    }
+
+    private static void requireAlike(String which, Trial trial, Model network, Model other) {
+        requireClose("output, " + which, trial, trial.output(network), trial.output(other));
+        Map<String, INDArray> gradients = Gradients.of(network, trial.data());
+        Gradients.of(other, trial.data()).forEach((name, gradient) ->
+                requireClose("gradient of " + name + ", " + which, trial, gradients.get(name), gradient));
+    }
+
+    private static List<String> ids(Model adapted) {
+        return BaseAttachment.verified(adapted).values().stream().map(FrozenWeights::id).toList();
     }
 
     private static void requireSameSteps(Trial trial, Model network, Model stock) {

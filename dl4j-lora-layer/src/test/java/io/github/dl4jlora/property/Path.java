@@ -95,7 +95,7 @@ enum Path {
         Model through(Trial trial, Model network) {
             NotApplicable.unless(trial.spec.settings().place() != Settings.Place.EMBEDDED || trial.spec.type() == DataType.FLOAT,
                     "DL4J's transfer learning takes parameters, the base's among them, through single precision");
-            return Models.with(trial.base, LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
+            return trial.with(LoRAAdapter.of(FEATURE_EXTRACTOR.extracted(trial, network)));
         }
     },
     FEATURE_EXTRACTOR_MERGE(Training.OTHER, true) {
@@ -189,7 +189,7 @@ enum Path {
         Model through(Trial trial, Model network) throws Exception {
             Model alone = (trial.spec.settings().place() == Settings.Place.SHARED ? SAVE_AND_LOAD : SERIALIZER)
                     .through(trial, network);
-            trial.base.params().assign(0);
+            trial.original.params().assign(0);
             return alone;
         }
     },
@@ -199,7 +199,7 @@ enum Path {
             java.nio.file.Path folder = Files.createTempDirectory("property");
             try {
                 LoRAAdapter.of(network).save(folder);
-                return Models.with(trial.base, LoRAAdapter.load(folder));
+                return trial.with(LoRAAdapter.load(folder));
             } finally {
                 try (Stream<java.nio.file.Path> files = Files.walk(folder)) {
                     for (java.nio.file.Path file : files.sorted(Comparator.reverseOrder()).toList()) {
@@ -213,13 +213,15 @@ enum Path {
         /** Another copy of the base takes its place, and the first may go. */
         @Override
         Model through(Trial trial, Model network) {
-            NotApplicable.unless(trial.spec.settings().place() == Settings.Place.SHARED, "it needs no base");
+            Settings.Place place = trial.spec.settings().place();
+            NotApplicable.unless(place == Settings.Place.SHARED || place.scheme != null, "it needs no base");
             trial.output(network);
-            Models.attach(network, new Trial(trial.spec).base);
-            trial.base.params().assign(0);
+            Models.attach(network, new Trial(trial.spec).original);
+            trial.original.params().assign(0);
             return network;
         }
     },
+    /** A base in fewer bits is computed as if it were in an array, bit for bit. */
     DISABLED(Training.OTHER, true) {
         @Override
         double distance(Trial trial, Model network) {
@@ -228,7 +230,10 @@ enum Path {
             try (LoRA.Scope disabled = LoRA.disabled(network)) {
                 inside = trial.output(through(trial, network));
             }
-            return Math.max(Trial.distance(inside, trial.output(trial.base)), Trial.distance(trial.output(network), before));
+            INDArray base = trial.output(trial.base());
+            boolean exact = trial.spec.settings().place().scheme == null || Trial.bits(inside).equals(Trial.bits(base));
+            return exact ? Math.max(Trial.distance(inside, base), Trial.distance(trial.output(network), before))
+                    : Double.POSITIVE_INFINITY;
         }
 
         @Override
@@ -248,7 +253,7 @@ enum Path {
                 if (!trial.config().loraInit().isTakenFromW()) {
                     // Otherwise another alpha takes another start.
                     LoRAConfig config = trial.config();
-                    Model other = Models.apply(trial.base, config.toBuilder().alpha(HALF * config.alpha()).build());
+                    Model other = Models.apply(trial.original, config.toBuilder().alpha(HALF * config.alpha()).build());
                     other.setParams(network.params().dup());
                     distance = Math.max(distance, Trial.distance(inside, trial.output(other)));
                     distance = Math.max(distance, gradientDistance(trial, network, other));
@@ -281,7 +286,7 @@ enum Path {
         @Override
         double distance(Trial trial, Model network) {
             NotApplicable.unless(!trial.trainsInFull(), "it keeps what it learned");
-            return Trial.distance(trial.output(through(trial, network)), trial.output(trial.base));
+            return Trial.distance(trial.output(through(trial, network)), trial.output(trial.base()));
         }
 
         @Override

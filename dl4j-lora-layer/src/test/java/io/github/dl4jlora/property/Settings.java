@@ -4,6 +4,7 @@ import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.DoRA;
@@ -35,7 +36,18 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
 
     /** Where the frozen values are. */
     enum Place {
-        SHARED, COPIED, EMBEDDED
+        SHARED, COPIED, EMBEDDED, INT8(Quantization.INT8), NF4(Quantization.NF4);
+
+        /** How matrices are kept in fewer bits; null: as they are. */
+        final Quantization scheme;
+
+        Place() {
+            this(null);
+        }
+
+        Place(Quantization scheme) {
+            this.scheme = scheme;
+        }
     }
 
     /** What computes a layer with a matrix, and so which settings it takes. */
@@ -46,6 +58,9 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
     /** Whether a layer with a matrix takes these settings. */
     boolean isTakenBy(By layer) {
         boolean hasVariant = variant == Which.PLAIN || variant == Which.DORA && layer == By.KERNEL;
+        if (startsFromLoss() && (layer == By.EFFECTIVE_WEIGHTS || layer == By.KERNEL && engine != Engine.FUSED)) {
+            return false;
+        }
         return layer == By.PRODUCT ? engine != Engine.EFFECTIVE_WEIGHTS
                 : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !loraDropout;
     }
@@ -72,15 +87,22 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
                 everywhere);
     }
 
+    /** Whether a fresh adapter is what quantising lost, so that it computes something. */
+    boolean startsFromLoss() {
+        return init == LoRAInit.LOFTQ && place.scheme != null;
+    }
+
     LoRAConfig.Builder config() {
-        return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(init)
-                .pissaIterations(init == LoRAInit.PISSA ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
+        LoRAInit start = init == LoRAInit.LOFTQ && !startsFromLoss() ? LoRAInit.KAIMING_UNIFORM : init;
+        return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(start)
+                .quantize(place.scheme)
+                .pissaIterations(start == LoRAInit.PISSA || start == LoRAInit.LOFTQ ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
                 .loraPlusRatio(loraPlusRatio).scaling(scaling).engine(engine).copyBase(place == Place.COPIED)
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
     }
 
     /** Even where that is asked for, and where it is taken from W no more than the narrowest layer has. */
     private int allowedRank() {
-        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.isTakenFromW() ? Math.min(rank, 2) : rank;
+        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.isTakenFromW() || init == LoRAInit.LOFTQ ? Math.min(rank, 2) : rank;
     }
 }

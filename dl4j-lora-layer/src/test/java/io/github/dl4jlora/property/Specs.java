@@ -84,7 +84,7 @@ final class Specs {
                                 Tuple.of(1, Settings.Which.FROZEN_A)),
                         Arbitraries.frequency(Tuple.of(6, LoRAInit.KAIMING_UNIFORM), Tuple.of(1, LoRAInit.KAIMING_UNIFORM_RANK),
                                 Tuple.of(1, LoRAInit.GAUSSIAN), Tuple.of(1, LoRAInit.ORTHOGONAL), Tuple.of(1, LoRAInit.PISSA),
-                                Tuple.of(1, LoRAInit.OLORA)),
+                                Tuple.of(1, LoRAInit.OLORA), Tuple.of(1, LoRAInit.LOFTQ)),
                         Arbitraries.of(0, 2),
                         Arbitraries.frequency(Tuple.of(4, BiasTraining.NONE), Tuple.of(1, BiasTraining.LORA_ONLY),
                                 Tuple.of(1, BiasTraining.ALL)),
@@ -95,7 +95,8 @@ final class Specs {
         Arbitrary<Engine> engines = Arbitraries.frequency(Tuple.of(8, Engine.FUSED), Tuple.of(1, Engine.SAMEDIFF),
                 Tuple.of(2, Engine.EFFECTIVE_WEIGHTS));
         Arbitrary<Settings.Place> places = Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED),
-                Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED));
+                Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED), Tuple.of(1, Settings.Place.INT8),
+                Tuple.of(2, Settings.Place.NF4));
         return Combinators.combine(shared, engines, places, rarely()).as((settings, engine, place, everywhere) ->
                 (everywhere ? settings.everywhereAsked() : settings).by(engine).at(place));
     }

@@ -4,6 +4,8 @@ import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -28,7 +30,9 @@ final class Trial {
 
     final NetworkSpec spec;
     final Set<String> names;
-    final Model base;
+    /** What adapted networks are made of. */
+    final Model original;
+    private Model restored;
     final INDArray features;
     final INDArray labels;
     /** Null: none. */
@@ -47,8 +51,8 @@ final class Trial {
         this.featuresMask = spec.masked() && spec.input().signal == Signal.SEQUENCE ? mask(Input.STEPS) : null;
         try {
             this.names = Stock.names(spec);
-            this.base = Stock.of(spec);
-            INDArray output = output(base);
+            this.original = Stock.of(spec);
+            INDArray output = output(original);
             if (!Double.isFinite(output.castTo(DataType.DOUBLE).sumNumber().doubleValue())) {
                 throw new ArithmeticException("its output is not finite");
             }
@@ -95,9 +99,25 @@ final class Trial {
         return (trainsInFull() ? config.trainable(Role.TRAINED.pattern()) : config).build();
     }
 
+    /** The stock network that an adapted one stands on: of values that were quantised, as they are given back. */
+    Model base() {
+        if (spec.settings().place().scheme == null) {
+            return original;
+        }
+        restored = restored != null ? restored : Models.unload(adapted());
+        return restored;
+    }
+
     /** A fresh adapted network. */
     Model adapted() {
-        return Models.apply(base, config());
+        return Models.apply(original, config());
+    }
+
+    /** A network with an adapter, on values that are kept as the settings say. */
+    Model with(LoRAAdapter adapter) {
+        Quantization scheme = spec.settings().place().scheme;
+        return scheme == null ? Models.with(original, adapter)
+                : Models.with(original, adapter, LoRAConfig.builder().quantize(scheme).build());
     }
 
     /** One whose adapters have other values than at the start. */
@@ -106,7 +126,11 @@ final class Trial {
     }
 
     Model tuned(LoRAConfig config) {
-        return randomized(Models.apply(base, config), spec.seed());
+        return tuned(original, config);
+    }
+
+    Model tuned(Model from, LoRAConfig config) {
+        return randomized(Models.apply(from, config), spec.seed());
     }
 
     Model randomized(Model adapted, long seed) {
@@ -197,19 +221,27 @@ final class Trial {
         Set<List<Object>> seen = new HashSet<>();
         for (int again = 0; again < STEADY; again++) {
             Trial trial = new Trial(spec);
-            double score = spec.isRandom() ? 0 : Gradients.pass(trial.base, trial.data());
-            seen.add(List.of(score, bits(trial.output(trial.base))));
+            seen.add(List.of(trainingScore(trial), bits(trial.output(trial.original))));
         }
         if (seen.size() > 1) {
             throw new StockFails("networks of equal values compute different things", null);
         }
     }
 
+    private static double trainingScore(Trial trial) {
+        try {
+            return trial.spec.isRandom() ? 0 : Gradients.pass(trial.original, trial.data());
+        } catch (RuntimeException e) {
+            // What DL4J itself froze may cut off what trains below.
+            return Double.NaN;
+        }
+    }
+
     private static void train(Trial trial) {
         try {
-            Gradients.pass(trial.base, trial.data());
-            trial.fit(trial.base);
-            trial.output(trial.base);
+            Gradients.pass(trial.original, trial.data());
+            trial.fit(trial.original);
+            trial.output(trial.original);
         } catch (RuntimeException e) {
             throw new StockFails("training", e);
         }

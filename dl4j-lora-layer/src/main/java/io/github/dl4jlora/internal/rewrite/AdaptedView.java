@@ -223,13 +223,14 @@ public final class AdaptedView {
     }
 
     /**
-     * Content id of each adapted layer's frozen weights.
+     * Content id of each adapted layer's frozen weights; of quantised ones the original's, for which adapters are made whichever
+     * way a network keeps it.
      *
      * @throws IllegalStateException if they are missing, or have changed since the network was adapted
      */
     public Map<String, String> verifiedIds() {
         Map<String, String> ids = new LinkedHashMap<>();
-        BaseAttachment.verified(network.model()).forEach((name, weights) -> ids.put(name, weights.id()));
+        BaseAttachment.verified(network.model()).forEach((name, weights) -> ids.put(name, weights.baseId()));
         for (Node node : network.nodes()) {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED) {

@@ -110,10 +110,13 @@ final class Storing {
 
     private void refuseLoftQ(Node node, Plan.Decision decision, FrozenWeights weights) {
         if (!starts.containsKey(node.name()) && !startsFromLoss(node, decision).isEmpty()) {
+            String remedy = weights.scheme() != null
+                    ? " and the original values are not at hand. Quantise the original base, or choose another start"
+                    : config.quantization() == null ? ". Set quantize(Quantization.NF4), or choose another start"
+                    : ": an adapted " + node.type() + " takes no fewer bits. Leave it out with exclude(\"" + node.name()
+                    + "\"), or choose another start";
             throw new IllegalArgumentException("Layer \"" + node.name() + "\": LoRAInit.LOFTQ starts from what quantising loses "
-                    + "of W, but the layer is kept as " + weights.storedAs() + (weights.scheme() == null
-                    ? ". Set quantize(Quantization.NF4), or choose another start"
-                    : " and the original values are not at hand. Quantise the original base, or choose another start"));
+                    + "of W, but the layer is kept as " + weights.storedAs() + remedy);
         }
     }
 
