@@ -131,25 +131,25 @@ class StoredFormsTest {
     @Test
     void whatATrainedLayersBaseHeldInFewerBitsIsMadeOfTheOriginalAgain(@TempDir Path folder) throws Exception {
         Path file = folder.resolve("tuned.zip");
-        INDArray unloaded = unloadedBeforeItIsWrittenTo(file);
-        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file.toFile());
-        String id = ((AdaptedConfiguration) restored.getLayer("fc1").conf().getLayer()).getFrozen().getTrainedInFull().get("out")
-                .getId();
-        for (int i = 0; i < 100 && FrozenWeightsRegistry.find(id).isPresent(); i++) {
+        Map.Entry<String, INDArray> before = idAndUnloadedOf(file);
+        for (int i = 0; i < 100 && FrozenWeightsRegistry.find(before.getKey()).isPresent(); i++) {
             System.gc();
             Thread.sleep(20);
         }
+        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file.toFile());
         assertThatThrownBy(() -> LoRA.unload(restored)).hasMessageContaining("fc1");
 
         LoRA.attach(restored, base);
 
-        assertThat(LoRA.unload(restored).params()).isEqualTo(unloaded);
+        assertThat(LoRA.unload(restored).params()).isEqualTo(before.getValue());
     }
 
-    private INDArray unloadedBeforeItIsWrittenTo(Path file) throws IOException {
+    /** In a frame of its own, so that nothing here has hold of the network. */
+    private Map.Entry<String, INDArray> idAndUnloadedOf(Path file) throws IOException {
         MultiLayerNetwork tuned = LoRA.apply(LoRA.freeze(base, Quantization.INT8),
                 LoRAConfig.builder().rank(2).trainable("out").build());
         ModelSerializer.writeModel(tuned, file.toFile(), true);
-        return LoRA.unload(tuned).params();
+        AdaptedConfiguration first = (AdaptedConfiguration) tuned.getLayer("fc1").conf().getLayer();
+        return Map.entry(first.getFrozen().getTrainedInFull().get("out").getId(), LoRA.unload(tuned).params());
     }
 }
