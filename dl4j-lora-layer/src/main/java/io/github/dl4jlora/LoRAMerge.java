@@ -18,6 +18,7 @@ public final class LoRAMerge<M extends Model> {
     private final M adapted;
     private final List<Pattern> layers = new ArrayList<>();
     private double weight = 1;
+    private M original;
 
     LoRAMerge(M adapted) {
         this.adapted = adapted;
@@ -56,15 +57,32 @@ public final class LoRAMerge<M extends Model> {
     }
 
     /**
+     * Has {@link #report} compare what the network stands on with the base as it was: what quantising cost. Changes nothing of
+     * the merge itself, which goes into the weights that the adapter was trained on.
+     *
+     * @param floatBase the network that was adapted, in a network of its own, not adapted
+     * @return this
+     * @throws IllegalArgumentException if it is null
+     */
+    public LoRAMerge<M> against(M floatBase) {
+        if (floatBase == null) {
+            throw new IllegalArgumentException("against(null): give the network that was adapted, or leave against out");
+        }
+        this.original = floatBase;
+        return this;
+    }
+
+    /**
      * What the merge would do to each weight matrix, rounding included. Takes three copies, in double precision, of one layer
-     * at a time.
+     * at a time, and two more with {@link #against}, of which every layer's content is verified.
      *
      * @return a row for each matrix that would be merged
-     * @throws IllegalArgumentException as {@link #merge}
+     * @throws IllegalArgumentException as {@link #merge}, and if the network given to {@link #against} lacks a layer that was
+     *                                  adapted or frozen, or has other weights there
      * @throws IllegalStateException    as {@link #merge}
      */
     public LoRAMergeReport report() {
-        return Unadaptation.report(adapted, layers, weight);
+        return Unadaptation.report(adapted, layers, weight, original);
     }
 
     /**

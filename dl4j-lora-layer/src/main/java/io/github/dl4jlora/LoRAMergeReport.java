@@ -22,8 +22,10 @@ public record LoRAMergeReport(List<Row> rows) {
      *                      represented, so that no single one moves a sum farther than back to W
      * @param largestChange the largest |W' − W| of a weight
      * @param relativeNorm  ‖ΔW‖ / ‖W‖; infinity if only W is zero, 0 if ΔW is
+     * @param baseError     ‖W − V‖ / ‖V‖, where V is what the original base holds and W what the adapted network kept of it: 0
+     *                      where it is kept as it is; NaN without {@link LoRAMerge#against}
      */
-    public record Row(String layer, double surviving, double largestChange, double relativeNorm) {
+    public record Row(String layer, double surviving, double largestChange, double relativeNorm, double baseError) {
     }
 
     /**
@@ -43,11 +45,13 @@ public record LoRAMergeReport(List<Row> rows) {
     @Override
     public String toString() {
         int width = Math.max(5, rows.stream().mapToInt(row -> row.layer.length()).max().orElse(0));
-        String line = "%-" + width + "s  %9s  %14s  %13s";
-        return String.format(Locale.ROOT, line, "layer", "surviving", "largest change", "relative norm") + rows.stream()
-                .map(row -> String.format(Locale.ROOT, "%n" + line, row.layer,
+        boolean compared = rows.stream().anyMatch(row -> !Double.isNaN(row.baseError));
+        String line = "%-" + width + "s  %9s  %14s  %13s" + (compared ? "  %10s" : "");
+        return String.format(Locale.ROOT, line, "layer", "surviving", "largest change", "relative norm", "base error")
+                + rows.stream().map(row -> String.format(Locale.ROOT, "%n" + line, row.layer,
                         String.format(Locale.ROOT, "%.4f%%", 100 * row.surviving),
                         String.format(Locale.ROOT, "%.3g", row.largestChange),
-                        String.format(Locale.ROOT, "%.3g", row.relativeNorm))).collect(Collectors.joining());
+                        String.format(Locale.ROOT, "%.3g", row.relativeNorm),
+                        String.format(Locale.ROOT, "%.2f %%", 100 * row.baseError))).collect(Collectors.joining());
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jlora;
 
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalDouble;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -11,6 +12,10 @@ import java.util.stream.Stream;
  * @param rows in topological order
  */
 public record LoRASummary(List<Row> rows) {
+
+    private static final List<String> HEADER = List.of("layer", "type", "role", "rank", "alpha", "trainable", "frozen",
+            "stored as", "bytes", "error");
+    private static final int STORED_AS = HEADER.indexOf("stored as");
 
     /**
      * One layer or vertex.
@@ -22,8 +27,13 @@ public record LoRASummary(List<Row> rows) {
      * @param alpha     0 for a layer that is not adapted
      * @param trainable number of trained values
      * @param frozen    number of values that are not trained
+     * @param storedAs  how its weights are kept: a {@link Quantization}, or their data type; empty for one without any
+     * @param bytes     of the values that are not trained, as they are kept
+     * @param error     what quantising lost of its matrix, ‖W − Q(W)‖ / ‖W‖ in Frobenius norms, the largest where there are
+     *                  several; NaN where nothing is quantised, or where the base is not here
      */
-    public record Row(String name, String type, String role, int rank, double alpha, long trainable, long frozen) {
+    public record Row(String name, String type, String role, int rank, double alpha, long trainable, long frozen,
+                      String storedAs, long bytes, double error) {
     }
 
     /** {@return the number of trained values} */
@@ -36,6 +46,16 @@ public record LoRASummary(List<Row> rows) {
         return rows.stream().mapToLong(row -> row.trainable + row.frozen).sum();
     }
 
+    /** {@return bytes of all values that are not trained, as they are kept} */
+    public long frozenBytes() {
+        return rows.stream().mapToLong(Row::bytes).sum();
+    }
+
+    /** {@return the largest {@link Row#error}; empty where nothing is quantised} */
+    public OptionalDouble largestError() {
+        return rows.stream().mapToDouble(Row::error).filter(error -> !Double.isNaN(error)).max();
+    }
+
     /** {@return trained values in percent of all} */
     public double trainablePercent() {
         return totalParams() == 0 ? 0 : 100.0 * trainableParams() / totalParams();
@@ -44,9 +64,8 @@ public record LoRASummary(List<Row> rows) {
     @Override
     public String toString() {
         List<List<String>> cells = Stream.concat(
-                Stream.of(List.of("layer", "type", "role", "rank", "alpha", "trainable", "frozen")),
-                rows.stream().map(LoRASummary::cells)).toList();
-        int[] widths = new int[7];
+                Stream.of(HEADER), rows.stream().map(LoRASummary::cells)).toList();
+        int[] widths = new int[HEADER.size()];
         cells.forEach(row -> {
             for (int i = 0; i < widths.length; i++) {
                 widths[i] = Math.max(widths[i], row.get(i).length());
@@ -60,7 +79,8 @@ public record LoRASummary(List<Row> rows) {
     private static List<String> cells(Row row) {
         boolean adapted = row.rank > 0;
         return List.of(row.name, row.type, row.role, adapted ? String.valueOf(row.rank) : "",
-                adapted ? String.valueOf(row.alpha) : "", number(row.trainable), number(row.frozen));
+                adapted ? String.valueOf(row.alpha) : "", number(row.trainable), number(row.frozen), row.storedAs,
+                number(row.bytes), Double.isNaN(row.error) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error));
     }
 
     private static String number(long value) {
@@ -70,7 +90,7 @@ public record LoRASummary(List<Row> rows) {
     private static String line(List<String> row, int[] widths) {
         StringBuilder line = new StringBuilder();
         for (int i = 0; i < widths.length; i++) {
-            boolean numeric = i >= 3;
+            boolean numeric = i >= 3 && i != STORED_AS;
             String padding = " ".repeat(widths[i] - row.get(i).length());
             line.append(numeric ? padding + row.get(i) : row.get(i) + padding).append(i < widths.length - 1 ? "  " : "");
         }

@@ -70,7 +70,7 @@ final class StorageMeasurements {
         for (String form : FORMS) {
             Quantization scheme = form.equals("FLOAT") ? null : Quantization.valueOf(form);
             results.storedBytes.put(form, LoRA.summary(StorageTask.STEP.network(scheme)).rows().stream()
-                    .mapToLong(row -> row.frozen()).sum());
+                    .mapToLong(row -> row.bytes()).sum());
         }
         Measurements.say("Bytes: " + results.storedBytes);
     }

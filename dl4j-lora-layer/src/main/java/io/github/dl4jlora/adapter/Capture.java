@@ -35,9 +35,10 @@ final class Capture {
         Scales.requireNone(adapted, "LoRAAdapter.of");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             AdaptedView view = AdaptedView.of(adapted);
-            Map<String, String> ids = view.verifiedIds();
+            Map<String, AdaptedView.Base> bases = view.verifiedBases();
             Map<String, Delta> deltas = new LinkedHashMap<>();
-            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix, ids.get(matrix.layer()))));
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix,
+                    bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -58,8 +59,7 @@ final class Capture {
             if (bias != null) {
                 more.putIfAbsent(DefaultParamInitializer.BIAS_KEY, bias.dup());
             }
-            return new Delta(delta.a(), delta.b(), delta.alpha(), delta.scaling(), delta.baseId(), delta.layout(), more,
-                    delta.kind());
+            return delta.withMore(more);
         });
         Map<String, INDArray> biases = new LinkedHashMap<>(biases(view).values());
         biases.putAll(adapter.content().biases().values());
@@ -67,14 +67,15 @@ final class Capture {
                 adapter.content().dropout()));
     }
 
-    private static Delta delta(AdaptedView.AdaptedMatrix matrix, String baseId) {
+    private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base) {
         Map<String, INDArray> more = new LinkedHashMap<>();
         matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
         INDArray a = more.remove(Variant.A);
         INDArray b = more.remove(Variant.B);
         LoRASettings settings = matrix.settings();
         Kind kind = new Kind(settings.variant(), settings.loraInit(), settings.pissaIterations());
-        return new Delta(a, b, matrix.alpha(), matrix.scaling(), baseId, TensorLayout.of(matrix.stock()), more, kind);
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), TensorLayout.of(matrix.stock()), more, kind,
+                base.storedAs());
     }
 
     private static Map<String, INDArray> values(AdaptedView.TrainedLayer layer) {

@@ -259,7 +259,8 @@ public final class Combination {
             throw new IllegalArgumentException("Layer \"" + layer + "\": its bias was trained by " + biased.size()
                     + " of the adapters, and biases cannot be combined. Combine adapters of which at most one has trained them");
         }
-        return biased.isEmpty() ? combined : biased.get(0).with(combined);
+        List<String> forms = deltas.stream().map(Delta::storedAs).distinct().toList();
+        return (biased.isEmpty() ? combined : biased.get(0).with(combined)).onStored(forms.size() == 1 ? forms.get(0) : null);
     }
 
     private void checkSettings() {

@@ -79,7 +79,8 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Content id of the frozen layer that A and B belong to; empty if the file that they came from does not say.
+     * Content id of the frozen layer that A and B belong to, of its original values where they are kept in fewer bits; empty if
+     * the file that they came from does not say.
      *
      * @param layer one of {@link #layers()}
      * @return a SHA-256 in hexadecimal digits
@@ -288,6 +289,9 @@ public final class LoRAAdapter {
         /** Accepts a base other than the adapter's, with a warning that names the layers. Shapes must fit all the same. */
         FORCE,
 
+        /** Refuses a base that is kept in another way than when the adapter was trained; else there is a warning. */
+        STRICT,
+
         /**
          * Leaves biases that train in the network as they are where the adapter has no values for them: it was trained with
          * fewer. Without this option such a network is refused.
@@ -297,7 +301,8 @@ public final class LoRAAdapter {
 
     /**
      * Puts this adapter into a network in place of the one it has: a hot swap, nothing is rebuilt. Everything is
-     * checked before the first value changes. Updater state stays what it is.
+     * checked before the first value changes. Updater state stays what it is. A base that is kept in another way than when the
+     * adapter was trained, as INT8 or NF4, is allowed, with a warning.
      *
      * @param adapted a network with the same adapted and trained layers
      * @throws IllegalArgumentException if the network's adapted or trained layers are not this adapter's, differ in
@@ -313,8 +318,7 @@ public final class LoRAAdapter {
      *
      * @param adapted a network with the same adapted and trained layers
      * @param options each at most once
-     * @throws IllegalArgumentException if the network's adapted or trained layers are not this adapter's, differ in
-     *                                  shape, or, without {@link ApplyOption#FORCE}, stand on another base
+     * @throws IllegalArgumentException as there, but for what the options allow, and for what {@link ApplyOption#STRICT} does not
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
     public void applyTo(Model adapted, ApplyOption... options) {
@@ -385,14 +389,12 @@ public final class LoRAAdapter {
 
         @Override
         public Loader keyMapper(UnaryOperator<String> mapper) {
-            super.keyMapper(mapper);
-            return this;
+            return (Loader) super.keyMapper(mapper);
         }
 
         @Override
         public Loader strict(boolean strict) {
-            super.strict(strict);
-            return this;
+            return (Loader) super.strict(strict);
         }
     }
 }

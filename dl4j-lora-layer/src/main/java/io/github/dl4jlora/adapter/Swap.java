@@ -42,9 +42,21 @@ final class Swap {
     /** Of a base weight that was stored in 16 bits. */
     private static final double ROUNDING = 1e-2;
 
+    /** A layer that keeps the adapter's base in another way than when the adapter was trained. */
+    private record OtherForm(String layer, String trainedOn, String here) {
+
+        String refusal() {
+            return "Layer \"" + layer + "\": the adapter was trained on a base kept as " + trainedOn
+                    + ", but the network keeps it as " + here + ". Give the network its base as " + trainedOn
+                    + ", or leave ApplyOption.STRICT out to have a warning instead";
+        }
+    }
+
     private final LoRAAdapter adapter;
     private final AdaptedView view;
     private final List<Runnable> assignments = new ArrayList<>();
+    /** The first of them; null if there is none. */
+    private OtherForm otherForm;
 
     private Swap(LoRAAdapter adapter, AdaptedView view) {
         this.adapter = adapter;
@@ -61,10 +73,18 @@ final class Swap {
             swap.requireAdapted();
             swap.checkNames();
             List<String> strangers = swap.checkMatrices(options.contains(ApplyOption.FORCE));
+            if (swap.otherForm != null && options.contains(ApplyOption.STRICT)) {
+                throw new IllegalArgumentException(swap.otherForm.refusal());
+            }
             swap.checkTrained();
             swap.checkBiases();
             if (!strangers.isEmpty()) {
                 LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
+            }
+            if (swap.otherForm != null) {
+                LOG.warn("Layer \"{}\": the adapter was trained on a base kept as {}, but the network keeps it as {}, whose "
+                        + "values are a little different. Evaluate before you rely on it, or train on; ApplyOption.STRICT "
+                        + "refuses", swap.otherForm.layer, swap.otherForm.trainedOn, swap.otherForm.here);
             }
             swap.assign();
             if (options.contains(ApplyOption.RESET_UPDATER)) {
@@ -100,18 +120,21 @@ final class Swap {
 
     /** @return layers whose base is another than the adapter's, which only {@code anyBase} lets pass */
     private List<String> checkMatrices(boolean anyBase) {
-        Map<String, String> ids = view.verifiedIds();
+        Map<String, AdaptedView.Base> bases = view.verifiedBases();
         List<String> strangers = new ArrayList<>();
         adapter.deltas().forEach((name, loaded) -> {
             AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
             Delta delta = onBase(name, loaded, matrix, anyBase);
-            String id = ids.get(matrix.layer());
+            AdaptedView.Base base = bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN);
             requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
             requireSize(name, delta, matrix);
             if (!anyBase) {
-                requireSameBase(name, delta, id, matrix.parts().get(Variant.A).dataType());
-            } else if (delta.baseId() != null && !delta.baseId().equals(id)) {
+                requireSameBase(name, delta, base.id(), matrix.parts().get(Variant.A).dataType());
+            }
+            if (delta.baseId() != null && !delta.baseId().equals(base.id())) {
                 strangers.add(name);
+            } else if (otherForm == null && delta.storedAs() != null && !delta.storedAs().equals(base.storedAs())) {
+                otherForm = new OtherForm(name, delta.storedAs(), base.storedAs());
             }
             requireSameKind(name, delta, matrix);
             // Refuses here what rescaling would refuse when other layers have been replaced.

@@ -314,7 +314,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         public LowRankLayer build() {
             LowRankLayer layer = new LowRankLayer(this);
             LoRAInit init = layer.lora.loraInit();
-            if (init.isTakenFromW()) {
+            if (init.dependsOnW()) {
                 throw new IllegalArgumentException(Named.layer(getLayerName()) + ": LoRAInit." + init
                         + " is taken from W, which a lone low-rank path has not. Use another start or a LoRADenseLayer.");
             }

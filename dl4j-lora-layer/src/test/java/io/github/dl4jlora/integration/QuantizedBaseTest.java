@@ -3,8 +3,13 @@ package io.github.dl4jlora.integration;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.LoRAMerge;
+import io.github.dl4jlora.LoRAMergeReport;
+import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -18,9 +23,11 @@ import org.nd4j.linalg.dataset.DataSet;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Locale;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 /** A network on a base in fewer bits, from apply to merge; the property suite has the other ways. */
 class QuantizedBaseTest {
@@ -134,5 +141,71 @@ class QuantizedBaseTest {
                 .hasMessageContaining("fc1").hasMessageContaining("NF4").hasMessageContaining("INT8");
         assertThatThrownBy(() -> LoRA.apply(frozen, config(Quantization.INT8).build()))
                 .hasMessageContaining("fc1").hasMessageContaining("NF4");
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void theSummaryTellsHowEachLayerIsKeptAndWhatThatLost(Quantization scheme) {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(scheme).targets("fc1").trainable("out").build());
+
+        LoRASummary summary = LoRA.summary(tuned);
+
+        assertThat(summary.rows()).extracting(LoRASummary.Row::storedAs).containsExactly(scheme.name(), scheme.name(), "FLOAT");
+        LoRASummary.Row row = summary.rows().get(0);
+        INDArray w = base.getLayer("fc1").getParam("W");
+        INDArray lost = LoRA.unload(tuned).getLayer("fc1").getParam("W").sub(w);
+        assertThat(row.error()).isCloseTo(lost.norm2Number().doubleValue() / w.norm2Number().doubleValue(), within(1e-6));
+        assertThat(row.bytes()).isLessThan(4 * row.frozen());
+        assertThat(summary.rows().get(2)).satisfies(trained -> {
+            assertThat(trained.bytes()).isZero();
+            assertThat(trained.error()).isNaN();
+        });
+        assertThat(summary.largestError()).hasValue(Math.max(row.error(), summary.rows().get(1).error()));
+        assertThat(summary.frozenBytes()).isEqualTo(row.bytes() + summary.rows().get(1).bytes());
+        assertThat(summary.toString().lines().toList().get(1)).contains(scheme.name())
+                .endsWith(String.format(Locale.ROOT, "%.2f %%", 100 * row.error())).hasSizeLessThan(100);
+        assertThat(LoRA.summary(LoRA.freeze(base, scheme)).rows()).extracting(LoRASummary.Row::storedAs)
+                .containsOnly(scheme.name());
+    }
+
+    @Test
+    void theSummaryCountsTheBytesThatAreThere() {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(Quantization.NF4).build());
+
+        long kept = BaseAttachment.verified(tuned).values().stream().mapToLong(FrozenWeights::bytes).sum();
+
+        assertThat(LoRA.summary(tuned).frozenBytes()).isEqualTo(kept);
+        assertThat(LoRA.summary(LoRA.apply(base, config(null).build())).frozenBytes()).isEqualTo(4 * base.numParams());
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void theMergeReportComparesWithTheOriginalBase(Quantization scheme) {
+        MultiLayerNetwork tuned = LoRA.apply(base, config(scheme).build());
+        tuned.fit(DATA);
+
+        LoRAMergeReport report = LoRA.merging(tuned).layers("fc2").against(base).report();
+
+        assertThat(report.rows()).singleElement().satisfies(row -> assertThat(row.baseError())
+                .isCloseTo(LoRA.summary(tuned).rows().get(1).error(), within(1e-6)));
+        assertThat(report.toString().lines().toList().get(0)).endsWith("base error");
+        LoRAMergeReport alone = LoRA.merging(tuned).report();
+        assertThat(alone.rows()).extracting(LoRAMergeReport.Row::baseError).containsOnly(Double.NaN);
+        assertThat(alone.toString()).doesNotContain("base error", "NaN");
+        assertThat(LoRA.merging(LoRA.apply(base, config(null).build())).against(base).report().rows())
+                .extracting(LoRAMergeReport.Row::baseError).containsOnly(0.0);
+    }
+
+    @Test
+    void theMergeReportRefusesAnotherBaseByLayer() {
+        LoRAMerge<MultiLayerNetwork> merge = LoRA.merging(LoRA.apply(base, config(Quantization.INT8).build()));
+        MultiLayerNetwork other = base.clone();
+        other.getLayer("out").getParam("W").addi(0.5);
+
+        assertThatThrownBy(() -> merge.against(other).report()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"out\"", "against(...)", "Give the original base");
+        assertThatThrownBy(() -> merge.against(LoRA.freeze(base, Quantization.INT8)).report())
+                .hasMessageContainingAll("\"fc1\"", "keeps it as INT8");
+        assertThatThrownBy(() -> merge.against(null)).hasMessageContaining("leave against out");
     }
 }

@@ -96,13 +96,14 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         LoRAInit start = init == LoRAInit.LOFTQ && !startsFromLoss() ? LoRAInit.KAIMING_UNIFORM : init;
         return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(start)
                 .quantize(place.scheme)
-                .pissaIterations(start == LoRAInit.PISSA || start == LoRAInit.LOFTQ ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
+                .pissaIterations(start == LoRAInit.PISSA || start == LoRAInit.LOFTQ ? pissaIterations : 0).bias(bias)
+                .loraDropout(loraDropout ? 0.3 : 0)
                 .loraPlusRatio(loraPlusRatio).scaling(scaling).engine(engine).copyBase(place == Place.COPIED)
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
     }
 
     /** Even where that is asked for, and where it is taken from W no more than the narrowest layer has. */
     private int allowedRank() {
-        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.isTakenFromW() || init == LoRAInit.LOFTQ ? Math.min(rank, 2) : rank;
+        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.dependsOnW() ? Math.min(rank, 2) : rank;
     }
 }

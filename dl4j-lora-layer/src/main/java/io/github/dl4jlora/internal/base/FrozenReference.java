@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
@@ -10,6 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.io.Serializable;
 import java.net.URI;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -100,6 +102,28 @@ public final class FrozenReference implements Serializable {
     /** Content id of the original values; {@link #getId} where they are not quantised. */
     public String baseId() {
         return form == null ? id : form.baseId();
+    }
+
+    /** Bytes of a parameter's values as they are kept, without a look at them. */
+    public long bytes(String key) {
+        DataType type = FrozenWeights.type(signature);
+        if (form == null) {
+            return Arrays.stream(FrozenWeights.shapesByKey(signature).get(key)).reduce(type.width(), Math::multiplyExact);
+        }
+        StoredForm.Part part = form.parts().stream().filter(one -> one.key().equals(key)).findFirst().orElseThrow();
+        return part.isQuantized() ? QuantizedMatrix.bytes(form.scheme(), part.lines(), part.length())
+                : part.size() * type.width();
+    }
+
+    /** Bytes of all values as they are kept, without a look at them. */
+    public long bytes() {
+        return FrozenWeights.shapesByKey(signature).keySet().stream().mapToLong(this::bytes).sum();
+    }
+
+    /** What quantising lost of each matrix, see {@link FrozenWeights#errors}; empty also where the weights are not here. */
+    public Map<String, Double> errors() {
+        FrozenWeights here = resolveHere();
+        return here == null ? Map.of() : here.errors();
     }
 
     /**

@@ -14,14 +14,20 @@ import java.util.Map;
 /**
  * One adapted layer.
  *
- * @param a      {@code [nIn, rank]}
- * @param b      {@code [rank, nOut]}
- * @param baseId content id of the frozen layer; null if the file does not say
- * @param layout what A and B look like in a file
- * @param more   other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b
+ * @param a        {@code [nIn, rank]}
+ * @param b        {@code [rank, nOut]}
+ * @param baseId   content id of the frozen layer's original values; null if the file does not say
+ * @param layout   what A and B look like in a file
+ * @param more     other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b
+ * @param storedAs how the frozen layer was kept when this was trained, by its scheme or data type; null if the file does not say
  */
 public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
-             Map<String, INDArray> more, Kind kind) {
+             Map<String, INDArray> more, Kind kind, String storedAs) {
+
+    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
+            Map<String, INDArray> more, Kind kind) {
+        this(a, b, alpha, scaling, baseId, layout, more, kind, null);
+    }
 
     public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
         this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN);
@@ -74,7 +80,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
         rest.remove(ExtraPart.LORA_BIAS.key());
         rest.put(DefaultParamInitializer.BIAS_KEY,
                 added.mul(factor()).addi(bias.castTo(added.dataType()).reshape(added.shape())));
-        return new Delta(a, b, alpha, scaling, baseId, layout, rest, kind);
+        return new Delta(a, b, alpha, scaling, baseId, layout, rest, kind, storedAs);
     }
 
     /**
@@ -104,7 +110,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
         // One factor before and after, although the rank has doubled.
         double same = factor() / scaling.factor(1, 2 * rank());
         return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
-                kind.started());
+                kind.started(), storedAs);
     }
 
     /**
@@ -120,11 +126,21 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
         parts.put(Variant.START_B, b.get(NDArrayIndex.interval(half, rank()), NDArrayIndex.all()).neg());
         return new Delta(a.get(NDArrayIndex.all(), NDArrayIndex.interval(0, half)).dup(),
                 b.get(NDArrayIndex.interval(0, half), NDArrayIndex.all()).dup(), factor() / scaling.factor(1, half), scaling,
-                baseId, layout, parts, started);
+                baseId, layout, parts, started, storedAs);
     }
 
     /** With other A and B for the same ΔW. */
     public Delta with(Delta product) {
-        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started());
+        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started(), storedAs);
+    }
+
+    /** With other parts beside A and B. */
+    public Delta withMore(Map<String, INDArray> parts) {
+        return new Delta(a, b, alpha, scaling, baseId, layout, parts, kind, storedAs);
+    }
+
+    /** Trained on a base that was kept in another way. */
+    public Delta onStored(String form) {
+        return new Delta(a, b, alpha, scaling, baseId, layout, more, kind, form);
     }
 }

@@ -31,6 +31,7 @@ public record Provenance(Map<String, String> metadata) {
     private static final String SCALING = "dl4j_lora.scaling.";
     private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String BASE_ID = "dl4j_lora.base.";
+    private static final String STORED_AS = "dl4j_lora.stored.";
 
     /** @param config the text of {@code adapter_config.json} */
     static Provenance of(PeftForm form, byte[] config) {
@@ -55,6 +56,9 @@ public record Provenance(Map<String, String> metadata) {
             metadata.put(ALPHA + name, Double.toString(delta.alpha()));
             if (delta.baseId() != null) {
                 metadata.put(BASE_ID + name, delta.baseId());
+            }
+            if (delta.storedAs() != null) {
+                metadata.put(STORED_AS + name, delta.storedAs());
             }
         });
         form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, kind.peftInit().toString()));
@@ -97,6 +101,11 @@ public record Provenance(Map<String, String> metadata) {
     /** Content id of the frozen layer; null if the file does not say. */
     public String baseId(String layer) {
         return metadata.get(BASE_ID + layer);
+    }
+
+    /** How the frozen layer was kept in training, by scheme or data type; null if the file does not say. */
+    String storedAs(String layer) {
+        return metadata.get(STORED_AS + layer);
     }
 
     /**

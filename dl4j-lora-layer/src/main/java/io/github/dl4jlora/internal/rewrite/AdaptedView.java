@@ -100,6 +100,22 @@ public final class AdaptedView {
         }
     }
 
+    /**
+     * The frozen weights of an adapted layer.
+     *
+     * @param id       content id of the original values
+     * @param storedAs how they are kept: the scheme, or the data type
+     */
+    public record Base(String id, String storedAs) {
+
+        /** Of a layer whose frozen weights nobody knows. */
+        public static final Base UNKNOWN = new Base(null, null);
+
+        private static Base of(FrozenWeights weights) {
+            return new Base(weights.baseId(), weights.storedAs());
+        }
+    }
+
     /** A layer that is trained in full; {@code conf} is null for a vertex that is no layer. */
     public record TrainedLayer(Layer conf, Map<String, INDArray> table) {
     }
@@ -223,21 +239,20 @@ public final class AdaptedView {
     }
 
     /**
-     * Content id of each adapted layer's frozen weights; of quantised ones the original's, for which adapters are made whichever
-     * way a network keeps it.
+     * What each adapted layer stands on; adapters are made for its original, whichever way a network keeps it.
      *
-     * @throws IllegalStateException if they are missing, or have changed since the network was adapted
+     * @throws IllegalStateException if frozen weights are missing, or have changed since the network was adapted
      */
-    public Map<String, String> verifiedIds() {
-        Map<String, String> ids = new LinkedHashMap<>();
-        BaseAttachment.verified(network.model()).forEach((name, weights) -> ids.put(name, weights.baseId()));
+    public Map<String, Base> verifiedBases() {
+        Map<String, Base> bases = new LinkedHashMap<>();
+        BaseAttachment.verified(network).forEach((name, weights) -> bases.put(name, Base.of(weights)));
         for (Node node : network.nodes()) {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null && lora.getStorage() == FrozenStorage.EMBEDDED) {
-                ids.put(node.name(), embeddedId(lora, network.runtime(node.name())));
+                bases.put(node.name(), Base.of(embedded(lora, network.runtime(node.name()))));
             }
         }
-        return ids;
+        return bases;
     }
 
     /**
@@ -250,8 +265,8 @@ public final class AdaptedView {
         return node.adapted().stockTable(MergedLayer.of(network, node).base(), false);
     }
 
-    private static String embeddedId(AdaptedConfiguration lora, Trainable runtime) {
+    private static FrozenWeights embedded(AdaptedConfiguration lora, Trainable runtime) {
         Map<String, INDArray> frozen = lora.embeddedTable(runtime.paramTable(false));
-        return FrozenWeights.unregistered(Network.head(runtime.params(), lora.frozenParams()), frozen).id();
+        return FrozenWeights.unregistered(Network.head(runtime.params(), lora.frozenParams()), frozen);
     }
 }

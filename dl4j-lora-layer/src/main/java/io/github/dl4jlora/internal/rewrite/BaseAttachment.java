@@ -89,8 +89,10 @@ public final class BaseAttachment {
         recorded(network).forEach((name, reference) -> {
             if (reference != null && from.nodes().stream().anyMatch(node -> node.name().equals(name))) {
                 FrozenWeights weights = from.unregistered(from.node(name));
-                if (weights != null && weights.id().equals(reference.getId())) {
-                    reference.bind(reference.admit(weights, name));
+                FrozenWeights formed = weights != null && weights.baseId().equals(reference.baseId())
+                        ? reference.formed(weights) : null;
+                if (formed != null && formed.id().equals(reference.getId())) {
+                    reference.bind(reference.admit(formed, name));
                 }
             }
         });

@@ -1,8 +1,7 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.stock.MatrixForm;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -17,32 +16,30 @@ import java.util.NoSuchElementException;
  */
 public final class BaseMatrices {
 
-    /**
-     * A matrix that can be adapted.
-     *
-     * @param values {@code [nIn, nOut]}, live
-     * @param layer  the running layer that it is of
-     */
-    private record BaseMatrix(INDArray values, Trainable layer) {
+    /** A parameter that can be adapted. */
+    private record BaseMatrix(Node node, String key, MatrixForm form) {
     }
 
+    private final Network<?> network;
     private final Map<String, BaseMatrix> weights = new LinkedHashMap<>();
 
     private BaseMatrices(Network<?> network) {
+        this.network = network;
         for (Node node : network.nodes()) {
-            Trainable layer = network.runtime(node.name());
-            Map<String, INDArray> table = layer.paramTable(false);
-            node.matrices().forms().forEach((key, form) -> {
-                if (table != null && table.containsKey(key)) {
-                    weights.put(node.matrices().module(node.name(), key), new BaseMatrix(form.viewOf(table.get(key)), layer));
-                }
-            });
+            if (node.numParams() > 0) {
+                node.matrices().forms().forEach((key, form) ->
+                        weights.put(node.matrices().module(node.name(), key), new BaseMatrix(node, key, form)));
+            }
         }
     }
 
-    /** The weights of a stock network. */
+    /** The weights of a stock network, or of a frozen one, whose quantised layers are restored one at a time. */
     public static BaseMatrices of(Model stock) {
-        return new BaseMatrices(Network.of(stock));
+        return new BaseMatrices(ThawedNetwork.of(Network.of(stock)));
+    }
+
+    private INDArray values(BaseMatrix matrix) {
+        return matrix.form.viewOf(network.runtime(matrix.node.name()).paramTable(false).get(matrix.key));
     }
 
     /**
@@ -59,7 +56,7 @@ public final class BaseMatrices {
                     + weights.keySet() + ". Give the network that the adapter was made for; of an adapted one, "
                     + "LoRA.unload(network)");
         }
-        INDArray values = found.values;
+        INDArray values = values(found);
         if (values.size(0) != nIn || values.size(1) != nOut) {
             throw new IllegalArgumentException("Layer \"" + name + "\": the adapter is for [" + nIn + ", " + nOut
                     + "], but the network's weights are [" + values.size(0) + ", " + values.size(1)
@@ -67,15 +64,15 @@ public final class BaseMatrices {
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (baseId != null) {
-                requireSameBase(name, baseId, found.layer);
+                requireSameBase(name, baseId, found.node);
             }
             boolean wide = values.dataType() == DataType.DOUBLE || values.dataType() == DataType.FLOAT;
             return (wide ? values : values.castTo(DataType.FLOAT)).norm2Number().doubleValue();
         }
     }
 
-    private static void requireSameBase(String name, String expected, Trainable layer) {
-        String id = FrozenWeights.unregistered(layer.params(), layer.paramTable(false)).id();
+    private void requireSameBase(String name, String expected, Node node) {
+        String id = network.unregistered(node).baseId();
         if (!id.equals(expected)) {
             throw new IllegalArgumentException("Layer \"" + name + "\": the adapter was made for the base weights " + expected
                     + ", but the network has " + id + ". Give the network that the adapter was made for, as it was then");

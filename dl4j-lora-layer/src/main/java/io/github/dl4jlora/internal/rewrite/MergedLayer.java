@@ -73,14 +73,20 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
         }
     }
 
-    /** What is lost by rounding, and how far weights move; a row for each adapted parameter. */
-    List<LoRAMergeReport.Row> report(double weight) {
+    /**
+     * What is lost by rounding, and how far weights move; a row for each adapted parameter.
+     *
+     * @param original the original base's values, flat; null: not given
+     */
+    List<LoRAMergeReport.Row> report(double weight, INDArray original) {
         AdaptedConfiguration lora = node.adapted();
         INDArray sums = base.castTo(DataType.DOUBLE).dup();
         Map<String, INDArray> exact = lora.stockTable(sums, false);
         mergeInto(exact, weight);
         Map<String, INDArray> rounded = lora.stockTable(merged(weight).castTo(DataType.DOUBLE), false);
         Map<String, INDArray> before = lora.stockTable(base.castTo(DataType.DOUBLE), false);
+        Map<String, INDArray> was = original == null ? null
+                : lora.stockTable(original.reshape(original.length()).castTo(DataType.DOUBLE), false);
         List<LoRAMergeReport.Row> rows = new ArrayList<>();
         for (AdaptedParameter parameter : lora.adapted()) {
             INDArray w = before.get(parameter.key());
@@ -89,9 +95,14 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
             INDArray moved = Transforms.abs(rounded.get(parameter.key()).sub(w));
             rows.add(new LoRAMergeReport.Row(MatrixName.of(node, parameter.key()).module(),
                     change == 0 ? 1 : Math.max(0, 1 - lost / change), moved.maxNumber().doubleValue(),
-                    change == 0 ? 0 : change / norm(w)));
+                    change == 0 ? 0 : change / norm(w), was == null ? Double.NaN : error(w, was.get(parameter.key()))));
         }
         return rows;
+    }
+
+    private static double error(INDArray kept, INDArray original) {
+        double lost = norm(kept.sub(original));
+        return lost == 0 ? 0 : lost / norm(original);
     }
 
     private static double norm(INDArray array) {

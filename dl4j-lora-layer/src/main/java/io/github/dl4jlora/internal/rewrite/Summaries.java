@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
@@ -14,21 +15,26 @@ import org.deeplearning4j.nn.api.Trainable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /** Reads a {@link LoRASummary} off a network. */
 public final class Summaries {
 
-    private Summaries() {
+    private final Network<?> network;
+
+    private Summaries(Network<?> network) {
+        this.network = network;
     }
 
     public static LoRASummary of(Model model) {
         Network<?> network = Network.of(model);
-        return new LoRASummary(network.nodes().stream().flatMap(node -> rows(node, network.runtime(node.name()))).toList());
+        Summaries summaries = new Summaries(network);
+        return new LoRASummary(network.nodes().stream().flatMap(summaries::rows).toList());
     }
 
-    private static Stream<LoRASummary.Row> rows(Node node, Trainable running) {
-        return node.adapted() == null ? Stream.of(row(node)) : adapted(node, node.adapted(), running).stream();
+    private Stream<LoRASummary.Row> rows(Node node) {
+        return node.adapted() == null ? Stream.of(row(node)) : adapted(node, node.adapted()).stream();
     }
 
     /** What is switched at run time, and stands in no configuration. */
@@ -42,36 +48,41 @@ public final class Summaries {
      * A row for each adapted matrix, and one for what else the layer has, trained biases included, unless it has one matrix
      * only.
      */
-    private static List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora, Trainable running) {
+    private List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora) {
         boolean stopped = node.isFrozenByDl4j();
         Role role = stopped ? Role.FREEZE_STOP : Role.ADAPT;
         Object stock = lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex();
         boolean single = lora.matrices().forms().size() == 1;
+        FrozenReference reference = node.frozenReference();
         List<LoRASummary.Row> rows = new ArrayList<>();
         long rest = lora.frozenParams();
+        long restBytes = bytes(reference, rest);
         long biases = lora.biases().stream().mapToLong(TrainedBias::length).sum();
         for (AdaptedParameter parameter : lora.adapted()) {
-            long frozen = (single ? rest : parameter.nIn() * parameter.nOut()) + lora.layout().constantParams();
-            rest -= frozen;
+            long ofMatrix = single ? rest : parameter.nIn() * parameter.nOut();
+            long matrixBytes = single ? restBytes : reference == null ? bytes(ofMatrix) : reference.bytes(parameter.key());
+            rest -= ofMatrix;
+            restBytes -= matrixBytes;
             long trained = lora.layout().trainedParams(parameter) + (single ? biases : 0);
+            long fixed = lora.layout().constantParams() + (stopped ? trained : 0);
             rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(),
-                    stock.getClass().getSimpleName(), role + scaled(parameter, running), parameter.rank(), parameter.alpha(),
-                    stopped ? 0 : trained, stopped ? frozen + trained : frozen));
+                    stock.getClass().getSimpleName(), role + scaled(parameter, network.runtime(node.name())), parameter.rank(),
+                    parameter.alpha(), stopped ? 0 : trained, ofMatrix + fixed, storedAs(reference), matrixBytes + bytes(fixed),
+                    errors(reference).getOrDefault(parameter.key(), Double.NaN)));
         }
-        if (rest > 0 && biases > 0) {
-            rows.add(new LoRASummary.Row(node.name(), stock.getClass().getSimpleName(),
-                    (stopped ? Role.FREEZE_STOP : Role.TRAIN_BIAS).toString(), 0, 0, stopped ? 0 : biases, stopped
-                    ? rest + biases : rest));
-        } else if (rest > 0) {
-            rows.add(frozen(node, stock.getClass(), stopped, rest));
+        if (rest > 0) {
+            Role ofRest = stopped ? Role.FREEZE_STOP : biases > 0 ? Role.TRAIN_BIAS : Role.FREEZE_PASS;
+            long fixed = stopped ? biases : 0;
+            rows.add(new LoRASummary.Row(node.name(), stock.getClass().getSimpleName(), ofRest.toString(), 0, 0, biases - fixed,
+                    rest + fixed, storedAs(reference), restBytes + bytes(fixed), Double.NaN));
         }
         return rows;
     }
 
-    private static LoRASummary.Row row(Node node) {
+    private LoRASummary.Row row(Node node) {
         if (node.layer() instanceof LowRankLayer path) {
             return new LoRASummary.Row(node.name(), node.type(), Role.ADAPT.toString(), path.getRank(), path.getAlpha(),
-                    node.numParams(), 0);
+                    node.numParams(), 0, network.dataType().name(), 0, Double.NaN);
         }
         if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
             return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), node.stopsGradient(),
@@ -85,12 +96,36 @@ public final class Summaries {
             Class<?> type = node.layer() != null ? node.unwrappedLayer().getClass() : node.unwrappedVertex().getClass();
             return frozen(node, type, node.isFrozenByDl4j(), node.numParams());
         }
-        Role role = node.numParams() > 0 ? Role.TRAIN : Role.KEEP;
-        return new LoRASummary.Row(node.name(), node.type(), role.toString(), 0, 0, node.numParams(), 0);
+        boolean trains = node.numParams() > 0;
+        return new LoRASummary.Row(node.name(), node.type(), (trains ? Role.TRAIN : Role.KEEP).toString(), 0, 0,
+                node.numParams(), 0, trains ? network.dataType().name() : "", 0, Double.NaN);
     }
 
-    private static LoRASummary.Row frozen(Node node, Class<?> type, boolean stops, long parameters) {
+    private LoRASummary.Row frozen(Node node, Class<?> type, boolean stops, long parameters) {
         Role role = stops ? Role.FREEZE_STOP : Role.FREEZE_PASS;
-        return new LoRASummary.Row(node.name(), type.getSimpleName(), role.toString(), 0, 0, 0, parameters);
+        FrozenReference reference = node.frozenReference();
+        return new LoRASummary.Row(node.name(), type.getSimpleName(), role.toString(), 0, 0, 0, parameters,
+                parameters == 0 ? "" : storedAs(reference), bytes(reference, parameters), largestError(reference));
+    }
+
+    private String storedAs(FrozenReference reference) {
+        return reference == null ? network.dataType().name() : reference.storedAs();
+    }
+
+    /** Of a layer's frozen values: those outside the vector, or as many inside. */
+    private long bytes(FrozenReference reference, long values) {
+        return reference == null ? bytes(values) : reference.bytes();
+    }
+
+    private long bytes(long values) {
+        return values * network.dataType().width();
+    }
+
+    private static Map<String, Double> errors(FrozenReference reference) {
+        return reference == null ? Map.of() : reference.errors();
+    }
+
+    private static double largestError(FrozenReference reference) {
+        return errors(reference).values().stream().mapToDouble(Double::doubleValue).max().orElse(Double.NaN);
     }
 }

@@ -72,16 +72,37 @@ public final class Unadaptation<M extends Model> {
         });
     }
 
-    /** What {@link #merge(Model, List, double)} would do. */
-    public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight) {
+    /**
+     * What {@link #merge(Model, List, double)} would do.
+     *
+     * @param original the base as it was; null: what the network keeps is not compared with it
+     * @throws IllegalArgumentException as there, and if the original is another network than the base
+     */
+    public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight, Model original) {
         DisabledScopes.requireNone(model, "LoRA.merging");
         return Network.outside(() -> {
             Network<?> adapted = Network.of(model);
             List<Node> chosen = chosen(adapted, layers);
-            BaseAttachment.verified(adapted);
-            return new LoRAMergeReport(chosen.stream().flatMap(node -> MergedLayer.of(adapted, node).report(weight).stream())
-                    .toList());
+            Map<String, AdaptedView.Base> bases = AdaptedView.of(model).verifiedBases();
+            Network<?> base = original == null ? null : ThawedNetwork.of(Network.of(original));
+            if (base != null) {
+                bases.forEach((layer, recorded) -> requireOriginal(base, layer, recorded.id()));
+            }
+            return new LoRAMergeReport(chosen.stream().flatMap(node -> MergedLayer.of(adapted, node)
+                    .report(weight, base == null ? null : base.runtime(node.name()).params()).stream()).toList());
         });
+    }
+
+    private static void requireOriginal(Network<?> base, String layer, String id) {
+        Node node = base.nodes().stream().filter(one -> one.name().equals(layer)).findFirst().orElse(null);
+        FrozenWeights weights = node == null ? null : base.unregistered(node);
+        if (weights == null || !weights.id().equals(id)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": against(...) compares with the base as it was when it "
+                    + "was adapted, content id " + id + ", but the network given "
+                    + (node == null ? "has no such layer" : weights == null ? "has no parameters there"
+                    : weights.scheme() != null ? "keeps it as " + weights.storedAs() : "has " + weights.id())
+                    + ". Give the original base");
+        }
     }
 
     private static List<Node> chosen(Network<?> network, List<Pattern> layers) {

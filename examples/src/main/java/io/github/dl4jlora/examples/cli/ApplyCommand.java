@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.cli;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.examples.AnyNetwork;
 import picocli.CommandLine.ArgGroup;
@@ -20,8 +21,10 @@ import java.util.Locale;
         description =
                 {"With an ADAPTER: the network as the adapter changes it. Without one: a fresh adapter, to be trained in Java; "
                 + "until then the network computes what it did.",
+                "With --quantize the base is read layer by layer and kept in fewer bits.",
                 "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
         footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip",
+                "  dl4j-lora apply base.zip --rank 8 --quantize nf4 -o tuned.zip",
                 "  dl4j-lora apply base.zip adapter -o tuned.zip"})
 final class ApplyCommand extends Work {
 
@@ -30,6 +33,10 @@ final class ApplyCommand extends Work {
 
     @Parameters(index = "1", arity = "0..1", paramLabel = "ADAPTER", description = "An adapter's folder.")
     private Path adapter;
+
+    @Option(names = "--quantize", paramLabel = "WORD",
+            description = "Keeps the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+    private Quantization quantize;
 
     @Mixin
     private Output output;
@@ -74,7 +81,8 @@ final class ApplyCommand extends Work {
         LoRAConfig config = adapter == null ? config(fresh == null ? new Fresh() : fresh) : null;
         output.checkedFile();
         progress.expect(4).step("reading " + network);
-        SavedNetwork base = SavedNetwork.read(network).stock();
+        SavedNetwork base = quantize == null ? SavedNetwork.read(network).stock()
+                : SavedNetwork.readQuantized(network, quantize);
         progress.step("adapting");
         SavedNetwork adapted = adapter == null ? fresh(base, config)
                 : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);

@@ -21,7 +21,8 @@ import java.util.Map;
 import java.util.function.DoubleSupplier;
 
 @Command(name = "inspect", header = "Tells what a saved network or an adapter holds.",
-        description = {"Of a network: its layers, which of them train, and how many values that is.",
+        description = {"Of a network: its layers, which of them train, how many values that is, and how the others are kept: "
+                + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
                 "Of an adapter: rank, size and effective rank of what each layer learned; with --base, also its size beside the "
                         + "weights that it changes."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
@@ -63,15 +64,17 @@ final class InspectCommand extends Work {
 
     /** Without the columns that only adapters fill. */
     private static String stock(LoRASummary summary) {
-        ResultTable table = new ResultTable("layer", "type", "role", "trainable", "frozen");
+        ResultTable table = new ResultTable("layer", "type", "role", "trainable", "frozen", "stored as", "bytes", "error");
         summary.rows().forEach(row -> table.row(row.name(), row.type(), row.role(),
                 String.format(Locale.ROOT, "%,d", row.trainable()),
-                String.format(Locale.ROOT, "%,d", row.frozen())));
+                String.format(Locale.ROOT, "%,d", row.frozen()), row.storedAs(),
+                String.format(Locale.ROOT, "%,d", row.bytes()),
+                Double.isNaN(row.error()) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error())));
         return table + String.format(Locale.ROOT, "trainable params: %,d || all params: %,d", summary.trainableParams(),
                 summary.totalParams());
     }
 
-    private static Map<String, Object> values(LoRASummary.Row row) {
+    static Map<String, Object> values(LoRASummary.Row row) {
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("name", row.name());
         values.put("type", row.type());
@@ -80,6 +83,9 @@ final class InspectCommand extends Work {
         values.put("alpha", row.alpha());
         values.put("trainable", row.trainable());
         values.put("frozen", row.frozen());
+        values.put("storedAs", row.storedAs());
+        values.put("bytes", row.bytes());
+        values.put("error", Double.isNaN(row.error()) ? null : row.error());
         return values;
     }
 

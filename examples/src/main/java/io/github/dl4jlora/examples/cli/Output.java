@@ -93,6 +93,11 @@ final class Output {
         }
     }
 
+    /** A network in fewer bits, likewise. */
+    void writeQuantized(SavedNetwork network) throws IOException {
+        writeAdapted(network);
+    }
+
     private static void addNormalizer(SavedNetwork network, Path file) {
         if (network.normalizer() != null) {
             ModelSerializer.addNormalizerToModel(file.toFile(), network.normalizer());

@@ -2,9 +2,11 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.examples.AnyNetwork;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
 
@@ -35,6 +37,9 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
         /** Base and adapters, as LoRA.save writes them. */
         SELF_CONTAINED("an adapted network with its base"),
 
+        /** A base without adapters, which serves and is adapted, but does not train: in fewer bits, for example. */
+        FROZEN("a frozen network"),
+
         /** What ModelSerializer writes of an adapted network: the base may lie elsewhere. */
         CHECKPOINT("an adapted network as ModelSerializer writes it");
 
@@ -58,14 +63,7 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
      * @throws IOException if the file is missing, damaged or of another kind; the message names it
      */
     static SavedNetwork read(Path file) throws IOException {
-        if (Files.isDirectory(file)) {
-            throw new IOException(file + " is a folder, but a saved network (.zip) is needed here"
-                    + (AdapterFolder.is(file) ? "; it holds an adapter" : ""));
-        }
-        if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is no file. Check the name");
-        }
-        AdapterFolder.refusePart(file);
+        requireFile(file);
         boolean selfContained;
         boolean graph;
         boolean normalized;
@@ -86,14 +84,55 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
             Model model = selfContained ? LoRA.load(file)
                     : graph ? ModelSerializer.restoreComputationGraph(file.toFile(), true)
                     : ModelSerializer.restoreMultiLayerNetwork(file.toFile(), true);
-            Kind kind = selfContained ? Kind.SELF_CONTAINED : isAdapted(model) ? Kind.CHECKPOINT : Kind.STOCK;
+            Kind kind = selfContained ? model.params().length() == 0 ? Kind.FROZEN : Kind.SELF_CONTAINED
+                    : isAdapted(model) ? Kind.CHECKPOINT : Kind.STOCK;
             return new SavedNetwork(file, model, kind, normalized
                     ? ModelSerializer.restoreNormalizerFromFile(file.toFile()) : null);
         } catch (IOException | RuntimeException e) {
-            String reason = String.valueOf(e.getMessage());
-            throw new IOException(reason.contains(file.toString()) ? reason
-                    : file + " cannot be restored as a DL4J network: " + reason, e);
+            throw unreadable(file, "restored as a DL4J network", e);
         }
+    }
+
+    /**
+     * Reads a network without adapters layer by layer, and keeps it in fewer bits.
+     *
+     * @param file that ModelSerializer or Keras wrote
+     * @throws IOException as {@link #read(Path)}
+     */
+    static SavedNetwork readQuantized(Path file, Quantization scheme) throws IOException {
+        requireFile(file);
+        try {
+            Model model = LoRA.loadQuantized(file, scheme);
+            return new SavedNetwork(file, model, Kind.FROZEN, hasNormalizer(file)
+                    ? ModelSerializer.restoreNormalizerFromFile(file.toFile()) : null);
+        } catch (IOException | RuntimeException e) {
+            throw unreadable(file, "quantised", e);
+        }
+    }
+
+    /** A Keras file is no zip file, and has none. */
+    private static boolean hasNormalizer(Path file) throws IOException {
+        try (ZipFile zip = new ZipFile(file.toFile())) {
+            return zip.getEntry(ModelSerializer.NORMALIZER_BIN) != null;
+        } catch (ZipException e) {
+            return false;
+        }
+    }
+
+    private static void requireFile(Path file) throws IOException {
+        if (Files.isDirectory(file)) {
+            throw new IOException(file + " is a folder, but a saved network (.zip) is needed here"
+                    + (AdapterFolder.is(file) ? "; it holds an adapter" : ""));
+        }
+        if (!Files.isRegularFile(file)) {
+            throw new IOException(file + " does not exist or is no file. Check the name");
+        }
+        AdapterFolder.refusePart(file);
+    }
+
+    private static IOException unreadable(Path file, String what, Exception cause) {
+        String reason = String.valueOf(cause.getMessage());
+        return new IOException(reason.contains(file.toString()) ? reason : file + " cannot be " + what + ": " + reason, cause);
     }
 
     /**
@@ -127,7 +166,7 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
     }
 
     boolean isStock() {
-        return kind == Kind.STOCK;
+        return kind == Kind.STOCK || kind == Kind.FROZEN;
     }
 
     /**
@@ -154,6 +193,12 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
                     + " --rank 8 -o tuned.zip");
         }
         return this;
+    }
+
+    /** Bytes that all values would take in the network's data type. */
+    long plainBytes() {
+        return summary().totalParams() * (model instanceof ComputationGraph graph ? graph.getConfiguration().getDataType()
+                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().getDataType()).width();
     }
 
     String type() {

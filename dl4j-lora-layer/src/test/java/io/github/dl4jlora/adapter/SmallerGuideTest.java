@@ -1,0 +1,48 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Quantization;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Runs the code on the guide's page about smaller bases; {@link GuideTest} looks here for its lines. */
+class SmallerGuideTest {
+
+    private final ComputationGraph base = Networks.trainedGraph();
+
+    @Test
+    void quantise(@TempDir Path folder) throws IOException {
+        LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).quantize(Quantization.INT8).build();
+        ComputationGraph tuned = LoRA.apply(base, config);
+        assertThat(LoRA.summary(tuned).toString()).contains("INT8");
+        System.out.println(LoRA.merging(tuned).against(base).report());
+        LoRAAdapter adapter = LoRAAdapter.of(tuned);
+        adapter.applyTo(tuned, LoRAAdapter.ApplyOption.STRICT);
+        read(folder.resolve("base.zip"), config);
+        map(folder.resolve("base.mapped"));
+    }
+
+    private void read(Path file, LoRAConfig config) throws IOException {
+        ModelSerializer.writeModel(base, file.toFile(), false);
+        Model tuned = LoRA.loadQuantized(file, config);
+        System.out.println(LoRA.summary(tuned));
+    }
+
+    private void map(Path file) throws IOException {
+        ComputationGraph trained = this.base;
+        LoRA.writeBase(trained, file, Quantization.INT8);
+        Model base = LoRA.openBase(file);
+        ComputationGraph tuned = LoRA.apply((ComputationGraph) base, LoRAConfig.builder().rank(8).alpha(16).build());
+        assertThat(tuned.numParams()).isPositive();
+    }
+}

@@ -1,0 +1,155 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
+import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+/** Adapters and the ways in which their base is kept. */
+class StoredFormsTest {
+
+    private static final DataSet DATA = Networks.data(DataType.FLOAT, 16, 5);
+
+    private final MultiLayerNetwork base = Networks.trainedLayers();
+
+    private MultiLayerNetwork tuned(Quantization scheme) {
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).quantize(scheme).build());
+        tuned.fit(DATA);
+        return tuned;
+    }
+
+    @Test
+    void theBaseIsTheOriginalWhicheverWayItIsKept() {
+        LoRAAdapter onFloats = LoRAAdapter.of(tuned(null));
+        LoRAAdapter onBytes = LoRAAdapter.of(tuned(Quantization.INT8));
+
+        assertThat(onBytes.baseId("fc1")).isEqualTo(onFloats.baseId("fc1"));
+        assertThat(onBytes.delta("fc1").storedAs()).isEqualTo("INT8");
+        assertThat(onFloats.delta("fc1").storedAs()).isEqualTo("FLOAT");
+        assertThat(onBytes.relativeNorm("fc1", LoRA.freeze(base, Quantization.INT8)))
+                .isCloseTo(onBytes.relativeNorm("fc1", base), within(1e-2));
+    }
+
+    @Test
+    void anotherFormIsWarnedOfOnceNamingTheFirstLayerAndBoth() {
+        MultiLayerNetwork onFours = tuned(Quantization.NF4);
+        LoRAAdapter adapter = LoRAAdapter.of(onFours);
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            adapter.applyTo(onFours);
+            LoRA.apply(LoRA.freeze(base, Quantization.NF4), adapter);
+            assertThat(log.messages()).isEmpty();
+
+            MultiLayerNetwork onFloats = LoRA.apply(base, adapter);
+
+            assertThat(log.messages()).singleElement().asString().contains("\"fc1\"", "NF4", "FLOAT", "STRICT")
+                    .doesNotContain("fc2");
+            assertThat(LoRAAdapter.of(onFloats).deltaWeight("fc1")).isEqualTo(adapter.deltaWeight("fc1"));
+        }
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            LoRAAdapter.of(tuned(null)).applyTo(onFours);
+            assertThat(log.messages()).singleElement().asString().contains("\"fc1\"", "kept as FLOAT", "keeps it as NF4");
+        }
+    }
+
+    @Test
+    void aBankWarnsOfAnotherFormWhenAnAdapterIsAdded() {
+        LoRAAdapter adapter = LoRAAdapter.of(tuned(Quantization.INT8));
+        try (AdapterBank bank = new AdapterBank(base, 1); LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            bank.add("task", adapter);
+            bank.output("task", DATA.getFeatures());
+
+            assertThat(log.messages()).singleElement().asString().contains("\"fc1\"", "INT8", "FLOAT");
+        }
+    }
+
+    @Test
+    void strictRefusesAnotherFormAndChangesNothing() {
+        LoRAAdapter adapter = LoRAAdapter.of(tuned(Quantization.INT8));
+        MultiLayerNetwork onFours = tuned(Quantization.NF4);
+        INDArray before = onFours.params().dup();
+
+        assertThatThrownBy(() -> adapter.applyTo(onFours, ApplyOption.STRICT)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"fc1\"", "kept as INT8", "keeps it as NF4", "Give the network its base as INT8");
+        assertThat(onFours.params()).isEqualTo(before);
+        adapter.applyTo(tuned(Quantization.INT8), ApplyOption.STRICT);
+    }
+
+    @Test
+    void filesCarryTheFormAndOldOnesLackItWithoutAWarning(@TempDir Path folder) throws IOException {
+        LoRAAdapter adapter = LoRAAdapter.of(tuned(Quantization.INT8));
+        adapter.save(folder);
+        assertThat(LoRAAdapter.load(folder).delta("fc2").storedAs()).isEqualTo("INT8");
+
+        AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve(AdapterFiles.TENSORS));
+        Map<String, String> metadata = new LinkedHashMap<>(file.metadata());
+        metadata.keySet().removeIf(key -> key.startsWith("dl4j_lora.stored."));
+        AdapterFiles.write(folder.resolve(AdapterFiles.TENSORS), file.values(), metadata);
+        LoRAAdapter old = LoRAAdapter.load(folder);
+
+        assertThat(old.delta("fc1").storedAs()).isNull();
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            old.applyTo(LoRA.apply(base, old.config()), ApplyOption.STRICT);
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+
+    @Test
+    void algebraKeepsAFormThatAllShareAndForgetsMixedOnes() {
+        LoRAAdapter onBytes = LoRAAdapter.of(tuned(Quantization.INT8));
+        LoRAAdapter onFloats = LoRAAdapter.of(tuned(null));
+
+        assertThat(combined(onBytes, onBytes).storedAs()).isEqualTo("INT8");
+        assertThat(combined(onBytes, onFloats).storedAs()).isNull();
+        assertThat(combined(onBytes, onFloats).baseId()).isEqualTo(onFloats.delta("fc1").baseId());
+        assertThat(onBytes.compress(1).adapter().delta("fc1").storedAs()).isEqualTo("INT8");
+    }
+
+    private static Delta combined(LoRAAdapter one, LoRAAdapter other) {
+        return LoRAAdapter.combine(Combination.Method.SVD).add(one, 0.5).add(other, 0.5).build().delta("fc1");
+    }
+
+    @Test
+    void whatATrainedLayersBaseHeldInFewerBitsIsMadeOfTheOriginalAgain(@TempDir Path folder) throws Exception {
+        Path file = folder.resolve("tuned.zip");
+        Map.Entry<String, INDArray> before = idAndUnloadedOf(file);
+        for (int i = 0; i < 100 && FrozenWeightsRegistry.find(before.getKey()).isPresent(); i++) {
+            System.gc();
+            Thread.sleep(20);
+        }
+        MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file.toFile());
+        assertThatThrownBy(() -> LoRA.unload(restored)).hasMessageContaining("fc1");
+
+        LoRA.attach(restored, base);
+
+        assertThat(LoRA.unload(restored).params()).isEqualTo(before.getValue());
+    }
+
+    /** In a frame of its own, so that nothing here has hold of the network. */
+    private Map.Entry<String, INDArray> idAndUnloadedOf(Path file) throws IOException {
+        MultiLayerNetwork tuned = LoRA.apply(LoRA.freeze(base, Quantization.INT8),
+                LoRAConfig.builder().rank(2).trainable("out").build());
+        ModelSerializer.writeModel(tuned, file.toFile(), true);
+        AdaptedConfiguration first = (AdaptedConfiguration) tuned.getLayer("fc1").conf().getLayer();
+        return Map.entry(first.getFrozen().getTrainedInFull().get("out").getId(), LoRA.unload(tuned).params());
+    }
+}

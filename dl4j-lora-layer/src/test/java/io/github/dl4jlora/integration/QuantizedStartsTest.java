@@ -1,0 +1,96 @@
+package io.github.dl4jlora.integration;
+
+import io.github.dl4jlora.ChildJvm;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.DataSet;
+
+import java.io.File;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Starts taken from a base in fewer bits: constants that nobody writes, computed again where the network is read. */
+class QuantizedStartsTest {
+
+    private static final DataSet DATA = Networks.data(DataType.FLOAT, 16, 5);
+    private static final List<LoRAInit> STARTS = List.of(LoRAInit.PISSA, LoRAInit.OLORA);
+
+    private final MultiLayerNetwork base = Networks.trainedLayers();
+
+    private static MultiLayerNetwork adapted(MultiLayerNetwork base, Quantization scheme, LoRAInit init, URI location) {
+        return LoRA.apply(base, LoRAConfig.builder().rank(2).targets(".*").quantize(scheme).loraInit(init)
+                .baseLocation(location).build());
+    }
+
+    private static String constants(MultiLayerNetwork network) {
+        return ((AdaptedConfiguration) network.getLayer("fc1").conf().getLayer()).getConstants().getId();
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = LoRAInit.class, names = {"PISSA", "OLORA"})
+    void constantsAreThoseOfTheRestoredValues(LoRAInit init) {
+        MultiLayerNetwork tuned = adapted(base, Quantization.NF4, init, null);
+
+        assertThat(constants(tuned)).isEqualTo(constants(adapted(LoRA.unload(tuned), null, init, null)))
+                .isNotEqualTo(constants(adapted(base, null, init, null)));
+    }
+
+    @Test
+    void anotherJvmComputesThemAgainWhicheverWayItHasTheStoredForm(@TempDir Path folder) throws Exception {
+        ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), false);
+        StringBuilder expected = new StringBuilder();
+        for (LoRAInit init : STARTS) {
+            MultiLayerNetwork tuned = adapted(base, Quantization.NF4, init, null);
+            tuned.fit(DATA);
+            LoRA.save(tuned, folder.resolve(init + "-whole.zip"), true);
+            ModelSerializer.writeModel(tuned, folder.resolve(init + "-checkpoint.zip").toFile(), true);
+            expected.append(outputs(tuned));
+            MultiLayerNetwork located = adapted(base, Quantization.NF4, init, folder.resolve("base.zip").toUri());
+            located.setParams(tuned.params());
+            ModelSerializer.writeModel(located, folder.resolve(init + "-located.zip").toFile(), true);
+        }
+        for (String way : List.of("whole", "checkpoint", "located")) {
+            // Each in a JVM of its own: what one has computed, another would find.
+            ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), QuantizedStartsTest.class.getName(), folder.toString(),
+                    way);
+
+            assertThat(folder.resolve(way)).as(way).hasContent(expected.toString());
+        }
+    }
+
+    private static String outputs(MultiLayerNetwork network) {
+        return Arrays.toString(network.output(DATA.getFeatures()).dup('c').data().asFloat()) + "\n";
+    }
+
+    public static void main(String[] arguments) throws IOException {
+        Path folder = Path.of(arguments[0]);
+        StringBuilder found = new StringBuilder();
+        for (LoRAInit init : STARTS) {
+            File file = folder.resolve(init + "-" + arguments[1] + ".zip").toFile();
+            MultiLayerNetwork read = arguments[1].equals("whole") ? LoRA.loadMultiLayerNetwork(file.toPath())
+                    : ModelSerializer.restoreMultiLayerNetwork(file, true);
+            if (arguments[1].equals("checkpoint")) {
+                LoRA.attach(read, ModelSerializer.restoreMultiLayerNetwork(folder.resolve("base.zip").toFile()));
+            }
+            found.append(outputs(read));
+        }
+        Files.writeString(folder.resolve(arguments[1]), found);
+    }
+}

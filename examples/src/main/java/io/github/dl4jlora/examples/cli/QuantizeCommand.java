@@ -1,0 +1,50 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.Quantization;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Locale;
+
+@Command(name = "quantize", header = "Keeps the weights of a trained network in fewer bits.",
+        description =
+                {"The result serves as it is, and is a base for adapters: in dl4j-lora wherever a NETWORK without adapters is "
+                        + "needed, in Java for LoRA.apply. It does not train by itself.",
+                "The network is read layer by layer, so that it is never whole in memory. What is lost is told by layer; biases, "
+                        + "and layers that cannot run so, stay as they are.",
+                "NETWORK may also be a Keras file (.h5)."},
+        footer = {"  dl4j-lora quantize --as int8 base.zip -o quantised.zip",
+                "  dl4j-lora quantize --as nf4 model.h5 -o quantised.zip"})
+final class QuantizeCommand extends Work {
+
+    @Parameters(paramLabel = "NETWORK", description = "The trained network.")
+    private Path network;
+
+    @Option(names = "--as", required = true, paramLabel = "WORD",
+            description = "How matrices are kept: ${COMPLETION-CANDIDATES}.")
+    private Quantization scheme;
+
+    @Mixin
+    private Output output;
+
+    @Override
+    void run(Progress progress, Facts facts) throws IOException {
+        output.checkedFile();
+        progress.expect(2).step("reading " + network);
+        SavedNetwork quantized = SavedNetwork.readQuantized(network, scheme);
+        progress.step("writing " + output.path());
+        output.writeQuantized(quantized);
+        LoRASummary summary = quantized.summary();
+        double error = summary.largestError().orElse(0);
+        facts.say(summary.toString());
+        output.tell(String.format(Locale.ROOT, "quantised as %s, %,d bytes of weights instead of %,d; largest error of a layer "
+                + "%.2f %%.", scheme, summary.frozenBytes(), quantized.plainBytes(), 100 * error), facts);
+        facts.put("storedAs", scheme.name()).put("bytesBefore", quantized.plainBytes()).put("bytesAfter", summary.frozenBytes())
+                .put("largestError", error).put("layers", summary.rows().stream().map(InspectCommand::values).toList());
+    }
+}
