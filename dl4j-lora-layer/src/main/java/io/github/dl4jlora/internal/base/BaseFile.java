@@ -34,20 +34,38 @@ final class BaseFile {
     private BaseFile() {
     }
 
+    /** Takes a layer that lies in a {@link MappedFile}. */
+    @FunctionalInterface
+    interface MappedLayers {
+        void accept(FrozenWeights claimed) throws IOException;
+    }
+
     /**
      * Reads the layers of the network there.
      *
+     * @param taker  of layers that are read
+     * @param mapped of layers that lie in a file that {@code LoRA.writeBase} wrote
      * @throws IOException if there is none; what it says, and what it was caused by, has no secrets of the URI
      */
-    static void forEach(URI location, StreamedBase.LayerValues taker) throws IOException {
+    static void forEach(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         try {
             if ("file".equals(location.getScheme())) {
-                StreamedModel.open(file(location)).forEach(taker);
+                read(file(location), taker, mapped);
             } else {
-                fetch(location, taker);
+                fetch(location, taker, mapped);
             }
         } catch (IOException | RuntimeException e) {
             throw UriSecrets.redacted(e, location);
+        }
+    }
+
+    private static void read(File file, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
+        if (file.isFile() && MappedFile.recognises(file.toPath())) {
+            for (FrozenWeights claimed : MappedFile.open(file.toPath()).weights().values()) {
+                mapped.accept(claimed);
+            }
+        } else {
+            StreamedModel.open(file).forEach(taker);
         }
     }
 
@@ -59,15 +77,24 @@ final class BaseFile {
         }
     }
 
-    private static void fetch(URI location, StreamedBase.LayerValues taker) throws IOException {
+    private static void fetch(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
         try {
             try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy)) {
                 copy(in, out, setting(LIMIT, LONGEST));
             }
-            StreamedModel.open(copy.toFile()).forEach(taker);
+            read(copy.toFile(), taker, mapped);
         } finally {
+            delete(copy);
+        }
+    }
+
+    private static void delete(Path copy) {
+        try {
             Files.deleteIfExists(copy);
+        } catch (IOException e) {
+            // Some systems keep a file as long as it is mapped.
+            copy.toFile().deleteOnExit();
         }
     }
 

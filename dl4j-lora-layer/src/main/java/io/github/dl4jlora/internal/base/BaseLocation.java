@@ -126,6 +126,20 @@ public final class BaseLocation {
         }
     }
 
+    /**
+     * @param found gets the weights in the forms that were asked for, or as they are
+     * @return whether as they are
+     */
+    private boolean asAsked(FrozenWeights original, Map<String, FrozenWeights> found) {
+        Set<StoredForm> asked = forms.getOrDefault(original.id(), Set.of());
+        asked.stream().map(form -> original.quantized(form.scheme(), form.parts()))
+                .forEach(weights -> found.put(weights.id(), weights));
+        if (asked.isEmpty()) {
+            found.put(original.id(), original);
+        }
+        return asked.isEmpty();
+    }
+
     /** As everybody so far has asked for each; the others as they are. */
     private Map<String, FrozenWeights> layersThere() throws IOException {
         Map<String, FrozenWeights> found = new HashMap<>();
@@ -135,14 +149,15 @@ public final class BaseLocation {
             BaseFile.forEach(uri, (layer, values) -> {
                 arrays.add(values);
                 FrozenWeights original = FrozenWeights.unregisteredOwn(values, layer.paramTable(false));
-                Set<StoredForm> asked = forms.getOrDefault(original.id(), Set.of());
-                asked.stream().map(form -> original.quantized(form.scheme(), form.parts()))
-                        .forEach(weights -> found.put(weights.id(), weights));
-                if (asked.isEmpty()) {
-                    found.put(original.id(), original);
-                } else {
+                if (!asAsked(original, found)) {
                     values.close();
                 }
+            }, claimed -> {
+                // Whoever finds them here does not hash them again.
+                if (!claimed.isIntact()) {
+                    throw new IOException("the weights " + claimed.id() + " in it have other values: it is damaged");
+                }
+                asAsked(claimed, found);
             });
             read = true;
         } finally {

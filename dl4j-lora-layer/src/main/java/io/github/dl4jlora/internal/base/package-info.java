@@ -16,7 +16,8 @@
  * </pre>
  *
  * <p>Weights are lent by a base network or own, in no network's hands; the registry gives own ones first. {@code BaseFile}
- * fetches what lies at a location, {@code UriSecrets} keeps credentials in one from being shown.
+ * fetches what lies at a location, {@code UriSecrets} keeps credentials in one from being shown. {@code MappedFile} gives weights
+ * that lie in a file, each as a {@code MappedLayer} of its header says.
  *
  * <p>Knows of other rooms {@code internal.untrusted} alone, whose readers a base location needs, and the exception and the
  * service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.

@@ -2,16 +2,18 @@
  * Files of this library. Public classes here are no API and may change without notice.
  *
  * <pre>
- *   LoRA.save, LoRA.load          adapter
- *            |                       |
- *            v                       v
- *       NetworkFile -----------&gt; AtomicFile
- *            |
- *            +---&gt; internal.base (frozen weights by id)
- *            +---&gt; internal.untrusted (reads what it wrote, or somebody else)
+ *   LoRA.save, load     LoRA.writeBase, openBase     adapter
+ *          |                       |                    |
+ *          v                       v                    v
+ *     NetworkFile --+--------- MappedBase -------&gt; AtomicFile
+ *                   |              |
+ *                   +--------------+---&gt; internal.base (frozen weights by id; MappedFile)
+ *                   +--------------+---&gt; internal.untrusted (reads what they wrote, or somebody else)
+ *                                  +---&gt; internal.stock (shapes that a layer asks for)
  * </pre>
  *
  * <p>{@code AtomicFile} has a file appear whole or not at all and knows nobody; {@code NetworkFile} is the format of a whole
- * network: DL4J's own zip with the frozen weights beside it.
+ * network: DL4J's own zip with the frozen weights beside it; {@code MappedBase} has a frozen network stand on the values in its
+ * file.
  */
 package io.github.dl4jlora.internal.file;

@@ -9,18 +9,18 @@
  *        |  |            |      v               v             v      v
  *        |  |            | StreamedModel    RawValues  UntrustedJson Safetensors
  *        |  |            v   |    |             ^            ^           |
- *        |  |           ModelZip  |             |            |           +-> SafetensorsHeader, Numbers
- *        |  |            |   |    |             |            |
- *        |  |            |   +----|-------------|------------+
- *        |  v            v        v             |
- *        | Assembly   StoredVector|-------------+
- *        +---------------------> StandIn
+ *        |  |           ModelZip  +-> StandIn   |            |           +-> SafetensorsHeader, Numbers
+ *        |  v            |   |                  |            |
+ *        | Assembly &lt;----|- StoredConfiguration-|------------+
+ *        |               v                      |
+ *        |          StoredVector ---------------+
+ *        +-&gt; StandIn
  * </pre>
  *
- * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredVector} the arrays in it, {@code RawValues} plain
- * little-endian values, {@code Safetensors} PyTorch's tensors, which it writes too. {@code StreamedModel} is a
- * {@code StreamedBase}: a network layer by layer, with a {@code StandIn} that has its shapes and no values.
- * {@code Assembly} makes networks of configurations, {@code Expansion} bounds what a zip file may promise, and
- * {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
+ * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredConfiguration} the configuration in it or elsewhere,
+ * {@code StoredVector} the arrays in it, {@code RawValues} plain little-endian values, {@code Safetensors} PyTorch's tensors,
+ * which it writes too. {@code StreamedModel} is a {@code StreamedBase}: a network layer by layer, with a {@code StandIn} that has
+ * its shapes and no values. {@code Assembly} makes networks of configurations, {@code Expansion} bounds what a zip file may
+ * promise, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
  */
 package io.github.dl4jlora.internal.untrusted;

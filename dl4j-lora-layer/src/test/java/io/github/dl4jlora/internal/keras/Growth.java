@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** By how much a process grows that reads a base layer by layer; on Linux. */
 public final class Growth {
@@ -38,21 +39,23 @@ public final class Growth {
         File file = new File(words[0]);
         StreamedBase streamed = StreamedKeras.recognises(file) ? StreamedKeras.open(file) : StreamedModel.open(file);
         Nd4j.ones(10, 10).mmul(Nd4j.ones(10, 10));
-        long before = residentBytes();
-        long[] most = {0};
+        long before = most();
         List<INDArray> kept = new ArrayList<>();
         streamed.forEach((layer, values) -> {
-            most[0] = Math.max(most[0], residentBytes() - before);
             if (Boolean.parseBoolean(words[1])) {
                 kept.add(values);
             } else {
                 values.close();
             }
         });
-        System.out.println(most[0]);
+        System.out.println(most() - before);
     }
 
-    private static long residentBytes() throws IOException {
-        return Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[1]) * 4096;
+    /** The largest size so far: a system may take pages away again that nobody has used for a while. */
+    private static long most() throws IOException {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/status"))) {
+            return lines.filter(line -> line.startsWith("VmHWM:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+                    .findFirst().orElseThrow() * 1024;
+        }
     }
 }
