@@ -79,7 +79,8 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Content id of the frozen layer that A and B belong to; empty if the file that they came from does not say.
+     * Content id of the frozen layer that A and B belong to, the original's where it is quantised; empty if the file that they
+     * came from does not say.
      *
      * @param layer one of {@link #layers()}
      * @return a SHA-256 in hexadecimal digits

@@ -91,7 +91,8 @@ class QuantizedLayersTest {
         assertThat(BaseAttachment.verified(quantized).get(layer).scheme()).isEqualTo(scheme);
         assertThat(Networks.difference(output(quantized, data), output(oracle, data))).isLessThan(1e-10);
         assertThat(quantized.score(data)).isCloseTo(oracle.score(data), within(1e-10));
-        assertThat(Networks.difference(quantized.scoreExamples(data, false), oracle.scoreExamples(data, false))).isLessThan(1e-10);
+        assertThat(Networks.difference(quantized.scoreExamples(data, false), oracle.scoreExamples(data, false)))
+                .isLessThan(1e-10);
         MultiDataSet multi = new MultiDataSet(new INDArray[] {data.getFeatures()}, new INDArray[] {data.getLabels()}, null,
                 data.getLabelsMaskArray() == null ? null : new INDArray[] {data.getLabelsMaskArray()});
         Map<String, INDArray> gradients = Gradients.of(quantized, multi);
@@ -182,7 +183,8 @@ class QuantizedLayersTest {
                 arguments(two, image, new long[] {EXAMPLES, 2, 6, 6}),
                 arguments(new ConvolutionLayer.Builder(3, 3).nOut(4).dataFormat(CNN2DFormat.NHWC).build(),
                         InputType.convolutional(6, 6, 2, CNN2DFormat.NHWC), new long[] {EXAMPLES, 6, 6, 2}),
-                arguments(three, InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 4, 4, 4, 2), new long[] {EXAMPLES, 2, 4, 4, 4}),
+                arguments(three, InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 4, 4, 4, 2),
+                        new long[] {EXAMPLES, 2, 4, 4, 4}),
                 arguments(new TimeDistributed(LayerChains.dense(4)), sequence, new long[] {EXAMPLES, 3, 6}));
     }
 
@@ -194,8 +196,9 @@ class QuantizedLayersTest {
             // Of channels that come last DL4J takes the first dimension for them.
             pooling.poolingDimensions(1);
         }
+        Layer second = layer instanceof TimeDistributed ? new TimeDistributed(LayerChains.dense(2)) : layer.clone();
         MultiLayerNetwork base = network(WorkspaceMode.ENABLED, input, LayerChains.named(layer, "x"),
-                LayerChains.named(layer instanceof TimeDistributed ? new TimeDistributed(LayerChains.dense(2)) : layer.clone(), "y"), pooling.build(), LayerChains.output("out"));
+                LayerChains.named(second, "y"), pooling.build(), LayerChains.output("out"));
         DataSet data = data(null, Masked.NOTHING, Networks.random(DataType.DOUBLE, 9, shape));
         for (Quantization scheme : Quantization.values()) {
             requireRestored(base, "out", scheme, "x", data);

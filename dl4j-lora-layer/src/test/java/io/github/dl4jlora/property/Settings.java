@@ -58,11 +58,8 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
     /** Whether a layer with a matrix takes these settings. */
     boolean isTakenBy(By layer) {
         boolean hasVariant = variant == Which.PLAIN || variant == Which.DORA && layer == By.KERNEL;
-        if (startsFromLoss() && (layer == By.EFFECTIVE_WEIGHTS || layer == By.KERNEL && engine != Engine.FUSED)) {
-            return false;
-        }
         return layer == By.PRODUCT ? engine != Engine.EFFECTIVE_WEIGHTS
-                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !loraDropout;
+                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !startsFromLoss() && !loraDropout;
     }
 
     /** Asked of layers too that do not take them. */
@@ -96,13 +93,14 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         LoRAInit start = init == LoRAInit.LOFTQ && !startsFromLoss() ? LoRAInit.KAIMING_UNIFORM : init;
         return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(start)
                 .quantize(place.scheme)
-                .pissaIterations(start == LoRAInit.PISSA || start == LoRAInit.LOFTQ ? pissaIterations : 0).bias(bias).loraDropout(loraDropout ? 0.3 : 0)
+                .pissaIterations(start == LoRAInit.PISSA || start == LoRAInit.LOFTQ ? pissaIterations : 0).bias(bias)
+                .loraDropout(loraDropout ? 0.3 : 0)
                 .loraPlusRatio(loraPlusRatio).scaling(scaling).engine(engine).copyBase(place == Place.COPIED)
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
     }
 
     /** Even where that is asked for, and where it is taken from W no more than the narrowest layer has. */
     private int allowedRank() {
-        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.isTakenFromW() || init == LoRAInit.LOFTQ ? Math.min(rank, 2) : rank;
+        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.dependsOnW() ? Math.min(rank, 2) : rank;
     }
 }
