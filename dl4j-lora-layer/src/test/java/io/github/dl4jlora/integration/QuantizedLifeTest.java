@@ -18,9 +18,11 @@ import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Sgd;
 
 import java.io.File;
 import java.io.IOException;
@@ -220,6 +222,22 @@ class QuantizedLifeTest {
                 assertThat(Networks.difference(mixed.getRow(row), expected.output(FEATURES).getRow(row))).isLessThan(1e-6);
             }
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"HALF, INT8, 5e-3", "HALF, NF4, 5e-3", "DOUBLE, NF4, 1e-12"})
+    void basesOfAnyTypeAreQuantised(DataType type, Quantization scheme, double tolerance) {
+        MultiLayerNetwork base = Networks.trainedLayers(type, new Sgd(0.1));
+        INDArray features = FEATURES.castTo(type);
+        MultiLayerNetwork tuned = LoRA.apply(base, config(scheme).build());
+        MultiLayerNetwork restored = LoRA.unload(tuned);
+
+        assertThat(restored.params().dataType()).isEqualTo(type);
+        assertThat(Networks.difference(tuned.output(features), restored.output(features))).isLessThan(tolerance);
+        LoRA.attach(tuned, base.clone());
+        tuned.fit(Networks.data(type, 8, 21));
+        assertThat(Networks.difference(LoRA.merge(tuned).output(features), tuned.output(features))).isLessThan(tolerance);
+        assertThat(Models.values(LoRA.unload(tuned).params())).isEqualTo(Models.values(restored.params()));
     }
 
     @ParameterizedTest

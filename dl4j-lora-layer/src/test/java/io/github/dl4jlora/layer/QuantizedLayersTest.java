@@ -196,9 +196,9 @@ class QuantizedLayersTest {
             // Of channels that come last DL4J takes the first dimension for them.
             pooling.poolingDimensions(1);
         }
+        Layer second = layer instanceof TimeDistributed ? new TimeDistributed(LayerChains.dense(2)) : layer.clone();
         MultiLayerNetwork base = network(WorkspaceMode.ENABLED, input, LayerChains.named(layer, "x"),
-                LayerChains.named(layer instanceof TimeDistributed ? new TimeDistributed(LayerChains.dense(2)) : layer.clone(), "y"),
-                pooling.build(), LayerChains.output("out"));
+                LayerChains.named(second, "y"), pooling.build(), LayerChains.output("out"));
         DataSet data = data(null, Masked.NOTHING, Networks.random(DataType.DOUBLE, 9, shape));
         for (Quantization scheme : Quantization.values()) {
             requireRestored(base, "out", scheme, "x", data);

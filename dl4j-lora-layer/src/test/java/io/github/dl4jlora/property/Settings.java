@@ -58,11 +58,8 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
     /** Whether a layer with a matrix takes these settings. */
     boolean isTakenBy(By layer) {
         boolean hasVariant = variant == Which.PLAIN || variant == Which.DORA && layer == By.KERNEL;
-        if (startsFromLoss() && (layer == By.EFFECTIVE_WEIGHTS || layer == By.KERNEL && engine != Engine.FUSED)) {
-            return false;
-        }
         return layer == By.PRODUCT ? engine != Engine.EFFECTIVE_WEIGHTS
-                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !loraDropout;
+                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !startsFromLoss() && !loraDropout;
     }
 
     /** Asked of layers too that do not take them. */
