@@ -81,7 +81,8 @@ class GuideTest {
         Path guide = Path.of("../docs/guide");
         Path tests = Path.of("src/test/java/io/github/dl4jlora/adapter");
         String here = normal(Files.readString(tests.resolve("GuideTest.java"))
-                + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java")));
+                + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
+                + Files.readString(tests.resolve("QuantizedGuideTest.java")));
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
