@@ -79,13 +79,8 @@ public final class LoRAAdapter {
     }
 
     /**
-<<<<<<< HEAD
-     * Content id of the frozen layer that A and B belong to, of its original values where they are kept in fewer bits; empty if
-     * the file that they came from does not say.
-=======
      * Content id of the frozen layer that A and B belong to, the original's where it is quantised; empty if the file that they
      * came from does not say.
->>>>>>> laws
      *
      * @param layer one of {@link #layers()}
      * @return a SHA-256 in hexadecimal digits

@@ -82,7 +82,7 @@ class GuideTest {
         Path tests = Path.of("src/test/java/io/github/dl4jlora/adapter");
         String here = normal(Files.readString(tests.resolve("GuideTest.java"))
                 + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
-                + Files.readString(tests.resolve("SmallerGuideTest.java")));
+                + Files.readString(tests.resolve("QuantizedGuideTest.java")));
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
