@@ -101,7 +101,9 @@ enum Law {
             assertThat(ids(trial.adapted())).as("ids of what was quantised twice").isEqualTo(ids(quantized));
             assertThat(ids(Models.apply(new Trial(trial.spec).original, trial.config()))).as("ids of what an equal base becomes")
                     .isEqualTo(ids(quantized));
-            if (!trial.spec.isRandom()) {
+            // An A that rests keeps its start, which the restored values cannot give.
+            boolean startsAlike = !(settings.startsFromLoss() && settings.variant() == Settings.Which.FROZEN_A);
+            if (!trial.spec.isRandom() && startsAlike) {
                 requireAlike("quantised and restored", trial, quantized,
                         trial.tuned(trial.base(), trial.config(settings.at(Settings.Place.SHARED))));
             }
