@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.base.MappedFile;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.file.MappedBase;
 import io.github.dl4jlora.internal.file.NetworkFile;
@@ -171,6 +172,16 @@ abstract class LoRAFiles {
      */
     public static Model openBase(Path path) throws IOException {
         return Adaptation.restored(MappedBase.open(Objects.requireNonNull(path, "The path to open is null")));
+    }
+
+    /**
+     * {@return whether a file begins as one of {@link #writeBase} does}
+     *
+     * @param path of the file
+     * @throws IOException if it cannot be read
+     */
+    public static boolean isBase(Path path) throws IOException {
+        return MappedFile.recognises(Objects.requireNonNull(path, "The path is null"));
     }
 
     /**

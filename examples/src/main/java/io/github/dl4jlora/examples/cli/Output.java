@@ -93,9 +93,9 @@ final class Output {
         }
     }
 
-    /** A network in fewer bits, likewise. */
-    void writeQuantized(SavedNetwork network) throws IOException {
-        writeAdapted(network);
+    /** A file to be mapped. */
+    void writeMapped(SavedNetwork network) throws IOException {
+        LoRA.writeBase(network.model(), path, null);
     }
 
     private static void addNormalizer(SavedNetwork network, Path file) {

@@ -19,7 +19,7 @@ import java.util.Locale;
                         + "and layers that cannot run so, stay as they are.",
                 "NETWORK may also be a Keras file (.h5)."},
         footer = {"  dl4j-lora quantize --as int8 base.zip -o quantised.zip",
-                "  dl4j-lora quantize --as nf4 model.h5 -o quantised.zip"})
+                "  dl4j-lora quantize --as nf4 model.h5 --mapped -o shared.base"})
 final class QuantizeCommand extends Work {
 
     @Parameters(paramLabel = "NETWORK", description = "The trained network.")
@@ -28,6 +28,10 @@ final class QuantizeCommand extends Work {
     @Option(names = "--as", required = true, paramLabel = "WORD",
             description = "How matrices are kept: ${COMPLETION-CANDIDATES}.")
     private Quantization scheme;
+
+    @Option(names = "--mapped", description = "Writes a file that is mapped, not read: processes that open it share its pages. "
+            + "It has no place for a normalizer.")
+    private boolean mapped;
 
     @Mixin
     private Output output;
@@ -38,7 +42,14 @@ final class QuantizeCommand extends Work {
         progress.expect(2).step("reading " + network);
         SavedNetwork quantized = SavedNetwork.readQuantized(network, scheme);
         progress.step("writing " + output.path());
-        output.writeQuantized(quantized);
+        if (mapped) {
+            output.writeMapped(quantized);
+            if (quantized.normalizer() != null) {
+                facts.say("The normalizer in " + network + " is not in it: keep that file, or leave --mapped out");
+            }
+        } else {
+            output.writeAdapted(quantized);
+        }
         LoRASummary summary = quantized.summary();
         double error = summary.largestError().orElse(0);
         facts.say(summary.toString());

@@ -78,7 +78,7 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
             graph = text(zip, configuration).contains(GRAPH_ONLY);
             normalized = zip.getEntry(ModelSerializer.NORMALIZER_BIN) != null;
         } catch (ZipException e) {
-            throw new IOException(file + " is truncated, or no saved network: " + e.getMessage() + ". Save it anew", e);
+            return mapped(file, e);
         }
         try {
             Model model = selfContained ? LoRA.load(file)
@@ -91,6 +91,14 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
         } catch (IOException | RuntimeException e) {
             throw unreadable(file, "restored as a DL4J network", e);
         }
+    }
+
+    /** @param noZip what is told of a file that is no mapped base either */
+    private static SavedNetwork mapped(Path file, ZipException noZip) throws IOException {
+        if (!LoRA.isBase(file)) {
+            throw new IOException(file + " is truncated, or no saved network: " + noZip.getMessage() + ". Save it anew", noZip);
+        }
+        return new SavedNetwork(file, LoRA.openBase(file), Kind.FROZEN, null);
     }
 
     /**

@@ -63,6 +63,18 @@ class QuantizeTest {
     }
 
     @Test
+    void aMappedFileIsABaseLikeAnyOther() throws IOException {
+        assertThat(shell.run("quantize", "--as", "int8", "@base.zip", "-o", "@small.zip")).as(shell.err()).isZero();
+        assertThat(shell.run("quantize", "--as", "int8", "@base.zip", "--mapped", "-o", "@shared.base")).as(shell.err()).isZero();
+        assertThat(shell.run("inspect", "@shared.base")).as(shell.err()).isZero();
+        assertThat(shell.out()).contains("a frozen network", "INT8");
+        assertThat(shell.run("apply", "@shared.base", "@spam", "-o", "@one.zip")).as(shell.err()).isZero();
+        assertThat(shell.run("apply", "@small.zip", "@spam", "-o", "@other.zip")).as(shell.err()).isZero();
+        assertThat(LoRA.loadMultiLayerNetwork(file("one.zip")).output(input))
+                .isEqualTo(LoRA.loadMultiLayerNetwork(file("other.zip")).output(input));
+    }
+
+    @Test
     void quantizeReadsKerasFilesToo() throws IOException {
         Path keras = Path.of("../dl4j-lora-layer/src/test/resources/keras/characters.h5");
 
