@@ -48,7 +48,7 @@ final class StorageMeasurements {
 
     void times(int rounds) {
         for (StorageTask task : StorageTask.values()) {
-            for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
+            for (Settings settings : List.of(Settings.AS_FOUND, Settings.SETTLED, Settings.ONE_THREAD)) {
                 List<double[]> found = new ArrayList<>();
                 for (int round = 0; round < rounds; round++) {
                     measurements.attempt("storage, " + task.title() + ", " + settings.title(),
