@@ -144,6 +144,26 @@ class QuantizedLayersTest {
                 data(format, masked, Networks.random(DataType.DOUBLE, 6, shape(format, 5))));
     }
 
+    /** Products in native code would read beyond the end of it. */
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void frozenOutputLayersRefuseInputOfAnotherWidthAsDL4JDoes(Quantization scheme) {
+        MultiLayerNetwork rows = LoRA.freeze(network(WorkspaceMode.ENABLED, InputType.feedForward(5), LayerChains.output("out")),
+                scheme).convertDataType(DataType.FLOAT);
+        MultiLayerNetwork sequences = LoRA.freeze(network(WorkspaceMode.ENABLED, InputType.recurrent(5, STEPS),
+                new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(3).name("out").build()), scheme)
+                .convertDataType(DataType.FLOAT);
+
+        for (int width : new int[] {1, 4, 6}) {
+            assertThatThrownBy(() -> rows.output(Nd4j.ones(EXAMPLES, width))).isInstanceOf(DL4JInvalidInputException.class)
+                    .hasMessageContainingAll("out", width + " columns", "layer # inputs = 5");
+            assertThatThrownBy(() -> sequences.output(Nd4j.ones(EXAMPLES, width, STEPS)))
+                    .isInstanceOf(DL4JInvalidInputException.class).hasMessageContaining("layer # inputs = 5");
+        }
+        assertThatThrownBy(() -> rows.output(Nd4j.ones(EXAMPLES, 5, STEPS))).isInstanceOf(DL4JInvalidInputException.class)
+                .hasMessageContaining("rank 3");
+    }
+
     private static long[] shape(RNNFormat format, long size) {
         return format == null ? new long[] {EXAMPLES, size} : format == RNNFormat.NCW ? new long[] {EXAMPLES, size, STEPS}
                 : new long[] {EXAMPLES, STEPS, size};
