@@ -144,6 +144,51 @@ class QuantizedLayersTest {
                 data(format, masked, Networks.random(DataType.DOUBLE, 6, shape(format, 5))));
     }
 
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void denseLayersMaskStepsOfSequencesWithoutGivingAllOfWBack(Quantization scheme) {
+        MultiLayerNetwork base = network(WorkspaceMode.ENABLED, InputType.recurrent(5, STEPS),
+                LayerChains.named(new LSTM.Builder().nOut(7).build(), "fc1"), LayerChains.named(LayerChains.dense(6), "fc2"),
+                LayerChains.named(LayerChains.dense(500), "d"), LayerChains.named(LayerChains.dense(500), "e"),
+                new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).name("out").build());
+        DataSet data = data(RNNFormat.NCW, Masked.STEPS, Networks.random(DataType.DOUBLE, 6, EXAMPLES, 5, STEPS));
+        data.setFeaturesMaskArray(data.getLabelsMaskArray());
+        requireRestored(base, "fc2", scheme, "e", data);
+
+        MultiLayerNetwork frozen = LoRA.freeze(base, scheme).convertDataType(DataType.FLOAT);
+        INDArray features = data.getFeatures().castTo(DataType.FLOAT);
+        frozen.output(features, false, data.getFeaturesMaskArray(), null);
+        long masked = allocated(() -> frozen.output(features, false, data.getFeaturesMaskArray(), null));
+        assertThat(masked).as("bytes of Java's heap in a pass; W of \"e\" is %d", 500 * 500 * Float.BYTES).isLessThan(500_000);
+    }
+
+    private static long allocated(Runnable work) {
+        ThreadMXBean memory = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = memory.getThreadAllocatedBytes(Thread.currentThread().getId());
+        work.run();
+        return memory.getThreadAllocatedBytes(Thread.currentThread().getId()) - before;
+    }
+
+    /** Products in native code would read beyond the end of it. */
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void frozenOutputLayersRefuseInputOfAnotherWidthAsDL4JDoes(Quantization scheme) {
+        MultiLayerNetwork rows = LoRA.freeze(network(WorkspaceMode.ENABLED, InputType.feedForward(5), LayerChains.output("out")),
+                scheme).convertDataType(DataType.FLOAT);
+        MultiLayerNetwork sequences = LoRA.freeze(network(WorkspaceMode.ENABLED, InputType.recurrent(5, STEPS),
+                new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(3).name("out").build()), scheme)
+                .convertDataType(DataType.FLOAT);
+
+        for (int width : new int[] {1, 4, 6}) {
+            assertThatThrownBy(() -> rows.output(Nd4j.ones(EXAMPLES, width))).isInstanceOf(DL4JInvalidInputException.class)
+                    .hasMessageContainingAll("out", width + " columns", "layer # inputs = 5");
+            assertThatThrownBy(() -> sequences.output(Nd4j.ones(EXAMPLES, width, STEPS)))
+                    .isInstanceOf(DL4JInvalidInputException.class).hasMessageContaining("layer # inputs = 5");
+        }
+        assertThatThrownBy(() -> rows.output(Nd4j.ones(EXAMPLES, 5, STEPS))).isInstanceOf(DL4JInvalidInputException.class)
+                .hasMessageContaining("rank 3");
+    }
+
     private static long[] shape(RNNFormat format, long size) {
         return format == null ? new long[] {EXAMPLES, size} : format == RNNFormat.NCW ? new long[] {EXAMPLES, size, STEPS}
                 : new long[] {EXAMPLES, STEPS, size};
@@ -269,14 +314,10 @@ class QuantizedLayersTest {
                 new EmbeddingLayer.Builder().nIn(vocabulary).nOut(16).name("words").build(),
                 LayerChains.named(LayerChains.dense(6), "fc1"), LayerChains.output("out"));
         INDArray words = Nd4j.createFromArray(new double[][] {{1}, {40_000}});
-        ThreadMXBean memory = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         for (String targets : List.of("words", "fc1")) {
             MultiLayerNetwork quantized = LoRA.apply(base, config(targets).quantize(scheme).build());
             quantized.output(words);
-            long before = memory.getThreadAllocatedBytes(Thread.currentThread().getId());
-            quantized.output(words);
-            long allocated = memory.getThreadAllocatedBytes(Thread.currentThread().getId()) - before;
-            assertThat(allocated).as("bytes of Java's heap in a pass; all rows are %d", vocabulary * 16 * Float.BYTES)
+            assertThat(allocated(() -> quantized.output(words))).as("bytes of Java's heap in a pass; all rows are %d", vocabulary * 16 * Float.BYTES)
                     .isLessThan(500_000);
         }
     }

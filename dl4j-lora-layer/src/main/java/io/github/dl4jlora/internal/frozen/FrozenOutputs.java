@@ -40,8 +40,8 @@ final class FrozenOutputs {
     }
 
     /** z = x·W + b, in DL4J's order. */
-    private INDArray product(INDArray input, LayerWorkspaceMgr workspaces) {
-        INDArray x = input.castTo(weights.type());
+    private INDArray product(INDArray input, String layerId, LayerWorkspaceMgr workspaces) {
+        INDArray x = DenseArithmetic.checkedInput(input, weights.matrix(), weights.type(), layerId);
         INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, weights.type(),
                 new long[] {x.size(0), weights.matrix().columns()}, 'c');
         if (stock) {
@@ -79,7 +79,7 @@ final class FrozenOutputs {
         @Override
         protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
             assertInputSet(false);
-            INDArray z = products.product(input, workspaces);
+            INDArray z = products.product(input, layerId(), workspaces);
             if (maskArray != null) {
                 applyMask(z);
             }
@@ -126,7 +126,7 @@ final class FrozenOutputs {
 
         @Override
         protected INDArray preOutput2d(boolean training, LayerWorkspaceMgr workspaces) {
-            INDArray z = products.product(rows(workspaces), workspaces);
+            INDArray z = products.product(rows(workspaces), layerId(), workspaces);
             if (maskArray != null) {
                 applyMask(z);
             }
@@ -136,7 +136,8 @@ final class FrozenOutputs {
         @Override
         public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
             requireSequence();
-            INDArray rows = layerConf().getActivationFn().getActivation(products.product(rows(workspaces), workspaces), training);
+            INDArray z = products.product(rows(workspaces), layerId(), workspaces);
+            INDArray rows = layerConf().getActivationFn().getActivation(z, training);
             if (maskArray != null) {
                 applyMask(rows);
             }

@@ -126,7 +126,8 @@ abstract sealed class FrozenProduct {
 
         @Override
         boolean takes(INDArray input, INDArray mask) {
-            return mask == null && input.rank() == 2 && input.size(1) == w().rows();
+            boolean masksRows = mask == null || mask.rank() == 2 && mask.size(0) == input.size(0) && mask.size(1) == 1;
+            return masksRows && input.rank() == 2 && input.size(1) == w().rows();
         }
 
         @Override
@@ -149,7 +150,7 @@ abstract sealed class FrozenProduct {
 
         @Override
         void mask(INDArray output, INDArray mask) {
-            throw new IllegalStateException("The stock layer applies masks");
+            output.muliColumnVector(mask.castTo(output.dataType()));
         }
 
         private INDArray matrix(LayerWorkspaceMgr workspaces, ArrayType type, long rows, long columns) {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.activations.IActivation;
@@ -7,10 +8,33 @@ import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Arrays;
+
 /** The faster of the ways in which ND4J computes what layers of ours do; figures in docs/benchmarks.md. */
 public final class DenseArithmetic {
 
     private DenseArithmetic() {
+    }
+
+    /**
+     * The input of a product with W, which reads as much memory as W's shape says.
+     *
+     * @param layerId to end messages with
+     * @return in the given type
+     * @throws DL4JInvalidInputException if it is no matrix of W's height
+     */
+    public static INDArray checkedInput(INDArray input, FrozenMatrix w, DataType type, String layerId) {
+        if (input.rank() != 2) {
+            throw new DL4JInvalidInputException("Input that is not a matrix; expected matrix (rank 2), got rank " + input.rank()
+                    + " array with shape " + Arrays.toString(input.shape()) + ". Missing preprocessor or wrong input type? "
+                    + layerId);
+        }
+        if (input.size(1) != w.rows()) {
+            throw new DL4JInvalidInputException("Input size (" + input.size(1) + " columns; shape = "
+                    + Arrays.toString(input.shape()) + ") is invalid: does not match layer input size (layer # inputs = "
+                    + w.rows() + ") " + layerId);
+        }
+        return input.castTo(type);
     }
 
     /**

@@ -6,6 +6,8 @@ import java.nio.ByteBuffer;
 final class Int8Lines implements Lines {
 
     private static final int LARGEST = 127;
+    /** Of which the largest code's value is still finite. */
+    private static final float LARGEST_SCALE = Math.nextDown(Float.MAX_VALUE / LARGEST);
 
     @Override
     public long codeBytes(long length) {
@@ -23,7 +25,7 @@ final class Int8Lines implements Lines {
         for (float value : line) {
             largest = Math.max(largest, Math.abs(value));
         }
-        float scale = largest / LARGEST;
+        float scale = Math.min(largest / LARGEST, LARGEST_SCALE);
         scales.putFloat(0, scale);
         for (int i = 0; i < line.length; i++) {
             // Of the smallest magnitudes that floats have, the scale is zero or imprecise.

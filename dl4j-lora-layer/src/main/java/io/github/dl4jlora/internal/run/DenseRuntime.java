@@ -8,7 +8,6 @@ import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Host;
 import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Variant;
-import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -85,7 +84,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
         FrozenMatrix w = matrix();
-        INDArray x = checkedInput(w);
+        INDArray x = DenseArithmetic.checkedInput(input, w, dataType, layerId());
         long[] shape = {x.size(0), w.columns()};
         INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, resultOrder(shape[0], shape[1]));
         w.times(x, result);
@@ -127,7 +126,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
         FrozenMatrix w = matrix();
-        INDArray x = checkedInput(w);
+        INDArray x = DenseArithmetic.checkedInput(input, w, dataType, layerId());
         INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, new long[] {x.size(0), w.columns()},
                 'c');
         x.mmuli(w.lent(), result);
@@ -150,20 +149,6 @@ public class DenseRuntime extends KernelRuntime implements Host {
                 from.dataType(), from.size(0), adapted().rank());
         Blas.gemm(from, first, slim, false, backwards, 1, 0);
         Blas.gemm(slim, second, to, false, backwards, -factor(), 1);
-    }
-
-    private INDArray checkedInput(FrozenMatrix w) {
-        if (input.rank() != 2) {
-            throw new DL4JInvalidInputException("Input that is not a matrix; expected matrix (rank 2), got rank " + input.rank()
-                    + " array with shape " + Arrays.toString(input.shape()) + ". Missing preprocessor or wrong input type? "
-                    + layerId());
-        }
-        if (input.size(1) != w.rows()) {
-            throw new DL4JInvalidInputException("Input size (" + input.size(1) + " columns; shape = "
-                    + Arrays.toString(input.shape()) + ") is invalid: does not match layer input size (layer # inputs = "
-                    + w.rows() + ") " + layerId());
-        }
-        return input.castTo(dataType);
     }
 
     @Override

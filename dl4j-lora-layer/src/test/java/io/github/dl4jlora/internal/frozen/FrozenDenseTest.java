@@ -167,7 +167,7 @@ class FrozenDenseTest {
     }
 
     @Test
-    void layerNormalisationAndMasksAreTheStockLayersWork() {
+    void layerNormalisationIsTheStockLayersWorkAndMasksAreExact() {
         MultiLayerNetwork normalised = adapted(base(Activation.TANH, true, WorkspaceMode.ENABLED, true));
         assertThat(arithmetic(frozen(normalised))).isNull();
 

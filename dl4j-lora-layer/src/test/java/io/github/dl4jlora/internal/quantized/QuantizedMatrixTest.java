@@ -27,6 +27,7 @@ import java.util.Random;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 /** Matrices in fewer bits: their errors, their bytes, and memory that holds none. */
 class QuantizedMatrixTest {
@@ -91,6 +92,15 @@ class QuantizedMatrixTest {
 
         assertThat(matrix.relativeError()).isZero();
         assertThat(restored(matrix)).containsOnly(0f);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theLargestFloatsAreGivenBackFinite(Quantization scheme) {
+        float[] given = restored(quantized(scheme, new float[][] {{Float.MAX_VALUE, -Float.MAX_VALUE, 0}}));
+
+        assertThat(given[0]).isCloseTo(Float.MAX_VALUE, withinPercentage(1));
+        assertThat(given[1]).isCloseTo(-Float.MAX_VALUE, withinPercentage(1));
     }
 
     @ParameterizedTest
