@@ -317,7 +317,8 @@ class QuantizedLayersTest {
         for (String targets : List.of("words", "fc1")) {
             MultiLayerNetwork quantized = LoRA.apply(base, config(targets).quantize(scheme).build());
             quantized.output(words);
-            assertThat(allocated(() -> quantized.output(words))).as("bytes of Java's heap in a pass; all rows are %d", vocabulary * 16 * Float.BYTES)
+            assertThat(allocated(() -> quantized.output(words)))
+                    .as("bytes of Java's heap in a pass; all rows are %d", vocabulary * 16 * Float.BYTES)
                     .isLessThan(500_000);
         }
     }
