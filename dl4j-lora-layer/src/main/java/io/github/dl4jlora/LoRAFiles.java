@@ -17,6 +17,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 import java.io.File;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
 
@@ -95,7 +96,8 @@ abstract class LoRAFiles {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static Model load(Path path) throws IOException {
-        return Adaptation.restored(NetworkFile.load(Objects.requireNonNull(path, "The path to load from is null")));
+        refuseMapped(Objects.requireNonNull(path, "The path to load from is null"));
+        return Adaptation.restored(NetworkFile.load(path));
     }
 
     /**
@@ -133,8 +135,16 @@ abstract class LoRAFiles {
     }
 
     private static StreamedBase stream(Path path) throws IOException {
-        File file = Objects.requireNonNull(path, "The path to load from is null").toFile();
+        refuseMapped(Objects.requireNonNull(path, "The path to load from is null"));
+        File file = path.toFile();
         return file.isFile() && StreamedKeras.recognises(file) ? StreamedKeras.open(file) : StreamedModel.open(file);
+    }
+
+    private static void refuseMapped(Path path) throws IOException {
+        if (Files.isRegularFile(path) && MappedFile.recognises(path)) {
+            throw new IOException(path + " was written by LoRA.writeBase: open it with LoRA.openBase, and adapt that network "
+                    + "with LoRA.apply");
+        }
     }
 
     /**

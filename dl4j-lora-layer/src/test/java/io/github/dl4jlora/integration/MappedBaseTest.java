@@ -222,6 +222,16 @@ class MappedBaseTest {
     }
 
     @Test
+    void whoeverReadsOtherFilesIsToldToOpenIt() throws IOException {
+        LoRA.writeBase(Networks.trainedLayers(), file, null);
+
+        assertThatThrownBy(() -> LoRA.load(file)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll(file.toString(), "LoRA.openBase");
+        assertThatThrownBy(() -> LoRA.loadQuantized(file, Quantization.INT8)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll(file.toString(), "LoRA.openBase");
+    }
+
+    @Test
     void typedOnesNameTheOther() throws IOException {
         LoRA.writeBase(Networks.trainedLayers(), file, null);
 

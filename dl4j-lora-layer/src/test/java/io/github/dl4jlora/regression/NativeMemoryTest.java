@@ -4,8 +4,11 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -17,12 +20,14 @@ import org.junit.jupiter.api.condition.OS;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 
@@ -121,6 +126,22 @@ class NativeMemoryTest {
                 bank.remove("task");
             })).isLessThan(LIMIT);
         }
+    }
+
+    /** Half a gigabyte in all, which Java's heap knows nothing of, so that no collection would come. */
+    @Test
+    void productsInSixteenBitsNeedNoCollectorToGiveTheirCopiesBack() throws Exception {
+        QuantizedProduct w = new QuantizedProduct(QuantizedMatrix.of(Quantization.INT8, 1000, 64,
+                (line, values) -> Arrays.fill(values, line)), DataType.HALF, true);
+        INDArray x = Nd4j.ones(DataType.HALF, 4000, 64);
+        INDArray z = Nd4j.create(DataType.HALF, 4000, 1000);
+        w.times(x, z);
+        long before = residentBytes();
+        for (int i = 0; i < 30; i++) {
+            w.times(x, z);
+        }
+
+        assertThat(residentBytes() - before).isLessThan(4 * LIMIT);
     }
 
     /** Resident bytes that so many rounds add, once as many have gone before. */

@@ -94,12 +94,19 @@ public final class QuantizedProduct implements FrozenMatrix {
             if (type == DataType.FLOAT || type == DataType.DOUBLE) {
                 multiplyWide(operand, result, toLines);
             } else {
-                INDArray wide = Nd4j.createUninitialized(DataType.FLOAT, result.shape(), result.ordering());
-                multiplyWide(operand.castTo(DataType.FLOAT), wide, toLines);
-                result.assign(wide);
+                multiplyNarrow(operand, result, toLines);
             }
         }
         Reference.reachabilityFence(matrix);
+    }
+
+    /** In copies that go at once: the collector does not see how much memory they take. */
+    private void multiplyNarrow(INDArray operand, INDArray result, boolean toLines) {
+        try (INDArray from = Nd4j.createUninitialized(DataType.FLOAT, operand.shape(), operand.ordering());
+             INDArray to = Nd4j.createUninitialized(DataType.FLOAT, result.shape(), result.ordering())) {
+            multiplyWide(from.assign(operand), to, toLines);
+            result.assign(to);
+        }
     }
 
     private void multiplyWide(INDArray operand, INDArray result, boolean toLines) {
