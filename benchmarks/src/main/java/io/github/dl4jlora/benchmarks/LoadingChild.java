@@ -10,8 +10,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * A child process: prints by how many bytes it grows at most from before a base is read from its file to after the first training
- * step on it, for a base as DL4J restores it or one that is quantised while it is read. Given neither, writes the file.
+ * A child process: prints by how many bytes it grows at most from before a base is read from its file, and quantised meanwhile,
+ * to after the first training step on it. Not told how it is kept, writes the file.
  */
 final class LoadingChild {
 
@@ -34,10 +34,8 @@ final class LoadingChild {
         System.gc();
         Memory.resetPeak();
         long before = Memory.resident();
-        MultiLayerNetwork network = args[2].equals("FLOAT")
-                ? LoRA.apply(ModelSerializer.restoreMultiLayerNetwork(file.toFile()), Networks.config(shape).build())
-                : (MultiLayerNetwork) LoRA.loadQuantized(file,
-                        Networks.config(shape).quantize(Quantization.valueOf(args[2])).build());
+        MultiLayerNetwork network = (MultiLayerNetwork) LoRA.loadQuantized(file,
+                Networks.config(shape).quantize(Quantization.valueOf(args[2])).build());
         network.fit(batch);
         System.out.println(Child.RESULT + (Memory.peak() - before));
         System.exit(0);

@@ -47,7 +47,9 @@ final class QuantizedStorage implements Storage {
 
     /** @throws IllegalArgumentException if shapes and form tell of different parameters */
     static void requireLikeShapes(StoredForm form, Map<String, long[]> shapes) {
-        boolean alike = form.parts().size() == shapes.size() && form.parts().stream().allMatch(part ->
+        boolean alike = form.parts().size() == shapes.size()
+                && form.parts().stream().map(StoredForm.Part::key).distinct().count() == shapes.size()
+                && form.parts().stream().allMatch(part ->
                 shapes.containsKey(part.key()) && part.size() == product(shapes.get(part.key())));
         if (!alike) {
             throw new IllegalArgumentException("quantised weights of the parts " + form.parts() + " are not of the parameters "

@@ -14,9 +14,10 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_saxpy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sdot;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
-import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemv;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
 
@@ -161,13 +162,7 @@ final class DirectBlas {
      * @param c {@code [m, n]}
      */
     static void gemm(int m, int n, int k, FloatPointer a, FloatPointer b, boolean transposeB, float beta, FloatPointer c) {
-        if (m > 1) {
-            gemm(CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, m, n, k, 1, a, m, b, transposeB ? n : k, beta, c, m);
-        } else if (transposeB) {
-            cblas_sgemv(CblasColMajor, CblasNoTrans, n, k, 1, b, n, a, 1, beta, c, 1);
-        } else {
-            cblas_sgemv(CblasColMajor, CblasTrans, k, n, 1, b, k, a, 1, beta, c, 1);
-        }
+        gemm(CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, m, n, k, 1, a, m, b, transposeB ? n : k, beta, c, m);
     }
 
     static boolean addRow(INDArray matrix, INDArray row) {
@@ -245,6 +240,30 @@ final class DirectBlas {
         } else {
             for (int i = 0; i < length; i++) {
                 cblas_scopy(lines, source.position(i), leading, target.position((long) i * lines), 1);
+            }
+        }
+    }
+
+    /**
+     * Products of one row with lines, one after the other, on the caller's thread: BLAS has all its threads share one row with a
+     * matrix however small that is, and waking them for each of many blocks takes longer than the product.
+     *
+     * @param lines   {@code count} of {@code length} values each
+     * @param first   the place of the first line's own value in the row of all lines
+     * @param toLines whether that row is the result; else it is the operand, and the result the sum of all lines so far
+     */
+    static void row(FloatPointer operand, FloatPointer lines, int count, int length, FloatPointer result, int first,
+            boolean toLines) {
+        FloatPointer line = new FloatPointer(lines);
+        if (!toLines && first == 0) {
+            Pointer.memset(result, 0, (long) length * Float.BYTES);
+        }
+        for (int i = 0; i < count; i++) {
+            line.position((long) i * length);
+            if (toLines) {
+                result.put(first + i, cblas_sdot(length, operand, 1, line, 1));
+            } else {
+                cblas_saxpy(length, operand.get(first + i), line, 1, result, 1);
             }
         }
     }

@@ -112,7 +112,9 @@ final class SlimProduct {
             } else {
                 restore(matrix, line, count, block, room);
             }
-            if (toLines) {
+            if (m == 1) {
+                DirectBlas.row(operand, block, count, length, to, line, toLines);
+            } else if (toLines) {
                 DirectBlas.gemm(m, count, length, operand, block, false, 0, to.getPointer((long) line * m));
             } else {
                 DirectBlas.gemm(m, length, count, operand.getPointer((long) line * m), block, true, line == 0 ? 0 : 1, to);
