@@ -13,6 +13,11 @@ final class CLibrary {
         return NativeLibrary.getProcess().getFunction("setenv").invokeInt(new Object[] {name, value, 1}) == 0;
     }
 
+    /** Has GNU's allocator give free pages back to the system; others have no such function. */
+    static void trim() {
+        NativeLibrary.getProcess().getFunction("malloc_trim").invokeInt(new Object[] {0L});
+    }
+
     /** What a function without arguments of a library answers. */
     static String text(String library, String function) {
         return NativeLibrary.getInstance(library).getFunction(function).invokeString(new Object[0], false);

@@ -76,6 +76,15 @@ public final class NativeLibraries {
         }
     }
 
+    /** Gives pages that C's allocator keeps for later back to the system, where it can be told to. */
+    public static void giveBackFreedMemory() {
+        try {
+            CLibrary.trim();
+        } catch (LinkageError e) {
+            // Not GNU's, or no JNA: it goes by its own rules, and a little more stays in use.
+        }
+    }
+
     /** What OpenBLAS says by a function such as {@code openblas_get_corename}; nothing before it is loaded or without JNA. */
     static Optional<String> openBlas(String function) {
         Optional<String> library = Loader.getLoadedLibraries().values().stream()

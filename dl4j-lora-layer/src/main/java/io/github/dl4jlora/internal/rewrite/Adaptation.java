@@ -8,6 +8,7 @@ import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
@@ -144,6 +145,8 @@ public final class Adaptation<M extends Model> {
             }
             from.keep(node, kept);
         });
+        // Layers as they were are gone; C's allocator would keep the room of the largest for itself.
+        NativeLibraries.giveBackFreedMemory();
         return Network.outside(() -> make.apply(adaptation));
     }
 
