@@ -30,7 +30,12 @@ final class ArrayStorage implements Storage {
      * @param own    whether no network trains or closes them
      */
     ArrayStorage(INDArray values, boolean own) {
-        this(values.reshape(values.length()), own, new BaseProbe(values.reshape(values.length())));
+        this(flat(values), own, new BaseProbe(flat(values)));
+    }
+
+    /** The array itself where it is flat: only that can give memory back. */
+    private static INDArray flat(INDArray values) {
+        return values.rank() == 1 ? values : values.reshape(values.length());
     }
 
     private ArrayStorage(INDArray values, boolean own, BaseProbe probe) {
@@ -119,6 +124,11 @@ final class ArrayStorage implements Storage {
     @Override
     public void digest(MessageDigest digest) {
         RawValues.digest(values, digest);
+    }
+
+    @Override
+    public void discard() {
+        values.close();
     }
 
     @Override

@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
-import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
@@ -11,7 +10,6 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.io.Serializable;
 import java.net.URI;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -106,18 +104,13 @@ public final class FrozenReference implements Serializable {
 
     /** Bytes of a parameter's values as they are kept, without a look at them. */
     public long bytes(String key) {
-        DataType type = FrozenWeights.type(signature);
-        if (form == null) {
-            return Arrays.stream(FrozenWeights.shapesByKey(signature).get(key)).reduce(type.width(), Math::multiplyExact);
-        }
-        StoredForm.Part part = form.parts().stream().filter(one -> one.key().equals(key)).findFirst().orElseThrow();
-        return part.isQuantized() ? QuantizedMatrix.bytes(form.scheme(), part.lines(), part.length())
-                : part.size() * type.width();
+        Signature of = Signature.of(signature);
+        return form == null ? of.bytes(key) : form.part(key).bytes(form.scheme(), of.type());
     }
 
     /** Bytes of all values as they are kept, without a look at them. */
     public long bytes() {
-        return FrozenWeights.shapesByKey(signature).keySet().stream().mapToLong(this::bytes).sum();
+        return new StoredWeights(signature, form, Map.of()).bytes();
     }
 
     /** What quantising lost of each matrix, see {@link FrozenWeights#errors}; empty also where the weights are not here. */
@@ -164,7 +157,11 @@ public final class FrozenReference implements Serializable {
 
     /** Whether layers of that data type and these shapes are what it refers to, in this or another data type. */
     public boolean hasShapesOf(String otherSignature) {
-        return FrozenWeights.shapes(signature).equals(FrozenWeights.shapes(otherSignature));
+        return shapes(signature).equals(shapes(otherSignature));
+    }
+
+    private static String shapes(String signature) {
+        return signature.substring(signature.indexOf(' ') + 1);
     }
 
     /**

@@ -14,7 +14,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -86,50 +85,21 @@ public final class FrozenWeights {
      * @throws IllegalArgumentException if they have another id
      */
     public static FrozenWeights read(INDArray values, String signature, String expected) {
-        FrozenWeights read = new FrozenWeights(values, signature, true);
+        return read(new ArrayStorage(values, true), signature, expected);
+    }
+
+    /** As {@link #read(INDArray, String, String)}, in whatever form they are. */
+    static FrozenWeights read(Storage storage, String signature, String expected) {
+        FrozenWeights read = new FrozenWeights(storage, signature);
         if (!read.id.equals(expected)) {
-            values.close();
+            storage.discard();
+            throw new IllegalArgumentException("the frozen weights " + expected + " (" + signature + ") hash to " + read.id);
         }
-        FrozenWeights alive = read.asExpected(expected);
+        FrozenWeights alive = read.shared();
         if (alive != read) {
-            values.close();
+            storage.discard();
         }
         return alive;
-    }
-
-    /**
-     * As {@link #read(INDArray, String, String)}, of quantised weights.
-     *
-     * @param matrices by key, each of its part's lines
-     * @param rest     the other parameters, flat, by key
-     * @param errors   see {@link #errors}
-     */
-    public static FrozenWeights read(StoredForm form, Map<String, QuantizedMatrix> matrices, Map<String, INDArray> rest,
-            Map<String, Double> errors, String signature, String expected) {
-        return new FrozenWeights(new QuantizedStorage(form, type(signature), shapesByKey(signature), matrices, rest, errors),
-                signature).asExpected(expected);
-    }
-
-    /**
-     * @throws IllegalArgumentException if a form and a signature tell of different parameters
-     */
-    public static void requireLike(StoredForm form, String signature) {
-        if (!type(signature).isFPType()) {
-            throw new IllegalArgumentException("\"" + signature + "\" describes no layer's parameters");
-        }
-        QuantizedStorage.requireLikeShapes(form, shapesByKey(signature));
-    }
-
-    /** The data type of a signature. */
-    public static DataType type(String signature) {
-        return DataType.valueOf(signature.substring(0, Math.max(0, signature.indexOf(' '))));
-    }
-
-    private FrozenWeights asExpected(String expected) {
-        if (!id.equals(expected)) {
-            throw new IllegalArgumentException("the frozen weights " + expected + " (" + signature + ") hash to " + id);
-        }
-        return shared();
     }
 
     /**
@@ -144,7 +114,7 @@ public final class FrozenWeights {
         }
         StoredForm form = new StoredForm(scheme, id, parts);
         INDArray values = storage.values(storage.type());
-        return new FrozenWeights(QuantizedStorage.of(form, shapesByKey(signature), values), signature).shared();
+        return new FrozenWeights(QuantizedStorage.of(form, Signature.of(signature), values), signature).shared();
     }
 
     /** These, or equal ones that no network trains or closes and somebody has already. */
@@ -158,29 +128,6 @@ public final class FrozenWeights {
         new TreeMap<>(table).forEach((key, array) ->
                 text.append(' ').append(key).append(Arrays.toString(array.shape()).replace(" ", "")));
         return text.toString();
-    }
-
-    /** The shapes of a signature, without the data type. */
-    static String shapes(String signature) {
-        return signature.substring(signature.indexOf(' ') + 1);
-    }
-
-    /**
-     * The shapes of a signature, by key.
-     *
-     * @throws IllegalArgumentException if it is none
-     */
-    static Map<String, long[]> shapesByKey(String signature) {
-        Map<String, long[]> shapes = new LinkedHashMap<>();
-        for (String parameter : shapes(signature).split(" ")) {
-            int bracket = parameter.lastIndexOf('[');
-            if (bracket < 1 || !parameter.endsWith("]")) {
-                throw new IllegalArgumentException("\"" + signature + "\" describes no layer's parameters");
-            }
-            String sides = parameter.substring(bracket + 1, parameter.length() - 1);
-            shapes.put(parameter.substring(0, bracket), Arrays.stream(sides.split(",")).mapToLong(Long::parseLong).toArray());
-        }
-        return shapes;
     }
 
     /** Content id, 64 hexadecimal digits. */
@@ -235,7 +182,7 @@ public final class FrozenWeights {
 
     /** Shapes of all parameters, by key. */
     public Map<String, long[]> shapes() {
-        return shapesByKey(signature);
+        return Signature.of(signature).shapes();
     }
 
     /** The number of values. */

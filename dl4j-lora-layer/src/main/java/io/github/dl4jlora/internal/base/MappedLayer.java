@@ -1,7 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
-import io.github.dl4jlora.internal.untrusted.StandIn;
+import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -9,7 +10,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 
@@ -54,7 +55,7 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
         }
         errors = Map.copyOf(errors);
         sections = List.copyOf(sections);
-        List<Long> lengths = lengths(signature, form);
+        List<Long> lengths = new StoredWeights(signature, form, errors).lengths();
         if (!sections.stream().map(Section::length).toList().equals(lengths)) {
             throw new IllegalArgumentException("the weights " + id + " (" + signature + ") take " + lengths
                     + " bytes, but lie in " + sections);
@@ -64,7 +65,7 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
     static MappedLayer of(FrozenWeights weights, long from) {
         List<Section> sections = new ArrayList<>();
         long at = from;
-        for (long length : lengths(weights.signature(), weights.form())) {
+        for (long length : StoredWeights.of(weights).lengths()) {
             sections.add(new Section(at, length));
             at = sections.get(sections.size() - 1).end();
         }
@@ -73,23 +74,6 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
 
     static long aligned(long position) {
         return (position + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    }
-
-    /** The bytes of each piece. */
-    private static List<Long> lengths(String signature, StoredForm form) {
-        DataType type = FrozenWeights.type(signature);
-        if (form != null) {
-            FrozenWeights.requireLike(form, signature);
-            return form.bytes(type);
-        }
-        long length = 0;
-        for (long[] shape : FrozenWeights.shapesByKey(signature).values()) {
-            length = Math.addExact(length, QuantizedStorage.product(shape));
-        }
-        if (!type.isFPType() || length < 1) {
-            throw new IllegalArgumentException("\"" + signature + "\" describes no layer's parameters");
-        }
-        return List.of(Math.multiplyExact(length, (long) type.width()));
     }
 
     /** Where what comes after it may begin. */
@@ -103,23 +87,18 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
      * @throws IllegalArgumentException for scales that no matrix has
      */
     FrozenWeights on(Mapping mapping) throws IOException {
-        DataType type = FrozenWeights.type(signature);
-        if (form == null) {
-            INDArray values = StandIn.on(mapping.of(sections.get(0)), type);
-            return FrozenWeights.claimed(ArrayStorage.mapped(values), signature, id);
-        }
-        Map<String, QuantizedMatrix> matrices = new LinkedHashMap<>();
-        Map<String, INDArray> rest = new LinkedHashMap<>();
-        for (int i = 0; i < sections.size(); i++) {
-            StoredForm.Part part = form.parts().get(i);
-            ByteBuffer memory = mapping.of(sections.get(i));
-            if (part.isQuantized()) {
-                matrices.put(part.key(), QuantizedMatrix.of(form.scheme(), part.lines(), part.length(), memory));
-            } else {
-                rest.put(part.key(), StandIn.on(memory, type));
+        Iterator<Section> next = sections.iterator();
+        StoredWeights.Pieces pieces = new StoredWeights.Pieces() {
+            @Override
+            public QuantizedMatrix matrix(Quantization scheme, StoredForm.Part part) throws IOException {
+                return QuantizedMatrix.of(scheme, part.lines(), part.length(), mapping.of(next.next()));
             }
-        }
-        Map<String, long[]> shapes = FrozenWeights.shapesByKey(signature);
-        return FrozenWeights.claimed(new QuantizedStorage(form, type, shapes, matrices, rest, errors), signature, id);
+
+            @Override
+            public INDArray array(DataType type, long length) throws IOException {
+                return ValuesElsewhere.on(mapping.of(next.next()), type);
+            }
+        };
+        return FrozenWeights.claimed(new StoredWeights(signature, form, errors).mapped(pieces), signature, id);
     }
 }

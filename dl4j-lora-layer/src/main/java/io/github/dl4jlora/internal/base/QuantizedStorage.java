@@ -14,77 +14,65 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.NoSuchElementException;
 
 /** The matrices of a layer in fewer bits, whatever else it has as it was; a copy in nobody's hands. */
 final class QuantizedStorage implements Storage {
 
     private final StoredForm form;
-    private final DataType type;
-    private final Map<String, long[]> shapes;
+    private final Signature signature;
     private final Map<String, QuantizedMatrix> matrices;
     private final Map<String, INDArray> rest;
     private final Map<String, Double> errors;
 
     /**
-     * @param type     of the original values
-     * @param shapes   of all parameters, by key
-     * @param matrices by key
-     * @param rest     the other parameters, flat, by key
-     * @param errors   of the matrices, by key
-     * @throws IllegalArgumentException if shapes and form tell of different parameters
+     * @param form      of the signature's parameters
+     * @param signature of the original values
+     * @param matrices  by key
+     * @param rest      the other parameters, flat, by key
+     * @param errors    of the matrices, by key
      */
-    QuantizedStorage(StoredForm form, DataType type, Map<String, long[]> shapes, Map<String, QuantizedMatrix> matrices,
-                     Map<String, INDArray> rest, Map<String, Double> errors) {
+    QuantizedStorage(StoredForm form, Signature signature, Map<String, QuantizedMatrix> matrices, Map<String, INDArray> rest,
+                     Map<String, Double> errors) {
         this.form = form;
-        this.type = type;
-        this.shapes = shapes;
+        this.signature = signature;
         this.matrices = matrices;
         this.rest = rest;
         this.errors = errors;
-        requireLikeShapes(form, shapes);
     }
 
-    /** @throws IllegalArgumentException if shapes and form tell of different parameters */
-    static void requireLikeShapes(StoredForm form, Map<String, long[]> shapes) {
-        boolean alike = form.parts().size() == shapes.size()
-                && form.parts().stream().map(StoredForm.Part::key).distinct().count() == shapes.size()
-                && form.parts().stream().allMatch(part ->
-                shapes.containsKey(part.key()) && part.size() == product(shapes.get(part.key())));
-        if (!alike) {
-            throw new IllegalArgumentException("quantised weights of the parts " + form.parts() + " are not of the parameters "
-                    + shapes.keySet());
-        }
-    }
-
-    static long product(long[] shape) {
-        long size = 1;
-        for (long side : shape) {
-            size = Math.multiplyExact(size, side);
-        }
-        return size;
-    }
-
-    /** Quantises. */
-    static QuantizedStorage of(StoredForm form, Map<String, long[]> shapes, INDArray flat) {
+    /**
+     * Quantises.
+     *
+     * @throws IllegalArgumentException if form and signature tell of different parameters, or a value is NaN or infinite
+     */
+    static QuantizedStorage of(StoredForm form, Signature signature, INDArray flat) {
+        signature.requireOf(form);
         Map<String, QuantizedMatrix> matrices = new LinkedHashMap<>();
         Map<String, INDArray> rest = new LinkedHashMap<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            long at = 0;
-            for (StoredForm.Part part : form.parts()) {
-                INDArray values = interval(flat, at, part.size());
+            intervals(form, flat).forEach((part, values) -> {
                 if (part.isQuantized()) {
                     matrices.put(part.key(), QuantizedMatrix.of(form.scheme(), part.lines(), part.length(),
                             new LineReader(columns(part, values))::read));
                 } else {
                     rest.put(part.key(), values.dup());
                 }
-                at += part.size();
-            }
+            });
         }
         Map<String, Double> errors = new LinkedHashMap<>();
         matrices.forEach((key, matrix) -> errors.put(key, matrix.relativeError()));
-        return new QuantizedStorage(form, flat.dataType(), shapes, matrices, rest, errors);
+        return new QuantizedStorage(form, signature, matrices, rest, errors);
+    }
+
+    /** Each part's values, views of all of them. */
+    private static Map<StoredForm.Part, INDArray> intervals(StoredForm form, INDArray flat) {
+        Map<StoredForm.Part, INDArray> intervals = new LinkedHashMap<>();
+        long at = 0;
+        for (StoredForm.Part part : form.parts()) {
+            intervals.put(part, flat.get(NDArrayIndex.interval(at, at + part.size())));
+            at += part.size();
+        }
+        return intervals;
     }
 
     /** {@code [length, lines]}, a view. */
@@ -94,10 +82,6 @@ final class QuantizedStorage implements Storage {
                 part.interleaved() ? 'c' : 'f');
     }
 
-    private static INDArray interval(INDArray flat, long from, long length) {
-        return flat.get(NDArrayIndex.interval(from, from + length));
-    }
-
     @Override
     public long length() {
         return form.length();
@@ -105,7 +89,7 @@ final class QuantizedStorage implements Storage {
 
     @Override
     public DataType type() {
-        return type;
+        return signature.type();
     }
 
     @Override
@@ -133,16 +117,13 @@ final class QuantizedStorage implements Storage {
     public INDArray values(DataType asked) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray flat = Nd4j.createUninitialized(asked, length());
-            long at = 0;
-            for (StoredForm.Part part : form.parts()) {
-                INDArray to = interval(flat, at, part.size());
+            intervals(form, flat).forEach((part, to) -> {
                 if (part.isQuantized()) {
                     matrices.get(part.key()).restoreInto(to, part.interleaved());
                 } else {
                     to.assign(rest.get(part.key()));
                 }
-                at += part.size();
-            }
+            });
             return flat;
         }
     }
@@ -154,24 +135,17 @@ final class QuantizedStorage implements Storage {
 
     /** See {@link FrozenWeights#lost}. */
     INDArray lost(INDArray original, String key) {
-        long at = 0;
-        for (StoredForm.Part part : form.parts()) {
-            if (part.key().equals(key)) {
-                INDArray columns = columns(part, interval(original, at, part.size()));
-                INDArray restored = Nd4j.createUninitialized(original.dataType(), part.size());
-                matrices.get(key).restoreInto(restored, part.interleaved());
-                return columns.sub(columns(part, restored));
-            }
-            at += part.size();
-        }
-        throw new NoSuchElementException(key);
+        StoredForm.Part part = form.part(key);
+        INDArray restored = Nd4j.createUninitialized(original.dataType(), part.size());
+        matrices.get(key).restoreInto(restored, part.interleaved());
+        return columns(part, intervals(form, original).get(part)).sub(columns(part, restored));
     }
 
     @Override
     public Map<String, INDArray> rest(DataType asked) {
         Map<String, INDArray> table = new LinkedHashMap<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            rest.forEach((key, values) -> table.put(key, values.castTo(asked).reshape('c', shapes.get(key))));
+            rest.forEach((key, values) -> table.put(key, values.castTo(asked).reshape('c', signature.shapes().get(key))));
         }
         return table;
     }
@@ -196,6 +170,11 @@ final class QuantizedStorage implements Storage {
                 RawValues.digest(rest.get(part.key()), digest);
             }
         }
+    }
+
+    @Override
+    public void discard() {
+        rest.values().forEach(INDArray::close);
     }
 
     @Override

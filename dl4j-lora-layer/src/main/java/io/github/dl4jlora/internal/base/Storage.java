@@ -54,6 +54,9 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
         }
     }
 
+    /** Gives arrays back that nobody else has; matrices in fewer bits are the collector's. */
+    void discard();
+
     /** In how many pieces a file may hold it. */
     int parts();
 

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.Objects;
 
 /**
@@ -58,6 +59,17 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         long size() {
             return Math.max(1, lines) * length;
         }
+
+        /**
+         * Bytes of its values as they are kept.
+         *
+         * @param type of what stays as it is
+         * @throws ArithmeticException if they cannot be counted
+         */
+        long bytes(Quantization scheme, DataType type) {
+            return isQuantized() ? QuantizedMatrix.bytes(scheme, lines, length)
+                    : Math.multiplyExact(length, (long) type.width());
+        }
     }
 
     /**
@@ -80,15 +92,9 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         return text.toString();
     }
 
-    /**
-     * Bytes of each part, in their order.
-     *
-     * @param type of what stays as it is
-     * @throws ArithmeticException if they cannot be counted
-     */
-    public List<Long> bytes(DataType type) {
-        return parts.stream().map(part -> part.isQuantized() ? QuantizedMatrix.bytes(scheme, part.lines(), part.length())
-                : Math.multiplyExact(part.length(), (long) type.width())).toList();
+    /** @throws NoSuchElementException if there is none of that key */
+    Part part(String key) {
+        return parts.stream().filter(part -> part.key().equals(key)).findFirst().orElseThrow();
     }
 
     long length() {

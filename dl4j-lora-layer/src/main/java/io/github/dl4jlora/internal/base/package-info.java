@@ -17,7 +17,8 @@
  *
  * <p>Weights are lent by a base network or own, in no network's hands; the registry gives own ones first. {@code BaseFile}
  * fetches what lies at a location, {@code UriSecrets} keeps credentials in one from being shown. {@code MappedFile} gives weights
- * that lie in a file, each as a {@code MappedLayer} of its header says.
+ * that lie in a file, each as a {@code MappedLayer} of its header says; {@code StoredWeights} is what that and other files say of
+ * a layer, and {@code Signature} what its text means.
  *
  * <p>Knows of other rooms {@code internal.untrusted} alone, whose readers a base location needs, and the exception and the
  * service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.

@@ -2,9 +2,9 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.StoredWeights;
 import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
-import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
@@ -142,17 +142,25 @@ public final class NetworkFile {
         }
         long most = Math.min(left, Expansion.most(entry, file));
         try (InputStream in = zip.getInputStream(entry)) {
-            return index.isObject() ? quantized(in, id, JSON.treeToValue(index, StoredWeights.class), most)
-                    : FrozenWeights.read(RawValues.read(in, index.asText(), most), index.asText(), id);
+            StoredWeights stored = stored(index);
+            if (stored.bytes() > most) {
+                throw new IOException("\"" + stored.signature() + "\" is more than the file can hold: at most " + most
+                        + " bytes");
+            }
+            return stored.read(in, id);
         } catch (IllegalArgumentException | ArithmeticException e) {
             throw new IOException("it is damaged: " + e.getMessage(), e);
         }
     }
 
-    private static FrozenWeights quantized(InputStream in, String id, StoredWeights stored, long most) throws IOException {
-        if (stored.bytes() > most) {
-            throw new IOException("\"" + stored.signature() + "\" is more than the file can hold: at most " + most + " bytes");
+    private static StoredWeights stored(JsonNode index) throws IOException {
+        if (!index.isObject()) {
+            return new StoredWeights(index.asText(), null, Map.of());
         }
-        return stored.read(in, id);
+        StoredWeights stored = JSON.treeToValue(index, StoredWeights.class);
+        if (stored.form() == null) {
+            throw new IllegalArgumentException("quantised weights without form: \"" + stored.signature() + "\"");
+        }
+        return stored;
     }
 }

@@ -2,7 +2,8 @@ package io.github.dl4jlora.internal.keras;
 
 import io.github.dl4jlora.internal.untrusted.Assembly;
 import io.github.dl4jlora.internal.untrusted.Expansion;
-import io.github.dl4jlora.internal.untrusted.StandIn;
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.deeplearning4j.nn.api.Layer;
@@ -50,7 +51,7 @@ final class KerasFile {
         this.root = root;
         this.model = model;
         this.standIn = standIn(file, model);
-        StandIn.layers(standIn).forEach(layer -> layers.put(running(layer).conf().getLayer().getLayerName(), layer));
+        ValuesElsewhere.layers(standIn).forEach(layer -> layers.put(running(layer).conf().getLayer().getLayerName(), layer));
     }
 
     /** As {@code KerasModelImport} does, with the loss that the model was compiled with. */
@@ -81,7 +82,7 @@ final class KerasFile {
         if (length > Expansion.most(file) / type.width()) {
             throw new IOException("its configuration asks for " + length + " parameters, far more than the file can hold");
         }
-        return StandIn.vector(type, length);
+        return ValuesElsewhere.vector(type, length);
     }
 
     Model standIn() {
@@ -106,23 +107,10 @@ final class KerasFile {
     }
 
     /** @return shape {@code [n]}, in no workspace */
-    INDArray values(OneLayer archive, String layer)
-            throws IOException, InvalidKerasConfigurationException, UnsupportedKerasConfigurationException {
-        INDArray values;
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray shape = layers.get(layer).params();
-            values = Nd4j.create(shape.dataType(), shape.length());
-        }
-        boolean filled = false;
-        try {
-            fill(values, archive, layer);
-            filled = true;
-            return values;
-        } finally {
-            if (!filled) {
-                values.close();
-            }
-        }
+    INDArray values(OneLayer archive, String layer) throws Exception {
+        INDArray shape = layers.get(layer).params();
+        // Zeros first: the importer leaves out what the file has not got.
+        return RawValues.filled(shape.dataType(), shape.length(), values -> fill(values.assign(0), archive, layer));
     }
 
     private void fill(INDArray values, OneLayer archive, String layer)

@@ -32,6 +32,7 @@ import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 import java.util.ArrayList;
@@ -81,7 +82,7 @@ public final class AdaptedLayers {
                     + "\"), or use bias(LORA_ONLY)");
         }
         return node.biasKeys().stream()
-                .map(key -> new TrainedBias(key, Arrays.stream(shapes.get(key)).reduce(1, (a, b) -> a * b))).toList();
+                .map(key -> new TrainedBias(key, ArrayUtil.prodLong(shapes.get(key)))).toList();
     }
 
     private static List<AdaptedParameter> parameters(Node node, Set<String> keys, Map<String, long[]> shapes,

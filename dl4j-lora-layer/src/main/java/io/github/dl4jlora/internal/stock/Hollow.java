@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
-import io.github.dl4jlora.internal.untrusted.StandIn;
+import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -24,7 +24,7 @@ public final class Hollow {
      */
     public static <T> T part(DataType type, long length, Function<INDArray, T> maker) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
-             INDArray zeros = StandIn.vector(type, length)) {
+             INDArray zeros = ValuesElsewhere.vector(type, length)) {
             return maker.apply(zeros.reshape(length));
         }
     }

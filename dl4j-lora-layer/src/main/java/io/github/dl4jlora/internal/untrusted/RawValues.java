@@ -16,8 +16,6 @@ import java.nio.channels.Channels;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.WritableByteChannel;
 import java.security.MessageDigest;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * The little-endian bytes of flat arrays, a chunk at a time, whatever backend holds them.
@@ -25,7 +23,6 @@ import java.util.regex.Pattern;
 public final class RawValues {
 
     private static final int CHUNK = 1 << 20;
-    private static final Pattern SHAPE = Pattern.compile(" [^ \\[]+\\[([0-9,]*)]");
 
     /** Takes one chunk. */
     @FunctionalInterface
@@ -109,47 +106,13 @@ public final class RawValues {
     }
 
     /**
-     * @param signature data type and shapes, as {@code FrozenWeights.signature()} gives them
-     * @param available an upper bound of what the source can hold, in bytes, checked before anything is allocated
-     * @return shape {@code [n]}
-     */
-    public static INDArray read(InputStream in, String signature, long available) throws IOException {
-        DataType type;
-        long length = 0;
-        try {
-            type = DataType.valueOf(signature.substring(0, Math.max(0, signature.indexOf(' '))));
-            Matcher shapes = SHAPE.matcher(signature);
-            while (shapes.find()) {
-                long size = 1;
-                for (String dimension : shapes.group(1).split(",")) {
-                    size = Math.multiplyExact(size, Long.parseLong(dimension));
-                }
-                length = Math.addExact(length, size);
-            }
-        } catch (IllegalArgumentException | ArithmeticException e) {
-            throw new IOException("\"" + signature + "\" describes no layer's parameters", e);
-        }
-        if (!type.isFPType() || length == 0 || length > available / type.width()) {
-            throw new IOException("\"" + signature + "\" is more than the file can hold: at most " + available + " bytes");
-        }
-        return filled(type, length, values -> {
-            if (!fill(values, Channels.newChannel(in))) {
-                throw new IOException("The frozen weights \"" + signature + "\" end early");
-            }
-            if (in.read() >= 0) {
-                throw new IOException("The frozen weights \"" + signature + "\" are followed by more than belongs to them");
-            }
-        });
-    }
-
-    /**
      * Reads values, and no more of the source.
      *
      * @param length that the source can hold
      * @return shape {@code [length]}
      * @throws EOFException if there are fewer
      */
-    public static INDArray readSome(InputStream in, DataType type, long length) throws IOException {
+    public static INDArray read(InputStream in, DataType type, long length) throws IOException {
         return filled(type, length, values -> {
             if (!fill(values, Channels.newChannel(in))) {
                 throw new EOFException("It ends before " + length + " values of type " + type);
@@ -157,10 +120,14 @@ public final class RawValues {
         });
     }
 
-    /** Fills an array. */
+    /**
+     * Fills an array.
+     *
+     * @param <E> what it throws
+     */
     @FunctionalInterface
-    interface Filling {
-        void fill(INDArray flat) throws IOException;
+    public interface Filling<E extends Exception> {
+        void fill(INDArray flat) throws E;
     }
 
     /**
@@ -169,7 +136,7 @@ public final class RawValues {
      *
      * @return shape {@code [length]}, in no workspace
      */
-    static INDArray filled(DataType type, long length, Filling filling) throws IOException {
+    public static <E extends Exception> INDArray filled(DataType type, long length, Filling<E> filling) throws E {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray values = Nd4j.createUninitialized(type, length);
             boolean filled = false;

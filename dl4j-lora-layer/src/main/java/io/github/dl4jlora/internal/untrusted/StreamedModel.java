@@ -37,7 +37,7 @@ public final class StreamedModel implements StreamedBase {
 
     private static INDArray untouched(ModelZip source, long length) throws IOException {
         try (StoredVector stored = source.coefficients(length)) {
-            return StandIn.vector(stored.type(), length);
+            return ValuesElsewhere.vector(stored.type(), length);
         }
     }
 
@@ -48,7 +48,7 @@ public final class StreamedModel implements StreamedBase {
 
     @Override
     public void forEach(LayerValues taker) throws IOException {
-        long length = StandIn.length(standIn.params());
+        long length = ValuesElsewhere.length(standIn.params());
         if (length == 0) {
             return;
         }
@@ -58,7 +58,7 @@ public final class StreamedModel implements StreamedBase {
             if (stored.type() != type) {
                 throw new IOException(file + " has been replaced: its values were of type " + type + ", now of " + stored.type());
             }
-            for (Trainable layer : StandIn.layers(standIn)) {
+            for (Trainable layer : ValuesElsewhere.layers(standIn)) {
                 // Only what is wrong with the file gets its name, not what the taker may throw.
                 taker.accept(layer, source.named(() -> stored.next(layer.params().length())));
             }

@@ -9,18 +9,19 @@
  *        |  |            |      v               v             v      v
  *        |  |            | StreamedModel    RawValues  UntrustedJson Safetensors
  *        |  |            v   |    |             ^            ^           |
- *        |  |           ModelZip  +-> StandIn   |            |           +-> SafetensorsHeader, Numbers
+ *        |  |           ModelZip  +-> ValuesElsewhere         |           +-> SafetensorsHeader, Numbers
  *        |  v            |   |                  |            |
  *        | Assembly &lt;----|- StoredConfiguration-|------------+
  *        |               v                      |
  *        |          StoredVector ---------------+
- *        +-&gt; StandIn
+ *        +-&gt; ValuesElsewhere
  * </pre>
  *
  * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredConfiguration} the configuration in it or elsewhere,
  * {@code StoredVector} the arrays in it, {@code RawValues} plain little-endian values, {@code Safetensors} PyTorch's tensors,
- * which it writes too. {@code StreamedModel} is a {@code StreamedBase}: a network layer by layer, with a {@code StandIn} that has
- * its shapes and no values. {@code Assembly} makes networks of configurations, {@code Expansion} bounds what a zip file may
- * promise, and {@code UntrustedJson} looks at JSON before a parser makes objects of it. Knows no other room.
+ * which it writes too. {@code StreamedModel} is a {@code StreamedBase}: a network layer by layer, and beside it one of the same
+ * shapes whose values are {@code ValuesElsewhere}, as those of a mapped file are. {@code Assembly} makes networks of
+ * configurations, {@code Expansion} bounds what a zip file may promise, and {@code UntrustedJson} looks at JSON before a parser
+ * makes objects of it. Knows no other room.
  */
 package io.github.dl4jlora.internal.untrusted;

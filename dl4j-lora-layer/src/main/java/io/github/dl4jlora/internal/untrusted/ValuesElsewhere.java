@@ -21,11 +21,11 @@ import java.util.Arrays;
 import java.util.List;
 
 /** What a network whose values are elsewhere consists of. */
-public final class StandIn {
+public final class ValuesElsewhere {
 
     private static final Cleaner CLEANER = Cleaner.create();
 
-    private StandIn() {
+    private ValuesElsewhere() {
     }
 
     /**

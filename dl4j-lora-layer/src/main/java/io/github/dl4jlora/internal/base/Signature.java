@@ -1,0 +1,81 @@
+package io.github.dl4jlora.internal.base;
+
+import org.nd4j.linalg.api.buffer.DataType;
+
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * What {@link FrozenWeights#signature()} spells.
+ *
+ * @param type   of the original values
+ * @param shapes of all parameters, by key
+ */
+record Signature(DataType type, Map<String, long[]> shapes) {
+
+    private static final Pattern PARAMETER = Pattern.compile(" (.+?)\\[([0-9,]+)](?= |$)", Pattern.DOTALL);
+
+    /**
+     * Text that may say anything.
+     *
+     * @throws IllegalArgumentException if it describes no layer's parameters, or more values than can be counted
+     */
+    static Signature of(String text) {
+        try {
+            int at = Math.max(0, text.indexOf(' '));
+            DataType type = DataType.valueOf(text.substring(0, at));
+            Map<String, long[]> shapes = new LinkedHashMap<>();
+            Matcher parameter = PARAMETER.matcher(text);
+            while (at < text.length()) {
+                if (!parameter.region(at, text.length()).lookingAt() || shapes.containsKey(parameter.group(1))) {
+                    throw new IllegalArgumentException("No parameter at " + at);
+                }
+                shapes.put(parameter.group(1),
+                        Arrays.stream(parameter.group(2).split(",", -1)).mapToLong(Long::parseLong).toArray());
+                at = parameter.end();
+            }
+            Signature signature = new Signature(type, shapes);
+            if (!type.isFPType() || signature.bytes() < 1) {
+                throw new IllegalArgumentException("No floating-point values");
+            }
+            return signature;
+        } catch (IllegalArgumentException | ArithmeticException e) {
+            throw new IllegalArgumentException("\"" + text + "\" describes no layer's parameters", e);
+        }
+    }
+
+    /** The number of a parameter's values. */
+    long length(String key) {
+        return Arrays.stream(shapes.get(key)).reduce(1, Math::multiplyExact);
+    }
+
+    /** Bytes of a parameter's values in their type. */
+    long bytes(String key) {
+        return Math.multiplyExact(length(key), (long) type.width());
+    }
+
+    /** The number of all values. */
+    long length() {
+        return shapes.keySet().stream().mapToLong(this::length).reduce(0, Math::addExact);
+    }
+
+    /** Bytes of all values in their type. */
+    long bytes() {
+        return Math.multiplyExact(length(), (long) type.width());
+    }
+
+    /** @throws IllegalArgumentException if a form tells of other parameters */
+    void requireOf(StoredForm form) {
+        boolean alike = form.parts().size() == shapes.size()
+                && form.parts().stream().map(StoredForm.Part::key).distinct().count() == shapes.size()
+                && form.parts().stream().allMatch(part ->
+                shapes.containsKey(part.key()) && part.size() == length(part.key()));
+        if (!alike) {
+            throw new IllegalArgumentException("quantised weights of the parts " + form.parts() + " are not of the parameters "
+                    + shapes.keySet());
+        }
+    }
+}

@@ -1,0 +1,137 @@
+package io.github.dl4jlora.internal.base;
+
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a file says of one layer's weights.
+ *
+ * @param signature of the original values
+ * @param form      how they are kept; null for an array
+ * @param errors    what quantising lost of each matrix: ‖W − Q(W)‖ / ‖W‖, by key
+ */
+public record StoredWeights(@JsonProperty("signature") String signature, @JsonProperty("form") StoredForm form,
+                            @JsonProperty("errors") Map<String, Double> errors) {
+
+    /** Where pieces come from, asked for in their order. */
+    interface Pieces {
+
+        QuantizedMatrix matrix(Quantization scheme, StoredForm.Part part) throws IOException;
+
+        /** Shape {@code [length]}. */
+        INDArray array(DataType type, long length) throws IOException;
+    }
+
+    /**
+     * @throws IllegalArgumentException if one is missing, or they tell of different parameters
+     */
+    public StoredWeights {
+        if (signature == null || errors == null) {
+            throw new IllegalArgumentException("weights without signature or errors: " + signature);
+        }
+        if (form == null) {
+            Signature.of(signature);
+        } else {
+            Signature.of(signature).requireOf(form);
+        }
+        errors = Map.copyOf(errors);
+    }
+
+    public static StoredWeights of(FrozenWeights weights) {
+        return new StoredWeights(weights.signature(), weights.form(), weights.errors());
+    }
+
+    private DataType type() {
+        return Signature.of(signature).type();
+    }
+
+    /**
+     * The bytes of each piece: one for an array, else one for each part.
+     *
+     * @throws ArithmeticException if they cannot be counted
+     */
+    List<Long> lengths() {
+        return form == null ? List.of(Signature.of(signature).bytes())
+                : form.parts().stream().map(part -> part.bytes(form.scheme(), type())).toList();
+    }
+
+    /**
+     * Bytes of all values.
+     *
+     * @throws ArithmeticException if they cannot be counted
+     */
+    public long bytes() {
+        return lengths().stream().reduce(0L, Math::addExact);
+    }
+
+    /**
+     * The weights, of one piece after the other.
+     *
+     * @param id that they are to have
+     * @throws IllegalArgumentException if they are damaged
+     * @throws IOException              if they end early, or go on
+     */
+    public FrozenWeights read(InputStream in, String id) throws IOException {
+        Pieces pieces = new Pieces() {
+            @Override
+            public QuantizedMatrix matrix(Quantization scheme, StoredForm.Part part) throws IOException {
+                return QuantizedMatrix.read(scheme, part.lines(), part.length(), in);
+            }
+
+            @Override
+            public INDArray array(DataType type, long length) throws IOException {
+                return RawValues.read(in, type, length);
+            }
+        };
+        Storage storage;
+        try {
+            storage = form == null ? new ArrayStorage(whole(pieces), true) : quantized(pieces);
+        } catch (EOFException e) {
+            throw new IOException("the frozen weights \"" + signature + "\" end early: " + e.getMessage(), e);
+        }
+        if (in.read() >= 0) {
+            storage.discard();
+            throw new IOException("the frozen weights \"" + signature + "\" are followed by more than belongs to them");
+        }
+        return FrozenWeights.read(storage, signature, id);
+    }
+
+    /**
+     * What computes where the pieces are. Of arrays and codes nothing is read.
+     *
+     * @throws IllegalArgumentException for scales that no matrix has
+     */
+    Storage mapped(Pieces pieces) throws IOException {
+        return form == null ? ArrayStorage.mapped(whole(pieces)) : quantized(pieces);
+    }
+
+    private INDArray whole(Pieces pieces) throws IOException {
+        Signature of = Signature.of(signature);
+        return pieces.array(of.type(), of.length());
+    }
+
+    private Storage quantized(Pieces pieces) throws IOException {
+        Signature of = Signature.of(signature);
+        Map<String, QuantizedMatrix> matrices = new LinkedHashMap<>();
+        Map<String, INDArray> rest = new LinkedHashMap<>();
+        for (StoredForm.Part part : form.parts()) {
+            if (part.isQuantized()) {
+                matrices.put(part.key(), pieces.matrix(form.scheme(), part));
+            } else {
+                rest.put(part.key(), pieces.array(of.type(), part.length()));
+            }
+        }
+        return new QuantizedStorage(form, of, matrices, rest, errors);
+    }
+}
