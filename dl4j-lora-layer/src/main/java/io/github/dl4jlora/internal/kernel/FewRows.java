@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
-import io.github.dl4jlora.internal.processor.Processor;
 import io.github.dl4jlora.internal.processor.Processor.Vectors;
+import io.github.dl4jlora.internal.processor.Processor;
 import org.bytedeco.javacpp.FloatPointer;
 
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasColMajor;
@@ -82,13 +82,8 @@ final class FewRows {
 
     /** A matrix, given transposed, as it is without that. */
     private static FloatPointer turned(FloatPointer a, int leading, int m, int k) {
-        FloatPointer space = TURNED.get();
-        long values = (long) m * k;
-        if (space.capacity() < values) {
-            space.close();
-            space = new FloatPointer(values);
-            TURNED.set(space);
-        }
+        FloatPointer space = HostMemory.room(TURNED.get(), (long) m * k);
+        TURNED.set(space);
         DirectBlas.turn(a, leading, m, k, space);
         return space;
     }

@@ -58,6 +58,15 @@ final class HostMemory {
         }
     }
 
+    /** Memory that is there if it is large enough; else it is freed, and what is returned is new. */
+    static FloatPointer room(FloatPointer present, long values) {
+        if (present.capacity() >= values) {
+            return present;
+        }
+        present.close();
+        return new FloatPointer(values);
+    }
+
     private static boolean isWatched() {
         ProfilerConfig config = OpProfiler.getInstance().getConfig();
         return config != null && (config.isCheckForNAN() || config.isCheckForINF() || config.isStackTrace()

@@ -136,7 +136,6 @@ public final class QuantizedProduct implements FrozenMatrix {
     /** @param block {@code [count, length]}, 'c' order */
     private void fill(INDArray block, long from, Memory memory) {
         int count = (int) block.size(0);
-        int length = (int) block.size(1);
         boolean here = block.dataType() == DataType.FLOAT && HostMemory.holds(block);
         if (here && matrix.scheme() == Quantization.INT8) {
             HostMemory.widen(matrix.codes(from), block.length(), (FloatPointer) block.data().addressPointer());
@@ -145,13 +144,7 @@ public final class QuantizedProduct implements FrozenMatrix {
         } else if (here) {
             SlimProduct.restore(matrix, from, count, (FloatPointer) block.data().addressPointer(), memory.values);
         } else {
-            int most = Math.max(1, memory.values.length / length);
-            float[] values = length > memory.values.length ? new float[length] : memory.values;
-            for (int line = 0; line < count; line += most) {
-                int lines = Math.min(most, count - line);
-                matrix.restore(from + line, lines, values);
-                put(values, lines, block, line);
-            }
+            matrix.restore(from, count, memory.values, (line, lines, values) -> put(values, lines, block, line - from));
         }
     }
 

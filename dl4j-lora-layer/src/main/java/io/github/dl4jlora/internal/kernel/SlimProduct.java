@@ -56,13 +56,13 @@ final class SlimProduct {
         INDArray whole = lies || operand.ordering() == 'c' && operand.elementWiseStride() == 1 ? operand : operand.dup('c');
         FloatPointer from = new FloatPointer(whole.data().addressPointer());
         if (!lies && m > 1) {
-            left = room(left, (long) m * columns);
+            left = HostMemory.room(left, (long) m * columns);
             DirectBlas.turn(from, columns, m, columns, left);
             from = left;
         }
         boolean placed = liesByColumn(result);
         FloatPointer to = new FloatPointer(result.data().addressPointer());
-        FloatPointer target = placed ? to : (right = room(right, result.length()));
+        FloatPointer target = placed ? to : (right = HostMemory.room(right, result.length()));
         if (m == 1 && toLines && matrix.scheme() == Quantization.NF4) {
             multiplyRow(matrix, from, to);
         } else {
@@ -81,14 +81,6 @@ final class SlimProduct {
                 : a.stride(0) == 1 && (a.size(1) == 1 || a.stride(1) == a.size(0));
     }
 
-    private static FloatPointer room(FloatPointer present, long values) {
-        if (present.capacity() >= values) {
-            return present;
-        }
-        present.close();
-        return new FloatPointer(values);
-    }
-
     private void multiply(QuantizedMatrix matrix, int m, FloatPointer from, FloatPointer to, boolean toLines) {
         int lines = (int) matrix.lines();
         int length = (int) matrix.length();
@@ -99,12 +91,12 @@ final class SlimProduct {
             matrix.factors(0, lines, factors);
         }
         if (folds && !toLines) {
-            left = room(left, (long) m * lines);
+            left = HostMemory.room(left, (long) m * lines);
             ColumnFactors.multiply(from, m, factors, lines, left, room);
             operand = left;
         }
         int most = Math.min(lines, Math.max(LEAST_LINES, BLOCK / length));
-        block = room(block, (long) most * length);
+        block = HostMemory.room(block, (long) most * length);
         for (int line = 0; line < lines; line += most) {
             int count = Math.min(most, lines - line);
             if (folds) {
@@ -135,16 +127,11 @@ final class SlimProduct {
         to.put(products, 0, lines);
     }
 
-    /** Gives lines back into the host's memory, as many at a time as the room holds, or one. */
+    /** Gives lines back into the host's memory. */
     static void restore(QuantizedMatrix matrix, long from, int count, FloatPointer to, float[] room) {
         int length = (int) matrix.length();
         FloatPointer target = new FloatPointer(to);
-        int most = Math.max(1, room.length / length);
-        float[] values = room.length < length ? new float[length] : room;
-        for (int line = 0; line < count; line += most) {
-            int lines = Math.min(most, count - line);
-            matrix.restore(from + line, lines, values);
-            target.position((long) line * length).put(values, 0, lines * length);
-        }
+        matrix.restore(from, count, room, (line, lines, values) ->
+                target.position((line - from) * length).put(values, 0, lines * length));
     }
 }

@@ -63,6 +63,14 @@ public final class QuantizedMatrix {
         void fill(long line, float[] values);
     }
 
+    /** Takes lines that are given back. */
+    @FunctionalInterface
+    public interface Sink {
+
+        /** @param values {@code count · length} from their beginning, line after line, overwritten afterwards */
+        void put(long line, int count, float[] values);
+    }
+
     /** Fills memory, or reads it. */
     @FunctionalInterface
     private interface Transfer {
@@ -309,6 +317,21 @@ public final class QuantizedMatrix {
     }
 
     /**
+     * As {@link #restore(long, int, float[])}, as many lines at a time as the room holds, or one.
+     *
+     * @param room overwritten
+     */
+    public void restore(long from, long count, float[] room, Sink sink) {
+        float[] values = room.length < length ? new float[length] : room;
+        int most = values.length / length;
+        for (long line = from; line < from + count; line += most) {
+            int part = (int) Math.min(most, from + count - line);
+            restore(line, part, values);
+            sink.put(line, part, values);
+        }
+    }
+
+    /**
      * Gives all values back.
      *
      * @param flat        {@code [lines · length]}, of any floating-point type
@@ -319,20 +342,17 @@ public final class QuantizedMatrix {
             throw new IllegalArgumentException("A matrix of " + lines + " lines of " + length + " values does not fit into "
                     + flat.shapeInfoToString());
         }
-        int most = (int) Math.min(lines, Math.max(1, CHUNK / length));
-        float[] values = new float[most * length];
+        float[] room = new float[(int) Math.min(lines * length, CHUNK)];
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray matrix = interleaved ? flat.reshape('c', length, lines) : flat.reshape('c', lines, length);
-            for (long from = 0; from < lines; from += most) {
-                int count = (int) Math.min(most, lines - from);
-                restore(from, count, values);
+            restore(0, lines, room, (from, count, values) -> {
                 INDArray to = interleaved ? matrix.get(NDArrayIndex.all(), NDArrayIndex.interval(from, from + count))
                         : matrix.get(NDArrayIndex.interval(from, from + count), NDArrayIndex.all());
                 float[] ordered = interleaved ? turned(values, count) : Arrays.copyOf(values, count * length);
                 try (INDArray chunk = Nd4j.createFromArray(ordered)) {
                     to.assign(chunk.reshape('c', to.shape()));
                 }
-            }
+            });
         }
     }
 
