@@ -68,10 +68,7 @@ abstract class LoRAFiles {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static ComputationGraph loadComputationGraph(Path path) throws IOException {
-        if (load(path) instanceof ComputationGraph graph) {
-            return graph;
-        }
-        throw new IOException(path + " holds a MultiLayerNetwork: use LoRA.loadMultiLayerNetwork");
+        return as(ComputationGraph.class, load(path), path, "LoRA.loadMultiLayerNetwork");
     }
 
     /**
@@ -82,10 +79,14 @@ abstract class LoRAFiles {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static MultiLayerNetwork loadMultiLayerNetwork(Path path) throws IOException {
-        if (load(path) instanceof MultiLayerNetwork network) {
-            return network;
+        return as(MultiLayerNetwork.class, load(path), path, "LoRA.loadComputationGraph");
+    }
+
+    private static <T extends Model> T as(Class<T> type, Model network, Path path, String other) throws IOException {
+        if (!type.isInstance(network)) {
+            throw new IOException(path + " holds a " + network.getClass().getSimpleName() + ": use " + other);
         }
-        throw new IOException(path + " holds a ComputationGraph: use LoRA.loadComputationGraph");
+        return type.cast(network);
     }
 
     /**
@@ -202,10 +203,7 @@ abstract class LoRAFiles {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static ComputationGraph openComputationGraphBase(Path path) throws IOException {
-        if (openBase(path) instanceof ComputationGraph graph) {
-            return graph;
-        }
-        throw new IOException(path + " holds a MultiLayerNetwork: use LoRA.openMultiLayerNetworkBase");
+        return as(ComputationGraph.class, openBase(path), path, "LoRA.openMultiLayerNetworkBase");
     }
 
     /**
@@ -216,9 +214,6 @@ abstract class LoRAFiles {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static MultiLayerNetwork openMultiLayerNetworkBase(Path path) throws IOException {
-        if (openBase(path) instanceof MultiLayerNetwork network) {
-            return network;
-        }
-        throw new IOException(path + " holds a ComputationGraph: use LoRA.openComputationGraphBase");
+        return as(MultiLayerNetwork.class, openBase(path), path, "LoRA.openComputationGraphBase");
     }
 }

@@ -55,7 +55,10 @@ final class FrozenOutputs {
         return z;
     }
 
-    private INDArray backward(INDArray delta, LayerWorkspaceMgr workspaces) {
+    /** What the layer's loss sends to its input, in DL4J's order. */
+    private INDArray backward(org.deeplearning4j.nn.conf.layers.BaseOutputLayer conf, INDArray labels, INDArray z, INDArray mask,
+                              LayerWorkspaceMgr workspaces) {
+        INDArray delta = conf.getLossFn().computeGradient(labels, z, conf.getActivationFn(), mask);
         INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, weights.type(),
                 new long[] {delta.size(0), weights.matrix().rows()}, 'c');
         weights.matrix().timesTransposed(delta, dx);
@@ -88,9 +91,8 @@ final class FrozenOutputs {
 
         @Override
         public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-            INDArray delta = layerConf().getLossFn().computeGradient(getLabels2d(workspaces, ArrayType.BP_WORKING_MEM),
-                    preOutput(true, workspaces), layerConf().getActivationFn(), maskArray);
-            return new Pair<>(new DefaultGradient(), products.backward(delta, workspaces));
+            return new Pair<>(new DefaultGradient(), products.backward(layerConf(),
+                    getLabels2d(workspaces, ArrayType.BP_WORKING_MEM), preOutput(true, workspaces), maskArray, workspaces));
         }
     }
 
@@ -147,10 +149,9 @@ final class FrozenOutputs {
         @Override
         public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
             requireSequence();
-            INDArray delta = layerConf().getLossFn().computeGradient(getLabels2d(workspaces, ArrayType.BP_WORKING_MEM),
-                    preOutput2d(true, workspaces), layerConf().getActivationFn(), maskArray);
-            return new Pair<>(new DefaultGradient(),
-                    steps(products.backward(delta, workspaces), workspaces, ArrayType.ACTIVATION_GRAD));
+            INDArray rows = products.backward(layerConf(), getLabels2d(workspaces, ArrayType.BP_WORKING_MEM),
+                    preOutput2d(true, workspaces), maskArray, workspaces);
+            return new Pair<>(new DefaultGradient(), steps(rows, workspaces, ArrayType.ACTIVATION_GRAD));
         }
 
         private void requireSequence() {
