@@ -12,10 +12,16 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A sound file of an adapted network, to be spoiled: what is refused must name the file and what is wrong with it. */
@@ -54,6 +60,24 @@ abstract class HostileFile {
                 .hasMessageContaining("model.zip").hasMessageContainingAll(parts);
     }
 
+    /** On Linux. */
+    void refusalsLeaveNothingOpen(String part) throws IOException {
+        loadIsRefused(part);
+        long before = open();
+
+        for (int i = 0; i < 50; i++) {
+            loadIsRefused(part);
+        }
+
+        assertThat(open()).isLessThan(before + 10);
+    }
+
+    private static long open() throws IOException {
+        try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+            return descriptors.count();
+        }
+    }
+
     String configuration() {
         return new String(entries.get(CONFIGURATION), StandardCharsets.UTF_8);
     }
@@ -77,6 +101,21 @@ abstract class HostileFile {
             out.writeUTF(type);
         }
         return bytes.toByteArray();
+    }
+
+    /** Changes the checksum in the central directory, the one that is read. */
+    static byte[] withCrc(byte[] zip, String name, byte[] content) {
+        CRC32 sum = new CRC32();
+        sum.update(content);
+        ByteBuffer bytes = ByteBuffer.wrap(zip).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; i < zip.length - 46; i++) {
+            if (bytes.getInt(i) == 0x02014b50 && bytes.getInt(i + 16) == (int) sum.getValue()
+                    && new String(zip, i + 46, name.length(), StandardCharsets.US_ASCII).equals(name)) {
+                bytes.putInt(i + 16, ~bytes.getInt(i + 16));
+                return zip;
+            }
+        }
+        throw new AssertionError("not found");
     }
 
     static byte[] joined(byte[] head, byte[] tail) {

@@ -1,0 +1,49 @@
+package io.github.dl4jlora.internal.file;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.Arrays;
+
+/** What DL4J's ModelSerializer wrote of a network's parameters, spoiled: refused whoever reads it. */
+abstract class HostileParameters extends HostileFile {
+
+    /** How many the sound file has. */
+    abstract int parameters();
+
+    @ParameterizedTest
+    @ValueSource(longs = {1L << 20, 1L << 40, Long.MAX_VALUE, -1, 0})
+    void parametersThatDeclareAnotherLengthThanTheConfigurationsAreRefused(long length) throws IOException {
+        entries.put(COEFFICIENTS, header("FLOAT", length));
+
+        refused(COEFFICIENTS, "declares " + length + " values", "the configuration asks for " + parameters());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"COMPRESSED", "LONG", "BOOL", "UTF8"})
+    void parametersThatAreNoFloatingPointNumbersAreRefused(String type) throws IOException {
+        entries.put(COEFFICIENTS, joined(header(type, parameters()), new byte[parameters() * 8]));
+
+        refused(COEFFICIENTS, "of type " + type);
+    }
+
+    @Test
+    void parametersThatEndEarlyOrGoOnAreRefused() throws IOException {
+        byte[] whole = entries.get(COEFFICIENTS);
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length - 1));
+        refused(COEFFICIENTS, "end early");
+
+        entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length + 1));
+        refused(COEFFICIENTS, "followed by more");
+    }
+
+    @Test
+    void aWrongChecksumIsFound() throws IOException {
+        Files.write(file, withCrc(Files.readAllBytes(file), COEFFICIENTS, entries.get(COEFFICIENTS)));
+
+        loadIsRefused(COEFFICIENTS, "checksum");
+    }
+}
