@@ -2,9 +2,11 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.apache.commons.io.FileUtils;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,7 +19,6 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Measures the parts of a comparison, each figure in a process of its own. What fails leaves a line in the results and a gap in
@@ -199,23 +200,31 @@ final class Measurements {
 
     void disk(List<Shape> grid) throws IOException {
         for (Shape shape : grid) {
-            Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
-            Path model = folder.resolve("model.zip");
-            MultiLayerNetwork base = Networks.base(shape, false);
-            base.fit(Networks.batch(shape));
-            ModelSerializer.writeModel(base, model.toFile(), true);
-            LoRAAdapter.of(LoRA.apply(base, Networks.config(shape).build())).save(folder.resolve("adapter"));
-            long adapter = 0;
-            try (Stream<Path> files = Files.list(folder.resolve("adapter"))) {
-                for (Path file : files.toList()) {
-                    adapter += Files.size(file);
-                    Files.delete(file);
-                }
-            }
-            results.disk.put(shape, new Results.Disk(Files.size(model), adapter));
-            Files.delete(model);
-            Files.delete(folder.resolve("adapter"));
-            Files.delete(folder);
+            inTemporaryFolder(folder -> {
+                File model = folder.resolve("model.zip").toFile();
+                File adapter = folder.resolve("adapter").toFile();
+                MultiLayerNetwork base = Networks.base(shape, false);
+                base.fit(Networks.batch(shape));
+                ModelSerializer.writeModel(base, model, true);
+                LoRAAdapter.of(LoRA.apply(base, Networks.config(shape).build())).save(adapter.toPath());
+                results.disk.put(shape, new Results.Disk(model.length(), FileUtils.sizeOfDirectory(adapter)));
+            });
+        }
+    }
+
+    /** Works with a folder. */
+    @FunctionalInterface
+    interface FolderUse {
+        void with(Path folder) throws IOException;
+    }
+
+    /** Lends a folder, which goes with all that is in it afterwards. */
+    static void inTemporaryFolder(FolderUse use) throws IOException {
+        Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
+        try {
+            use.with(folder);
+        } finally {
+            FileUtils.deleteDirectory(folder.toFile());
         }
     }
 

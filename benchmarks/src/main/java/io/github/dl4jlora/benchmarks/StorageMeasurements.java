@@ -7,7 +7,6 @@ import io.github.dl4jlora.examples.DigitsExample;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -16,10 +15,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 
 /** Measures what a base in fewer bits saves and costs. */
 final class StorageMeasurements {
@@ -80,22 +80,18 @@ final class StorageMeasurements {
         if (!Measurements.isMemoryMeasurable()) {
             return;
         }
-        Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
-        Path file = folder.resolve("base.zip");
         // Else pages of the heap that are touched for the first time in between would count.
         List<String> heap = List.of("-Xms200m", "-Xmx200m", "-XX:+AlwaysPreTouch");
-        try {
+        Measurements.inTemporaryFolder(folder -> {
+            String file = folder.resolve("base.zip").toString();
             measurements.attempt("writing a base", () -> Child.java(Settings.ONE_THREAD, LoadingChild.class, LARGE.encode(),
-                    file.toString()), written -> { });
+                    file), written -> { });
             for (String form : FORMS.subList(1, FORMS.size())) {
                 measurements.attempt("from file to first step, " + form, () -> Child.java(Settings.ONE_THREAD, heap,
-                        LoadingChild.class, LARGE.encode(), file.toString(), form),
+                        LoadingChild.class, LARGE.encode(), file, form),
                         found -> results.loading.put(form, Double.parseDouble(found) / (4.0 * LARGE.parameters())));
             }
-        } finally {
-            Files.deleteIfExists(file);
-            Files.delete(folder);
-        }
+        });
         Measurements.say("From file to first step, over the base's size: " + results.loading);
     }
 
@@ -104,36 +100,36 @@ final class StorageMeasurements {
         if (!Measurements.isMemoryMeasurable()) {
             return;
         }
-        Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
-        Path file = folder.resolve("mapped.base");
-        Executor inThreads = command -> new Thread(command).start();
         for (String form : FORMS) {
-            measurements.attempt("writing a mapped base, " + form, () -> Child.java(Settings.ONE_THREAD, MappedChild.class,
-                    LARGE.encode(), file.toString(), form), written -> { });
-            for (int processes : new int[] {1, PROCESSES}) {
-                Path meeting = Files.createDirectory(folder.resolve(String.valueOf(processes)));
-                List<double[]> each = IntStream.range(0, processes).mapToObj(i -> CompletableFuture.supplyAsync(() ->
-                        Child.java(Settings.ONE_THREAD, List.of("-Xms100m", "-Xmx100m"), MappedChild.class, LARGE.encode(),
-                                file.toString(), meeting.toString(), String.valueOf(processes)), inThreads))
-                        .toList().stream().map(child -> Measurements.numbers(child.join().split(" "))).toList();
-                results.mapped.computeIfAbsent(form, key -> new LinkedHashMap<>()).put(processes,
-                        new Results.Mapped(each.stream().mapToDouble(of -> of[0]).max().orElseThrow(),
-                                each.stream().mapToDouble(of -> of[1]).sum(), each.stream().mapToDouble(of -> of[2]).sum()));
-                clear(meeting);
-            }
+            Measurements.inTemporaryFolder(folder -> {
+                String file = folder.resolve("mapped.base").toString();
+                measurements.attempt("writing a mapped base, " + form, () -> Child.java(Settings.ONE_THREAD, MappedChild.class,
+                        LARGE.encode(), file, form), written -> { });
+                for (int processes : new int[] {1, PROCESSES}) {
+                    String meeting = Files.createDirectory(folder.resolve(String.valueOf(processes))).toString();
+                    measurements.attempt("a mapped base, " + form + ", processes: " + processes,
+                            () -> together(processes, () -> Child.java(Settings.ONE_THREAD, List.of("-Xms100m", "-Xmx100m"),
+                                    MappedChild.class, LARGE.encode(), file, meeting, String.valueOf(processes))),
+                            found -> results.mapped.computeIfAbsent(form, key -> new LinkedHashMap<>())
+                                    .put(processes, mapped(found)));
+                }
+            });
         }
-        Files.deleteIfExists(file);
-        Files.delete(folder);
         Measurements.say("Mapped: " + results.mapped);
     }
 
-    private static void clear(Path folder) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            for (Path file : files.toList()) {
-                Files.delete(file);
-            }
-        }
-        Files.delete(folder);
+    /** What so many children say at a time, a line for each. */
+    private static String together(int count, Supplier<String> child) {
+        Executor inThreads = command -> new Thread(command).start();
+        List<CompletableFuture<String>> children = IntStream.range(0, count)
+                .mapToObj(i -> CompletableFuture.supplyAsync(child, inThreads)).toList();
+        return children.stream().map(CompletableFuture::join).collect(Collectors.joining("\n"));
+    }
+
+    private static Results.Mapped mapped(String found) {
+        List<double[]> each = found.lines().map(line -> Measurements.numbers(line.split(" "))).toList();
+        return new Results.Mapped(each.stream().mapToDouble(of -> of[0]).max().orElseThrow(),
+                each.stream().mapToDouble(of -> of[1]).sum(), each.stream().mapToDouble(of -> of[2]).sum());
     }
 
     /** Of the examples' own adapted networks, in percent, by form and seed. */
@@ -184,7 +180,8 @@ final class StorageMeasurements {
         targets.add(new Target("mapped base of 100 million parameters, INT8, open to first output, seconds", 0.5,
                 mapped.containsKey(1) ? mapped.get(1).seconds() : Double.NaN));
         targets.add(new Target("mapped base, INT8: memory of its pages, four processes / one", 1.2,
-                mapped.containsKey(PROCESSES) ? mapped.get(PROCESSES).file() / mapped.get(1).file() : Double.NaN));
+                mapped.keySet().containsAll(List.of(1, PROCESSES)) ? mapped.get(PROCESSES).file() / mapped.get(1).file()
+                        : Double.NaN));
         results.accuracy.forEach((name, by) -> {
             for (Quantization scheme : Quantization.values()) {
                 targets.add(new Target("accuracy lost, " + name + ", " + scheme + ", points",
