@@ -36,12 +36,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 /**
  * Resident memory while something is done over and over: what each round takes it must give back. INDArrays do not count
  * in JavaCPP's Pointer.totalBytes(), so nothing less than the process's own size shows a leak of them. Each round deals
- * with a third of a megabyte or more, so that a hundred leaked ones stand far above what the collector leaves about.
+ * with a third of a megabyte or more, so that as many leaked ones stand far above what the collector leaves about, or gives
+ * back of Java's heap meanwhile.
  */
 @EnabledOnOs(OS.LINUX)
 class NativeMemoryTest {
 
-    private static final int ROUNDS = 100;
+    private static final int ROUNDS = 200;
     private static final long LIMIT = 24L << 20;
     private static final long PAGE = 4096;
 
