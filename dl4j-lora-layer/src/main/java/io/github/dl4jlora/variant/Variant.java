@@ -3,6 +3,7 @@ package io.github.dl4jlora.variant;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
 import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
+import org.nd4j.shade.jackson.databind.annotation.JsonTypeIdResolver;
 
 import java.io.Serializable;
 import java.util.List;
@@ -19,7 +20,8 @@ import java.util.function.Supplier;
  * m   [1, nOut]       DoRA's magnitude
  * </pre>
  */
-@JsonTypeInfo(use = JsonTypeInfo.Id.CLASS, include = JsonTypeInfo.As.PROPERTY, property = "@class")
+@JsonTypeInfo(use = JsonTypeInfo.Id.CUSTOM, include = JsonTypeInfo.As.PROPERTY, property = "@class")
+@JsonTypeIdResolver(VariantIds.class)
 public interface Variant extends Serializable {
 
     /** Key of A. */

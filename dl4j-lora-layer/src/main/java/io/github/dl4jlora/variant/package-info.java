@@ -4,6 +4,7 @@
  *
  * <pre>
  *   Variant  ----------- Parameter           the seam: what trains beside W
+ *     |- VariantIds                          what JSON calls it
  *     |- NamedVariant                        equal by name, one word in JSON
  *     |    |- PlainLoRA                      s·A·B
  *     |    |- FrozenALoRA                    with A at its start

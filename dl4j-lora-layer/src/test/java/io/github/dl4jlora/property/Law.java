@@ -18,6 +18,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -250,6 +251,17 @@ enum Law {
         }
     },
 
+    /** Saved networks outlive a version only as far as the classes that they name do. */
+    NAMES_IN_FILES_ARE_A_PROMISE {
+        @Override
+        void check(Trial trial) {
+            assertThat(NAME_OF_OURS.matcher(json(trial.adapted())).results().map(match -> match.group(1))).isSubsetOf(
+                    "layer.LoRADenseLayer", "layer.LoRAWrapperLayer", "layer.LoRAWrapperVertex", "layer.AdaptedOutputLayer",
+                    "frozen.FrozenBaseLayer", "frozen.FrozenBaseVertex", "frozen.TrainedSameDiffLayer",
+                    "frozen.TrainedSameDiffVertex");
+        }
+    },
+
     /** A way through DL4J or this library ends in the same function, and trains the same where it says so. */
     PATH_LEADS_TO_THE_SAME {
         @Override
@@ -291,6 +303,7 @@ enum Law {
         }
     };
 
+    private static final Pattern NAME_OF_OURS = Pattern.compile("io\\.github\\.dl4jlora\\.([\\w.$]+)");
     private static final Set<String> VACUOUS = Set.of("a gradient reaches", "the loss depends on what trains");
 
     /**

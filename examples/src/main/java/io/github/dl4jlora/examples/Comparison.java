@@ -51,6 +51,14 @@ abstract class Comparison implements Callable<Integer> {
     @Option(names = "--alpha", description = "Factor of the adapters, alpha x A x B, instead of the example's own.")
     private Double alpha;
 
+    @Option(names = "--variant", defaultValue = "LORA",
+            description = "Variant of LoRA: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+    private AdapterVariant variant;
+
+    @Option(names = "--learning-rate", paramLabel = "<rate>",
+            description = "Learning rate of whatever is taught, instead of the example's own; the base keeps that.")
+    private Double learningRate;
+
     @Option(names = "--storage", defaultValue = "SHARED",
             description = "Where the frozen weights live: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
     private FrozenStorage storage;
@@ -133,7 +141,7 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     /** The adapters that the options ask for. */
-    final LoRAConfig.Builder lora(double learningRate) {
+    final LoRAConfig.Builder lora(double usualRate) {
         if (epochs() < 1) {
             throw new ParameterException(spec.commandLine(), "--epochs is " + epochs() + ", but must be at least 1");
         }
@@ -147,8 +155,19 @@ abstract class Comparison implements Callable<Integer> {
         if (quantization != null && storage == FrozenStorage.EMBEDDED) {
             throw new ParameterException(spec.commandLine(), "--quantize is for --storage SHARED");
         }
-        return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).quantize(quantization)
-                .updater(new Adam(learningRate)).seed(seed);
+        return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).quantize(quantization).variant(variant.get())
+                .updater(new Adam(rate(usualRate))).seed(seed);
+    }
+
+    private double rate(double usualRate) {
+        if (learningRate == null) {
+            return usualRate;
+        }
+        if (!(learningRate > 0) || !Double.isFinite(learningRate)) {
+            throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
+                    + ", but must be a finite number above 0");
+        }
+        return learningRate;
     }
 
     final Path outputFolder() throws IOException {
@@ -192,15 +211,14 @@ abstract class Comparison implements Callable<Integer> {
      * @param lastHidden index of the layer below the output layer
      * @param data       a new iterator for each
      */
-    final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double learningRate,
-            Supplier<DataSetIterator> data,
-                          Path folder) throws IOException {
-        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).seed(seed).build();
+    final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double usualRate,
+                          Supplier<DataSetIterator> data, Path folder) throws IOException {
+        MultiLayerNetwork adapted = adapt(base, lora);
+        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(rate(usualRate))).seed(seed).build();
         MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
                 .setFeatureExtractor(lastHidden).build();
         StepTimer headSteps = train("head-only", headOnly, data.get());
 
-        MultiLayerNetwork adapted = LoRA.apply(base, lora);
         StepTimer loraSteps = train("LoRA", adapted, data.get());
 
         MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
@@ -212,6 +230,15 @@ abstract class Comparison implements Callable<Integer> {
                 new Taught("head-only", headOnly, headSteps, save(headOnly, folder.resolve("head-only.zip"))),
                 new Taught("LoRA", adapted, loraSteps, adapter),
                 new Taught("full fine-tuning", full, fullSteps, save(full, folder.resolve("full-fine-tuning.zip"))));
+    }
+
+    private MultiLayerNetwork adapt(MultiLayerNetwork base, LoRAConfig lora) {
+        try {
+            return LoRA.apply(base, lora);
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), "--rank, --alpha and --variant do not suit this network: "
+                    + e.getMessage(), e);
+        }
     }
 
     /**
