@@ -82,9 +82,10 @@ class GuideTest {
         Path tests = Path.of("src/test/java/io/github/dl4jlora/adapter");
         String here = normal(Files.readString(tests.resolve("GuideTest.java"))
                 + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
-                + Files.readString(tests.resolve("QuantizedGuideTest.java")));
+                + Files.readString(tests.resolve("QuantizedGuideTest.java"))
+                + Files.readString(tests.resolve("HeadsGuideTest.java")));
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
-            "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md"}) {
+            "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
             int samples = 0;
             while (sample.find()) {
