@@ -218,7 +218,7 @@ class GuideTest {
         MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder()
                 .updater(new Adam(1e-3)).list()
                 .layer(new LoRADenseLayer.Builder().nIn(784).nOut(256)
-                        .rank(8).alpha(16).activation(Activation.RELU).build())
+                        .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).activation(Activation.RELU).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT)
                         .nOut(10).activation(Activation.SOFTMAX).build())
                 .build();
@@ -374,7 +374,7 @@ class GuideTest {
                 .targets(LayerType.CONVOLUTION)
                 .targets("lstm.*/RW", "attention/W[qv]")
                 .exclude("conv1", "lstm2/RW")
-                .override("lstm1/RW", o -> o.rank(4))
+                .override("lstm1/RW", o -> o.rank(4).alpha(8))
                 .build();
         ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder()
                 .addInputs("in").addLayer("conv1", new Convolution1DLayer.Builder(1).nOut(3).build(), "in")

@@ -38,7 +38,8 @@ class QuantizedGuideTest {
 
     @Test
     void quantise(@TempDir Path folder) throws IOException {
-        LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).quantize(Quantization.INT8).build();
+        LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .quantize(Quantization.INT8).build();
         ComputationGraph tuned = LoRA.apply(base, config);
         assertThat(LoRA.summary(tuned).toString()).contains("INT8");
         System.out.println(LoRA.merging(tuned).against(base).report());
@@ -58,7 +59,8 @@ class QuantizedGuideTest {
         ComputationGraph trained = this.base;
         LoRA.writeBase(trained, file, Quantization.INT8);
         Model base = LoRA.openBase(file);
-        ComputationGraph tuned = LoRA.apply((ComputationGraph) base, LoRAConfig.builder().rank(8).alpha(16).build());
+        ComputationGraph tuned = LoRA.apply((ComputationGraph) base, LoRAConfig.builder()
+                .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).build());
         assertThat(tuned.numParams()).isPositive();
     }
 }
