@@ -62,6 +62,8 @@ public final class Main implements Runnable {
     private CommandSpec spec;
 
     public static void main(String[] args) {
+        // JDK 24 and later warn of sun.misc.Unsafe, which JavaCPP calls, unless they are told; a jar's manifest cannot tell them.
+        System.getProperties().putIfAbsent("sun.misc.unsafe.memory.access", "allow");
         System.exit(commandLine().execute(args));
     }
 
