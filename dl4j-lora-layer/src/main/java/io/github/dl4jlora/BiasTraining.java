@@ -21,6 +21,8 @@ public enum BiasTraining {
     }
 
     /**
+     * Understands PEFT's word.
+     *
      * @param name as PEFT writes it
      * @return which biases train by that word
      * @throws IllegalArgumentException for any other word

@@ -122,6 +122,8 @@ public final class LoRAConfig {
         }
 
         /**
+         * Settings of all layers as they are for the layers that are overridden.
+         *
          * @param settings of all layers
          * @return the settings with what is other here
          * @throws IllegalArgumentException if one is out of its range
@@ -308,6 +310,8 @@ public final class LoRAConfig {
         }
 
         /**
+         * Makes the configuration.
+         *
          * @return the configuration
          * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
          *                                  [0, 1), a start that rank, alpha or {@code quantize} do not allow, a loraPlusRatio

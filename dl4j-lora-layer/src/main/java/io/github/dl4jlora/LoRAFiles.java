@@ -42,7 +42,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * As {@link #save(Model, Path, boolean)}, with options.
+     * As {@link LoRA#save(Model, Path, boolean)}, with options.
      *
      * @param adapted     an adapted network
      * @param path        of the file
@@ -60,7 +60,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * Reads what {@link #save} wrote, packed anew or not. The network stands on the file's own values, which it shares with
+     * Reads what {@link LoRA#save} wrote, packed anew or not. The network stands on the file's own values, which it shares with
      * others that are loaded from such a file, and with nobody who could train or close them.
      *
      * @param path of the file
@@ -72,7 +72,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * As {@link #loadComputationGraph}.
+     * As {@link LoRA#loadComputationGraph}.
      *
      * @param path of the file
      * @return the network that was saved
@@ -90,7 +90,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
+     * As {@link LoRA#loadComputationGraph}, for whichever of the two network types the file holds.
      *
      * @param path of the file
      * @return the network that was saved
@@ -122,7 +122,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * As {@link #loadQuantized(Path, LoRAConfig)}, without adapters: a frozen network, as of
+     * As {@link LoRA#loadQuantized(Path, LoRAConfig)}, without adapters: a frozen network, as of
      * {@link LoRA#freeze(MultiLayerNetwork, Quantization)}.
      *
      * @param path   as there
@@ -149,7 +149,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>A file that is there is
+     * Writes a base for {@link LoRA#openBase}: one uncompressed file, a little longer than the values. <b>A file that is there is
      * replaced</b>, even one that is open. What takes memory meanwhile is what is kept in fewer bits, beside the base itself.
      *
      * @param base    trained, a stock network or a frozen one; not changed
@@ -169,8 +169,8 @@ abstract class LoRAFiles {
     }
 
     /**
-     * Makes a frozen network, as of {@link LoRA#freeze(ComputationGraph)}, on a file that {@link #writeBase} wrote. Nothing of
-     * its values is read before a pass needs it, they take none of Java's or ND4J's memory, and processes of one machine share
+     * Makes a frozen network, as of {@link LoRA#freeze(ComputationGraph)}, on a file that {@link LoRA#writeBase} wrote. Nothing
+     * of its values is read before a pass needs it, they take none of Java's or ND4J's memory, and processes of one machine share
      * them. Whatever stands on a base may stand on this network: {@link LoRA#apply(ComputationGraph, LoRAConfig)} and
      * {@link LoRA#attach} share the mapping, but read it through to see that it is the base that it claims to be.
      *
@@ -186,7 +186,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * {@return whether a file begins as one of {@link #writeBase} does}
+     * {@return whether a file begins as one of {@link LoRA#writeBase} does}
      *
      * @param path of the file
      * @throws IOException if it cannot be read
@@ -196,7 +196,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * As {@link #openBase}, of a ComputationGraph.
+     * As {@link LoRA#openBase}, of a ComputationGraph.
      *
      * @param path of the file
      * @return a frozen network
@@ -207,7 +207,7 @@ abstract class LoRAFiles {
     }
 
     /**
-     * As {@link #openBase}, of a MultiLayerNetwork.
+     * As {@link LoRA#openBase}, of a MultiLayerNetwork.
      *
      * @param path of the file
      * @return a frozen network

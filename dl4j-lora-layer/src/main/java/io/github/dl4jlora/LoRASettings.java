@@ -41,6 +41,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
     public static final int MOST_PISSA_ITERATIONS = 1000;
 
     /**
+     * Settings of an adapter, checked.
+     *
      * @param rank            at least 1
      * @param alpha           finite, not 0
      * @param scaling         not null
@@ -233,6 +235,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
+         * Makes the settings.
+         *
          * @return the settings
          * @throws IllegalArgumentException for a setting out of its range
          */
@@ -242,6 +246,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
+         * Makes the settings, and says whose they are if they are wrong.
+         *
          * @param of what the settings are for, to begin the message with: {@code Layer "fc"}
          * @return the settings
          * @throws IllegalArgumentException for a setting out of its range

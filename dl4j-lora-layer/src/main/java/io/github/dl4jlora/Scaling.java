@@ -30,6 +30,8 @@ public enum Scaling {
     };
 
     /**
+     * The factor on A·B.
+     *
      * @param alpha the configured alpha
      * @param rank  the rank of A and B, at least 1
      * @return the factor s

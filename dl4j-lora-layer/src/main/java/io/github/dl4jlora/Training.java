@@ -57,7 +57,7 @@ record Training(BiasTraining bias, IUpdater updater, List<Regularization> regula
         }
 
         /**
-         * As {@link #bias(BiasTraining)}, in PEFT's words.
+         * As {@link LoRAConfig.Builder#bias(BiasTraining)}, in PEFT's words.
          *
          * @param peftName {@code none}, {@code lora_only} or {@code all}
          * @return this

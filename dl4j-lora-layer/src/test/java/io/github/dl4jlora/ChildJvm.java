@@ -13,6 +13,10 @@ import java.util.concurrent.TimeUnit;
 /** Another JVM: one that has lost every network, may lack this library, or may be killed. */
 public final class ChildJvm {
 
+    /** What keeps a JVM from warning of the native libraries that are loaded here; older ones neither warn nor know it. */
+    private static final List<String> QUIET = Runtime.version().feature() < 24 ? List.of()
+            : List.of("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow");
+
     private ChildJvm() {
     }
 
@@ -24,9 +28,7 @@ public final class ChildJvm {
 
     /** Starts a main class; what it prints goes into {@code log}. */
     public static Process start(List<String> classpath, Path log, String main, String... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", String.join(File.pathSeparator, classpath), main));
-        command.addAll(List.of(arguments));
+        List<String> command = java(List.of("-XX:TieredStopAtLevel=1"), classpath, main, arguments);
         return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
     }
 
@@ -38,11 +40,7 @@ public final class ChildJvm {
      */
     public static List<String> runIn(Map<String, String> environment, List<String> classpath, List<String> options, Path log,
             Class<?> main, String... arguments) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx512m"));
-        command.addAll(options);
-        command.addAll(List.of("-cp", String.join(File.pathSeparator, classpath), main.getName()));
-        command.addAll(List.of(arguments));
+        List<String> command = java(options, classpath, main.getName(), arguments);
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         builder.environment().keySet().removeIf(name -> name.startsWith("OMP_") || name.startsWith("OPENBLAS_"));
         builder.environment().putAll(environment);
@@ -68,5 +66,15 @@ public final class ChildJvm {
         } finally {
             process.destroyForcibly();
         }
+    }
+
+    private static List<String> java(List<String> options, List<String> classpath, String main, String... arguments) {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx512m"));
+        command.addAll(QUIET);
+        command.addAll(options);
+        command.addAll(List.of("-cp", String.join(File.pathSeparator, classpath), main));
+        command.addAll(List.of(arguments));
+        return command;
     }
 }

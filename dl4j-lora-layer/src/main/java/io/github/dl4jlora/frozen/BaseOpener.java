@@ -24,6 +24,8 @@ public interface BaseOpener {
     boolean opens(URI location);
 
     /**
+     * Opens a base for reading.
+     *
      * @param location of a base, absolute
      * @return the file that DL4J's ModelSerializer wrote, from its first byte; closed by the caller
      * @throws IOException if there is none, or it cannot be read

@@ -40,6 +40,8 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     private Layer origin;
 
     /**
+     * Freezes a layer of a base.
+     *
      * @param origin        the layer as the base configures it, possibly in DL4J's own FrozenLayer
      * @param stopsGradient true where nothing upstream trains: backpropagation ends here
      * @param frozen        its parameters; null if it has none, or if they stay inside the vector

@@ -30,6 +30,8 @@ public final class FrozenBaseVertex extends GraphVertex implements Replacement {
     private final FrozenReference frozen;
 
     /**
+     * Freezes a vertex of a base.
+     *
      * @param origin        the vertex as the base configures it, possibly in DL4J's own FrozenVertex
      * @param stopsGradient true where nothing upstream trains
      * @param frozen        its parameters; null if it has none, or if they stay inside the vector

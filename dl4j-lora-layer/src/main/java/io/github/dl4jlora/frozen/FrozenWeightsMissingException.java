@@ -6,6 +6,8 @@ package io.github.dl4jlora.frozen;
 public class FrozenWeightsMissingException extends IllegalStateException {
 
     /**
+     * Says which weights are missing, and what to do.
+     *
      * @param layer the layer whose weights are missing
      * @param id    their content id
      */

@@ -26,6 +26,8 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Stan
     private static final long serialVersionUID = 1L;
 
     /**
+     * Trains a layer of a base in full.
+     *
      * @param underlying the layer as the base configures it, with the updater that it trains with
      */
     public TrainedSameDiffLayer(@JsonProperty("underlying") Layer underlying) {

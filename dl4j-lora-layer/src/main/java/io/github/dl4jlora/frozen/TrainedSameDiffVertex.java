@@ -24,6 +24,8 @@ public final class TrainedSameDiffVertex extends GraphVertex implements StandIn.
     private final GraphVertex origin;
 
     /**
+     * Trains a vertex of a base in full.
+     *
      * @param origin the vertex as the base configures it, with the updater that it trains with
      */
     public TrainedSameDiffVertex(@JsonProperty("origin") GraphVertex origin) {

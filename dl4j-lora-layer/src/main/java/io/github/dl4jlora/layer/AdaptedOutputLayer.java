@@ -22,6 +22,10 @@ public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputCo
 
     private static final long serialVersionUID = 1L;
 
+    /** For Jackson and the rewriter. */
+    public AdaptedOutputLayer() {
+    }
+
     private BaseOutputLayer output() {
         return (BaseOutputLayer) StockLayers.unwrap(getOrigin());
     }

@@ -33,6 +33,25 @@ public final class DenseTwin {
         to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
     }
 
+    /** What the builder constructors of DL4J's layer classes do; DenseLayer's own is private. */
+    static void copy(FeedForwardLayer.Builder<?> from, FeedForwardLayer to) {
+        to.setLayerName(from.getLayerName());
+        to.setNIn(from.getNIn());
+        to.setNOut(from.getNOut());
+        to.setIDropout(from.getIDropout());
+        to.setActivationFn(from.getActivationFn());
+        to.setWeightInitFn(from.getWeightInitFn());
+        to.setBiasInit(from.getBiasInit());
+        to.setGainInit(from.getGainInit());
+        to.setRegularization(from.getRegularization());
+        to.setRegularizationBias(from.getRegularizationBias());
+        to.setIUpdater(from.getIupdater());
+        to.setBiasUpdater(from.getBiasUpdater());
+        to.setGradientNormalization(from.getGradientNormalization());
+        to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
+        to.setWeightNoise(from.getWeightNoise());
+    }
+
     /** The base's own layer, or, where the adapted one was declared, a DenseLayer with the same settings. */
     static Layer stockOf(LoRADenseLayer lora) {
         if (lora.getOrigin() != null) {

@@ -82,22 +82,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     private LoRADenseLayer(Builder builder) {
-        // What the builder constructors of DL4J's layer classes do; DenseLayer's own is private.
-        this.layerName = builder.getLayerName();
-        this.iDropout = builder.getIDropout();
-        this.activationFn = builder.getActivationFn();
-        this.weightInitFn = builder.getWeightInitFn();
-        this.biasInit = builder.getBiasInit();
-        this.gainInit = builder.getGainInit();
-        this.regularization = builder.getRegularization();
-        this.regularizationBias = builder.getRegularizationBias();
-        this.iUpdater = builder.getIupdater();
-        this.biasUpdater = builder.getBiasUpdater();
-        this.gradientNormalization = builder.getGradientNormalization();
-        this.gradientNormalizationThreshold = builder.getGradientNormalizationThreshold();
-        this.weightNoise = builder.getWeightNoise();
-        this.nIn = builder.getNIn();
-        this.nOut = builder.getNOut();
+        DenseTwin.copy(builder, this);
         setHasBias(builder.hasBias);
         setHasLayerNorm(builder.hasLayerNorm);
         this.lora = builder.lora.build(Named.layer(layerName));
@@ -230,8 +215,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return new LayerMemoryReport.Builder(layerName, LoRADenseLayer.class, inputType, outputType)
                 .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
                 .workingMemory(0, 0, 0, perExample)
-                .cacheMemory(MemoryReport.CACHE_MODE_ALL_ZEROS, MemoryReport.CACHE_MODE_ALL_ZEROS)
-                .build();
+                .cacheMemory(MemoryReport.CACHE_MODE_ALL_ZEROS, MemoryReport.CACHE_MODE_ALL_ZEROS).build();
     }
 
     @Override
@@ -256,7 +240,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return storage;
     }
 
-    /** @param storage for Jackson and the rewriter */
+    @Override
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
@@ -296,7 +280,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return origin;
     }
 
-    /** @param origin for Jackson and the rewriter */
+    /**
+     * Sets what {@link #getOrigin} returns, for Jackson and the rewriter.
+     *
+     * @param origin null: declared
+     */
     public void setOrigin(Layer origin) {
         this.origin = origin;
     }
@@ -339,6 +327,10 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         private boolean hasLayerNorm;
         private FrozenStorage storage = FrozenStorage.EMBEDDED;
 
+        /** With the defaults, but for the rank. */
+        public Builder() {
+        }
+
         @Override
         public LoRASettings.Builder lora() {
             return lora;
@@ -367,7 +359,9 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * @param hasBias as on {@link DenseLayer.Builder}; default true
+         * As on {@link DenseLayer.Builder}; default true.
+         *
+         * @param hasBias whether there is a b
          * @return this
          */
         public Builder hasBias(boolean hasBias) {
@@ -376,7 +370,9 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * @param hasLayerNorm as on {@link DenseLayer.Builder}; default false
+         * As on {@link DenseLayer.Builder}; default false.
+         *
+         * @param hasLayerNorm whether there is a g
          * @return this
          */
         public Builder hasLayerNorm(boolean hasLayerNorm) {

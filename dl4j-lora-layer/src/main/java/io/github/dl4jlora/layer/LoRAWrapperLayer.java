@@ -20,8 +20,6 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
-import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.weights.WeightInitXavier;
@@ -74,6 +72,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     /**
+     * Adapts a layer of a base.
+     *
      * @param origin     the layer as the base configures it, possibly in DL4J's own FrozenLayer
      * @param parameters what is adapted
      * @param biases     its biases that train
@@ -215,28 +215,40 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return origin;
     }
 
-    /** @param origin for Jackson and the rewriter */
+    /**
+     * Sets what {@link #getOrigin} returns, for Jackson and the rewriter.
+     *
+     * @param origin not null
+     */
     public void setOrigin(Layer origin) {
         this.origin = origin;
     }
 
-    /** @return what {@link #adapted} gives, for Jackson */
+    /** {@return what {@link #adapted} gives, for Jackson} */
     public List<AdaptedParameter> getParameters() {
         return parameters;
     }
 
-    /** @param parameters for Jackson and the rewriter */
+    /**
+     * Sets what is adapted, for Jackson and the rewriter.
+     *
+     * @param parameters not null
+     */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
         this.layout = null;
     }
 
-    /** @return what {@link #biases} gives, for Jackson */
+    /** {@return what {@link #biases} gives, for Jackson} */
     public List<TrainedBias> getBiases() {
         return biases;
     }
 
-    /** @param biases for Jackson and the rewriter */
+    /**
+     * Sets which biases train, for Jackson and the rewriter.
+     *
+     * @param biases not null
+     */
     public void setBiases(List<TrainedBias> biases) {
         this.biases = List.copyOf(biases);
         this.layout = null;
@@ -257,7 +269,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return storage;
     }
 
-    /** @param storage for Jackson and the rewriter */
+    @Override
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
@@ -300,18 +312,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public void setIDropout(IDropout dropout) {
         super.setIDropout(dropout);
         if (origin != null) {
-            setDropout(stockLayer(), dropout);
-        }
-    }
-
-    private static void setDropout(Layer layer, IDropout dropout) {
-        if (layer instanceof BaseWrapperLayer wrapper) {
-            setDropout(wrapper.getUnderlying(), dropout);
-        } else if (layer instanceof Bidirectional both) {
-            setDropout(both.getFwd(), dropout);
-            setDropout(both.getBwd(), dropout);
-        } else {
-            layer.setIDropout(dropout);
+            StockLayers.setDropout(stockLayer(), dropout);
         }
     }
 
@@ -359,8 +360,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
                 .standardMemory(initializer().numParams(this), getIUpdater() == null ? 0 : getIUpdater().stateSize(trained))
                 .workingMemory(stock.getWorkingMemoryFixedInference() + fixed, stock.getWorkingMemoryVariableInference(),
                         MemoryReport.cacheModeMapFor(2 * fixed), stock.getWorkingMemoryVariableTrain())
-                .cacheMemory(MemoryReport.CACHE_MODE_ALL_ZEROS, MemoryReport.CACHE_MODE_ALL_ZEROS)
-                .build();
+                .cacheMemory(MemoryReport.CACHE_MODE_ALL_ZEROS, MemoryReport.CACHE_MODE_ALL_ZEROS).build();
     }
 
     @Override
@@ -378,8 +378,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     @Override
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
-                && biases.equals(that.biases)
-                && storage == that.storage && lora.equals(that.lora)
+                && biases.equals(that.biases) && storage == that.storage && lora.equals(that.lora)
                 && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
     }
 

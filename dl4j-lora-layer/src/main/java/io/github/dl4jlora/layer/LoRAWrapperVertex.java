@@ -50,6 +50,8 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     /**
+     * Adapts a vertex of a base.
+     *
      * @param name       the vertex's
      * @param origin     the vertex as the base configures it, possibly in DL4J's own FrozenVertex
      * @param parameters what is adapted
@@ -134,12 +136,16 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         parameters = AdaptedParameter.rescaled(parameters, key, alpha, scaling);
     }
 
-    /** @return for Jackson and the rewriter */
+    /** {@return the name, for Jackson} */
     public String getName() {
         return name;
     }
 
-    /** @param name for Jackson and the rewriter */
+    /**
+     * Sets the name, for Jackson and the rewriter.
+     *
+     * @param name the vertex's
+     */
     public void setName(String name) {
         this.name = name;
     }
@@ -149,17 +155,25 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return origin;
     }
 
-    /** @param origin for Jackson and the rewriter */
+    /**
+     * Sets what {@link #getOrigin} returns, for Jackson and the rewriter.
+     *
+     * @param origin not null
+     */
     public void setOrigin(GraphVertex origin) {
         this.origin = origin;
     }
 
-    /** @return for Jackson and the rewriter */
+    /** {@return what is adapted, for Jackson} */
     public List<AdaptedParameter> getParameters() {
         return parameters;
     }
 
-    /** @param parameters for Jackson and the rewriter */
+    /**
+     * Sets what is adapted, for Jackson and the rewriter.
+     *
+     * @param parameters not null
+     */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
     }
@@ -179,7 +193,7 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return storage;
     }
 
-    /** @param storage for Jackson and the rewriter */
+    @Override
     public void setStorage(FrozenStorage storage) {
         this.storage = storage;
     }
@@ -194,22 +208,30 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         this.lora = lora;
     }
 
-    /** @return for Jackson and the rewriter */
+    /** {@return the updater of what trains, for Jackson} */
     public IUpdater getUpdater() {
         return updater;
     }
 
-    /** @param updater for Jackson and the rewriter */
+    /**
+     * Sets the updater, for Jackson and the rewriter.
+     *
+     * @param updater of what trains
+     */
     public void setUpdater(IUpdater updater) {
         this.updater = updater;
     }
 
-    /** @return for Jackson and the rewriter */
+    /** {@return the regularization of what trains, for Jackson} */
     public List<Regularization> getRegularization() {
         return regularization;
     }
 
-    /** @param regularization for Jackson and the rewriter */
+    /**
+     * Sets the regularization, for Jackson and the rewriter.
+     *
+     * @param regularization of what trains
+     */
     public void setRegularization(List<Regularization> regularization) {
         this.regularization = regularization;
     }
@@ -219,7 +241,11 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return gradientNormalization;
     }
 
-    /** @param gradientNormalization for Jackson and the rewriter */
+    /**
+     * Sets the gradient normalization, for Jackson and the rewriter.
+     *
+     * @param gradientNormalization of what trains
+     */
     public void setGradientNormalization(GradientNormalization gradientNormalization) {
         this.gradientNormalization = gradientNormalization;
     }
@@ -229,7 +255,11 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         return gradientNormalizationThreshold;
     }
 
-    /** @param threshold for Jackson and the rewriter */
+    /**
+     * Sets the threshold of the gradient normalization, for Jackson and the rewriter.
+     *
+     * @param threshold of what trains
+     */
     public void setGradientNormalizationThreshold(double threshold) {
         this.gradientNormalizationThreshold = threshold;
     }

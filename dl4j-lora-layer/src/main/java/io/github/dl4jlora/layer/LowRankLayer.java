@@ -155,7 +155,11 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         return nIn;
     }
 
-    /** @param nIn number of inputs */
+    /**
+     * Sets the number of inputs.
+     *
+     * @param nIn at least 1
+     */
     public void setNIn(long nIn) {
         this.nIn = nIn;
         setLayerParams(null);
@@ -166,7 +170,11 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         return nOut;
     }
 
-    /** @param nOut number of outputs */
+    /**
+     * Sets the number of outputs.
+     *
+     * @param nOut at least 1
+     */
     public void setNOut(long nOut) {
         this.nOut = nOut;
         setLayerParams(null);
@@ -211,6 +219,10 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         private long nOut;
         private final LoRASettings.Builder lora = LoRASettings.builder();
 
+        /** With the defaults, but for the rank and the number of outputs. */
+        public Builder() {
+        }
+
         /**
          * Inferred from the input type where not set.
          *
@@ -223,6 +235,8 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         }
 
         /**
+         * Required.
+         *
          * @param nOut number of outputs; required
          * @return this
          */

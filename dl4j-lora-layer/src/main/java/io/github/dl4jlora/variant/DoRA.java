@@ -30,6 +30,10 @@ public final class DoRA extends NamedVariant {
 
     private static final long serialVersionUID = 1L;
 
+    /** The variant, which has no settings. */
+    public DoRA() {
+    }
+
     /** Key of the magnitude. */
     public static final String MAGNITUDE = "m";
 

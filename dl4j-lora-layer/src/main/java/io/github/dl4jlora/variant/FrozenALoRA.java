@@ -13,6 +13,10 @@ public final class FrozenALoRA extends NamedVariant {
 
     private static final long serialVersionUID = 1L;
 
+    /** The variant, which has no settings. */
+    public FrozenALoRA() {
+    }
+
     @Override
     public String name() {
         return "LoRA-FA";

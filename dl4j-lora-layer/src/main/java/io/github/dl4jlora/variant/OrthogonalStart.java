@@ -19,6 +19,8 @@ public final class OrthogonalStart {
     }
 
     /**
+     * Fills A and B.
+     *
      * @param a      {@code [nIn, rank]}, overwritten
      * @param b      {@code [rank, nOut]}, overwritten
      * @param random where the values come from

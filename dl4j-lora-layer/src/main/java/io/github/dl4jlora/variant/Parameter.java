@@ -4,7 +4,8 @@ package io.github.dl4jlora.variant;
  * A matrix that an adapted layer has beside the frozen weights of its stock layer.
  *
  * @param key     name in DL4J's parameter table; without an underscore, at which DL4J's updaters split
- * @param rows    and {@code columns}: its shape, stored in 'f' order
+ * @param rows    of its shape
+ * @param columns of its shape, stored in 'f' order
  * @param role    what becomes of it
  */
 public record Parameter(String key, long rows, long columns, Role role) {

@@ -11,6 +11,10 @@ public final class PlainLoRA extends NamedVariant {
 
     private static final long serialVersionUID = 1L;
 
+    /** The variant, which has no settings. */
+    public PlainLoRA() {
+    }
+
     @Override
     public String name() {
         return "LoRA";

@@ -18,6 +18,8 @@ public final class PrincipalStart {
     }
 
     /**
+     * Fills A and B.
+     *
      * @param w          {@code [nIn, nOut]}, not written to
      * @param a          {@code [nIn, rank]}, overwritten
      * @param b          {@code [rank, nOut]}, overwritten

@@ -14,6 +14,8 @@ public final class QrStart {
     }
 
     /**
+     * Fills A and B.
+     *
      * @param w {@code [nIn, nOut]}, not written to
      * @param a {@code [nIn, rank]}, overwritten
      * @param b {@code [rank, nOut]}, overwritten

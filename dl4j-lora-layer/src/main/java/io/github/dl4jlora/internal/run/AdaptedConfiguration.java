@@ -52,6 +52,13 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     FrozenStorage getStorage();
 
     /**
+     * Sets what {@link #getStorage} returns.
+     *
+     * @param storage not null
+     */
+    void setStorage(FrozenStorage storage);
+
+    /**
      * {@return what the adapter holds that does not train, outside the vector; null when embedded, or where there is
      * none such}
      */

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.stock;
 import io.github.dl4jlora.internal.base.Replacement;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
+import org.deeplearning4j.nn.conf.dropout.IDropout;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.L2Vertex;
@@ -217,5 +218,17 @@ public final class StockLayers {
 
     private static IActivation inTestMode(IActivation activation) {
         return activation instanceof ActivationRReLU random ? new TestModeRReLU(random.getL(), random.getU()) : activation;
+    }
+
+    /** Sets the dropout of the layer whose input it is, within wrappers. */
+    public static void setDropout(Layer layer, IDropout dropout) {
+        if (layer instanceof BaseWrapperLayer wrapper) {
+            setDropout(wrapper.getUnderlying(), dropout);
+        } else if (layer instanceof Bidirectional both) {
+            setDropout(both.getFwd(), dropout);
+            setDropout(both.getBwd(), dropout);
+        } else {
+            layer.setIDropout(dropout);
+        }
     }
 }

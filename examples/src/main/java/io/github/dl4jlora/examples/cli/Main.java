@@ -14,6 +14,7 @@ import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.reflect.Method;
 import java.util.Properties;
 
 /** The command line's entry: {@code java -jar dl4j-lora.jar}. */
@@ -62,7 +63,22 @@ public final class Main implements Runnable {
     private CommandSpec spec;
 
     public static void main(String[] args) {
+        warnNobodyOfUnsafe();
         System.exit(commandLine().execute(args));
+    }
+
+    /**
+     * Keeps JDK 24 and later from warning that JavaCPP calls sun.misc.Unsafe, about which users can do nothing. A jar's manifest
+     * can allow native libraries, but not this.
+     */
+    private static void warnNobodyOfUnsafe() {
+        try {
+            Method warned = Class.forName("sun.misc.Unsafe").getDeclaredMethod("trySetMemoryAccessWarned");
+            warned.setAccessible(true);
+            warned.invoke(null);
+        } catch (ReflectiveOperationException | RuntimeException e) {
+            // Older JDKs have nothing of the kind and do not warn; where a later one has it no more, its warning is shown.
+        }
     }
 
     static CommandLine commandLine() {

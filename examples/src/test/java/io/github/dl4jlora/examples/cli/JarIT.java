@@ -60,6 +60,17 @@ class JarIT {
         assertThat(run("melt").exitCode).isEqualTo(2);
     }
 
+    /** Of itself, as JDK 24 and later warn of native libraries. */
+    @Test
+    void theJarSaysNothingThatItWasNotAsked() throws Exception {
+        ModelSerializer.writeModel(Networks.layers(1), folder.resolve("base.zip").toFile(), false);
+
+        Ended inspected = run("inspect", "base.zip");
+
+        assertThat(inspected.exitCode).as(inspected.err).isZero();
+        assertThat(inspected.err).isEmpty();
+    }
+
     private Ended run(String... arguments) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java")
                 .toString(), "-Xmx512m", "-jar", JAR.toString()));

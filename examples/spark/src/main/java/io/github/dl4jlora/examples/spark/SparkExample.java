@@ -36,6 +36,7 @@ import java.util.concurrent.Callable;
 public final class SparkExample implements Callable<Integer> {
 
     private static final String NONE = "-";
+    private static final int LAST_JDK = 23;
 
     /** What workers send each other. */
     enum Sharing { PARAMETERS, GRADIENTS }
@@ -87,6 +88,10 @@ public final class SparkExample implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (Runtime.version().feature() > LAST_JDK) {
+            throw new ParameterException(spec.commandLine(), "This is JDK " + Runtime.version().feature() + ", and Hadoop in "
+                    + "Spark 3.3 calls what JDKs after " + LAST_JDK + " have no more. Say JAVA_HOME=/path/to/jdk-17 before the command.");
+        }
         out = spec.commandLine().getOut();
         checkOptions();
         Path folder = output == null ? Files.createTempDirectory("dl4j-lora-spark-") : Files.createDirectories(output);

@@ -7,6 +7,8 @@ import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledForJreRange;
+import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.OutputStream;
@@ -19,6 +21,7 @@ import static org.assertj.core.api.Assertions.within;
 
 /** A master, two workers and their executors, each a JVM of its own: none of the executors has the base in memory. */
 @Tag("spark")
+@DisabledForJreRange(min = JRE.JAVA_24, disabledReason = "Hadoop 3.3 calls Subject.getSubject, which JDK 24 has no more")
 class ClusterTest {
 
     private static final int EPOCHS = 8;

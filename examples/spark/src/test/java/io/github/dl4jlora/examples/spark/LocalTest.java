@@ -5,6 +5,8 @@ import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledForJreRange;
+import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.net.URI;
@@ -16,6 +18,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 /** Two threads of this JVM as Spark's workers. */
 @Tag("spark")
+@DisabledForJreRange(min = JRE.JAVA_24, disabledReason = "Hadoop 3.3 calls Subject.getSubject, which JDK 24 has no more")
 class LocalTest {
 
     private static final int EPOCHS = 8;
