@@ -44,8 +44,8 @@ class StoredFormsTest {
         LoRAAdapter onBytes = LoRAAdapter.of(tuned(Quantization.INT8));
 
         assertThat(onBytes.baseId("fc1")).isEqualTo(onFloats.baseId("fc1"));
-        assertThat(onBytes.delta("fc1").storedAs()).isEqualTo("INT8");
-        assertThat(onFloats.delta("fc1").storedAs()).isEqualTo("FLOAT");
+        assertThat(onBytes.content().delta("fc1").storedAs()).isEqualTo("INT8");
+        assertThat(onFloats.content().delta("fc1").storedAs()).isEqualTo("FLOAT");
         assertThat(onBytes.relativeNorm("fc1", LoRA.freeze(base, Quantization.INT8)))
                 .isCloseTo(onBytes.relativeNorm("fc1", base), within(1e-2));
     }
@@ -98,7 +98,7 @@ class StoredFormsTest {
     void filesCarryTheFormAndOldOnesLackItWithoutAWarning(@TempDir Path folder) throws IOException {
         LoRAAdapter adapter = LoRAAdapter.of(tuned(Quantization.INT8));
         adapter.save(folder);
-        assertThat(LoRAAdapter.load(folder).delta("fc2").storedAs()).isEqualTo("INT8");
+        assertThat(LoRAAdapter.load(folder).content().delta("fc2").storedAs()).isEqualTo("INT8");
 
         AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve(AdapterFiles.TENSORS));
         Map<String, String> metadata = new LinkedHashMap<>(file.metadata());
@@ -106,7 +106,7 @@ class StoredFormsTest {
         AdapterFiles.write(folder.resolve(AdapterFiles.TENSORS), file.values(), metadata);
         LoRAAdapter old = LoRAAdapter.load(folder);
 
-        assertThat(old.delta("fc1").storedAs()).isNull();
+        assertThat(old.content().delta("fc1").storedAs()).isNull();
         try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
             old.applyTo(LoRA.apply(base, old.config()), ApplyOption.STRICT);
             assertThat(log.messages()).isEmpty();
@@ -120,12 +120,12 @@ class StoredFormsTest {
 
         assertThat(combined(onBytes, onBytes).storedAs()).isEqualTo("INT8");
         assertThat(combined(onBytes, onFloats).storedAs()).isNull();
-        assertThat(combined(onBytes, onFloats).baseId()).isEqualTo(onFloats.delta("fc1").baseId());
-        assertThat(onBytes.compress(1).adapter().delta("fc1").storedAs()).isEqualTo("INT8");
+        assertThat(combined(onBytes, onFloats).baseId()).isEqualTo(onFloats.content().delta("fc1").baseId());
+        assertThat(onBytes.compress(1).adapter().content().delta("fc1").storedAs()).isEqualTo("INT8");
     }
 
     private static Delta combined(LoRAAdapter one, LoRAAdapter other) {
-        return LoRAAdapter.combine(Combination.Method.SVD).add(one, 0.5).add(other, 0.5).build().delta("fc1");
+        return LoRAAdapter.combine(Combination.Method.SVD).add(one, 0.5).add(other, 0.5).build().content().delta("fc1");
     }
 
     @Test
