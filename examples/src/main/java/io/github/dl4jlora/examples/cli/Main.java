@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -62,13 +63,12 @@ public final class Main implements Runnable {
     private CommandSpec spec;
 
     public static void main(String[] args) {
-        System.exit(commandLine().execute(args));
+        System.exit(Program.run(commandLine(), args));
     }
 
     static CommandLine commandLine() {
-        CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).setUsageHelpWidth(100)
-                .setUsageHelpLongOptionsMaxWidth(28);
-        return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
+        CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
+        return line.setUsageHelpLongOptionsMaxWidth(28).setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.UsageMessage;
 import org.apache.spark.api.java.JavaRDD;
@@ -77,7 +78,7 @@ public final class SparkExample implements Callable<Integer> {
 
     public static void main(String[] args) {
         Threads.settle();
-        System.exit(commandLine().execute(args));
+        System.exit(Program.run(commandLine(), args));
     }
 
     static CommandLine commandLine() {
