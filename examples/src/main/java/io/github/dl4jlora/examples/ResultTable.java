@@ -12,10 +12,9 @@ import java.util.stream.IntStream;
 public final class ResultTable {
 
     private static final String GAP = "   ";
-    private static final String NARROW_GAP = " ";
     private static final int NARROWEST_COLUMN = 3;
     /** Where a word may be broken, as names of layers and numbers are. */
-    private static final String BREAKS = " -_./,";
+    private static final String BREAKS = "-_./,";
 
     private final List<List<String>> rows = new ArrayList<>();
     private final int columns;
@@ -58,8 +57,8 @@ public final class ResultTable {
                 widths[i] = Math.max(words, rows.stream().skip(1).mapToInt(row -> row.get(column).length()).max().orElse(0));
             }
         }
-        if (width(widths, gap) > most) {
-            gap = NARROW_GAP;
+        while (width(widths, gap) > most && gap.length() > 1) {
+            gap = gap.substring(1);
         }
         for (int excess = width(widths, gap) - most; excess > 0; excess--) {
             int widest = IntStream.range(0, columns).reduce((a, b) -> widths[b] > widths[a] ? b : a).orElseThrow();
@@ -98,14 +97,11 @@ public final class ResultTable {
         List<String> lines = new ArrayList<>();
         String rest = cell;
         while (rest.length() > width) {
-            int end = width;
-            // A space may follow the line, anything else must be in it.
-            for (int i = width; i > width / 2; i--) {
-                if (rest.charAt(i) == ' ' || BREAKS.indexOf(rest.charAt(i - 1)) >= 0) {
-                    end = i;
-                    break;
-                }
+            int end = rest.lastIndexOf(' ', width);
+            for (int i = width; end < 1 && i > width / 2; i--) {
+                end = BREAKS.indexOf(rest.charAt(i - 1)) >= 0 ? i : end;
             }
+            end = end < 1 ? width : end;
             lines.add(rest.substring(0, end).stripTrailing());
             rest = rest.substring(end).stripLeading();
         }

@@ -13,6 +13,10 @@ public final class StatusLine {
     private static final long MILLIS_BETWEEN = 200;
     private static final int DRAWINGS_BETWEEN_QUESTIONS = 5;
     private static final String CUT = "...";
+    private static final int END = 16;
+
+    /** The one that was shown last, for those who print on the same stream. */
+    private static volatile StatusLine current;
 
     private final PrintWriter errors;
     private final boolean terminal;
@@ -40,11 +44,12 @@ public final class StatusLine {
     }
 
     /** Shows a state, which is asked anew whenever the line is drawn, until there is another one. */
-    public synchronized void show(Supplier<String> current) {
+    public synchronized void show(Supplier<String> text) {
         if (!terminal) {
             return;
         }
-        state = current;
+        state = text;
+        current = this;
         if (clock == null) {
             hook = new Thread(this::clear, "status line");
             Runtime.getRuntime().addShutdownHook(hook);
@@ -77,9 +82,30 @@ public final class StatusLine {
         shown = text.length();
     }
 
+    /** Without something before the end, where the name of a file is. */
     private static String fitting(String text, int most) {
-        return text.length() <= most ? text : most <= CUT.length() ? text.substring(0, Math.max(0, most))
-                : text.substring(0, most - CUT.length()) + CUT;
+        if (text.length() <= most) {
+            return text;
+        }
+        int end = Math.max(0, Math.min(END, most / 3));
+        return most <= CUT.length() ? text.substring(0, Math.max(0, most))
+                : text.substring(0, most - CUT.length() - end) + CUT + text.substring(text.length() - end);
+    }
+
+    private String blank() {
+        return shown == 0 ? "" : "\r" + " ".repeat(Math.min(shown, Math.max(0, width - 1))) + "\r";
+    }
+
+    /** What somebody else's line on the error stream must begin with, so that it does not go on behind a status. */
+    static String makeRoom() {
+        StatusLine line = current;
+        return line == null ? "" : line.leave();
+    }
+
+    private synchronized String leave() {
+        String blank = blank();
+        shown = 0;
+        return blank;
     }
 
     /** Takes the line away. */
@@ -87,7 +113,7 @@ public final class StatusLine {
         if (clock != null) {
             clock = null;
             notifyAll();
-            errors.print("\r" + " ".repeat(Math.min(shown, Math.max(0, width - 1))) + "\r");
+            errors.print(blank());
             errors.flush();
             shown = 0;
             try {

@@ -14,6 +14,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -103,7 +104,7 @@ public final class AtomicFile {
 
     /** The temporary file's name would say nothing to anybody. */
     private static String reason(IOException e) {
-        return e instanceof AccessDeniedException ? "its folder may not be written to"
+        return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be made in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
     }
 

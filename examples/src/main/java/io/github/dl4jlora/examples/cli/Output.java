@@ -9,6 +9,7 @@ import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
 import org.nd4j.linalg.dataset.api.preprocessor.serializer.NormalizerSerializer;
 import picocli.CommandLine.Option;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -112,7 +113,10 @@ final class Output {
                 to.closeEntry();
             }
             to.putNextEntry(new ZipEntry(ModelSerializer.NORMALIZER_BIN));
-            NormalizerSerializer.getDefault().write(normalizer, to);
+            // It closes what it writes to.
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            NormalizerSerializer.getDefault().write(normalizer, bytes);
+            bytes.writeTo(to);
             to.closeEntry();
         }
     }
