@@ -74,7 +74,8 @@ public final class Main implements Runnable {
 
     static CommandLine commandLine() {
         CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
-        return line.setUsageHelpLongOptionsMaxWidth(28).setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
+        line.setUsageHelpLongOptionsMaxWidth(28);
+        return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
     }
 
     @Override

@@ -14,7 +14,8 @@ final class Wording {
     private static final Pattern JAVA = Pattern.compile("\\bLoRA(Config|Adapter|Init|Settings|Files)?\\.\\w+|\\bLoRAConfig\\b"
             + "|\\b(Apply|Save)Option\\b|\\b(Threads|Doctor|Pattern)\\.\\w+"
             + "|\\b(copyBase|allTargets|override|alpha|rank|scaling|bias|keyMapper|strict|fullValues|toPlainLoRA|convertDataType"
-            + "|updater|engine|variant|loraInit|loraDropout|baseLocation|storage|targets|exclude|trainable|setFeatureExtractor|toComputationGraph)\\(");
+            + "|updater|engine|variant|loraInit|loraDropout|baseLocation|storage|targets|exclude|trainable|setFeatureExtractor"
+            + "|toComputationGraph)\\(");
 
     /** Where a message may be cut: behind a sentence, or before a further piece of advice. */
     private static final Pattern PIECES = Pattern.compile("(?<=[^.]\\.)\\s+(?=[A-Z])|(?=; (?!it ))|(?=, or (?!it |what ))");
