@@ -14,6 +14,7 @@ import java.net.MalformedURLException;
 import java.net.URI;
 import java.net.URLConnection;
 import java.nio.file.Files;
+import java.nio.file.StandardOpenOption;
 import java.util.ServiceLoader;
 import java.util.concurrent.TimeUnit;
 
@@ -79,7 +80,7 @@ final class BaseFile {
 
     private static void fetch(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         try (Temporary copy = Temporary.file("dl4j-lora-base", ".zip")) {
-            try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy.path())) {
+            try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy.path(), StandardOpenOption.WRITE)) {
                 copy(in, out, setting(LIMIT, LONGEST));
             }
             read(copy.path().toFile(), taker, mapped);

@@ -4,7 +4,8 @@ import java.io.IOException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Collection;
 import java.util.List;
 import java.util.UUID;
@@ -19,75 +20,93 @@ import java.util.stream.Stream;
  */
 public final class Temporary implements AutoCloseable {
 
-    /** Makes something, and says what may be there from then on: a folder before what is in it. */
     @FunctionalInterface
     private interface Maker {
-        List<Path> make() throws IOException;
+        void make() throws IOException;
     }
 
     private final Thread hook = new Thread(null, this::leaveToTheEnd, "dl4j-lora: temporary files", 0, false);
-    private final List<Path> paths = new ArrayList<>();
+    private final List<Path> paths;
     private boolean ending;
 
-    private Temporary() {
+    /** @param paths what may be there from now on: a folder before what is in it */
+    private Temporary(List<Path> paths) {
+        this.paths = paths;
     }
 
     /** An empty file in the system's temporary folder that nobody else may read. */
     public static Temporary file(String prefix, String suffix) throws IOException {
-        return made(() -> List.of(Files.createTempFile(prefix, suffix)));
+        Path file = inTheSystemsFolder(prefix, suffix);
+        return new Temporary(List.of(file)).made(() -> Files.createFile(file, ofTheOwner(file, "rw-------")));
     }
 
     /**
-     * A folder in the system's temporary folder.
+     * A folder of empty files in the system's temporary folder that nobody else may enter. Whoever writes them opens them, and
+     * makes no others: what is made while the JVM deletes these would stay.
      *
-     * @param names of all files that will be in it
+     * @param names of the files
      */
     public static Temporary folder(String prefix, Collection<String> names) throws IOException {
-        return made(() -> folder(Files.createTempDirectory(prefix), names));
+        return folder(inTheSystemsFolder(prefix, ""), names, "rwx------");
     }
 
     /** An empty file in a target's folder, which others may read as they may any new file there. */
     public static Temporary fileBeside(Path target) throws IOException {
-        return made(() -> List.of(Files.createFile(beside(target))));
+        Path file = beside(target);
+        return new Temporary(List.of(file)).made(() -> Files.createFile(file));
     }
 
     /**
-     * As {@link #fileBeside}, a folder of empty files.
+     * As {@link #folder(String, Collection)}, in a target's folder, as {@link #fileBeside}.
      *
      * @param names of the files
      */
     public static Temporary folderBeside(Path target, Collection<String> names) throws IOException {
-        return made(() -> {
-            List<Path> made = folder(Files.createDirectory(beside(target)), names);
-            for (Path file : made.subList(1, made.size())) {
+        return folder(beside(target), names, null);
+    }
+
+    /** @param permissions those of any new folder if null */
+    private static Temporary folder(Path folder, Collection<String> names, String permissions) throws IOException {
+        List<Path> files = names.stream().map(folder::resolve).toList();
+        return new Temporary(Stream.concat(Stream.of(folder), files.stream()).toList()).made(() -> {
+            Files.createDirectory(folder, permissions == null ? new FileAttribute<?>[0] : ofTheOwner(folder, permissions));
+            for (Path file : files) {
                 Files.createFile(file);
             }
-            return made;
         });
     }
 
-    private static List<Path> folder(Path made, Collection<String> names) {
-        return Stream.concat(Stream.of(made), names.stream().map(made::resolve)).toList();
+    private static Path inTheSystemsFolder(String prefix, String suffix) {
+        return Path.of(System.getProperty("java.io.tmpdir")).resolve(prefix + UUID.randomUUID() + suffix);
+    }
+
+    private static FileAttribute<?>[] ofTheOwner(Path path, String permissions) {
+        return path.getFileSystem().supportedFileAttributeViews().contains("posix")
+                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
+                : new FileAttribute<?>[0];
     }
 
     private static Path beside(Path target) {
         return target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
     }
 
-    private static Temporary made(Maker maker) throws IOException {
-        Temporary temporary = new Temporary();
-        boolean guarded = temporary.guarded();
+    private Temporary made(Maker maker) throws IOException {
+        boolean guarded = guarded();
         try {
-            temporary.make(maker);
-            if (!guarded) {
-                temporary.leaveToTheEnd();
+            if (guarded) {
+                make(maker);
+            } else {
+                // Before and after: the JVM's deleting is announced by nothing else.
+                leaveToTheEnd();
+                maker.make();
+                leaveToTheEnd();
             }
-            return temporary;
+            return this;
         } catch (IllegalStateException e) {
-            temporary.close();
+            close();
             throw new IOException("the program is being ended", e);
         } catch (IOException e) {
-            temporary.close();
+            close();
             throw e;
         }
     }
@@ -97,7 +116,7 @@ public final class Temporary implements AutoCloseable {
         if (ending) {
             throw new IllegalStateException("Shutdown in progress");
         }
-        paths.addAll(maker.make());
+        maker.make();
     }
 
     /** Whether the hook is registered; it is too late for that while the JVM ends. */

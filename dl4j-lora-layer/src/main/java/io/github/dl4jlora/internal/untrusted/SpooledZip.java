@@ -8,6 +8,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.zip.ZipEntry;
@@ -66,8 +67,14 @@ public final class SpooledZip implements AutoCloseable {
             if (wanted && !found.add(name)) {
                 throw new AdapterFormatException("The stream is a zip with two files " + name + "; an adapter has one");
             }
-            try (OutputStream out = wanted ? Files.newOutputStream(folder().resolve(name)) : OutputStream.nullOutputStream()) {
+            try (OutputStream out = wanted ? Files.newOutputStream(folder().resolve(name), StandardOpenOption.WRITE)
+                    : OutputStream.nullOutputStream()) {
                 copy(zip, out, left);
+            }
+        }
+        for (String name : names) {
+            if (!found.contains(name)) {
+                Files.deleteIfExists(folder().resolve(name));
             }
         }
         if (entries == 0) {

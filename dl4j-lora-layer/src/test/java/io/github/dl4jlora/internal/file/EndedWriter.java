@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.Set;
 import java.util.zip.ZipEntry;
@@ -53,8 +54,8 @@ final class EndedWriter {
             AtomicFile.write(folder.resolve("file"), EndedWriter::pieces);
             AtomicFile.writeFolder(folder.resolve("folder-" + i), Map.of("a", EndedWriter::pieces, "b", EndedWriter::pieces));
             SpooledZip.of(new ByteArrayInputStream(bytes.toByteArray()), Set.of("a", "b")).close();
-            try (Temporary temporary = Temporary.file("fetched", ".zip"); OutputStream out =
-                    Files.newOutputStream(temporary.path())) {
+            try (Temporary temporary = Temporary.file("fetched", ".zip");
+                    OutputStream out = Files.newOutputStream(temporary.path(), StandardOpenOption.WRITE)) {
                 pieces(out);
             }
             ready(i);

@@ -177,7 +177,14 @@ public final class SparkExample implements Callable<Integer> {
 
     /** One a training: DL4J's gradient sharing does not start twice in the same executors. */
     private Engine engine(Path folder) throws IOException {
-        return onCluster ? Engine.cluster(folder) : Engine.local();
+        long start = System.nanoTime();
+        StatusLine line = new StatusLine(spec.commandLine().getErr());
+        line.show(() -> String.format(Locale.ROOT, "  starting Spark, %.1f s", (System.nanoTime() - start) / 1e9));
+        try {
+            return onCluster ? Engine.cluster(folder) : Engine.local();
+        } finally {
+            line.clear();
+        }
     }
 
     /** Rounds of averaging in so many epochs. */
