@@ -38,14 +38,14 @@ class ResultTableTest {
                 "encoder.layer.0.query      0.5    INT8",
                 "out                      12.25   FLOAT");
         assertThat(table.toString(24).lines()).containsExactly(
-                "layer       norm    kept",
-                "              of      as",
-                "          change",
+                "layer         norm  kept",
+                "                of    as",
+                "            change",
                 "------------------------",
-                "encoder.     0.5    INT8",
+                "encoder.       0.5  INT8",
                 "layer.0.",
                 "query",
-                "out        12.25   FLOAT");
+                "out          12.25 FLOAT");
     }
 
     @Test

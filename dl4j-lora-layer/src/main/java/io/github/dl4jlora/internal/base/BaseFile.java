@@ -80,7 +80,8 @@ final class BaseFile {
 
     private static void fetch(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         try (Temporary copy = Temporary.file("dl4j-lora-base", ".zip")) {
-            try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy.path(), StandardOpenOption.WRITE)) {
+            try (InputStream in = open(location);
+                    OutputStream out = Files.newOutputStream(copy.path(), StandardOpenOption.WRITE)) {
                 copy(in, out, setting(LIMIT, LONGEST));
             }
             read(copy.path().toFile(), taker, mapped);
