@@ -16,6 +16,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 /** What the pages say to type is typed, in a copy as of a fresh clone, on a terminal. Maven is told to stay offline, no more. */
@@ -56,10 +57,14 @@ class DocumentedCommandsTest {
     }
 
     private PseudoTerminal.Ended typed(String... lines) throws IOException, InterruptedException {
+        String repository = System.getProperty("maven.repo.local");
         Path script = Files.writeString(Files.createTempFile("typed", ".sh"),
-                "set -e\nshopt -s expand_aliases\nexport MAVEN_ARGS='-o -B -ntp'\n" + String.join("\n", lines) + "\n");
+                "set -e\nshopt -s expand_aliases\nexport MAVEN_ARGS='-o -B -ntp" + (repository == null ? ""
+                : " -Dmaven.repo.local=" + repository) + "'\n" + String.join("\n", lines) + "\n");
         try {
-            return PseudoTerminal.run(80, clone, "bash " + PseudoTerminal.quoted(script.toString()), 15);
+            PseudoTerminal.Ended ended = PseudoTerminal.run(80, clone, "bash " + PseudoTerminal.quoted(script.toString()), 15);
+            assumeFalse(ended.shown().contains("in offline mode"), "this machine has not yet fetched what the commands need");
+            return ended;
         } finally {
             Files.delete(script);
         }
