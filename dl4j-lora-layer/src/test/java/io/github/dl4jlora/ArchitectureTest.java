@@ -16,6 +16,7 @@ import com.tngtech.archunit.library.GeneralCodingRules;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.frozen.BaseOpener;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
@@ -88,6 +89,7 @@ class ArchitectureTest {
         rooms.put("internal.quantized", room(".internal.quantized", ALL).or(room("", SCHEMES)));
         rooms.put("internal.keras", room(".internal.keras", ALL));
         rooms.put("internal.untrusted", room(".internal.untrusted", ALL).or(room(".adapter", REFUSAL)));
+        rooms.put("internal.common", room(".internal.common", ALL));
         return rooms;
     }
 
@@ -187,10 +189,11 @@ class ArchitectureTest {
                 })).check(LIBRARY);
     }
 
-    /** Two of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
+    /** Three of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
-        Set<String> known = Set.of(AtomicFile.class.getName(), KeptArrays.class.getName());
+        Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(),
+                KeptArrays.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.examples.Program;
+import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -30,7 +32,7 @@ public final class Compare implements Callable<Integer> {
     private Path python = Path.of("/usr/bin/python3");
 
     @Option(names = "--output", description = "Folder for report.md and report.html.")
-    private Path output = Path.of("target", "report");
+    private Path output = Path.of("benchmarks", "target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but ACCURACY, "
             + "LAYERS and VARIANTS, which are in --full.")
@@ -43,7 +45,12 @@ public final class Compare implements Callable<Integer> {
     enum Part { STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, ACCURACY, LAYERS, VARIANTS }
 
     public static void main(String[] args) {
-        System.exit(new CommandLine(new Compare()).setCaseInsensitiveEnumValuesAllowed(true).execute(args));
+        System.exit(Program.run(commandLine(), args));
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new Compare()).setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler(new UsageMessage());
     }
 
     @Override

@@ -31,9 +31,10 @@ public final class AdapterSaver {
     }
 
     /**
-     * Writes PEFT's two files into a folder, which is made if need be. Each file appears whole or not at all; a reader
-     * that finds one new and one old takes the configuration that the tensors' file carries along. Layers that started from
-     * different parts of W, which PEFT cannot say, are written as plain ones of twice the rank, which compute the same.
+     * Writes PEFT's two files into a folder, which is made if need be. A new folder appears with both files or not at all; in
+     * one that is there each file does, and a reader that finds one new and one old takes the configuration that the tensors'
+     * file carries along. Layers that started from different parts of W, which PEFT cannot say, are written as plain ones of
+     * twice the rank, which compute the same.
      *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once
@@ -46,7 +47,7 @@ public final class AdapterSaver {
      */
     public void save(Path folder, SaveOption... options) throws IOException {
         writer().write(folder, options);
-        NothingLearned.warn(adapter, "saved");
+        adapter.nothingLearned().warn("saved");
     }
 
     /**
@@ -59,7 +60,7 @@ public final class AdapterSaver {
      */
     public void save(OutputStream zip) throws IOException {
         writer().write(zip);
-        NothingLearned.warn(adapter, "saved");
+        adapter.nothingLearned().warn("saved");
     }
 
     private PeftWriter writer() {

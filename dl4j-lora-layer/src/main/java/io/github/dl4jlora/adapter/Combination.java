@@ -218,7 +218,7 @@ public final class Combination {
         List<Integer> having = IntStream.range(0, adapters.size())
                 .filter(i -> adapters.get(i).deltas().containsKey(layer)).boxed().toList();
         List<Delta> deltas = having.stream()
-                .map(i -> adapters.get(i).delta(layer).plain(layer, "combining adapters")).toList();
+                .map(i -> adapters.get(i).content().delta(layer).plain(layer, "combining adapters")).toList();
         requireLike(layer, having, deltas);
         LayerCombination sum = new LayerCombination(layer, deltas, having.stream().map(weights::get).toList());
         return withBias(layer, combine(layer, sum, rank != null ? rank : largestRank(deltas)), deltas);

@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.Kind;
@@ -32,6 +33,13 @@ final class FittingConfig {
             }
         });
         return config.build();
+    }
+
+    /** Of one layer. */
+    static LoRASettings settings(Delta delta, double dropout) {
+        return LoRASettings.builder().rank(delta.rank()).alpha(delta.alpha()).scaling(delta.scaling()).loraDropout(dropout)
+                .variant(delta.kind().variant()).loraInit(delta.kind().init()).pissaIterations(delta.kind().pissaIterations())
+                .build();
     }
 
     private static double alpha(Delta delta, boolean uniform) {

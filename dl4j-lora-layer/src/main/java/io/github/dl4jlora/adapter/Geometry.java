@@ -44,7 +44,7 @@ final class Geometry {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Map<String, Delta> plain = new LinkedHashMap<>();
             adapter.deltas().keySet().forEach(layer -> plain.put(layer, product(layer, "toPlainLoRA")));
-            return adapter.with(plain);
+            return new LoRAAdapter(adapter.content().with(plain));
         }
     }
 
@@ -122,7 +122,8 @@ final class Geometry {
                         ? svd.truncate(kept, delta.a().dataType(), delta.baseId(), delta.layout()) : delta));
                 errors.put(layer, truncates && svd.norm() > 0 ? svd.errorAt(kept) / svd.norm() : 0.0);
             }
-            return new LoRAAdapter.Compressed(adapter.with(smaller), Collections.unmodifiableMap(errors));
+            LoRAAdapter compressed = new LoRAAdapter(adapter.content().with(smaller));
+            return new LoRAAdapter.Compressed(compressed, Collections.unmodifiableMap(errors));
         }
     }
 
@@ -140,6 +141,6 @@ final class Geometry {
 
     /** What a layer's adapter adds, as one product. */
     private Delta product(String layer, String purpose) {
-        return adapter.delta(layer).plain(layer, purpose);
+        return adapter.content().delta(layer).plain(layer, purpose);
     }
 }

@@ -1,7 +1,9 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.internal.common.Options;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import org.deeplearning4j.nn.api.Model;
@@ -14,7 +16,6 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 
 /**
@@ -28,7 +29,7 @@ public final class LoRAAdapter {
 
     private final AdapterContent content;
     private final Geometry geometry = new Geometry(this);
-    private final AtomicBoolean looked = new AtomicBoolean();
+    private final NothingLearned nothing = new NothingLearned(this);
 
     LoRAAdapter(AdapterContent content) {
         this.content = content;
@@ -75,7 +76,7 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public int rank(String layer) {
-        return delta(layer).rank();
+        return content.delta(layer).rank();
     }
 
     /**
@@ -87,34 +88,42 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> baseId(String layer) {
-        return Optional.ofNullable(delta(layer).baseId());
+        return Optional.ofNullable(content.delta(layer).baseId());
+    }
+
+    /**
+     * How the layer was adapted, as far as an adapter records it: rank, alpha and what it means, variant, start, dropout.
+     *
+     * @param layer one of {@link #layers()}
+     * @return its settings
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public LoRASettings settings(String layer) {
+        return FittingConfig.settings(content.delta(layer), content.dropout());
+    }
+
+    /**
+     * How the frozen layer was kept when A and B were trained; empty if the file that they came from does not say.
+     *
+     * @param layer one of {@link #layers()}
+     * @return the name of a {@link io.github.dl4jlora.Quantization}, or of a data type
+     * @throws NoSuchElementException if the adapter has no such layer
+     */
+    public Optional<String> storedAs(String layer) {
+        return Optional.ofNullable(content.delta(layer).storedAs());
     }
 
     AdapterContent content() {
         return content;
     }
 
-    /** Whether it is looked at for the first time to see if it has learned anything. */
-    boolean firstLook() {
-        return !looked.getAndSet(true);
+    NothingLearned nothingLearned() {
+        return nothing;
     }
 
     /** Adapted layers by name, in topological order. */
     Map<String, Delta> deltas() {
         return content.deltas();
-    }
-
-    Delta delta(String layer) {
-        Delta delta = deltas().get(layer);
-        if (delta == null) {
-            throw new NoSuchElementException("The adapter has no layer \"" + layer + "\"; it has " + layers());
-        }
-        return delta;
-    }
-
-    /** The same with other A and B. */
-    LoRAAdapter with(Map<String, Delta> others) {
-        return new LoRAAdapter(content.with(others));
     }
 
     /**
@@ -322,9 +331,9 @@ public final class LoRAAdapter {
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
     public void applyTo(Model adapted, ApplyOption... options) {
-        Set<ApplyOption> chosen = Set.of(options);
+        Set<ApplyOption> chosen = Options.of(options);
         Swap.into(adapted, chosen.contains(ApplyOption.KEEP_BIASES) ? Capture.withBiasesOf(adapted, this) : this, chosen);
-        NothingLearned.warn(this, "applied");
+        nothing.warn("applied");
     }
 
     @Override
@@ -333,28 +342,20 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Writes PEFT's two files into a folder, which is made if need be. <b>An adapter that is there is replaced</b>, whatever
-     * network it is of; other files stay. Each file appears whole or not at all; a reader that finds one new and one old takes
-     * the configuration that the tensors' file carries along.
+     * Writes PEFT's two files into a folder, as {@link AdapterSaver#save(Path, SaveOption...)}. <b>An adapter that is there is
+     * replaced</b>, whatever network it is of; other files stay.
      *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once
-     * @throws IOException              if there is a file of that name, or the folder cannot be written to; a
-     *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
-     *                                  {@link SaveOption#NEW_ONLY} is given
-     * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
-     *                                  only some layers are DoRA
+     * @throws IOException              if the folder cannot be written to, or has what the options forbid to replace
+     * @throws IllegalArgumentException if such files have no way to say what the adapter is
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder, SaveOption... options) throws IOException {
         saver().save(folder, options);
     }
 
-    /**
-     * Writes PEFT's two files under other names, or to a stream.
-     *
-     * @return a saver that keeps the layers' names
-     */
+    /** {@return what writes PEFT's two files to a stream too, under the layers' names unless told otherwise} */
     public AdapterSaver saver() {
         return new AdapterSaver(this);
     }
@@ -372,11 +373,7 @@ public final class LoRAAdapter {
         return loader().load(folder);
     }
 
-    /**
-     * Reads PEFT's two files with options: other names, less strictness, a stream.
-     *
-     * @return a loader that is strict and keeps the modules' names
-     */
+    /** {@return what reads PEFT's two files with options, strict and with the modules' names unless told otherwise} */
     public static Loader loader() {
         return new Loader();
     }

@@ -98,7 +98,7 @@ final class MixedBatch {
     }
 
     private static Route route(Served served, String layer, long from, long to) {
-        Delta delta = served.adapter().delta(layer);
+        Delta delta = served.adapter().content().delta(layer);
         return new Route(from, to, delta.a(), delta.b(), delta.factor());
     }
 

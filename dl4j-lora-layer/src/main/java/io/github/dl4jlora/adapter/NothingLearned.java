@@ -5,13 +5,18 @@ import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
 /** Warns of adapters that change nothing, as before the first step of training. */
 final class NothingLearned {
 
-    private NothingLearned() {
+    private final LoRAAdapter adapter;
+    private final AtomicBoolean looked = new AtomicBoolean();
+
+    NothingLearned(LoRAAdapter adapter) {
+        this.adapter = adapter;
     }
 
     /**
@@ -19,11 +24,11 @@ final class NothingLearned {
      *
      * @param what happened to it, for the message
      */
-    static void warn(LoRAAdapter adapter, String what) {
-        if (!adapter.firstLook()) {
+    void warn(String what) {
+        if (looked.getAndSet(true)) {
             return;
         }
-        List<String> untrained = adapter.layers().stream().filter(layer -> isNothing(adapter.delta(layer))).toList();
+        List<String> untrained = adapter.layers().stream().filter(layer -> isNothing(adapter.content().delta(layer))).toList();
         if (!untrained.isEmpty()) {
             LOG.warn("An adapter was {} whose layers {} ({} of {}) change nothing: A·B is zero there, as before training. Train "
                     + "the network first, or leave these layers out with exclude(...)", what, untrained, untrained.size(),

@@ -117,8 +117,8 @@ class AdapterSaverTest {
 
     private static Set<String> temporary() throws IOException {
         try (Stream<Path> files = Files.list(Path.of(System.getProperty("java.io.tmpdir")))) {
-            List<String> names = files.map(file -> file.getFileName().toString()).filter(name -> name.matches("adapter\\d+"))
-                    .toList();
+            List<String> names = files.map(file -> file.getFileName().toString())
+                    .filter(name -> name.matches("adapter[0-9a-f-]{36}")).toList();
             return new TreeSet<>(names);
         }
     }

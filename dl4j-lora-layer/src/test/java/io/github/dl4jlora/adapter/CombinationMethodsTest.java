@@ -60,16 +60,16 @@ class CombinationMethodsTest {
     void magnitudePruneIsTheSumOfTheLargestOfAAndOfB() {
         LoRAAdapter one = three.get(0);
         LoRAAdapter other = three.get(2);
-        Delta first = one.delta("fc2");
-        Delta second = other.delta("fc2");
+        Delta first = one.content().delta("fc2");
+        Delta second = other.content().delta("fc2");
 
         LoRAAdapter combined = LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(one, 0.7).add(other, -1.3).density(0.45).build();
 
         double root = Math.sqrt(0.7 * first.factor());
         double otherRoot = Math.sqrt(1.3 * second.factor());
-        assertThat(difference(matrix(combined.delta("fc2").a()), pruned(matrix(first.a())).scalarMultiply(root)
+        assertThat(difference(matrix(combined.content().delta("fc2").a()), pruned(matrix(first.a())).scalarMultiply(root)
                 .subtract(pruned(matrix(second.a())).scalarMultiply(otherRoot)))).isLessThan(1e-14);
-        assertThat(difference(matrix(combined.delta("fc2").b()), pruned(matrix(first.b())).scalarMultiply(root)
+        assertThat(difference(matrix(combined.content().delta("fc2").b()), pruned(matrix(first.b())).scalarMultiply(root)
                 .add(pruned(matrix(second.b())).scalarMultiply(otherRoot)))).isLessThan(1e-14);
     }
 
@@ -124,7 +124,7 @@ class CombinationMethodsTest {
     @EnumSource(value = Method.class, names = ".*SVD", mode = EnumSource.Mode.MATCH_ALL)
     void divergedAdaptersAreNotDecomposed(Method method) {
         LoRAAdapter adapter = Adapters.of(2, 1, Scaling.ALPHA, 1);
-        adapter.delta("fc2").b().putScalar(0, Double.NaN);
+        adapter.content().delta("fc2").b().putScalar(0, Double.NaN);
         Combination combination = LoRAAdapter.combine(method).add(adapter, 1);
 
         assertThatThrownBy((method.needsDensity() ? combination.density(0.5) : combination)::build)

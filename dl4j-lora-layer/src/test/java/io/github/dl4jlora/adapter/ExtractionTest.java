@@ -230,7 +230,7 @@ class ExtractionTest {
         Extraction.Extracted extracted = LoRAAdapter.extract(before, after).energy(1).build();
 
         RealMatrix change = matrix(after.getParam("fc1_W")).subtract(matrix(before.getParam("fc1_W")));
-        assertThat(extracted.adapter().delta("fc1").a().dataType()).isEqualTo(type);
+        assertThat(extracted.adapter().content().delta("fc1").a().dataType()).isEqualTo(type);
         assertThat(extracted.relativeErrors().get("fc1")).isPositive().isLessThan(type == DataType.FLOAT ? 1e-6 : 2e-2)
                 .isCloseTo(change.subtract(Adapters.product(extracted.adapter(), "fc1")).getFrobeniusNorm()
                         / change.getFrobeniusNorm(), within(1e-12));

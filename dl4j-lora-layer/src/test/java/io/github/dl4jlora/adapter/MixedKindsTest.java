@@ -148,10 +148,10 @@ class MixedKindsTest {
         String text = Files.readString(config);
         Files.writeString(config, text.replaceAll("\"dl4j_lora_save\" : \"[^\"]*\"", "\"other\" : 1")
                 .replace("\"lora_alpha\" : 3", "\"lora_alpha\" : 30"));
-        assertThat(LoRAAdapter.load(folder).delta("fc1").factor()).isEqualTo(15.0);
+        assertThat(LoRAAdapter.load(folder).content().delta("fc1").factor()).isEqualTo(15.0);
 
         Files.writeString(config, text.replace("\"use_rslora\" : false", "\"use_rslora\" : true"));
-        assertThat(LoRAAdapter.load(folder).delta("fc1").factor()).isEqualTo(3 / Math.sqrt(2));
+        assertThat(LoRAAdapter.load(folder).content().delta("fc1").factor()).isEqualTo(3 / Math.sqrt(2));
     }
 
     @Test

@@ -2,12 +2,15 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
@@ -20,6 +23,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.NoSuchElementException;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -44,10 +48,28 @@ class StoredFormsTest {
         LoRAAdapter onBytes = LoRAAdapter.of(tuned(Quantization.INT8));
 
         assertThat(onBytes.baseId("fc1")).isEqualTo(onFloats.baseId("fc1"));
-        assertThat(onBytes.delta("fc1").storedAs()).isEqualTo("INT8");
-        assertThat(onFloats.delta("fc1").storedAs()).isEqualTo("FLOAT");
+        assertThat(onBytes.storedAs("fc1")).hasValue("INT8");
+        assertThat(onFloats.storedAs("fc1")).hasValue("FLOAT");
         assertThat(onBytes.relativeNorm("fc1", LoRA.freeze(base, Quantization.INT8)))
                 .isCloseTo(onBytes.relativeNorm("fc1", base), within(1e-2));
+    }
+
+    @Test
+    void anAdapterTellsHowEachLayerWasAdapted(@TempDir Path folder) throws IOException {
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .loraDropout(0.25).override("fc2", o -> o.rank(2).alpha(6).variant(new DoRA())).build());
+        tuned.fit(DATA);
+        LoRA.save(tuned, folder.resolve("network.zip"), false);
+
+        LoRAAdapter adapter = LoRAAdapter.of(LoRA.loadMultiLayerNetwork(folder.resolve("network.zip")));
+
+        assertThat(adapter.settings("fc1")).isEqualTo(LoRASettings.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .loraDropout(0.25).build());
+        assertThat(adapter.settings("fc1").factor()).isEqualTo(4);
+        assertThat(adapter.settings("fc2").variant()).isEqualTo(new DoRA());
+        assertThat(adapter.settings("fc2").factor()).isEqualTo(3);
+        assertThatThrownBy(() -> adapter.settings("fc9")).isInstanceOf(NoSuchElementException.class).hasMessageContaining("fc9");
+        assertThatThrownBy(() -> adapter.storedAs("fc9")).isInstanceOf(NoSuchElementException.class);
     }
 
     @Test
@@ -98,7 +120,7 @@ class StoredFormsTest {
     void filesCarryTheFormAndOldOnesLackItWithoutAWarning(@TempDir Path folder) throws IOException {
         LoRAAdapter adapter = LoRAAdapter.of(tuned(Quantization.INT8));
         adapter.save(folder);
-        assertThat(LoRAAdapter.load(folder).delta("fc2").storedAs()).isEqualTo("INT8");
+        assertThat(LoRAAdapter.load(folder).content().delta("fc2").storedAs()).isEqualTo("INT8");
 
         AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve(AdapterFiles.TENSORS));
         Map<String, String> metadata = new LinkedHashMap<>(file.metadata());
@@ -106,7 +128,7 @@ class StoredFormsTest {
         AdapterFiles.write(folder.resolve(AdapterFiles.TENSORS), file.values(), metadata);
         LoRAAdapter old = LoRAAdapter.load(folder);
 
-        assertThat(old.delta("fc1").storedAs()).isNull();
+        assertThat(old.storedAs("fc1")).isEmpty();
         try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
             old.applyTo(LoRA.apply(base, old.config()), ApplyOption.STRICT);
             assertThat(log.messages()).isEmpty();
@@ -120,12 +142,12 @@ class StoredFormsTest {
 
         assertThat(combined(onBytes, onBytes).storedAs()).isEqualTo("INT8");
         assertThat(combined(onBytes, onFloats).storedAs()).isNull();
-        assertThat(combined(onBytes, onFloats).baseId()).isEqualTo(onFloats.delta("fc1").baseId());
-        assertThat(onBytes.compress(1).adapter().delta("fc1").storedAs()).isEqualTo("INT8");
+        assertThat(combined(onBytes, onFloats).baseId()).isEqualTo(onFloats.content().delta("fc1").baseId());
+        assertThat(onBytes.compress(1).adapter().content().delta("fc1").storedAs()).isEqualTo("INT8");
     }
 
     private static Delta combined(LoRAAdapter one, LoRAAdapter other) {
-        return LoRAAdapter.combine(Combination.Method.SVD).add(one, 0.5).add(other, 0.5).build().delta("fc1");
+        return LoRAAdapter.combine(Combination.Method.SVD).add(one, 0.5).add(other, 0.5).build().content().delta("fc1");
     }
 
     @Test

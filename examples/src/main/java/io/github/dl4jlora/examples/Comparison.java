@@ -184,7 +184,7 @@ abstract class Comparison implements Callable<Integer> {
     final StepTimer train(String name, MultiLayerNetwork network, DataSetIterator data) {
         StepTimer timer = new StepTimer();
         CollectScoresIterationListener scores = new CollectScoresIterationListener();
-        network.setListeners(new ProgressLine(out(), System.console() != null, name, epochs()), timer, scores);
+        network.setListeners(new ProgressLine(out(), new StatusLine(spec.commandLine().getErr()), name, epochs()), timer, scores);
         ui.listeners(name).forEach(network::addListeners);
         network.fit(data, epochs());
         network.setListeners(List.of());
@@ -254,7 +254,12 @@ abstract class Comparison implements Callable<Integer> {
             table.row(way.name, trained(way.network), onTaught.apply(way.network), onBefore.apply(way.network), millis(way.steps),
                     seconds(way.steps), bytes(way.kept));
         }
-        out().print(table);
+        print(table);
+    }
+
+    /** As wide as the terminal allows. */
+    final void print(ResultTable table) {
+        out().print(table.toString(Program.columns(spec.commandLine())));
         out().println();
     }
 

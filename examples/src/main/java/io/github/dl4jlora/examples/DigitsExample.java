@@ -41,7 +41,7 @@ public final class DigitsExample extends Comparison {
 
     public static void main(String[] args) {
         Threads.settle();
-        System.exit(commandLine().execute(args));
+        System.exit(Program.run(commandLine(), args));
     }
 
     static CommandLine commandLine() {
@@ -75,8 +75,7 @@ public final class DigitsExample extends Comparison {
         row(table, ways.lora(), turned, upright);
         table.row("  adapter removed", NONE, accuracy(unloaded, turned), accuracy(unloaded, upright), NONE, NONE);
         row(table, ways.full(), turned, upright);
-        out().print(table);
-        out().println();
+        print(table);
 
         return conclude("LoRA on turned digits", base, before, ways, folder);
     }

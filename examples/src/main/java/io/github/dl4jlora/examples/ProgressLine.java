@@ -6,9 +6,10 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import java.io.PrintWriter;
 import java.util.Locale;
 
-/** One {@link StatusLine} for one training, renewed after every epoch. */
+/** How far a training is, on a {@link StatusLine}; what it came to, when it is done, on the standard output stream. */
 public final class ProgressLine extends BaseTrainingListener {
 
+    private final PrintWriter out;
     private final StatusLine line;
     private final String training;
     private final int epochs;
@@ -16,30 +17,40 @@ public final class ProgressLine extends BaseTrainingListener {
     private int done;
     private double losses;
     private int steps;
+    private double loss = Double.NaN;
 
-    public ProgressLine(PrintWriter out, boolean terminal, String training, int epochs) {
-        this.line = new StatusLine(out, terminal);
+    public ProgressLine(PrintWriter out, StatusLine line, String training, int epochs) {
+        this.out = out;
+        this.line = line;
         this.training = training;
         this.epochs = epochs;
+        line.show(this::state);
+    }
+
+    private synchronized String state() {
+        return String.format(Locale.ROOT, "  %-16s epoch %d of %d, %s%.1f s", training, Math.min(done + 1, epochs), epochs,
+                Double.isNaN(loss) ? "" : String.format(Locale.ROOT, "mean loss %.4f, ", loss),
+                (System.nanoTime() - start) / 1e9);
     }
 
     @Override
-    public void iterationDone(Model model, int iteration, int epoch) {
+    public synchronized void iterationDone(Model model, int iteration, int epoch) {
         losses += model.score();
         steps++;
     }
 
     @Override
     public void onEpochEnd(Model model) {
-        done++;
-        String state = String.format(Locale.ROOT, "  %-16s epoch %d of %d, mean loss %.4f, %.1f s", training, done, epochs,
-                losses / steps, (System.nanoTime() - start) / 1e9);
-        losses = 0;
-        steps = 0;
+        synchronized (this) {
+            done++;
+            loss = losses / steps;
+            losses = 0;
+            steps = 0;
+        }
         if (done == epochs) {
-            line.end(state);
-        } else {
-            line.show(state);
+            line.clear();
+            out.println(state());
+            out.flush();
         }
     }
 }

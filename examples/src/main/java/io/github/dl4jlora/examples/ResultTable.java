@@ -3,18 +3,24 @@ package io.github.dl4jlora.examples;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
-/** A text table: the first column to the left, the others, which hold figures, to the right. */
+/**
+ * A text table: the first column to the left, the others, which hold figures, to the right. Where it is too wide, headings and
+ * then cells go on in further lines; nothing is left out.
+ */
 public final class ResultTable {
 
     private static final String GAP = "   ";
+    private static final int NARROWEST_COLUMN = 3;
+    /** Where a word may be broken, as names of layers and numbers are. */
+    private static final String BREAKS = "-_./,";
 
     private final List<List<String>> rows = new ArrayList<>();
-    private final int[] widths;
+    private final int columns;
 
     public ResultTable(String... header) {
-        widths = new int[header.length];
+        columns = header.length;
         row(header);
     }
 
@@ -24,32 +30,82 @@ public final class ResultTable {
      * @throws IllegalArgumentException if it has more or fewer cells than the header
      */
     public ResultTable row(String... cells) {
-        if (cells.length != widths.length) {
-            throw new IllegalArgumentException("A row of " + cells.length + " cells in a table of " + widths.length + " columns: "
+        if (cells.length != columns) {
+            throw new IllegalArgumentException("A row of " + cells.length + " cells in a table of " + columns + " columns: "
                     + Arrays.toString(cells));
         }
         rows.add(List.of(cells));
-        for (int i = 0; i < cells.length; i++) {
-            widths[i] = Math.max(widths[i], cells[i].length());
-        }
         return this;
     }
 
-    /** Header, rule, rows; every line ends in a line break. */
+    /** Header, rule, rows, in at most 80 columns; every line ends in a line break. */
     @Override
     public String toString() {
-        int width = Arrays.stream(widths).sum() + GAP.length() * (widths.length - 1);
-        List<String> lines = new ArrayList<>(rows.stream().map(this::line).toList());
-        lines.add(1, "-".repeat(width));
-        return lines.stream().map(line -> line + System.lineSeparator()).collect(Collectors.joining());
+        return toString(Terminal.USUAL_COLUMNS);
     }
 
-    private String line(List<String> row) {
-        StringBuilder line = new StringBuilder();
-        for (int i = 0; i < widths.length; i++) {
-            String padding = " ".repeat(widths[i] - row.get(i).length());
-            line.append(i == 0 ? "" : GAP).append(i == 0 ? row.get(i) + padding : padding + row.get(i));
+    /** As {@link #toString()}, in at most so many columns, if they are enough for {@value #NARROWEST_COLUMN} in each. */
+    public String toString(int most) {
+        int[] widths = IntStream.range(0, columns).map(i -> rows.stream().mapToInt(row -> row.get(i).length()).max().orElse(0))
+                .toArray();
+        String gap = GAP;
+        if (width(widths, gap) > most) {
+            // Headings in several lines, which costs least to read.
+            for (int i = 0; i < columns; i++) {
+                int column = i;
+                int words = Arrays.stream(rows.get(0).get(i).split(" ")).mapToInt(String::length).max().orElse(0);
+                widths[i] = Math.max(words, rows.stream().skip(1).mapToInt(row -> row.get(column).length()).max().orElse(0));
+            }
         }
-        return line.toString().stripTrailing();
+        while (width(widths, gap) > most && gap.length() > 1) {
+            gap = gap.substring(1);
+        }
+        for (int excess = width(widths, gap) - most; excess > 0; excess--) {
+            int widest = IntStream.range(0, columns).reduce((a, b) -> widths[b] > widths[a] ? b : a).orElseThrow();
+            widths[widest] = Math.max(NARROWEST_COLUMN, widths[widest] - 1);
+        }
+        StringBuilder table = new StringBuilder();
+        for (int i = 0; i < rows.size(); i++) {
+            append(table, rows.get(i), widths, gap);
+            if (i == 0) {
+                table.append("-".repeat(width(widths, gap))).append(System.lineSeparator());
+            }
+        }
+        return table.toString();
+    }
+
+    private static int width(int[] widths, String gap) {
+        return Arrays.stream(widths).sum() + gap.length() * (widths.length - 1);
+    }
+
+    private static void append(StringBuilder table, List<String> row, int[] widths, String gap) {
+        List<List<String>> cells = IntStream.range(0, widths.length).mapToObj(i -> broken(row.get(i), widths[i])).toList();
+        int lines = cells.stream().mapToInt(List::size).max().orElse(1);
+        for (int n = 0; n < lines; n++) {
+            StringBuilder line = new StringBuilder();
+            for (int i = 0; i < widths.length; i++) {
+                String cell = n < cells.get(i).size() ? cells.get(i).get(n) : "";
+                String padding = " ".repeat(widths[i] - cell.length());
+                line.append(i == 0 ? "" : gap).append(i == 0 ? cell + padding : padding + cell);
+            }
+            table.append(line.toString().stripTrailing()).append(System.lineSeparator());
+        }
+    }
+
+    /** In lines that are short enough, ended behind one of {@link #BREAKS} where there is one. */
+    private static List<String> broken(String cell, int width) {
+        List<String> lines = new ArrayList<>();
+        String rest = cell;
+        while (rest.length() > width) {
+            int end = rest.lastIndexOf(' ', width);
+            for (int i = width; end < 1 && i > width / 2; i--) {
+                end = BREAKS.indexOf(rest.charAt(i - 1)) >= 0 ? i : end;
+            }
+            end = end < 1 ? width : end;
+            lines.add(rest.substring(0, end).stripTrailing());
+            rest = rest.substring(end).stripLeading();
+        }
+        lines.add(rest);
+        return lines;
     }
 }

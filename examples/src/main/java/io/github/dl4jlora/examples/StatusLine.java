@@ -1,40 +1,126 @@
 package io.github.dl4jlora.examples;
 
 import java.io.PrintWriter;
+import java.util.function.IntSupplier;
+import java.util.function.Supplier;
 
-/** A line that says how far something is: on a terminal it is rewritten in place, elsewhere only its last state is printed. */
+/**
+ * A line that says how far something is, on a terminal alone: it is rewritten in place several times a second, so that a clock in
+ * it moves while a step takes long, cut to the terminal's width, and gone when the work ends or the program is ended.
+ */
 public final class StatusLine {
 
-    private final PrintWriter out;
+    private static final long MILLIS_BETWEEN = 200;
+    private static final int DRAWINGS_BETWEEN_QUESTIONS = 5;
+    private static final String CUT = "...";
+    private static final int END = 16;
+
+    /** The one that was shown last, for those who print on the same stream. */
+    private static volatile StatusLine current;
+
+    private final PrintWriter errors;
     private final boolean terminal;
+    private final IntSupplier columns;
+    private Supplier<String> state;
+    private Thread clock;
+    private Thread hook;
+    private int drawings;
+    private int width;
     private int shown;
 
-    public StatusLine(PrintWriter out, boolean terminal) {
-        this.out = out;
-        this.terminal = terminal;
+    /** On the standard error stream. */
+    public StatusLine(PrintWriter errors) {
+        this(errors, Terminal.ERRORS.isThere(), Terminal.ERRORS::columns);
     }
 
-    public void show(String text) {
-        if (terminal) {
-            out.print("\r" + text + " ".repeat(Math.max(0, shown - text.length())));
-            out.flush();
-            shown = text.length();
+    /**
+     * @param terminal whether to show anything
+     * @param columns  of the terminal, asked again and again
+     */
+    StatusLine(PrintWriter errors, boolean terminal, IntSupplier columns) {
+        this.errors = errors;
+        this.terminal = terminal;
+        this.columns = columns;
+    }
+
+    /** Shows a state, which is asked anew whenever the line is drawn, until there is another one. */
+    public synchronized void show(Supplier<String> text) {
+        if (!terminal) {
+            return;
+        }
+        state = text;
+        current = this;
+        if (clock == null) {
+            hook = new Thread(this::clear, "status line");
+            Runtime.getRuntime().addShutdownHook(hook);
+            clock = new Thread(this::tick, "status line's clock");
+            clock.setDaemon(true);
+            clock.start();
+        }
+        draw();
+    }
+
+    private synchronized void tick() {
+        try {
+            while (Thread.currentThread() == clock) {
+                draw();
+                wait(MILLIS_BETWEEN);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
-    /** Shows the last state and ends the line. */
-    public void end(String text) {
-        show(text);
-        out.println(terminal ? "" : text);
-        out.flush();
+    private void draw() {
+        if (drawings++ % DRAWINGS_BETWEEN_QUESTIONS == 0) {
+            width = columns.getAsInt();
+        }
+        // A character in the last column would make some terminals begin another line.
+        String text = fitting(state.get(), width - 1);
+        errors.print("\r" + text + " ".repeat(Math.max(0, Math.min(shown, width - 1) - text.length())));
+        errors.flush();
+        shown = text.length();
+    }
+
+    /** Without something before the end, where the name of a file is. */
+    private static String fitting(String text, int most) {
+        if (text.length() <= most) {
+            return text;
+        }
+        int end = Math.max(0, Math.min(END, most / 3));
+        return most <= CUT.length() ? text.substring(0, Math.max(0, most))
+                : text.substring(0, most - CUT.length() - end) + CUT + text.substring(text.length() - end);
+    }
+
+    private String blank() {
+        return shown == 0 ? "" : "\r" + " ".repeat(Math.min(shown, Math.max(0, width - 1))) + "\r";
+    }
+
+    /** What somebody else's line on the error stream must begin with, so that it does not go on behind a status. */
+    static String makeRoom() {
+        StatusLine line = current;
+        return line == null ? "" : line.leave();
+    }
+
+    private synchronized String leave() {
+        String blank = blank();
+        shown = 0;
+        return blank;
     }
 
     /** Takes the line away. */
-    public void clear() {
-        if (terminal && shown > 0) {
-            out.print("\r" + " ".repeat(shown) + "\r");
-            out.flush();
+    public synchronized void clear() {
+        if (clock != null) {
+            clock = null;
+            notifyAll();
+            errors.print(blank());
+            errors.flush();
             shown = 0;
+            try {
+                Runtime.getRuntime().removeShutdownHook(hook);
+            } catch (IllegalStateException e) {
+                // The program is being ended, and this is the hook.
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ public final class StyleExample extends Comparison {
 
     public static void main(String[] args) {
         Threads.settle();
-        System.exit(commandLine().execute(args));
+        System.exit(Program.run(commandLine(), args));
     }
 
     static CommandLine commandLine() {

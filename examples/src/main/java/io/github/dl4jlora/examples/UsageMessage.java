@@ -14,10 +14,16 @@ public final class UsageMessage implements IParameterExceptionHandler {
     public int handleParseException(ParameterException wrong, String[] args) {
         CommandLine command = wrong.getCommandLine();
         PrintWriter err = command.getErr();
-        err.println(command.getColorScheme().errorText(wrong.getMessage()));
+        err.println(command.getColorScheme().errorText(words(wrong.getMessage())));
         UnmatchedArgumentException.printSuggestions(wrong, err);
         err.println("See " + command.getCommandSpec().qualifiedName() + " --help");
         err.flush();
         return CommandLine.ExitCode.USAGE;
+    }
+
+    /** Without the names of Java's types, which are picocli's. */
+    private static String words(String message) {
+        return message.replaceFirst("' is not an? (int|long)$", "' is no whole number").replaceFirst("' is not a (double|float)$",
+                "' is no number");
     }
 }

@@ -31,7 +31,8 @@ class ComparisonExamplesTest {
     }
 
     private void run(CommandLine example, Path folder) {
-        int exitCode = example.setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true))
+        // As on a wide terminal, where headings are in one line.
+        int exitCode = example.setUsageHelpWidth(120).setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true))
                 .execute("--short", "--rank", "4", "--output", folder.toString());
 
         assertThat(err.toString()).isEmpty();

@@ -39,7 +39,7 @@ class DigitsExampleTest {
 
     @ParameterizedTest
     @CsvSource({"--rank, 0, --rank is 0", "--alpha, NaN, --alpha is NaN", "--epochs, 0, --epochs is 0",
-            "--storage, cloud, 'expected one of [SHARED, EMBEDDED]'", "--seed, x, 'is not a long'"})
+            "--storage, cloud, 'expected one of [SHARED, EMBEDDED]'", "--seed, x, 'is no whole number'"})
     void aBadValueIsNamedWithWhatIsExpected(String option, String value, String message) {
         int exitCode = run(option, value);
 

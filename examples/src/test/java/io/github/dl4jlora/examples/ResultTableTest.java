@@ -24,4 +24,37 @@ class ResultTableTest {
         assertThatThrownBy(() -> new ResultTable("", "trained").row("base")).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("1 cells in a table of 2 columns");
     }
+
+    @Test
+    void headingsThenCellsGoOnInFurtherLinesWhereThereIsNoRoom() {
+        ResultTable table = new ResultTable("layer", "norm of change", "kept as").row("encoder.layer.0.query", "0.5", "INT8")
+                .row("out", "12.25", "FLOAT");
+
+        assertThat(table.toString(44).lines()).containsExactly(
+                "layer                     norm    kept",
+                "                            of      as",
+                "                        change",
+                "--------------------------------------",
+                "encoder.layer.0.query      0.5    INT8",
+                "out                      12.25   FLOAT");
+        assertThat(table.toString(24).lines()).containsExactly(
+                "layer         norm  kept",
+                "                of    as",
+                "            change",
+                "------------------------",
+                "encoder.       0.5  INT8",
+                "layer.0.",
+                "query",
+                "out          12.25 FLOAT");
+    }
+
+    @Test
+    void noTableIsWiderThan80ColumnsUnlessThereIsRoom() {
+        String word = "a".repeat(70);
+        ResultTable table = new ResultTable("one", "two", "three").row(word, word, word);
+
+        assertThat(table.toString().lines()).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(80));
+        assertThat(table.toString().replaceAll("[^a]", "").length()).isEqualTo(3 * 70);
+        assertThat(table.toString(300).lines()).hasSize(3);
+    }
 }

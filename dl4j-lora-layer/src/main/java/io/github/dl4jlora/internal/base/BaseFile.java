@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.frozen.BaseOpener;
+import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.untrusted.StreamedBase;
 import io.github.dl4jlora.internal.untrusted.StreamedModel;
 
@@ -13,7 +14,7 @@ import java.net.MalformedURLException;
 import java.net.URI;
 import java.net.URLConnection;
 import java.nio.file.Files;
-import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ServiceLoader;
 import java.util.concurrent.TimeUnit;
 
@@ -78,23 +79,12 @@ final class BaseFile {
     }
 
     private static void fetch(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
-        Path copy = Files.createTempFile("dl4j-lora-base", ".zip");
-        try {
-            try (InputStream in = open(location); OutputStream out = Files.newOutputStream(copy)) {
+        try (Temporary copy = Temporary.file("dl4j-lora-base", ".zip")) {
+            try (InputStream in = open(location);
+                    OutputStream out = Files.newOutputStream(copy.path(), StandardOpenOption.WRITE)) {
                 copy(in, out, setting(LIMIT, LONGEST));
             }
-            read(copy.toFile(), taker, mapped);
-        } finally {
-            delete(copy);
-        }
-    }
-
-    private static void delete(Path copy) {
-        try {
-            Files.deleteIfExists(copy);
-        } catch (IOException e) {
-            // Some systems keep a file as long as it is mapped.
-            copy.toFile().deleteOnExit();
+            read(copy.path().toFile(), taker, mapped);
         }
     }
 

@@ -20,7 +20,7 @@
  * that lie in a file, each as a {@code MappedLayer} of its header says; {@code StoredWeights} is what that and other files say of
  * a layer, and {@code Signature} what its text means.
  *
- * <p>Knows of other rooms {@code internal.untrusted} alone, whose readers a base location needs, and the exception and the
- * service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.
+ * <p>Knows of other rooms {@code internal.untrusted}, whose readers a base location needs, {@code internal.common}, and the
+ * exception and the service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.
  */
 package io.github.dl4jlora.internal.base;

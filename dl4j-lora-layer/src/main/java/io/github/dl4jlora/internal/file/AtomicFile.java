@@ -1,24 +1,28 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.internal.common.Options;
+import io.github.dl4jlora.internal.common.Temporary;
 
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.Set;
-import java.util.UUID;
+import java.util.Map;
 
 /**
- * Writes a file so that a reader finds either the old one or the new one, whole, whatever happens meanwhile.
+ * Writes a file so that a reader finds either the old one or the new one, whole, whatever happens meanwhile: an
+ * error, or the end of the program.
  */
 public final class AtomicFile {
 
@@ -46,28 +50,66 @@ public final class AtomicFile {
         if (folder == null || !Files.isDirectory(folder)) {
             throw new IOException("Cannot write " + target + ": the folder " + folder + " does not exist");
         }
-        // Not Files.createTempFile, which makes files that nobody else may read.
-        Path temporary = folder.resolve(absolute.getFileName() + "." + UUID.randomUUID() + ".tmp");
-        try {
-            try (OutputStream out = new BufferedOutputStream(
-                    Files.newOutputStream(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), 1 << 16)) {
-                content.writeTo(out);
-            }
-            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
-                channel.force(true);
-            }
-            if (Set.of(options).contains(SaveOption.NEW_ONLY)) {
-                moveToNew(temporary, absolute);
+        try (Temporary temporary = Temporary.fileBeside(absolute)) {
+            fill(temporary.path(), content);
+            if (isNewOnly(options)) {
+                moveToNew(temporary.path(), absolute);
             } else {
-                move(temporary, absolute);
+                move(temporary.path(), absolute);
             }
         } catch (FileAlreadyExistsException e) {
             throw exists(target);
         } catch (IOException e) {
-            throw new IOException("Cannot write " + target + ": " + e.getMessage() + ". What was there before is untouched", e);
-        } finally {
-            Files.deleteIfExists(temporary);
+            throw new IOException("Cannot write " + target + ": " + reason(e) + ". What was there before is untouched", e);
         }
+    }
+
+    /**
+     * Has a new folder appear with all of its files in it. Where there is one meanwhile, each file is written into that.
+     *
+     * @param files by name
+     * @throws IOException naming the folder or the file
+     */
+    public static void writeFolder(Path target, Map<String, Content> files, SaveOption... options) throws IOException {
+        Path absolute = target.toAbsolutePath();
+        Files.createDirectories(absolute.getParent());
+        if (!Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+            try (Temporary temporary = Temporary.folderBeside(absolute, files.keySet())) {
+                for (Map.Entry<String, Content> file : files.entrySet()) {
+                    fill(temporary.path().resolve(file.getKey()), file.getValue());
+                }
+                Files.move(temporary.path(), absolute);
+                return;
+            } catch (IOException e) {
+                if (!Files.isDirectory(absolute)) {
+                    throw new IOException("Cannot write " + target + ": " + reason(e) + ". Nothing was written", e);
+                }
+            }
+        }
+        Files.createDirectories(absolute);
+        for (Map.Entry<String, Content> file : files.entrySet()) {
+            write(target.resolve(file.getKey()), file.getValue(), options);
+        }
+    }
+
+    /** Whatever the end of the program has deleted does not come back. */
+    private static void fill(Path file, Content content) throws IOException {
+        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.WRITE), 1 << 16)) {
+            content.writeTo(out);
+        }
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.force(true);
+        }
+    }
+
+    /** The temporary file's name would say nothing to anybody. */
+    private static String reason(IOException e) {
+        return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be made in its folder"
+                : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
+    }
+
+    private static boolean isNewOnly(SaveOption... options) {
+        return Options.of(options).contains(SaveOption.NEW_ONLY);
     }
 
     /**
@@ -76,7 +118,7 @@ public final class AtomicFile {
      * @throws FileAlreadyExistsException if the file is there, and the options forbid to replace it
      */
     public static void requireNew(Path target, SaveOption... options) throws FileAlreadyExistsException {
-        if (Set.of(options).contains(SaveOption.NEW_ONLY) && Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+        if (isNewOnly(options) && Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
             throw exists(target);
         }
     }

@@ -5,22 +5,26 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.StoredWeights;
 import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
+import io.github.dl4jlora.internal.untrusted.StoredConfiguration;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
+import java.io.BufferedOutputStream;
+import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.ref.Reference;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Collection;
-import java.util.Enumeration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.zip.ZipEntry;
@@ -51,10 +55,8 @@ public final class NetworkFile {
         Map<String, FrozenWeights> byId = new LinkedHashMap<>();
         weights.forEach(layer -> byId.put(layer.id(), layer));
         AtomicFile.write(target, out -> {
-            Path stock = Files.createTempFile("dl4j-lora", ".zip");
             try (ZipOutputStream zip = new ZipOutputStream(out)) {
-                ModelSerializer.writeModel(network, stock.toFile(), saveUpdater);
-                copyEntries(stock, zip);
+                writeStock(network, saveUpdater, zip);
                 zip.setLevel(0);
                 Map<String, Object> index = new LinkedHashMap<>();
                 for (FrozenWeights layer : byId.values()) {
@@ -66,23 +68,28 @@ public final class NetworkFile {
                 zip.putNextEntry(new ZipEntry(INDEX));
                 zip.write(JSON.writeValueAsBytes(index));
                 zip.closeEntry();
-            } finally {
-                Files.deleteIfExists(stock);
             }
         }, options);
     }
 
-    private static void copyEntries(Path from, ZipOutputStream to) throws IOException {
-        try (ZipFile zip = new ZipFile(from.toFile())) {
-            for (Enumeration<? extends ZipEntry> entries = zip.entries(); entries.hasMoreElements();) {
-                ZipEntry entry = entries.nextElement();
-                to.putNextEntry(new ZipEntry(entry.getName()));
-                try (InputStream in = zip.getInputStream(entry)) {
-                    in.transferTo(to);
-                }
-                to.closeEntry();
-            }
+    /** What DL4J's ModelSerializer writes, which cannot leave its zip open for more entries. */
+    private static void writeStock(Model network, boolean saveUpdater, ZipOutputStream zip) throws IOException {
+        zip.putNextEntry(new ZipEntry(ModelSerializer.CONFIGURATION_JSON));
+        zip.write(StoredConfiguration.json(network).getBytes(StandardCharsets.UTF_8));
+        zip.closeEntry();
+        writeArray(ModelSerializer.COEFFICIENTS_BIN, network.params(), zip);
+        INDArray state = saveUpdater ? ModelZip.updaterState(network) : null;
+        if (state != null && state.length() > 0) {
+            writeArray(ModelSerializer.UPDATER_BIN, state, zip);
         }
+    }
+
+    private static void writeArray(String name, INDArray array, ZipOutputStream zip) throws IOException {
+        zip.putNextEntry(new ZipEntry(name));
+        DataOutputStream out = new DataOutputStream(new BufferedOutputStream(zip));
+        Nd4j.write(array, out);
+        out.flush();
+        zip.closeEntry();
     }
 
     /**

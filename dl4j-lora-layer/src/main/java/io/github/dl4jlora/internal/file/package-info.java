@@ -12,7 +12,8 @@
  *                                  +---&gt; internal.stock (shapes that a layer asks for)
  * </pre>
  *
- * <p>{@code AtomicFile} has a file appear whole or not at all and knows nobody; {@code NetworkFile} is the format of a whole
+ * <p>{@code AtomicFile} has a file or a folder appear whole or not at all, by way of
+ * {@code internal.common}'s {@code Temporary}; {@code NetworkFile} is the format of a whole
  * network: DL4J's own zip with the frozen weights beside it; {@code MappedBase} has a frozen network stand on the values in its
  * file.
  */

@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.function.UnaryOperator;
 
 /**
@@ -81,6 +82,17 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
             }
         });
         return renamed;
+    }
+
+    /**
+     * @throws NoSuchElementException if there is no such layer
+     */
+    public Delta delta(String layer) {
+        Delta delta = deltas.get(layer);
+        if (delta == null) {
+            throw new NoSuchElementException("The adapter has no layer \"" + layer + "\"; it has " + layers());
+        }
+        return delta;
     }
 
     /** Names of the adapted matrices. */

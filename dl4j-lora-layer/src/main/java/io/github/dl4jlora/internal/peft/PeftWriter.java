@@ -56,11 +56,7 @@ public final class PeftWriter {
         PeftFolder folder = new PeftFolder(path);
         AtomicFile.requireNew(folder.tensors(), options);
         AtomicFile.requireNew(folder.config(), options);
-        Map<String, AtomicFile.Content> files = files();
-        Files.createDirectories(path);
-        for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
-            AtomicFile.write(path.resolve(file.getKey()), file.getValue(), options);
-        }
+        AtomicFile.writeFolder(path, files(), options);
     }
 
     /**

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.processor;
 
+import io.github.dl4jlora.internal.common.Temporary;
+
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
@@ -51,16 +53,14 @@ public final class AnotherJvm {
      *         failed, or had not ended in time
      */
     public Optional<String> run(String main, String argument, String prefix, int seconds) {
-        Path out = null;
         Process process = null;
-        try {
-            out = Files.createTempFile("dl4j-lora", ".out");
-            process = builder(main, argument).redirectErrorStream(true).redirectOutput(out.toFile()).start();
+        try (Temporary out = Temporary.file("dl4j-lora", ".out")) {
+            process = builder(main, argument).redirectErrorStream(true).redirectOutput(out.path().toFile()).start();
             if (!process.waitFor(seconds, TimeUnit.SECONDS) || process.exitValue() != 0) {
                 return Optional.empty();
             }
             // What the JVM says of itself may be in any encoding; the line that is wanted is ASCII.
-            return Files.readAllLines(out, StandardCharsets.ISO_8859_1).stream().filter(line -> line.startsWith(prefix))
+            return Files.readAllLines(out.path(), StandardCharsets.ISO_8859_1).stream().filter(line -> line.startsWith(prefix))
                     .map(line -> line.substring(prefix.length())).findFirst();
         } catch (IOException e) {
             return Optional.empty();
@@ -71,7 +71,6 @@ public final class AnotherJvm {
             if (process != null) {
                 process.destroyForcibly();
             }
-            delete(out);
         }
     }
 
@@ -90,11 +89,5 @@ public final class AnotherJvm {
         builder.environment().keySet().removeAll(without);
         builder.environment().putAll(variables);
         return builder;
-    }
-
-    private static void delete(Path file) {
-        if (file != null) {
-            file.toFile().delete();
-        }
     }
 }

@@ -82,10 +82,15 @@ public final class ModelZip implements AutoCloseable {
             }
         }), length -> coefficients(length).all());
         if (loadUpdater && zip.getEntry(ModelSerializer.UPDATER_BIN) != null) {
-            restoreState(network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
-                    : ((MultiLayerNetwork) network).getUpdater().getStateViewArray());
+            restoreState(updaterState(network));
         }
         return network;
+    }
+
+    /** The network's own array; null if its updaters keep nothing. */
+    public static INDArray updaterState(Model network) {
+        return network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
+                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
     }
 
     private ZipEntry entry(String name) throws IOException {

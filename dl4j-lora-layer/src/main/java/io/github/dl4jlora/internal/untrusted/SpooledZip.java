@@ -1,12 +1,14 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.common.Temporary;
 
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.zip.ZipEntry;
@@ -20,9 +22,9 @@ public final class SpooledZip implements AutoCloseable {
     private static final int MOST_ENTRIES = 10_000;
     private static final int CHUNK = 1 << 16;
 
-    private final Path folder;
+    private final Temporary folder;
 
-    private SpooledZip(Path folder) {
+    private SpooledZip(Temporary folder) {
         this.folder = folder;
     }
 
@@ -32,7 +34,7 @@ public final class SpooledZip implements AutoCloseable {
      * @throws AdapterFormatException if it is no zip, has one of the files twice, or is too large
      */
     public static SpooledZip of(InputStream in, Set<String> names) throws IOException {
-        SpooledZip spooled = new SpooledZip(Files.createTempDirectory("adapter"));
+        SpooledZip spooled = new SpooledZip(Temporary.folder("adapter", names));
         try {
             spooled.take(new ZipInputStream(in), names);
             return spooled;
@@ -47,7 +49,7 @@ public final class SpooledZip implements AutoCloseable {
     }
 
     public Path folder() {
-        return folder;
+        return folder.path();
     }
 
     private void take(ZipInputStream zip, Set<String> names) throws IOException {
@@ -65,8 +67,14 @@ public final class SpooledZip implements AutoCloseable {
             if (wanted && !found.add(name)) {
                 throw new AdapterFormatException("The stream is a zip with two files " + name + "; an adapter has one");
             }
-            try (OutputStream out = wanted ? Files.newOutputStream(folder.resolve(name)) : OutputStream.nullOutputStream()) {
+            try (OutputStream out = wanted ? Files.newOutputStream(folder().resolve(name), StandardOpenOption.WRITE)
+                    : OutputStream.nullOutputStream()) {
                 copy(zip, out, left);
+            }
+        }
+        for (String name : names) {
+            if (!found.contains(name)) {
+                Files.deleteIfExists(folder().resolve(name));
             }
         }
         if (entries == 0) {
@@ -87,12 +95,7 @@ public final class SpooledZip implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
-        try (var files = Files.list(folder)) {
-            for (Path file : files.toList()) {
-                Files.delete(file);
-            }
-        }
-        Files.delete(folder);
+    public void close() {
+        folder.close();
     }
 }

@@ -42,16 +42,8 @@ final class Adapting {
             adapter.applyTo(model, anyBase ? new ApplyOption[] {ApplyOption.FORCE} : new ApplyOption[0]);
             return network.with(model);
         } catch (IllegalArgumentException e) {
-            throw new IOException(folder + " does not fit " + network.file() + ": " + inCommands(e.getMessage()), e);
+            throw new IOException(folder + " does not fit " + network.file() + ": " + e.getMessage(), e);
         }
-    }
-
-    /** The library's advice, whose words are Java's. */
-    private static String inCommands(String message) {
-        return message.replace("or force it onto this one: adapter.applyTo(LoRA.apply(base, adapter.config()), "
-                        + "ApplyOption.FORCE)", "or dl4j-lora import with --any-base")
-                .replace("LoRA.apply(base, adapter)", "dl4j-lora apply BASE ADAPTER")
-                .replace(", or convert the adapter with toPlainLoRA()", "");
     }
 
     private static void requireLayers(SavedNetwork network, LoRAAdapter adapter, Path folder, Map<String, String> renamed)

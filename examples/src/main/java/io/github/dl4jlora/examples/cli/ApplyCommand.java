@@ -100,7 +100,7 @@ final class ApplyCommand extends Work {
                     .targets(fresh.targets).exclude(fresh.exclude).trainable(fresh.trainable);
             return (fresh.seed == null ? config : config.seed(fresh.seed)).build();
         } catch (IllegalArgumentException e) {
-            throw new ParameterException(spec().commandLine(), e.getMessage(), e);
+            throw new ParameterException(spec().commandLine(), Wording.of(e.getMessage()), e);
         }
     }
 

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 @Command(name = "combine", header = "Makes one adapter of several.",
@@ -99,13 +100,17 @@ final class CombineCommand extends Work {
         } catch (IllegalArgumentException e) {
             throw new IOException("Adapters " + numbered() + " cannot be combined: " + e.getMessage(), e);
         }
-        LoRAAdapter result = compress == null ? combined : compressed(combined, facts);
+        LoRAAdapter.Compressed result = compress == null ? new LoRAAdapter.Compressed(combined, Map.of())
+                : combined.compress(compress);
+        result.relativeErrors().forEach((layer, error) ->
+                facts.say(String.format(Locale.ROOT, "%s loses %.2f %% of its change.", layer, 100 * error)));
         progress.step("writing " + output.path());
-        output.writeAdapter(result);
+        output.writeAdapter(result.adapter());
         output.tell("an adapter made of " + adapters.stream().map(Weighted::toString)
                 .collect(Collectors.joining(", ")) + " by " + method
                 + ".", facts);
-        facts.put("method", method.name()).put("layers", result.layers());
+        facts.put("method", method.name()).put("layers", result.adapter().layers())
+                .put("lost", result.relativeErrors());
     }
 
     private Combination settings() {
@@ -135,14 +140,6 @@ final class CombineCommand extends Work {
         if (!condition) {
             throw new ParameterException(spec().commandLine(), otherwise);
         }
-    }
-
-    private LoRAAdapter compressed(LoRAAdapter combined, Facts facts) {
-        LoRAAdapter.Compressed smaller = combined.compress(compress);
-        smaller.relativeErrors().forEach((layer, error) ->
-                facts.say(String.format(Locale.ROOT, "%s loses %.2f %% of its change.", layer, 100 * error)));
-        facts.put("lost", smaller.relativeErrors());
-        return smaller.adapter();
     }
 
     private String numbered() {

@@ -46,9 +46,9 @@ final class ExtractCommand extends Work {
         require(energy == null || energy > 0 && energy <= 1, "--energy " + energy + " must be above 0 and at most 1");
         output.checkedFolder();
         progress.expect(4).step("reading " + base);
-        SavedNetwork before = SavedNetwork.read(base).stock();
+        SavedNetwork before = whole(SavedNetwork.read(base).stock());
         progress.step("reading " + fineTuned);
-        SavedNetwork now = SavedNetwork.read(fineTuned).stock();
+        SavedNetwork now = whole(SavedNetwork.read(fineTuned).stock());
         progress.step("extracting");
         Extraction.Extracted extracted = extracted(before, now);
         progress.step("writing " + output.path());
@@ -61,6 +61,14 @@ final class ExtractCommand extends Work {
         output.tell("an adapter of the layers " + String.join(", ", extracted.adapter().layers()) + ".", facts);
         facts.put("layers", extracted.adapter().layers()).put("trainedLayers", extracted.adapter().trainedLayers())
                 .put("lost", extracted.relativeErrors()).put("leftOut", extracted.leftOut());
+    }
+
+    private static SavedNetwork whole(SavedNetwork network) throws IOException {
+        if (network.kind() == SavedNetwork.Kind.FROZEN) {
+            throw new IOException(network.file() + " is " + network.kind()
+                    + ", but extract compares trained weights. Name the network that it was made of");
+        }
+        return network;
     }
 
     private void require(boolean condition, String otherwise) {
@@ -81,7 +89,7 @@ final class ExtractCommand extends Work {
             return extraction.build();
         } catch (IllegalArgumentException e) {
             throw new IOException("No adapter leads from " + base + " to " + fineTuned + ": "
-                    + e.getMessage().replace("fullValues(false)", "no --full-values"), e);
+                    + e.getMessage(), e);
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.examples.ResultTable;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -7,18 +8,26 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
 
 /** What a command has to tell: sentences for people, named values for scripts. */
 final class Facts {
 
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private final List<String> sentences = new ArrayList<>();
+    private final List<IntFunction<String>> sentences = new ArrayList<>();
     private final Map<String, Object> values = new LinkedHashMap<>();
 
     /** Something for people. */
     Facts say(String sentence) {
-        sentences.add(sentence);
+        sentences.add(columns -> sentence);
+        return this;
+    }
+
+    /** As {@link #say(String)}, with as many columns as there are. */
+    Facts say(ResultTable table) {
+        sentences.add(columns -> table.toString(columns).stripTrailing());
         return this;
     }
 
@@ -28,8 +37,9 @@ final class Facts {
         return this;
     }
 
-    String text() {
-        return String.join(System.lineSeparator(), sentences);
+    /** @param columns how wide tables may be */
+    String text(int columns) {
+        return sentences.stream().map(sentence -> sentence.apply(columns)).collect(Collectors.joining(System.lineSeparator()));
     }
 
     String json() throws JsonProcessingException {

@@ -16,7 +16,7 @@ final class FailureMessage implements IExecutionExceptionHandler {
 
     @Override
     public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
-        command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + message(failure));
+        command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + Wording.of(message(failure)));
         if (command.getParseResult().hasMatchedOption(STACK_TRACE)) {
             failure.printStackTrace(command.getErr());
         }
@@ -40,6 +40,7 @@ final class FailureMessage implements IExecutionExceptionHandler {
         if (failure instanceof FileSystemException file) {
             return file.getFile() + ": " + (file.getReason() == null ? file.getClass().getSimpleName() : file.getReason());
         }
-        return failure.getMessage() == null ? failure.toString() : failure.getMessage();
+        return failure.getMessage() == null ? "an error in the program itself, " + failure.getClass().getSimpleName()
+                + ". Run it again with " + STACK_TRACE + ", and report what it prints" : failure.getMessage();
     }
 }

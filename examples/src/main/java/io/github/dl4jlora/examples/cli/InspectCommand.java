@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.cli;
 
-import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.ResultTable;
@@ -18,18 +18,30 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.function.DoubleSupplier;
+import java.util.stream.Collectors;
 
 @Command(name = "inspect", header = "Tells what a saved network or an adapter holds.",
         description = {"Of a network: its layers, which of them train, how many values that is, and how the others are kept: "
                 + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
-                "Of an adapter: rank, size and effective rank of what each layer learned; with --base, also its size beside the "
-                        + "weights that it changes."},
+                "Of an adapter: alpha, scaling, variant, and the form that its base was kept in while it was trained (FLOAT, "
+                        + "INT8, NF4); rank, size and effective rank of what each layer learned, and the id of the weights "
+                        + "that it belongs to; with --base, also its size beside these."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
 
     private static final String NONE = "-";
+    /** Enough of a content id to tell two apart. */
+    private static final int SHORT_ID = 12;
+    /** What mostly is one for all layers, as a sentence calls it. */
+    private static final Map<String, String> SETTINGS = headings("alpha", "alpha", "scaling", "scaling", "factor", "factor",
+            "variant", "variant", "init", "start", "storedAs", "base kept as");
+    private static final Map<String, String> COLUMNS = headings("name", "layer", "rank", "rank", "alpha", "alpha", "scaling",
+            "scaling", "factor", "factor", "variant", "variant", "init", "start", "storedAs", "base kept as", "effectiveRank",
+            "effective rank", "norm", "norm of change", "relativeNorm", "beside the weights", "baseId", "base id");
 
     @Parameters(paramLabel = "NETWORK|ADAPTER", description = "A saved network (.zip) or an adapter's folder.")
     private Path path;
@@ -38,6 +50,14 @@ final class InspectCommand extends Work {
             description = "The network that an adapter was made for, or that a checkpoint "
             + "was adapted from.")
     private Path base;
+
+    private static Map<String, String> headings(String... keysAndHeadings) {
+        Map<String, String> headings = new LinkedHashMap<>();
+        for (int i = 0; i < keysAndHeadings.length; i += 2) {
+            headings.put(keysAndHeadings[i], keysAndHeadings[i + 1]);
+        }
+        return headings;
+    }
 
     @Override
     void run(Progress progress, Facts facts) throws IOException {
@@ -54,24 +74,42 @@ final class InspectCommand extends Work {
         SavedNetwork network = SavedNetwork.read(path, base);
         LoRASummary summary = network.summary();
         facts.say(path + ": " + network.kind() + ", a " + network.type()
-                        + (network.normalizer() == null ? "" : ", with a " + network.normalizer().getClass()
-                                .getSimpleName()) + ".")
-                .say(network.isStock() ? stock(summary) : summary.toString()).put("kind", network.kind().name())
-                .put("type", network.type())
+                + (network.normalizer() == null ? "" : ", with a " + network.normalizer().getClass().getSimpleName()) + ".");
+        say(summary, facts);
+        facts.put("kind", network.kind().name()).put("type", network.type())
+                .put("normalizer", network.normalizer() == null ? null : network.normalizer().getClass().getSimpleName())
                 .put("trainable", summary.trainableParams()).put("total", summary.totalParams())
                 .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
     }
 
-    /** Without the columns that only adapters fill. */
-    private static String stock(LoRASummary summary) {
-        ResultTable table = new ResultTable("layer", "type", "role", "trainable", "frozen", "stored as", "bytes", "error");
-        summary.rows().forEach(row -> table.row(row.name(), row.type(), row.role(),
-                String.format(Locale.ROOT, "%,d", row.trainable()),
-                String.format(Locale.ROOT, "%,d", row.frozen()), row.storedAs(),
-                String.format(Locale.ROOT, "%,d", row.bytes()),
-                Double.isNaN(row.error()) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error())));
-        return table + String.format(Locale.ROOT, "trainable params: %,d || all params: %,d", summary.trainableParams(),
-                summary.totalParams());
+    /** A table of the layers, without the columns that only adapters fill where there are none, and the sums. */
+    static void say(LoRASummary summary, Facts facts) {
+        boolean adapted = summary.rows().stream().anyMatch(row -> row.rank() > 0);
+        ResultTable table = adapted
+                ? new ResultTable("layer", "type", "role", "rank", "alpha", "trainable", "frozen", "stored as", "bytes", "error")
+                : new ResultTable("layer", "type", "role", "trainable", "frozen", "stored as", "bytes", "error");
+        for (LoRASummary.Row row : summary.rows()) {
+            List<String> cells = new ArrayList<>(List.of(row.name(), row.type(), row.role()));
+            if (adapted) {
+                cells.add(row.rank() > 0 ? String.valueOf(row.rank()) : "");
+                cells.add(row.rank() > 0 ? number(row.alpha()) : "");
+            }
+            cells.addAll(List.of(number(row.trainable()), number(row.frozen()), row.storedAs(), number(row.bytes()),
+                    Double.isNaN(row.error()) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error())));
+            table.row(cells.toArray(String[]::new));
+        }
+        facts.say(table).say(String.format(Locale.ROOT, "trainable params: %,d || all params: %,d || trainable%%: %.4f",
+                summary.trainableParams(), summary.totalParams(), summary.trainablePercent()));
+    }
+
+    private static String number(long value) {
+        return String.format(Locale.ROOT, "%,d", value);
+    }
+
+    /** Without a fraction where there is none. */
+    private static String number(double value) {
+        return value == Math.rint(value) && Math.abs(value) < 1e9 ? number((long) value)
+                : String.format(Locale.ROOT, "%.4g", value);
     }
 
     static Map<String, Object> values(LoRASummary.Row row) {
@@ -100,35 +138,59 @@ final class InspectCommand extends Work {
             Adapting.put(stock, adapter, path, false);
             network = stock.model();
         }
-        ResultTable table = network == null ? new ResultTable("layer", "rank", "effective rank", "norm of change")
-                : new ResultTable("layer", "rank", "effective rank", "norm of change", "beside the weights");
         List<Map<String, Object>> layers = new ArrayList<>();
         for (String layer : adapter.layers()) {
             progress.step(layer);
-            Map<String, Object> values = new LinkedHashMap<>();
-            values.put("name", layer);
-            values.put("rank", adapter.rank(layer));
-            values.put("effectiveRank", figure(() -> adapter.effectiveRank(layer)));
-            values.put("norm", figure(() -> adapter.norm(layer)));
-            if (network != null) {
-                Model weights = network;
-                values.put("relativeNorm", figure(() -> adapter.relativeNorm(layer, weights)));
-            }
-            table.row(values.values().stream().map(value -> value == null ? NONE
-                    : value instanceof Double number ? String.format(Locale.ROOT, "%.4g", number) : value.toString())
-                    .toArray(String[]::new));
-            adapter.baseId(layer).ifPresent(id -> values.put("baseId", id));
-            layers.add(values);
+            layers.add(values(adapter, layer, network));
         }
         LoRAConfig config = adapter.config();
         facts.say(path + ": a " + config.variant().name() + " adapter of " + layers.size() + " layers"
-                        + (config.loraInit().isTakenFromW() ? ", started from a part of W (" + config.loraInit()
-                        + "): what it adds has up to twice the rank" : "")
-                        + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: "
-                                + adapter.trainedLayers()) + ".")
-                .say(table.toString().stripTrailing()).put("kind", "ADAPTER")
-                .put("variant", config.variant().name()).put("init", config.loraInit().name()).put("layers", layers)
-                .put("trainedLayers", adapter.trainedLayers());
+                + (config.loraInit().isTakenFromW() ? ", started from a part of W (" + config.loraInit()
+                + "): what it adds has up to twice the rank" : "")
+                + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".");
+        say(layers, facts);
+        facts.put("kind", "ADAPTER").put("variant", config.variant().name()).put("init", config.loraInit().name())
+                .put("layers", layers).put("trainedLayers", adapter.trainedLayers());
+    }
+
+    private static Map<String, Object> values(LoRAAdapter adapter, String layer, Model network) {
+        LoRASettings settings = adapter.settings(layer);
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("name", layer);
+        values.put("rank", settings.rank());
+        values.put("alpha", settings.alpha());
+        values.put("scaling", settings.scaling().name());
+        values.put("factor", settings.factor());
+        values.put("variant", settings.variant().name());
+        values.put("init", settings.loraInit().name());
+        values.put("storedAs", adapter.storedAs(layer).orElse(null));
+        values.put("baseId", adapter.baseId(layer).orElse(null));
+        values.put("effectiveRank", figure(() -> adapter.effectiveRank(layer)));
+        values.put("norm", figure(() -> adapter.norm(layer)));
+        values.put("relativeNorm", network == null ? null : figure(() -> adapter.relativeNorm(layer, network)));
+        return values;
+    }
+
+    /** What all layers share is said once; a table has the rest. */
+    private static void say(List<Map<String, Object>> layers, Facts facts) {
+        Map<String, Object> first = layers.get(0);
+        Set<String> shared = SETTINGS.keySet().stream().filter(key -> layers.stream()
+                .allMatch(layer -> Objects.equals(layer.get(key), first.get(key)))).collect(Collectors.toSet());
+        facts.say("Every layer: " + SETTINGS.entrySet().stream().filter(setting -> shared.contains(setting.getKey()))
+                .map(setting -> setting.getValue() + " " + shown(setting.getKey(), first.get(setting.getKey())))
+                .collect(Collectors.joining(", ")) + ".");
+        List<String> columns = COLUMNS.keySet().stream()
+                .filter(key -> !shared.contains(key))
+                .filter(key -> !key.equals("relativeNorm") || layers.stream().anyMatch(layer -> layer.get(key) != null)).toList();
+        ResultTable table = new ResultTable(columns.stream().map(COLUMNS::get).toArray(String[]::new));
+        layers.forEach(layer -> table.row(columns.stream().map(key -> shown(key, layer.get(key))).toArray(String[]::new)));
+        facts.say(table);
+    }
+
+    private static String shown(String key, Object value) {
+        return value == null ? key.equals("storedAs") ? "unknown" : NONE
+                : key.equals("baseId") ? value.toString().substring(0, Math.min(SHORT_ID, value.toString().length()))
+                : value instanceof Double number ? number(number) : value.toString();
     }
 
     /** Null where the figure has no meaning: DoRA does more than to add. */

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -28,14 +29,15 @@ import java.util.Properties;
         footerHeading = "%nA walk through:%n",
         footer = {
                 "  dl4j-lora inspect base.zip                        which layers are there?",
-                "  dl4j-lora apply base.zip --rank 8 -o tuned.zip    make it trainable, then train it in Java",
-                "  dl4j-lora export tuned.zip -o adapter             keep only what was learned",
+                "  dl4j-lora apply base.zip --rank 8 -o tuned.zip    make it trainable in Java",
+                "  dl4j-lora export tuned.zip -o adapter             keep what was learned",
                 "  dl4j-lora report base.zip adapter -o report.html  look at it",
-                "  dl4j-lora merge base.zip adapter -o plain.zip     a stock DL4J network again",
+                "  dl4j-lora merge base.zip adapter -o plain.zip     a stock network again",
                 "",
-                "Exit codes: 0 done, 1 failed (the message names the file and what to do), 2 wrong usage.",
-                "A file that exists is left alone unless --force is given; a file appears whole or not at all.",
-                "Large networks: java -Xmx4g -Dorg.bytedeco.javacpp.maxbytes=16g -jar dl4j-lora.jar ..."})
+                "Exit codes: 0 done, 1 failed (the message names the file and what to do),",
+                "2 wrong usage. A file that exists is left alone unless --force is given; a file",
+                "appears whole or not at all. Large networks need memory:",
+                "  java -Xmx4g -Dorg.bytedeco.javacpp.maxbytes=16g -jar dl4j-lora.jar ..."})
 public final class Main implements Runnable {
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
@@ -59,12 +61,17 @@ public final class Main implements Runnable {
         }
     }
 
+    private static final String LOGGING = "logback.configurationFile";
+
     @Spec
     private CommandSpec spec;
 
     public static void main(String[] args) {
         warnNobodyOfUnsafe();
-        System.exit(commandLine().execute(args));
+        if (System.getProperty(LOGGING) == null) {
+            System.setProperty(LOGGING, "cli-logback.xml");
+        }
+        System.exit(Program.run(commandLine(), args));
     }
 
     /**
@@ -82,8 +89,8 @@ public final class Main implements Runnable {
     }
 
     static CommandLine commandLine() {
-        CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).setUsageHelpWidth(100)
-                .setUsageHelpLongOptionsMaxWidth(28);
+        CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
+        line.setUsageHelpLongOptionsMaxWidth(28);
         return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
     }
 

@@ -2,17 +2,25 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
+import org.nd4j.linalg.dataset.api.preprocessor.serializer.NormalizerSerializer;
 import picocli.CommandLine.Option;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
+import java.util.Collections;
 import java.util.Locale;
-import java.util.UUID;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
 /** Where the result goes. Nothing is overwritten unless it was asked for; what is written appears whole or not at all. */
 final class Output {
@@ -67,29 +75,49 @@ final class Output {
 
     /** A network without adapters, with its normalizer if it has one. */
     void writeStock(SavedNetwork network) throws IOException {
-        AtomicFile.write(path, out -> {
-            Path file = Files.createTempFile("dl4j-lora", ".zip");
-            try {
-                ModelSerializer.writeModel(network.model(), file.toFile(), false);
-                addNormalizer(network, file);
-                Files.copy(file, out);
-            } finally {
-                Files.deleteIfExists(file);
-            }
-        });
+        write(network, file -> AtomicFile.write(file, out -> ModelSerializer.writeModel(network.model(), out, false)));
     }
 
     /** An adapted network with its base, and its normalizer if it has one. */
     void writeAdapted(SavedNetwork network) throws IOException {
-        Path parent = Files.createTempDirectory("dl4j-lora");
-        Path file = parent.resolve("network.zip");
-        try {
-            LoRA.save(network.model(), file, true);
-            addNormalizer(network, file);
-            AtomicFile.write(path, out -> Files.copy(file, out));
-        } finally {
-            Files.deleteIfExists(file);
-            Files.deleteIfExists(parent);
+        write(network, file -> LoRA.save(network.model(), file, true));
+    }
+
+    /** Writes to a file. */
+    @FunctionalInterface
+    private interface Writer {
+        void writeTo(Path file) throws IOException;
+    }
+
+    private void write(SavedNetwork network, Writer writer) throws IOException {
+        if (network.normalizer() == null) {
+            writer.writeTo(path);
+            return;
+        }
+        AtomicFile.write(path, out -> {
+            try (Temporary without = Temporary.fileBeside(path.toAbsolutePath())) {
+                writer.writeTo(without.path());
+                copyWith(network.normalizer(), without.path(), out);
+            }
+        });
+    }
+
+    /** DL4J's addNormalizerToModel would take the whole model through the system's temporary folder. */
+    private static void copyWith(Normalizer<?> normalizer, Path file, OutputStream out) throws IOException {
+        try (ZipFile from = new ZipFile(file.toFile()); ZipOutputStream to = new ZipOutputStream(out)) {
+            for (ZipEntry entry : Collections.list(from.entries())) {
+                to.putNextEntry(new ZipEntry(entry.getName()));
+                try (InputStream in = from.getInputStream(entry)) {
+                    in.transferTo(to);
+                }
+                to.closeEntry();
+            }
+            to.putNextEntry(new ZipEntry(ModelSerializer.NORMALIZER_BIN));
+            // It closes what it writes to.
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            NormalizerSerializer.getDefault().write(normalizer, bytes);
+            bytes.writeTo(to);
+            to.closeEntry();
         }
     }
 
@@ -98,36 +126,9 @@ final class Output {
         LoRA.writeBase(network.model(), path, null);
     }
 
-    private static void addNormalizer(SavedNetwork network, Path file) {
-        if (network.normalizer() != null) {
-            ModelSerializer.addNormalizerToModel(file.toFile(), network.normalizer());
-        }
-    }
-
     /** A new folder appears with both files in it; in one that is there, each file is replaced whole. */
     void writeAdapter(LoRAAdapter adapter) throws IOException {
-        if (Files.exists(path)) {
-            adapter.save(path);
-            return;
-        }
-        Path temporary = path.resolveSibling(path.getFileName() + "." + UUID.randomUUID() + ".tmp");
-        try {
-            adapter.save(temporary);
-            Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE);
-        } finally {
-            delete(temporary);
-        }
-    }
-
-    private static void delete(Path folder) throws IOException {
-        if (Files.exists(folder)) {
-            try (Stream<Path> files = Files.list(folder)) {
-                for (Path file : files.toList()) {
-                    Files.delete(file);
-                }
-            }
-            Files.delete(folder);
-        }
+        adapter.save(path);
     }
 
     /** Bytes of the result. */

@@ -4,7 +4,7 @@ import io.github.dl4jlora.examples.StatusLine;
 
 import java.util.Locale;
 
-/** A bar of as many steps as the work has, with the one that is under way. */
+/** A bar of as many steps as the work has, with the one that is under way and a clock. */
 final class Progress {
 
     private static final int WIDTH = 20;
@@ -26,10 +26,11 @@ final class Progress {
 
     /** The next step begins. */
     void step(String what) {
-        int done = Math.min(begun++, steps);
-        int filled = steps == 0 ? 0 : WIDTH * done / steps;
-        line.show(String.format(Locale.ROOT, "[%s%s] %d of %d, %.0f s: %s", "#".repeat(filled), ".".repeat(WIDTH - filled), done,
-                steps, (System.nanoTime() - start) / 1e9, what));
+        int all = steps;
+        int done = Math.min(begun++, all);
+        int filled = all == 0 ? 0 : WIDTH * done / all;
+        line.show(() -> String.format(Locale.ROOT, "[%s%s] %d of %d, %.1f s: %s", "#".repeat(filled), ".".repeat(WIDTH - filled),
+                done, all, (System.nanoTime() - start) / 1e9, what));
     }
 
     void clear() {

@@ -52,7 +52,7 @@ final class QuantizeCommand extends Work {
         }
         LoRASummary summary = quantized.summary();
         double error = summary.largestError().orElse(0);
-        facts.say(summary.toString());
+        InspectCommand.say(summary, facts);
         output.tell(String.format(Locale.ROOT, "quantised as %s, %,d bytes of weights instead of %,d; largest error of a layer "
                 + "%.2f %%.", scheme, summary.frozenBytes(), quantized.plainBytes(), 100 * error), facts);
         facts.put("storedAs", scheme.name()).put("bytesBefore", quantized.plainBytes()).put("bytesAfter", summary.frozenBytes())

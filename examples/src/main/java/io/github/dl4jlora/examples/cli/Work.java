@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.StatusLine;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -46,7 +47,7 @@ abstract class Work implements Callable<Integer> {
             Threads.settle();
         }
         CommandLine line = spec.commandLine();
-        Progress progress = new Progress(new StatusLine(line.getErr(), System.console() != null && !json));
+        Progress progress = new Progress(new StatusLine(line.getErr()));
         Facts facts = new Facts();
         try {
             run(progress, facts);
@@ -56,7 +57,7 @@ abstract class Work implements Callable<Integer> {
         } finally {
             progress.clear();
         }
-        line.getOut().println(json ? facts.json() : facts.text());
+        line.getOut().println(json ? facts.json() : facts.text(Program.columns(line)));
         line.getOut().flush();
         return CommandLine.ExitCode.OK;
     }

@@ -12,7 +12,7 @@ final class DataOptions {
 
     static final int SEED = 7;
 
-    @Option(names = "--mails", paramLabel = "<folder>", defaultValue = "target/mails",
+    @Option(names = "--mails", paramLabel = "<folder>", defaultValue = "examples/target/mails",
             description = "Folder of e-mails, a file each, in folders ham and spam. "
                     + "Default: ${DEFAULT-VALUE}, where fetch-mails.sh puts them.")
     Path mails;

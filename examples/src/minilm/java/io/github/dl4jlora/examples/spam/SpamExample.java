@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -14,7 +15,7 @@ import java.io.IOException;
         description = "Fine-tunes the sentence encoder all-MiniLM-L6-v2 to tell spam from other e-mail.")
 public final class SpamExample {
 
-    static final String OUTPUT = "target/spam";
+    static final String OUTPUT = "examples/target/spam";
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
     private boolean help;
@@ -24,7 +25,7 @@ public final class SpamExample {
 
     public static void main(String[] args) {
         Threads.settle();
-        System.exit(commandLine().execute(args));
+        System.exit(Program.run(commandLine(), args));
     }
 
     static CommandLine commandLine() {
@@ -37,7 +38,7 @@ public final class SpamExample {
         if (!(e instanceof IOException)) {
             throw e;
         }
-        command.getErr().println(e.getMessage());
+        command.getErr().println(command.getCommandName() + ": " + e.getMessage());
         return CommandLine.ExitCode.SOFTWARE;
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.spam;
 
+import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.UiOption;
 import picocli.CommandLine.Command;
@@ -61,7 +62,7 @@ final class TrainCommand implements Callable<Integer> {
         if (only != null) {
             try (ui) {
                 ui.open(out);
-                new Trial(only, data, start, out, ui.listeners(only.title)).run(output).write(outcome(only));
+                new Trial(only, data, start, spec.commandLine(), ui.listeners(only.title)).run(output).write(outcome(only));
                 ui.linger(out, System.in);
             }
         } else {
@@ -74,7 +75,7 @@ final class TrainCommand implements Callable<Integer> {
             }
         }
         out.println();
-        out.print(table());
+        out.print(table().toString(Program.columns(spec.commandLine())));
         out.println("Kept in " + output);
         out.flush();
         return 0;

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.examples.ProgressLine;
+import io.github.dl4jlora.examples.StatusLine;
 import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -9,9 +10,9 @@ import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
+import picocli.CommandLine;
 
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -26,17 +27,18 @@ final class Trial {
     private final Method method;
     private final DataOptions data;
     private final TrialOptions start;
-    private final PrintWriter out;
+    private final CommandLine line;
     private final List<TrainingListener> watchers;
 
     /**
+     * @param line     where to tell how far it is
      * @param watchers what else follows the training
      */
-    Trial(Method method, DataOptions data, TrialOptions start, PrintWriter out, List<TrainingListener> watchers) {
+    Trial(Method method, DataOptions data, TrialOptions start, CommandLine line, List<TrainingListener> watchers) {
         this.method = method;
         this.data = data;
         this.start = start;
-        this.out = out;
+        this.line = line;
         this.watchers = watchers;
     }
 
@@ -56,7 +58,7 @@ final class Trial {
 
         PeakMemory.reset();
         long begin = System.nanoTime();
-        tuned.setListeners(new ProgressLine(out, System.console() != null, method.title, data.epochs()));
+        tuned.setListeners(new ProgressLine(line.getOut(), new StatusLine(line.getErr()), method.title, data.epochs()));
         watchers.forEach(tuned::addListeners);
         tuned.fit(train, data.epochs());
         double seconds = (System.nanoTime() - begin) / 1e9;

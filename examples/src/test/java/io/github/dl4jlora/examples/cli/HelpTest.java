@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import picocli.CommandLine;
@@ -46,9 +47,21 @@ class HelpTest {
     @ParameterizedTest
     @MethodSource("commands")
     void theHelpFitsATerminalAndSaysEverything(String name) {
-        assertThat(help(name).lines()).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(100));
+        assertThat(help(name).lines()).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(80));
         assertThat(help(name)).contains("Usage: dl4j-lora " + name, "Options:", "--json", "Examples:");
         assertThat(help(name).contains("Files:")).isEqualTo(!command(name).getCommandSpec().positionalParameters().isEmpty());
+    }
+
+    @Test
+    void theCommandsFitATerminalToo() {
+        assertThat(Main.commandLine().getUsageMessage(Ansi.OFF).lines())
+                .allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(80))
+                .anyMatch(line -> line.startsWith("  dl4j-lora apply base.zip --rank 8 -o tuned.zip"));
+    }
+
+    @Test
+    void theGuideNamesEveryCommandInItsTable() throws IOException {
+        assertThat(Files.readString(PAGE)).contains(commands().map(name -> "| [`" + name + "`](#" + name + ") |").toList());
     }
 
     @ParameterizedTest

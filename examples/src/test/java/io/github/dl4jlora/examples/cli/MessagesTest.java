@@ -143,6 +143,7 @@ class MessagesTest {
         assertThat(FailureMessage.message(new AccessDeniedException("a.zip"))).contains("a.zip may not be read or written");
         assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"))).contains("fc1", "--base FILE")
                 .doesNotContain("..", "LoRA.attach");
-        assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("java.lang.IllegalStateException");
+        assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("an error in the program itself, "
+                + "IllegalStateException. Run it again with --stacktrace, and report what it prints");
     }
 }

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.weights.WeightInit;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -33,7 +34,7 @@ final class DigitsTask {
 
     private static final double LEARNING_RATE = 2e-3;
     private static final double TEST_SHARE = 0.25;
-    private static final int BASE_EPOCHS = 5;
+    static final int BASE_EPOCHS = 5;
 
     private final int width;
     private final long seed;
@@ -51,7 +52,7 @@ final class DigitsTask {
     }
 
     /** Trained here, on upright digits. */
-    ComputationGraph base() {
+    ComputationGraph base(TrainingListener... watchers) {
         ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(seed)
                 .updater(new Adam(LEARNING_RATE))
                 .weightInit(WeightInit.RELU).activation(Activation.RELU).graphBuilder().addInputs("pixels")
@@ -61,7 +62,9 @@ final class DigitsTask {
                         .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), "fc2")
                 .setOutputs("out").build());
         base.init();
+        base.setListeners(watchers);
         base.fit(upright.train().batches(BATCH), BASE_EPOCHS);
+        base.setListeners();
         return base;
     }
 

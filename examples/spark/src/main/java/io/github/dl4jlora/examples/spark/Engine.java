@@ -52,6 +52,11 @@ final class Engine implements AutoCloseable {
         return wire.count();
     }
 
+    /** Of averaging, as far as the listeners have heard. */
+    int roundsSoFar() {
+        return wire.count().rounds();
+    }
+
     /**
      * Arms a killer.
      *

@@ -41,6 +41,8 @@ final class LocalCluster implements AutoCloseable {
      */
     static LocalCluster start(Path folder, int workers) throws IOException {
         LocalCluster cluster = new LocalCluster(folder);
+        // Whoever ends the program ends its processes too.
+        Runtime.getRuntime().addShutdownHook(new Thread(cluster::close, "end of the cluster"));
         try {
             Files.createDirectories(folder.resolve("home/jars"));
             cluster.master = cluster.process("master", Map.of(), "org.apache.spark.deploy.master.Master", "--host", LOOPBACK,

@@ -2,12 +2,17 @@ package io.github.dl4jlora.examples.spark;
 
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.deeplearning4j.core.storage.StatsStorageRouter;
+import org.deeplearning4j.core.storage.listener.RoutingIterationListener;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.spark.api.RDDTrainingApproach;
 import org.deeplearning4j.spark.api.TrainingHook;
 import org.deeplearning4j.spark.impl.graph.SparkComputationGraph;
 import org.deeplearning4j.spark.impl.paramavg.ParameterAveragingTrainingMaster;
 import org.nd4j.linalg.dataset.DataSet;
+
+import java.util.List;
 
 /**
  * Every worker trains on some batches, then the means of all parameters and of all updater states go back to every worker.
@@ -27,14 +32,21 @@ final class ParameterAveraging {
     /**
      * Trains the network itself.
      *
-     * @param hooks called in the executors around every step
+     * @param watchers of the training pages, of which executors get copies; the driver hands on what these report
+     * @param hooks    called in the executors around every step
      */
     static void train(JavaSparkContext spark, ComputationGraph network, JavaRDD<DataSet> data, int workers, int epochs,
-                      long seed, TrainingHook... hooks) {
+                      long seed, List<TrainingListener> watchers, TrainingHook... hooks) {
         ParameterAveragingTrainingMaster master = new ParameterAveragingTrainingMaster.Builder(workers, DigitsTask.BATCH)
                 .batchSizePerWorker(DigitsTask.BATCH).averagingFrequency(BATCHES_BETWEEN).saveUpdater(true)
                 .rddTrainingApproach(RDDTrainingApproach.Direct).rngSeed(seed).trainingHooks(hooks).build();
         SparkComputationGraph trainer = new SparkComputationGraph(spark, network, master);
+        for (TrainingListener watcher : watchers) {
+            // It travels without the pages' storage, and reports through the driver.
+            StatsStorageRouter pages = ((RoutingIterationListener) watcher).getStorageRouter();
+            ((RoutingIterationListener) watcher).setStorageRouter(null);
+            trainer.setListeners(pages, watcher);
+        }
         for (int epoch = 0; epoch < epochs; epoch++) {
             trainer.fit(data);
         }

@@ -2,7 +2,11 @@ package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.examples.Program;
+import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.StatusLine;
+import io.github.dl4jlora.examples.UiOption;
 import io.github.dl4jlora.examples.UsageMessage;
 import org.apache.spark.api.java.JavaRDD;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -11,6 +15,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -67,7 +72,10 @@ public final class SparkExample implements Callable<Integer> {
             description = "Where the base and the cluster's logs go. Default: a new temporary folder.")
     private Path output;
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    @Mixin
+    private final UiOption ui = new UiOption();
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
     private boolean help;
 
     @Spec
@@ -78,7 +86,7 @@ public final class SparkExample implements Callable<Integer> {
 
     public static void main(String[] args) {
         Threads.settle();
-        System.exit(commandLine().execute(args));
+        System.exit(Program.run(commandLine(), args));
     }
 
     static CommandLine commandLine() {
@@ -95,10 +103,23 @@ public final class SparkExample implements Callable<Integer> {
         out = spec.commandLine().getOut();
         checkOptions();
         Path folder = output == null ? Files.createTempDirectory("dl4j-lora-spark-") : Files.createDirectories(output);
+        Path logged = folder.resolve("driver.log");
+        try (ui; DriverLog log = new DriverLog(logged)) {
+            ui.open(out);
+            out.println("Spark's log: " + logged);
+            int exitCode = compare(folder, log);
+            ui.linger(out, System.in);
+            return exitCode;
+        }
+    }
+
+    private int compare(Path folder, DriverLog log) throws IOException {
+        long start = System.nanoTime();
         task = new DigitsTask(width, seed);
 
         // Executors of a real cluster would find the base on a file system that all of them see, such as hdfs:.
-        ComputationGraph base = task.base();
+        ComputationGraph base = task.base(new ProgressLine(out, new StatusLine(spec.commandLine().getErr()), "base",
+                DigitsTask.BASE_EPOCHS));
         INDArray baseParams = base.params().dup();
         Path baseFile = folder.resolve("base.zip");
         ModelSerializer.writeModel(base, baseFile.toFile(), false);
@@ -121,9 +142,10 @@ public final class SparkExample implements Callable<Integer> {
         if (kill) {
             ComputationGraph disturbed = task.lora(base, baseFile.toUri());
             try (Engine engine = engine(folder.resolve("killed"))) {
-                int anEpoch = ParameterAveraging.rounds(task.batches(), Engine.WORKERS);
+                int anEpoch = rounds(1);
                 WorkerKiller killer = engine.killInRound(epochs / 2 * anEpoch + (anEpoch + 1) / 2);
-                train("LoRA, a worker killed", disturbed, engine, table);
+                out.println("Next, a worker is killed; what Spark says of that is in its log alone");
+                log.quietly(() -> train("LoRA, a worker killed", disturbed, engine, table));
                 passed &= check("a worker was killed, training went on without it", killer.noticed());
             }
         }
@@ -131,9 +153,9 @@ public final class SparkExample implements Callable<Integer> {
         passed &= check("base network: no parameter moved by a bit", base.params().equalsWithEps(baseParams, 0));
 
         out.println();
-        out.print(table);
+        out.print(table.toString(Program.columns(spec.commandLine())));
         out.println();
-        out.println("Base and logs in " + folder);
+        out.printf(Locale.ROOT, "%.1f minutes. Base and logs in %s%n", (System.nanoTime() - start) / 60e9, folder);
         out.flush();
         if (!passed) {
             spec.commandLine().getErr().println("spark: a check failed, see FAILED above");
@@ -148,6 +170,9 @@ public final class SparkExample implements Callable<Integer> {
         if (width < 1) {
             throw new ParameterException(spec.commandLine(), "--width is " + width + ", but must be at least 1");
         }
+        if (sharing == Sharing.GRADIENTS) {
+            ui.refuse("with --sharing GRADIENTS: its executors keep their figures to themselves");
+        }
         if (kill && !(onCluster && sharing == Sharing.PARAMETERS)) {
             throw new ParameterException(spec.commandLine(),
                     "--kill needs --cluster and --sharing PARAMETERS: a thread cannot be "
@@ -157,20 +182,40 @@ public final class SparkExample implements Callable<Integer> {
 
     /** One a training: DL4J's gradient sharing does not start twice in the same executors. */
     private Engine engine(Path folder) throws IOException {
-        return onCluster ? Engine.cluster(folder) : Engine.local();
+        long start = System.nanoTime();
+        StatusLine line = new StatusLine(spec.commandLine().getErr());
+        line.show(() -> String.format(Locale.ROOT, "  starting Spark, %.1f s", (System.nanoTime() - start) / 1e9));
+        try {
+            return onCluster ? Engine.cluster(folder) : Engine.local();
+        } finally {
+            line.clear();
+        }
+    }
+
+    /** Rounds of averaging in so many epochs. */
+    private int rounds(int ofEpochs) {
+        return ofEpochs * ParameterAveraging.rounds(task.batches(), Engine.WORKERS);
     }
 
     private void train(String name, ComputationGraph network, Engine engine, ResultTable table) {
-        out.println("Training: " + name);
-        out.flush();
         JavaRDD<DataSet> data = task.data(engine.spark(), Engine.WORKERS);
         long start = System.nanoTime();
-        if (sharing == Sharing.PARAMETERS) {
-            ParameterAveraging.train(engine.spark(), network, data, Engine.WORKERS, epochs, seed);
-        } else {
-            GradientSharing.train(engine.spark(), network, data, Engine.WORKERS, onCluster ? 1 : Engine.WORKERS, epochs, seed);
+        StatusLine line = new StatusLine(spec.commandLine().getErr());
+        line.show(() -> String.format(Locale.ROOT, "  %-21s %s%.1f s", name, sharing == Sharing.GRADIENTS ? ""
+                : "round " + engine.roundsSoFar() + " of " + rounds(epochs) + ", ", (System.nanoTime() - start) / 1e9));
+        try {
+            if (sharing == Sharing.PARAMETERS) {
+                ParameterAveraging.train(engine.spark(), network, data, Engine.WORKERS, epochs, seed, ui.listeners(name));
+            } else {
+                GradientSharing.train(engine.spark(), network, data, Engine.WORKERS, onCluster ? 1 : Engine.WORKERS, epochs,
+                        seed);
+            }
+        } finally {
+            line.clear();
         }
         String seconds = String.format(Locale.ROOT, "%.1f", (System.nanoTime() - start) / 1e9);
+        out.printf(Locale.ROOT, "  %-21s %d epochs, %s s%n", name, epochs, seconds);
+        out.flush();
         String trained = String.format(Locale.ROOT, "%,d", network.numParams());
         if (sharing == Sharing.PARAMETERS) {
             WireBytes.Count sent = engine.sent();

@@ -15,6 +15,7 @@ import java.io.OutputStream;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -92,6 +93,7 @@ class ClusterTest {
     }
 
     private static void train(Engine engine, ComputationGraph network) {
-        ParameterAveraging.train(engine.spark(), network, task.data(engine.spark(), Engine.WORKERS), Engine.WORKERS, EPOCHS, 7);
+        ParameterAveraging.train(engine.spark(), network, task.data(engine.spark(), Engine.WORKERS), Engine.WORKERS, EPOCHS, 7,
+                List.of());
     }
 }

@@ -47,7 +47,7 @@ class LocalTest {
         WireBytes.Count sent;
         try (Engine engine = Engine.local()) {
             ParameterAveraging.train(engine.spark(), lora, task.data(engine.spark(), Engine.WORKERS), Engine.WORKERS, EPOCHS, 7,
-                    new FirstParams());
+                    List.of(), new FirstParams());
             sent = engine.sent();
         }
 
@@ -79,7 +79,8 @@ class LocalTest {
         ComputationGraph full = task.full(base);
         WireBytes.Count sent;
         try (Engine engine = Engine.local()) {
-            ParameterAveraging.train(engine.spark(), full, task.data(engine.spark(), Engine.WORKERS), Engine.WORKERS, 1, 7);
+            ParameterAveraging.train(engine.spark(), full, task.data(engine.spark(), Engine.WORKERS), Engine.WORKERS, 1, 7,
+                    List.of());
             sent = engine.sent();
         }
 

@@ -1,0 +1,170 @@
+package io.github.dl4jlora.internal.common;
+
+import java.io.IOException;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Collection;
+import java.util.List;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/**
+ * A file or folder that is gone when it is closed, and when the JVM ends before that: by Ctrl-C, SIGTERM or System.exit.
+ *
+ * <p>The hook that sees to it is registered no longer than there is something to delete, so it keeps no class loader alive. It
+ * deletes nothing itself: it leaves that to what the JVM does after all hooks, since a hook of the user's may wait for the very
+ * save that is under way.
+ */
+public final class Temporary implements AutoCloseable {
+
+    @FunctionalInterface
+    private interface Maker {
+        void make() throws IOException;
+    }
+
+    private final Thread hook = new Thread(null, this::leaveToTheEnd, "dl4j-lora: temporary files", 0, false);
+    private final List<Path> paths;
+    private boolean ending;
+
+    /** @param paths what may be there from now on: a folder before what is in it */
+    private Temporary(List<Path> paths) {
+        this.paths = paths;
+    }
+
+    /** An empty file in the system's temporary folder that nobody else may read. */
+    public static Temporary file(String prefix, String suffix) throws IOException {
+        Path file = inTheSystemsFolder(prefix, suffix);
+        return new Temporary(List.of(file)).made(() -> Files.createFile(file, ofTheOwner(file, "rw-------")));
+    }
+
+    /**
+     * A folder of empty files in the system's temporary folder that nobody else may enter. Whoever writes them opens them, and
+     * makes no others: what is made while the JVM deletes these would stay.
+     *
+     * @param names of the files
+     */
+    public static Temporary folder(String prefix, Collection<String> names) throws IOException {
+        return folder(inTheSystemsFolder(prefix, ""), names, "rwx------");
+    }
+
+    /** An empty file in a target's folder, which others may read as they may any new file there. */
+    public static Temporary fileBeside(Path target) throws IOException {
+        Path file = beside(target);
+        return new Temporary(List.of(file)).made(() -> Files.createFile(file));
+    }
+
+    /**
+     * As {@link #folder(String, Collection)}, in a target's folder, as {@link #fileBeside}.
+     *
+     * @param names of the files
+     */
+    public static Temporary folderBeside(Path target, Collection<String> names) throws IOException {
+        return folder(beside(target), names, null);
+    }
+
+    /** @param permissions those of any new folder if null */
+    private static Temporary folder(Path folder, Collection<String> names, String permissions) throws IOException {
+        List<Path> files = names.stream().map(folder::resolve).toList();
+        return new Temporary(Stream.concat(Stream.of(folder), files.stream()).toList()).made(() -> {
+            Files.createDirectory(folder, permissions == null ? new FileAttribute<?>[0] : ofTheOwner(folder, permissions));
+            for (Path file : files) {
+                Files.createFile(file);
+            }
+        });
+    }
+
+    private static Path inTheSystemsFolder(String prefix, String suffix) {
+        return Path.of(System.getProperty("java.io.tmpdir")).resolve(prefix + UUID.randomUUID() + suffix);
+    }
+
+    private static FileAttribute<?>[] ofTheOwner(Path path, String permissions) {
+        return path.getFileSystem().supportedFileAttributeViews().contains("posix")
+                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
+                : new FileAttribute<?>[0];
+    }
+
+    private static Path beside(Path target) {
+        return target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+    }
+
+    private Temporary made(Maker maker) throws IOException {
+        boolean guarded = guarded();
+        try {
+            if (guarded) {
+                make(maker);
+            } else {
+                // Before and after: the JVM's deleting is announced by nothing else.
+                leaveToTheEnd();
+                maker.make();
+                leaveToTheEnd();
+            }
+            return this;
+        } catch (IllegalStateException e) {
+            close();
+            throw new IOException("the program is being ended", e);
+        } catch (IOException e) {
+            close();
+            throw e;
+        }
+    }
+
+    /** Under the lock that the hook takes, so that nothing is made behind its back. */
+    private synchronized void make(Maker maker) throws IOException {
+        if (ending) {
+            throw new IllegalStateException("Shutdown in progress");
+        }
+        maker.make();
+    }
+
+    /** Whether the hook is registered; it is too late for that while the JVM ends. */
+    private boolean guarded() {
+        try {
+            Runtime.getRuntime().addShutdownHook(hook);
+            return true;
+        } catch (IllegalStateException e) {
+            return false;
+        }
+    }
+
+    /** @throws IllegalStateException if that end has come already */
+    private synchronized void leaveToTheEnd() {
+        ending = true;
+        paths.forEach(Temporary::deleteAtTheEnd);
+    }
+
+    private static void deleteAtTheEnd(Path path) {
+        if (path.getFileSystem().equals(FileSystems.getDefault())) {
+            path.toFile().deleteOnExit();
+        }
+    }
+
+    /** The file or the folder. */
+    public Path path() {
+        return paths.get(0);
+    }
+
+    /** Deletes it, if it is still there. */
+    @Override
+    public void close() {
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The JVM is ending, and the hook has run.
+        }
+        for (int i = paths.size() - 1; i >= 0; i--) {
+            delete(paths.get(i));
+        }
+    }
+
+    private static void delete(Path path) {
+        try {
+            Files.deleteIfExists(path);
+        } catch (IOException e) {
+            // Some systems keep a file as long as it is mapped.
+            deleteAtTheEnd(path);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+/**
+ * What any room may need of the system and of the language. Public classes here are no API and may change without notice.
+ *
+ * <pre>
+ *   Temporary      files and folders that do not outlive the JVM, however it is ended
+ *   Options        options that are given as a list
+ * </pre>
+ *
+ * <p>Knows no other room.
+ */
+package io.github.dl4jlora.internal.common;

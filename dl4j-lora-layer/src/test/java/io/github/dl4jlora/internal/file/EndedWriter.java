@@ -1,0 +1,94 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.common.Temporary;
+import io.github.dl4jlora.internal.untrusted.SpooledZip;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.Set;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+
+/** A program that writes all the time, whatever ends it; see {@link EndedProgramTest}. */
+final class EndedWriter {
+
+    static final String READY = "ready";
+    static final int PIECES = 200;
+
+    private static final byte[] PIECE = new byte[1 << 12];
+
+    private EndedWriter() {
+    }
+
+    public static void main(String[] arguments) throws IOException {
+        Path folder = Path.of(arguments[1]);
+        if (arguments[0].equals("plain")) {
+            plain(folder);
+        } else {
+            networks(folder);
+        }
+    }
+
+    private static void plain(Path folder) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
+            zip.setLevel(0);
+            zip.putNextEntry(new ZipEntry("a"));
+            pieces(zip);
+        }
+        for (int i = 0; ; i++) {
+            AtomicFile.write(folder.resolve("file"), EndedWriter::pieces);
+            AtomicFile.writeFolder(folder.resolve("folder-" + i), Map.of("a", EndedWriter::pieces, "b", EndedWriter::pieces));
+            SpooledZip.of(new ByteArrayInputStream(bytes.toByteArray()), Set.of("a", "b")).close();
+            try (Temporary temporary = Temporary.file("fetched", ".zip");
+                    OutputStream out = Files.newOutputStream(temporary.path(), StandardOpenOption.WRITE)) {
+                pieces(out);
+            }
+            ready(i);
+        }
+    }
+
+    private static void pieces(OutputStream out) throws IOException {
+        for (int i = 0; i < PIECES; i++) {
+            out.write(PIECE);
+        }
+    }
+
+    private static void networks(Path folder) throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new DenseLayer.Builder().name("fc").nIn(700).nOut(700).build())
+                .layer(new OutputLayer.Builder().name("out").nOut(10).build()).build());
+        base.init();
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(64).build());
+        ByteArrayOutputStream adapter = new ByteArrayOutputStream();
+        LoRAAdapter.of(adapted).saver().save(adapter);
+        for (int i = 0; ; i++) {
+            LoRA.save(adapted, folder.resolve("file"), true);
+            LoRA.writeBase(base, folder.resolve("base"), Quantization.INT8);
+            LoRAAdapter.of(adapted).save(folder.resolve("folder-" + i));
+            LoRAAdapter.loader().load(new ByteArrayInputStream(adapter.toByteArray()));
+            LoRA.load(folder.resolve("file"));
+            ready(i);
+        }
+    }
+
+    private static void ready(int round) {
+        if (round == 0) {
+            System.out.println(READY);
+        }
+    }
+}
