@@ -208,7 +208,7 @@ class CommandsTest {
                 .doubleValue()).isLessThan(ROUNDING);
 
         assertThat(shell.run("extract", "@base.zip", "@finetuned.zip", "--rank", "1", "-o", "@small", "--json")).isZero();
-        assertThat(shell.json().get("leftOut")).extracting(JsonNode::asText).containsExactly("fc1/b", "fc2/b", "out/b");
+        assertThat(shell.json().get("leftOut")).extracting(JsonNode::asText).containsExactly("fc1.b", "fc2.b", "out.b");
         assertThat(LoRAAdapter.load(file("small")).rank("fc2")).isEqualTo(1);
     }
 
