@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.report.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -13,8 +14,10 @@ import picocli.CommandLine.TypeConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 @Command(name = "combine", header = "Makes one adapter of several.",
@@ -139,9 +142,12 @@ final class CombineCommand extends Work {
 
     private LoRAAdapter compressed(LoRAAdapter combined, Facts facts) {
         LoRAAdapter.Compressed smaller = combined.compress(compress);
-        smaller.relativeErrors().forEach((layer, error) ->
-                facts.say(String.format(Locale.ROOT, "%s loses %.2f %% of its change.", layer, 100 * error)));
-        facts.put("lost", smaller.relativeErrors());
+        Map<String, RankUse> uses = RankUse.of(combined);
+        smaller.relativeErrors().forEach((layer, error) -> facts.say(String.format(Locale.ROOT,
+                "%s: %s Rank %d keeps %.2f %% of the change (its sum of squares) and loses %.2f %% of its norm.", layer,
+                uses.get(layer), smaller.adapter().rank(layer), 100 * (1 - error * error), 100 * error)));
+        facts.put("lost", smaller.relativeErrors()).put("needed", uses.entrySet().stream()
+                .collect(Collectors.toMap(Map.Entry::getKey, use -> use.getValue().needed(), (a, b) -> a, LinkedHashMap::new)));
         return smaller.adapter();
     }
 

@@ -54,7 +54,8 @@ final class ExtractCommand extends Work {
         progress.step("writing " + output.path());
         output.writeAdapter(extracted.adapter());
         extracted.relativeErrors().forEach((layer, error) -> facts.say(String.format(Locale.ROOT,
-                "%s, rank %d, loses %.2f %% of its change.", layer, extracted.adapter().rank(layer), 100 * error)));
+                "%s: rank %d keeps %.2f %% of the change (its sum of squares) and loses %.2f %% of its norm.", layer,
+                extracted.adapter().rank(layer), 100 * (1 - error * error), 100 * error)));
         if (!extracted.leftOut().isEmpty()) {
             facts.say("Changed, but not in the adapter: " + String.join(", ", extracted.leftOut()) + "; see --full-values.");
         }

@@ -65,7 +65,8 @@ public final class Main implements Runnable {
         System.exit(commandLine().execute(args));
     }
 
-    static CommandLine commandLine() {
+    /** What {@link #main} runs. */
+    public static CommandLine commandLine() {
         CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).setUsageHelpWidth(100)
                 .setUsageHelpLongOptionsMaxWidth(28);
         return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());

@@ -130,8 +130,8 @@ final class Output {
         }
     }
 
-    /** Bytes of the result. */
-    long size() throws IOException {
+    /** Bytes of a file, or of those in a folder. */
+    static long size(Path path) throws IOException {
         try (Stream<Path> files = Files.walk(path)) {
             return files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
         }
@@ -139,7 +139,7 @@ final class Output {
 
     /** Tells where the result is. */
     void tell(String what, Facts facts) throws IOException {
-        facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", path, size(), what))
-                .put("output", path.toString()).put("bytes", size());
+        facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", path, size(path), what))
+                .put("output", path.toString()).put("bytes", size(path));
     }
 }

@@ -40,6 +40,8 @@ final class Chart {
     private static final int ALL_MARKED = 16;
     /** Values that span less are read better from an even axis. */
     private static final double A_DECADE = 10;
+    /** Below, a figure has more zeros than anyone counts. */
+    private static final double SMALL = 1e-4;
     /** Room for numbers beside the curves, and between two of them, as shares of the axes. */
     private static final double MARGIN = 0.06;
     private static final double APART = 0.075;
@@ -85,7 +87,7 @@ final class Chart {
         logarithmic = sorted[0] > 0 && sorted[sorted.length - 1] >= A_DECADE * sorted[0];
         if (logarithmic) {
             chart.getStyler().setYAxisLogarithmic(true).setYAxisLogarithmicDecadeOnly(true);
-            chart.getStyler().setyAxisTickLabelsFormattingFunction(Numbers::powerOfTen);
+            chart.getStyler().setYAxisDecimalPattern(sorted[0] < SMALL ? "0E0" : "#,##0.####");
         }
         return this;
     }
@@ -141,7 +143,8 @@ final class Chart {
     private void draw(Curve curve) {
         Color color = new Color(3, 3, curve.look.colour());
         XYSeries line = chart.addSeries(curve.name, curve.x, curve.y);
-        line.setLineColor(color).setMarker(SeriesMarkers.NONE);
+        line.setLineColor(color);
+        line.setMarker(SeriesMarkers.NONE);
         line.setLineStyle(new BasicStroke(2.5f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, curve.look.dashes(), 0));
         int points = curve.x.length;
         int every = points <= ALL_MARKED ? 1 : points / MARKERS;
@@ -150,7 +153,8 @@ final class Chart {
         int[] marked = IntStream.range(0, points).filter(i -> i % every == from).toArray();
         XYSeries markers = chart.addSeries(curve.name + " ", Arrays.stream(marked).mapToDouble(i -> curve.x[i]).toArray(),
                 Arrays.stream(marked).mapToDouble(i -> curve.y[i]).toArray());
-        markers.setLineStyle(SeriesLines.NONE).setMarker(curve.look.marker()).setMarkerColor(color);
+        markers.setLineStyle(SeriesLines.NONE);
+        markers.setMarker(curve.look.marker()).setMarkerColor(color);
     }
 
     /** Each curve's number at its end, none upon another. */

@@ -33,11 +33,4 @@ final class Numbers {
     static String cosine(double value) {
         return String.format(Locale.ROOT, "%.3f", value).replace('-', '−');
     }
-
-    /** For the figures of a logarithmic axis. */
-    static String powerOfTen(double value) {
-        long exponent = Math.round(Math.log10(value));
-        return exponent >= -4 && exponent <= 4 ? exponent < 0 ? String.format(Locale.ROOT, "%." + -exponent + "f", value)
-                : String.format(Locale.ROOT, "%,.0f", value) : "1e" + exponent;
-    }
 }

@@ -78,8 +78,14 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         return scores[0];
     }
 
-    double last() {
-        return scores[scores.length - 1];
+    /** {@return the mean of the last steps; of one batch alone it says little} */
+    public double last() {
+        return Arrays.stream(scores).skip(scores.length - lastStretch()).average().orElseThrow();
+    }
+
+    /** How many steps count as the last ones: one in twenty. */
+    int lastStretch() {
+        return Math.max(1, scores.length / 20);
     }
 
     /**

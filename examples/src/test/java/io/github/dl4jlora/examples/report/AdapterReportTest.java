@@ -71,9 +71,9 @@ class AdapterReportTest {
 
         assertThat(page).contains(String.format("%,d of %,d values train", LoRA.summary(LoRA.apply(base, adapter))
                 .trainableParams(), LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
-        assertThat(page).contains(String.format("Of rank 4, %.1f directions count", adapter.effectiveRank("fc1")));
-        assertThat(page).contains(String.format("title=\"one\"></span></span><span class=\"n\">%.2f",
-                adapter.relativeNorm("fc1", base)));
+        assertThat(page).contains(RankUse.of(adapter).get("fc1").toString());
+        assertThat(page).contains(String.format("</span></span><span class=\"n\">%.2f", adapter.relativeNorm("fc1", base)));
+        assertThat(page).contains(adapter.baseId("fc1").orElseThrow().substring(0, 12));
         assertThat(page).doesNotContain("Adapters compared");
     }
 
@@ -162,7 +162,7 @@ class AdapterReportTest {
             matcher.results().forEach(colour -> colours.put(colour.group(1), colour.group(2)));
             assertThat(contrast(colours.get("ink"), colours.get("paper"))).isGreaterThan(READABLE);
             assertThat(contrast(colours.get("soft"), colours.get("paper"))).isGreaterThan(READABLE);
-            for (int i = 0; i < Chart.LOOKS; i++) {
+            for (int i = 0; i < Look.COLOURS; i++) {
                 assertThat(contrast(colours.get("series-" + i), colours.get("paper"))).isGreaterThan(VISIBLE);
                 assertThat(contrast(colours.get("series-" + i), colours.get("track"))).isGreaterThan(VISIBLE);
             }
