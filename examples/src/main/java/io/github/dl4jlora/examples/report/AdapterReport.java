@@ -154,11 +154,10 @@ public final class AdapterReport {
         StringBuilder html = new StringBuilder("<section><h2>What trains</h2>\n");
         adapters.forEach((name, adapter) -> {
             LoRASummary summary = LoRA.summary(AnyNetwork.apply(base, adapter));
-            html.append("<div class=\"kept\"><h3>").append(Look.named(names(), name)).append("</h3><p>")
-                    .append(String.format(Locale.ROOT, "%,d of %,d values train: %.2f %%.", summary.trainableParams(),
-                            summary.totalParams(), summary.trainablePercent()))
-                    .append("</p></div>\n<details").append(adapters.size() == 1 && summary.rows().size() <= FEW ? " open" : "")
-                    .append("><summary>By layer</summary>")
+            html.append("<h3>").append(Look.named(names(), name)).append("</h3>\n<details")
+                    .append(adapters.size() == 1 && summary.rows().size() <= FEW ? " open" : "").append("><summary>")
+                    .append(String.format(Locale.ROOT, "%,d of %,d values train, %.2f %%: by layer", summary.trainableParams(),
+                            summary.totalParams(), summary.trainablePercent())).append("</summary>")
                     .append(Html.table("Layers of " + name, List.of("layer", "role", "trained", "frozen"),
                             List.of(false, false, true, true), summary.rows().stream().map(AdapterReport::cells).toList()))
                     .append("</details>\n");
@@ -176,7 +175,7 @@ public final class AdapterReport {
     private String losses() {
         Map<String, ScoreHistory> drawn = new LinkedHashMap<>();
         histories.forEach((name, history) -> history.drawn().ifPresent(some -> drawn.put(name, some)));
-        StringBuilder html = new StringBuilder("<section><h2>Loss</h2>\n<figure class=\"wide\">");
+        StringBuilder html = new StringBuilder("<section><h2>Loss</h2>\n<figure class=\"wide short\">");
         if (!drawn.isEmpty()) {
             Chart chart = new Chart("Loss by step", histories.entrySet().stream().map(entry -> entry.getKey() + ": "
                     + course(entry.getValue())).collect(Collectors.joining(" ")), "steps", "loss").fromZero();

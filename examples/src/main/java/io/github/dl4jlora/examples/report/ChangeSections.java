@@ -18,6 +18,8 @@ import java.util.stream.IntStream;
 /** What the ΔW of adapters are like: how large, in how many directions, and how much one is like another. */
 final class ChangeSections {
 
+    private static final int FEW = 3;
+
     private final Map<String, LoRAAdapter> adapters;
     private final List<String> names;
     private final Outlines outlines;
@@ -93,9 +95,10 @@ final class ChangeSections {
                     "direction", "singular value").valuesFromZero().wholeNumbers();
             byName.forEach((name, of) -> chart.add(name, new Look(names.indexOf(name)),
                     IntStream.rangeClosed(1, of.spectrum.length).asDoubleStream().toArray(), of.spectrum));
-            html.append("<figure><h3>").append(Html.name(layer.getKey())).append("</h3>")
-                    .append(outlines.shared(chart.svg("layer" + id++)))
-                    .append("<figcaption><ul>");
+            // On paper a chart stays with its name; what is said of a few adapters stays with both.
+            html.append("<figure").append(byName.size() <= FEW ? " class=\"short\"" : "").append("><div class=\"picture\"><h3>")
+                    .append(Html.name(layer.getKey())).append("</h3>").append(outlines.shared(chart.svg("layer" + id++)))
+                    .append("</div><figcaption><ul>");
             byName.forEach((name, of) -> html.append(item(name, Html.escaped(of.use.toString()))));
             html.append("</ul><details><summary>Figures</summary><ul>");
             byName.forEach((name, of) -> html.append(item(name, Arrays.stream(of.spectrum).mapToObj(Numbers::figure)
@@ -106,7 +109,7 @@ final class ChangeSections {
     }
 
     private String item(String name, String words) {
-        return "<li>" + (names.size() == 1 ? "" : Look.named(names, name) + ": ") + words + "</li>";
+        return "<li>" + (adapters.size() == 1 ? "" : Look.named(names, name) + ": ") + words + "</li>";
     }
 
     private String comparison() {

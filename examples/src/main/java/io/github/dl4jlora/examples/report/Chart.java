@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
@@ -119,7 +120,8 @@ final class Chart {
         double margin = curves.size() == 1 ? 0 : MARGIN * (last - first);
         chart.getStyler().setXAxisMax(last + margin);
         if (curves.size() > 1) {
-            number(last + margin / 2);
+            curves.stream().collect(Collectors.groupingBy(curve -> curve.x[curve.x.length - 1])).forEach((end, together) ->
+                    number(together, end + margin / 2));
         }
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try {
@@ -157,13 +159,13 @@ final class Chart {
         markers.setMarker(curve.look.marker()).setMarkerColor(color);
     }
 
-    /** Each curve's number at its end, none upon another. */
-    private void number(double x) {
+    /** The number of each curve that ends there beside its end, none upon another. */
+    private void number(List<Curve> together, double x) {
         double low = chart.getStyler().getYAxisMin() == null ? scaled(ys().min().orElseThrow()) : chart.getStyler().getYAxisMin();
         double high = scaled(ys().max().orElseThrow());
         double range = high > low ? high - low : 1;
         double below = -APART;
-        List<Curve> upwards = curves.stream().sorted(Comparator.comparingDouble(Curve::end)).toList();
+        List<Curve> upwards = together.stream().sorted(Comparator.comparingDouble(Curve::end)).toList();
         double room = 1 - APART * (upwards.size() - 1);
         for (Curve curve : upwards) {
             double height = Math.max(below + APART, Math.min((scaled(curve.end()) - low) / range, room));

@@ -28,6 +28,9 @@ final class Front {
     /** So many ids are shown at once. */
     private static final int FEW = 6;
 
+    /** In tables of text, where there is nothing to tell. */
+    private static final String NONE = "-";
+
     private final List<String> about = new ArrayList<>();
     private final Map<String, String> facts = new LinkedHashMap<>();
     private ResultTable results;
@@ -74,7 +77,7 @@ final class Front {
         List<String> head = new ArrayList<>(results.header());
         head.set(0, head.get(0).isEmpty() ? "method" : head.get(0));
         List<List<String>> rows = results.rows().stream().map(row -> {
-            List<String> cells = row.stream().map(Html::escaped).collect(Collectors.toCollection(ArrayList::new));
+            List<String> cells = row.stream().map(cell -> cell.equals(NONE) ? "" : Html.escaped(cell)).collect(Collectors.toCollection(ArrayList::new));
             String name = row.get(0);
             cells.set(0, name.startsWith(" ") ? "<span class=\"below\">" + Html.escaped(name.strip()) + "</span>"
                     : Look.named(names, name));
@@ -101,7 +104,7 @@ final class Front {
     private static String settings(LoRAConfig config) {
         LoRASettings settings = config.settings();
         List<String> words = new ArrayList<>(List.of(settings.variant().name(), "rank " + settings.rank(),
-                "alpha " + Numbers.setting(settings.alpha()) + " (A·B times " + Numbers.figure(settings.factor()) + ")"));
+                "alpha " + Numbers.setting(settings.alpha()) + " (A·B times " + Numbers.setting(settings.factor()) + ")"));
         if (settings.loraInit() != LoRASettings.DEFAULTS.loraInit()) {
             words.add("start " + settings.loraInit());
         }

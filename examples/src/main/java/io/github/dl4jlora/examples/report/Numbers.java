@@ -23,7 +23,7 @@ final class Numbers {
 
     /** A setting as it was set: no digits that it does not have. */
     static String setting(double value) {
-        return value == Math.rint(value) && Math.abs(value) < 1e9 ? String.valueOf((long) value) : String.valueOf(value);
+        return value == Math.rint(value) && Math.abs(value) < 1e9 ? String.valueOf((long) value) : String.valueOf((float) value);
     }
 
     static String count(long value) {

@@ -69,7 +69,7 @@ class AdapterReportTest {
     void figuresAreTheAdaptersOwn() {
         String page = new AdapterReport("A title", base).add("one", adapter).html();
 
-        assertThat(page).contains(String.format("%,d of %,d values train", LoRA.summary(LoRA.apply(base, adapter))
+        assertThat(page).contains(String.format("%,d of %,d values train, ", LoRA.summary(LoRA.apply(base, adapter))
                 .trainableParams(), LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
         assertThat(page).contains(RankUse.of(adapter).get("fc1").toString());
         assertThat(page).contains(String.format("</span></span><span class=\"n\">%.2f", adapter.relativeNorm("fc1", base)));
