@@ -92,8 +92,8 @@ final class ReportCommand extends Work {
             files.put(named.name, named.path);
         }
         AdapterReport report = new AdapterReport(title == null ? "Adapters of " + network.getFileName() : title, stock)
-                .about((byName.size() == 1 ? "The adapter " : "Adapters compared: ") + String.join(", ", byName.keySet()) + ", of the "
-                        + "network " + (base == null ? network : base).getFileName() + ".")
+                .about((byName.size() == 1 ? "The adapter " : "The adapters ") + String.join(", ", byName.keySet()) + " of the network "
+                        + (base == null ? network : base).getFileName() + ".")
                 .fact("learning rate", read.isStock() ? "not recorded with adapters" : learningRates(read.model()));
         notes.forEach(report::about);
         byName.forEach(report::add);
