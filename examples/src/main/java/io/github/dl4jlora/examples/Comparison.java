@@ -211,7 +211,7 @@ abstract class Comparison implements Callable<Integer> {
             Supplier<DataSetIterator> data,
                           Path folder) throws IOException {
         facts.put("learning rate", learningRate + ", Adam");
-        facts.put("length", epochs() + " epochs each");
+        facts.put("epochs", epochs() + " each");
         facts.put("seed", String.valueOf(seed));
         if (quantization != null) {
             facts.put("base of LoRA", "in fewer bits, " + quantization);
@@ -303,8 +303,9 @@ abstract class Comparison implements Callable<Integer> {
     record Story(String title, String task, String measure) {
     }
 
-    /** What was compared and what came of it, as a page. The trainings after the first, which made the base, show their losses. */
-    private void report(Story story, MultiLayerNetwork base, ThreeWays ways, ResultTable results, Path folder) throws IOException {
+    /** What was compared and what came of it, as a page; of the trainings, those after the first, which made the base. */
+    private void report(Story story, MultiLayerNetwork base, ThreeWays ways, ResultTable results, Path folder)
+            throws IOException {
         Path page = folder.resolve("report.html");
         AdapterReport report = new AdapterReport(story.title, base).add(LORA, LoRAAdapter.of(ways.lora.network))
                 .about(story.task + " Three ways to do so start from the same network and get the same data, epochs and learning "

@@ -79,8 +79,8 @@ public final class ConvolutionExample extends Comparison {
 
         ResultTable results = printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper",
                 network -> accuracy(network, paper));
-        return conclude(new Story("LoRA on convolutions: digits on the board", "A convolutional network that reads dark digits on "
-                + "clean paper is taught light digits on a dark, speckled board.",
+        return conclude(new Story("LoRA on convolutions: digits on the board",
+                "A convolutional network that reads dark digits on clean paper is taught light digits on a dark, speckled board.",
                 "On the board and on paper: the share of test images that are read right."),
                 base, before, ways, results, folder);
     }

@@ -144,8 +144,9 @@ final class CombineCommand extends Work {
         LoRAAdapter.Compressed smaller = combined.compress(compress);
         Map<String, RankUse> uses = RankUse.of(combined);
         smaller.relativeErrors().forEach((layer, error) -> facts.say(String.format(Locale.ROOT,
-                "%s: %s Rank %d keeps %.2f %% of the change (its sum of squares) and loses %.2f %% of its norm.", layer,
-                uses.get(layer), smaller.adapter().rank(layer), 100 * (1 - error * error), 100 * error)));
+                "%s: %s Rank %d keeps %.2f %%, and loses %.2f %% of the norm.", layer, uses.get(layer),
+                smaller.adapter().rank(layer), 100 * (1 - error * error), 100 * error)));
+        facts.say(RankUse.MEANING);
         facts.put("lost", smaller.relativeErrors()).put("needed", uses.entrySet().stream()
                 .collect(Collectors.toMap(Map.Entry::getKey, use -> use.getValue().needed(), (a, b) -> a, LinkedHashMap::new)));
         return smaller.adapter();

@@ -92,8 +92,8 @@ final class ReportCommand extends Work {
             files.put(named.name, named.path);
         }
         AdapterReport report = new AdapterReport(title == null ? "Adapters of " + network.getFileName() : title, stock)
-                .about((byName.size() == 1 ? "The adapter " : "The adapters ") + String.join(", ", byName.keySet()) + " of the network "
-                        + (base == null ? network : base).getFileName() + ".")
+                .about((byName.size() == 1 ? "Adapter" : "Adapters") + " of the network " + (base == null ? network : base)
+                        .getFileName() + ": " + String.join(", ", byName.keySet()) + ".")
                 .fact("learning rate", read.isStock() ? "not recorded with adapters" : learningRates(read.model()));
         notes.forEach(report::about);
         byName.forEach(report::add);
@@ -122,7 +122,8 @@ final class ReportCommand extends Work {
                 : new ResultTable("adapter", "trained values", "of all", "on disk");
         for (Map.Entry<String, LoRAAdapter> entry : byName.entrySet()) {
             LoRASummary summary = LoRA.summary(AnyNetwork.apply(stock, entry.getValue()));
-            List<String> cells = new ArrayList<>(List.of(entry.getKey(), String.format(Locale.ROOT, "%,d", summary.trainableParams()),
+            List<String> cells = new ArrayList<>(List.of(entry.getKey(),
+                    String.format(Locale.ROOT, "%,d", summary.trainableParams()),
                     String.format(Locale.ROOT, "%.2f %%", summary.trainablePercent())));
             ScoreHistory history = losses.get(entry.getKey());
             if (lossy) {

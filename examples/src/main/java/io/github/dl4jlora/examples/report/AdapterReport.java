@@ -178,13 +178,14 @@ public final class AdapterReport {
         StringBuilder html = new StringBuilder("<section><h2>Loss</h2>\n<figure class=\"wide short\">");
         if (!drawn.isEmpty()) {
             Chart chart = new Chart("Loss by step", histories.entrySet().stream().map(entry -> entry.getKey() + ": "
-                    + course(entry.getValue())).collect(Collectors.joining(" ")), "steps", "loss").fromZero();
+                    + course(entry.getValue())).collect(Collectors.joining(" ")), "steps", "loss").countingFrom(0).farApart();
             drawn.forEach((name, history) -> chart.add(name, new Look(names().indexOf(name)),
                     Arrays.stream(history.iterations()).asDoubleStream().toArray(), history.scores()));
             html.append(outlines.shared(chart.logarithmic().svg("loss")));
         }
         html.append("<figcaption><ul>");
-        histories.forEach((name, history) -> html.append("<li>").append(names().size() == 1 ? "" : Look.named(names(), name) + ": ")
+        histories.forEach((name, history) -> html.append("<li>")
+                .append(names().size() == 1 ? "" : Look.named(names(), name) + ": ")
                 .append(Html.escaped(course(history))).append("</li>"));
         return html.append("</ul></figcaption></figure></section>\n").toString();
     }

@@ -93,23 +93,23 @@ final class Chart {
         return this;
     }
 
-    /** Both axes from zero. */
+    /** An axis from zero for the values. */
     Chart valuesFromZero() {
         chart.getStyler().setYAxisMin(0.0);
         return this;
     }
 
-    /** An axis from zero, its figures far enough apart to be read. */
-    Chart fromZero() {
-        chart.getStyler().setXAxisMin(0.0).setXAxisTickMarkSpacingHint(80);
+    /** Long figures below the axis get the room to be read. */
+    Chart farApart() {
+        chart.getStyler().setXAxisTickMarkSpacingHint(80);
         return this;
     }
 
-    /** Only whole numbers on the axis. */
-    Chart wholeNumbers() {
-        chart.getStyler().setXAxisMin(1.0);
+    /** An axis of whole numbers from this one. */
+    Chart countingFrom(int first) {
+        chart.getStyler().setXAxisMin((double) first);
         chart.getStyler().setxAxisTickLabelsFormattingFunction(value ->
-                value == Math.rint(value) ? String.valueOf(Math.round(value)) : " ");
+                value == Math.rint(value) ? Numbers.count(Math.round(value)) : " ");
         return this;
     }
 

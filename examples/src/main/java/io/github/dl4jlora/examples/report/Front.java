@@ -77,7 +77,8 @@ final class Front {
         List<String> head = new ArrayList<>(results.header());
         head.set(0, head.get(0).isEmpty() ? "method" : head.get(0));
         List<List<String>> rows = results.rows().stream().map(row -> {
-            List<String> cells = row.stream().map(cell -> cell.equals(NONE) ? "" : Html.escaped(cell)).collect(Collectors.toCollection(ArrayList::new));
+            List<String> cells = row.stream().map(cell -> cell.equals(NONE) ? "" : Html.escaped(cell))
+                    .collect(Collectors.toCollection(ArrayList::new));
             String name = row.get(0);
             cells.set(0, name.startsWith(" ") ? "<span class=\"below\">" + Html.escaped(name.strip()) + "</span>"
                     : Look.named(names, name));

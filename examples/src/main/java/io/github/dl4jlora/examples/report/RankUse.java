@@ -20,6 +20,8 @@ public record RankUse(int rank, int directions, int needed, boolean trained) {
 
     /** The share of ‖ΔW‖² that a rank must keep to do. The most that is lost of ‖ΔW‖ is then √(1 − 0.99), a tenth. */
     public static final double NEARLY_ALL = 0.99;
+    /** What percentages of a change are, for those who read them without this page. */
+    public static final String MEANING = "Shares of a change are of its sum of squares, the square of its norm.";
 
     /**
      * Of each layer, in the adapter's order.

@@ -106,8 +106,8 @@ final class TrainCommand implements Callable<Integer> {
     private void report(ResultTable results, Mails mails) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a sentence encoder: spam",
                 MiniLm.classifier(Batches.CLASSES, new Adam(), start.seed()))
-                .about("The pretrained sentence encoder all-MiniLM-L6-v2 is taught to tell spam from other e-mail, with a new output "
-                        + "layer. All methods start from the same network and get the same e-mails and epochs.")
+                .about("The pretrained sentence encoder all-MiniLM-L6-v2 is taught to tell spam from other e-mail, with a new "
+                        + "output layer. All methods start from the same network and get the same e-mails and epochs.")
                 .about("F1, precision and recall are those of spam, on e-mails that nothing was trained on. Minutes are those of "
                         + "training, peak memory is the process's.")
                 .results(results)
@@ -115,7 +115,7 @@ final class TrainCommand implements Callable<Integer> {
                         mails.test().size()) + format(", up to %d tokens of each", data.tokens()))
                 .fact("learning rate", methods().stream().map(method -> method.learningRate + " (" + method.title + ")")
                         .collect(Collectors.joining(", ")) + ", Adam")
-                .fact("length", data.epochs() + " epochs each").fact("seed", String.valueOf(start.seed()));
+                .fact("epochs", data.epochs() + " each").fact("seed", String.valueOf(start.seed()));
         if (start.quantization() != null) {
             report.fact("base of LoRA", "in fewer bits, " + start.quantization());
         }

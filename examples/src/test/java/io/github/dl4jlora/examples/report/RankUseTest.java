@@ -51,7 +51,8 @@ class RankUseTest {
     @Test
     void aRankAboveTheLayersWidthIsNamed() {
         assertThat(use(1, 1, 1, 1, 1, 1, 1, 1)).isEqualTo(new RankUse(8, WIDTH, WIDTH, true))
-                .hasToString("The layer is narrower than rank 8. All 6 directions are needed for 99 % of the change: rank 6 fits.");
+                .hasToString("The layer is narrower than rank 8. All 6 directions are needed for 99 % of the change: "
+                        + "rank 6 fits.");
     }
 
     @Test

@@ -64,10 +64,11 @@ public final class AdaptedFirst implements UIModule {
         }
         try {
             String path = URLEncoder.encode(session, StandardCharsets.UTF_8).replace("+", "%20");
-            client.send(HttpRequest.newBuilder(URI.create(VertxUIServer.getInstance().getAddress() + "/train/sessions/set/" + path))
-                    .build(), HttpResponse.BodyHandlers.discarding());
+            URI uri = URI.create(VertxUIServer.getInstance().getAddress() + "/train/sessions/set/" + path);
+            client.send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.discarding());
         } catch (IOException e) {
-            LOG.warn("The training pages do not open on {} by themselves: choose it at the top right ({})", session, e.getMessage());
+            LOG.warn("The training pages do not open on {} by themselves: choose it at the top right ({})", session,
+                    e.getMessage());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
