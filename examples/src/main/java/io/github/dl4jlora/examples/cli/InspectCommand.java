@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.report.RankUse;
 import org.deeplearning4j.nn.api.Model;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -23,8 +24,8 @@ import java.util.function.DoubleSupplier;
 @Command(name = "inspect", header = "Tells what a saved network or an adapter holds.",
         description = {"Of a network: its layers, which of them train, how many values that is, and how the others are kept: "
                 + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
-                "Of an adapter: rank, size and effective rank of what each layer learned; with --base, also its size beside the "
-                        + "weights that it changes."},
+                "Of an adapter: rank and size of what each layer learned, and the rank that would hold 99 % of it; with --base, "
+                        + "also its size beside the weights that it changes."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
@@ -100,15 +101,16 @@ final class InspectCommand extends Work {
             Adapting.put(stock, adapter, path, false);
             network = stock.model();
         }
-        ResultTable table = network == null ? new ResultTable("layer", "rank", "effective rank", "norm of change")
-                : new ResultTable("layer", "rank", "effective rank", "norm of change", "beside the weights");
+        ResultTable table = network == null ? new ResultTable("layer", "rank", "rank for 99 %", "norm of change")
+                : new ResultTable("layer", "rank", "rank for 99 %", "norm of change", "beside the weights");
+        Map<String, RankUse> uses = adapter.config().variant().isAdditive() ? RankUse.of(adapter) : Map.of();
         List<Map<String, Object>> layers = new ArrayList<>();
         for (String layer : adapter.layers()) {
             progress.step(layer);
             Map<String, Object> values = new LinkedHashMap<>();
             values.put("name", layer);
             values.put("rank", adapter.rank(layer));
-            values.put("effectiveRank", figure(() -> adapter.effectiveRank(layer)));
+            values.put("needed", uses.containsKey(layer) ? uses.get(layer).needed() : null);
             values.put("norm", figure(() -> adapter.norm(layer)));
             if (network != null) {
                 Model weights = network;
@@ -117,6 +119,7 @@ final class InspectCommand extends Work {
             table.row(values.values().stream().map(value -> value == null ? NONE
                     : value instanceof Double number ? String.format(Locale.ROOT, "%.4g", number) : value.toString())
                     .toArray(String[]::new));
+            values.put("effectiveRank", figure(() -> adapter.effectiveRank(layer)));
             adapter.baseId(layer).ifPresent(id -> values.put("baseId", id));
             layers.add(values);
         }

@@ -75,7 +75,7 @@ class CommandsTest {
         assertThat(layer.get("relativeNorm").asDouble()).isCloseTo(adapter.relativeNorm("fc1", base), within(1e-9));
         assertThat(layer.get("baseId").asText()).isEqualTo(adapter.baseId("fc1").orElseThrow());
         assertThat(shell.run("inspect", "@spam")).isZero();
-        assertThat(shell.out()).contains("a LoRA adapter of 2 layers", "effective rank", "fc2");
+        assertThat(shell.out()).contains("a LoRA adapter of 2 layers", "rank for 99 %", "fc2");
     }
 
     @Test
@@ -342,7 +342,7 @@ class CommandsTest {
 
         assertThat(shell.run("inspect", "@dora", "--base", "@base.zip", "--json")).as(shell.err()).isZero();
         assertThat(shell.json().get("variant").asText()).isEqualTo("DoRA");
-        for (String figure : List.of("norm", "effectiveRank", "relativeNorm")) {
+        for (String figure : List.of("norm", "needed", "effectiveRank", "relativeNorm")) {
             assertThat(shell.json().get("layers").get(0).get(figure).isNull()).as(figure).isTrue();
         }
         assertThat(shell.run("inspect", "@dora")).isZero();
