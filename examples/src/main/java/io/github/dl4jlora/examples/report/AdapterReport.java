@@ -191,6 +191,9 @@ public final class AdapterReport {
     }
 
     private static String course(ScoreHistory history) {
+        if (history.scores().length == 0) {
+            return "no step was recorded.";
+        }
         return String.format(Locale.ROOT, "%,d steps, loss from %s to %s%s%s.", history.scores().length,
                 Numbers.figure(history.first()), Numbers.figure(history.last()),
                 history.lastStretch() == 1 ? "" : " (mean of the last " + history.lastStretch() + ")",

@@ -82,11 +82,11 @@ final class ChangeSections {
 
     private String directions() {
         StringBuilder html = new StringBuilder(
-                "<section><h2>Directions of each change</h2>\n<p>The singular values of ΔW, the largest first: how strongly an "
+                "<section class=\"grid\"><div class=\"intro\"><h2>Directions of each change</h2>\n<p>The singular values of ΔW, the largest first: how strongly an "
                 + "adapter changes a layer in each of its independent directions. Those needed for 99 % of the change, of ‖ΔW‖², "
                 + "are the rank that would do; to truncate to it loses at most a tenth of ‖ΔW‖. "
                 + "<code>dl4j-lora combine ADAPTER --compress RANK</code> does so and tells the same figures. Where all "
-                + "directions are needed, a larger rank may learn more; only a training can tell.</p>\n<div class=\"grid\">\n");
+                + "directions are needed, a larger rank may learn more; only a training can tell.</p></div>\n");
         int id = 0;
         for (Map.Entry<String, Map<String, Figures>> layer : figures.entrySet()) {
             Map<String, Figures> byName = layer.getValue();
@@ -105,7 +105,7 @@ final class ChangeSections {
                     .collect(Collectors.joining(", ")))));
             html.append("</ul></details></figcaption></figure>\n");
         }
-        return html.append("</div></section>\n").toString();
+        return html.append("</section>\n").toString();
     }
 
     private String item(String name, String words) {

@@ -201,6 +201,14 @@ class AdapterReportTest {
     }
 
     @Test
+    void aTrainingOfWhichNothingWasRecordedIsSaidToBe() {
+        String page = new AdapterReport("A title", base).add("one", adapter)
+                .scores("one", ScoreHistory.of(new CollectScoresIterationListener())).html();
+
+        assertThat(page).contains("no step was recorded.").doesNotContain("Loss by step");
+    }
+
+    @Test
     void aForeignAdapterAnUnknownNameTwiceAndAnEmptyReportAreRefused() {
         AdapterReport report = new AdapterReport("A title", base).add("one", adapter);
         MultiLayerNetwork foreign = network();

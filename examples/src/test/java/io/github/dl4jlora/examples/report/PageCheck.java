@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.StreamSupport;
 
 /**
@@ -58,9 +59,18 @@ final class PageCheck {
     private static final String FOLDED = "[...document.querySelectorAll('details > :not(summary)')].flatMap(e => "
             + "[...(e.querySelectorAll('td, th, li').length ? e.querySelectorAll('tbody td, tbody th, li') : [e])]"
             + ".map(c => c.innerText || c.textContent))";
-    /** Tells a heading's end from the same words elsewhere. */
-    private static final String MARK = "\u00b6";
-    private static final String MARK_HEADINGS = "document.querySelectorAll('h1, h2, h3').forEach(h => h.append('" + MARK + "'))";
+    /** A number at the end of each heading, and the same one after the first chart below it in its section. */
+    private static final String MARKS = """
+            (() => {
+              const charts = [...document.querySelectorAll('svg[role=img], .of')];
+              document.querySelectorAll('h1, h2, h3').forEach((h, i) => {
+                h.append('\u00b6' + i + ';');
+                const chart = charts.find(c => h.closest('section') == c.closest('section')
+                    && (c.contains(h) || h.compareDocumentPosition(c) & Node.DOCUMENT_POSITION_FOLLOWING));
+                if (chart) chart.insertAdjacentHTML(chart.tagName == 'svg' ? 'afterend' : 'beforeend', '\u00a4' + i + ';');
+              });
+            })()""";
+    private static final Pattern HEADING = Pattern.compile("([^\\n]*)\u00b6(\\d+);");
     /** Bars of which something must be seen on paper; narrower ones are a matter of pixels. */
     private static final String BARS = "[...document.querySelectorAll('.bar')]"
             + ".filter(b => b.getBoundingClientRect().width > 60).length";
@@ -136,7 +146,7 @@ final class PageCheck {
     private void onPaper() throws IOException {
         view(browser, WIDTHS[0], "dark");
         browser.open(page);
-        browser.script(MARK_HEADINGS);
+        browser.script(MARKS);
         List<String> folded = texts(FOLDED);
         int bars = browser.script(BARS).asInt();
         try (PDDocument paper = Loader.loadPDF(pdf(browser))) {
@@ -145,10 +155,17 @@ final class PageCheck {
                     .filter(text -> !all.contains(text)).findFirst()
                     .ifPresent(text -> found.add("paper: \"" + text + "\" stays folded"));
             for (int number = 1; number <= paper.getNumberOfPages(); number++) {
-                String last = lastLine(paper, number);
-                if (last.endsWith(MARK)) {
-                    found.add("paper: the heading \"" + last.replace(MARK, "") + "\" stands alone at a page's foot");
-                }
+                String text = text(paper, number);
+                HEADING.matcher(text).results().forEach(heading -> {
+                    String name = "paper: the heading \"" + heading.group(1) + "\" ";
+                    if (text.strip().endsWith(heading.group())) {
+                        found.add(name + "stands alone at a page's foot");
+                    }
+                    String chart = "\u00a4" + heading.group(2) + ";";
+                    if (all.contains(chart) && !text.contains(chart)) {
+                        found.add(name + "is on another page than its chart");
+                    }
+                });
             }
             if (isPale(new PDFRenderer(paper).renderImage(0))) {
                 found.add("paper: the dark page's pale letters are printed on white");
@@ -180,12 +197,12 @@ final class PageCheck {
         return text.replaceAll("[\\s\\u200b]+", "");
     }
 
-    private static String lastLine(PDDocument paper, int page) throws IOException {
+    private static String text(PDDocument paper, int page) throws IOException {
         PDFTextStripper stripper = new PDFTextStripper();
         stripper.setSortByPosition(true);
         stripper.setStartPage(page);
         stripper.setEndPage(page);
-        return squeezed(stripper.getText(paper).strip().lines().reduce("", (before, line) -> line));
+        return stripper.getText(paper);
     }
 
     /** Blocks of colour, longer and higher than any line. */

@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -108,10 +109,11 @@ class ReportsInABrowserTest {
     }
 
     @Test
-    void ofAHistoryWithNothingToDraw() throws IOException {
+    void ofAnEmptyHistory() throws IOException {
         MultiLayerNetwork base = network("fc1", "fc2");
-        AdapterReport report = new AdapterReport("Diverged at once", base).add("one", adapter(base, 2, 1))
-                .scores("one", new ScoreHistory(new long[] {0}, new double[] {Double.NaN}));
+        AdapterReport report = new AdapterReport("Nothing to draw", base).add("one", adapter(base, 2, 1))
+                .scores("one", ScoreHistory.of(new CollectScoresIterationListener()))
+                .scores("diverged at once", new ScoreHistory(new long[] {0}, new double[] {Double.NaN}));
 
         assertThat(check(report)).isEmpty();
     }
@@ -141,6 +143,7 @@ class ReportsInABrowserTest {
             <details><summary>s</summary><p>hidden words</p></details>         | paper: "hiddenwo" stays folded
             <p class="bar" style="width:300px;height:20px;background:#0b5fb0"></p> | paper: of 1 bars 0 are printed
             <h2>Alone</h2><div style="break-before:page">next page</div>       | paper: the heading "Alone" stands alone
+            <h2>Far</h2><p>a</p><div style="break-before:page"><svg role="img"/></div> | "Far" is on another page than its
             <style>@media (prefers-color-scheme: dark) { * { color: #fff } }</style> | paper: the dark page's pale letters
             """)
     void aDefectIsSeen(String defect, String told) throws IOException {
