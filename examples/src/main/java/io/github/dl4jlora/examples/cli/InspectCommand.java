@@ -103,7 +103,7 @@ final class InspectCommand extends Work {
         }
         ResultTable table = network == null ? new ResultTable("layer", "rank", "rank for 99 %", "norm of change")
                 : new ResultTable("layer", "rank", "rank for 99 %", "norm of change", "beside the weights");
-        Map<String, RankUse> uses = adapter.config().variant().isAdditive() ? RankUse.of(adapter) : Map.of();
+        Map<String, RankUse> uses = uses(adapter);
         List<Map<String, Object>> layers = new ArrayList<>();
         for (String layer : adapter.layers()) {
             progress.step(layer);
@@ -132,6 +132,15 @@ final class InspectCommand extends Work {
                 .say(table.toString().stripTrailing()).put("kind", "ADAPTER")
                 .put("variant", config.variant().name()).put("init", config.loraInit().name()).put("layers", layers)
                 .put("trainedLayers", adapter.trainedLayers());
+    }
+
+    /** Empty where there is no ΔW to look at: DoRA does more than to add, and a file may lack what A and B started from. */
+    private static Map<String, RankUse> uses(LoRAAdapter adapter) {
+        try {
+            return RankUse.of(adapter);
+        } catch (IllegalArgumentException e) {
+            return Map.of();
+        }
     }
 
     /** Null where the figure has no meaning: DoRA does more than to add. */
