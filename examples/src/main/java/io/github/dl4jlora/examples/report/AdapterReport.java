@@ -179,7 +179,7 @@ public final class AdapterReport {
         if (!drawn.isEmpty()) {
             Chart chart = new Chart("Loss by step", histories.entrySet().stream().map(entry -> entry.getKey() + ": "
                     + course(entry.getValue())).collect(Collectors.joining(" ")), "steps", "loss").countingFrom(0).farApart();
-            drawn.forEach((name, history) -> chart.add(name, new Look(names().indexOf(name)),
+            drawn.forEach((name, history) -> chart.add(new Look(names().indexOf(name)),
                     Arrays.stream(history.iterations()).asDoubleStream().toArray(), history.scores()));
             html.append(outlines.shared(chart.logarithmic().svg("loss")));
         }

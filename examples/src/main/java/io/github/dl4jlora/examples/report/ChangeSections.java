@@ -82,7 +82,8 @@ final class ChangeSections {
 
     private String directions() {
         StringBuilder html = new StringBuilder(
-                "<section class=\"grid\"><div class=\"intro\"><h2>Directions of each change</h2>\n<p>The singular values of ΔW, the largest first: how strongly an "
+                "<section class=\"grid\"><div class=\"intro\"><h2>Directions of each change</h2>\n"
+                + "<p>The singular values of ΔW, the largest first: how strongly an "
                 + "adapter changes a layer in each of its independent directions. Those needed for 99 % of the change, of ‖ΔW‖², "
                 + "are the rank that would do; to truncate to it loses at most a tenth of ‖ΔW‖. "
                 + "<code>dl4j-lora combine ADAPTER --compress RANK</code> does so and tells the same figures. Where all "
@@ -93,7 +94,7 @@ final class ChangeSections {
             Chart chart = new Chart("Singular values of ΔW of " + layer.getKey(), byName.entrySet().stream()
                     .map(entry -> entry.getKey() + ": " + entry.getValue().use).collect(Collectors.joining(" ")),
                     "direction", "singular value").valuesFromZero().countingFrom(1);
-            byName.forEach((name, of) -> chart.add(name, new Look(names.indexOf(name)),
+            byName.forEach((name, of) -> chart.add(new Look(names.indexOf(name)),
                     IntStream.rangeClosed(1, of.spectrum.length).asDoubleStream().toArray(), of.spectrum));
             // On paper a chart stays with its name; what is said of a few adapters stays with both.
             html.append("<figure").append(byName.size() <= FEW ? " class=\"short\"" : "").append("><div class=\"picture\"><h3>")

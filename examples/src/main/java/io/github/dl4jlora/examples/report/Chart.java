@@ -55,7 +55,7 @@ final class Chart {
     private final List<Curve> curves = new ArrayList<>();
     private boolean logarithmic;
 
-    private record Curve(String name, Look look, double[] x, double[] y) {
+    private record Curve(Look look, double[] x, double[] y) {
 
         double end() {
             return y[y.length - 1];
@@ -77,8 +77,8 @@ final class Chart {
     }
 
     /** Adds a curve. Curves of the same look in several charts are one thing to the reader. */
-    Chart add(String name, Look look, double[] x, double[] y) {
-        curves.add(new Curve(name, look, x, y));
+    Chart add(Look look, double[] x, double[] y) {
+        curves.add(new Curve(look, x, y));
         return this;
     }
 
@@ -144,7 +144,7 @@ final class Chart {
     /** A line, and markers on some of its points, which XChart draws as two curves. */
     private void draw(Curve curve) {
         Color color = new Color(3, 3, curve.look.colour());
-        XYSeries line = chart.addSeries(curve.name, curve.x, curve.y);
+        XYSeries line = chart.addSeries(curve.look.number(), curve.x, curve.y);
         line.setLineColor(color);
         line.setMarker(SeriesMarkers.NONE);
         line.setLineStyle(new BasicStroke(2.5f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, curve.look.dashes(), 0));
@@ -153,7 +153,8 @@ final class Chart {
         // Each curve begins with another of its points, so that curves which lie upon each other show both markers.
         int from = every == 1 ? 0 : curve.look.index() * 2 % every;
         int[] marked = IntStream.range(0, points).filter(i -> i % every == from).toArray();
-        XYSeries markers = chart.addSeries(curve.name + " ", Arrays.stream(marked).mapToDouble(i -> curve.x[i]).toArray(),
+        XYSeries markers = chart.addSeries("markers " + curve.look.number(),
+                Arrays.stream(marked).mapToDouble(i -> curve.x[i]).toArray(),
                 Arrays.stream(marked).mapToDouble(i -> curve.y[i]).toArray());
         markers.setLineStyle(SeriesLines.NONE);
         markers.setMarker(curve.look.marker()).setMarkerColor(color);
@@ -164,15 +165,16 @@ final class Chart {
         double low = chart.getStyler().getYAxisMin() == null ? scaled(ys().min().orElseThrow()) : chart.getStyler().getYAxisMin();
         double high = scaled(ys().max().orElseThrow());
         double range = high > low ? high - low : 1;
-        double below = -APART;
         List<Curve> upwards = together.stream().sorted(Comparator.comparingDouble(Curve::end)).toList();
-        double room = 1 - APART * (upwards.size() - 1);
+        double apart = Math.min(APART, 1.0 / upwards.size());
+        double below = -apart;
+        double room = 1 - apart * (upwards.size() - 1);
         for (Curve curve : upwards) {
-            double height = Math.max(below + APART, Math.min((scaled(curve.end()) - low) / range, room));
+            double height = Math.max(below + apart, Math.min((scaled(curve.end()) - low) / range, room));
             double value = low + height * range;
             chart.addAnnotation(new AnnotationText(curve.look.number(), x, logarithmic ? Math.pow(10, value) : value, false));
             below = height;
-            room += APART;
+            room += apart;
         }
     }
 

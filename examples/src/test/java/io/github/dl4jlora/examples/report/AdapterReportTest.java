@@ -134,7 +134,7 @@ class AdapterReportTest {
     @Test
     void manyAdaptersAreToldApartWithoutColours() {
         AdapterReport report = new AdapterReport("A title", base);
-        IntStream.rangeClosed(1, 12).forEach(i -> report.add("adapter " + i, adapter(2, i)));
+        IntStream.rangeClosed(1, 20).forEach(i -> report.add("adapter " + i, adapter(2, i)));
 
         String page = report.html();
 
@@ -143,8 +143,8 @@ class AdapterReportTest {
         assertThat(looks.stream().map(look -> look.colour() + look.marker().toString())).doesNotHaveDuplicates();
         List<String> keys = all(page.substring(page.indexOf("How far each layer")), "(<svg class=\"key.*?</svg>)").stream()
                 .distinct().map(key -> key.replaceFirst("class=\"key s\\d\"", "")).toList();
-        assertThat(keys).hasSize(12).doesNotHaveDuplicates();
-        for (int i = 1; i <= 12; i++) {
+        assertThat(keys).hasSize(20).doesNotHaveDuplicates();
+        for (int i = 1; i <= 20; i++) {
             assertThat(page).containsPattern("<div class=\"row\"><span class=\"who\">.{0,400}?<b>" + i + "</b> adapter " + i
                     + "</span><span class=\"track\">");
         }

@@ -97,6 +97,17 @@ class ReportsInABrowserTest {
     }
 
     @Test
+    void ofThirtyAdaptersWhoseCurvesEndTogether() throws IOException {
+        MultiLayerNetwork base = network("fc1");
+        AdapterReport report = new AdapterReport("Thirty adapters", base);
+        for (int i = 1; i <= 30; i++) {
+            report.add("try" + " ".repeat(i), adapter(base, 3, i)).scores("try" + " ".repeat(i), falling(2));
+        }
+
+        assertThat(check(report)).isEmpty();
+    }
+
+    @Test
     void ofVeryLongNames() throws IOException {
         MultiLayerNetwork base = network(LONG, LONG.replace('.', '_'), "x".repeat(200));
         AdapterReport report = new AdapterReport(LONG, base).about(LONG).fact(LONG, LONG)
