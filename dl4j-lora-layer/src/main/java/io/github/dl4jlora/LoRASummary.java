@@ -20,7 +20,7 @@ public record LoRASummary(List<Row> rows) {
     /**
      * One layer or vertex.
      *
-     * @param name      as in the network
+     * @param name      as in the network; of one of several matrices of a layer, {@code lstm.W}, as in adapter files
      * @param type      of the layer in the base network
      * @param role      adapted, and by what it is scaled; trained in full, frozen, …
      * @param rank      0 for a layer that is not adapted

@@ -56,7 +56,8 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
         /**
          * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all weight
          * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
-         * these. Output layers are adapted only when named.
+         * these. Tables, messages and adapter files call such a parameter {@code lstm.RW}, which a pattern matches too; with the
+         * slash no dot is taken for any character. Output layers are adapted only when named.
          *
          * @param patterns regular expressions, each of a whole name
          * @return this

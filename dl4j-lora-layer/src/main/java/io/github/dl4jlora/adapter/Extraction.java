@@ -40,7 +40,7 @@ public final class Extraction {
      *
      * @param adapter        for the base; it has the layers that changed
      * @param relativeErrors by adapted layer: ‖W' − W − ΔW‖ / ‖W' − W‖, Frobenius norms, with A and B as the adapter has them
-     * @param leftOut        parameters that changed and are not in the adapter, as {@code layer/key}, in topological order;
+     * @param leftOut        parameters that changed and are not in the adapter, as {@code layer.key}, in topological order;
      *                       the network that the adapter makes has the base's values there
      */
     public record Extracted(LoRAAdapter adapter, Map<String, Double> relativeErrors, List<String> leftOut) {
@@ -120,7 +120,7 @@ public final class Extraction {
                 layer.matrices().forEach((name, matrix) -> decompose(name, matrix, deltas, errors));
                 if (!fullValues) {
                     Stream.of(layer.changed(), layer.others()).flatMap(List::stream)
-                            .forEach(key -> leftOut.add(layer.name() + "/" + key));
+                            .forEach(key -> leftOut.add(layer.name() + "." + key));
                 }
             }
             requireMatrix(deltas, changes);

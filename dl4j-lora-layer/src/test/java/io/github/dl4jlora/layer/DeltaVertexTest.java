@@ -203,7 +203,7 @@ class DeltaVertexTest {
 
         assertThat(summary.rows()).extracting(LoRASummary.Row::name, LoRASummary.Row::type, LoRASummary.Row::rank,
                 LoRASummary.Row::trainable, LoRASummary.Row::frozen).contains(
-                tuple("attention/Wq", "AttentionVertex", 2, 16L, 16L), tuple("attention/Wo", "AttentionVertex", 1, 8L, 16L),
+                tuple("attention.Wq", "AttentionVertex", 2, 16L, 16L), tuple("attention.Wo", "AttentionVertex", 1, 8L, 16L),
                 tuple("attention", "AttentionVertex", 0, 0L, 32L));
         assertThat(summary.trainableParams()).isEqualTo(16 + 8 + 14);
         assertThat(summary.totalParams()).isEqualTo(base.params().length() + summary.trainableParams());

@@ -35,12 +35,20 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** What the examples that compare ways of adapting a network have in common: options, training, checks and figures. */
 abstract class Comparison implements Callable<Integer> {
 
     static final String NONE = "-";
+
+    private static final String LORA = "LoRA";
+    private static final String FULL = "full fine-tuning";
+    // Columns of the table of results.
+    private static final int TRAINED = 1;
+    private static final int TAUGHT = 2;
+    private static final int BEFORE = 3;
 
     private static final int SHORT_EPOCHS = 2;
     private static final double ROUNDING = 1e-4;
@@ -88,6 +96,7 @@ abstract class Comparison implements Callable<Integer> {
 
     private final int usualEpochs;
     private final Map<String, ScoreHistory> losses = new LinkedHashMap<>();
+    private final Map<String, String> facts = new LinkedHashMap<>();
     private final double usualAlpha;
     private boolean passed = true;
 
@@ -138,6 +147,12 @@ abstract class Comparison implements Callable<Integer> {
 
     final int epochs() {
         return length.brief ? SHORT_EPOCHS : length.epochs == null ? usualEpochs : length.epochs;
+    }
+
+    /** Prints what the networks learn from, which the page says too. */
+    final void tellData(String data) {
+        out().println(data);
+        facts.put("data", data);
     }
 
     /** The adapters that the options ask for. */
@@ -213,23 +228,29 @@ abstract class Comparison implements Callable<Integer> {
      */
     final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double usualRate,
                           Supplier<DataSetIterator> data, Path folder) throws IOException {
+        facts.put("learning rate", rate(usualRate) + ", Adam");
+        facts.put("epochs", epochs() + " each");
+        facts.put("seed", String.valueOf(seed));
+        if (quantization != null) {
+            facts.put("base of LoRA", "in fewer bits, " + quantization);
+        }
         MultiLayerNetwork adapted = adapt(base, lora);
         FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(rate(usualRate))).seed(seed).build();
         MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
                 .setFeatureExtractor(lastHidden).build();
         StepTimer headSteps = train("head-only", headOnly, data.get());
 
-        StepTimer loraSteps = train("LoRA", adapted, data.get());
+        StepTimer loraSteps = train(LORA, adapted, data.get());
 
         MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
-        StepTimer fullSteps = train("full fine-tuning", full, data.get());
+        StepTimer fullSteps = train(FULL, full, data.get());
 
         Path adapter = folder.resolve("adapter");
         LoRAAdapter.of(adapted).save(adapter);
         return new ThreeWays(save(base, folder.resolve("base.zip")),
                 new Taught("head-only", headOnly, headSteps, save(headOnly, folder.resolve("head-only.zip"))),
-                new Taught("LoRA", adapted, loraSteps, adapter),
-                new Taught("full fine-tuning", full, fullSteps, save(full, folder.resolve("full-fine-tuning.zip"))));
+                new Taught(LORA, adapted, loraSteps, adapter),
+                new Taught(FULL, full, fullSteps, save(full, folder.resolve("full-fine-tuning.zip"))));
     }
 
     private MultiLayerNetwork adapt(MultiLayerNetwork base, LoRAConfig lora) {
@@ -246,21 +267,23 @@ abstract class Comparison implements Callable<Integer> {
      *
      * @param taught what the network was taught, as heading and measure; {@code before} what it knew before
      */
-    final void printTable(ThreeWays ways, MultiLayerNetwork base, String taught, Function<MultiLayerNetwork, String> onTaught,
-                          String before, Function<MultiLayerNetwork, String> onBefore) throws IOException {
+    final ResultTable printTable(ThreeWays ways, MultiLayerNetwork base, String taught,
+                                 Function<MultiLayerNetwork, String> onTaught, String before,
+                                 Function<MultiLayerNetwork, String> onBefore) throws IOException {
+        MultiLayerNetwork unloaded = LoRA.unload(ways.lora.network);
         ResultTable table = new ResultTable("", "trained parameters", taught, before, "median step", "training", "on disk")
                 .row("base", NONE, onTaught.apply(base), onBefore.apply(base), NONE, NONE, bytes(ways.baseFile));
         for (Taught way : List.of(ways.headOnly, ways.lora, ways.full)) {
             table.row(way.name, trained(way.network), onTaught.apply(way.network), onBefore.apply(way.network), millis(way.steps),
                     seconds(way.steps), bytes(way.kept));
+            if (way == ways.lora) {
+                table.row("  adapter removed", NONE, onTaught.apply(unloaded), onBefore.apply(unloaded), NONE, NONE, NONE);
+            }
         }
-        print(table);
-    }
-
-    /** As wide as the terminal allows. */
-    final void print(ResultTable table) {
+        out().println();
         out().print(table.toString(Program.columns(spec.commandLine())));
         out().println();
+        return table;
     }
 
     /** What a base was before anything was made of it. */
@@ -289,20 +312,46 @@ abstract class Comparison implements Callable<Integer> {
         check("base: no parameter moved by a bit", sameBits(base.params(), before.params));
     }
 
-    /** What the adapter did, as a page to look at. The trainings after the first, which made the base, show their losses. */
-    private void report(String title, MultiLayerNetwork base, MultiLayerNetwork adapted, Path folder) throws IOException {
+    /** The two that teach what lies below the output layer, in figures of the table. */
+    private static String outcome(ResultTable results) {
+        List<String> head = results.header();
+        Map<String, List<String>> rows = results.rows().stream().collect(Collectors.toMap(row -> row.get(0), row -> row));
+        return String.format("LoRA comes to %s (%s) and %s (%s) with %s trained values, full fine-tuning to %s and %s with %s.",
+                rows.get(LORA).get(TAUGHT), head.get(TAUGHT), rows.get(LORA).get(BEFORE), head.get(BEFORE),
+                rows.get(LORA).get(TRAINED), rows.get(FULL).get(TAUGHT), rows.get(FULL).get(BEFORE), rows.get(FULL).get(TRAINED));
+    }
+
+    /**
+     * What the page tells.
+     *
+     * @param task    what the base can do and what it is taught
+     * @param measure what the figures of the table are
+     */
+    record Story(String title, String task, String measure) {
+    }
+
+    /** What was compared and what came of it, as a page; of the trainings, those after the first, which made the base. */
+    private void report(Story story, MultiLayerNetwork base, ThreeWays ways, ResultTable results, Path folder)
+            throws IOException {
         Path page = folder.resolve("report.html");
-        AdapterReport report = new AdapterReport(title, base).add("LoRA", LoRAAdapter.of(adapted));
+        AdapterReport report = new AdapterReport(story.title, base).add(LORA, LoRAAdapter.of(ways.lora.network))
+                .about(story.task + " Three ways to do so start from the same network and get the same data, epochs and learning "
+                        + "rate: training its output layer alone (head-only), training adapters of rank " + rank
+                        + " beside its frozen weights (LoRA), and training every weight (full fine-tuning).")
+                .about(story.measure + " Nothing was trained on what is tested here. " + outcome(results))
+                .results(results);
+        facts.forEach(report::fact);
         losses.entrySet().stream().skip(1).forEach(entry -> report.scores(entry.getKey(), entry.getValue()));
         report.write(page);
         out().println("Look at it: " + page.toUri());
     }
 
-    /** The end of the story: checks, and a page to look at. */
-    final int conclude(String title, MultiLayerNetwork base, Before before, ThreeWays ways, Path folder) throws IOException {
+    /** The end: checks, and a page to look at. */
+    final int conclude(Story story, MultiLayerNetwork base, Before before, ThreeWays ways, ResultTable results, Path folder)
+            throws IOException {
         checkAdapter(ways.lora.network, base, before, ways.baseFile, ways.lora.kept);
         out().println("Saved in " + folder);
-        report(title, base, ways.lora.network, folder);
+        report(story, base, ways, results, folder);
         return exitCode();
     }
 

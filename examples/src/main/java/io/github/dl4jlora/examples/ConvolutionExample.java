@@ -68,8 +68,8 @@ public final class ConvolutionExample extends Comparison {
         Random random = new Random(seed());
         Digits.Split paper = new Digits.Split(onPaper(digits.train()), onPaper(digits.test()));
         Digits.Split board = new Digits.Split(onBoard(paper.train(), random), onBoard(paper.test(), random));
-        out().printf(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on%n", paper.train()
-                .size(), paper.test().size());
+        tellData(String.format(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on", paper.train().size(),
+                paper.test().size()));
 
         MultiLayerNetwork base = newNetwork();
         train("base, paper", base, paper.train().batches(BATCH));
@@ -77,10 +77,12 @@ public final class ConvolutionExample extends Comparison {
 
         ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> board.train().batches(BATCH), folder);
 
-        out().println();
-        printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper",
+        ResultTable results = printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper",
                 network -> accuracy(network, paper));
-        return conclude("LoRA on convolutions: digits on the board", base, before, ways, folder);
+        return conclude(new Story("LoRA on convolutions: digits on the board",
+                "A convolutional network that reads dark digits on clean paper is taught light digits on a dark, speckled board.",
+                "On the board and on paper: the share of test images that are read right."),
+                base, before, ways, results, folder);
     }
 
     /** Pixels from -1, paper, to 1, ink. */

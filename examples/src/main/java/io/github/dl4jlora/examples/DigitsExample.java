@@ -1,6 +1,5 @@
 package io.github.dl4jlora.examples;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Threads;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -11,8 +10,8 @@ import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -44,7 +43,8 @@ public final class DigitsExample extends Comparison {
         System.exit(Program.run(commandLine(), args));
     }
 
-    static CommandLine commandLine() {
+    /** What {@link #main} runs. */
+    public static CommandLine commandLine() {
         return commandLine(new DigitsExample());
     }
 
@@ -56,8 +56,8 @@ public final class DigitsExample extends Comparison {
         // Real handwriting, and the same images lying on their side. Nothing is trained on test images.
         Digits.Split upright = Digits.load().split(TEST_SHARE, seed());
         Digits.Split turned = new Digits.Split(upright.train().turned(), upright.test().turned());
-        out().printf(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on%n", upright.train().size(),
-                upright.test().size());
+        tellData(String.format(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on", upright.train().size(),
+                upright.test().size()));
 
         // The base learns to read upright digits only.
         MultiLayerNetwork base = newNetwork();
@@ -66,23 +66,11 @@ public final class DigitsExample extends Comparison {
 
         // Three ways to teach it turned digits. What has to be stored: whole networks, or an adapter beside the base.
         ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> turned.train().batches(BATCH), folder);
-        MultiLayerNetwork unloaded = LoRA.unload(ways.lora().network());
-
-        out().println();
-        ResultTable table = new ResultTable("", "trained parameters", "turned digits", "upright digits", "median step", "on disk")
-                .row("base", NONE, accuracy(base, turned), accuracy(base, upright), NONE, bytes(ways.baseFile()));
-        row(table, ways.headOnly(), turned, upright);
-        row(table, ways.lora(), turned, upright);
-        table.row("  adapter removed", NONE, accuracy(unloaded, turned), accuracy(unloaded, upright), NONE, NONE);
-        row(table, ways.full(), turned, upright);
-        print(table);
-
-        return conclude("LoRA on turned digits", base, before, ways, folder);
-    }
-
-    private static void row(ResultTable table, Taught way, Digits.Split turned, Digits.Split upright) throws IOException {
-        table.row(way.name(), trained(way.network()), accuracy(way.network(), turned), accuracy(way.network(), upright),
-                millis(way.steps()), bytes(way.kept()));
+        ResultTable results = printTable(ways, base, "turned digits", network -> accuracy(network, turned), "upright digits",
+                network -> accuracy(network, upright));
+        return conclude(new Story("LoRA on turned digits", "A network that reads upright handwritten digits is taught to read "
+                + "them turned by 90 degrees.", "Turned and upright digits: the share of test images that are read right."),
+                base, before, ways, results, folder);
     }
 
     private MultiLayerNetwork newNetwork() {

@@ -38,6 +38,16 @@ public final class ResultTable {
         return this;
     }
 
+    /** {@return its first line, cell by cell} */
+    public List<String> header() {
+        return rows.get(0);
+    }
+
+    /** {@return the lines below that, cell by cell} */
+    public List<List<String>> rows() {
+        return rows.subList(1, rows.size());
+    }
+
     /** Header, rule, rows, in at most 80 columns; every line ends in a line break. */
     @Override
     public String toString() {

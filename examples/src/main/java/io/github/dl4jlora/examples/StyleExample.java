@@ -63,9 +63,9 @@ public final class StyleExample extends Comparison {
         Path folder = outputFolder();
         Text.Split alice = load("alice.txt.gz");
         Text.Split shakespeare = load("shakespeare.txt.gz");
-        out().printf(Locale.ROOT,
-                "%,d characters of Carroll to learn from, then %,d of Shakespeare; %,d and %,d to be tested on%n",
-                alice.train().length(), shakespeare.train().length(), alice.test().length(), shakespeare.test().length());
+        tellData(String.format(Locale.ROOT,
+                "%,d characters of Carroll to learn from, then %,d of Shakespeare; %,d and %,d to be tested on",
+                alice.train().length(), shakespeare.train().length(), alice.test().length(), shakespeare.test().length()));
 
         MultiLayerNetwork base = newNetwork();
         train("base, Carroll", base, alice.train().batches(BATCH, STEPS));
@@ -74,12 +74,16 @@ public final class StyleExample extends Comparison {
         ThreeWays ways = teach(base, lora, 0, LEARNING_RATE, () -> shakespeare.train().batches(BATCH, STEPS), folder);
 
         out().println();
-        out().println("Bits per character, on what was not read:");
-        printTable(ways, base, "Shakespeare", network -> bits(network, shakespeare), "Carroll", network -> bits(network, alice));
+        out().print("Bits per character, on what was not read:");
+        ResultTable results = printTable(ways, base, "Shakespeare", network -> bits(network, shakespeare), "Carroll",
+                network -> bits(network, alice));
         out().println("The base writes:        " + sample(base));
         out().println("With the adapter:       " + sample(ways.lora().network()));
         out().println();
-        return conclude("LoRA on an LSTM: from Carroll to Shakespeare", base, before, ways, folder);
+        return conclude(new Story("LoRA on an LSTM: from Carroll to Shakespeare", "A recurrent network that has read Alice in "
+                + "Wonderland letter by letter is taught how Shakespeare's people talk.",
+                "Shakespeare and Carroll: how many bits the next letter costs, on pages not read before; fewer are better."),
+                base, before, ways, results, folder);
     }
 
     private Text.Split load(String resource) {

@@ -327,7 +327,7 @@ public final class Adaptation<M extends Model> {
 
     private void warn(Node node) {
         AdaptedConfiguration lora = node.adapted();
-        lora.adapted().forEach(parameter -> parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).override()));
+        lora.adapted().forEach(parameter -> parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).module()));
         if (from.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
             LOG.warn(
                     "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "

@@ -77,7 +77,7 @@ final class FirstSteps {
         if (runtime.getGradientsViewArray() != null) {
             Map<String, INDArray> gradients = lora.layout().trainedViews(lora, runtime.getGradientsViewArray());
             for (AdaptedParameter parameter : lora.adapted()) {
-                waiting.put(MatrixName.of(node, parameter.key()).override(), gradients.get(lora.key(parameter, Variant.B)));
+                waiting.put(MatrixName.of(node, parameter.key()).module(), gradients.get(lora.key(parameter, Variant.B)));
             }
         }
     }

@@ -10,12 +10,14 @@ import java.util.List;
 import java.util.regex.Pattern;
 
 /**
- * What an adapted parameter is called.
+ * What an adapted parameter is called. People read its module, {@code lstm.W}, everywhere; {@code lstm/W} is for patterns, where
+ * a dot stands for any character.
  *
  * @param layer  the layer's or vertex's unique name
  * @param label  its own name, which other layers may have too
  * @param key    the stock layer's key for the parameter
- * @param module in adapter files: the layer's name where the layer has one matrix only, else {@code layer.key}
+ * @param module in adapter files, tables and messages: the layer's name where the layer has one matrix only, else
+ *               {@code layer.key}
  */
 public record MatrixName(String layer, String label, String key, String module) {
 
@@ -44,11 +46,6 @@ public record MatrixName(String layer, String label, String key, String module) 
             settings = isMatchedBy(pattern) ? config.overrides().get(pattern).applyTo(settings) : settings;
         }
         return settings;
-    }
-
-    /** What to write into {@code LoRAConfig.override} for this parameter alone. */
-    String override() {
-        return module.equals(layer) ? layer : toString();
     }
 
     @Override

@@ -32,7 +32,7 @@ public final class Scales {
             List<MatrixName> matched = adapted.keySet().stream().filter(name -> name.isMatchedBy(pattern)).toList();
             if (matched.isEmpty()) {
                 throw new IllegalArgumentException("setScale(\"" + pattern + "\", …) matches none of the adapted layers, which "
-                        + "are " + adapted.keySet().stream().map(MatrixName::override).toList()
+                        + "are " + adapted.keySet().stream().map(MatrixName::module).toList()
                         + ": patterns must match a whole name, or name/parameter"
                         + Targets.literally(pattern, adapted.keySet().stream().map(MatrixName::layer).toList()));
             }
@@ -40,7 +40,7 @@ public final class Scales {
                 Pattern other = named.put(name, pattern);
                 if (other != null && !factors.get(other).equals(factor)) {
                     throw new IllegalArgumentException("setScale: \"" + other + "\" and \"" + pattern + "\" both match "
-                            + name.override() + ", which cannot be scaled by " + factors.get(other) + " and by " + factor
+                            + name.module() + ", which cannot be scaled by " + factors.get(other) + " and by " + factor
                             + ". Narrow one of the patterns");
                 }
             }
@@ -79,7 +79,7 @@ public final class Scales {
         List<String> scaled = new ArrayList<>();
         switches(network, nodes).forEach((name, switches) -> {
             if (switches.scale(name.key()) != 1) {
-                scaled.add(name.override() + " (" + switches.scale(name.key()) + ")");
+                scaled.add(name.module() + " (" + switches.scale(name.key()) + ")");
             }
         });
         return scaled;

@@ -65,7 +65,7 @@ public final class Summaries {
             restBytes -= matrixBytes;
             long trained = lora.layout().trainedParams(parameter) + (single ? biases : 0);
             long fixed = lora.layout().constantParams() + (stopped ? trained : 0);
-            rows.add(new LoRASummary.Row(single ? node.name() : node.name() + "/" + parameter.key(),
+            rows.add(new LoRASummary.Row(MatrixName.of(node, parameter.key()).module(),
                     stock.getClass().getSimpleName(), role + scaled(parameter, network.runtime(node.name())), parameter.rank(),
                     parameter.alpha(), stopped ? 0 : trained, ofMatrix + fixed, storedAs(reference), matrixBytes + bytes(fixed),
                     errors(reference).getOrDefault(parameter.key(), Double.NaN)));

@@ -94,8 +94,8 @@ class TargetsTest {
                 .override("lstm", o -> o.rank(1)).override("rnn/RW", o -> o.alpha(5)).build()));
 
         assertThat(summary.rows()).filteredOn(row -> row.rank() > 0).extracting(LoRASummary.Row::name, LoRASummary.Row::rank,
-                LoRASummary.Row::alpha).containsExactly(tuple("lstm/W", 1, 3.0), tuple("lstm/RW", 1, 3.0), tuple("rnn/W", 2, 3.0),
-                tuple("rnn/RW", 2, 5.0));
+                LoRASummary.Row::alpha).containsExactly(tuple("lstm.W", 1, 3.0), tuple("lstm.RW", 1, 3.0), tuple("rnn.W", 2, 3.0),
+                tuple("rnn.RW", 2, 5.0));
     }
 
     @Test
@@ -105,8 +105,8 @@ class TargetsTest {
                 .override(".*/RW", o -> o.rank(4)).build()));
 
         assertThat(summary.rows()).filteredOn(row -> row.rank() > 0).extracting(LoRASummary.Row::name, LoRASummary.Row::rank,
-                LoRASummary.Row::alpha).containsExactly(tuple("lstm/W", 3, 5.0), tuple("lstm/RW", 4, 5.0), tuple("rnn/W", 2, 7.0),
-                tuple("rnn/RW", 4, 7.0));
+                LoRASummary.Row::alpha).containsExactly(tuple("lstm.W", 3, 5.0), tuple("lstm.RW", 4, 5.0), tuple("rnn.W", 2, 7.0),
+                tuple("rnn.RW", 4, 7.0));
     }
 
     @Test

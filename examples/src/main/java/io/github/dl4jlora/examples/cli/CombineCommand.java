@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.report.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -13,6 +14,7 @@ import picocli.CommandLine.TypeConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -100,10 +102,10 @@ final class CombineCommand extends Work {
         } catch (IllegalArgumentException e) {
             throw new IOException("Adapters " + numbered() + " cannot be combined: " + e.getMessage(), e);
         }
+        Map<String, RankUse> uses = compress == null ? Map.of() : RankUse.of(combined);
         LoRAAdapter.Compressed result = compress == null ? new LoRAAdapter.Compressed(combined, Map.of())
                 : combined.compress(compress);
-        result.relativeErrors().forEach((layer, error) ->
-                facts.say(String.format(Locale.ROOT, "%s loses %.2f %% of its change.", layer, 100 * error)));
+        tell(result, uses, facts);
         progress.step("writing " + output.path());
         output.writeAdapter(result.adapter());
         output.tell("an adapter made of " + adapters.stream().map(Weighted::toString)
@@ -140,6 +142,17 @@ final class CombineCommand extends Work {
         if (!condition) {
             throw new ParameterException(spec().commandLine(), otherwise);
         }
+    }
+
+    private static void tell(LoRAAdapter.Compressed smaller, Map<String, RankUse> uses, Facts facts) {
+        smaller.relativeErrors().forEach((layer, error) -> facts.say(String.format(Locale.ROOT,
+                "%s: %s Rank %d keeps %.2f %%, and loses %.2f %% of the norm.", layer, uses.get(layer),
+                smaller.adapter().rank(layer), 100 * (1 - error * error), 100 * error)));
+        if (!uses.isEmpty()) {
+            facts.say(RankUse.MEANING);
+        }
+        facts.put("needed", uses.entrySet().stream()
+                .collect(Collectors.toMap(Map.Entry::getKey, use -> use.getValue().needed(), (a, b) -> a, LinkedHashMap::new)));
     }
 
     private String numbered() {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.adapter.Extraction;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.report.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -54,7 +55,9 @@ final class ExtractCommand extends Work {
         progress.step("writing " + output.path());
         output.writeAdapter(extracted.adapter());
         extracted.relativeErrors().forEach((layer, error) -> facts.say(String.format(Locale.ROOT,
-                "%s, rank %d, loses %.2f %% of its change.", layer, extracted.adapter().rank(layer), 100 * error)));
+                "%s: rank %d keeps %.2f %% of the change, and loses %.2f %% of the norm.", layer, extracted.adapter().rank(layer),
+                100 * (1 - error * error), 100 * error)));
+        facts.say(RankUse.MEANING);
         if (!extracted.leftOut().isEmpty()) {
             facts.say("Changed, but not in the adapter: " + String.join(", ", extracted.leftOut()) + "; see --full-values.");
         }

@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.report.RankUse;
 import org.deeplearning4j.nn.api.Model;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -27,8 +28,8 @@ import java.util.stream.Collectors;
         description = {"Of a network: its layers, which of them train, how many values that is, and how the others are kept: "
                 + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
                 "Of an adapter: alpha, scaling, variant, and the form that its base was kept in while it was trained (FLOAT, "
-                        + "INT8, NF4); rank, size and effective rank of what each layer learned, and the id of the weights "
-                        + "that it belongs to; with --base, also its size beside these."},
+                        + "INT8, NF4); rank and size of what each layer learned, the rank that would hold 99 %% of it, and the id of "
+                        + "the weights that it belongs to; with --base, also its size beside these."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
@@ -39,9 +40,9 @@ final class InspectCommand extends Work {
     /** What mostly is one for all layers, as a sentence calls it. */
     private static final Map<String, String> SETTINGS = headings("alpha", "alpha", "scaling", "scaling", "factor", "factor",
             "variant", "variant", "init", "start", "storedAs", "base kept as");
-    private static final Map<String, String> COLUMNS = headings("name", "layer", "rank", "rank", "alpha", "alpha", "scaling",
-            "scaling", "factor", "factor", "variant", "variant", "init", "start", "storedAs", "base kept as", "effectiveRank",
-            "effective rank", "norm", "norm of change", "relativeNorm", "beside the weights", "baseId", "base id");
+    private static final Map<String, String> COLUMNS = headings("name", "layer", "rank", "rank", "needed",
+            "rank for 99 %", "alpha", "alpha", "scaling", "scaling", "factor", "factor", "variant", "variant", "init", "start",
+            "storedAs", "base kept as", "norm", "norm of change", "relativeNorm", "beside the weights", "baseId", "base id");
 
     @Parameters(paramLabel = "NETWORK|ADAPTER", description = "A saved network (.zip) or an adapter's folder.")
     private Path path;
@@ -138,10 +139,11 @@ final class InspectCommand extends Work {
             Adapting.put(stock, adapter, path, false);
             network = stock.model();
         }
+        Map<String, RankUse> uses = uses(adapter);
         List<Map<String, Object>> layers = new ArrayList<>();
         for (String layer : adapter.layers()) {
             progress.step(layer);
-            layers.add(values(adapter, layer, network));
+            layers.add(values(adapter, layer, network, uses.get(layer)));
         }
         LoRAConfig config = adapter.config();
         facts.say(path + ": a " + config.variant().name() + " adapter of " + layers.size() + " layers"
@@ -153,11 +155,12 @@ final class InspectCommand extends Work {
                 .put("layers", layers).put("trainedLayers", adapter.trainedLayers());
     }
 
-    private static Map<String, Object> values(LoRAAdapter adapter, String layer, Model network) {
+    private static Map<String, Object> values(LoRAAdapter adapter, String layer, Model network, RankUse use) {
         LoRASettings settings = adapter.settings(layer);
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("name", layer);
         values.put("rank", settings.rank());
+        values.put("needed", use == null ? null : use.needed());
         values.put("alpha", settings.alpha());
         values.put("scaling", settings.scaling().name());
         values.put("factor", settings.factor());
@@ -191,6 +194,15 @@ final class InspectCommand extends Work {
         return value == null ? key.equals("storedAs") ? "unknown" : NONE
                 : key.equals("baseId") ? value.toString().substring(0, Math.min(SHORT_ID, value.toString().length()))
                 : value instanceof Double number ? number(number) : value.toString();
+    }
+
+    /** Empty where there is no ΔW to look at: DoRA does more than to add, and a file may lack what A and B started from. */
+    private static Map<String, RankUse> uses(LoRAAdapter adapter) {
+        try {
+            return RankUse.of(adapter);
+        } catch (IllegalArgumentException e) {
+            return Map.of();
+        }
     }
 
     /** Null where the figure has no meaning: DoRA does more than to add. */

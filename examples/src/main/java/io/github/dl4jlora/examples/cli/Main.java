@@ -4,7 +4,6 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.UsageMessage;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.IVersionProvider;
@@ -12,6 +11,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -88,7 +88,8 @@ public final class Main implements Runnable {
         }
     }
 
-    static CommandLine commandLine() {
+    /** What {@link #main} runs. */
+    public static CommandLine commandLine() {
         CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
         line.setUsageHelpLongOptionsMaxWidth(28);
         return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());

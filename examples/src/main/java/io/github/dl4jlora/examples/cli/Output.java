@@ -131,8 +131,8 @@ final class Output {
         adapter.save(path);
     }
 
-    /** Bytes of the result. */
-    long size() throws IOException {
+    /** Bytes of a file, or of those in a folder. */
+    static long size(Path path) throws IOException {
         try (Stream<Path> files = Files.walk(path)) {
             return files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
         }
@@ -140,7 +140,7 @@ final class Output {
 
     /** Tells where the result is. */
     void tell(String what, Facts facts) throws IOException {
-        facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", path, size(), what))
-                .put("output", path.toString()).put("bytes", size());
+        facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", path, size(path), what))
+                .put("output", path.toString()).put("bytes", size(path));
     }
 }

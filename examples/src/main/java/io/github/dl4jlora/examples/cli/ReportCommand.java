@@ -1,10 +1,15 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.AnyNetwork;
+import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.report.AdapterReport;
 import io.github.dl4jlora.examples.report.ScoreHistory;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -13,19 +18,28 @@ import picocli.CommandLine.Parameters;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 @Command(name = "report", header = "Writes a page about adapters, to look at in a browser.",
         description =
-                {"What trains, how far each layer moves, whether the rank is enough or wasted, how alike adapters are; with "
-                + "--scores, the loss too. One file that loads nothing from anywhere.",
+                {"What was compared and what came of it, what trains, how far each layer moves, which rank would do, how alike "
+                + "adapters are; with --scores, the loss too. One file that loads nothing from anywhere.",
                 "NAME is what the page calls it; default: the name of its file. Give adapter and scores the same name to see "
                         + "them in one colour."},
         footer = {"  dl4j-lora report base.zip adapter -o report.html", "  dl4j-lora report tuned.zip -o report.html",
                 "  dl4j-lora report base.zip spam tone --scores spam.tsv --scores tone.tsv -o report.html"})
 final class ReportCommand extends Work {
+
+    private static final String NONE = "-";
 
     @Parameters(index = "0", paramLabel = "NETWORK", description = "The base, or an adapted network, which is reported on too.")
     private Path network;
@@ -37,6 +51,11 @@ final class ReportCommand extends Work {
             description = "Losses of a training, as DL4J's CollectScoresIterationListener "
             + "exports them; may be given often.")
     private List<String> scores = List.of();
+
+    @Option(names = "--note", paramLabel = "TEXT",
+            description = "What readers should know and the files do not tell: the task, the accuracy, the learning rate; may be "
+            + "given often.")
+    private List<String> notes = List.of();
 
     @Option(names = "--title", paramLabel = "TEXT", description = "Heading of the page.")
     private String title;
@@ -53,9 +72,11 @@ final class ReportCommand extends Work {
         progress.expect(adapters.size() + 2).step("reading " + network);
         SavedNetwork read = SavedNetwork.read(network, base);
         Map<String, LoRAAdapter> byName = new LinkedHashMap<>();
+        Map<String, Path> files = new LinkedHashMap<>();
         Model stock = read.model();
         if (!read.isStock()) {
             byName.put(stem(network), LoRAAdapter.of(read.model()));
+            files.put(stem(network), network);
             stock = AnyNetwork.unload(read.model());
         } else if (adapters.isEmpty()) {
             throw new IOException(network + " has no adapter to report on. Name one: dl4j-lora report " + network + " ADAPTER -o "
@@ -68,22 +89,61 @@ final class ReportCommand extends Work {
                 throw new IOException(named.path + ": there is an adapter named " + named.name + " already. Name this one: "
                         + named.path + "=NAME");
             }
+            files.put(named.name, named.path);
         }
-        AdapterReport report = new AdapterReport(title == null ? "Adapters of " + network.getFileName() : title, stock);
+        AdapterReport report = new AdapterReport(title == null ? "Adapters of " + network.getFileName() : title, stock)
+                .about((byName.size() == 1 ? "Adapter" : "Adapters") + " of the network " + (base == null ? network : base)
+                        .getFileName() + ": " + String.join(", ", byName.keySet()) + ".")
+                .fact("learning rate", read.isStock() ? "not recorded with adapters" : learningRates(read.model()));
+        notes.forEach(report::about);
         byName.forEach(report::add);
+        Map<String, ScoreHistory> losses = new LinkedHashMap<>();
         for (String argument : scores) {
             Named named = Named.of(argument);
-            report.scores(named.name, ScoreHistory.read(named.path));
+            losses.put(named.name, ScoreHistory.read(named.path));
         }
+        losses.forEach(report::scores);
         progress.expect(report.steps());
         report.watch(progress::step);
         try {
-            report.write(output.path());
+            report.results(results(stock, byName, losses, files)).write(output.path());
         } catch (IllegalArgumentException e) {
             throw new IOException("No report on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
         }
         output.tell("a page about " + String.join(", ", byName.keySet()) + ".", facts);
         facts.put("adapters", List.copyOf(byName.keySet()));
+    }
+
+    /** A row for each adapter: trained values, loss where there is one, size. */
+    private static ResultTable results(Model stock, Map<String, LoRAAdapter> byName, Map<String, ScoreHistory> losses,
+                                       Map<String, Path> files) throws IOException {
+        boolean lossy = byName.keySet().stream().anyMatch(losses::containsKey);
+        ResultTable table = lossy ? new ResultTable("adapter", "trained values", "of all", "steps", "loss at the end", "on disk")
+                : new ResultTable("adapter", "trained values", "of all", "on disk");
+        for (Map.Entry<String, LoRAAdapter> entry : byName.entrySet()) {
+            LoRASummary summary = LoRA.summary(AnyNetwork.apply(stock, entry.getValue()));
+            List<String> cells = new ArrayList<>(List.of(entry.getKey(),
+                    String.format(Locale.ROOT, "%,d", summary.trainableParams()),
+                    String.format(Locale.ROOT, "%.2f %%", summary.trainablePercent())));
+            ScoreHistory history = losses.get(entry.getKey());
+            if (lossy) {
+                cells.add(history == null ? NONE : String.format(Locale.ROOT, "%,d", history.scores().length));
+                cells.add(history == null ? NONE : String.format(Locale.ROOT, "%.4g", history.last()));
+            }
+            cells.add(String.format(Locale.ROOT, "%,d bytes", Output.size(files.get(entry.getKey()))));
+            table.row(cells.toArray(String[]::new));
+        }
+        return table;
+    }
+
+    /** What the updaters of an adapted network's layers were given. */
+    private static String learningRates(Model adapted) {
+        Stream<Double> rates = adapted instanceof ComputationGraph graph
+                ? Arrays.stream(graph.getLayers()).map(layer -> graph.getLearningRate(layer.conf().getLayer().getLayerName()))
+                : IntStream.range(0, ((MultiLayerNetwork) adapted).getnLayers())
+                .mapToObj(((MultiLayerNetwork) adapted)::getLearningRate);
+        return rates.filter(Objects::nonNull).filter(rate -> !rate.isNaN()).distinct().map(String::valueOf)
+                .collect(Collectors.joining(", "));
     }
 
     /** A file and what the page calls it. */

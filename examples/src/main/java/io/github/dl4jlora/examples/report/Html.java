@@ -34,7 +34,8 @@ final class Html {
         for (List<String> row : rows) {
             html.append("<tr><th scope=\"row\">").append(row.get(0)).append("</th>");
             for (int i = 1; i < row.size(); i++) {
-                html.append("<td").append(figures(numeric.get(i))).append('>').append(row.get(i)).append("</td>");
+                html.append("<td").append(figures(numeric.get(i))).append(" data-of=\"").append(escaped(head.get(i)))
+                        .append("\">").append(row.get(i)).append("</td>");
             }
             html.append("</tr>\n");
         }

@@ -24,16 +24,16 @@ public record ScoreHistory(long[] iterations, double[] scores) {
     private static final int DRAWN = 120;
 
     /**
-     * @throws IllegalArgumentException if there is none, or the two differ in length
+     * @throws IllegalArgumentException if the two differ in length
      */
     public ScoreHistory {
-        if (iterations.length != scores.length || scores.length == 0) {
-            throw new IllegalArgumentException("A score history needs as many scores as iterations, and at least one, but has "
-                    + scores.length + " and " + iterations.length);
+        if (iterations.length != scores.length) {
+            throw new IllegalArgumentException("A score history needs as many scores as iterations, but has " + scores.length
+                    + " and " + iterations.length);
         }
     }
 
-    /** What the listener has recorded so far. */
+    /** What the listener has recorded so far, if anything. */
     public static ScoreHistory of(CollectScoresIterationListener listener) {
         return new ScoreHistory(listener.getScoreVsIter().getEffectiveIndexes(), listener.getScoreVsIter().getEffectiveScores());
     }
@@ -74,12 +74,19 @@ public record ScoreHistory(long[] iterations, double[] scores) {
                 scores.stream().mapToDouble(Double::doubleValue).toArray());
     }
 
+    /** NaN if there is none. */
     double first() {
-        return scores[0];
+        return scores.length == 0 ? Double.NaN : scores[0];
     }
 
-    double last() {
-        return scores[scores.length - 1];
+    /** {@return the mean of the last steps, of one batch alone it says little; NaN if there is none} */
+    public double last() {
+        return Arrays.stream(scores).skip(Math.max(0, scores.length - lastStretch())).average().orElse(Double.NaN);
+    }
+
+    /** How many steps count as the last ones: one in twenty. */
+    int lastStretch() {
+        return Math.max(1, scores.length / 20);
     }
 
     /**

@@ -15,6 +15,7 @@ import org.nd4j.linalg.learning.config.Adam;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Locale;
 
 /** A way to fine-tune the pretrained network. */
 enum Method {
@@ -80,6 +81,11 @@ enum Method {
 
     final boolean isLoRA() {
         return this == LORA_QUERY_VALUE || this == LORA_LINEAR;
+    }
+
+    /** Where it keeps what it has to keep of a training. */
+    final Path in(Path output, String ending) {
+        return output.resolve(name().toLowerCase(Locale.ROOT) + ending);
     }
 
     /** Keeps what was learned: an adapter where there is one, else the network. */

@@ -7,6 +7,7 @@ import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
@@ -16,7 +17,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Stream;
 
 /** One method from the pretrained network to its figures. */
@@ -58,7 +58,8 @@ final class Trial {
 
         PeakMemory.reset();
         long begin = System.nanoTime();
-        tuned.setListeners(new ProgressLine(line.getOut(), new StatusLine(line.getErr()), method.title, data.epochs()));
+        CollectScoresIterationListener scores = new CollectScoresIterationListener();
+        tuned.setListeners(new ProgressLine(line.getOut(), new StatusLine(line.getErr()), method.title, data.epochs()), scores);
         watchers.forEach(tuned::addListeners);
         tuned.fit(train, data.epochs());
         double seconds = (System.nanoTime() - begin) / 1e9;
@@ -66,8 +67,9 @@ final class Trial {
         tuned.setListeners(List.of());
 
         Evaluation evaluation = tuned.evaluate(test);
-        Path kept = Files.createDirectories(output).resolve(method.name().toLowerCase(Locale.ROOT));
+        Path kept = method.in(Files.createDirectories(output), "");
         method.save(tuned, kept);
+        scores.exportScores(method.in(output, ".tsv").toFile());
         return new Outcome(evaluation.f1(Batches.SPAM), evaluation.precision(Batches.SPAM), evaluation.recall(Batches.SPAM),
                 LoRA.summary(tuned).trainableParams(), seconds, peak, bytes(kept));
     }

@@ -48,6 +48,11 @@ class SpamExampleTest {
         assertThat(exitCode).isZero();
         assertThat(out.toString()).contains(method.title, "F1", "Kept in");
         assertThat(Outcome.read(output.resolve(method.name().toLowerCase() + ".properties")).bytes()).isPositive();
+        if (method.isLoRA()) {
+            assertThat(out.toString()).contains("Look at it: " + output.resolve("report.html").toUri());
+            assertThat(output.resolve("report.html")).content().contains(method.title, "all-MiniLM-L6-v2",
+                    "encoder.layer.0.attention.self.query".replaceAll("([._])", "$1<wbr>"));
+        }
     }
 
     @Test

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.report.RankUse;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -74,7 +75,7 @@ class CommandsTest {
         assertThat(layer.get("relativeNorm").asDouble()).isCloseTo(adapter.relativeNorm("fc1", base), within(1e-9));
         assertThat(layer.get("baseId").asText()).isEqualTo(adapter.baseId("fc1").orElseThrow());
         assertThat(shell.run("inspect", "@spam")).isZero();
-        assertThat(shell.out()).contains("a LoRA adapter of 2 layers", "effective rank", "fc2");
+        assertThat(shell.out()).contains("a LoRA adapter of 2 layers", "rank for 99 %", "fc2");
     }
 
     @Test
@@ -203,12 +204,13 @@ class CommandsTest {
 
         assertThat(shell.run("extract", "@base.zip", "@finetuned.zip", "--energy", "1", "--full-values", "-o", "@exact"))
                 .as(shell.err()).isZero();
-        assertThat(shell.out()).contains("fc1, rank ", "loses 0.00 % of its change").doesNotContain("--full-values");
+        assertThat(shell.out()).contains("fc1: rank ", " keeps 100.00 % of the change, and loses 0.00 % of the norm")
+                .doesNotContain("--full-values");
         assertThat(LoRA.apply(base, LoRAAdapter.load(file("exact"))).output(input).sub(fineTuned.output(input)).amaxNumber()
                 .doubleValue()).isLessThan(ROUNDING);
 
         assertThat(shell.run("extract", "@base.zip", "@finetuned.zip", "--rank", "1", "-o", "@small", "--json")).isZero();
-        assertThat(shell.json().get("leftOut")).extracting(JsonNode::asText).containsExactly("fc1/b", "fc2/b", "out/b");
+        assertThat(shell.json().get("leftOut")).extracting(JsonNode::asText).containsExactly("fc1.b", "fc2.b", "out.b");
         assertThat(LoRAAdapter.load(file("small")).rank("fc2")).isEqualTo(1);
     }
 
@@ -229,7 +231,28 @@ class CommandsTest {
                 .isZero();
 
         assertThat(LoRAAdapter.load(file("small")).rank("fc1")).isEqualTo(1);
-        assertThat(shell.out()).containsPattern("fc1 loses \\d+\\.\\d\\d % of its change");
+        assertThat(shell.out()).containsPattern("fc1: .* Rank 1 keeps \\d+\\.\\d\\d %, and loses "
+                + "\\d+\\.\\d\\d % of the norm\\.");
+    }
+
+    @Test
+    void combineAndReportTellTheSameOfARank() throws IOException {
+        assertThat(shell.run("combine", "@spam", "@tone", "-o", "@both")).isZero();
+        assertThat(shell.run("report", "@base.zip", "@both", "-o", "@page.html")).isZero();
+        List<String> verdicts = RankUse.of(LoRAAdapter.load(file("both"))).values().stream().map(RankUse::toString).toList();
+
+        assertThat(shell.run("combine", "@both", "--compress", "1", "-o", "@small")).isZero();
+
+        assertThat(verdicts).hasSize(2).allSatisfy(verdict -> {
+            assertThat(verdict).contains("99 % of the change");
+            assertThat(shell.out()).contains(verdict);
+            assertThat(file("page.html")).content().contains(verdict);
+        });
+        assertThat(shell.run("combine", "@both", "--compress", "1", "--force", "-o", "@small", "--json")).isZero();
+        double lost = shell.json().at("/lost/fc1").asDouble();
+        assertThat(1 - lost * lost).isLessThan(RankUse.NEARLY_ALL);
+        assertThat(shell.json().at("/needed/fc1").asInt()).isGreaterThan(1)
+                .isEqualTo(LoRAAdapter.load(file("both")).compressToEnergy(RankUse.NEARLY_ALL).adapter().rank("fc1"));
     }
 
     @Test
@@ -250,15 +273,21 @@ class CommandsTest {
         Files.writeString(file("spam.tsv"), "Iteration\tScore\n0\t1.5\n1\t0.75");
 
         assertThat(shell.run("report", "@base.zip", "@spam", file("tone") + "=sarcasm", "--scores", "@spam.tsv", "--title",
-                "Two tasks", "-o", "@page.html", "--json")).as(shell.err()).isZero();
+                "Two tasks", "--note", "Accuracy 97 % and 98 %.", "-o", "@page.html", "--json")).as(shell.err()).isZero();
 
-        assertThat(file("page.html")).content().contains("Two tasks", "sarcasm", "2 steps, loss from 1.50 to 0.750");
+        assertThat(file("page.html")).content().contains("Two tasks", "sarcasm", "2 steps, loss from 1.50 to 0.750",
+                "Accuracy 97 % and 98 %.", "Adapters of the network base.zip: spam, sarcasm.", "not recorded with adapters",
+                "loss at the end", "0.7500");
+        for (String adapter : List.of("spam", "tone")) {
+            assertThat(file("page.html")).content().contains(String.format("%,d bytes", Output.size(file(adapter))));
+        }
         assertThat(shell.json().get("adapters")).extracting(JsonNode::asText).containsExactly("spam", "sarcasm");
     }
 
     @Test
-    void reportLooksIntoAnAdaptedNetworkToo() {
+    void reportLooksIntoAnAdaptedNetworkToo() throws IOException {
         assertThat(shell.run("report", "@tuned.zip", "@tone", "-o", "@page.html")).as(shell.err()).isZero();
+        assertThat(file("page.html")).content().containsPattern("<dt>learning rate</dt><dd>(\\d\\.?\\d*E?-?\\d*)</dd>");
 
         assertThat(file("page.html")).content().contains("tuned", "tone", "Adapters compared");
     }
@@ -313,7 +342,7 @@ class CommandsTest {
 
         assertThat(shell.run("inspect", "@dora", "--base", "@base.zip", "--json")).as(shell.err()).isZero();
         assertThat(shell.json().get("variant").asText()).isEqualTo("DoRA");
-        for (String figure : List.of("norm", "effectiveRank", "relativeNorm")) {
+        for (String figure : List.of("norm", "needed", "effectiveRank", "relativeNorm")) {
             assertThat(shell.json().get("layers").get(0).get(figure).isNull()).as(figure).isTrue();
         }
         assertThat(shell.run("inspect", "@dora")).isZero();

@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.report;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.ResultTable;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -19,16 +20,21 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 class AdapterReportTest {
 
@@ -69,12 +75,79 @@ class AdapterReportTest {
     void figuresAreTheAdaptersOwn() {
         String page = new AdapterReport("A title", base).add("one", adapter).html();
 
-        assertThat(page).contains(String.format("%,d of %,d values train", LoRA.summary(LoRA.apply(base, adapter))
+        assertThat(page).contains(String.format("%,d of %,d values train, ", LoRA.summary(LoRA.apply(base, adapter))
                 .trainableParams(), LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
-        assertThat(page).contains(String.format("Of rank 4, %.1f directions count", adapter.effectiveRank("fc1")));
-        assertThat(page).contains(String.format("title=\"one\"></span></span><span class=\"n\">%.2f",
-                adapter.relativeNorm("fc1", base)));
+        assertThat(page).contains(RankUse.of(adapter).get("fc1").toString());
+        assertThat(page).contains(String.format("</span></span><span class=\"n\">%.2f", adapter.relativeNorm("fc1", base)));
+        assertThat(page).contains(adapter.baseId("fc1").orElseThrow().substring(0, 12));
         assertThat(page).doesNotContain("Adapters compared");
+    }
+
+    @Test
+    void theTopTellsWhatWasComparedWhatCameOfItAndWithWhat() {
+        String page = new AdapterReport("A title", base).about("Two ranks of one task.").fact("learning rate", "0.001")
+                .results(new ResultTable("", "accuracy", "on disk").row("base", "10 %", "-").row("two", "97 %", "9 bytes")
+                        .row("  removed", "10 %", "-").row("one", "98 %", "18 bytes"))
+                .add("one", adapter).add("two", other).html();
+
+        String top = page.substring(0, page.indexOf("<h2>"));
+        assertThat(top).contains("Two ranks of one task.", "<dt>learning rate</dt><dd>0.001</dd>", "97 %", "18 bytes",
+                "<dt>adapter one</dt><dd>LoRA, rank 4, alpha 1 (A·B times 1)</dd>",
+                "MultiLayerNetwork of 2 layers and " + base.numParams() + " values");
+        assertThat(top).containsPattern("<dt>date</dt><dd>\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d ");
+        adapter.layers().forEach(layer -> assertThat(top).contains(adapter.baseId(layer).orElseThrow().substring(0, 12)));
+        assertThat(top.indexOf("<b>1</b> two")).isBetween(0, top.indexOf("<b>2</b> one"));
+        assertThat(top).contains("<span class=\"below\">removed</span>", "data-of=\"on disk\"></td>");
+    }
+
+    @Test
+    void lossesThatSpanADecadeHaveALogarithmicAxisAndCurvesInOnePiece() {
+        long[] steps = LongStream.range(0, 300).toArray();
+        ScoreHistory falling = new ScoreHistory(steps, LongStream.of(steps).mapToDouble(i -> Math.pow(10, -i / 100.0)).toArray());
+        ScoreHistory level = new ScoreHistory(steps, LongStream.of(steps).mapToDouble(i -> 2 - i / 300.0).toArray());
+
+        String logarithmic = loss(falling);
+        String even = loss(level);
+
+        // On a logarithmic axis an exponential is a straight line.
+        List<double[]> points = points(logarithmic);
+        assertThat(points).hasSize(100);
+        double slope = (points.get(99)[1] - points.get(0)[1]) / (points.get(99)[0] - points.get(0)[0]);
+        assertThat(points).allSatisfy(point -> assertThat(point[1])
+                .isCloseTo(points.get(0)[1] + slope * (point[0] - points.get(0)[0]), within(1.5)));
+        assertThat(points(even).get(99)[1]).isGreaterThan(points(logarithmic).get(0)[1] + 150);
+    }
+
+    private String loss(ScoreHistory history) {
+        String page = new AdapterReport("A title", base).add("one", adapter).scores("one", history).html();
+        return all(page, "<svg viewBox(.*?)</svg>").get(0);
+    }
+
+    /** Of the longest curve. */
+    private static List<double[]> points(String picture) {
+        String longest = all(picture, "stroke:var\\(--series-0\\)[^>]* points=\"([^\"]*)\"").stream()
+                .max(Comparator.comparingInt(String::length)).orElseThrow();
+        return Arrays.stream(longest.split(" ")).map(point -> Arrays.stream(point.split(",")).mapToDouble(Double::parseDouble)
+                .toArray()).toList();
+    }
+
+    @Test
+    void manyAdaptersAreToldApartWithoutColours() {
+        AdapterReport report = new AdapterReport("A title", base);
+        IntStream.rangeClosed(1, 20).forEach(i -> report.add("adapter " + i, adapter(2, i)));
+
+        String page = report.html();
+
+        List<Look> looks = IntStream.range(0, 36).mapToObj(Look::new).toList();
+        assertThat(looks.stream().map(look -> look.colour() + Arrays.toString(look.dashes()))).doesNotHaveDuplicates();
+        assertThat(looks.stream().map(look -> look.colour() + look.marker().toString())).doesNotHaveDuplicates();
+        List<String> keys = all(page.substring(page.indexOf("How far each layer")), "(<svg class=\"key.*?</svg>)").stream()
+                .distinct().map(key -> key.replaceFirst("class=\"key s\\d\"", "")).toList();
+        assertThat(keys).hasSize(20).doesNotHaveDuplicates();
+        for (int i = 1; i <= 20; i++) {
+            assertThat(page).containsPattern("<div class=\"row\"><span class=\"who\">.{0,400}?<b>" + i + "</b> adapter " + i
+                    + "</span><span class=\"track\">");
+        }
     }
 
     @Test
@@ -128,6 +201,14 @@ class AdapterReportTest {
     }
 
     @Test
+    void aTrainingOfWhichNothingWasRecordedIsSaidToBe() {
+        String page = new AdapterReport("A title", base).add("one", adapter)
+                .scores("one", ScoreHistory.of(new CollectScoresIterationListener())).html();
+
+        assertThat(page).contains("no step was recorded.").doesNotContain("Loss by step");
+    }
+
+    @Test
     void aForeignAdapterAnUnknownNameTwiceAndAnEmptyReportAreRefused() {
         AdapterReport report = new AdapterReport("A title", base).add("one", adapter);
         MultiLayerNetwork foreign = network();
@@ -162,7 +243,7 @@ class AdapterReportTest {
             matcher.results().forEach(colour -> colours.put(colour.group(1), colour.group(2)));
             assertThat(contrast(colours.get("ink"), colours.get("paper"))).isGreaterThan(READABLE);
             assertThat(contrast(colours.get("soft"), colours.get("paper"))).isGreaterThan(READABLE);
-            for (int i = 0; i < Chart.LOOKS; i++) {
+            for (int i = 0; i < Look.COLOURS; i++) {
                 assertThat(contrast(colours.get("series-" + i), colours.get("paper"))).isGreaterThan(VISIBLE);
                 assertThat(contrast(colours.get("series-" + i), colours.get("track"))).isGreaterThan(VISIBLE);
             }
@@ -176,6 +257,8 @@ class AdapterReportTest {
         Path written = folder.resolve("report.html");
 
         new AdapterReport("Spam filter", base)
+                .about("Two ranks, trained on the same mails.")
+                .fact("learning rate", "0.001")
                 .add("rank 8", adapter)
                 .add("rank 2", other)
                 .scores("rank 8", ScoreHistory.of(listener))

@@ -55,7 +55,25 @@ class ScoreHistoryTest {
                 .hasMessageContaining("no text file of scores");
         assertThatThrownBy(() -> ScoreHistory.read(empty)).isInstanceOf(IOException.class)
                 .hasMessageContaining("holds no scores");
-        assertThatIllegalArgumentException().isThrownBy(() -> new ScoreHistory(new long[0], new double[0]));
+    }
+
+    @Test
+    void scoresWithoutIterationsAreRefusedAndNoneIsAnEmptyHistory() {
+        assertThatIllegalArgumentException().isThrownBy(() -> new ScoreHistory(new long[1], new double[2]))
+                .withMessageContaining("has 2 and 1");
+        ScoreHistory empty = ScoreHistory.of(new CollectScoresIterationListener());
+
+        assertThat(empty.scores()).isEmpty();
+        assertThat(empty.drawn()).isEmpty();
+        assertThat(empty.diverged()).isFalse();
+        assertThat(empty.last()).isNaN();
+    }
+
+    @Test
+    void theEndIsTheMeanOfOneStepInTwenty() {
+        double[] scores = LongStream.rangeClosed(1, 100).mapToDouble(i -> i).toArray();
+
+        assertThat(new ScoreHistory(LongStream.range(0, 100).toArray(), scores).last()).isEqualTo(98);
     }
 
     @Test

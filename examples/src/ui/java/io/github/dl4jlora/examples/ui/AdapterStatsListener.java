@@ -50,8 +50,13 @@ final class AdapterStatsListener extends StatsListener {
         }
     }
 
+    /** Whether DL4J calls an A or a B so: {@code 0_A}, {@code fc1_B}, {@code lstm_RW.A}. */
+    static boolean isOfAdapter(String parameter) {
+        return parameter.matches(".*[_.][AB]");
+    }
+
     private static Map<String, Double> renamed(Map<String, Double> byName) {
         return byName.entrySet().stream().collect(Collectors.toMap(
-                entry -> entry.getKey().matches(".*[_.][AB]") ? entry.getKey() + WEIGHTS : entry.getKey(), Map.Entry::getValue));
+                entry -> isOfAdapter(entry.getKey()) ? entry.getKey() + WEIGHTS : entry.getKey(), Map.Entry::getValue));
     }
 }

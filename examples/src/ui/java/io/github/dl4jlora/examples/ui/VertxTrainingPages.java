@@ -8,9 +8,14 @@ import org.deeplearning4j.ui.model.storage.InMemoryStatsStorage;
 
 import java.io.IOException;
 import java.net.ServerSocket;
+import java.time.LocalDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.Locale;
 
 /** {@link TrainingPages} by DL4J's own server, with the figures of all trainings in memory. */
 final class VertxTrainingPages implements TrainingPages {
+
+    private static final DateTimeFormatter START = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT);
 
     private final StatsStorage storage = new InMemoryStatsStorage();
     private final VertxUIServer server;
@@ -27,9 +32,11 @@ final class VertxTrainingPages implements TrainingPages {
         server.attach(storage);
     }
 
+    /** The session's name tells when it began; DL4J's pages have a cell for that, which they leave empty. */
     @Override
     public TrainingListener listener(String training) {
-        return new AdapterStatsListener(storage, training.replaceAll("[^A-Za-z0-9-]+", "-"));
+        return new AdapterStatsListener(storage, training.replaceAll("[^A-Za-z0-9 ,-]+", "-") + ", "
+                + LocalDateTime.now().format(START));
     }
 
     @Override

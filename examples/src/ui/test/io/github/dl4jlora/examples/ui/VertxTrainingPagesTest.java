@@ -24,15 +24,21 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.time.LocalDateTime;
+import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.ServiceLoader;
+import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 class VertxTrainingPagesTest {
+
+    private static final int TRIES = 100;
+    private static final int PAUSE = 100;
 
     private final HttpClient browser = HttpClient.newHttpClient();
     private int port;
@@ -57,11 +63,7 @@ class VertxTrainingPagesTest {
 
     @Test
     void theOverviewShowsUpdateRatiosOfEveryAdapter() throws Exception {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
-                .layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(5).build())
-                .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).build()).build());
-        base.init();
-        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+        MultiLayerNetwork adapted = LoRA.apply(network(), LoRAConfig.builder().rank(2).build());
         adapted.addListeners(pages.listener("LoRA, rank 2"));
         for (int i = 0; i < 3; i++) {
             adapted.fit(new DataSet(Nd4j.rand(6, 4), Nd4j.rand(6, 2)));
@@ -93,6 +95,64 @@ class VertxTrainingPagesTest {
     }
 
     @Test
+    void thePagesOpenOnTheAdaptedNetworkAndTellWhenItsTrainingBegan() throws Exception {
+        MultiLayerNetwork base = network();
+        train(base, "base, upright");
+        assertThat(current(session -> !session.isEmpty())).startsWith("base, upright, ");
+        String before = now();
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+
+        train(adapted, "LoRA");
+        String opened = current(session -> session.startsWith("LoRA"));
+        train(network(), "full fine-tuning");
+
+        assertThat(opened).matches("LoRA, \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d");
+        assertThat(opened.substring("LoRA, ".length())).isBetween(before, now());
+        JsonNode sessions = data("sessions/info");
+        for (int tries = 0; tries < TRIES && sessions.size() < 3; tries++) {
+            Thread.sleep(PAUSE);
+            sessions = data("sessions/info");
+        }
+        assertThat(names(sessions)).hasSize(3).contains(opened);
+        assertThat(text("sessions/current")).isEqualTo(opened);
+        assertThat(names(data("overview/data").get("updateRatios"))).contains("0_A.w");
+    }
+
+    private static String now() {
+        return LocalDateTime.now().format(DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss"));
+    }
+
+    private static MultiLayerNetwork network() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(5).build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).build()).build());
+        network.init();
+        return network;
+    }
+
+    private void train(MultiLayerNetwork network, String name) {
+        network.addListeners(pages.listener(name));
+        network.fit(new DataSet(Nd4j.rand(6, 4), Nd4j.rand(6, 2)));
+    }
+
+    /** The session that a browser which opens the pages now gets, once it is as expected. */
+    private String current(Predicate<String> expected) throws IOException, InterruptedException {
+        for (int tries = 0; tries < TRIES; tries++) {
+            String session = text("sessions/current");
+            if (expected.test(session)) {
+                return session;
+            }
+            Thread.sleep(PAUSE);
+        }
+        throw new AssertionError("The pages stay on \"" + text("sessions/current") + "\"");
+    }
+
+    private String text(String page) throws IOException, InterruptedException {
+        return browser.send(HttpRequest.newBuilder(URI.create(pages.address() + "/" + page)).build(),
+                HttpResponse.BodyHandlers.ofString()).body();
+    }
+
+    @Test
     void aTakenPortIsNamedWithTheOptionThatHelps() {
         assertThatIllegalStateException().isThrownBy(() -> new VertxTrainingPages(port))
                 .withMessageContaining("Port " + port).withMessageContaining("--ui-port");
@@ -100,14 +160,14 @@ class VertxTrainingPagesTest {
 
     /** The server learns of a session a moment after it began. */
     private JsonNode data(String page) throws IOException, InterruptedException {
-        for (int tries = 0; tries < 100; tries++) {
+        for (int tries = 0; tries < TRIES; tries++) {
             HttpResponse<String> response = browser.send(HttpRequest.newBuilder(URI.create(pages.address() + "/" + page)).build(),
                     HttpResponse.BodyHandlers.ofString());
             if (response.statusCode() == 200 && response.body().startsWith("{") && !response.body()
                     .contains("\"scores\" : [ ]")) {
                 return new ObjectMapper().readTree(response.body());
             }
-            Thread.sleep(100);
+            Thread.sleep(PAUSE);
         }
         throw new AssertionError(pages.address() + "/" + page + " never had data");
     }

@@ -1,0 +1,120 @@
+package io.github.dl4jlora.examples.report;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.ResultTable;
+import org.deeplearning4j.nn.api.Model;
+
+import java.time.ZoneId;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** What a reader meets first: what was compared, what came of it, when, from which base and with which settings. */
+final class Front {
+
+    private static final DateTimeFormatter DATE = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm z", Locale.ROOT);
+    /** Hexadecimal digits of a content id that tell it from any other in practice. */
+    private static final int ID_DIGITS = 12;
+    /** So many ids are shown at once. */
+    private static final int FEW = 6;
+
+    /** In tables of text, where there is nothing to tell. */
+    private static final String NONE = "-";
+
+    private final List<String> about = new ArrayList<>();
+    private final Map<String, String> facts = new LinkedHashMap<>();
+    private ResultTable results;
+
+    void about(String sentence) {
+        about.add(sentence);
+    }
+
+    void fact(String name, String value) {
+        facts.put(name, value);
+    }
+
+    void results(ResultTable table) {
+        results = table;
+    }
+
+    /** In the order of the results. */
+    List<String> methods() {
+        return results == null ? List.of() : results.rows().stream().map(row -> row.get(0)).toList();
+    }
+
+    String html(Model base, Map<String, LoRAAdapter> adapters, List<String> names) {
+        StringBuilder html = new StringBuilder("<section class=\"front\">\n");
+        about.forEach(sentence -> html.append("<p class=\"lead\">").append(Html.escaped(sentence)).append("</p>\n"));
+        if (results != null) {
+            html.append(table(names));
+        }
+        Map<String, String> all = new LinkedHashMap<>();
+        all.put("date", Html.escaped(ZonedDateTime.now(ZoneId.systemDefault()).format(DATE)));
+        LoRASummary summary = LoRA.summary(base);
+        all.put("base", Html.escaped(String.format(Locale.ROOT, "%s of %,d layers and %,d values",
+                base.getClass().getSimpleName(), summary.rows().size(), summary.totalParams())));
+        all.put("base id", ids(adapters));
+        facts.forEach((name, value) -> all.put(name, Html.escaped(value)));
+        adapters.forEach((name, adapter) -> all.put(adapters.size() == 1 ? "adapter" : "adapter " + name,
+                Html.escaped(settings(adapter.config()))));
+        html.append("<dl class=\"facts\">");
+        all.forEach((name, value) -> html.append("<div><dt>").append(Html.escaped(name)).append("</dt><dd>").append(value)
+                .append("</dd></div>\n"));
+        return html.append("</dl></section>\n").toString();
+    }
+
+    private String table(List<String> names) {
+        List<String> head = new ArrayList<>(results.header());
+        head.set(0, head.get(0).isEmpty() ? "method" : head.get(0));
+        List<List<String>> rows = results.rows().stream().map(row -> {
+            List<String> cells = row.stream().map(cell -> cell.equals(NONE) ? "" : Html.escaped(cell))
+                    .collect(Collectors.toCollection(ArrayList::new));
+            String name = row.get(0);
+            cells.set(0, name.startsWith(" ") ? "<span class=\"below\">" + Html.escaped(name.strip()) + "</span>"
+                    : Look.named(names, name));
+            return cells;
+        }).map(List::copyOf).toList();
+        List<Boolean> numeric = new ArrayList<>(Collections.nCopies(head.size(), true));
+        numeric.set(0, false);
+        return "<div class=\"results\">" + Html.table("Results", head, numeric, rows) + "</div>\n";
+    }
+
+    /** Of the frozen layers under the adapters, in the order of the first adapter that has them. */
+    private static String ids(Map<String, LoRAAdapter> adapters) {
+        Map<String, String> ids = new LinkedHashMap<>();
+        adapters.values().forEach(adapter -> adapter.layers().forEach(layer ->
+                adapter.baseId(layer).ifPresent(id -> ids.putIfAbsent(layer, id))));
+        if (ids.isEmpty()) {
+            return "the adapter's file does not say";
+        }
+        String list = ids.entrySet().stream().map(entry -> Html.name(entry.getKey()) + " <code>"
+                + entry.getValue().substring(0, ID_DIGITS) + "</code>").collect(Collectors.joining(", "));
+        return ids.size() <= FEW ? list : "<details><summary>Of " + ids.size() + " layers</summary>" + list + "</details>";
+    }
+
+    private static String settings(LoRAConfig config) {
+        LoRASettings settings = config.settings();
+        List<String> words = new ArrayList<>(List.of(settings.variant().name(), "rank " + settings.rank(),
+                "alpha " + Numbers.setting(settings.alpha()) + " (A·B times " + Numbers.setting(settings.factor()) + ")"));
+        if (settings.loraInit() != LoRASettings.DEFAULTS.loraInit()) {
+            words.add("start " + settings.loraInit());
+        }
+        if (settings.loraDropout() > 0) {
+            words.add("dropout " + Numbers.setting(settings.loraDropout()));
+        }
+        if (!config.overrides().isEmpty()) {
+            words.add(config.overrides().size() + " layers otherwise: see \"What trains\"");
+        }
+        return String.join(", ", words);
+    }
+}

@@ -1,0 +1,55 @@
+package io.github.dl4jlora.examples.report;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
+
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * How much of its rank a layer's change uses, by one figure: how many of ΔW's directions hold 99 % of it, that is, of ‖ΔW‖², the
+ * sum of the squares of its singular values. It is the rank to which {@link LoRAAdapter#compressToEnergy} truncates.
+ *
+ * @param rank       of A and B
+ * @param directions that ΔW can have: the rank, fewer in a layer that is narrower, up to twice as many where A and B started as a
+ *                   part of W
+ * @param needed     of them, for 99 % of ‖ΔW‖², the strongest first; at least 1
+ * @param trained    whether ΔW is not zero
+ */
+public record RankUse(int rank, int directions, int needed, boolean trained) {
+
+    /** The share of ‖ΔW‖² that a rank must keep to do. The most that is lost of ‖ΔW‖ is then √(1 − 0.99), a tenth. */
+    public static final double NEARLY_ALL = 0.99;
+    /** What percentages of a change are, for those who read them without this page. */
+    public static final String MEANING = "Shares of a change are of its sum of squares, the square of its norm.";
+
+    /**
+     * Of each layer, in the adapter's order.
+     *
+     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalStateException    if A or B holds NaN or infinity
+     */
+    public static Map<String, RankUse> of(LoRAAdapter adapter) {
+        LoRAAdapter smallest = adapter.compressToEnergy(NEARLY_ALL).adapter();
+        Map<String, RankUse> uses = new LinkedHashMap<>();
+        adapter.layers().forEach(layer -> uses.put(layer, new RankUse(adapter.rank(layer), adapter.spectrum(layer).length,
+                smallest.rank(layer), adapter.norm(layer) > 0)));
+        return uses;
+    }
+
+    /** For people, in letters that every terminal has. */
+    @Override
+    public String toString() {
+        if (!trained) {
+            return "The change is zero: this layer was not trained.";
+        }
+        String start = directions > rank ? String.format(Locale.ROOT, "Its start was taken from W, so its change has up to %d "
+                + "directions, not %d. As plain LoRA: ", directions, rank)
+                : directions < rank ? String.format(Locale.ROOT, "The layer is narrower than rank %d. ", rank) : "";
+        return start + (directions == 1 ? "It has one direction, and there is no smaller rank."
+                : needed == directions
+                ? String.format(Locale.ROOT, "All %d directions are needed for 99 %% of the change: rank %1$d fits.", directions)
+                : String.format(Locale.ROOT, "%d of %d directions hold%s 99 %% of the change: rank %1$d would do.", needed,
+                directions, needed == 1 ? "s" : ""));
+    }
+}
