@@ -59,7 +59,7 @@ public final class UiOption implements AutoCloseable {
         return new ParameterException(command.commandLine(),
                 "--ui needs DL4J's training pages, which this build left out. Add the "
                 + "profile ui to the command, for example: mvn -q -Pui -pl examples -am compile exec:exec@digits "
-                + "-Dargs=\"--ui\"");
+                + "-Dargs=\"--ui\"; beside another profile: -Pspark,ui");
     }
 
     /**
