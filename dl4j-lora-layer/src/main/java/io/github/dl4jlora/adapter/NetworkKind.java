@@ -1,13 +1,11 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -87,12 +85,9 @@ final class NetworkKind {
         return rowOrder;
     }
 
-    /** A network of the kind. DL4J does not promise that one can be cloned by two threads at once. */
+    /** A network of the kind. DL4J does not promise that one can be copied by two threads at once. */
     synchronized Model copy() {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return prototype instanceof ComputationGraph graph ? graph.clone()
-                    : ((MultiLayerNetwork) prototype).clone();
-        }
+        return Adaptation.copy(prototype);
     }
 
     /**

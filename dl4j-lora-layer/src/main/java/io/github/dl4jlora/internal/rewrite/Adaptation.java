@@ -124,6 +124,15 @@ public final class Adaptation<M extends Model> {
         return LoRAConfig.builder().keepCounts(true).quantize(scheme).build();
     }
 
+    /** A network that computes the same on the same frozen weights; DL4J's own clone drops settings of some vertices. */
+    public static <M extends Model> M copy(M network) {
+        return Network.outside(() -> {
+            M copy = Network.of(network).rebuild(Map.of(), Map.of()).model();
+            copy.params().assign(network.params());
+            return copy;
+        });
+    }
+
     /**
      * As {@link #apply}, of a base that is read layer by layer and never whole in memory.
      *
