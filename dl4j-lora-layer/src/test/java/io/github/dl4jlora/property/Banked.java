@@ -27,7 +27,7 @@ final class Banked {
         Model base = scheme == null ? trial.original : frozen(trial.original, scheme);
         Model one = trial.tuned();
         Model two = trial.trained();
-        NotApplicable.unless(scheme == null || isKeptAlike(base, one), "some layers are kept otherwise if only their biases train");
+        NotApplicable.unless(scheme == null || isKeptAlike(base, one), "layers whose biases train are kept as they are");
         Map<String, Model> networks = Map.of("one", one, "two", two, AdapterBank.BASE, base);
         try (AdapterBank bank = new AdapterBank(base, 1)) {
             bank.add("one", LoRAAdapter.of(one));
