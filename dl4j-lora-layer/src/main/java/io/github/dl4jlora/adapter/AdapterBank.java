@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.adapter.NetworkPool.Served;
-import io.github.dl4jlora.internal.rewrite.Adaptation;
+import io.github.dl4jlora.adapter.NetworkKind.RowOrder;
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -11,35 +11,41 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 
 /**
  * Many named adapters on one base network, for inference by many threads at once.
  *
  * <p>DL4J's networks serve one thread at a time, so the bank keeps a pool of networks that share the base's weights: at
  * most {@code maxNetworks} callers compute at the same time, others wait. A network is told which adapters to use by
- * reference, not by copying, so adapters of the same layers share networks whatever their ranks. When the pool is full,
- * the network that was idle longest makes way.
+ * reference, not by copying, so that all adapters share all networks, whatever their layers, ranks and variants; those with
+ * layers that were trained in full, or with biases of layers that they do not adapt, have networks of their own.
  *
- * <p>The base is for inference while the bank stands on it. Its weights are verified by content when an adapter is
- * added, not on every request.
+ * <p>The base is for inference while the bank stands on it. Its weights are verified by content when the bank is made, and by
+ * {@link #verify}, not on every request, nor when an adapter is added.
  */
 public final class AdapterBank implements AutoCloseable {
 
-    private final Model base;
+    /** The name by which requests ask for the base without any adapter. */
+    public static final String BASE = "__base__";
+
+    private final NetworkKinds kinds;
     private final NetworkPool pool;
-    // All below is guarded by this.
-    private final Map<String, Served> adapters = new LinkedHashMap<>();
+    private final Object adding = new Object();
+    // All below is guarded by this. Nobody waits for the pool's lock while holding it.
+    private final Map<String, ServedAdapter> adapters = new LinkedHashMap<>();
     private boolean closed;
 
     /**
      * A bank with as many networks as there are processors.
      *
      * @param base a ComputationGraph or MultiLayerNetwork, not adapted
-     * @throws IllegalArgumentException if the base is neither of the two
+     * @throws IllegalArgumentException if the base is neither of the two, is adapted, or has no parameters
      */
     public AdapterBank(Model base) {
         this(base, Runtime.getRuntime().availableProcessors());
@@ -50,7 +56,7 @@ public final class AdapterBank implements AutoCloseable {
      *
      * @param base        a ComputationGraph or MultiLayerNetwork, not adapted
      * @param maxNetworks how many networks there may be, which is how many callers compute at the same time
-     * @throws IllegalArgumentException if there may be no network, or the base is neither of the two
+     * @throws IllegalArgumentException if there may be no network, or as for {@link #AdapterBank(Model)}
      */
     public AdapterBank(Model base, int maxNetworks) {
         if (maxNetworks < 1) {
@@ -60,60 +66,64 @@ public final class AdapterBank implements AutoCloseable {
             throw new IllegalArgumentException("The base is " + (base == null ? null : base.getClass().getName())
                     + "; a ComputationGraph or MultiLayerNetwork is needed");
         }
-        this.base = base;
-        this.pool = new NetworkPool(maxNetworks);
+        this.kinds = new NetworkKinds(base);
+        this.pool = new NetworkPool(maxNetworks, this::isNeeded);
+    }
+
+    private synchronized boolean isNeeded(NetworkKind kind, ServedAdapter values) {
+        return kinds.isPresent(kind) && (values == null || adapters.containsValue(values));
     }
 
     /**
      * Adds an adapter, which may be served from then on.
      *
-     * @param name  by which requests ask for it
-     * @param whole an adapter for the bank's base
-     * @throws IllegalArgumentException if the name is taken, the adapter was made for another base or shape, is a DoRA
-     *                                  adapter, or has trained biases
+     * @param name    by which requests ask for it
+     * @param adapter for the bank's base
+     * @throws IllegalArgumentException if the name is taken, or is that of the base, or the adapter was made for another base or
+     *                                  shape
      * @throws IllegalStateException    if the bank is closed
      */
-    public void add(String name, LoRAAdapter whole) {
+    public void add(String name, LoRAAdapter adapter) {
+        put(name, adapter, false);
+    }
+
+    /**
+     * Adds an adapter in place of that of the same name, if there is one. Requests that have begun are answered by the old one.
+     *
+     * @param name    by which requests ask for it
+     * @param adapter for the bank's base
+     * @throws IllegalArgumentException as {@link #add}, but for a name that is taken; the old one then stays
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public void replace(String name, LoRAAdapter adapter) {
+        put(name, adapter, true);
+    }
+
+    private void put(String name, LoRAAdapter adapter, boolean replaces) {
         Objects.requireNonNull(name, "The name of the adapter is null");
-        Objects.requireNonNull(whole, "The adapter is null");
-        // One base serves all: it stays whole.
-        LoRAAdapter adapter = whole.toPlainLoRA();
-        refuseMoreThanProducts(name, adapter);
-        synchronized (this) {
-            requireOpen();
-            requireFree(name);
+        Objects.requireNonNull(adapter, "The adapter is null");
+        if (name.equals(BASE)) {
+            throw new IllegalArgumentException("\"" + BASE + "\" is the base without any adapter: choose another name");
         }
-        // Hashes the base and compares every shape.
-        Model fitting = Adaptation.applyOfAdapter(base, adapter.config());
-        adapter.applyTo(fitting);
-        synchronized (this) {
-            requireOpen();
-            requireFree(name);
-            adapters.put(name, pool.add(adapter, fitting));
-        }
-    }
-
-    private static void refuseMoreThanProducts(String name, LoRAAdapter adapter) {
-        if (!adapter.content().biases().values().isEmpty()) {
-            throw cannotServe(name, "it has trained biases, of " + adapter.content().biases().values().keySet());
-        }
-        adapter.deltas().forEach((layer, delta) -> {
-            if (!delta.kind().variant().isAdditive() || delta.trainsBias()) {
-                throw cannotServe(name, "on layer \"" + layer + "\" it "
-                        + (delta.trainsBias() ? "has a trained bias" : "is " + delta.kind().variant().name()));
+        synchronized (adding) {
+            requireRoom(name, replaces);
+            NetworkKind kind = kinds.of(adapter);
+            ServedAdapter served = ServedAdapter.of(adapter, kind, kinds.bases());
+            synchronized (this) {
+                requireRoom(name, replaces);
+                kinds.install(kind, adapter);
+                adapters.put(name, served);
+                kinds.retain(adapters.values());
             }
-        });
+        }
+        pool.prune();
     }
 
-    private static IllegalArgumentException cannotServe(String name, String reason) {
-        return new IllegalArgumentException("Adapter \"" + name + "\" cannot be served by a bank: " + reason
-                + ", and a bank adds only products A·B, row by row. Serve the network of LoRA.apply(base, adapter), "
-                + "or LoRA.merge it");
-    }
-
-    private void requireFree(String name) {
-        if (adapters.containsKey(name)) {
-            throw new IllegalArgumentException("The bank has an adapter \"" + name + "\" already: remove it first");
+    private synchronized void requireRoom(String name, boolean replaces) {
+        requireOpen();
+        if (!replaces && adapters.containsKey(name)) {
+            throw new IllegalArgumentException("The bank has an adapter \"" + name + "\" already: replace it, or remove "
+                    + "it first");
         }
     }
 
@@ -123,9 +133,15 @@ public final class AdapterBank implements AutoCloseable {
      * @param name of an adapter that was added
      * @throws IllegalArgumentException if there is none of that name
      */
-    public synchronized void remove(String name) {
-        pool.remove(served(name));
-        adapters.remove(name);
+    public void remove(String name) {
+        synchronized (adding) {
+            synchronized (this) {
+                served(name);
+                adapters.remove(name);
+                kinds.retain(adapters.values());
+            }
+        }
+        pool.prune();
     }
 
     /** {@return names of the adapters, in the order in which they were added} */
@@ -133,8 +149,17 @@ public final class AdapterBank implements AutoCloseable {
         return List.copyOf(adapters.keySet());
     }
 
-    private Served served(String name) {
-        Served served = adapters.get(name);
+    /**
+     * Verifies the base by content, which takes a second for every gigabyte or two.
+     *
+     * @throws IllegalStateException naming the layer, if its weights were changed or closed since the bank was made
+     */
+    public void verify() {
+        kinds.verify();
+    }
+
+    private ServedAdapter served(String name) {
+        ServedAdapter served = adapters.get(name);
         if (served == null) {
             throw new IllegalArgumentException("The bank has no adapter \"" + name + "\"; it has " + adapters.keySet());
         }
@@ -144,7 +169,7 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * What the base with this adapter computes.
      *
-     * @param name   of an adapter that was added
+     * @param name   of an adapter that was added, or {@link #BASE}
      * @param inputs one for each of the network's
      * @return what the network with this adapter would return
      * @throws IllegalArgumentException if there is no adapter of that name, or the network has several outputs
@@ -157,26 +182,54 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * As {@link #output(String, INDArray...)}, for networks of any number of outputs.
      *
-     * @param name   of an adapter that was added
+     * @param name   of an adapter that was added, or {@link #BASE}
      * @param inputs one for each of the network's
      * @return one for each of the network's outputs
      * @throws IllegalArgumentException if there is no adapter of that name
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(String name, INDArray... inputs) {
-        return compute(require(new String[] {name}).get(0), inputs);
+        return outputs(AdapterMix.of(name), inputs);
     }
 
     /**
-     * A mixed batch: each row with its own adapter. The products with the base's weights are computed once for the whole
-     * batch, where no adapter has fully trained layers and a layer's rows are the batch's; otherwise there is one pass
-     * for each adapter.
+     * What the base with a mix of adapters computes.
      *
-     * @param names of the adapters, one for each row
+     * @param mix    of adapters that were added
+     * @param inputs one for each of the network's
+     * @return what a network with the sum of their changes would return
+     * @throws IllegalArgumentException if there is no adapter of some name, the network has several outputs, or one that does
+     *                                  more than to add (DoRA, trained biases, fully trained layers) is weighted or added to
+     *                                  others
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public INDArray output(AdapterMix mix, INDArray... inputs) {
+        return single(outputs(mix, inputs));
+    }
+
+    /**
+     * As {@link #output(AdapterMix, INDArray...)}, for networks of any number of outputs.
+     *
+     * @param mix    of adapters that were added
+     * @param inputs one for each of the network's
+     * @return one for each of the network's outputs
+     * @throws IllegalArgumentException as there, but for several outputs
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public INDArray[] outputs(AdapterMix mix, INDArray... inputs) {
+        return compute(look(List.of(mix)).get(0), inputs);
+    }
+
+    /**
+     * A mixed batch: each example with its own adapter. The products with the base's weights are computed once for the whole
+     * batch, where the adapters change nothing but layers that can tell examples apart; otherwise there is one pass for each
+     * adapter.
+     *
+     * @param names of the adapters, one for each example; {@link #BASE} for none
      * @param input whose first dimension is the batch's
-     * @return rows in the order of the input's
-     * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, the network has
-     *                                  several outputs, or its output has another number of rows than its input
+     * @return examples in the order of the input's
+     * @throws IllegalArgumentException if there is no adapter of some name, names and examples differ in number, the network has
+     *                                  several outputs, or its output has several rows for an example in an order of its own
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String[] names, INDArray input) {
@@ -186,24 +239,53 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * As {@link #output(String[], INDArray)}, for networks of any number of inputs and outputs.
      *
-     * @param names  of the adapters, one for each row
+     * @param names  of the adapters, one for each example; {@link #BASE} for none
      * @param inputs one for each of the network's, whose first dimension is the batch's
-     * @return one for each of the network's outputs, rows in the order of the inputs'
-     * @throws IllegalArgumentException if there is no adapter of some name, names and rows differ in number, or an output
-     *                                  has another number of rows than the inputs
+     * @return one for each of the network's outputs, examples in the order of the inputs'
+     * @throws IllegalArgumentException as there, but for several outputs
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(String[] names, INDArray... inputs) {
+        return outputs(Arrays.stream(names).map(AdapterMix::of).toList(), inputs);
+    }
+
+    /**
+     * As {@link #output(String[], INDArray)}, each example with its own mix.
+     *
+     * @param mixes one for each example
+     * @param input whose first dimension is the batch's
+     * @return examples in the order of the input's
+     * @throws IllegalArgumentException as there, and as {@link #output(AdapterMix, INDArray...)}
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public INDArray output(List<AdapterMix> mixes, INDArray input) {
+        return single(outputs(mixes, input));
+    }
+
+    /**
+     * As {@link #output(List, INDArray)}, for networks of any number of inputs and outputs.
+     *
+     * @param mixes  one for each example
+     * @param inputs one for each of the network's, whose first dimension is the batch's
+     * @return one for each of the network's outputs, examples in the order of the inputs'
+     * @throws IllegalArgumentException as there, but for several outputs
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public INDArray[] outputs(List<AdapterMix> mixes, INDArray... inputs) {
         for (INDArray input : inputs) {
-            if (names.length == 0 || input.size(0) != names.length) {
-                throw new IllegalArgumentException("There are " + names.length + " names of adapters for an input of "
+            if (mixes.isEmpty() || input.size(0) != mixes.size()) {
+                throw new IllegalArgumentException("There are " + mixes.size() + " names of adapters for an input of "
                         + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
             }
         }
-        List<Served> byRow = require(names);
+        List<ServedMix> byExample = look(mixes);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            MixedBatch batch = new MixedBatch(byRow);
-            return batch.isOfOneAdapter() ? compute(batch.first(), inputs) : batch.restored(compute(batch, batch.sorted(inputs)));
+            MixedBatch batch = new MixedBatch(byExample);
+            if (batch.isOfOneMix()) {
+                return compute(batch.first(), inputs);
+            }
+            INDArray[] sorted = batch.sorted(inputs);
+            return batch.restored(compute(batch, sorted), batch.first().kind().rowOrder() == RowOrder.BY_EXAMPLE);
         }
     }
 
@@ -214,9 +296,24 @@ public final class AdapterBank implements AutoCloseable {
         return outputs[0];
     }
 
-    private synchronized List<Served> require(String[] names) {
+    private synchronized List<ServedMix> look(List<AdapterMix> mixes) {
         requireOpen();
-        return Arrays.stream(names).map(this::served).toList();
+        return mixes.stream().map(this::look).toList();
+    }
+
+    private ServedMix look(AdapterMix mix) {
+        List<ServedMix.Share> shares = mix.weights().entrySet().stream()
+                .map(share -> new ServedMix.Share(served(share.getKey()), share.getValue())).toList();
+        boolean plain = shares.size() == 1 && shares.get(0).weight() == 1;
+        mix.weights().forEach((name, weight) -> {
+            String more = plain ? null : served(name).moreThanAdding();
+            if (more != null) {
+                throw new IllegalArgumentException("\"" + mix + "\": adapter \"" + name + "\" can be neither multiplied nor "
+                        + "added to others, since " + more + ". Ask for it alone, without a weight");
+            }
+        });
+        NetworkKind own = plain ? shares.get(0).adapter().ownKind() : null;
+        return new ServedMix(shares, own == null ? kinds.common() : own);
     }
 
     private void requireOpen() {
@@ -225,35 +322,44 @@ public final class AdapterBank implements AutoCloseable {
         }
     }
 
-    private INDArray[] compute(Served served, INDArray[] inputs) {
-        return pool.with(served, (network, view) -> {
-            view.adaptedMatrices().forEach((layer, matrix) -> matrix.route(0, List.of(MixedBatch.route(served, layer))));
-            return forward(network, inputs);
-        });
+    private INDArray[] compute(ServedMix mix, INDArray[] inputs) {
+        return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, true, inputs);
     }
 
     private INDArray[] compute(MixedBatch batch, INDArray[] sorted) {
-        if (batch.isOfOneNetwork()) {
+        NetworkKind kind = batch.first().kind();
+        if (batch.isOfOneNetwork() && kind.rowOrder() != RowOrder.OTHER) {
             try {
-                return pool.with(batch.first(), (network, view) -> {
-                    view.adaptedMatrices().forEach((layer, matrix) -> matrix.route(batch.rows(), batch.routes(layer)));
-                    return forward(network, sorted);
-                });
-            } catch (RowsMismatchException rowsAreNoExamples) {
-                // One pass for each adapter, then.
+                INDArray[] outputs = together(batch, sorted);
+                if (kind.rowOrder() == RowOrder.UNKNOWN
+                        && Arrays.stream(outputs).anyMatch(output -> output.size(0) != batch.examples())) {
+                    learn(kind, sorted);
+                }
+                return outputs;
+            } catch (RowsMismatchException severalRowsForAnExample) {
+                if (learn(kind, sorted) == RowOrder.BY_EXAMPLE) {
+                    return together(batch, sorted);
+                }
             }
         }
         return batch.oneByOne(sorted, this::compute);
     }
 
-    private static INDArray[] forward(Model network, INDArray[] inputs) {
-        if (network instanceof ComputationGraph graph) {
-            return graph.output(inputs);
-        }
-        if (inputs.length != 1) {
-            throw new IllegalArgumentException("A MultiLayerNetwork has one input, but there are " + inputs.length);
-        }
-        return new INDArray[] {((MultiLayerNetwork) network).output(inputs[0])};
+    private INDArray[] together(MixedBatch batch, INDArray[] sorted) {
+        NetworkKind kind = batch.first().kind();
+        return pool.compute(kind, null, routes(kind, batch::routes), batch.examples(), kind.rowOrder() == RowOrder.BY_EXAMPLE,
+                sorted);
+    }
+
+    private RowOrder learn(NetworkKind kind, INDArray[] inputs) {
+        return kind.learnRowOrder(inputs, (routes, examples, inOrder, some) ->
+                pool.compute(kind, null, routes, examples, inOrder, some));
+    }
+
+    private static Map<String, List<Route>> routes(NetworkKind kind, Function<String, List<Route>> ofLayer) {
+        Map<String, List<Route>> routes = new HashMap<>();
+        kind.matrices().forEach(layer -> routes.put(layer, ofLayer.apply(layer)));
+        return routes;
     }
 
     /** How many networks there are now, at most {@code maxNetworks}. */
@@ -271,9 +377,14 @@ public final class AdapterBank implements AutoCloseable {
      * wait for a network included.
      */
     @Override
-    public synchronized void close() {
-        closed = true;
-        adapters.clear();
-        pool.clear();
+    public void close() {
+        synchronized (adding) {
+            synchronized (this) {
+                closed = true;
+                adapters.clear();
+                kinds.clear();
+            }
+        }
+        pool.prune();
     }
 }

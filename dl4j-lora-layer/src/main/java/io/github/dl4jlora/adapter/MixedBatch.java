@@ -1,8 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.adapter.NetworkPool.Served;
 import io.github.dl4jlora.internal.kernel.Route;
-import io.github.dl4jlora.internal.peft.Delta;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.INDArrayIndex;
@@ -13,110 +11,106 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
 /**
- * Rows of several adapters in one batch: sorted, such that those of one adapter lie side by side, and brought back into the
+ * Examples of several mixes in one batch: sorted, such that those of one mix lie side by side, and brought back into the
  * caller's order afterwards.
  */
 final class MixedBatch {
 
-    /** Rows of one adapter, from the first to before the last. */
-    private record Group(Served served, long from, long to) {
+    /** Examples of one mix, from the first to before the last. */
+    private record Group(ServedMix mix, long from, long to) {
     }
 
     private final List<Group> groups = new ArrayList<>();
-    /** Of each sorted row, the caller's. */
+    /** Of each sorted example, the caller's. */
     private final long[] order;
 
-    /** @param byRow the adapter of each row, at least one */
-    MixedBatch(List<Served> byRow) {
-        Map<Served, List<Integer>> rows = new LinkedHashMap<>();
-        IntStream.range(0, byRow.size()).forEach(row -> rows.computeIfAbsent(byRow.get(row), key -> new ArrayList<>()).add(row));
-        order = rows.values().stream().flatMap(List::stream).mapToLong(Integer::longValue).toArray();
+    /** @param byExample the mix of each example, at least one */
+    MixedBatch(List<ServedMix> byExample) {
+        Map<ServedMix, List<Integer>> examples = new LinkedHashMap<>();
+        IntStream.range(0, byExample.size())
+                .forEach(i -> examples.computeIfAbsent(byExample.get(i), key -> new ArrayList<>()).add(i));
+        order = examples.values().stream().flatMap(List::stream).mapToLong(Integer::longValue).toArray();
         long from = 0;
-        for (Map.Entry<Served, List<Integer>> group : rows.entrySet()) {
+        for (Map.Entry<ServedMix, List<Integer>> group : examples.entrySet()) {
             groups.add(new Group(group.getKey(), from, from + group.getValue().size()));
             from += group.getValue().size();
         }
     }
 
-    /** The adapter of the first row. */
-    Served first() {
-        return groups.get(0).served;
+    /** The mix of the first example. */
+    ServedMix first() {
+        return groups.get(0).mix;
     }
 
-    boolean isOfOneAdapter() {
+    boolean isOfOneMix() {
         return groups.size() == 1;
     }
 
-    /** Whether one network can compute all rows in one pass: routes choose A and B, but not whole layers. */
+    /** Whether one network can compute all examples in one pass: routes choose A and B, but not whole layers. */
     boolean isOfOneNetwork() {
-        return first().layout().trained().isEmpty()
-                && groups.stream().allMatch(group -> group.served.layout().equals(first().layout()));
+        NetworkKind kind = first().kind();
+        return !kind.isOfOneAdapter() && groups.stream().allMatch(group -> group.mix.kind() == kind)
+                && kind.wholeMatrices().stream().noneMatch(layer -> groups.stream().anyMatch(group -> group.mix.changes(layer)));
     }
 
-    int rows() {
+    int examples() {
         return order.length;
     }
 
     INDArray[] sorted(INDArray[] inputs) {
-        return Arrays.stream(inputs).map(input -> pick(input, order)).toArray(INDArray[]::new);
+        return Arrays.stream(inputs).map(input -> pick(input, order, 1)).toArray(INDArray[]::new);
     }
 
     /**
      * @param outputs of sorted inputs
-     * @throws IllegalArgumentException if an output has another number of rows
+     * @param inOrder whether several rows for an example are known to be the first example's, then the second's
+     * @throws IllegalArgumentException if an output has several rows for an example, and nobody knows whose they are
      */
-    INDArray[] restored(INDArray[] outputs) {
+    INDArray[] restored(INDArray[] outputs, boolean inOrder) {
         long[] back = new long[order.length];
         IntStream.range(0, order.length).forEach(position -> back[(int) order[position]] = position);
-        for (INDArray output : outputs) {
-            requireOneRowEach(output);
-        }
-        return Arrays.stream(outputs).map(output -> pick(output, back)).toArray(INDArray[]::new);
+        return Arrays.stream(outputs).map(output -> pick(output, back, rowsPerExample(output, inOrder)))
+                .toArray(INDArray[]::new);
     }
 
     /** Layers above a sequence make rows of its steps, in an order that only they know. */
-    private void requireOneRowEach(INDArray output) {
-        if (output.size(0) != rows()) {
+    private long rowsPerExample(INDArray output, boolean inOrder) {
+        long each = output.size(0) / examples();
+        if (output.size(0) % examples() != 0 || each != 1 && !inOrder) {
             throw new IllegalArgumentException("The network's output has " + output.size(0) + " rows "
-                    + Arrays.toString(output.shape()) + " for " + rows() + " examples, so that nobody can tell which adapter's "
-                    + "they are. Ask once for each adapter with output(name, input)");
+                    + Arrays.toString(output.shape()) + " for " + examples() + " examples, so that nobody can tell which "
+                    + "adapter's they are. Ask once for each adapter with output(name, input)");
         }
+        return each;
     }
 
-    /** Which A and B each of the sorted rows takes in a layer. */
+    /** What stands in for a matrix's own adapter, by sorted examples. */
     List<Route> routes(String layer) {
-        return groups.stream().map(group -> route(group.served, layer, group.from, group.to)).toList();
+        return groups.stream().flatMap(group -> group.mix.routes(layer, group.from, group.to).stream())
+                .filter(Objects::nonNull).toList();
     }
 
-    /** For a batch of one adapter, of any number of rows. */
-    static Route route(Served served, String layer) {
-        return route(served, layer, 0, 0);
-    }
-
-    private static Route route(Served served, String layer, long from, long to) {
-        Delta delta = served.adapter().content().delta(layer);
-        return new Route(from, to, delta.a(), delta.b(), delta.factor());
-    }
-
-    /** Computes the sorted rows of each adapter by themselves. */
-    INDArray[] oneByOne(INDArray[] sorted, BiFunction<Served, INDArray[], INDArray[]> pass) {
-        List<INDArray[]> parts = groups.stream().map(group -> pass.apply(group.served, Arrays.stream(sorted)
+    /** Computes the sorted examples of each mix by themselves. */
+    INDArray[] oneByOne(INDArray[] sorted, BiFunction<ServedMix, INDArray[], INDArray[]> pass) {
+        List<INDArray[]> parts = groups.stream().map(group -> pass.apply(group.mix, Arrays.stream(sorted)
                 .map(input -> interval(input, group.from, group.to)).toArray(INDArray[]::new))).toList();
         return IntStream.range(0, parts.get(0).length)
                 .mapToObj(output -> Nd4j.concat(0, parts.stream().map(part -> part[output]).toArray(INDArray[]::new)))
                 .toArray(INDArray[]::new);
     }
 
-    private static INDArray pick(INDArray array, long[] indices) {
-        INDArray[] rows = Arrays.stream(indices).mapToObj(row -> interval(array, row, row + 1)).toArray(INDArray[]::new);
+    private static INDArray pick(INDArray array, long[] indices, long each) {
+        INDArray[] rows = Arrays.stream(indices).mapToObj(i -> interval(array, i * each, (i + 1) * each))
+                .toArray(INDArray[]::new);
         return Nd4j.concat(0, rows);
     }
 
-    private static INDArray interval(INDArray array, long from, long to) {
+    static INDArray interval(INDArray array, long from, long to) {
         INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
         Arrays.fill(indices, NDArrayIndex.all());
         indices[0] = NDArrayIndex.interval(from, to);

@@ -81,11 +81,7 @@ final class Swap {
             if (!strangers.isEmpty()) {
                 LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
             }
-            if (swap.otherForm != null) {
-                LOG.warn("Layer \"{}\": the adapter was trained on a base kept as {}, but the network keeps it as {}, whose "
-                        + "values are a little different. Evaluate before you rely on it, or train on; ApplyOption.STRICT "
-                        + "refuses", swap.otherForm.layer, swap.otherForm.trainedOn, swap.otherForm.here);
-            }
+            swap.warnOfForm();
             swap.assign();
             if (options.contains(ApplyOption.RESET_UPDATER)) {
                 resetUpdater(network);
@@ -93,12 +89,57 @@ final class Swap {
         }
     }
 
-    /** Gives a network that has been checked the values of fully trained layers, and nothing else. */
-    static void trainedInto(AdaptedView view, LoRAAdapter adapter) {
+    /** Gives a network the values of fully trained layers and of biases, and nothing else. */
+    static void valuesInto(AdaptedView view, LoRAAdapter adapter) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Swap swap = new Swap(adapter, view);
             swap.checkTrained();
+            swap.checkBiases();
             swap.assign();
+        }
+    }
+
+    /**
+     * Checks an adapter against a network that is to compute it by routes, and so need be neither of its ranks nor of its
+     * variant, and may adapt more matrices.
+     *
+     * @param bases what each layer stands on
+     * @return the adapter, biases that its file tells in relation to the base's made whole
+     * @throws IllegalArgumentException if it does not fit
+     */
+    static LoRAAdapter fitting(LoRAAdapter adapter, AdaptedView view, Map<String, AdaptedView.Base> bases) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            Swap swap = new Swap(adapter, view);
+            Map<String, Delta> deltas = new LinkedHashMap<>();
+            adapter.deltas().forEach((name, loaded) -> {
+                AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+                Delta delta = swap.onBase(name, loaded, matrix, false);
+                requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
+                requireSize(name, delta, matrix);
+                requireSameBase(name, delta, bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN).id(),
+                        matrix.a().dataType());
+                delta.parts().forEach((key, value) -> inTypeOf(matrix.a(), name, key, value));
+                deltas.put(name, delta);
+                swap.noteForm(name, delta, bases.get(matrix.layer()));
+            });
+            swap.warnOfForm();
+            swap.checkTrained();
+            swap.checkBiases();
+            return new LoRAAdapter(adapter.content().with(deltas));
+        }
+    }
+
+    private void noteForm(String name, Delta delta, AdaptedView.Base base) {
+        if (otherForm == null && base != null && delta.storedAs() != null && !delta.storedAs().equals(base.storedAs())) {
+            otherForm = new OtherForm(name, delta.storedAs(), base.storedAs());
+        }
+    }
+
+    private void warnOfForm() {
+        if (otherForm != null) {
+            LOG.warn("Layer \"{}\": the adapter was trained on a base kept as {}, but the network keeps it as {}, whose "
+                    + "values are a little different. Evaluate before you rely on it, or train on; ApplyOption.STRICT "
+                    + "refuses", otherForm.layer, otherForm.trainedOn, otherForm.here);
         }
     }
 
@@ -133,8 +174,8 @@ final class Swap {
             }
             if (delta.baseId() != null && !delta.baseId().equals(base.id())) {
                 strangers.add(name);
-            } else if (otherForm == null && delta.storedAs() != null && !delta.storedAs().equals(base.storedAs())) {
-                otherForm = new OtherForm(name, delta.storedAs(), base.storedAs());
+            } else {
+                noteForm(name, delta, base);
             }
             requireSameKind(name, delta, matrix);
             // Refuses here what rescaling would refuse when other layers have been replaced.

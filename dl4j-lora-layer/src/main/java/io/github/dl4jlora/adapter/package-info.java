@@ -3,9 +3,10 @@
  * to files from which PEFT computes the same.
  *
  * <pre>
- *   AdapterBank             many adapters on one base
- *     |  `- NetworkPool     networks that callers take turns with
- *     |  `- MixedBatch      rows of several adapters at once
+ *   AdapterBank             many adapters on one base; requests ask for an AdapterMix
+ *     |- NetworkKinds       which networks its adapters need -> NetworkKind, what is known of all copies of one
+ *     |- NetworkPool        copies that callers take turns with
+ *     |- MixedBatch         examples of several mixes at once -> ServedMix -> ServedAdapter, what a route holds
  *     v
  *   LoRAAdapter             a value, and the door to what is done with it:
  *     |

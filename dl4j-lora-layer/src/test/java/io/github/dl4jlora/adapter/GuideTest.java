@@ -66,7 +66,6 @@ class GuideTest {
     private final LoRAAdapter spam = Adapters.on(base, LoRAConfig.builder().rank(3), 1);
     private final LoRAAdapter tone = Adapters.on(base, LoRAConfig.builder().rank(3), 20);
     private final INDArray input = Networks.random(DataType.FLOAT, 5, 3, Networks.IN);
-    private final INDArray threeRows = input;
 
     @BeforeEach
     void saveAdapters() throws IOException {
@@ -83,7 +82,7 @@ class GuideTest {
         String here = normal(Files.readString(tests.resolve("GuideTest.java"))
                 + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
                 + Files.readString(tests.resolve("QuantizedGuideTest.java"))
-                + Files.readString(tests.resolve("HeadsGuideTest.java")));
+                + Files.readString(tests.resolve("HeadsGuideTest.java")) + Files.readString(tests.resolve("BankGuideTest.java")));
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
@@ -271,22 +270,6 @@ class GuideTest {
 
         assertThat(Networks.difference(same, base.outputSingle(input))).isLessThan(1e-6);
         assertThat(second.outputSingle(input)).isEqualTo(same);
-    }
-
-    @Test
-    void bank() throws IOException {
-        try (AdapterBank bank = new AdapterBank(base)) {
-            bank.add("spam", LoRAAdapter.load(spamFolder));
-            bank.add("tone", LoRAAdapter.load(toneFolder));
-            INDArray one = bank.output("spam", input);
-            INDArray each = bank.output(new String[] {"spam", "tone", "spam"}, threeRows);
-            bank.remove("spam");
-
-            INDArray ofTone = LoRA.apply(base, tone).outputSingle(input);
-            assertThat(Networks.difference(each.getRow(0), one.getRow(0))).isLessThan(1e-6);
-            assertThat(Networks.difference(each.getRow(1), ofTone.getRow(1))).isLessThan(1e-6);
-            assertThat(bank.names()).containsExactly("tone");
-        }
     }
 
     @Test

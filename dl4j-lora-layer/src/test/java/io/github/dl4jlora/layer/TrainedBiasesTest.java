@@ -289,7 +289,11 @@ class TrainedBiasesTest {
         assertThatThrownBy(() -> LoRAAdapter.combine(Combination.Method.CAT).add(LoRAAdapter.of(adapted), 1)
                 .add(other, 1).build()).hasMessageContaining("bias");
         try (AdapterBank bank = new AdapterBank(base, 1)) {
-            assertThatThrownBy(() -> bank.add("all", other)).hasMessageContainingAll("\"all\"", "trained bias");
+            bank.add("all", LoRAAdapter.of(adapted));
+            bank.add("other", other);
+            INDArray images = Nd4j.rand(base.params().dataType(), 2, 1, 4, 4);
+            assertThat(bank.output("all", images).equalsWithEps(adapted.output(images), 1e-5)).isTrue();
+            assertThat(bank.output("other", images)).isNotEqualTo(adapted.output(images));
         }
     }
 

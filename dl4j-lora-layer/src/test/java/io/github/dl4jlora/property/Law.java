@@ -262,6 +262,15 @@ enum Law {
         }
     },
 
+    /** A bank computes what networks of its adapters do, each by itself and all in one batch. */
+    BANK_IS_ADAPTED {
+        @Override
+        void check(Trial trial) {
+            NotApplicable.unless(trial.featuresMask == null, "a bank takes no masks");
+            Banked.check(trial);
+        }
+    },
+
     /** A way through DL4J or this library ends in the same function, and trains the same where it says so. */
     PATH_LEADS_TO_THE_SAME {
         @Override

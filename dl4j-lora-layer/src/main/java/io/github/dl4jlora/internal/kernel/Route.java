@@ -3,13 +3,39 @@ package io.github.dl4jlora.internal.kernel;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * A low-rank path for some rows of a layer's input.
+ * What stands in for a layer's own adapter, for some rows of its input:
  *
- * @param from   first row
- * @param to     row after the last
- * @param a      {@code [nIn, rank]}
- * @param b      {@code [rank, nOut]}
- * @param factor of their product
+ * <pre>
+ * z = c ⊙ (x·W + s·x·A·B) + b
+ * </pre>
+ *
+ * @param from  first row
+ * @param to    row after the last
+ * @param a     {@code [nIn, rank]}
+ * @param b     {@code [rank, nOut]}
+ * @param factor s
+ * @param scale c {@code [1, nOut]}; null for ones
+ * @param bias  {@code [1, nOut]}, in place of the layer's; null for that itself
  */
-public record Route(long from, long to, INDArray a, INDArray b, double factor) {
+public record Route(long from, long to, INDArray a, INDArray b, double factor, INDArray scale, INDArray bias) {
+
+    /** One that only adds. */
+    public Route(long from, long to, INDArray a, INDArray b, double factor) {
+        this(from, to, a, b, factor, null, null);
+    }
+
+    /** The same for other rows. */
+    public Route over(long first, long end) {
+        return new Route(first, end, a, b, factor, scale, bias);
+    }
+
+    /** The same with another A, of another order of inputs. */
+    public Route with(INDArray otherA) {
+        return new Route(from, to, otherA, b, factor, scale, bias);
+    }
+
+    /** Whether both compute the same, by the identity of what they hold. */
+    public boolean isSameAs(Route other) {
+        return a == other.a && b == other.b && factor == other.factor && scale == other.scale && bias == other.bias;
+    }
 }

@@ -75,10 +75,22 @@ public final class Adaptation<M extends Model> {
      * @throws IllegalArgumentException as there, and if the network lacks a layer that the adapter has
      */
     public static <M extends Model> M applyOfAdapter(M base, LoRAConfig config) {
-        Network<M> from = stock(base, config);
+        return ofAdapter(stock(base, config), config);
+    }
+
+    private static <M extends Model> M ofAdapter(Network<M> from, LoRAConfig config) {
         List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).toList();
         AdapterLayers.requireIn(nodes, config);
         return of(from, nodes, config);
+    }
+
+    /**
+     * As {@link #applyOfAdapter}, of a frozen network whose weights the caller has verified, so that nothing is hashed.
+     *
+     * @throws IllegalArgumentException as there
+     */
+    public static <M extends Model> M applyToVerified(M frozen, LoRAConfig config) {
+        return ofAdapter(ThawedNetwork.ofVerified(Network.of(frozen)), config);
     }
 
     /**
@@ -110,6 +122,15 @@ public final class Adaptation<M extends Model> {
 
     private static LoRAConfig asItIs(Quantization scheme) {
         return LoRAConfig.builder().keepCounts(true).quantize(scheme).build();
+    }
+
+    /** A network that computes the same on the same frozen weights; DL4J's own clone drops settings of some vertices. */
+    public static <M extends Model> M copy(M network) {
+        return Network.outside(() -> {
+            M copy = Network.of(network).rebuild(Map.of(), Map.of()).model();
+            copy.params().assign(network.params());
+            return copy;
+        });
     }
 
     /**

@@ -94,9 +94,19 @@ public final class AdaptedView {
             return runtime.adapter();
         }
 
+        /** See {@link AdaptedRuntime#tellsExamplesApart}. */
+        public boolean tellsExamplesApart() {
+            return runtime.tellsExamplesApart();
+        }
+
+        /** See {@link AdaptedRuntime#outputScale}. */
+        public INDArray outputScale(Variant variant, Map<String, INDArray> otherParts, double factor) {
+            return runtime.outputScale(variant, otherParts, factor);
+        }
+
         /** See {@link AdaptedRuntime#route}. */
-        public void route(long rows, List<Route> routes) {
-            runtime.route(parameter.key(), rows, routes);
+        public void route(long examples, boolean inOrder, List<Route> routes) {
+            runtime.route(parameter.key(), examples, inOrder, routes);
         }
     }
 
@@ -111,7 +121,8 @@ public final class AdaptedView {
         /** Of a layer whose frozen weights nobody knows. */
         public static final Base UNKNOWN = new Base(null, null);
 
-        private static Base of(FrozenWeights weights) {
+        /** Of frozen weights, as their ids say. */
+        public static Base of(FrozenWeights weights) {
             return new Base(weights.baseId(), weights.storedAs());
         }
     }

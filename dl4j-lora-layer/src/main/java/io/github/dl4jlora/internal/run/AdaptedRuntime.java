@@ -2,11 +2,14 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * A running adapted layer or vertex, whatever computes it. What it consists of is its {@link Adapter}'s to tell.
@@ -62,13 +65,31 @@ public interface AdaptedRuntime extends Disableable {
     /**
      * Computes other low-rank paths than the layer's own, inference only.
      *
-     * @param key    of the adapted parameter
-     * @param rows   how many rows the input will have; another number is refused with {@link RowsMismatchException}.
-     *               0: any, and each route is for all of them. A layer that cannot tell rows apart refuses at once
-     * @param routes null: the layer's own path again
+     * @param key      of the adapted parameter
+     * @param examples how many there are in the batch; 0: any number, and each route is for all of them
+     * @param inOrder  whether rows are known to be the first example's, then the second's, where there are several for each;
+     *                 where that is not known the pass ends in a {@link RowsMismatchException}
+     * @param routes   by examples; none for what the base computes; null: the layer's own path again
      */
-    default void route(String key, long rows, List<Route> routes) {
-        adapter().switches().route(key, rows, routes);
+    default void route(String key, long examples, boolean inOrder, List<Route> routes) {
+        adapter().switches().route(key, examples, inOrder, routes);
+    }
+
+    /** Whether different examples of a batch can take different routes. */
+    default boolean tellsExamplesApart() {
+        return true;
+    }
+
+    /**
+     * What an adapter of the layer multiplies outputs by, beside what it adds.
+     *
+     * @param variant of the adapter
+     * @param parts   of the adapter, by part
+     * @param factor  s
+     * @return {@code [1, nOut]}; null for one that does not multiply
+     */
+    default INDArray outputScale(Variant variant, Map<String, INDArray> parts, double factor) {
+        return null;
     }
 
     /** The rows of a layer's input are not the rows of the network's. */

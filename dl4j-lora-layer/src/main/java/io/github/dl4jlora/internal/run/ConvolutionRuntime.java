@@ -80,7 +80,7 @@ final class ConvolutionRuntime extends KernelRuntime {
     /** A with its rows in the order in which the kernel has the inputs. */
     private Route inKernelOrder(Route path) {
         INDArray a = layout().isSequence() ? stepsFirst(path.a()).dup('f').reshape('f', path.a().shape()) : path.a();
-        return new Route(path.from(), path.to(), a, path.b(), path.factor());
+        return path.with(a);
     }
 
     /** {@code [kernel, nIn, rank]}; a view of a column-major {@code [kernel·nIn, rank]}. */
@@ -109,6 +109,7 @@ final class ConvolutionRuntime extends KernelRuntime {
         if (bias != null) {
             Broadcast.add(z, bias.reshape(bias.length()), z, 1);
         }
+        RoutedOutputs.replaceBias(this, z, bias);
         return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;
     }
 

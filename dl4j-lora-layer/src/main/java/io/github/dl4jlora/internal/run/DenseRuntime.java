@@ -104,6 +104,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         if (bias != null) {
             DenseArithmetic.addBias(product, bias);
         }
+        RoutedOutputs.replaceBias(this, product, bias);
         if (maskArray != null) {
             mask(product);
         }

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -18,7 +17,6 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.List;
 import java.util.Map;
 
 /** Runs a LoRAWrapperVertex; see {@link EffectiveRuntime}. */
@@ -115,8 +113,8 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
     }
 
     @Override
-    public void route(String key, long rows, List<Route> routes) {
-        weights.route(key, rows, routes);
+    public boolean tellsExamplesApart() {
+        return false;
     }
 
     @Override

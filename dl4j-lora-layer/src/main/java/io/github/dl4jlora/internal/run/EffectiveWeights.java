@@ -7,12 +7,12 @@ import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -65,14 +65,6 @@ public final class EffectiveWeights {
         stale = true;
     }
 
-    /** See {@link AdaptedRuntime#route}: all rows are for one. */
-    void route(String key, long rows, List<Route> routes) {
-        if (routes != null) {
-            new Routing(adapter.configuration().getLayerName(), rows, routes).single();
-        }
-        adapter.switches().route(key, rows, routes);
-    }
-
     /** Brings M up to date. Cheap when nothing has changed. */
     void refresh(boolean training) {
         adapter.beginPass(training);
@@ -103,8 +95,13 @@ public final class EffectiveWeights {
         if (routing == null) {
             variant().merge(matrix, adapter.parts(parameter.key()), adapter.factor(parameter));
         } else {
-            Route route = routing.single();
-            new PlainLoRA().merge(matrix, Map.of(Variant.A, route.a(), Variant.B, route.b()), route.factor());
+            for (Route route : routing.forAll()) {
+                new PlainLoRA().merge(matrix, Map.of(Variant.A, route.a(), Variant.B, route.b()), route.factor());
+                if (route.bias() != null) {
+                    INDArray bias = table.get(DefaultParamInitializer.BIAS_KEY);
+                    bias.assign(route.bias().reshape('c', bias.shape()));
+                }
+            }
         }
     }
 

@@ -89,6 +89,7 @@ final class EmbeddingRuntime extends KernelRuntime {
         if (bias != null) {
             rows.addiRowVector(bias);
         }
+        RoutedOutputs.replaceBias(this, rows, bias);
         return layout().asInLayer(rows, input.size(0));
     }
 

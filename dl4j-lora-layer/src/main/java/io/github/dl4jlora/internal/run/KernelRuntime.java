@@ -167,9 +167,16 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         if (scale == null) {
             scale = lora().settings().variant().scale(this);
         }
-        if (scale != null && !isRouted()) {
+        if (isRouted()) {
+            RoutedOutputs.scale(this, product);
+        } else if (scale != null) {
             scale.forward(product, training, workspaces);
         }
+    }
+
+    @Override
+    public final INDArray outputScale(Variant variant, Map<String, INDArray> parts, double s) {
+        return RoutedOutputs.scaleOf(this, variant, parts, s, dataType, matrix().columns());
     }
 
     /**
@@ -212,7 +219,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      */
     final List<Route> paths(long rows) {
         Routing routing = adapter.switches().routing(adapted().key());
-        return routing == null ? List.of(ownPath()) : routing.forInput(rows, dataType);
+        return routing == null ? List.of(ownPath()) : routing.forRows(rows);
     }
 
     final boolean isRouted() {

@@ -23,7 +23,7 @@ public final class RoutedPath implements LowRankPath {
 
     @Override
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
-        for (Route route : routing.forInput(x.size(0), x.dataType())) {
+        for (Route route : routing.forRows(x.size(0))) {
             boolean all = route.to() - route.from() == x.size(0);
             INDArray input = all ? x : x.get(NDArrayIndex.interval(route.from(), route.to()), NDArrayIndex.all());
             INDArray output = all ? z : z.get(NDArrayIndex.interval(route.from(), route.to()), NDArrayIndex.all());

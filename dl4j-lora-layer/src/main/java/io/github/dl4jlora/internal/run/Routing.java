@@ -1,51 +1,55 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Route;
-import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
- * Which low-rank paths run in place of an adapted parameter's own, while a network serves several adapters.
+ * What runs in place of an adapted parameter's own adapter, while a network serves several.
  *
- * @param layer  its name, for messages
- * @param rows   how many rows the input must have; 0: any, and each route is for all of them
- * @param routes in the order of the rows
+ * @param layer    its name, for messages
+ * @param examples how many there are in the batch; 0: any number, and each route is for all of them
+ * @param inOrder  whether the rows of a layer that has several for an example are known to be the first example's, then the
+ *                 second's, and so on
+ * @param routes   by examples
  */
-record Routing(String layer, long rows, List<Route> routes) {
+record Routing(String layer, long examples, boolean inOrder, List<Route> routes) {
 
     /**
-     * The routes for an input.
+     * The routes by rows of an input.
      *
-     * @param actual how many rows it has
-     * @param type   to cast A and B to
-     * @throws AdaptedRuntime.RowsMismatchException for another number of rows than was announced
+     * @param rows how many it has
+     * @throws AdaptedRuntime.RowsMismatchException if nobody knows which example a row belongs to
      */
-    List<Route> forInput(long actual, DataType type) {
-        if (rows != 0 && rows != actual) {
-            throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " gets " + actual + " rows for a batch of " + rows
-                    + ", so that a row is no example");
+    List<Route> forRows(long rows) {
+        if (examples == 0) {
+            return routes.stream().map(route -> route.over(0, rows)).toList();
         }
-        return routes.stream().map(route -> new Route(rows == 0 ? 0 : route.from(), rows == 0 ? actual : route.to(),
-                route.a().castTo(type), route.b().castTo(type), route.factor())).toList();
+        long each = rows / examples;
+        if (rows % examples != 0 || each > 1 && !inOrder) {
+            throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
+                    + examples + ", so that a row is no example");
+        }
+        return routes.stream().map(route -> route.over(route.from() * each, route.to() * each)).toList();
     }
 
     /**
-     * The one route of a layer that cannot tell rows apart.
+     * The routes of a layer that cannot tell rows apart.
      *
-     * @throws AdaptedRuntime.RowsMismatchException if there are several
+     * @throws AdaptedRuntime.RowsMismatchException if not all are for all rows
      */
-    Route single() {
-        if (routes.size() > 1) {
+    List<Route> forAll() {
+        if (!routes.isEmpty() && examples != 0) {
             throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer)
                     + " runs on W + s·A·B, one set of weights for all rows");
         }
-        return routes.get(0);
+        return routes;
     }
 
     /** Whether two of them compute the same, by the identity of the matrices. */
     boolean isSameAs(Routing other) {
-        return other != null && routes.size() == other.routes.size() && routes.get(0).a() == other.routes.get(0).a()
-                && routes.get(0).b() == other.routes.get(0).b() && routes.get(0).factor() == other.routes.get(0).factor();
+        return other != null && routes.size() == other.routes.size()
+                && IntStream.range(0, routes.size()).allMatch(i -> routes.get(i).isSameAs(other.routes.get(i)));
     }
 }

@@ -79,11 +79,11 @@ public final class Switches {
     }
 
     /** See {@link AdaptedRuntime#route}. */
-    void route(String key, long rows, List<Route> routes) {
+    void route(String key, long examples, boolean inOrder, List<Route> routes) {
         if (routes == null) {
             routings.remove(key);
         } else {
-            routings.put(key, new Routing(name.get(), rows, List.copyOf(routes)));
+            routings.put(key, new Routing(name.get(), examples, inOrder, List.copyOf(routes)));
         }
         changed.run();
     }

@@ -1,0 +1,119 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.rewrite.Adaptation;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import org.deeplearning4j.nn.api.Model;
+
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * The kinds of networks that a bank's adapters need: one, which adapts every matrix that some adapter changes, for all that are
+ * computed by routes alone, and one for each set of layers and biases whose values must be put into a network.
+ */
+final class NetworkKinds {
+
+    /** What adapters with values have in common if one kind computes them. */
+    private record Layout(Set<String> adapted, Set<String> trained, Set<String> biases) {
+
+        static Layout of(AdapterContent content) {
+            return new Layout(Set.copyOf(content.deltas().keySet()), Set.copyOf(content.trained().keySet()),
+                    Set.copyOf(content.biases().values().keySet()));
+        }
+    }
+
+    private final Model frozen;
+    private final Map<String, AdaptedView.Base> bases = new LinkedHashMap<>();
+    private final NetworkKind bare;
+    // All below is guarded by this.
+    private final Map<Layout, NetworkKind> own = new HashMap<>();
+    private NetworkKind common;
+
+    /** @throws IllegalArgumentException if the base is adapted, closed, or has no parameters */
+    NetworkKinds(Model base) {
+        this.frozen = Adaptation.freeze(base, null, "A bank stands on the network that was adapted: give that, or what "
+                + "LoRA.unload makes of it");
+        verified().forEach((layer, weights) -> bases.put(layer, AdaptedView.Base.of(weights)));
+        this.bare = new NetworkKind(frozen, false);
+        this.common = bare;
+    }
+
+    private Map<String, FrozenWeights> verified() {
+        return BaseAttachment.verified(frozen);
+    }
+
+    /** @throws IllegalStateException naming the layer, if the base is no more what it was */
+    void verify() {
+        verified();
+    }
+
+    /** What each layer stands on. */
+    Map<String, AdaptedView.Base> bases() {
+        return bases;
+    }
+
+    /** The kind for all adapters without values that have been installed. */
+    synchronized NetworkKind common() {
+        return common;
+    }
+
+    /**
+     * A kind that computes the adapter, which is to be {@link #install}ed if the adapter fits.
+     *
+     * @throws IllegalArgumentException if the network lacks a layer of the adapter, or cannot adapt it
+     */
+    NetworkKind of(LoRAAdapter adapter) {
+        AdapterContent content = adapter.content();
+        boolean hasValues = !content.trained().isEmpty() || !content.biases().values().isEmpty();
+        NetworkKind present;
+        synchronized (this) {
+            present = hasValues ? own.get(Layout.of(content)) : common;
+        }
+        Set<String> matrices = new LinkedHashSet<>(hasValues || present == null ? Set.of() : present.matrices());
+        if (!matrices.addAll(adapter.layers()) || hasValues && present != null) {
+            return present;
+        }
+        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(adapter.trainedLayers()))
+                .bias(content.biases().values().isEmpty() ? BiasTraining.NONE : content.biases().training()).build();
+        return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
+    }
+
+    private static String[] quoted(Collection<String> names) {
+        return names.stream().map(Pattern::quote).toArray(String[]::new);
+    }
+
+    synchronized void install(NetworkKind kind, LoRAAdapter adapter) {
+        if (kind.isOfOneAdapter()) {
+            own.put(Layout.of(adapter.content()), kind);
+        } else {
+            common = kind;
+        }
+    }
+
+    /** Forgets kinds that none of the adapters needs. */
+    synchronized void retain(Collection<ServedAdapter> adapters) {
+        own.values().removeIf(kind -> adapters.stream().noneMatch(adapter -> adapter.ownKind() == kind));
+        if (adapters.isEmpty()) {
+            common = bare;
+        }
+    }
+
+    synchronized void clear() {
+        own.clear();
+        common = null;
+    }
+
+    synchronized boolean isPresent(NetworkKind kind) {
+        return kind == common || own.containsValue(kind);
+    }
+}

@@ -1,0 +1,54 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Runs the guide's code about banks; {@link GuideTest} looks here for its lines. */
+class BankGuideTest {
+
+    private final ComputationGraph base = Networks.trainedGraph();
+    private final INDArray input = Networks.random(DataType.FLOAT, 5, 3, Networks.IN);
+    private final INDArray threeRows = input;
+
+    @Test
+    void bank(@TempDir Path folder) throws IOException {
+        LoRAAdapter spam = Adapters.on(base, LoRAConfig.builder().rank(3), 1);
+        LoRAAdapter tone = Adapters.on(base, LoRAConfig.builder().rank(3), 20);
+        Path spamFolder = folder.resolve("spam");
+        Path toneFolder = folder.resolve("tone");
+        spam.save(spamFolder);
+        tone.save(toneFolder);
+        INDArray ofTone = LoRA.apply(base, tone).outputSingle(input);
+
+        try (AdapterBank bank = new AdapterBank(base)) {
+            bank.add("spam", LoRAAdapter.load(spamFolder));
+            bank.add("tone", LoRAAdapter.load(toneFolder));
+            INDArray one = bank.output("spam", input);
+            INDArray none = bank.output(AdapterBank.BASE, input);
+            INDArray each = bank.output(new String[] {"spam", "tone", "__base__"}, threeRows);
+            INDArray sum = bank.output(AdapterMix.parse("spam:0.7 + tone:0.3"), input);
+            bank.replace("spam", LoRAAdapter.load(toneFolder));
+            INDArray replaced = bank.output("spam", input);
+            bank.remove("spam");
+
+            assertThat(Networks.difference(each.getRow(0), one.getRow(0))).isLessThan(1e-6);
+            assertThat(Networks.difference(each.getRow(1), ofTone.getRow(1))).isLessThan(1e-6);
+            assertThat(Networks.difference(each.getRow(2), none.getRow(2))).isLessThan(1e-6);
+            assertThat(Networks.difference(none, base.outputSingle(input))).isLessThan(1e-6);
+            assertThat(Networks.difference(sum, one)).isGreaterThan(1e-3);
+            assertThat(Networks.difference(replaced, ofTone)).isLessThan(1e-6);
+            assertThat(bank.names()).containsExactly("tone");
+        }
+    }
+}
