@@ -24,6 +24,8 @@ final class Wording {
         // Where an option does the same.
         word("or force it onto this one: adapter\\.applyTo\\(.*?ApplyOption\\.FORCE\\)", "or dl4j-lora import with --any-base");
         word("Match the module names .{0,60}keyMapper\\(\\.\\.\\.\\)", "Match the names with dl4j-lora import and --rename");
+        word("give its layers this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
+                "match them with dl4j-lora import and --rename");
         word("To load what there is: LoRAAdapter\\.loader\\(\\)\\.strict\\(false\\)",
                 "To take what there is: dl4j-lora import with --lenient");
         word("name the layers with targets\\(\\.\\.\\.\\), or take all with allTargets\\(\\)",

@@ -121,7 +121,7 @@ class WordingTest {
             "extract @base.zip @graph.zip --rank 2 | the fine-tuned network a ComputationGraph",
             "extract @int8.zip @base.zip --rank 2 | extract compares trained weights. Name the network that it was made of",
             "extract @base.zip @base.zip --rank 2 | there is nothing to extract",
-            "report @graph.zip @spam | Give the network that the adapter was made for"})
+            "report @graph.zip @spam | match them with dl4j-lora import and --rename"})
     void whatFailsIsToldInOptionsAndCommands(String line, String message) throws IOException {
         String[] words = line.split(" ");
         String[] command = Arrays.copyOf(words, words.length + 2);
