@@ -26,7 +26,8 @@ class SparkExampleTest {
     private final StringWriter err = new StringWriter();
 
     private int run(String... arguments) {
-        return SparkExample.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true)).execute(arguments);
+        return SparkExample.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true))
+                .execute(arguments);
     }
 
     @Test
