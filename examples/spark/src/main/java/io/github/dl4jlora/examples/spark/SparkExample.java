@@ -98,7 +98,8 @@ public final class SparkExample implements Callable<Integer> {
     public Integer call() throws IOException {
         if (Runtime.version().feature() > LAST_JDK) {
             throw new ParameterException(spec.commandLine(), "This is JDK " + Runtime.version().feature() + ", and Hadoop in "
-                    + "Spark 3.3 calls what JDKs after " + LAST_JDK + " have no more. Say JAVA_HOME=/path/to/jdk-17 before the command.");
+                    + "Spark 3.3 calls what JDKs after " + LAST_JDK + " have no more. Say JAVA_HOME=/path/to/jdk-17 before the "
+                    + "command.");
         }
         out = spec.commandLine().getOut();
         checkOptions();
