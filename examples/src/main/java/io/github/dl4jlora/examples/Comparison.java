@@ -36,7 +36,6 @@ import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /** What the examples that compare ways of adapting a network have in common: options, training, checks and figures. */
 abstract class Comparison implements Callable<Integer> {
@@ -272,10 +271,10 @@ abstract class Comparison implements Callable<Integer> {
                                  Function<MultiLayerNetwork, String> onBefore) throws IOException {
         MultiLayerNetwork unloaded = LoRA.unload(ways.lora.network);
         ResultTable table = new ResultTable("", "trained parameters", taught, before, "median step", "training", "on disk")
-                .row("base", NONE, onTaught.apply(base), onBefore.apply(base), NONE, NONE, bytes(ways.baseFile));
+                .row("base", NONE, onTaught.apply(base), onBefore.apply(base), NONE, NONE, Figures.bytes(ways.baseFile));
         for (Taught way : List.of(ways.headOnly, ways.lora, ways.full)) {
-            table.row(way.name, trained(way.network), onTaught.apply(way.network), onBefore.apply(way.network), millis(way.steps),
-                    seconds(way.steps), bytes(way.kept));
+            table.row(way.name, Figures.trained(way.network), onTaught.apply(way.network), onBefore.apply(way.network),
+                    Figures.millis(way.steps), Figures.seconds(way.steps), Figures.bytes(way.kept));
             if (way == ways.lora) {
                 table.row("  adapter removed", NONE, onTaught.apply(unloaded), onBefore.apply(unloaded), NONE, NONE, NONE);
             }
@@ -372,29 +371,6 @@ abstract class Comparison implements Callable<Integer> {
     private static Path save(MultiLayerNetwork network, Path file) throws IOException {
         ModelSerializer.writeModel(network, file.toFile(), false);
         return file;
-    }
-
-    static String trained(MultiLayerNetwork network) {
-        return String.format(Locale.ROOT, "%,d", LoRA.summary(network).trainableParams());
-    }
-
-    static String millis(StepTimer timer) {
-        return String.format(Locale.ROOT, "%.2f ms", timer.medianMillis());
-    }
-
-    private static String seconds(StepTimer timer) {
-        return String.format(Locale.ROOT, "%.1f s", timer.totalSeconds());
-    }
-
-    /** Of a file, or of all files in a folder. */
-    static String bytes(Path path) throws IOException {
-        long sum = 0;
-        try (Stream<Path> files = Files.walk(path)) {
-            for (Path file : files.filter(Files::isRegularFile).toList()) {
-                sum += Files.size(file);
-            }
-        }
-        return String.format(Locale.ROOT, "%,d bytes", sum);
     }
 
     /** Unlike {@code INDArray.equals}, which tolerates rounding. */

@@ -16,8 +16,8 @@ import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -77,8 +77,9 @@ public final class ConvolutionExample extends Comparison {
 
         ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> board.train().batches(BATCH), folder);
 
-        ResultTable results = printTable(ways, base, "on the board", network -> accuracy(network, board), "on paper",
-                network -> accuracy(network, paper));
+        ResultTable results = printTable(ways, base,
+                "on the board", network -> Figures.accuracy(network, board.test().batches(BATCH)),
+                "on paper", network -> Figures.accuracy(network, paper.test().batches(BATCH)));
         return conclude(new Story("LoRA on convolutions: digits on the board",
                 "A convolutional network that reads dark digits on clean paper is taught light digits on a dark, speckled board.",
                 "On the board and on paper: the share of test images that are read right."),
@@ -119,9 +120,5 @@ public final class ConvolutionExample extends Comparison {
                 .build());
         network.init();
         return network;
-    }
-
-    private static String accuracy(MultiLayerNetwork network, Digits.Split digits) {
-        return String.format(Locale.ROOT, "%.1f %%", 100 * network.evaluate(digits.test().batches(BATCH)).accuracy());
     }
 }

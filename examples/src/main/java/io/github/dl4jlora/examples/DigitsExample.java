@@ -66,8 +66,9 @@ public final class DigitsExample extends Comparison {
 
         // Three ways to teach it turned digits. What has to be stored: whole networks, or an adapter beside the base.
         ThreeWays ways = teach(base, lora, LAST_HIDDEN, LEARNING_RATE, () -> turned.train().batches(BATCH), folder);
-        ResultTable results = printTable(ways, base, "turned digits", network -> accuracy(network, turned), "upright digits",
-                network -> accuracy(network, upright));
+        ResultTable results = printTable(ways, base,
+                "turned digits", network -> Figures.accuracy(network, turned.test().batches(BATCH)),
+                "upright digits", network -> Figures.accuracy(network, upright.test().batches(BATCH)));
         return conclude(new Story("LoRA on turned digits", "A network that reads upright handwritten digits is taught to read "
                 + "them turned by 90 degrees.", "Turned and upright digits: the share of test images that are read right."),
                 base, before, ways, results, folder);
@@ -84,9 +85,5 @@ public final class DigitsExample extends Comparison {
                 .build());
         network.init();
         return network;
-    }
-
-    private static String accuracy(MultiLayerNetwork network, Digits.Split digits) {
-        return String.format(Locale.ROOT, "%.1f %%", 100 * network.evaluate(digits.test().batches(BATCH)).accuracy());
     }
 }
