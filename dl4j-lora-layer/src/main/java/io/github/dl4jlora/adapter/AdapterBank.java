@@ -217,7 +217,10 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(AdapterMix mix, INDArray... inputs) {
-        return compute(look(List.of(mix)).get(0), inputs);
+        ServedMix served = look(List.of(mix)).get(0);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return compute(served, inputs);
+        }
     }
 
     /**

@@ -8,6 +8,8 @@ import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import org.deeplearning4j.nn.api.Model;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Collection;
 import java.util.HashMap;
@@ -41,10 +43,12 @@ final class NetworkKinds {
 
     /** @throws IllegalArgumentException if the base is adapted, closed, or has no parameters */
     NetworkKinds(Model base) {
-        this.frozen = Adaptation.freeze(base, null, "A bank stands on the network that was adapted: give that, or what "
-                + "LoRA.unload makes of it");
-        verified().forEach((layer, weights) -> bases.put(layer, AdaptedView.Base.of(weights)));
-        this.bare = new NetworkKind(frozen, false);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            this.frozen = Adaptation.freeze(base, null, "A bank stands on the network that was adapted: give that, or what "
+                    + "LoRA.unload makes of it");
+            verified().forEach((layer, weights) -> bases.put(layer, AdaptedView.Base.of(weights)));
+            this.bare = new NetworkKind(frozen, false);
+        }
         this.common = bare;
     }
 
@@ -54,7 +58,9 @@ final class NetworkKinds {
 
     /** @throws IllegalStateException naming the layer, if the base is no more what it was */
     void verify() {
-        verified();
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            verified();
+        }
     }
 
     /** What each layer stands on. */
@@ -85,7 +91,9 @@ final class NetworkKinds {
         }
         LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(adapter.trainedLayers()))
                 .bias(content.biases().values().isEmpty() ? BiasTraining.NONE : content.biases().training()).build();
-        return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
+        }
     }
 
     private static String[] quoted(Collection<String> names) {

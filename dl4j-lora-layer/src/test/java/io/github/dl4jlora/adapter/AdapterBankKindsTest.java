@@ -8,6 +8,8 @@ import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
@@ -238,6 +240,27 @@ class AdapterBankKindsTest {
                             .isLessThan(CLOSE);
                 }
             }
+        }
+    }
+
+    /** DL4J's clone of a MergeVertex drops its axis. */
+    @Test
+    void networksOfABankMergeAlongTheAxisThatTheBaseDoes() {
+        ComputationGraph merging = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .graphBuilder().addInputs("in").setInputTypes(InputType.recurrent(3, 5, RNNFormat.NWC))
+                .addLayer("a", new LSTM.Builder().nOut(4).dataFormat(RNNFormat.NWC).build(), "in")
+                .addLayer("b", new LSTM.Builder().nOut(4).dataFormat(RNNFormat.NWC).build(), "in")
+                .addVertex("both", new MergeVertex(), "a", "b")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
+                        .dataFormat(RNNFormat.NWC).build(), "both").setOutputs("out").build());
+        merging.init();
+        ComputationGraph tuned = LoRA.apply(merging, config("out").build());
+        tuned.params().addi(0.3);
+        INDArray x = Networks.random(DataType.FLOAT, 1, 2, 5, 3);
+        try (AdapterBank bank = new AdapterBank(merging, 1)) {
+            bank.add("out", LoRAAdapter.of(tuned));
+
+            assertThat(bank.output("out", x).distance2(tuned.outputSingle(x))).isLessThan(CLOSE);
         }
     }
 

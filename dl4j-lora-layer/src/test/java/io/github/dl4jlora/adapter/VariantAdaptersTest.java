@@ -195,9 +195,12 @@ class VariantAdaptersTest {
         assertThatThrownBy(() -> LoRAAdapter.of(tuned(Variants.DORA_PISSA_BIAS)).toPlainLoRA())
                 .hasMessageContainingAll("toPlainLoRA", "DoRA");
         try (AdapterBank bank = new AdapterBank(base)) {
-            assertThatThrownBy(() -> bank.add("d", dora)).hasMessageContainingAll("\"d\"", "fc1", "DoRA", "LoRA.merge");
-            assertThatThrownBy(() -> bank.add("b", LoRAAdapter.of(tuned(Variants.BIAS))))
-                    .hasMessageContainingAll("\"b\"", "trained bias");
+            bank.add("d", dora);
+            bank.add("b", LoRAAdapter.of(tuned(Variants.BIAS)));
+            INDArray x = Networks.random(DataType.DOUBLE, 1, 2, Networks.IN);
+            assertThatThrownBy(() -> bank.output(AdapterMix.of("d", 0.5), x)).hasMessageContainingAll("\"d\"", "DoRA", "alone");
+            assertThatThrownBy(() -> bank.output(AdapterMix.of("b").plus("d", 1), x))
+                    .hasMessageContainingAll("\"b\"", "trained biases", "alone");
         }
     }
 

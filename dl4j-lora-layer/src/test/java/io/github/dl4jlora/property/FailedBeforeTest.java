@@ -53,8 +53,6 @@ class FailedBeforeTest {
 
     static Stream<Named<NetworkSpec>> networks() {
         return Stream.of(
-                failed("a bank's networks lost the axis of a MergeVertex", true, Input.SEQUENCE_CHANNELS_LAST,
-                        List.of(twins(Kind.LSTM, Join.TWIN_MERGE), layer(Kind.DENSE, Role.ADAPTED, 0)), PLAIN, false, Path.CLONE),
                 failed("a dropout layer hands its input on", false, Input.VOLUME, List.of(layer(Kind.NO_DROPOUT, Role.FROZEN, 0)),
                         PLAIN, true, Path.CLONE),
                 failed("a dropout layer below an adapted one hands its input on", false, Input.FLAT,
