@@ -1,6 +1,5 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.adapter.NetworkKind.RowOrder;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
@@ -36,6 +35,7 @@ public final class AdapterBank implements AutoCloseable {
 
     private final NetworkKinds kinds;
     private final NetworkPool pool;
+    private final RowOrders orders = new RowOrders();
     private final Object adding = new Object();
     // All below is guarded by this. Nobody waits for the pool's lock while holding it.
     private final Map<String, ServedAdapter> adapters = new LinkedHashMap<>();
@@ -275,6 +275,9 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(List<AdapterMix> mixes, INDArray... inputs) {
+        if (inputs.length == 0) {
+            throw new IllegalArgumentException("There is no input");
+        }
         for (INDArray input : inputs) {
             if (mixes.isEmpty() || input.size(0) != mixes.size()) {
                 throw new IllegalArgumentException("There are " + mixes.size() + " names of adapters for an input of "
@@ -288,7 +291,11 @@ public final class AdapterBank implements AutoCloseable {
                 return compute(batch.first(), inputs);
             }
             INDArray[] sorted = batch.sorted(inputs);
-            return batch.restored(compute(batch, sorted), batch.first().kind().rowOrder() == RowOrder.BY_EXAMPLE);
+            INDArray[] outputs = compute(batch, sorted);
+            if (orders.areOutputsUnknown() && Arrays.stream(outputs).anyMatch(output -> output.size(0) != mixes.size())) {
+                learn(batch.first().kind(), sorted);
+            }
+            return batch.restored(outputs, orders.areOutputsByExample());
         }
     }
 
@@ -326,42 +333,38 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     private INDArray[] compute(ServedMix mix, INDArray[] inputs) {
-        return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, true, inputs);
+        return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, layer -> true,
+                inputs);
     }
 
     private INDArray[] compute(MixedBatch batch, INDArray[] sorted) {
         NetworkKind kind = batch.first().kind();
-        if (batch.isOfOneNetwork() && kind.rowOrder() != RowOrder.OTHER) {
-            try {
-                INDArray[] outputs = together(batch, sorted);
-                if (kind.rowOrder() == RowOrder.UNKNOWN
-                        && Arrays.stream(outputs).anyMatch(output -> output.size(0) != batch.examples())) {
-                    learn(kind, sorted);
-                }
-                return outputs;
-            } catch (RowsMismatchException severalRowsForAnExample) {
-                if (learn(kind, sorted) == RowOrder.BY_EXAMPLE) {
-                    return together(batch, sorted);
+        Map<String, List<Route>> routes = routes(kind, batch::routes);
+        if (batch.isOfOneNetwork() && orders.mayBeByExample(routes.keySet())) {
+            for (boolean again = true; again; ) {
+                try {
+                    return pool.compute(kind, null, routes, batch.examples(), orders::isByExample, sorted);
+                } catch (RowsMismatchException severalRowsForAnExample) {
+                    again = learn(kind, sorted) && orders.mayBeByExample(routes.keySet());
                 }
             }
         }
         return batch.oneByOne(sorted, this::compute);
     }
 
-    private INDArray[] together(MixedBatch batch, INDArray[] sorted) {
-        NetworkKind kind = batch.first().kind();
-        return pool.compute(kind, null, routes(kind, batch::routes), batch.examples(), kind.rowOrder() == RowOrder.BY_EXAMPLE,
-                sorted);
-    }
-
-    private RowOrder learn(NetworkKind kind, INDArray[] inputs) {
-        return kind.learnRowOrder(inputs, (routes, examples, inOrder, some) ->
+    private boolean learn(NetworkKind kind, INDArray[] inputs) {
+        return orders.learn(kind, inputs, (routes, examples, inOrder, some) ->
                 pool.compute(kind, null, routes, examples, inOrder, some));
     }
 
     private static Map<String, List<Route>> routes(NetworkKind kind, Function<String, List<Route>> ofLayer) {
         Map<String, List<Route>> routes = new HashMap<>();
-        kind.matrices().forEach(layer -> routes.put(layer, ofLayer.apply(layer)));
+        kind.matrices().forEach(layer -> {
+            List<Route> some = ofLayer.apply(layer);
+            if (!some.isEmpty()) {
+                routes.put(layer, some);
+            }
+        });
         return routes;
     }
 

@@ -63,7 +63,9 @@ final class MixedBatch {
     }
 
     INDArray[] sorted(INDArray[] inputs) {
-        return Arrays.stream(inputs).map(input -> pick(input, order, 1)).toArray(INDArray[]::new);
+        // ND4J finds no rows in some views.
+        return Arrays.stream(inputs).map(input -> pick(input.isView() ? input.dup('c') : input, order, 1))
+                .toArray(INDArray[]::new);
     }
 
     /**

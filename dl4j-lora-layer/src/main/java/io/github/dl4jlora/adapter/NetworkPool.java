@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
 import java.util.function.BiPredicate;
+import java.util.function.Predicate;
 
 /**
  * The networks of an {@link AdapterBank}: copies of one for each kind, which share the base's weights and are each used by one
@@ -63,10 +64,11 @@ final class NetworkPool {
      *
      * @param values  the adapter whose values it must hold; null for none
      * @param routes  by matrix; those that are missing compute what the base does
-     * @param inOrder as {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route} has it
+     * @param inOrder asked for matrices with several rows for an example, as
+     *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route} has it
      */
-    INDArray[] compute(NetworkKind kind, ServedAdapter values, Map<String, List<Route>> routes, long examples, boolean inOrder,
-                       INDArray... inputs) {
+    INDArray[] compute(NetworkKind kind, ServedAdapter values, Map<String, List<Route>> routes, long examples,
+                       Predicate<String> inOrder, INDArray... inputs) {
         permits.acquireUninterruptibly();
         try {
             Worker worker = borrow(kind, values);
@@ -77,10 +79,10 @@ final class NetworkPool {
                     worker.valuesOf = values;
                 }
                 worker.view.adaptedMatrices().forEach((layer, matrix) ->
-                        matrix.route(examples, inOrder, routes.getOrDefault(layer, List.of())));
+                        matrix.route(examples, () -> inOrder.test(layer), routes.getOrDefault(layer, List.of())));
                 return forward(worker.network, inputs);
             } finally {
-                worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, false, null));
+                worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, () -> false, null));
                 giveBack(worker);
             }
         } finally {

@@ -38,18 +38,23 @@ final class ServedAdapter {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Map<String, Route> routes = new LinkedHashMap<>();
             fitting.deltas().forEach((layer, delta) ->
-                    routes.put(layer, route(delta, kind.view().adaptedMatrices().get(layer))));
+                    routes.put(layer, route(layer, delta, kind.view().adaptedMatrices().get(layer))));
             return new ServedAdapter(kind.isOfOneAdapter() ? fitting : null, routes, kind.isOfOneAdapter() ? kind : null);
         }
     }
 
-    private static Route route(Delta delta, AdaptedView.AdaptedMatrix matrix) {
+    private static Route route(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
         DataType type = matrix.a().dataType();
         Map<String, INDArray> parts = new LinkedHashMap<>();
         delta.parts().forEach((key, value) -> parts.put(key, value.castTo(type)));
         INDArray a = parts.get(Variant.A);
         INDArray b = parts.get(Variant.B);
         INDArray scale = matrix.outputScale(delta.kind().variant(), parts, delta.factor());
+        if (scale == null && !delta.kind().variant().isAdditive()) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": a bank cannot serve the variant "
+                    + delta.kind().variant().name() + ", which neither adds to W nor scales outputs. Serve the network of "
+                    + "LoRA.apply(base, adapter), or LoRA.merge it");
+        }
         if (parts.containsKey(Variant.START_A)) {
             // W − s·A0·B0 + s·A·B, on a W that stays whole.
             a = Nd4j.concat(1, a, parts.get(Variant.START_A));

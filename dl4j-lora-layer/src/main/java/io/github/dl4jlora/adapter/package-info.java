@@ -6,6 +6,7 @@
  *   AdapterBank             many adapters on one base; requests ask for an AdapterMix
  *     |- NetworkKinds       which networks its adapters need -> NetworkKind, what is known of all copies of one
  *     |- NetworkPool        copies that callers take turns with
+ *     |- RowOrders          which rows are whose, where layers have several for an example
  *     |- MixedBatch         examples of several mixes at once -> ServedMix -> ServedAdapter, what a route holds
  *     v
  *   LoRAAdapter             a value, and the door to what is done with it:

@@ -37,8 +37,21 @@ final class VariantIds extends TypeIdResolverBase {
     /** Files of 0.1.0 have ours by class too. */
     @Override
     public JavaType typeFromId(DatabindContext context, String id) throws IOException {
-        return OURS.containsKey(id) ? context.constructSpecializedType(variant, OURS.get(id))
-                : context.resolveSubType(variant, id);
+        return context.constructSpecializedType(variant, OURS.containsKey(id) ? OURS.get(id) : own(id));
+    }
+
+    /** A user's; a class that is none is not even initialised. */
+    private static Class<?> own(String name) throws IOException {
+        try {
+            Class<?> found = Class.forName(name, false, Thread.currentThread().getContextClassLoader());
+            if (Variant.class.isAssignableFrom(found)) {
+                return found;
+            }
+        } catch (ClassNotFoundException | LinkageError e) {
+            throw new IOException("\"" + name + "\" names no Variant of this library, which are " + OURS.keySet()
+                    + ", and no class on the class path", e);
+        }
+        throw new IOException("\"" + name + "\" is a class, but no Variant");
     }
 
     @Override

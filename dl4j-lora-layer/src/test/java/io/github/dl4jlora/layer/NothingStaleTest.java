@@ -65,9 +65,9 @@ class NothingStaleTest {
         INDArray rankTwo = Nd4j.ones(DataType.DOUBLE, 4, 2);
         INDArray rankThree = Nd4j.ones(DataType.DOUBLE, 3, 20);
 
-        layer.route("W", 0, false, List.of(new Route(0, 2, rankTwo, rankThree, 1)));
+        layer.route("W", 0, () -> false, List.of(new Route(0, 2, rankTwo, rankThree, 1)));
         assertThatThrownBy(() -> net.output(x)).isInstanceOf(RuntimeException.class);
-        layer.route("W", 0, false, null);
+        layer.route("W", 0, () -> false, null);
 
         assertThat(net.output(x)).isEqualTo(before);
     }

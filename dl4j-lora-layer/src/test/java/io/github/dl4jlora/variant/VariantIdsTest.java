@@ -63,6 +63,22 @@ class VariantIdsTest {
         assertThat(read(json)).isInstanceOf(Own.class);
     }
 
+    /** Foreign, and not to be run. */
+    static final class Evil {
+
+        static {
+            System.setProperty("dl4jlora.evil", "ran");
+        }
+    }
+
+    @Test
+    void aForeignClassIsRefusedBeforeItIsInitialised() {
+        String json = json(new DoRA()).replace("\"DoRA\"", "\"" + VariantIdsTest.class.getName() + "$Evil\"");
+
+        assertThatThrownBy(() -> read(json)).hasStackTraceContaining("no Variant");
+        assertThat(System.getProperty("dl4jlora.evil")).isNull();
+    }
+
     @ParameterizedTest
     @CsvSource({"NoSuchVariant", "java.lang.String", "java.io.File"})
     void whatIsNoVariantIsRefusedByName(String id) {

@@ -18,7 +18,9 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributeView;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Writes a file so that a reader finds either the old one or the new one, whole, whatever happens meanwhile: an
@@ -50,8 +52,13 @@ public final class AtomicFile {
         if (folder == null || !Files.isDirectory(folder)) {
             throw new IOException("Cannot write " + target + ": the folder " + folder + " does not exist");
         }
+        if (Files.exists(absolute) && !Files.isRegularFile(absolute)) {
+            throw new IOException("Cannot write " + target + ": it is there, and is no file but a "
+                    + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ". Name a file");
+        }
         try (Temporary temporary = Temporary.fileBeside(absolute)) {
             fill(temporary.path(), content);
+            keepPermissions(absolute, temporary.path());
             if (isNewOnly(options)) {
                 moveToNew(temporary.path(), absolute);
             } else {
@@ -78,7 +85,9 @@ public final class AtomicFile {
                 for (Map.Entry<String, Content> file : files.entrySet()) {
                     fill(temporary.path().resolve(file.getKey()), file.getValue());
                 }
+                requireWhole(temporary.path(), files.keySet());
                 Files.move(temporary.path(), absolute);
+                requireWhole(absolute, files.keySet());
                 return;
             } catch (IOException e) {
                 if (!Files.isDirectory(absolute)) {
@@ -99,6 +108,25 @@ public final class AtomicFile {
         }
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
             channel.force(true);
+        }
+    }
+
+    /** The end of the program deletes files of a temporary folder one by one, maybe while that is moved. */
+    private static void requireWhole(Path folder, Set<String> names) throws IOException {
+        if (names.stream().allMatch(name -> Files.exists(folder.resolve(name)))) {
+            return;
+        }
+        for (String name : names) {
+            Files.deleteIfExists(folder.resolve(name));
+        }
+        Files.deleteIfExists(folder);
+        throw new IOException("the program is being ended");
+    }
+
+    /** What replaces a file may be read and written by those who could read and write that. */
+    private static void keepPermissions(Path old, Path replacement) throws IOException {
+        if (Files.exists(old) && Files.getFileAttributeView(replacement, PosixFileAttributeView.class) != null) {
+            Files.setPosixFilePermissions(replacement, Files.getPosixFilePermissions(old));
         }
     }
 

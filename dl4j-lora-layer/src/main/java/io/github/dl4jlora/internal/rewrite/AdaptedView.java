@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 
 /**
  * The trained parts of an adapted network, live: writing to these arrays writes to the network.
@@ -105,7 +106,7 @@ public final class AdaptedView {
         }
 
         /** See {@link AdaptedRuntime#route}. */
-        public void route(long examples, boolean inOrder, List<Route> routes) {
+        public void route(long examples, BooleanSupplier inOrder, List<Route> routes) {
             runtime.route(parameter.key(), examples, inOrder, routes);
         }
     }

@@ -10,6 +10,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 
 /**
  * A running adapted layer or vertex, whatever computes it. What it consists of is its {@link Adapter}'s to tell.
@@ -67,11 +68,11 @@ public interface AdaptedRuntime extends Disableable {
      *
      * @param key      of the adapted parameter
      * @param examples how many there are in the batch; 0: any number, and each route is for all of them
-     * @param inOrder  whether rows are known to be the first example's, then the second's, where there are several for each;
-     *                 where that is not known the pass ends in a {@link RowsMismatchException}
+     * @param inOrder  asked where the layer has several rows for an example: whether these are known to be the first example's,
+     *                 then the second's; where that is not known the pass ends in a {@link RowsMismatchException}
      * @param routes   by examples; none for what the base computes; null: the layer's own path again
      */
-    default void route(String key, long examples, boolean inOrder, List<Route> routes) {
+    default void route(String key, long examples, BooleanSupplier inOrder, List<Route> routes) {
         adapter().switches().route(key, examples, inOrder, routes);
     }
 

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.run;
 import io.github.dl4jlora.internal.kernel.Route;
 
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 
 /**
@@ -10,11 +11,11 @@ import java.util.stream.IntStream;
  *
  * @param layer    its name, for messages
  * @param examples how many there are in the batch; 0: any number, and each route is for all of them
- * @param inOrder  whether the rows of a layer that has several for an example are known to be the first example's, then the
- *                 second's, and so on
+ * @param inOrder  asked where the layer has several rows for an example: whether these are known to be the first example's,
+ *                 then the second's, and so on
  * @param routes   by examples
  */
-record Routing(String layer, long examples, boolean inOrder, List<Route> routes) {
+record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route> routes) {
 
     /**
      * The routes by rows of an input.
@@ -26,8 +27,11 @@ record Routing(String layer, long examples, boolean inOrder, List<Route> routes)
         if (examples == 0) {
             return routes.stream().map(route -> route.over(0, rows)).toList();
         }
+        if (routes.isEmpty()) {
+            return routes;
+        }
         long each = rows / examples;
-        if (rows % examples != 0 || each > 1 && !inOrder) {
+        if (rows % examples != 0 || each > 1 && !inOrder.getAsBoolean()) {
             throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
                     + examples + ", so that a row is no example");
         }

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
@@ -79,7 +80,7 @@ public final class Switches {
     }
 
     /** See {@link AdaptedRuntime#route}. */
-    void route(String key, long examples, boolean inOrder, List<Route> routes) {
+    void route(String key, long examples, BooleanSupplier inOrder, List<Route> routes) {
         if (routes == null) {
             routings.remove(key);
         } else {

@@ -24,7 +24,7 @@ class RoutedPathTest {
     private final INDArray b1 = Networks.random(DataType.DOUBLE, 2, 2, 3);
     private final INDArray a2 = Networks.random(DataType.DOUBLE, 3, 4, 1);
     private final INDArray b2 = Networks.random(DataType.DOUBLE, 4, 1, 3);
-    private final RoutedPath path = new RoutedPath(new Routing("fc", 5, false,
+    private final RoutedPath path = new RoutedPath(new Routing("fc", 5, () -> false,
             List.of(new Route(0, 2, a1, b1, 0.5), new Route(3, 5, a2, b2, -2))));
 
     @ParameterizedTest(name = "x {0}, z {1}")

@@ -1,0 +1,172 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.rewrite.AdaptedView.AdaptedMatrix;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Predicate;
+
+/**
+ * What a bank has found out about layers, and outputs, that have several rows for an example: whether these are the first
+ * example's, then the second's, and so on. It is found out by trial, once for each matrix: two examples with two adapters of it,
+ * in one pass and by themselves. The adapters are made for the purpose and change much, so that an order which is not there can
+ * not pass for one that is; each matrix is tried alone, so that a strong one does not hide a weak one.
+ */
+final class RowOrders {
+
+    /** A pass with routes. */
+    interface Pass {
+
+        /**
+         * @param routes  by matrix
+         * @param inOrder asked for matrices with several rows for an example
+         */
+        INDArray[] of(Map<String, List<Route>> routes, long examples, Predicate<String> inOrder, INDArray... inputs);
+    }
+
+    private enum Order {
+        UNKNOWN, BY_EXAMPLE, OTHER
+    }
+
+    /** Distance from what is expected, beside what another adapter changes. */
+    private static final double SAME = 1e-3;
+    /** Beside an output: what rounding may be, and what is more than that. */
+    private static final double ROUNDING = 1e-6;
+    private static final double DIFFERENT = 1e-5;
+    private static final int MOST_DOUBLINGS = 10;
+
+    private final Map<String, Order> matrices = new ConcurrentHashMap<>();
+    private volatile Order outputs = Order.UNKNOWN;
+    // Of trials that told nothing, such as those with examples of zeros: how many, and how many batches go by before the next.
+    private int inVain;
+    private int toSkip;
+
+    /** Whether a matrix's rows are known to lie by example. */
+    boolean isByExample(String matrix) {
+        return matrices.get(matrix) == Order.BY_EXAMPLE;
+    }
+
+    /** Whether none of them is known to have its rows in another order. */
+    boolean mayBeByExample(Collection<String> names) {
+        return names.stream().noneMatch(name -> matrices.get(name) == Order.OTHER);
+    }
+
+    /** Whether the rows of outputs are known to lie by example. */
+    boolean areOutputsByExample() {
+        return outputs == Order.BY_EXAMPLE;
+    }
+
+    boolean areOutputsUnknown() {
+        return outputs == Order.UNKNOWN;
+    }
+
+    /**
+     * Tries the matrices of a kind that have several rows for an example of these inputs.
+     *
+     * @param inputs of at least two examples
+     * @return whether anything was found out
+     */
+    synchronized boolean learn(NetworkKind kind, INDArray[] inputs, Pass pass) {
+        if (toSkip > 0) {
+            toSkip--;
+            return false;
+        }
+        boolean learned = false;
+        try {
+            INDArray[] two = examples(inputs, 0, 2);
+            List<String> several = several(kind, two, pass);
+            for (String matrix : several.isEmpty() ? anyOf(kind) : several) {
+                learned |= matrices.get(matrix) == null && tried(matrix, kind.view().adaptedMatrices().get(matrix),
+                        several.contains(matrix), inputs, pass);
+            }
+        } catch (RowsMismatchException rowsAreNoMultiple) {
+            // Says something about these inputs, not about the network.
+        }
+        inVain = learned ? 0 : Math.min(inVain + 1, MOST_DOUBLINGS);
+        toSkip = learned ? 0 : (1 << inVain) - 1;
+        return learned;
+    }
+
+    /** Matrices with several rows for each of two examples. */
+    private static List<String> several(NetworkKind kind, INDArray[] two, Pass pass) {
+        Set<String> asked = ConcurrentHashMap.newKeySet();
+        Map<String, List<Route>> routes = new ConcurrentHashMap<>();
+        kind.view().adaptedMatrices().forEach((name, matrix) -> {
+            if (matrix.tellsExamplesApart()) {
+                routes.put(name, List.of(stranger(matrix, 1).over(0, 2)));
+            }
+        });
+        pass.of(routes, 2, matrix -> {
+            asked.add(matrix);
+            return true;
+        }, two);
+        return kind.matrices().stream().filter(asked::contains).toList();
+    }
+
+    private static List<String> anyOf(NetworkKind kind) {
+        return kind.matrices().stream().filter(name -> !kind.wholeMatrices().contains(name)).limit(1).toList();
+    }
+
+    private boolean tried(String name, AdaptedMatrix matrix, boolean hasSeveral, INDArray[] inputs, Pass pass) {
+        Route[] strangers = {stranger(matrix, 1), stranger(matrix, 2)};
+        INDArray[] together = pass.of(Map.of(name, List.of(strangers[0].over(0, 1), strangers[1].over(1, 2))), 2, asked -> true,
+                examples(inputs, 0, 2));
+        boolean same = true;
+        for (int i = 0; i < 2; i++) {
+            INDArray[] example = examples(inputs, i, i + 1);
+            INDArray[] own = pass.of(Map.of(name, List.of(strangers[i])), 0, asked -> true, example);
+            INDArray[] others = pass.of(Map.of(name, List.of(strangers[1 - i])), 0, asked -> true, example);
+            boolean tells = false;
+            for (int output = 0; output < own.length; output++) {
+                double difference = own[output].distance2(others[output]);
+                double norm = own[output].norm2Number().doubleValue();
+                if (!Double.isFinite(difference)) {
+                    return false;
+                }
+                tells |= difference > DIFFERENT * norm;
+                long rows = own[output].size(0);
+                same &= together[output].size(0) == 2 * rows && MixedBatch.interval(together[output], i * rows, (i + 1) * rows)
+                        .distance2(own[output]) <= Math.max(SAME * difference, ROUNDING * norm);
+            }
+            if (!tells) {
+                return false;
+            }
+        }
+        if (hasSeveral) {
+            matrices.put(name, same ? Order.BY_EXAMPLE : Order.OTHER);
+        }
+        if (Arrays.stream(together).anyMatch(output -> output.size(0) != 2) && (same || !hasSeveral)) {
+            outputs = same ? Order.BY_EXAMPLE : Order.OTHER;
+        }
+        return true;
+    }
+
+    private static INDArray[] examples(INDArray[] inputs, long from, long to) {
+        return Arrays.stream(inputs).map(input -> MixedBatch.interval(input, from, to).dup()).toArray(INDArray[]::new);
+    }
+
+    /** An adapter of rank 1 that changes much. */
+    private static Route stranger(AdaptedMatrix matrix, long seed) {
+        Random random = new Random(seed);
+        long nIn = matrix.parameter().nIn();
+        DataType type = matrix.a().dataType();
+        return new Route(0, 0, gaussian(random, type, nIn, 1).divi(Math.sqrt(nIn)),
+                gaussian(random, type, 1, matrix.parameter().nOut()), 1);
+    }
+
+    private static INDArray gaussian(Random random, DataType type, long... shape) {
+        double[] values = new double[(int) (shape[0] * shape[1])];
+        Arrays.setAll(values, i -> random.nextGaussian());
+        return Nd4j.createFromArray(values).castTo(type).reshape(shape);
+    }
+}
