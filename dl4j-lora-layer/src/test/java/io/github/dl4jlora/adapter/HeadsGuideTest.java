@@ -38,6 +38,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 class HeadsGuideTest {
 
     private static final int CLASSES = 5;
+    private static final int WIDTH = Networks.HIDDEN;
 
     private final ComputationGraph base = Networks.trainedGraph();
     private final INDArray input = Networks.random(DataType.FLOAT, 5, 3, Networks.IN);
@@ -95,7 +96,7 @@ class HeadsGuideTest {
     void aNewHeadOnANetworkThatIsAdapted() throws IOException {
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).updater(new Adam(1e-3)).build());
         tuned.fit(Networks.data(DataType.FLOAT, 8, 1));
-        OutputLayer head = new OutputLayer.Builder(LossFunction.MCXENT).nIn(5).nOut(5)
+        OutputLayer head = new OutputLayer.Builder(LossFunction.MCXENT).nIn(WIDTH).nOut(CLASSES)
                 .activation(Activation.SOFTMAX).updater(new Adam(1e-3)).build();
         ComputationGraph further = new TransferLearning.GraphBuilder(tuned)
                 .removeVertexAndConnections("out")

@@ -50,6 +50,7 @@ abstract class Comparison implements Callable<Integer> {
     private static final int BEFORE = 3;
 
     private static final int SHORT_EPOCHS = 2;
+    private static final String SHORT = "Two epochs only: this shows that everything works, not what each way can do.";
     private static final double ROUNDING = 1e-4;
 
     @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
@@ -228,7 +229,7 @@ abstract class Comparison implements Callable<Integer> {
     final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double usualRate,
                           Supplier<DataSetIterator> data, Path folder) throws IOException {
         facts.put("learning rate", rate(usualRate) + ", Adam");
-        facts.put("epochs", epochs() + " each");
+        facts.put("epochs", isShort() ? SHORT : epochs() + " each");
         facts.put("seed", String.valueOf(seed));
         if (quantization != null) {
             facts.put("base of LoRA", "in fewer bits, " + quantization);
@@ -281,6 +282,9 @@ abstract class Comparison implements Callable<Integer> {
         }
         out().println();
         out().print(table.toString(Program.columns(spec.commandLine())));
+        if (isShort()) {
+            out().println(SHORT);
+        }
         out().println();
         return table;
     }
