@@ -31,7 +31,8 @@ class LinksTest {
         List<String> dead = new ArrayList<>();
         int links = 0;
         for (Path page : pages) {
-            for (String target : LINK.matcher(Files.readString(page)).results().map((MatchResult found) -> found.group(1)).toList()) {
+            Stream<MatchResult> found = LINK.matcher(Files.readString(page)).results();
+            for (String target : found.map(link -> link.group(1)).toList()) {
                 links++;
                 if (!target.startsWith("http") && !leads(page, target)) {
                     dead.add(page + " -> " + target);

@@ -107,12 +107,11 @@ public final class AdapterBank implements AutoCloseable {
         }
         synchronized (adding) {
             requireRoom(name, replaces);
-            NetworkKind kind = kinds.of(adapter);
-            ServedAdapter served = ServedAdapter.of(adapter, kind, kinds.bases());
+            NetworkKinds.Candidate candidate = kinds.candidate(name, adapter);
             synchronized (this) {
                 requireRoom(name, replaces);
-                kinds.install(kind, adapter);
-                adapters.put(name, served);
+                kinds.install(candidate.kind(), adapter);
+                adapters.put(name, candidate.served());
                 kinds.retain(adapters.values());
             }
         }

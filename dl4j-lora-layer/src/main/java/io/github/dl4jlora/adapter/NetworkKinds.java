@@ -34,6 +34,10 @@ final class NetworkKinds {
         }
     }
 
+    /** An adapter that fits, and the kind that computes it, which may be a new one. */
+    record Candidate(NetworkKind kind, ServedAdapter served) {
+    }
+
     private final Model frozen;
     private final Map<String, AdaptedView.Base> bases = new LinkedHashMap<>();
     private final NetworkKind bare;
@@ -63,22 +67,27 @@ final class NetworkKinds {
         }
     }
 
-    /** What each layer stands on. */
-    Map<String, AdaptedView.Base> bases() {
-        return bases;
-    }
-
     /** The kind for all adapters without values that have been installed. */
     synchronized NetworkKind common() {
         return common;
     }
 
     /**
-     * A kind that computes the adapter, which is to be {@link #install}ed if the adapter fits.
+     * The adapter as a kind computes it, which is to be {@link #install}ed.
      *
-     * @throws IllegalArgumentException if the network lacks a layer of the adapter, or cannot adapt it
+     * @param name for the message
+     * @throws IllegalArgumentException if it does not fit
      */
-    NetworkKind of(LoRAAdapter adapter) {
+    Candidate candidate(String name, LoRAAdapter adapter) {
+        try {
+            NetworkKind kind = of(adapter);
+            return new Candidate(kind, ServedAdapter.of(adapter, kind, bases));
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("Adapter \"" + name + "\": " + e.getMessage(), e);
+        }
+    }
+
+    private NetworkKind of(LoRAAdapter adapter) {
         AdapterContent content = adapter.content();
         boolean hasValues = !content.trained().isEmpty() || !content.biases().values().isEmpty();
         NetworkKind present;
