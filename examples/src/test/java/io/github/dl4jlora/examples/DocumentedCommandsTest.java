@@ -111,7 +111,7 @@ class DocumentedCommandsTest {
         PseudoTerminal.Ended ended = typed(commands);
 
         assertThat(ended.exitCode()).as(ended.shown()).isZero();
-        assertThat(ended.shown()).contains("adapter: a LoRA adapter of 3 layers.", "page.html (", "small (", "fc1 loses",
+        assertThat(ended.shown()).contains("adapter: a LoRA adapter of 3 layers.", "page.html (", "small (", "Rank 4 keeps",
                 "plain.zip: a DL4J network, a MultiLayerNetwork.", "tuned.zip (").doesNotContain("Exception");
         assertThat(clone.resolve("examples/target/walk/page.html")).isNotEmptyFile();
     }
