@@ -38,7 +38,6 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 class EndedCommandTest {
 
     private static final int SIGINT_BIT = 1 << 1;
-
     private static final int WIDTH = 1500;
 
     @TempDir
