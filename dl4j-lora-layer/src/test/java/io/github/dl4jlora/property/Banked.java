@@ -23,10 +23,11 @@ final class Banked {
     }
 
     static void check(Trial trial) {
-        Quantization scheme = trial.spec.settings().place().scheme;
-        Model base = scheme == null ? trial.original : frozen(trial.original, scheme);
+        // First: what cannot be adapted is refused here.
         Model one = trial.tuned();
         Model two = trial.trained();
+        Quantization scheme = trial.spec.settings().place().scheme;
+        Model base = scheme == null ? trial.original : frozen(trial.original, scheme);
         NotApplicable.unless(scheme == null || isKeptAlike(base, one), "layers whose biases train are kept as they are");
         Map<String, Model> networks = Map.of("one", one, "two", two, AdapterBank.BASE, base);
         try (AdapterBank bank = new AdapterBank(base, 1)) {
