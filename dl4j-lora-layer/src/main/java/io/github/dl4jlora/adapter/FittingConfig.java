@@ -7,6 +7,7 @@ import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.Kind;
 
+import java.util.Collection;
 import java.util.List;
 import java.util.regex.Pattern;
 
@@ -46,7 +47,7 @@ final class FittingConfig {
         return uniform ? delta.alpha() : delta.factor();
     }
 
-    private static String[] quoted(List<String> names) {
+    static String[] quoted(Collection<String> names) {
         return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 }

@@ -3,15 +3,12 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.internal.kernel.Route;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
@@ -93,29 +90,21 @@ final class MixedBatch {
 
     /** What stands in for a matrix's own adapter, by sorted examples. */
     List<Route> routes(String layer) {
-        return groups.stream().flatMap(group -> group.mix.routes(layer, group.from, group.to).stream())
-                .filter(Objects::nonNull).toList();
+        return groups.stream().flatMap(group -> group.mix.routes(layer, group.from, group.to).stream()).toList();
     }
 
     /** Computes the sorted examples of each mix by themselves. */
     INDArray[] oneByOne(INDArray[] sorted, BiFunction<ServedMix, INDArray[], INDArray[]> pass) {
         List<INDArray[]> parts = groups.stream().map(group -> pass.apply(group.mix, Arrays.stream(sorted)
-                .map(input -> interval(input, group.from, group.to)).toArray(INDArray[]::new))).toList();
+                .map(input -> Route.rows(input, group.from, group.to)).toArray(INDArray[]::new))).toList();
         return IntStream.range(0, parts.get(0).length)
                 .mapToObj(output -> Nd4j.concat(0, parts.stream().map(part -> part[output]).toArray(INDArray[]::new)))
                 .toArray(INDArray[]::new);
     }
 
     private static INDArray pick(INDArray array, long[] indices, long each) {
-        INDArray[] rows = Arrays.stream(indices).mapToObj(i -> interval(array, i * each, (i + 1) * each))
+        INDArray[] rows = Arrays.stream(indices).mapToObj(i -> Route.rows(array, i * each, (i + 1) * each))
                 .toArray(INDArray[]::new);
         return Nd4j.concat(0, rows);
-    }
-
-    static INDArray interval(INDArray array, long from, long to) {
-        INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
-        Arrays.fill(indices, NDArrayIndex.all());
-        indices[0] = NDArrayIndex.interval(from, to);
-        return array.get(indices);
     }
 }

@@ -17,7 +17,6 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Pattern;
 
 /**
  * The kinds of networks that a bank's adapters need: one, which adapts every matrix that some adapter changes, for all that are
@@ -98,15 +97,12 @@ final class NetworkKinds {
         if (!matrices.addAll(adapter.layers()) || hasValues && present != null) {
             return present;
         }
-        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(adapter.trainedLayers()))
+        LoRAConfig config = LoRAConfig.builder().rank(1).targets(FittingConfig.quoted(matrices))
+                .trainable(FittingConfig.quoted(adapter.trainedLayers()))
                 .bias(content.biases().values().isEmpty() ? BiasTraining.NONE : content.biases().training()).build();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
         }
-    }
-
-    private static String[] quoted(Collection<String> names) {
-        return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 
     synchronized void install(NetworkKind kind, LoRAAdapter adapter) {

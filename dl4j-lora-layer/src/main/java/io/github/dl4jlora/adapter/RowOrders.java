@@ -9,6 +9,8 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -99,8 +101,8 @@ final class RowOrders {
 
     /** Matrices with several rows for each of two examples. */
     private static List<String> several(NetworkKind kind, INDArray[] two, Pass pass) {
-        Set<String> asked = ConcurrentHashMap.newKeySet();
-        Map<String, List<Route>> routes = new ConcurrentHashMap<>();
+        Set<String> asked = new HashSet<>();
+        Map<String, List<Route>> routes = new HashMap<>();
         kind.view().adaptedMatrices().forEach((name, matrix) -> {
             if (matrix.tellsExamplesApart()) {
                 routes.put(name, List.of(stranger(matrix, 1).over(0, 2)));
@@ -135,7 +137,7 @@ final class RowOrders {
                 }
                 tells |= difference > DIFFERENT * norm;
                 long rows = own[output].size(0);
-                same &= together[output].size(0) == 2 * rows && MixedBatch.interval(together[output], i * rows, (i + 1) * rows)
+                same &= together[output].size(0) == 2 * rows && Route.rows(together[output], i * rows, (i + 1) * rows)
                         .distance2(own[output]) <= Math.max(SAME * difference, ROUNDING * norm);
             }
             if (!tells) {
@@ -152,7 +154,7 @@ final class RowOrders {
     }
 
     private static INDArray[] examples(INDArray[] inputs, long from, long to) {
-        return Arrays.stream(inputs).map(input -> MixedBatch.interval(input, from, to).dup()).toArray(INDArray[]::new);
+        return Arrays.stream(inputs).map(input -> Route.rows(input, from, to).dup()).toArray(INDArray[]::new);
     }
 
     /** An adapter of rank 1 that changes much. */

@@ -113,11 +113,7 @@ final class Swap {
             Map<String, Delta> deltas = new LinkedHashMap<>();
             adapter.deltas().forEach((name, loaded) -> {
                 AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
-                Delta delta = swap.onBase(name, loaded, matrix, false);
-                requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
-                requireSize(name, delta, matrix);
-                requireSameBase(name, delta, bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN).id(),
-                        matrix.a().dataType());
+                Delta delta = swap.onFittingBase(name, loaded, matrix, bases, false);
                 delta.parts().forEach((key, value) -> inTypeOf(matrix.a(), name, key, value));
                 deltas.put(name, delta);
                 swap.noteForm(name, delta, bases.get(matrix.layer()));
@@ -165,13 +161,8 @@ final class Swap {
         List<String> strangers = new ArrayList<>();
         adapter.deltas().forEach((name, loaded) -> {
             AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
-            Delta delta = onBase(name, loaded, matrix, anyBase);
+            Delta delta = onFittingBase(name, loaded, matrix, bases, anyBase);
             AdaptedView.Base base = bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN);
-            requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
-            requireSize(name, delta, matrix);
-            if (!anyBase) {
-                requireSameBase(name, delta, base.id(), matrix.parts().get(Variant.A).dataType());
-            }
             if (delta.baseId() != null && !delta.baseId().equals(base.id())) {
                 strangers.add(name);
             } else {
@@ -191,6 +182,19 @@ final class Swap {
             });
         });
         return strangers;
+    }
+
+    /** As {@link #onBase}, of a layer of its layout, size and, unless any will do, base. */
+    private Delta onFittingBase(String name, Delta loaded, AdaptedView.AdaptedMatrix matrix, Map<String, AdaptedView.Base> bases,
+            boolean anyBase) {
+        Delta delta = onBase(name, loaded, matrix, anyBase);
+        requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
+        requireSize(name, delta, matrix);
+        if (!anyBase) {
+            requireSameBase(name, delta, bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN).id(),
+                    matrix.a().dataType());
+        }
+        return delta;
     }
 
     /** With what its file says in relation to the base's values, which only a network has. */

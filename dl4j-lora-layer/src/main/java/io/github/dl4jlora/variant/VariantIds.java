@@ -8,14 +8,13 @@ import org.nd4j.shade.jackson.databind.jsontype.impl.TypeIdResolverBase;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /** What configurations call a variant: ours by name, so that the class may move, others by class. */
 final class VariantIds extends TypeIdResolverBase {
 
     private static final Map<String, Class<?>> OURS = List.of(new PlainLoRA(), new FrozenALoRA(), new DoRA()).stream()
-            .collect(Collectors.toMap(Variant::name, Function.<Variant>identity().andThen(Object::getClass)));
+            .collect(Collectors.toMap(Variant::name, Variant::getClass));
 
     private JavaType variant;
 

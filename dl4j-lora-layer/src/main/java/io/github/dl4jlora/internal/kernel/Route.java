@@ -1,6 +1,10 @@
 package io.github.dl4jlora.internal.kernel;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.INDArrayIndex;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.util.Arrays;
 
 /**
  * What stands in for a layer's own adapter, for some rows of its input:
@@ -27,6 +31,24 @@ public record Route(long from, long to, INDArray a, INDArray b, double factor, I
     /** The same for other rows. */
     public Route over(long first, long end) {
         return new Route(first, end, a, b, factor, scale, bias);
+    }
+
+    /** The same for an array with several rows for each of these. */
+    public Route times(long rowsForEach) {
+        return over(from * rowsForEach, to * rowsForEach);
+    }
+
+    /** A view of its rows of an array of any rank. */
+    public INDArray rowsOf(INDArray array) {
+        return rows(array, from, to);
+    }
+
+    /** A view of the rows from the first to before the last, of an array of any rank. */
+    public static INDArray rows(INDArray array, long from, long to) {
+        INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
+        Arrays.fill(indices, NDArrayIndex.all());
+        indices[0] = NDArrayIndex.interval(from, to);
+        return array.get(indices);
     }
 
     /** The same with another A, of another order of inputs. */

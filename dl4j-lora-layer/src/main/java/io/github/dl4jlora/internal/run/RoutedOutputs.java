@@ -9,10 +9,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
@@ -30,7 +27,7 @@ final class RoutedOutputs {
     static void scale(KernelRuntime layer, INDArray product) {
         for (Route route : routes(layer, product)) {
             if (route.scale() != null) {
-                INDArray rows = rows(product, route);
+                INDArray rows = route.rowsOf(product);
                 if (rows.rank() == 2) {
                     rows.muliRowVector(route.scale());
                 } else {
@@ -50,7 +47,7 @@ final class RoutedOutputs {
         for (Route route : routes(layer, z)) {
             if (route.bias() != null) {
                 INDArray more = own == null ? route.bias() : route.bias().sub(own.reshape(route.bias().shape()));
-                INDArray rows = rows(z, route);
+                INDArray rows = route.rowsOf(z);
                 if (rows.rank() == 2) {
                     rows.addiRowVector(more);
                 } else {
@@ -63,15 +60,7 @@ final class RoutedOutputs {
     private static List<Route> routes(KernelRuntime layer, INDArray outputs) {
         long rows = layer.input().size(0);
         long each = outputs.size(0) / rows;
-        return !layer.isRouted() ? List.of() : layer.paths(rows).stream()
-                .map(route -> route.over(route.from() * each, route.to() * each)).toList();
-    }
-
-    private static INDArray rows(INDArray array, Route route) {
-        INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
-        Arrays.fill(indices, NDArrayIndex.all());
-        indices[0] = NDArrayIndex.interval(route.from(), route.to());
-        return array.get(indices);
+        return !layer.isRouted() ? List.of() : layer.paths(rows).stream().map(route -> route.times(each)).toList();
     }
 
     /**

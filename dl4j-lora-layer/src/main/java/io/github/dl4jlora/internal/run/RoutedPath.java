@@ -6,7 +6,6 @@ import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Map;
 
@@ -25,8 +24,8 @@ public final class RoutedPath implements LowRankPath {
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
         for (Route route : routing.forRows(x.size(0))) {
             boolean all = route.to() - route.from() == x.size(0);
-            INDArray input = all ? x : x.get(NDArrayIndex.interval(route.from(), route.to()), NDArrayIndex.all());
-            INDArray output = all ? z : z.get(NDArrayIndex.interval(route.from(), route.to()), NDArrayIndex.all());
+            INDArray input = all ? x : route.rowsOf(x);
+            INDArray output = all ? z : route.rowsOf(z);
             INDArray b = route.b();
             INDArray down = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, x.dataType(), input.size(0),
                     route.a().size(1));

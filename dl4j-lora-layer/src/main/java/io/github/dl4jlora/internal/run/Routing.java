@@ -35,7 +35,7 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
             throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
                     + examples + ", so that a row is no example");
         }
-        return routes.stream().map(route -> route.over(route.from() * each, route.to() * each)).toList();
+        return routes.stream().map(route -> route.times(each)).toList();
     }
 
     /**
