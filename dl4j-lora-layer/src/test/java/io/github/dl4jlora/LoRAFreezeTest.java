@@ -1,6 +1,6 @@
 package io.github.dl4jlora;
 
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;

@@ -5,7 +5,9 @@ import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.internal.common.Options;
 import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.ContentHolder;
 import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -25,14 +27,13 @@ import java.util.function.UnaryOperator;
  * <p>On disk it is PEFT's directory of two files, {@code adapter_model.safetensors} and {@code adapter_config.json},
  * from which PEFT computes the same function.
  */
-public final class LoRAAdapter {
+public final class LoRAAdapter extends ContentHolder {
 
-    private final AdapterContent content;
     private final Geometry geometry = new Geometry(this);
     private final NothingLearned nothing = new NothingLearned(this);
 
     LoRAAdapter(AdapterContent content) {
-        this.content = content;
+        super(content);
     }
 
     /**
@@ -60,12 +61,12 @@ public final class LoRAAdapter {
 
     /** {@return names of the adapted layers, in topological order; where a layer has several matrices, {@code layer.key}} */
     public List<String> layers() {
-        return content.layers();
+        return content().layers();
     }
 
     /** {@return names of the layers that were trained in full, in topological order} */
     public List<String> trainedLayers() {
-        return content.trainedLayers();
+        return content().trainedLayers();
     }
 
     /**
@@ -76,7 +77,7 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public int rank(String layer) {
-        return content.delta(layer).rank();
+        return content().delta(layer).rank();
     }
 
     /**
@@ -88,7 +89,7 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> baseId(String layer) {
-        return Optional.ofNullable(content.delta(layer).baseId());
+        return Optional.ofNullable(content().delta(layer).baseId());
     }
 
     /**
@@ -99,7 +100,7 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public LoRASettings settings(String layer) {
-        return FittingConfig.settings(content.delta(layer), content.dropout());
+        return FittingConfig.settings(content().delta(layer), content().dropout());
     }
 
     /**
@@ -110,11 +111,11 @@ public final class LoRAAdapter {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> storedAs(String layer) {
-        return Optional.ofNullable(content.delta(layer).storedAs());
+        return Optional.ofNullable(content().delta(layer).storedAs());
     }
 
     AdapterContent content() {
-        return content;
+        return AdapterContent.of(this);
     }
 
     NothingLearned nothingLearned() {
@@ -123,7 +124,7 @@ public final class LoRAAdapter {
 
     /** Adapted layers by name, in topological order. */
     Map<String, Delta> deltas() {
-        return content.deltas();
+        return content().deltas();
     }
 
     /**
@@ -332,7 +333,9 @@ public final class LoRAAdapter {
      */
     public void applyTo(Model adapted, ApplyOption... options) {
         Set<ApplyOption> chosen = Options.of(options);
-        Swap.into(adapted, chosen.contains(ApplyOption.KEEP_BIASES) ? Capture.withBiasesOf(adapted, this) : this, chosen);
+        LoRAAdapter applied = chosen.contains(ApplyOption.KEEP_BIASES) ? Capture.withBiasesOf(adapted, this) : this;
+        Swap.into(adapted, applied.content(), chosen.contains(ApplyOption.FORCE), chosen.contains(ApplyOption.STRICT),
+                chosen.contains(ApplyOption.RESET_UPDATER));
         nothing.warn("applied");
     }
 

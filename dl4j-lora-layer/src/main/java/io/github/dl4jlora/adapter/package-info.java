@@ -1,17 +1,11 @@
 /**
- * Adapters as things of their own, apart from any network: taken out and put in, measured, combined, served, and written
- * to files from which PEFT computes the same.
+ * Adapters as things of their own, apart from any network: taken out and put in, measured, combined, and written to files from
+ * which PEFT computes the same.
  *
  * <pre>
- *   AdapterBank             many adapters on one base; requests ask for an AdapterMix
- *     |- NetworkKinds       which networks its adapters need -> NetworkKind, what is known of all copies of one
- *     |- NetworkPool        copies that callers take turns with
- *     |- RowOrders          which rows are whose, where layers have several for an example
- *     |- MixedBatch         examples of several mixes at once -> ServedMix -> ServedAdapter, what a route holds
- *     v
  *   LoRAAdapter             a value, and the door to what is done with it:
  *     |
- *     |- networks           Capture (out of one), Swap (into one), FittingConfig (for a new one), NothingLearned (a warning)
+ *     |- networks           Capture (out of one), internal.swap (into one), FittingConfig (for a new one), NothingLearned (warns)
  *     |- geometry           Geometry  -> Svd, InnerProduct
  *     |- combination        Combination -> LayerUnion, LayerCombination -> Svd, TaskVectors
  *     |- extraction         Extraction -> Svd; a network for it, and Capture
@@ -20,7 +14,7 @@
  *   internal.peft           AdapterContent: what an adapter consists of
  * </pre>
  *
- * Arrows point to what is known. Geometry, combination, extraction and files do not know of each other, and none of them of a
- * bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
+ * Arrows point to what is known. Geometry, combination, extraction and files do not know of each other, and
+ * none of them of a bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;

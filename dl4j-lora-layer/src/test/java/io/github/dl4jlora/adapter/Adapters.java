@@ -18,20 +18,20 @@ import java.util.List;
 import java.util.Map;
 
 /** Adapters with values as if trained, and plain algebra to compare with. */
-final class Adapters {
+public final class Adapters {
 
     private Adapters() {
     }
 
     /** An adapter of a base network. */
-    static LoRAAdapter on(ComputationGraph base, LoRAConfig.Builder config, long seed) {
+    public static LoRAAdapter on(ComputationGraph base, LoRAConfig.Builder config, long seed) {
         ComputationGraph adapted = LoRA.apply(base, config.build());
         Networks.randomizeAdapters(adapted.paramTable(), seed);
         return LoRAAdapter.of(adapted);
     }
 
     /** An adapter of layers fc1 {@code [6, 5]} and fc2 {@code [5, 5]} of no particular base, in double. */
-    static LoRAAdapter of(int rank, double alpha, Scaling scaling, long seed) {
+    public static LoRAAdapter of(int rank, double alpha, Scaling scaling, long seed) {
         Map<String, Delta> deltas = new LinkedHashMap<>();
         deltas.put("fc1", delta(Networks.IN, rank, alpha, scaling, seed));
         deltas.put("fc2", delta(Networks.HIDDEN, rank, alpha, scaling, seed + 10));

@@ -82,7 +82,8 @@ class GuideTest {
         String here = normal(Files.readString(tests.resolve("GuideTest.java"))
                 + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
                 + Files.readString(tests.resolve("QuantizedGuideTest.java"))
-                + Files.readString(tests.resolve("HeadsGuideTest.java")) + Files.readString(tests.resolve("BankGuideTest.java")));
+                + Files.readString(tests.resolve("HeadsGuideTest.java"))
+                + Files.readString(tests.resolve("../bank/BankGuideTest.java")));
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));

@@ -7,6 +7,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;

@@ -8,6 +8,8 @@ import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;

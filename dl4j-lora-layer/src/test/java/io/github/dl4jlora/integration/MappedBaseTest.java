@@ -6,7 +6,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.SaveOption;
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;

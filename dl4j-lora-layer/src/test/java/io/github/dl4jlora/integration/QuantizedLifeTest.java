@@ -5,7 +5,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenWeights;

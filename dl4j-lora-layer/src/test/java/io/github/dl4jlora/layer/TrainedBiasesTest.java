@@ -7,7 +7,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;

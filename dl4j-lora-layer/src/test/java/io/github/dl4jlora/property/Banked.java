@@ -3,7 +3,7 @@ package io.github.dl4jlora.property;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -27,6 +27,11 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         trained = Collections.unmodifiableMap(trained);
     }
 
+    /** {@return what an adapter consists of} */
+    public static AdapterContent of(ContentHolder adapter) {
+        return adapter.content;
+    }
+
     /** Which biases a network must train to take those of this adapter. */
     public BiasTraining biasTraining() {
         return biases.values().isEmpty() && deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY

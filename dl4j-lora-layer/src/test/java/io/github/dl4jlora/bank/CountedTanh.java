@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import org.nd4j.linalg.activations.impl.ActivationTanH;
 import org.nd4j.linalg.api.ndarray.INDArray;

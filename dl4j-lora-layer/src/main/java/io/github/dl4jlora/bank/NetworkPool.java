@@ -1,7 +1,8 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

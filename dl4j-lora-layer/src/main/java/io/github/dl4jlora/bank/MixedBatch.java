@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.kernel.Route;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -1,7 +1,7 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.swap;
 
-import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.ExtraPart;
 import io.github.dl4jlora.internal.peft.Kind;
@@ -37,7 +37,7 @@ import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
  * Puts an adapter into a network in place of the one it has. Checks come first and only note what is to be assigned, so
  * that a refusal leaves the network as it was.
  */
-final class Swap {
+public final class Swap {
 
     /** Of a base weight that was stored in 16 bits. */
     private static final double ROUNDING = 1e-2;
@@ -52,28 +52,32 @@ final class Swap {
         }
     }
 
-    private final LoRAAdapter adapter;
+    private final AdapterContent adapter;
     private final AdaptedView view;
     private final List<Runnable> assignments = new ArrayList<>();
     /** The first of them; null if there is none. */
     private OtherForm otherForm;
 
-    private Swap(LoRAAdapter adapter, AdaptedView view) {
+    private Swap(AdapterContent adapter, AdaptedView view) {
         this.adapter = adapter;
         this.view = view;
     }
 
     /**
+     * @param force         whether the base may be another than the adapter's
+     * @param strict        whether its base must be kept as it was in training
+     * @param resetsUpdater whether the momentum of the other task, and its counts of iterations and epochs, are forgotten
      * @throws IllegalArgumentException if the adapter does not fit
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
-    static void into(Model network, LoRAAdapter adapter, Set<ApplyOption> options) {
+    public static void into(Model network, AdapterContent adapter, boolean force, boolean strict,
+            boolean resetsUpdater) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Swap swap = new Swap(adapter, AdaptedView.of(network));
             swap.requireAdapted();
             swap.checkNames();
-            List<String> strangers = swap.checkMatrices(options.contains(ApplyOption.FORCE));
-            if (swap.otherForm != null && options.contains(ApplyOption.STRICT)) {
+            List<String> strangers = swap.checkMatrices(force);
+            if (swap.otherForm != null && strict) {
                 throw new IllegalArgumentException(swap.otherForm.refusal());
             }
             swap.checkTrained();
@@ -83,14 +87,14 @@ final class Swap {
             }
             swap.warnOfForm();
             swap.assign();
-            if (options.contains(ApplyOption.RESET_UPDATER)) {
+            if (resetsUpdater) {
                 resetUpdater(network);
             }
         }
     }
 
     /** Gives a network the values of fully trained layers and of biases, and nothing else. */
-    static void valuesInto(AdaptedView view, LoRAAdapter adapter) {
+    public static void valuesInto(AdaptedView view, AdapterContent adapter) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Swap swap = new Swap(adapter, view);
             swap.checkTrained();
@@ -107,7 +111,7 @@ final class Swap {
      * @return the adapter, biases that its file tells in relation to the base's made whole
      * @throws IllegalArgumentException if it does not fit
      */
-    static LoRAAdapter fitting(LoRAAdapter adapter, AdaptedView view, Map<String, AdaptedView.Base> bases) {
+    public static AdapterContent fitting(AdapterContent adapter, AdaptedView view, Map<String, AdaptedView.Base> bases) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Swap swap = new Swap(adapter, view);
             Map<String, Delta> deltas = new LinkedHashMap<>();
@@ -121,7 +125,7 @@ final class Swap {
             swap.warnOfForm();
             swap.checkTrained();
             swap.checkBiases();
-            return new LoRAAdapter(adapter.content().with(deltas));
+            return adapter.with(deltas);
         }
     }
 
@@ -152,7 +156,7 @@ final class Swap {
 
     private void checkNames() {
         requireSameNames("adapted", adapter.deltas().keySet(), view.adaptedMatrices().keySet());
-        requireSameNames("fully trained", adapter.content().trained().keySet(), view.trainedLayers().keySet());
+        requireSameNames("fully trained", adapter.trained().keySet(), view.trainedLayers().keySet());
     }
 
     /** @return layers whose base is another than the adapter's, which only {@code anyBase} lets pass */
@@ -228,7 +232,7 @@ final class Swap {
     }
 
     private void checkTrained() {
-        adapter.content().trained().forEach((name, values) -> {
+        adapter.trained().forEach((name, values) -> {
             AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
             Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
             requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
@@ -248,7 +252,7 @@ final class Swap {
     }
 
     private void checkBiases() {
-        Map<String, INDArray> biases = adapter.content().biases().values();
+        Map<String, INDArray> biases = adapter.biases().values();
         requireSameNames("biases of", biases.keySet(), view.biases().keySet());
         biases.forEach((name, value) -> {
             INDArray parameter = view.biases().get(name);

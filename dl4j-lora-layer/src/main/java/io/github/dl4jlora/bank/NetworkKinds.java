@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRAConfig;
@@ -17,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * The kinds of networks that a bank's adapters need: one, which adapts every matrix that some adapter changes, for all that are
@@ -77,7 +78,7 @@ final class NetworkKinds {
      * @param name for the message
      * @throws IllegalArgumentException if it does not fit
      */
-    Candidate candidate(String name, LoRAAdapter adapter) {
+    Candidate candidate(String name, AdapterContent adapter) {
         try {
             NetworkKind kind = of(adapter);
             return new Candidate(kind, ServedAdapter.of(adapter, kind, bases));
@@ -86,28 +87,31 @@ final class NetworkKinds {
         }
     }
 
-    private NetworkKind of(LoRAAdapter adapter) {
-        AdapterContent content = adapter.content();
+    private NetworkKind of(AdapterContent content) {
         boolean hasValues = !content.trained().isEmpty() || !content.biases().values().isEmpty();
         NetworkKind present;
         synchronized (this) {
             present = hasValues ? own.get(Layout.of(content)) : common;
         }
         Set<String> matrices = new LinkedHashSet<>(hasValues || present == null ? Set.of() : present.matrices());
-        if (!matrices.addAll(adapter.layers()) || hasValues && present != null) {
+        if (!matrices.addAll(content.layers()) || hasValues && present != null) {
             return present;
         }
-        LoRAConfig config = LoRAConfig.builder().rank(1).targets(FittingConfig.quoted(matrices))
-                .trainable(FittingConfig.quoted(adapter.trainedLayers()))
+        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices))
+                .trainable(quoted(content.trainedLayers()))
                 .bias(content.biases().values().isEmpty() ? BiasTraining.NONE : content.biases().training()).build();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
         }
     }
 
-    synchronized void install(NetworkKind kind, LoRAAdapter adapter) {
+    private static String[] quoted(Collection<String> names) {
+        return names.stream().map(Pattern::quote).toArray(String[]::new);
+    }
+
+    synchronized void install(NetworkKind kind, AdapterContent adapter) {
         if (kind.isOfOneAdapter()) {
-            own.put(Layout.of(adapter.content()), kind);
+            own.put(Layout.of(adapter), kind);
         } else {
             common = kind;
         }

@@ -1,6 +1,8 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -107,10 +109,11 @@ public final class AdapterBank implements AutoCloseable {
         }
         synchronized (adding) {
             requireRoom(name, replaces);
-            NetworkKinds.Candidate candidate = kinds.candidate(name, adapter);
+            AdapterContent content = AdapterContent.of(adapter);
+            NetworkKinds.Candidate candidate = kinds.candidate(name, content);
             synchronized (this) {
                 requireRoom(name, replaces);
-                kinds.install(candidate.kind(), adapter);
+                kinds.install(candidate.kind(), content);
                 adapters.put(name, candidate.served());
                 kinds.retain(adapters.values());
             }

@@ -1,8 +1,10 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.swap.Swap;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -19,11 +21,11 @@ import java.util.Map;
  */
 final class ServedAdapter {
 
-    private final LoRAAdapter values;
+    private final AdapterContent values;
     private final Map<String, Route> routes;
     private final NetworkKind ownKind;
 
-    private ServedAdapter(LoRAAdapter values, Map<String, Route> routes, NetworkKind ownKind) {
+    private ServedAdapter(AdapterContent values, Map<String, Route> routes, NetworkKind ownKind) {
         this.values = values;
         this.routes = routes;
         this.ownKind = ownKind;
@@ -33,8 +35,8 @@ final class ServedAdapter {
      * @param kind that computes it
      * @throws IllegalArgumentException if it does not fit
      */
-    static ServedAdapter of(LoRAAdapter adapter, NetworkKind kind, Map<String, AdaptedView.Base> bases) {
-        LoRAAdapter fitting = Swap.fitting(adapter, kind.view(), bases);
+    static ServedAdapter of(AdapterContent adapter, NetworkKind kind, Map<String, AdaptedView.Base> bases) {
+        AdapterContent fitting = Swap.fitting(adapter, kind.view(), bases);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Map<String, Route> routes = new LinkedHashMap<>();
             fitting.deltas().forEach((layer, delta) ->
@@ -69,7 +71,7 @@ final class ServedAdapter {
     }
 
     /** What has to be put into a network before it computes this; null for one that has no values. */
-    LoRAAdapter values() {
+    AdapterContent values() {
         return values;
     }
 

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

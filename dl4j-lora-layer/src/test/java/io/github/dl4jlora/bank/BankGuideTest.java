@@ -1,8 +1,10 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.Adapters;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -14,7 +16,7 @@ import java.nio.file.Path;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Runs the guide's code about banks; {@link GuideTest} looks here for its lines. */
+/** Runs the guide's code about banks; {@code GuideTest} looks here for its lines. */
 class BankGuideTest {
 
     private final ComputationGraph base = Networks.trainedGraph();

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
