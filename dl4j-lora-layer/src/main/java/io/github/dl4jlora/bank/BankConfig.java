@@ -1,0 +1,212 @@
+package io.github.dl4jlora.bank;
+
+import java.time.Duration;
+import java.util.Objects;
+import java.util.Optional;
+
+/** How an {@link AdapterBank} works. Immutable. */
+public final class BankConfig {
+
+    private static final long MEBIBYTE = 1L << 20;
+
+    private final int maxNetworks;
+    private final AdapterSource source;
+    private final long maxBytes;
+    private final int maxBatch;
+    private final Duration maxDelay;
+    private final int maxQueued;
+    private final Duration verifyEvery;
+    private final BankMetrics metrics;
+
+    private BankConfig(Builder builder) {
+        this.maxNetworks = builder.maxNetworks;
+        this.source = builder.source;
+        this.maxBytes = builder.maxBytes;
+        this.maxBatch = builder.maxBatch;
+        this.maxDelay = builder.maxDelay;
+        this.maxQueued = builder.maxQueued;
+        this.verifyEvery = builder.verifyEvery;
+        this.metrics = builder.metrics;
+    }
+
+    /** {@return a builder with the defaults} */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** {@return how many networks there may be, which is how many callers compute at the same time} */
+    public int maxNetworks() {
+        return maxNetworks;
+    }
+
+    /** {@return where adapters are found that were not added; empty for nowhere} */
+    public Optional<AdapterSource> source() {
+        return Optional.ofNullable(source);
+    }
+
+    /** {@return how many bytes adapters from the source may take} */
+    public long maxBytes() {
+        return maxBytes;
+    }
+
+    /** {@return how many examples of submitted requests one pass may compute} */
+    public int maxBatch() {
+        return maxBatch;
+    }
+
+    /** {@return how long a submitted request may wait for others to be computed with it} */
+    public Duration maxDelay() {
+        return maxDelay;
+    }
+
+    /** {@return how many examples of submitted requests may wait} */
+    public int maxQueued() {
+        return maxQueued;
+    }
+
+    /** {@return how often the base is verified by content; empty for never} */
+    public Optional<Duration> verifyEvery() {
+        return Optional.ofNullable(verifyEvery);
+    }
+
+    /** {@return what is told of the bank's work} */
+    public BankMetrics metrics() {
+        return metrics;
+    }
+
+    /** Collects settings. */
+    public static final class Builder {
+
+        private int maxNetworks = Runtime.getRuntime().availableProcessors();
+        private AdapterSource source;
+        private long maxBytes = 256 * MEBIBYTE;
+        private int maxBatch = 32;
+        private Duration maxDelay = Duration.ZERO;
+        private int maxQueued = 1024;
+        private Duration verifyEvery;
+        private BankMetrics metrics = BankMetrics.NONE;
+
+        private Builder() {
+        }
+
+        /**
+         * How many networks there may be, which is how many callers, and batches of submitted requests, are computed at the same
+         * time.
+         *
+         * @param maxNetworks at least 1; default: the number of processors
+         * @return this
+         */
+        public Builder maxNetworks(int maxNetworks) {
+            this.maxNetworks = maxNetworks;
+            return this;
+        }
+
+        /**
+         * Where adapters are found that were not added.
+         *
+         * @param source {@link AdapterSource#folder}, for example; default: none
+         * @return this
+         */
+        public Builder source(AdapterSource source) {
+            this.source = source;
+            return this;
+        }
+
+        /**
+         * How many bytes adapters from the source may take, beside those that were added. Where one needs more, those that nobody
+         * has asked for longest make room; they come from the source again when they are asked for. Values of adapters that
+         * requests still compute with come on top.
+         *
+         * @param maxBytes at least 1; default: 256 MiB
+         * @return this
+         */
+        public Builder maxBytes(long maxBytes) {
+            this.maxBytes = maxBytes;
+            return this;
+        }
+
+        /**
+         * How many examples of submitted requests one pass may compute. A request that has more is computed by itself.
+         *
+         * @param maxBatch 1: each request is computed by itself; default: 32
+         * @return this
+         */
+        public Builder maxBatch(int maxBatch) {
+            this.maxBatch = maxBatch;
+            return this;
+        }
+
+        /**
+         * How long a submitted request may wait for others, while fewer than {@link #maxBatch} examples are there. Requests that
+         * come while all networks are busy make batches without it.
+         *
+         * @param maxDelay not negative; default: zero
+         * @return this
+         */
+        public Builder maxDelay(Duration maxDelay) {
+            this.maxDelay = maxDelay;
+            return this;
+        }
+
+        /**
+         * How many examples of submitted requests may wait. Further requests are refused.
+         *
+         * @param maxQueued at least 1; default: 1024
+         * @return this
+         */
+        public Builder maxQueued(int maxQueued) {
+            this.maxQueued = maxQueued;
+            return this;
+        }
+
+        /**
+         * Has the base verified by content now and then, on a thread of its own. Where it is no more what it was, requests are
+         * refused from then on.
+         *
+         * @param verifyEvery longer than zero; default: never but when the bank is made, and by {@link AdapterBank#verify}
+         * @return this
+         */
+        public Builder verifyEvery(Duration verifyEvery) {
+            this.verifyEvery = verifyEvery;
+            return this;
+        }
+
+        /**
+         * What is told of the bank's work.
+         *
+         * @param metrics default: {@link BankMetrics#NONE}
+         * @return this
+         */
+        public Builder metrics(BankMetrics metrics) {
+            this.metrics = metrics;
+            return this;
+        }
+
+        /**
+         * Makes the configuration.
+         *
+         * @return an immutable configuration
+         * @throws IllegalArgumentException if a setting is out of its bounds
+         */
+        public BankConfig build() {
+            requireAtLeastOne("maxNetworks", maxNetworks);
+            requireAtLeastOne("maxBytes", maxBytes);
+            requireAtLeastOne("maxBatch", maxBatch);
+            requireAtLeastOne("maxQueued", maxQueued);
+            if (maxDelay == null || maxDelay.isNegative()) {
+                throw new IllegalArgumentException("maxDelay is " + maxDelay + ", but must not be negative");
+            }
+            if (verifyEvery != null && (verifyEvery.isNegative() || verifyEvery.isZero())) {
+                throw new IllegalArgumentException("verifyEvery is " + verifyEvery + ", but must be longer than zero");
+            }
+            Objects.requireNonNull(metrics, "metrics is null: BankMetrics.NONE counts nothing");
+            return new BankConfig(this);
+        }
+
+        private static void requireAtLeastOne(String name, long value) {
+            if (value < 1) {
+                throw new IllegalArgumentException(name + " is " + value + ", but must be at least 1");
+            }
+        }
+    }
+}

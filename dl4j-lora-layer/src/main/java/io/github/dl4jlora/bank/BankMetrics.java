@@ -1,0 +1,82 @@
+package io.github.dl4jlora.bank;
+
+/**
+ * What an {@link AdapterBank} tells of its work, to be counted and timed. Methods are called by the threads that do the work,
+ * several at once, and should return soon; what they throw is logged, and nothing else. {@link AdapterBank#status} tells how much
+ * there is at the moment.
+ */
+public interface BankMetrics {
+
+    /** Counts nothing. */
+    BankMetrics NONE = new BankMetrics() {
+    };
+
+    /**
+     * The network computed.
+     *
+     * @param examples of the batch
+     * @param mixes    how many different ones it had
+     * @param nanos    how long it took, waiting for a network included
+     */
+    default void computed(long examples, int mixes, long nanos) {
+    }
+
+    /**
+     * A submitted request ended, in whatever way.
+     *
+     * @param mix     what it asked for; of a request with a mix for each example, the first
+     * @param outcome how
+     * @param nanos   from when it was submitted
+     */
+    default void ended(AdapterMix mix, Outcome outcome, long nanos) {
+    }
+
+    /**
+     * A request was refused, since too many wait.
+     *
+     * @param mix what it asked for; of a request with a mix for each example, the first
+     */
+    default void refused(AdapterMix mix) {
+    }
+
+    /**
+     * An adapter came from the source.
+     *
+     * @param name  its name
+     * @param bytes of its values
+     * @param nanos how long it took
+     */
+    default void loaded(String name, long bytes, long nanos) {
+    }
+
+    /**
+     * An adapter could not be had from the source.
+     *
+     * @param name  its name
+     * @param cause why
+     */
+    default void notLoaded(String name, Exception cause) {
+    }
+
+    /**
+     * An adapter made room for others.
+     *
+     * @param name  its name
+     * @param bytes of its values
+     */
+    default void evicted(String name, long bytes) {
+    }
+
+    /** How a submitted request ended. */
+    enum Outcome {
+
+        /** With outputs. */
+        ANSWERED,
+        /** With an exception. */
+        FAILED,
+        /** Its time ran out. */
+        TIMED_OUT,
+        /** Its caller gave it up. */
+        CANCELLED
+    }
+}

@@ -1,0 +1,97 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.internal.kernel.Route;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * What goes into a network, example by example.
+ *
+ * @param inputs one for each of the network's
+ * @param masks  one for each input, null where it has none; null if none has
+ */
+record Features(INDArray[] inputs, INDArray[] masks) {
+
+    /** What features must have in common to be computed in one batch. */
+    record Form(List<List<Long>> shapes, List<DataType> types) {
+    }
+
+    Features {
+        if (inputs.length == 0) {
+            throw new IllegalArgumentException("There is no input");
+        }
+        for (int i = 0; i < inputs.length; i++) {
+            if (inputs[i] == null || inputs[i].isEmpty() || inputs[i].rank() == 0) {
+                throw new IllegalArgumentException("Input " + i + " is " + (inputs[i] == null ? "null"
+                        : "empty or a scalar: " + Arrays.toString(inputs[i].shape())));
+            }
+        }
+        if (masks != null) {
+            requireMasks(inputs, masks);
+            if (Arrays.stream(masks).allMatch(mask -> mask == null)) {
+                masks = null;
+            }
+        }
+    }
+
+    private static void requireMasks(INDArray[] inputs, INDArray[] masks) {
+        if (masks.length != inputs.length) {
+            throw new IllegalArgumentException("There are " + masks.length + " masks for " + inputs.length
+                    + " inputs: one for each is needed, null where an input has none");
+        }
+        for (int i = 0; i < masks.length; i++) {
+            if (masks[i] != null && masks[i].size(0) != inputs[i].size(0)) {
+                throw new IllegalArgumentException("Input " + i + " has " + inputs[i].size(0) + " examples, but its mask "
+                        + Arrays.toString(masks[i].shape()) + " has " + masks[i].size(0));
+            }
+        }
+    }
+
+    long examples() {
+        return inputs[0].size(0);
+    }
+
+    /** The same operation on all arrays. */
+    Features map(UnaryOperator<INDArray> operation) {
+        return new Features(map(inputs, operation), masks == null ? null : map(masks, operation));
+    }
+
+    private static INDArray[] map(INDArray[] arrays, UnaryOperator<INDArray> operation) {
+        return Arrays.stream(arrays).map(array -> array == null ? null : operation.apply(array)).toArray(INDArray[]::new);
+    }
+
+    /** Views of the examples from the first to before the last. */
+    Features rows(long from, long to) {
+        return map(array -> Route.rows(array, from, to));
+    }
+
+    Form form() {
+        List<List<Long>> shapes = new ArrayList<>();
+        List<DataType> types = new ArrayList<>();
+        Stream.concat(Arrays.stream(inputs), masks == null ? Stream.of() : Arrays.stream(masks)).forEach(array -> {
+            shapes.add(array == null ? List.of() : Arrays.stream(array.shape()).skip(1).boxed().toList());
+            types.add(array == null ? null : array.dataType());
+        });
+        return new Form(shapes, types);
+    }
+
+    /** One batch of several of the same form. */
+    static Features concat(List<Features> parts) {
+        Features first = parts.get(0);
+        return parts.size() == 1 ? first : new Features(concat(parts.stream().map(Features::inputs).toList()),
+                first.masks == null ? null : concat(parts.stream().map(Features::masks).toList()));
+    }
+
+    private static INDArray[] concat(List<INDArray[]> parts) {
+        return IntStream.range(0, parts.get(0).length).mapToObj(i -> parts.get(0)[i] == null ? null
+                : Nd4j.concat(0, parts.stream().map(part -> part[i]).toArray(INDArray[]::new))).toArray(INDArray[]::new);
+    }
+}
