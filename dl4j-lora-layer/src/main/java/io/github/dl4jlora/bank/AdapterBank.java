@@ -1,23 +1,16 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.kernel.Route;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
+import java.time.Duration;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
-import java.util.function.Function;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * Many named adapters on one base network, for inference by many threads at once.
@@ -35,13 +28,11 @@ public final class AdapterBank implements AutoCloseable {
     /** The name by which requests ask for the base without any adapter. */
     public static final String BASE = "__base__";
 
-    private final NetworkKinds kinds;
     private final NetworkPool pool;
-    private final RowOrders orders = new RowOrders();
-    private final Object adding = new Object();
-    // All below is guarded by this. Nobody waits for the pool's lock while holding it.
-    private final Map<String, ServedAdapter> adapters = new LinkedHashMap<>();
-    private boolean closed;
+    private final Passes passes;
+    private final Shelf shelf;
+    private final RequestQueue queue;
+    private final Watch watch;
 
     /**
      * A bank with as many networks as there are processors.
@@ -61,19 +52,29 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalArgumentException if there may be no network, or as for {@link #AdapterBank(Model)}
      */
     public AdapterBank(Model base, int maxNetworks) {
-        if (maxNetworks < 1) {
-            throw new IllegalArgumentException("maxNetworks is " + maxNetworks + ", but must be at least 1");
-        }
+        this(base, BankConfig.builder().maxNetworks(maxNetworks).build());
+    }
+
+    /**
+     * A bank.
+     *
+     * @param base   a ComputationGraph or MultiLayerNetwork, not adapted
+     * @param config how it works
+     * @throws IllegalArgumentException as for {@link #AdapterBank(Model)}
+     */
+    public AdapterBank(Model base, BankConfig config) {
         if (!(base instanceof ComputationGraph || base instanceof MultiLayerNetwork)) {
             throw new IllegalArgumentException("The base is " + (base == null ? null : base.getClass().getName())
                     + "; a ComputationGraph or MultiLayerNetwork is needed");
         }
-        this.kinds = new NetworkKinds(base);
-        this.pool = new NetworkPool(maxNetworks, this::isNeeded);
-    }
-
-    private synchronized boolean isNeeded(NetworkKind kind, ServedAdapter values) {
-        return kinds.isPresent(kind) && (values == null || adapters.containsValue(values));
+        Told metrics = new Told(config.metrics());
+        NetworkKinds kinds = new NetworkKinds(base);
+        this.pool = new NetworkPool(config.maxNetworks(),
+                (kind, values) -> kinds.isPresent(kind) && (values == null || values.isShelved()));
+        this.passes = new Passes(pool, metrics);
+        this.shelf = new Shelf(kinds, config, metrics, pool::prune);
+        this.queue = new RequestQueue(passes, shelf, config, metrics);
+        this.watch = new Watch(kinds::verify, config.verifyEvery().orElse(null));
     }
 
     /**
@@ -107,26 +108,7 @@ public final class AdapterBank implements AutoCloseable {
         if (name.equals(BASE)) {
             throw new IllegalArgumentException("\"" + BASE + "\" is the base without any adapter: choose another name");
         }
-        synchronized (adding) {
-            requireRoom(name, replaces);
-            AdapterContent content = AdapterContent.of(adapter);
-            NetworkKinds.Candidate candidate = kinds.candidate(name, content);
-            synchronized (this) {
-                requireRoom(name, replaces);
-                kinds.install(candidate.kind(), content);
-                adapters.put(name, candidate.served());
-                kinds.retain(adapters.values());
-            }
-        }
-        pool.prune();
-    }
-
-    private synchronized void requireRoom(String name, boolean replaces) {
-        requireOpen();
-        if (!replaces && adapters.containsKey(name)) {
-            throw new IllegalArgumentException("The bank has an adapter \"" + name + "\" already: replace it, or remove "
-                    + "it first");
-        }
+        shelf.put(name, adapter, replaces);
     }
 
     /**
@@ -136,19 +118,33 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalArgumentException if there is none of that name
      */
     public void remove(String name) {
-        synchronized (adding) {
-            synchronized (this) {
-                served(name);
-                adapters.remove(name);
-                kinds.retain(adapters.values());
-            }
-        }
-        pool.prune();
+        shelf.remove(name);
     }
 
-    /** {@return names of the adapters, in the order in which they were added} */
-    public synchronized List<String> names() {
-        return List.copyOf(adapters.keySet());
+    /**
+     * Forgets what was loaded of an adapter from the source: the next request for it loads it anew. Requests that have begun are
+     * answered by the old one. Adapters that were added stay.
+     *
+     * @param name of any adapter, or of none
+     * @throws IllegalStateException if the bank is closed
+     */
+    public void refresh(String name) {
+        shelf.refresh(name);
+    }
+
+    /**
+     * Which adapters can be asked for.
+     *
+     * @return names of those that were added, in that order, and then those that the source has
+     * @throws java.io.UncheckedIOException if the source cannot tell
+     */
+    public List<String> names() {
+        return shelf.names();
+    }
+
+    /** {@return how much of everything there is at the moment} */
+    public BankStatus status() {
+        return new BankStatus(pool.networks(), pool.waiting(), queue.queued(), shelf.size(), shelf.bytes(), shelf.loadedBytes());
     }
 
     /**
@@ -157,15 +153,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException naming the layer, if its weights were changed or closed since the bank was made
      */
     public void verify() {
-        kinds.verify();
-    }
-
-    private ServedAdapter served(String name) {
-        ServedAdapter served = adapters.get(name);
-        if (served == null) {
-            throw new IllegalArgumentException("The bank has no adapter \"" + name + "\"; it has " + adapters.keySet());
-        }
-        return served;
+        watch.verify();
     }
 
     /**
@@ -219,10 +207,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(AdapterMix mix, INDArray... inputs) {
-        ServedMix served = look(List.of(mix)).get(0);
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return compute(served, inputs);
-        }
+        return outputs(BankRequest.of(mix, inputs));
     }
 
     /**
@@ -277,97 +262,71 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(List<AdapterMix> mixes, INDArray... inputs) {
-        if (inputs.length == 0) {
-            throw new IllegalArgumentException("There is no input");
-        }
-        for (INDArray input : inputs) {
-            if (mixes.isEmpty() || input.size(0) != mixes.size()) {
-                throw new IllegalArgumentException("There are " + mixes.size() + " names of adapters for an input of "
-                        + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
-            }
-        }
-        List<ServedMix> byExample = look(mixes);
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            MixedBatch batch = new MixedBatch(byExample);
-            if (batch.isOfOneMix()) {
-                return compute(batch.first(), inputs);
-            }
-            INDArray[] sorted = batch.sorted(inputs);
-            INDArray[] outputs = compute(batch, sorted);
-            if (orders.areOutputsUnknown() && Arrays.stream(outputs).anyMatch(output -> output.size(0) != mixes.size())) {
-                learn(batch.first().kind(), sorted);
-            }
-            return batch.restored(outputs, orders.areOutputsByExample());
+        return outputs(BankRequest.of(mixes, inputs));
+    }
+
+    /**
+     * What a request asks for, computed by the calling thread.
+     *
+     * @param request inputs, masks if there are any, and mixes
+     * @return one for each of the network's outputs, examples in the order of the inputs'
+     * @throws IllegalArgumentException as for {@link #outputs(List, INDArray...)}
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public INDArray[] outputs(BankRequest request) {
+        watch.requireIntact();
+        try (Lease lease = shelf.hold(request.mixes())) {
+            return passes.compute(lease.mixes(), request.features());
         }
     }
 
-    private static INDArray single(INDArray[] outputs) {
+    /**
+     * Has a request computed in a batch with others that wait: those of many callers take one pass, whatever adapters they ask
+     * for. See {@link BankConfig.Builder#maxBatch} and {@link BankConfig.Builder#maxDelay}. Each adapter gets its turn.
+     *
+     * @param request inputs, masks if there are any, and mixes
+     * @return the outputs, or what {@link #outputs(BankRequest)} would throw; to cancel it gives the request up. What depends on
+     *         it runs on the thread that computes, unless it is asynchronous
+     * @throws BankOverloadedException if as many examples wait as may
+     * @throws IllegalStateException   if the bank is closed
+     */
+    public CompletableFuture<INDArray[]> submit(BankRequest request) {
+        watch.requireIntact();
+        return queue.submit(request, null);
+    }
+
+    /**
+     * As {@link #submit(BankRequest)}, for so long.
+     *
+     * @param request inputs, masks if there are any, and mixes
+     * @param timeout after which the request is given up with a {@link java.util.concurrent.TimeoutException}
+     * @return as there
+     * @throws BankOverloadedException if as many examples wait as may
+     * @throws IllegalStateException   if the bank is closed
+     */
+    public CompletableFuture<INDArray[]> submit(BankRequest request, Duration timeout) {
+        watch.requireIntact();
+        return queue.submit(request, Objects.requireNonNull(timeout, "The timeout is null"));
+    }
+
+    /**
+     * Begins a sequence that is fed step by step.
+     *
+     * @param mix of adapters, which the session keeps as they are now
+     * @return a session, to be closed
+     * @throws IllegalArgumentException as for {@link #output(AdapterMix, INDArray...)}
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public BankSession session(AdapterMix mix) {
+        watch.requireIntact();
+        return new BankSession(passes, shelf.hold(List.of(mix)));
+    }
+
+    static INDArray single(INDArray[] outputs) {
         if (outputs.length != 1) {
             throw new IllegalArgumentException("The network has " + outputs.length + " outputs: use outputs(...)");
         }
         return outputs[0];
-    }
-
-    private synchronized List<ServedMix> look(List<AdapterMix> mixes) {
-        requireOpen();
-        return mixes.stream().map(this::look).toList();
-    }
-
-    private ServedMix look(AdapterMix mix) {
-        List<ServedMix.Share> shares = mix.weights().entrySet().stream()
-                .map(share -> new ServedMix.Share(served(share.getKey()), share.getValue())).toList();
-        boolean plain = shares.size() == 1 && shares.get(0).weight() == 1;
-        mix.weights().forEach((name, weight) -> {
-            String more = plain ? null : served(name).moreThanAdding();
-            if (more != null) {
-                throw new IllegalArgumentException("\"" + mix + "\": adapter \"" + name + "\" can be neither multiplied nor "
-                        + "added to others, since " + more + ". Ask for it alone, without a weight");
-            }
-        });
-        NetworkKind own = plain ? shares.get(0).adapter().ownKind() : null;
-        return new ServedMix(shares, own == null ? kinds.common() : own);
-    }
-
-    private void requireOpen() {
-        if (closed) {
-            throw new IllegalStateException("The bank is closed");
-        }
-    }
-
-    private INDArray[] compute(ServedMix mix, INDArray[] inputs) {
-        return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, layer -> true,
-                inputs);
-    }
-
-    private INDArray[] compute(MixedBatch batch, INDArray[] sorted) {
-        NetworkKind kind = batch.first().kind();
-        Map<String, List<Route>> routes = routes(kind, batch::routes);
-        if (batch.isOfOneNetwork() && orders.mayBeByExample(routes.keySet())) {
-            for (boolean again = true; again; ) {
-                try {
-                    return pool.compute(kind, null, routes, batch.examples(), orders::isByExample, sorted);
-                } catch (RowsMismatchException severalRowsForAnExample) {
-                    again = learn(kind, sorted) && orders.mayBeByExample(routes.keySet());
-                }
-            }
-        }
-        return batch.oneByOne(sorted, this::compute);
-    }
-
-    private boolean learn(NetworkKind kind, INDArray[] inputs) {
-        return orders.learn(kind, inputs, (routes, examples, inOrder, some) ->
-                pool.compute(kind, null, routes, examples, inOrder, some));
-    }
-
-    private static Map<String, List<Route>> routes(NetworkKind kind, Function<String, List<Route>> ofLayer) {
-        Map<String, List<Route>> routes = new HashMap<>();
-        kind.matrices().forEach(layer -> {
-            List<Route> some = ofLayer.apply(layer);
-            if (!some.isEmpty()) {
-                routes.put(layer, some);
-            }
-        });
-        return routes;
     }
 
     /** How many networks there are now, at most {@code maxNetworks}. */
@@ -381,18 +340,13 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * Forgets adapters and networks; the base stays open. Requests that have begun still get their answer, those that
-     * wait for a network included.
+     * Takes no more requests, waits until those that were submitted are answered, and forgets adapters and networks; the base
+     * stays open. Other requests that have begun still get their answer, those that wait for a network included.
      */
     @Override
     public void close() {
-        synchronized (adding) {
-            synchronized (this) {
-                closed = true;
-                adapters.clear();
-                kinds.clear();
-            }
-        }
-        pool.prune();
+        watch.close();
+        queue.close();
+        shelf.close();
     }
 }

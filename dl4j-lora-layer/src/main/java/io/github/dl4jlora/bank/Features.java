@@ -55,6 +55,14 @@ record Features(INDArray[] inputs, INDArray[] masks) {
         }
     }
 
+    /** The input of a network that has one. */
+    static INDArray only(INDArray[] inputs) {
+        if (inputs.length != 1) {
+            throw new IllegalArgumentException("A MultiLayerNetwork has one input, but there are " + inputs.length);
+        }
+        return inputs[0];
+    }
+
     long examples() {
         return inputs[0].size(0);
     }
@@ -86,11 +94,11 @@ record Features(INDArray[] inputs, INDArray[] masks) {
     /** One batch of several of the same form. */
     static Features concat(List<Features> parts) {
         Features first = parts.get(0);
-        return parts.size() == 1 ? first : new Features(concat(parts.stream().map(Features::inputs).toList()),
-                first.masks == null ? null : concat(parts.stream().map(Features::masks).toList()));
+        return parts.size() == 1 ? first : new Features(joined(parts.stream().map(Features::inputs).toList()),
+                first.masks == null ? null : joined(parts.stream().map(Features::masks).toList()));
     }
 
-    private static INDArray[] concat(List<INDArray[]> parts) {
+    private static INDArray[] joined(List<INDArray[]> parts) {
         return IntStream.range(0, parts.get(0).length).mapToObj(i -> parts.get(0)[i] == null ? null
                 : Nd4j.concat(0, parts.stream().map(part -> part[i]).toArray(INDArray[]::new))).toArray(INDArray[]::new);
     }

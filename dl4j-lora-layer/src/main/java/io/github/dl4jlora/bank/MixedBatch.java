@@ -24,14 +24,17 @@ final class MixedBatch {
 
     private final List<Group> groups = new ArrayList<>();
     /** Of each sorted example, the caller's. */
-    private final long[] order;
+    private final int[] order;
+    /** Whether they are sorted as they come. */
+    private final boolean inOrder;
 
     /** @param byExample the mix of each example, at least one */
     MixedBatch(List<ServedMix> byExample) {
         Map<ServedMix, List<Integer>> examples = new LinkedHashMap<>();
         IntStream.range(0, byExample.size())
                 .forEach(i -> examples.computeIfAbsent(byExample.get(i), key -> new ArrayList<>()).add(i));
-        order = examples.values().stream().flatMap(List::stream).mapToLong(Integer::longValue).toArray();
+        order = examples.values().stream().flatMap(List::stream).mapToInt(Integer::intValue).toArray();
+        inOrder = IntStream.range(0, order.length).allMatch(i -> order[i] == i);
         long from = 0;
         for (Map.Entry<ServedMix, List<Integer>> group : examples.entrySet()) {
             groups.add(new Group(group.getKey(), from, from + group.getValue().size()));
@@ -55,37 +58,39 @@ final class MixedBatch {
                 && kind.wholeMatrices().stream().noneMatch(layer -> groups.stream().anyMatch(group -> group.mix.changes(layer)));
     }
 
+    int mixes() {
+        return groups.size();
+    }
+
     int examples() {
         return order.length;
     }
 
-    INDArray[] sorted(INDArray[] inputs) {
-        // ND4J finds no rows in some views.
-        return Arrays.stream(inputs).map(input -> pick(input.isView() ? input.dup('c') : input, order, 1))
-                .toArray(INDArray[]::new);
+    Features sorted(Features features) {
+        return inOrder ? features : features.map(array -> pick(array, order));
     }
 
     /**
      * @param outputs of sorted inputs
-     * @param inOrder whether several rows for an example are known to be the first example's, then the second's
+     * @param rowsInOrder whether several rows for an example are known to be the first example's, then the second's
      * @throws IllegalArgumentException if an output has several rows for an example, and nobody knows whose they are
      */
-    INDArray[] restored(INDArray[] outputs, boolean inOrder) {
-        long[] back = new long[order.length];
-        IntStream.range(0, order.length).forEach(position -> back[(int) order[position]] = position);
-        return Arrays.stream(outputs).map(output -> pick(output, back, rowsPerExample(output, inOrder)))
-                .toArray(INDArray[]::new);
+    INDArray[] restored(INDArray[] outputs, boolean rowsInOrder) {
+        int[] back = new int[order.length];
+        IntStream.range(0, order.length).forEach(position -> back[order[position]] = position);
+        return Arrays.stream(outputs).map(output -> {
+            requireExamples(output, rowsInOrder);
+            return inOrder ? output : pick(output, back);
+        }).toArray(INDArray[]::new);
     }
 
     /** Layers above a sequence make rows of its steps, in an order that only they know. */
-    private long rowsPerExample(INDArray output, boolean inOrder) {
-        long each = output.size(0) / examples();
-        if (output.size(0) % examples() != 0 || each != 1 && !inOrder) {
+    private void requireExamples(INDArray output, boolean rowsInOrder) {
+        if (output.size(0) % examples() != 0 || output.size(0) != examples() && !rowsInOrder) {
             throw new IllegalArgumentException("The network's output has " + output.size(0) + " rows "
                     + Arrays.toString(output.shape()) + " for " + examples() + " examples, so that nobody can tell which "
                     + "adapter's they are. Ask once for each adapter with output(name, input)");
         }
-        return each;
     }
 
     /** What stands in for a matrix's own adapter, by sorted examples. */
@@ -94,17 +99,19 @@ final class MixedBatch {
     }
 
     /** Computes the sorted examples of each mix by themselves. */
-    INDArray[] oneByOne(INDArray[] sorted, BiFunction<ServedMix, INDArray[], INDArray[]> pass) {
-        List<INDArray[]> parts = groups.stream().map(group -> pass.apply(group.mix, Arrays.stream(sorted)
-                .map(input -> Route.rows(input, group.from, group.to)).toArray(INDArray[]::new))).toList();
+    INDArray[] oneByOne(Features sorted, BiFunction<ServedMix, Features, INDArray[]> pass) {
+        List<INDArray[]> parts = groups.stream().map(group -> pass.apply(group.mix, sorted.rows(group.from, group.to)))
+                .toList();
         return IntStream.range(0, parts.get(0).length)
                 .mapToObj(output -> Nd4j.concat(0, parts.stream().map(part -> part[output]).toArray(INDArray[]::new)))
                 .toArray(INDArray[]::new);
     }
 
-    private static INDArray pick(INDArray array, long[] indices, long each) {
-        INDArray[] rows = Arrays.stream(indices).mapToObj(i -> Route.rows(array, i * each, (i + 1) * each))
-                .toArray(INDArray[]::new);
-        return Nd4j.concat(0, rows);
+    /** The examples of an array, each of one row or several, in another order. */
+    private static INDArray pick(INDArray array, int[] examples) {
+        // ND4J finds no rows in some views.
+        INDArray whole = array.ordering() == 'c' && !array.isView() ? array : array.dup('c');
+        INDArray byExample = whole.reshape('c', examples.length, whole.length() / examples.length);
+        return Nd4j.pullRows(byExample, 1, examples).reshape('c', array.shape());
     }
 }

@@ -15,6 +15,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -67,9 +68,18 @@ final class NetworkKinds {
         }
     }
 
-    /** The kind for all adapters without values that have been installed. */
-    synchronized NetworkKind common() {
-        return common;
+    /** The kind for all adapters without values that have been installed, or have been gone since they were looked up. */
+    NetworkKind common(Set<String> matrices) {
+        NetworkKind present;
+        synchronized (this) {
+            present = common == null ? bare : common;
+        }
+        if (present.matrices().containsAll(matrices)) {
+            return present;
+        }
+        Set<String> all = new LinkedHashSet<>(present.matrices());
+        all.addAll(matrices);
+        return adapting(all, List.of(), BiasTraining.NONE, false);
     }
 
     /**
@@ -97,9 +107,12 @@ final class NetworkKinds {
         if (!matrices.addAll(content.layers()) || hasValues && present != null) {
             return present;
         }
-        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices))
-                .trainable(quoted(content.trainedLayers()))
-                .bias(content.biases().values().isEmpty() ? BiasTraining.NONE : content.biases().training()).build();
+        return adapting(matrices, content.trainedLayers(), content.biases().values().isEmpty() ? BiasTraining.NONE
+                : content.biases().training(), hasValues);
+    }
+
+    private NetworkKind adapting(Set<String> matrices, List<String> trained, BiasTraining biases, boolean hasValues) {
+        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(trained)).bias(biases).build();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
         }

@@ -4,8 +4,6 @@ import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayDeque;
@@ -36,6 +34,13 @@ final class NetworkPool {
             this.network = kind.copy();
             this.view = AdaptedView.of(network);
         }
+    }
+
+    /** What a network is wanted for. */
+    interface Work {
+
+        /** @param network nobody else's until it is done */
+        INDArray[] with(Model network);
     }
 
     private final int maxNetworks;
@@ -69,7 +74,7 @@ final class NetworkPool {
      *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route} has it
      */
     INDArray[] compute(NetworkKind kind, ServedAdapter values, Map<String, List<Route>> routes, long examples,
-                       Predicate<String> inOrder, INDArray... inputs) {
+                       Predicate<String> inOrder, Work work) {
         permits.acquireUninterruptibly();
         try {
             Worker worker = borrow(kind, values);
@@ -81,7 +86,7 @@ final class NetworkPool {
                 }
                 worker.view.adaptedMatrices().forEach((layer, matrix) ->
                         matrix.route(examples, () -> inOrder.test(layer), routes.getOrDefault(layer, List.of())));
-                return forward(worker.network, inputs);
+                return work.with(worker.network);
             } finally {
                 worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, () -> false, null));
                 giveBack(worker);
@@ -89,16 +94,6 @@ final class NetworkPool {
         } finally {
             permits.release();
         }
-    }
-
-    private static INDArray[] forward(Model network, INDArray[] inputs) {
-        if (network instanceof ComputationGraph graph) {
-            return graph.output(inputs);
-        }
-        if (inputs.length != 1) {
-            throw new IllegalArgumentException("A MultiLayerNetwork has one input, but there are " + inputs.length);
-        }
-        return new INDArray[] {((MultiLayerNetwork) network).output(inputs[0])};
     }
 
     /** An idle network, best one that needs no change, or a new one, for which the one idle longest makes way if need be. */

@@ -33,7 +33,7 @@ final class RowOrders {
          * @param routes  by matrix
          * @param inOrder asked for matrices with several rows for an example
          */
-        INDArray[] of(Map<String, List<Route>> routes, long examples, Predicate<String> inOrder, INDArray... inputs);
+        INDArray[] of(Map<String, List<Route>> routes, long examples, Predicate<String> inOrder, Features features);
     }
 
     private enum Order {
@@ -78,14 +78,14 @@ final class RowOrders {
      * @param inputs of at least two examples
      * @return whether anything was found out
      */
-    synchronized boolean learn(NetworkKind kind, INDArray[] inputs, Pass pass) {
+    synchronized boolean learn(NetworkKind kind, Features inputs, Pass pass) {
         if (toSkip > 0) {
             toSkip--;
             return false;
         }
         boolean learned = false;
         try {
-            INDArray[] two = examples(inputs, 0, 2);
+            Features two = examples(inputs, 0, 2);
             List<String> several = several(kind, two, pass);
             for (String matrix : several.isEmpty() ? anyOf(kind) : several) {
                 learned |= matrices.get(matrix) == null && tried(matrix, kind.view().adaptedMatrices().get(matrix),
@@ -100,7 +100,7 @@ final class RowOrders {
     }
 
     /** Matrices with several rows for each of two examples. */
-    private static List<String> several(NetworkKind kind, INDArray[] two, Pass pass) {
+    private static List<String> several(NetworkKind kind, Features two, Pass pass) {
         Set<String> asked = new HashSet<>();
         Map<String, List<Route>> routes = new HashMap<>();
         kind.view().adaptedMatrices().forEach((name, matrix) -> {
@@ -119,13 +119,13 @@ final class RowOrders {
         return kind.matrices().stream().filter(name -> !kind.wholeMatrices().contains(name)).limit(1).toList();
     }
 
-    private boolean tried(String name, AdaptedMatrix matrix, boolean hasSeveral, INDArray[] inputs, Pass pass) {
+    private boolean tried(String name, AdaptedMatrix matrix, boolean hasSeveral, Features inputs, Pass pass) {
         Route[] strangers = {stranger(matrix, 1), stranger(matrix, 2)};
         INDArray[] together = pass.of(Map.of(name, List.of(strangers[0].over(0, 1), strangers[1].over(1, 2))), 2, asked -> true,
                 examples(inputs, 0, 2));
         boolean same = true;
         for (int i = 0; i < 2; i++) {
-            INDArray[] example = examples(inputs, i, i + 1);
+            Features example = examples(inputs, i, i + 1);
             INDArray[] own = pass.of(Map.of(name, List.of(strangers[i])), 0, asked -> true, example);
             INDArray[] others = pass.of(Map.of(name, List.of(strangers[1 - i])), 0, asked -> true, example);
             boolean tells = false;
@@ -153,8 +153,8 @@ final class RowOrders {
         return true;
     }
 
-    private static INDArray[] examples(INDArray[] inputs, long from, long to) {
-        return Arrays.stream(inputs).map(input -> Route.rows(input, from, to).dup()).toArray(INDArray[]::new);
+    private static Features examples(Features inputs, long from, long to) {
+        return inputs.rows(from, to).map(INDArray::dup);
     }
 
     /** An adapter of rank 1 that changes much. */

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.kernel.SlimFactors;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
@@ -12,57 +13,138 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
- * An adapter in the form in which a bank serves it: for each adapted matrix what a route holds, in the network's type, and the
- * values that have to be put into a network. A request holds on to it, whatever becomes of the bank.
+ * An adapter in the form in which a bank serves it: for each adapted matrix what a route holds, in the network's type and in one
+ * vector, and the values that have to be put into a network. Whoever computes with it holds on to it; when the bank has let go of
+ * it and nobody holds it any more, its vector is freed, not when a collector happens to look.
  */
 final class ServedAdapter {
 
     private final AdapterContent values;
+    private final INDArray vector;
     private final Map<String, Route> routes;
     private final NetworkKind ownKind;
+    private final long bytes;
+    private volatile boolean shelved = true;
+    // Guarded by this. The shelf is one of them.
+    private int holders = 1;
 
-    private ServedAdapter(AdapterContent values, Map<String, Route> routes, NetworkKind ownKind) {
+    private ServedAdapter(AdapterContent values, INDArray vector, Map<String, Route> routes, NetworkKind ownKind) {
         this.values = values;
+        this.vector = vector;
         this.routes = routes;
         this.ownKind = ownKind;
+        this.bytes = bytesOf(vector) + (values == null ? 0 : values.trained().values().stream()
+                .flatMap(layer -> layer.values().stream()).mapToLong(ServedAdapter::bytesOf).sum()
+                + values.biases().values().values().stream().mapToLong(ServedAdapter::bytesOf).sum());
+    }
+
+    private static long bytesOf(INDArray array) {
+        return array == null ? 0 : array.length() * array.dataType().width();
     }
 
     /**
      * @param kind that computes it
+     * @return one that is held once
      * @throws IllegalArgumentException if it does not fit
      */
     static ServedAdapter of(AdapterContent adapter, NetworkKind kind, Map<String, AdaptedView.Base> bases) {
         AdapterContent fitting = Swap.fitting(adapter, kind.view(), bases);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Map<String, Route> routes = new LinkedHashMap<>();
-            fitting.deltas().forEach((layer, delta) ->
-                    routes.put(layer, route(layer, delta, kind.view().adaptedMatrices().get(layer))));
-            return new ServedAdapter(kind.isOfOneAdapter() ? fitting : null, routes, kind.isOfOneAdapter() ? kind : null);
+            Packing packing = new Packing();
+            fitting.deltas().forEach((layer, delta) -> packing.add(layer, delta, kind.view().adaptedMatrices().get(layer)));
+            INDArray vector = packing.vector();
+            return new ServedAdapter(kind.isOfOneAdapter() ? fitting.with(Map.of()) : null, vector, packing.routes(vector),
+                    kind.isOfOneAdapter() ? kind : null);
         }
     }
 
-    private static Route route(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
-        DataType type = matrix.a().dataType();
-        Map<String, INDArray> parts = new LinkedHashMap<>();
-        delta.parts().forEach((key, value) -> parts.put(key, value.castTo(type)));
-        INDArray a = parts.get(Variant.A);
-        INDArray b = parts.get(Variant.B);
-        INDArray scale = matrix.outputScale(delta.kind().variant(), parts, delta.factor());
-        if (scale == null && !delta.kind().variant().isAdditive()) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": a bank cannot serve the variant "
-                    + delta.kind().variant().name() + ", which neither adds to W nor scales outputs. Serve the network of "
-                    + "LoRA.apply(base, adapter), or LoRA.merge it");
+    /** Collects matrices, and puts them side by side. */
+    private static final class Packing {
+
+        /** A matrix's own, with the place of A and B. */
+        private record Place(String layer, long offset, long nIn, long rank, long nOut, double factor, INDArray scale,
+                             INDArray bias) {
         }
-        if (parts.containsKey(Variant.START_A)) {
-            // W − s·A0·B0 + s·A·B, on a W that stays whole.
-            a = Nd4j.concat(1, a, parts.get(Variant.START_A));
-            b = Nd4j.concat(0, b, parts.get(Variant.START_B).neg());
+
+        private final List<INDArray> parts = new ArrayList<>();
+        private final List<Place> places = new ArrayList<>();
+        private long length;
+
+        void add(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
+            DataType type = matrix.a().dataType();
+            Map<String, INDArray> cast = new HashMap<>();
+            delta.parts().forEach((key, value) -> cast.put(key, value.castTo(type)));
+            INDArray a = cast.get(Variant.A);
+            INDArray b = cast.get(Variant.B);
+            INDArray scale = matrix.outputScale(delta.kind().variant(), cast, delta.factor());
+            if (scale == null && !delta.kind().variant().isAdditive()) {
+                throw new IllegalArgumentException("Layer \"" + layer + "\": a bank cannot serve the variant "
+                        + delta.kind().variant().name() + ", which neither adds to W nor scales outputs. Serve the network of "
+                        + "LoRA.apply(base, adapter), or LoRA.merge it");
+            }
+            if (cast.containsKey(Variant.START_A)) {
+                // W − s·A0·B0 + s·A·B, on a W that stays whole.
+                a = Nd4j.concat(1, a, cast.get(Variant.START_A));
+                b = Nd4j.concat(0, b, cast.get(Variant.START_B).neg());
+            }
+            INDArray bias = cast.get(DefaultParamInitializer.BIAS_KEY);
+            places.add(new Place(layer, length, a.size(0), a.size(1), b.size(1), delta.factor(), scale,
+                    bias == null ? null : bias.dup()));
+            for (INDArray part : SlimFactors.flat(a, b)) {
+                parts.add(part);
+                length += part.length();
+            }
         }
-        return new Route(0, 0, a, b, delta.factor(), scale, parts.get(DefaultParamInitializer.BIAS_KEY));
+
+        /** Null for an adapter of no matrix. */
+        INDArray vector() {
+            return parts.isEmpty() ? null : parts.size() == 1 ? parts.get(0).dup()
+                    : Nd4j.concat(0, parts.toArray(INDArray[]::new));
+        }
+
+        Map<String, Route> routes(INDArray vector) {
+            Map<String, Route> routes = new HashMap<>();
+            places.forEach(place -> routes.put(place.layer, new Route(0, 0,
+                    new SlimFactors(vector, place.offset, place.nIn, place.rank, place.nOut), place.factor, place.scale,
+                    place.bias)));
+            return Map.copyOf(routes);
+        }
+    }
+
+    /** Holds on to it, as somebody does already. */
+    synchronized void hold() {
+        holders++;
+    }
+
+    /** Lets go of it. */
+    synchronized void release() {
+        holders--;
+        if (holders == 0 && vector != null) {
+            vector.close();
+        }
+    }
+
+    /** The shelf lets go of it: nobody else will find it. */
+    void takeOff() {
+        shelved = false;
+        release();
+    }
+
+    /** Whether it can still be found. */
+    boolean isShelved() {
+        return shelved;
+    }
+
+    /** Of the values that it keeps. */
+    long bytes() {
+        return bytes;
     }
 
     /** The kind of networks that take its values, and compute no other kind of adapter; null for one that has none. */
@@ -85,12 +167,11 @@ final class ServedAdapter {
     /** What stands in for a matrix's own adapter, for some examples; null where there is nothing to add. */
     Route route(String layer, double weight, long from, long to) {
         Route route = routes.get(layer);
-        return route == null ? null : new Route(from, to, route.a(), route.b(), route.factor() * weight, route.scale(),
-                route.bias());
+        return route == null ? null : new Route(from, to, route.slim(), route.factor() * weight, route.scale(), route.bias());
     }
 
-    /** Whether it changes a matrix. */
-    boolean changes(String layer) {
-        return routes.containsKey(layer);
+    /** The matrices that it changes. */
+    Set<String> matrices() {
+        return routes.keySet();
     }
 }

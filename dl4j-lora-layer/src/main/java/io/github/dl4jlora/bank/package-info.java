@@ -2,8 +2,16 @@
  * Many adapters on one base, for inference by many threads at once.
  *
  * <pre>
- *   AdapterBank             requests ask for an AdapterMix
- *     |- NetworkKinds       which networks its adapters need -> NetworkKind, what is known of all copies of one
+ *   AdapterBank             BankConfig, BankMetrics, BankStatus: what it is told, and tells
+ *     |
+ *     |- RequestQueue       submitted BankRequests, in batches -> Turns, Pending; Features: what goes into a network
+ *     |- BankSession        a sequence, step by step
+ *     |    v
+ *     |- Shelf              adapters by name -> AdapterSource, FolderSource; who has looked up holds a Lease
+ *     |- Watch              the base, now and then
+ *     v
+ *   Passes                  what is computed in how many passes, a Forward each
+ *     |- NetworkKinds       which networks the adapters need -> NetworkKind, what is known of all copies of one
  *     |- NetworkPool        copies that callers take turns with
  *     |- RowOrders          which rows are whose, where layers have several for an example
  *     `- MixedBatch         examples of several mixes at once -> ServedMix -> ServedAdapter, what a route holds

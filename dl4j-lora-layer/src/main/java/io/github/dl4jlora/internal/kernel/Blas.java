@@ -7,6 +7,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * What layers of ours ask of BLAS: the one seam behind which the CPU's is called without ND4J's operation around it, which
@@ -42,6 +43,16 @@ public final class Blas {
             return c.assign(Nd4j.gemm(a, b, c.dup('f'), transposeA, transposeB, alpha, beta));
         }
         return Nd4j.gemm(a, b, c, transposeA, transposeB, alpha, beta);
+    }
+
+    /**
+     * Adds low-rank products of rows, without an array for each of them: z += factor · x · A · B.
+     *
+     * @param routes by rows of both
+     * @return whether that could be done; else nothing has been written
+     */
+    public static boolean addLowRank(INDArray x, INDArray z, List<Route> routes) {
+        return HAS_DIRECT && DirectBlas.addLowRank(x, z, routes);
     }
 
     /**

@@ -165,6 +165,68 @@ final class DirectBlas {
         gemm(CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, m, n, k, 1, a, m, b, transposeB ? n : k, beta, c, m);
     }
 
+    /**
+     * Adds low-rank products of rows: z += factor · x · A · B.
+     *
+     * @param x of FLOAT
+     * @param z of FLOAT
+     */
+    static boolean addLowRank(INDArray x, INDArray z, Iterable<Route> routes) {
+        if (!isOfType(DataType.FLOAT, x, z) || !HostMemory.holds(x, z)) {
+            return false;
+        }
+        Lie lieX = Lie.of(x);
+        Lie lieZ = Lie.of(z);
+        if (lieX.leading == 0 || lieZ.leading == 0) {
+            return false;
+        }
+        for (Route route : routes) {
+            if (!route.slim().lieTogether() || route.slim().nIn() != x.size(1) || route.slim().nOut() != z.size(1)) {
+                return false;
+            }
+        }
+        FloatPointer px = (FloatPointer) x.data().addressPointer();
+        FloatPointer pz = (FloatPointer) z.data().addressPointer();
+        SlimRows rows = SlimRows.ofThread();
+        for (Route route : routes) {
+            FloatPointer from = px.getPointer(route.from() * x.stride(0));
+            FloatPointer to = pz.getPointer(route.from() * z.stride(0));
+            int count = (int) (route.to() - route.from());
+            float factor = (float) route.factor();
+            if (count == 1) {
+                rows.addOne(route.slim(), factor, from, (int) x.stride(1), to, (int) z.stride(1));
+            } else if (count > 1) {
+                addLowRank(count, route.slim(), factor, from, lieX, rows.down((long) count * route.slim().rank()), to, lieZ);
+            }
+        }
+        Reference.reachabilityFence(x);
+        Reference.reachabilityFence(z);
+        Reference.reachabilityFence(routes);
+        return true;
+    }
+
+    private static void addLowRank(int m, SlimFactors slim, float factor, FloatPointer x, Lie lieX, FloatPointer down,
+            FloatPointer z, Lie lieZ) {
+        FloatPointer a = slim.columnsOfA();
+        FloatPointer b = slim.rowsOfB();
+        gemm(lieX.flag(false), CblasNoTrans, m, slim.rank(), slim.nIn(), 1, x, lieX.leading, a, slim.nIn(), 0, down, m);
+        if (lieZ.byColumn) {
+            gemm(CblasNoTrans, CblasTrans, m, slim.nOut(), slim.rank(), factor, down, m, b, slim.nOut(), 1, z, lieZ.leading);
+        } else {
+            gemm(CblasNoTrans, CblasTrans, slim.nOut(), m, slim.rank(), factor, b, slim.nOut(), down, m, 1, z, lieZ.leading);
+        }
+    }
+
+    /** to = from, of so many values. */
+    static void copy(int count, FloatPointer from, int stepFrom, FloatPointer to, int stepTo) {
+        cblas_scopy(count, from, stepFrom, to, stepTo);
+    }
+
+    /** to += factor · from, of so many values. */
+    static void add(int count, float factor, FloatPointer from, int stepFrom, FloatPointer to, int stepTo) {
+        cblas_saxpy(count, factor, from, stepFrom, to, stepTo);
+    }
+
     static boolean addRow(INDArray matrix, INDArray row) {
         if (!isOfType(matrix.dataType(), matrix) || row.dataType() != matrix.dataType() || row.length() != matrix.size(1)
                 || row.elementWiseStride() != 1 || !HostMemory.holds(matrix, row)) {

@@ -15,22 +15,31 @@ import java.util.Arrays;
  *
  * @param from  first row
  * @param to    row after the last
- * @param a     {@code [nIn, rank]}
- * @param b     {@code [rank, nOut]}
+ * @param slim  A and B
  * @param factor s
  * @param scale c {@code [1, nOut]}; null for ones
  * @param bias  {@code [1, nOut]}, in place of the layer's; null for that itself
  */
-public record Route(long from, long to, INDArray a, INDArray b, double factor, INDArray scale, INDArray bias) {
+public record Route(long from, long to, SlimFactors slim, double factor, INDArray scale, INDArray bias) {
 
     /** One that only adds. */
     public Route(long from, long to, INDArray a, INDArray b, double factor) {
-        this(from, to, a, b, factor, null, null);
+        this(from, to, new SlimFactors(a, b), factor, null, null);
+    }
+
+    /** {@code [nIn, rank]}. */
+    public INDArray a() {
+        return slim.a();
+    }
+
+    /** {@code [rank, nOut]}. */
+    public INDArray b() {
+        return slim.b();
     }
 
     /** The same for other rows. */
     public Route over(long first, long end) {
-        return new Route(first, end, a, b, factor, scale, bias);
+        return new Route(first, end, slim, factor, scale, bias);
     }
 
     /** The same for an array with several rows for each of these. */
@@ -53,11 +62,11 @@ public record Route(long from, long to, INDArray a, INDArray b, double factor, I
 
     /** The same with another A, of another order of inputs. */
     public Route with(INDArray otherA) {
-        return new Route(from, to, otherA, b, factor, scale, bias);
+        return new Route(from, to, new SlimFactors(otherA, b()), factor, scale, bias);
     }
 
     /** Whether both compute the same, by the identity of what they hold. */
     public boolean isSameAs(Route other) {
-        return a == other.a && b == other.b && factor == other.factor && scale == other.scale && bias == other.bias;
+        return slim == other.slim && factor == other.factor && scale == other.scale && bias == other.bias;
     }
 }

@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -22,7 +23,11 @@ public final class RoutedPath implements LowRankPath {
 
     @Override
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
-        for (Route route : routing.forRows(x.size(0))) {
+        List<Route> routes = routing.forRows(x.size(0));
+        if (Blas.addLowRank(x, z, routes)) {
+            return;
+        }
+        for (Route route : routes) {
             boolean all = route.to() - route.from() == x.size(0);
             INDArray input = all ? x : route.rowsOf(x);
             INDArray output = all ? z : route.rowsOf(z);

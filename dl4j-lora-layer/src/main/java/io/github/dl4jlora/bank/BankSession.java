@@ -1,0 +1,107 @@
+package io.github.dl4jlora.bank;
+
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * A sequence that is fed to a bank step by step, as DL4J's {@code rnnTimeStep} has it: the state of recurrent layers is the
+ * session's own, whatever other sessions compute in between. It keeps the adapters that were there when it was opened. For one
+ * thread at a time; others wait.
+ */
+public final class BankSession implements AutoCloseable {
+
+    private final Passes passes;
+    private final Lease lease;
+    /** Of recurrent layers, in the order of the network's; null at the start of a sequence. */
+    private List<Map<String, INDArray>> state;
+    private boolean closed;
+
+    BankSession(Passes passes, Lease lease) {
+        this.passes = passes;
+        this.lease = lease;
+    }
+
+    /**
+     * Feeds one step, or several.
+     *
+     * @param inputs one for each of the network's, {@code [examples, values]} or {@code [examples, values, steps]}; as many
+     *               examples each time
+     * @return one for each of the network's outputs
+     * @throws IllegalStateException if the session is closed
+     */
+    public synchronized INDArray[] outputs(INDArray... inputs) {
+        if (closed) {
+            throw new IllegalStateException("The session is closed");
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return passes.compute(lease.mixes().get(0), network -> steps(network, inputs));
+        }
+    }
+
+    /**
+     * As {@link #outputs}, for networks of one output.
+     *
+     * @param inputs one for each of the network's
+     * @return the output
+     * @throws IllegalStateException    if the session is closed
+     * @throws IllegalArgumentException if the network has several outputs
+     */
+    public INDArray output(INDArray... inputs) {
+        return AdapterBank.single(outputs(inputs));
+    }
+
+    private INDArray[] steps(Model network, INDArray[] inputs) {
+        List<RecurrentLayer> recurrent = recurrent(network);
+        try {
+            if (state != null) {
+                IntStream.range(0, recurrent.size()).forEach(i -> recurrent.get(i).rnnSetPreviousState(state.get(i)));
+            }
+            INDArray[] outputs = network instanceof ComputationGraph graph ? graph.rnnTimeStep(inputs)
+                    : new INDArray[] {((MultiLayerNetwork) network).rnnTimeStep(Features.only(inputs))};
+            state = recurrent.stream().map(RecurrentLayer::rnnGetPreviousState).map(Map::copyOf).toList();
+            return outputs;
+        } finally {
+            recurrent.forEach(RecurrentLayer::rnnClearPreviousState);
+        }
+    }
+
+    private static List<RecurrentLayer> recurrent(Model network) {
+        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers() : ((MultiLayerNetwork) network).getLayers();
+        List<RecurrentLayer> recurrent = new ArrayList<>();
+        for (Layer layer : layers) {
+            Layer inner = layer instanceof BaseWrapperLayer wrapper && !(layer instanceof RecurrentLayer)
+                    ? wrapper.getUnderlying() : layer;
+            if (inner instanceof RecurrentLayer one) {
+                recurrent.add(one);
+            }
+        }
+        return recurrent;
+    }
+
+    /** Begins another sequence. */
+    public synchronized void reset() {
+        state = null;
+    }
+
+    /** Lets go of the adapters. */
+    @Override
+    public synchronized void close() {
+        if (!closed) {
+            closed = true;
+            state = null;
+            lease.close();
+        }
+    }
+}

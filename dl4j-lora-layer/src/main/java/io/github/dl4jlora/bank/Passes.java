@@ -1,0 +1,106 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * What a bank computes, with the networks of its pool: one pass for all examples of a batch wherever examples can be told apart,
+ * else one for each of its mixes.
+ */
+final class Passes {
+
+    private final NetworkPool pool;
+    private final RowOrders orders = new RowOrders();
+    private final Told metrics;
+
+    Passes(NetworkPool pool, Told metrics) {
+        this.pool = pool;
+        this.metrics = metrics;
+    }
+
+    /**
+     * @param mixes one for all examples, or one for each
+     * @return outputs, examples in the order of the inputs'
+     * @throws IllegalArgumentException if there are several mixes, and an output has several rows for an example in an order of
+     *                                  its own
+     */
+    INDArray[] compute(List<ServedMix> mixes, Features features) {
+        long start = System.nanoTime();
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            if (mixes.size() == 1) {
+                INDArray[] outputs = compute(mixes.get(0), features);
+                metrics.computed(features.examples(), 1, System.nanoTime() - start);
+                return outputs;
+            }
+            MixedBatch batch = new MixedBatch(mixes);
+            INDArray[] outputs = batch.isOfOneMix() ? compute(batch.first(), features) : compute(batch, features);
+            metrics.computed(features.examples(), batch.mixes(), System.nanoTime() - start);
+            return outputs;
+        }
+    }
+
+    /** Whether outputs of a batch can be told apart by example. */
+    boolean areByExample(INDArray[] outputs, long examples) {
+        return Arrays.stream(outputs).allMatch(output -> output.size(0) == examples
+                || output.size(0) % examples == 0 && orders.areOutputsByExample());
+    }
+
+    private INDArray[] compute(ServedMix mix, Features features) {
+        return compute(mix, new Forward(features));
+    }
+
+    /** Has a network that computes a mix do something. */
+    INDArray[] compute(ServedMix mix, NetworkPool.Work work) {
+        return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, layer -> true,
+                work);
+    }
+
+    private INDArray[] compute(MixedBatch batch, Features features) {
+        Features sorted = batch.sorted(features);
+        INDArray[] outputs = sortedOutputs(batch, sorted);
+        if (orders.areOutputsUnknown() && Arrays.stream(outputs).anyMatch(output -> output.size(0) != batch.examples())) {
+            learn(batch.first().kind(), sorted);
+        }
+        return batch.restored(outputs, orders.areOutputsByExample());
+    }
+
+    private INDArray[] sortedOutputs(MixedBatch batch, Features sorted) {
+        NetworkKind kind = batch.first().kind();
+        Map<String, List<Route>> routes = routes(kind, batch::routes);
+        if (batch.isOfOneNetwork() && orders.mayBeByExample(routes.keySet())) {
+            for (boolean again = true; again; ) {
+                try {
+                    return pool.compute(kind, null, routes, batch.examples(), orders::isByExample, new Forward(sorted));
+                } catch (RowsMismatchException severalRowsForAnExample) {
+                    again = learn(kind, sorted) && orders.mayBeByExample(routes.keySet());
+                }
+            }
+        }
+        return batch.oneByOne(sorted, this::compute);
+    }
+
+    private boolean learn(NetworkKind kind, Features features) {
+        return orders.learn(kind, features, (routes, examples, inOrder, some) ->
+                pool.compute(kind, null, routes, examples, inOrder, new Forward(some)));
+    }
+
+    private static Map<String, List<Route>> routes(NetworkKind kind, Function<String, List<Route>> ofLayer) {
+        Map<String, List<Route>> routes = new HashMap<>();
+        kind.matrices().forEach(layer -> {
+            List<Route> some = ofLayer.apply(layer);
+            if (!some.isEmpty()) {
+                routes.put(layer, some);
+            }
+        });
+        return routes;
+    }
+}

@@ -1,0 +1,317 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.internal.kernel.Route;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
+
+/**
+ * Submitted requests: computed in batches by as many threads as there may be networks. A request holds its adapters from the
+ * time when they are there, so that whatever happens to them it gets their answer.
+ */
+final class RequestQueue {
+
+    private final Passes passes;
+    private final Shelf shelf;
+    private final Told metrics;
+    private final int maxNetworks;
+    private final int maxBatch;
+    private final int maxQueued;
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    // All below is guarded by the lock.
+    private final Turns turns;
+    private final List<Thread> threads = new ArrayList<>();
+    private ExecutorService loaders;
+    private long queued;
+    private int loading;
+    private boolean closed;
+
+    RequestQueue(Passes passes, Shelf shelf, BankConfig config, Told metrics) {
+        this.passes = passes;
+        this.shelf = shelf;
+        this.metrics = metrics;
+        this.maxNetworks = config.maxNetworks();
+        this.maxBatch = config.maxBatch();
+        this.maxQueued = config.maxQueued();
+        this.turns = new Turns(config.maxBatch(), config.maxDelay().toNanos());
+    }
+
+    /**
+     * @param timeout null for none
+     * @throws BankOverloadedException if too many wait
+     * @throws IllegalStateException   if the queue is closed
+     */
+    CompletableFuture<INDArray[]> submit(BankRequest request, Duration timeout) {
+        Pending pending = new Pending(request, maxBatch > 1 && request.examples() < maxBatch
+                && Arrays.stream(request.features().inputs()).allMatch(input -> input.size(0) == request.examples()));
+        if (!lockedIf(() -> admits(pending))) {
+            metrics.refused(request.mixes().get(0));
+            throw new BankOverloadedException("The request for \"" + request.mixes().get(0) + "\" was refused: no more than "
+                    + maxQueued + " examples may wait, and these would be more. Ask again later, or set maxQueued");
+        }
+        pending.whenComplete((outputs, failure) -> ended(pending, failure));
+        if (timeout != null) {
+            pending.orTimeout(Math.max(0, timeout.toNanos()), TimeUnit.NANOSECONDS);
+        }
+        try {
+            Lease lease = shelf.holdPresent(request.mixes());
+            if (lease != null) {
+                enqueue(pending, lease);
+            } else {
+                load(pending);
+            }
+        } catch (RuntimeException e) {
+            pending.completeExceptionally(e);
+        }
+        return pending;
+    }
+
+    private boolean admits(Pending pending) {
+        if (closed) {
+            throw new IllegalStateException("The bank is closed");
+        }
+        if (queued > 0 && queued + pending.examples() > maxQueued) {
+            return false;
+        }
+        queued += pending.examples();
+        start();
+        return true;
+    }
+
+    private void start() {
+        while (threads.size() < maxNetworks) {
+            Thread thread = new Thread(this::work, "adapter-bank-" + (threads.size() + 1));
+            thread.setDaemon(true);
+            threads.add(thread);
+            thread.start();
+        }
+    }
+
+    /** On other threads than those that compute, so that an adapter that has to be read first holds nobody else up. */
+    private void load(Pending pending) {
+        locked(() -> {
+            if (loaders == null) {
+                loaders = Executors.newFixedThreadPool(maxNetworks, work -> {
+                    Thread thread = new Thread(work, "adapter-bank-loader");
+                    thread.setDaemon(true);
+                    return thread;
+                });
+            }
+            loading++;
+        });
+        loaders.execute(() -> {
+            try {
+                if (!pending.isDone()) {
+                    enqueue(pending, shelf.hold(pending.request().mixes()));
+                }
+            } catch (RuntimeException | Error e) {
+                pending.completeExceptionally(e);
+            } finally {
+                locked(() -> {
+                    loading--;
+                    changed.signalAll();
+                });
+            }
+        });
+    }
+
+    private void enqueue(Pending pending, Lease lease) {
+        boolean late = lockedIf(() -> {
+            if (pending.isDone()) {
+                return true;
+            }
+            pending.hold(lease);
+            turns.add(pending);
+            changed.signal();
+            return false;
+        });
+        if (late) {
+            lease.close();
+        }
+    }
+
+    /** Answered, failed, or given up by its caller. */
+    private void ended(Pending pending, Throwable failure) {
+        boolean waited = lockedIf(() -> {
+            countOut(pending);
+            return turns.remove(pending);
+        });
+        if (waited) {
+            pending.lease().close();
+        }
+        metrics.ended(pending.request().mixes().get(0), outcome(pending, failure), System.nanoTime() - pending.since());
+    }
+
+    private void countOut(Pending pending) {
+        if (pending.countOut()) {
+            queued -= pending.examples();
+        }
+    }
+
+    private static BankMetrics.Outcome outcome(Pending pending, Throwable failure) {
+        Throwable cause = failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+        return cause == null ? BankMetrics.Outcome.ANSWERED : pending.isCancelled() ? BankMetrics.Outcome.CANCELLED
+                : cause instanceof TimeoutException ? BankMetrics.Outcome.TIMED_OUT : BankMetrics.Outcome.FAILED;
+    }
+
+    private void work() {
+        for (List<Pending> batch = next(); !batch.isEmpty(); batch = next()) {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                compute(batch);
+            } catch (RuntimeException | Error e) {
+                batch.forEach(pending -> pending.completeExceptionally(e));
+            } finally {
+                batch.forEach(pending -> pending.lease().close());
+            }
+        }
+    }
+
+    /** Waits for a batch; none when the queue is closed and nothing is left in it. */
+    private List<Pending> next() {
+        lock.lock();
+        try {
+            for (;;) {
+                List<Pending> batch = turns.take(System.nanoTime(), closed);
+                if (!batch.isEmpty()) {
+                    batch.forEach(this::countOut);
+                    if (!turns.isEmpty()) {
+                        changed.signal();
+                    }
+                    return batch;
+                }
+                if (closed && turns.isEmpty() && loading == 0) {
+                    return List.of();
+                }
+                await(turns.untilReady(System.nanoTime()));
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void await(long nanos) {
+        try {
+            if (nanos == Long.MAX_VALUE) {
+                changed.await();
+            } else {
+                changed.awaitNanos(nanos);
+            }
+        } catch (InterruptedException e) {
+            // These threads are nobody else's, and end when the queue is closed.
+            Thread.interrupted();
+        }
+    }
+
+    private void compute(List<Pending> batch) {
+        if (batch.size() == 1) {
+            Pending only = batch.get(0);
+            only.complete(passes.compute(only.lease().mixes(), only.request().features()));
+            return;
+        }
+        INDArray[] outputs;
+        long examples = batch.stream().mapToLong(Pending::examples).sum();
+        try {
+            outputs = passes.compute(batch.stream().flatMap(pending -> byExample(pending).stream()).toList(),
+                    Features.concat(batch.stream().map(pending -> pending.request().features()).toList()));
+        } catch (RuntimeException e) {
+            // It may be one of them alone that cannot be computed.
+            outputs = null;
+        }
+        if (outputs == null || !passes.areByExample(outputs, examples)) {
+            batch.forEach(this::alone);
+            return;
+        }
+        long from = 0;
+        for (Pending pending : batch) {
+            long first = from;
+            long end = first + pending.examples();
+            pending.complete(Arrays.stream(outputs).map(output -> {
+                long each = output.size(0) / examples;
+                return Route.rows(output, first * each, end * each).dup();
+            }).toArray(INDArray[]::new));
+            from = end;
+        }
+    }
+
+    private void alone(Pending pending) {
+        try {
+            pending.complete(passes.compute(pending.lease().mixes(), pending.request().features()));
+        } catch (RuntimeException | Error e) {
+            pending.completeExceptionally(e);
+        }
+    }
+
+    private static List<ServedMix> byExample(Pending pending) {
+        List<ServedMix> mixes = pending.lease().mixes();
+        return pending.request().isOfOneMix() ? Collections.nCopies((int) pending.examples(), mixes.get(0)) : mixes;
+    }
+
+    long queued() {
+        lock.lock();
+        try {
+            return queued;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Takes no more requests, and waits until those that it has are answered. */
+    void close() {
+        List<Thread> ending = new ArrayList<>();
+        locked(() -> {
+            closed = true;
+            ending.addAll(threads);
+            changed.signalAll();
+        });
+        boolean interrupted = false;
+        for (Thread thread : ending) {
+            while (thread != Thread.currentThread() && thread.isAlive()) {
+                try {
+                    thread.join();
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        }
+        if (loaders != null) {
+            loaders.shutdown();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void locked(Runnable work) {
+        lock.lock();
+        try {
+            work.run();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private boolean lockedIf(BooleanSupplier work) {
+        lock.lock();
+        try {
+            return work.getAsBoolean();
+        } finally {
+            lock.unlock();
+        }
+    }
+}

@@ -1,0 +1,319 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.peft.AdapterContent;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.stream.Stream;
+
+/**
+ * The adapters of a bank by name: those that were added, and those that came from its source, which make room for each other.
+ */
+final class Shelf {
+
+    /** Names in a message. */
+    private static final int MOST_NAMED = 10;
+
+    /** An adapter that has left. */
+    private record Gone(String name, ServedAdapter adapter) {
+    }
+
+    private final NetworkKinds kinds;
+    private final AdapterSource source;
+    private final long maxBytes;
+    private final Told metrics;
+    /** Told that networks may be of no more use. */
+    private final Runnable prune;
+    private final Object adding = new Object();
+    // All below is guarded by this. Nobody waits for another lock while holding it.
+    private final Map<String, ServedAdapter> added = new LinkedHashMap<>();
+    /** That which nobody has asked for longest is the first. */
+    private final Map<String, ServedAdapter> loaded = new LinkedHashMap<>(16, 0.75f, true);
+    private final Map<String, CompletableFuture<Void>> loading = new HashMap<>();
+    private long loadedBytes;
+    private boolean closed;
+
+    Shelf(NetworkKinds kinds, BankConfig config, Told metrics, Runnable prune) {
+        this.kinds = kinds;
+        this.source = config.source().orElse(null);
+        this.maxBytes = config.maxBytes();
+        this.metrics = metrics;
+        this.prune = prune;
+    }
+
+    void put(String name, LoRAAdapter adapter, boolean replaces) {
+        ServedAdapter old;
+        synchronized (adding) {
+            requireRoom(name, replaces);
+            AdapterContent content = AdapterContent.of(adapter);
+            NetworkKinds.Candidate candidate = kinds.candidate(name, content);
+            synchronized (this) {
+                requireOpen();
+                kinds.install(candidate.kind(), content);
+                old = added.put(name, candidate.served());
+                forget(name);
+                letGo(old);
+            }
+        }
+        prune.run();
+    }
+
+    private synchronized void requireRoom(String name, boolean replaces) {
+        requireOpen();
+        if (!replaces && added.containsKey(name)) {
+            throw new IllegalArgumentException("The bank has an adapter \"" + name + "\" already: replace it, or remove "
+                    + "it first");
+        }
+    }
+
+    void remove(String name) {
+        synchronized (adding) {
+            synchronized (this) {
+                if (!added.containsKey(name)) {
+                    throw unknown(name);
+                }
+                letGo(added.remove(name));
+            }
+        }
+        prune.run();
+    }
+
+    /** Forgets what came from the source by this name. */
+    void refresh(String name) {
+        synchronized (this) {
+            requireOpen();
+            forget(name);
+        }
+        prune.run();
+    }
+
+    private void forget(String name) {
+        loading.remove(name);
+        ServedAdapter old = loaded.remove(name);
+        if (old != null) {
+            loadedBytes -= old.bytes();
+            letGo(old);
+        }
+    }
+
+    private void letGo(ServedAdapter adapter) {
+        if (adapter != null) {
+            adapter.takeOff();
+            if (adapter.ownKind() != null || added.isEmpty() && loaded.isEmpty()) {
+                kinds.retain(Stream.of(added, loaded).map(Map::values).flatMap(Collection::stream).toList());
+            }
+        }
+    }
+
+    /** Names of those that were added, in that order, and of what the source has. */
+    List<String> names() {
+        Set<String> names;
+        synchronized (this) {
+            names = new LinkedHashSet<>(added.keySet());
+        }
+        try {
+            names.addAll(source == null ? List.of() : source.names());
+        } catch (IOException e) {
+            throw new UncheckedIOException("The source cannot tell which adapters it has: " + e.getMessage(), e);
+        }
+        return List.copyOf(names);
+    }
+
+    /**
+     * Looks mixes up without waiting.
+     *
+     * @return null if some adapter would have to be loaded first
+     * @throws UnknownAdapterException if there is one that cannot be
+     */
+    synchronized Lease holdPresent(List<AdapterMix> mixes) {
+        requireOpen();
+        for (AdapterMix mix : mixes) {
+            for (String name : mix.weights().keySet()) {
+                if (present(name) == null) {
+                    if (source == null) {
+                        throw unknown(name);
+                    }
+                    return null;
+                }
+            }
+        }
+        return hold(mixes);
+    }
+
+    /**
+     * Looks mixes up, and loads what is not there.
+     *
+     * @throws UnknownAdapterException if there is none of some name
+     * @throws UncheckedIOException    if one cannot be loaded
+     */
+    Lease hold(List<AdapterMix> mixes) {
+        Map<String, ServedAdapter> held = new LinkedHashMap<>();
+        try {
+            requireOpen();
+            mixes.stream().flatMap(mix -> mix.weights().keySet().stream()).distinct()
+                    .forEach(name -> held.put(name, held(name)));
+            Map<AdapterMix, ServedMix> served = new HashMap<>();
+            mixes.forEach(mix -> served.computeIfAbsent(mix, each -> ServedMix.of(each, held, kinds)));
+            return new Lease(mixes.stream().map(served::get).toList(), List.copyOf(held.values()));
+        } catch (RuntimeException | Error e) {
+            held.values().forEach(ServedAdapter::release);
+            throw e;
+        }
+    }
+
+    private ServedAdapter held(String name) {
+        for (;;) {
+            CompletableFuture<Void> load;
+            boolean mine = false;
+            synchronized (this) {
+                requireOpen();
+                ServedAdapter present = present(name);
+                if (present != null) {
+                    present.hold();
+                    return present;
+                }
+                if (source == null) {
+                    throw unknown(name);
+                }
+                load = loading.get(name);
+                if (load == null) {
+                    load = new CompletableFuture<>();
+                    loading.put(name, load);
+                    mine = true;
+                }
+            }
+            if (mine) {
+                return load(name, load);
+            }
+            try {
+                load.join();
+            } catch (CompletionException e) {
+                throw e.getCause() instanceof RuntimeException cause ? cause : e;
+            }
+        }
+    }
+
+    /** Held once for the caller, and once for the shelf, unless it was forgotten in the meantime. */
+    private ServedAdapter load(String name, CompletableFuture<Void> load) {
+        try {
+            long start = System.nanoTime();
+            LoRAAdapter adapter = source.load(name).orElseThrow(() -> unknown(name));
+            List<Gone> gone = new ArrayList<>();
+            ServedAdapter served;
+            synchronized (adding) {
+                AdapterContent content = AdapterContent.of(adapter);
+                NetworkKinds.Candidate candidate = kinds.candidate(name, content);
+                served = candidate.served();
+                synchronized (this) {
+                    requireOpen();
+                    kinds.install(candidate.kind(), content);
+                    served.hold();
+                    if (loading.remove(name, load)) {
+                        loaded.put(name, served);
+                        loadedBytes += served.bytes();
+                        makeRoom(served, gone);
+                    } else {
+                        letGo(served);
+                    }
+                }
+            }
+            load.complete(null);
+            metrics.loaded(name, served.bytes(), System.nanoTime() - start);
+            gone.forEach(one -> metrics.evicted(one.name, one.adapter.bytes()));
+            if (!gone.isEmpty()) {
+                prune.run();
+            }
+            return served;
+        } catch (IOException | RuntimeException | Error e) {
+            synchronized (this) {
+                loading.remove(name, load);
+            }
+            RuntimeException failure = failure(name, e);
+            load.completeExceptionally(failure);
+            throw failure;
+        }
+    }
+
+    private RuntimeException failure(String name, Throwable e) {
+        if (e instanceof Exception cause && !(e instanceof UnknownAdapterException)) {
+            metrics.notLoaded(name, cause);
+        }
+        return e instanceof IOException cause
+                ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: " + e.getMessage(), cause)
+                : e instanceof RuntimeException cause ? cause
+                : new IllegalStateException("Adapter \"" + name + "\" cannot be loaded: " + e, e);
+    }
+
+    private void makeRoom(ServedAdapter newest, List<Gone> gone) {
+        Iterator<Map.Entry<String, ServedAdapter>> oldest = loaded.entrySet().iterator();
+        while (loadedBytes > maxBytes && oldest.hasNext()) {
+            Map.Entry<String, ServedAdapter> entry = oldest.next();
+            if (entry.getValue() != newest) {
+                gone.add(new Gone(entry.getKey(), entry.getValue()));
+                loadedBytes -= entry.getValue().bytes();
+                oldest.remove();
+            }
+        }
+        gone.forEach(one -> letGo(one.adapter));
+    }
+
+    private ServedAdapter present(String name) {
+        ServedAdapter own = added.get(name);
+        return own != null ? own : loaded.get(name);
+    }
+
+    private UnknownAdapterException unknown(String name) {
+        List<String> some;
+        try {
+            some = names();
+        } catch (UncheckedIOException e) {
+            some = List.copyOf(added.keySet());
+        }
+        return new UnknownAdapterException("The bank has no adapter \"" + name + "\"; it has " + (some.size() <= MOST_NAMED ? some
+                : some.subList(0, MOST_NAMED) + " and " + (some.size() - MOST_NAMED) + " more"));
+    }
+
+    private synchronized void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("The bank is closed");
+        }
+    }
+
+    synchronized int size() {
+        return added.size() + loaded.size();
+    }
+
+    synchronized long bytes() {
+        return added.values().stream().mapToLong(ServedAdapter::bytes).sum() + loadedBytes;
+    }
+
+    synchronized long loadedBytes() {
+        return loadedBytes;
+    }
+
+    void close() {
+        synchronized (adding) {
+            synchronized (this) {
+                closed = true;
+                Stream.of(added, loaded).map(Map::values).flatMap(Collection::stream).forEach(ServedAdapter::takeOff);
+                added.clear();
+                loaded.clear();
+                loadedBytes = 0;
+                kinds.clear();
+            }
+        }
+        prune.run();
+    }
+}

@@ -1,0 +1,65 @@
+package io.github.dl4jlora.bank;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.time.Duration;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+
+/** Verifies a bank's base now and then, and remembers if it is no more what it was. */
+final class Watch implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Watch.class);
+
+    private final Runnable check;
+    private final ScheduledExecutorService clock;
+    private volatile IllegalStateException broken;
+
+    /** @param every null for never */
+    Watch(Runnable check, Duration every) {
+        this.check = check;
+        this.clock = every == null ? null : Executors.newSingleThreadScheduledExecutor(work -> {
+            Thread thread = new Thread(work, "adapter-bank-watch");
+            thread.setDaemon(true);
+            return thread;
+        });
+        if (clock != null) {
+            clock.scheduleWithFixedDelay(this::look, every.toNanos(), every.toNanos(), TimeUnit.NANOSECONDS);
+        }
+    }
+
+    private void look() {
+        try {
+            verify();
+        } catch (RuntimeException e) {
+            LOG.error("A bank serves no more: {}", e.getMessage());
+        }
+    }
+
+    /** @throws IllegalStateException if the base is no more what it was; all requests are refused so from then on */
+    void verify() {
+        try {
+            check.run();
+        } catch (IllegalStateException e) {
+            broken = e;
+            throw e;
+        }
+    }
+
+    /** @throws IllegalStateException if the last look found that the base is no more what it was */
+    void requireIntact() {
+        IllegalStateException found = broken;
+        if (found != null) {
+            throw new IllegalStateException(found.getMessage(), found);
+        }
+    }
+
+    @Override
+    public void close() {
+        if (clock != null) {
+            clock.shutdownNow();
+        }
+    }
+}

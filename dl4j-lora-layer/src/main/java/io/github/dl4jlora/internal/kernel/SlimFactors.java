@@ -1,0 +1,95 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.bytedeco.javacpp.FloatPointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
+
+/**
+ * A {@code [nIn, rank]} and B {@code [rank, nOut]} of an adapter. Of an adapter that is kept in memory beside thousands of others
+ * they are places in one vector, A by column and then B by row: an array of its own costs a kilobyte and more, whatever it holds.
+ */
+public final class SlimFactors {
+
+    private final INDArray vector;
+    private final long offset;
+    private final int nIn;
+    private final int rank;
+    private final int nOut;
+    private INDArray a;
+    private INDArray b;
+
+    /** Two arrays, which are not copied. */
+    public SlimFactors(INDArray a, INDArray b) {
+        this.vector = null;
+        this.offset = 0;
+        this.nIn = (int) a.size(0);
+        this.rank = (int) a.size(1);
+        this.nOut = (int) b.size(1);
+        this.a = a;
+        this.b = b;
+    }
+
+    /**
+     * Places in a vector.
+     *
+     * @param offset of the first value of A
+     */
+    public SlimFactors(INDArray vector, long offset, long nIn, long rank, long nOut) {
+        this.vector = vector;
+        this.offset = offset;
+        this.nIn = Math.toIntExact(nIn);
+        this.rank = Math.toIntExact(rank);
+        this.nOut = Math.toIntExact(nOut);
+    }
+
+    /** {@return the values of A and B as they lie in a vector} */
+    public static List<INDArray> flat(INDArray a, INDArray b) {
+        return List.of(Nd4j.toFlattened('f', a), Nd4j.toFlattened('c', b));
+    }
+
+    /** {@return A {@code [nIn, rank]}} */
+    public synchronized INDArray a() {
+        if (a == null) {
+            a = Nd4j.create(vector.data(), new long[] {nIn, rank}, new long[] {1, nIn}, offset, 'f');
+        }
+        return a;
+    }
+
+    /** {@return B {@code [rank, nOut]}} */
+    public synchronized INDArray b() {
+        if (b == null) {
+            b = Nd4j.create(vector.data(), new long[] {rank, nOut}, new long[] {nOut, 1}, offset + (long) nIn * rank, 'c');
+        }
+        return b;
+    }
+
+    int nIn() {
+        return nIn;
+    }
+
+    int rank() {
+        return rank;
+    }
+
+    int nOut() {
+        return nOut;
+    }
+
+    /** Whether A and B can be read where they lie: FLOAT, in a vector in the host's memory. */
+    boolean lieTogether() {
+        return vector != null && vector.dataType() == DataType.FLOAT && HostMemory.holds(vector);
+    }
+
+    /** Where A begins, by column. */
+    FloatPointer columnsOfA() {
+        return ((FloatPointer) vector.data().addressPointer()).getPointer(offset);
+    }
+
+    /** Where B begins, by row. */
+    FloatPointer rowsOfB() {
+        return ((FloatPointer) vector.data().addressPointer()).getPointer(offset + (long) nIn * rank);
+    }
+}
