@@ -81,7 +81,7 @@ public final class BankConfig {
         private AdapterSource source;
         private long maxBytes = 256 * MEBIBYTE;
         private int maxBatch = 32;
-        private Duration maxDelay = Duration.ZERO;
+        private Duration maxDelay = Duration.ofMillis(1);
         private int maxQueued = 1024;
         private Duration verifyEvery;
         private BankMetrics metrics = BankMetrics.NONE;
@@ -137,10 +137,10 @@ public final class BankConfig {
         }
 
         /**
-         * How long a submitted request may wait for others, while fewer than {@link #maxBatch} examples are there. Requests that
-         * come while all networks are busy make batches without it.
+         * How long a submitted request waits for others, while fewer than {@link #maxBatch} examples are there. Clients that ask
+         * again as soon as they are answered come one after the other: without a delay the first of them would be computed alone.
          *
-         * @param maxDelay not negative; default: zero
+         * @param maxDelay not negative; default: a millisecond
          * @return this
          */
         public Builder maxDelay(Duration maxDelay) {

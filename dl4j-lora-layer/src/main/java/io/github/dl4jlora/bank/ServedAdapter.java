@@ -68,12 +68,14 @@ final class ServedAdapter {
     /** Collects matrices, and puts them side by side. */
     private static final class Packing {
 
-        /** A matrix's own, with the place of A and B. */
-        private record Place(String layer, long offset, long nIn, long rank, long nOut, double factor, INDArray scale,
-                             INDArray bias) {
+        /** A matrix's own, and where A and B will be. */
+        private record Place(String layer, INDArray a, INDArray b, long offset, double factor, INDArray scale, INDArray bias) {
+
+            SlimFactors of(INDArray vector) {
+                return new SlimFactors(vector, offset, a.size(0), a.size(1), b.size(1));
+            }
         }
 
-        private final List<INDArray> parts = new ArrayList<>();
         private final List<Place> places = new ArrayList<>();
         private long length;
 
@@ -95,25 +97,27 @@ final class ServedAdapter {
                 b = Nd4j.concat(0, b, cast.get(Variant.START_B).neg());
             }
             INDArray bias = cast.get(DefaultParamInitializer.BIAS_KEY);
-            places.add(new Place(layer, length, a.size(0), a.size(1), b.size(1), delta.factor(), scale,
-                    bias == null ? null : bias.dup()));
-            for (INDArray part : SlimFactors.flat(a, b)) {
-                parts.add(part);
-                length += part.length();
-            }
+            places.add(new Place(layer, a, b, length, delta.factor(), scale, bias == null ? null : bias.dup()));
+            length += a.length() + b.length();
         }
 
         /** Null for an adapter of no matrix. */
         INDArray vector() {
-            return parts.isEmpty() ? null : parts.size() == 1 ? parts.get(0).dup()
-                    : Nd4j.concat(0, parts.toArray(INDArray[]::new));
+            if (places.isEmpty()) {
+                return null;
+            }
+            INDArray vector = Nd4j.createUninitialized(places.get(0).a.dataType(), length);
+            places.forEach(place -> {
+                place.of(vector).a().assign(place.a);
+                place.of(vector).b().assign(place.b);
+            });
+            return vector;
         }
 
         Map<String, Route> routes(INDArray vector) {
             Map<String, Route> routes = new HashMap<>();
-            places.forEach(place -> routes.put(place.layer, new Route(0, 0,
-                    new SlimFactors(vector, place.offset, place.nIn, place.rank, place.nOut), place.factor, place.scale,
-                    place.bias)));
+            places.forEach(place -> routes.put(place.layer,
+                    new Route(0, 0, place.of(vector), place.factor, place.scale, place.bias)));
             return Map.copyOf(routes);
         }
     }

@@ -12,12 +12,14 @@ import java.util.Arrays;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasColMajor;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.blas_get_num_threads;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_saxpy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sdot;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemv;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
 
@@ -26,6 +28,9 @@ import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
  * could not, nothing has been written.
  */
 final class DirectBlas {
+
+    /** Values of a matrix from which on OpenBLAS has several threads multiply it by one row. */
+    private static final long ROW_WORTH_THREADS = 9216;
 
     private static volatile Ones ones = new Ones(0);
 
@@ -215,6 +220,21 @@ final class DirectBlas {
         } else {
             gemm(CblasNoTrans, CblasTrans, slim.nOut(), m, slim.rank(), factor, b, slim.nOut(), down, m, 1, z, lieZ.leading);
         }
+    }
+
+    /** Whether BLAS computes a row times a matrix of such a size on the caller's thread. */
+    static boolean isOfOneThread(long rows, long columns) {
+        return rows * columns < ROW_WORTH_THREADS || blas_get_num_threads() == 1;
+    }
+
+    /** to = x · A, where A lies by column. */
+    static void rowTimes(FloatPointer x, int stepX, FloatPointer a, int length, int columns, FloatPointer to) {
+        cblas_sgemv(CblasColMajor, CblasTrans, length, columns, 1, a, length, x, stepX, 0, to, 1);
+    }
+
+    /** z += factor · x · B, where B lies by row. */
+    static void addRowTimes(float factor, FloatPointer x, FloatPointer b, int rows, int length, FloatPointer z, int stepZ) {
+        cblas_sgemv(CblasColMajor, CblasNoTrans, length, rows, factor, b, length, x, 1, 1, z, stepZ);
     }
 
     /** to = from, of so many values. */

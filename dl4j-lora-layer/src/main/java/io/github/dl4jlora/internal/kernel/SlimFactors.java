@@ -5,8 +5,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.List;
-
 /**
  * A {@code [nIn, rank]} and B {@code [rank, nOut]} of an adapter. Of an adapter that is kept in memory beside thousands of others
  * they are places in one vector, A by column and then B by row: an array of its own costs a kilobyte and more, whatever it holds.
@@ -43,11 +41,6 @@ public final class SlimFactors {
         this.nIn = Math.toIntExact(nIn);
         this.rank = Math.toIntExact(rank);
         this.nOut = Math.toIntExact(nOut);
-    }
-
-    /** {@return the values of A and B as they lie in a vector} */
-    public static List<INDArray> flat(INDArray a, INDArray b) {
-        return List.of(Nd4j.toFlattened('f', a), Nd4j.toFlattened('c', b));
     }
 
     /** {@return A {@code [nIn, rank]}} */

@@ -26,6 +26,11 @@ final class SlimRows {
 
     /** z += factor · x · A · B, of one row each, whose values are so many steps apart. */
     void addOne(SlimFactors slim, float factor, FloatPointer x, int stepX, FloatPointer z, int stepZ) {
+        if (DirectBlas.isOfOneThread(slim.rank(), Math.max(slim.nIn(), slim.nOut()))) {
+            DirectBlas.rowTimes(x, stepX, slim.columnsOfA(), slim.nIn(), slim.rank(), down(slim.rank()));
+            DirectBlas.addRowTimes(factor, down, slim.rowsOfB(), slim.rank(), slim.nOut(), z, stepZ);
+            return;
+        }
         FloatPointer operand = x;
         if (stepX != 1) {
             row = HostMemory.room(row, slim.nIn());
