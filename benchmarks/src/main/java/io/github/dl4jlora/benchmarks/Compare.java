@@ -42,7 +42,9 @@ public final class Compare implements Callable<Integer> {
     private List<Side> sides = List.of(Side.values());
 
     /** What can be measured by itself. */
-    enum Part { STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, ACCURACY, LAYERS, VARIANTS }
+    enum Part {
+        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, SERVING, ACCURACY, LAYERS, VARIANTS
+    }
 
     public static void main(String[] args) {
         System.exit(Program.run(commandLine(), args));
@@ -77,7 +79,7 @@ public final class Compare implements Callable<Integer> {
 
     private List<Part> parts() {
         return only != null ? only : full ? List.of(Part.values()) : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY,
-                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE);
+                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE, Part.SERVING);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {
@@ -92,6 +94,7 @@ public final class Compare implements Callable<Integer> {
             case DISK -> measurements.disk(grid);
             case ENCODER -> measurements.encoder();
             case STORAGE -> measurements.storage();
+            case SERVING -> measurements.serving();
             case ACCURACY -> measurements.accuracy();
             case LAYERS -> measurements.layers();
             case VARIANTS -> measurements.variants();

@@ -46,7 +46,7 @@ final class EncoderChild {
         System.exit(0);
     }
 
-    private static ComputationGraph base() {
+    static ComputationGraph base() {
         GraphBuilder configuration = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4))
                 .graphBuilder(), BertShape.MINI_LM_L6);
         configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(BertShape.MINI_LM_L6.hidden())
@@ -57,7 +57,7 @@ final class EncoderChild {
         return base;
     }
 
-    private static DataSet batch(int texts, int tokens) {
+    static DataSet batch(int texts, int tokens) {
         INDArray ids = Nd4j.rand(DataType.FLOAT, texts, tokens).muli(BertShape.MINI_LM_L6.vocabulary() - 2).addi(1);
         INDArray labels = Nd4j.zeros(texts, CLASSES);
         for (int text = 0; text < texts; text++) {

@@ -6,6 +6,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.StringJoiner;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A child process: makes adapted networks on one base and prints the bytes of one adapter, then the memory on top of
@@ -37,9 +38,11 @@ final class ManyAdaptersChild {
     }
 
     /** Resident memory, with the Java heap counted by what is in use, not by what the JVM holds in reserve. */
-    private static long used() {
-        for (int i = 0; i < 3; i++) {
+    static long used() {
+        for (int i = 0; i < 5; i++) {
             System.gc();
+            // What the collector finds is freed by other threads.
+            LockSupport.parkNanos(200_000_000);
         }
         Runtime runtime = Runtime.getRuntime();
         return Memory.resident() - runtime.freeMemory();

@@ -258,6 +258,10 @@ final class Measurements {
         storage.mapped();
     }
 
+    void serving() {
+        ServingMeasurements.measure(this, results, rounds);
+    }
+
     void accuracy() {
         new StorageMeasurements(this, results).accuracy();
     }

@@ -76,6 +76,8 @@ final class Results {
     final Map<String, Map<Integer, Mapped>> mapped = new LinkedHashMap<>();
     /** In percent, by example, form and seed. */
     final Map<String, Map<String, List<Double>>> accuracy = new LinkedHashMap<>();
+    /** As many figures as the task has. */
+    final Map<ServingTask, Map<Settings, double[]>> serving = new EnumMap<>(ServingTask.class);
     long adapterBytes;
     String pyTorch = "absent";
 

@@ -65,6 +65,7 @@ record Target(String what, double limit, double value) {
         targets.add(new Target("arrays made in a LoRA step of three layers / those before fewer were made", 0.5,
                 results.made.containsKey(LORA) ? results.made.get(LORA).arrays() / ARRAYS_BEFORE : Double.NaN));
         targets.addAll(StorageMeasurements.targets(results));
+        targets.addAll(ServingMeasurements.targets(results));
         return targets;
     }
 

@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -27,7 +28,7 @@ import java.util.Set;
 final class ServedAdapter {
 
     private final AdapterContent values;
-    private final INDArray vector;
+    private final DataBuffer vector;
     private final Map<String, Route> routes;
     private final NetworkKind ownKind;
     private final long bytes;
@@ -35,18 +36,18 @@ final class ServedAdapter {
     // Guarded by this. The shelf is one of them.
     private int holders = 1;
 
-    private ServedAdapter(AdapterContent values, INDArray vector, Map<String, Route> routes, NetworkKind ownKind) {
+    private ServedAdapter(AdapterContent values, DataBuffer vector, Map<String, Route> routes, NetworkKind ownKind) {
         this.values = values;
         this.vector = vector;
         this.routes = routes;
         this.ownKind = ownKind;
-        this.bytes = bytesOf(vector) + (values == null ? 0 : values.trained().values().stream()
+        this.bytes = (vector == null ? 0 : vector.length() * vector.getElementSize()) + (values == null ? 0 : values.trained().values().stream()
                 .flatMap(layer -> layer.values().stream()).mapToLong(ServedAdapter::bytesOf).sum()
                 + values.biases().values().values().stream().mapToLong(ServedAdapter::bytesOf).sum());
     }
 
     private static long bytesOf(INDArray array) {
-        return array == null ? 0 : array.length() * array.dataType().width();
+        return array.length() * array.dataType().width();
     }
 
     /**
@@ -59,7 +60,7 @@ final class ServedAdapter {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Packing packing = new Packing();
             fitting.deltas().forEach((layer, delta) -> packing.add(layer, delta, kind.view().adaptedMatrices().get(layer)));
-            INDArray vector = packing.vector();
+            DataBuffer vector = packing.vector();
             return new ServedAdapter(kind.isOfOneAdapter() ? fitting.with(Map.of()) : null, vector, packing.routes(vector),
                     kind.isOfOneAdapter() ? kind : null);
         }
@@ -71,7 +72,7 @@ final class ServedAdapter {
         /** A matrix's own, and where A and B will be. */
         private record Place(String layer, INDArray a, INDArray b, long offset, double factor, INDArray scale, INDArray bias) {
 
-            SlimFactors of(INDArray vector) {
+            SlimFactors of(DataBuffer vector) {
                 return new SlimFactors(vector, offset, a.size(0), a.size(1), b.size(1));
             }
         }
@@ -102,11 +103,11 @@ final class ServedAdapter {
         }
 
         /** Null for an adapter of no matrix. */
-        INDArray vector() {
+        DataBuffer vector() {
             if (places.isEmpty()) {
                 return null;
             }
-            INDArray vector = Nd4j.createUninitialized(places.get(0).a.dataType(), length);
+            DataBuffer vector = Nd4j.createUninitialized(places.get(0).a.dataType(), length).data();
             places.forEach(place -> {
                 place.of(vector).a().assign(place.a);
                 place.of(vector).b().assign(place.b);
@@ -114,7 +115,7 @@ final class ServedAdapter {
             return vector;
         }
 
-        Map<String, Route> routes(INDArray vector) {
+        Map<String, Route> routes(DataBuffer vector) {
             Map<String, Route> routes = new HashMap<>();
             places.forEach(place -> routes.put(place.layer,
                     new Route(0, 0, place.of(vector), place.factor, place.scale, place.bias)));

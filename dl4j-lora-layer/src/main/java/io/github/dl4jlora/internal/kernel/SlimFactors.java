@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
 import org.bytedeco.javacpp.FloatPointer;
+import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -11,7 +12,7 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class SlimFactors {
 
-    private final INDArray vector;
+    private final DataBuffer values;
     private final long offset;
     private final int nIn;
     private final int rank;
@@ -21,7 +22,7 @@ public final class SlimFactors {
 
     /** Two arrays, which are not copied. */
     public SlimFactors(INDArray a, INDArray b) {
-        this.vector = null;
+        this.values = null;
         this.offset = 0;
         this.nIn = (int) a.size(0);
         this.rank = (int) a.size(1);
@@ -33,10 +34,11 @@ public final class SlimFactors {
     /**
      * Places in a vector.
      *
+     * @param values the vector's: a third of what an array takes
      * @param offset of the first value of A
      */
-    public SlimFactors(INDArray vector, long offset, long nIn, long rank, long nOut) {
-        this.vector = vector;
+    public SlimFactors(DataBuffer values, long offset, long nIn, long rank, long nOut) {
+        this.values = values;
         this.offset = offset;
         this.nIn = Math.toIntExact(nIn);
         this.rank = Math.toIntExact(rank);
@@ -46,7 +48,7 @@ public final class SlimFactors {
     /** {@return A {@code [nIn, rank]}} */
     public synchronized INDArray a() {
         if (a == null) {
-            a = Nd4j.create(vector.data(), new long[] {nIn, rank}, new long[] {1, nIn}, offset, 'f');
+            a = Nd4j.create(values, new long[] {nIn, rank}, new long[] {1, nIn}, offset, 'f');
         }
         return a;
     }
@@ -54,7 +56,7 @@ public final class SlimFactors {
     /** {@return B {@code [rank, nOut]}} */
     public synchronized INDArray b() {
         if (b == null) {
-            b = Nd4j.create(vector.data(), new long[] {rank, nOut}, new long[] {nOut, 1}, offset + (long) nIn * rank, 'c');
+            b = Nd4j.create(values, new long[] {rank, nOut}, new long[] {nOut, 1}, offset + (long) nIn * rank, 'c');
         }
         return b;
     }
@@ -71,18 +73,18 @@ public final class SlimFactors {
         return nOut;
     }
 
-    /** Whether A and B can be read where they lie: FLOAT, in a vector in the host's memory. */
+    /** Whether A and B can be read where they lie, if memory is the host's. */
     boolean lieTogether() {
-        return vector != null && vector.dataType() == DataType.FLOAT && HostMemory.holds(vector);
+        return values != null && values.dataType() == DataType.FLOAT && !values.wasClosed();
     }
 
     /** Where A begins, by column. */
     FloatPointer columnsOfA() {
-        return ((FloatPointer) vector.data().addressPointer()).getPointer(offset);
+        return ((FloatPointer) values.addressPointer()).getPointer(offset);
     }
 
     /** Where B begins, by row. */
     FloatPointer rowsOfB() {
-        return ((FloatPointer) vector.data().addressPointer()).getPointer(offset + (long) nIn * rank);
+        return ((FloatPointer) values.addressPointer()).getPointer(offset + (long) nIn * rank);
     }
 }

@@ -1,0 +1,81 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.BankConfig;
+import io.github.dl4jlora.bank.BankRequest;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
+
+/** Clients that ask a bank for one row, wait for the answer, and ask again. */
+final class ServingClients {
+
+    private static final int CLIENTS = 32;
+    private static final int ROUNDS = 3;
+    private static final double SECONDS = 4;
+    private static final double TAIL = 0.95;
+    private static final int FEW = 1;
+    private static final int MANY = 1_000;
+
+    private final MultiLayerNetwork base;
+    private final Shape shape;
+
+    private ServingClients(MultiLayerNetwork base, Shape shape) {
+        this.base = base;
+        this.shape = shape;
+    }
+
+    /** Requests a second without and with batches, milliseconds of the 95th percentile with one adapter and with many. */
+    static double[] measure() {
+        Shape shape = Shape.square(2048, 3, 1, 8, "Adam");
+        ServingClients clients = new ServingClients(Networks.base(shape, false), shape);
+        try (AdapterBank alone = clients.bank(1, MANY); AdapterBank batches = clients.bank(ServingTask.ROWS, MANY)) {
+            List<double[]> found = new ArrayList<>();
+            for (int round = 0; round <= ROUNDS; round++) {
+                List<Double> one = clients.answered(alone, MANY);
+                List<Double> few = clients.answered(batches, FEW);
+                List<Double> many = clients.answered(batches, MANY);
+                if (round > 0) {
+                    found.add(new double[] {one.size() / SECONDS, many.size() / SECONDS, tail(few), tail(many)});
+                }
+            }
+            return IntStream.range(0, found.get(0).length).mapToDouble(i -> Measurements.medianOf(found, i)).toArray();
+        }
+    }
+
+    private AdapterBank bank(int maxBatch, int adapters) {
+        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxBatch(maxBatch).build());
+        ServingTask.fill(bank, ServingTask.adapter(base, shape), adapters);
+        return bank;
+    }
+
+    /** Milliseconds of each answer. */
+    private List<Double> answered(AdapterBank bank, int adapters) {
+        long end = System.nanoTime() + (long) (SECONDS * 1e9);
+        List<CompletableFuture<List<Double>>> clients = IntStream.range(0, CLIENTS).mapToObj(client ->
+                CompletableFuture.supplyAsync(() -> client(bank, adapters, client, end),
+                        work -> new Thread(work).start())).toList();
+        return clients.stream().flatMap(client -> client.join().stream()).toList();
+    }
+
+    private List<Double> client(AdapterBank bank, int adapters, int seed, long end) {
+        Random random = new Random(seed);
+        INDArray row = Nd4j.randn(1, shape.in());
+        List<Double> millis = new ArrayList<>();
+        for (long from = System.nanoTime(); from < end; from = System.nanoTime()) {
+            bank.submit(BankRequest.of("a" + random.nextInt(adapters), row)).join();
+            millis.add((System.nanoTime() - from) / 1e6);
+        }
+        return millis;
+    }
+
+    private static double tail(List<Double> millis) {
+        return millis.stream().sorted().toList().get((int) (TAIL * millis.size()));
+    }
+}

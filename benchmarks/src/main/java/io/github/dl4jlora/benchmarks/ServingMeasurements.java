@@ -1,0 +1,85 @@
+package io.github.dl4jlora.benchmarks;
+
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/** Measures what it costs to serve many adapters on one base. */
+final class ServingMeasurements {
+
+    private static final List<Settings> COMPARED = List.of(Settings.AS_FOUND, Settings.SETTLED);
+    /** Room for 20,000 adapters; pages of the heap that are touched for the first time would count as theirs. */
+    private static final List<String> JVM =
+            List.of("-Xms1g", "-Xmx1g", "-XX:+AlwaysPreTouch", "-Dorg.bytedeco.javacpp.maxbytes=10g");
+    private static final double KIB = 1024;
+
+    private ServingMeasurements() {
+    }
+
+    static void measure(Measurements measurements, Results results, int rounds) {
+        for (ServingTask task : ServingTask.values()) {
+            if (task == ServingTask.MEMORY && !Measurements.isMemoryMeasurable()) {
+                continue;
+            }
+            for (Settings settings : COMPARED) {
+                List<double[]> found = new ArrayList<>();
+                for (int round = 0; round < rounds; round++) {
+                    measurements.attempt("serving, " + task.title() + ", " + settings.title(),
+                            () -> Child.java(settings, JVM, ServingChild.class, task.name()), text -> found.add(Measurements.numbers(text.split(" "))));
+                }
+                if (!found.isEmpty()) {
+                    results.serving.computeIfAbsent(task, key -> new EnumMap<>(Settings.class)).put(settings,
+                            IntStream.range(0, found.get(0).length).mapToDouble(i -> Measurements.medianOf(found, i)).toArray());
+                }
+            }
+            Measurements.say(task.title() + ": " + cells(results, task, Settings.SETTLED));
+        }
+    }
+
+    static List<Target> targets(Results results) {
+        List<Target> targets = new ArrayList<>();
+        for (int i = 0; i < ServingTask.COUNTS.length; i++) {
+            targets.add(new Target("mixed batches of 32 rows, 2048 wide, time / base alone, adapters: "
+                    + number(ServingTask.COUNTS[i]), 1 / 0.85, value(results, ServingTask.MIXED, i)));
+        }
+        targets.add(new Target("95th percentile, 32 clients, 1,000 adapters / 1", 1.2,
+                value(results, ServingTask.CLIENTS, 3) / value(results, ServingTask.CLIENTS, 2)));
+        targets.add(new Target("32 clients, 2048 wide: time for a request with batches / without", 0.5,
+                value(results, ServingTask.CLIENTS, 0) / value(results, ServingTask.CLIENTS, 1)));
+        targets.add(new Target("memory of an adapter beside its values, KiB", 4, value(results, ServingTask.MEMORY, 1) / KIB));
+        targets.add(new Target("first request for an adapter of 300 kB in a folder, median, ms", 20,
+                value(results, ServingTask.COLD, 0)));
+        targets.add(new Target(ServingTask.ADD.title(), 2, value(results, ServingTask.ADD, 0)));
+        targets.add(new Target(ServingTask.ENCODER.title(), 1.3, value(results, ServingTask.ENCODER, 0)));
+        return targets;
+    }
+
+    private static double value(Results results, ServingTask task, int index) {
+        double[] found = results.serving.getOrDefault(task, Map.of()).get(Settings.SETTLED);
+        return found == null ? Double.NaN : found[index];
+    }
+
+    static List<Table> tables(Results results) {
+        if (results.serving.isEmpty()) {
+            return List.of();
+        }
+        List<List<String>> rows = new ArrayList<>(List.of(List.of("", Settings.AS_FOUND.title(), Settings.SETTLED.title())));
+        results.serving.keySet().forEach(task -> rows.add(List.of(task.title(), cells(results, task, Settings.AS_FOUND),
+                cells(results, task, Settings.SETTLED))));
+        return List.of(new Table("Many adapters on one base", "Rank 8; batches in which each example asks for an adapter at "
+                + "random, of 1, 10, 100, 1,000 and 10,000. Base and batch take turns in one process.", rows));
+    }
+
+    private static String cells(Results results, ServingTask task, Settings settings) {
+        double[] found = results.serving.getOrDefault(task, Map.of()).get(settings);
+        return found == null ? Table.number(Double.NaN) : String.join(", ", IntStream.range(0, found.length)
+                .mapToObj(i -> Table.number(found[i])).toList());
+    }
+
+    private static String number(int count) {
+        return String.format(Locale.ROOT, "%,d", count);
+    }
+}
