@@ -61,7 +61,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
 
     private LowRankPath path() {
         if (path == null) {
-            Routing routing = adapter().switches().routing(adapted().key());
+            Routing routing = routing();
             path = routing != null ? new RoutedPath(routing) : lora().settings().variant().path(this);
         }
         return path;

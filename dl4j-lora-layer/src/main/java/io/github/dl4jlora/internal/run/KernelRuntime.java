@@ -167,7 +167,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         if (scale == null) {
             scale = lora().settings().variant().scale(this);
         }
-        if (isRouted()) {
+        if (routing() != null) {
             RoutedOutputs.scale(this, product);
         } else if (scale != null) {
             scale.forward(product, training, workspaces);
@@ -218,12 +218,13 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      * @param rows how many rows the input has
      */
     final List<Route> paths(long rows) {
-        Routing routing = adapter.switches().routing(adapted().key());
+        Routing routing = routing();
         return routing == null ? List.of(ownPath()) : routing.forRows(rows);
     }
 
-    final boolean isRouted() {
-        return adapter.switches().routing(adapted().key()) != null;
+    /** What runs in place of the layer's own path; null for that itself. */
+    final Routing routing() {
+        return adapter.switches().routing(adapted().key());
     }
 
     final Route ownPath() {
@@ -247,7 +248,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         drop();
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
-        return forward(training, training && !isRouted(), workspaces);
+        return forward(training, training && routing() == null, workspaces);
     }
 
     @Override

@@ -58,9 +58,13 @@ final class RoutedOutputs {
     }
 
     private static List<Route> routes(KernelRuntime layer, INDArray outputs) {
+        Routing routing = layer.routing();
+        if (routing == null || !routing.doesMoreThanAdding()) {
+            return List.of();
+        }
         long rows = layer.input().size(0);
         long each = outputs.size(0) / rows;
-        return !layer.isRouted() ? List.of() : layer.paths(rows).stream().map(route -> route.times(each)).toList();
+        return layer.paths(rows).stream().map(route -> route.times(each)).toList();
     }
 
     /**

@@ -2,8 +2,10 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Route;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BooleanSupplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 
 /**
@@ -25,7 +27,7 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
      */
     List<Route> forRows(long rows) {
         if (examples == 0) {
-            return routes.stream().map(route -> route.over(0, rows)).toList();
+            return each(route -> route.over(0, rows));
         }
         if (routes.isEmpty()) {
             return routes;
@@ -35,7 +37,26 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
             throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
                     + examples + ", so that a row is no example");
         }
-        return routes.stream().map(route -> route.times(each)).toList();
+        return each == 1 ? routes : each(route -> route.times(each));
+    }
+
+    /** Called for each of thousands of routes a second: no stream. */
+    private List<Route> each(UnaryOperator<Route> change) {
+        List<Route> changed = new ArrayList<>(routes.size());
+        for (Route route : routes) {
+            changed.add(change.apply(route));
+        }
+        return changed;
+    }
+
+    /** Whether some route does more than to add a product. */
+    boolean doesMoreThanAdding() {
+        for (Route route : routes) {
+            if (route.scale() != null || route.bias() != null) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /**
