@@ -28,7 +28,8 @@ final class ServingMeasurements {
                 List<double[]> found = new ArrayList<>();
                 for (int round = 0; round < rounds; round++) {
                     measurements.attempt("serving, " + task.title() + ", " + settings.title(),
-                            () -> Child.java(settings, JVM, ServingChild.class, task.name()), text -> found.add(Measurements.numbers(text.split(" "))));
+                            () -> Child.java(settings, JVM, ServingChild.class, task.name()),
+                            text -> found.add(Measurements.numbers(text.split(" "))));
                 }
                 if (!found.isEmpty()) {
                     results.serving.computeIfAbsent(task, key -> new EnumMap<>(Settings.class)).put(settings,

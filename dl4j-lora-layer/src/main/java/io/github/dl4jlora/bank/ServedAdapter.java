@@ -19,6 +19,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * An adapter in the form in which a bank serves it: for each adapted matrix what a route holds, in the network's type and in one
@@ -41,9 +42,12 @@ final class ServedAdapter {
         this.vector = vector;
         this.routes = routes;
         this.ownKind = ownKind;
-        this.bytes = (vector == null ? 0 : vector.length() * vector.getElementSize()) + (values == null ? 0 : values.trained().values().stream()
-                .flatMap(layer -> layer.values().stream()).mapToLong(ServedAdapter::bytesOf).sum()
-                + values.biases().values().values().stream().mapToLong(ServedAdapter::bytesOf).sum());
+        this.bytes = (vector == null ? 0 : vector.length() * vector.getElementSize()) + (values == null ? 0 : bytesOf(values));
+    }
+
+    private static long bytesOf(AdapterContent values) {
+        return Stream.concat(values.trained().values().stream().flatMap(layer -> layer.values().stream()),
+                values.biases().values().values().stream()).mapToLong(ServedAdapter::bytesOf).sum();
     }
 
     private static long bytesOf(INDArray array) {
