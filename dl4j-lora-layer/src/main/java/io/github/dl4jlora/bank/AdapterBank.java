@@ -319,7 +319,7 @@ public final class AdapterBank implements AutoCloseable {
      */
     public BankSession session(AdapterMix mix) {
         watch.requireIntact();
-        return new BankSession(passes, shelf.hold(List.of(mix)));
+        return new BankSession(passes, shelf.hold(List.of(mix)), watch::requireIntact);
     }
 
     static INDArray single(INDArray[] outputs) {

@@ -25,6 +25,8 @@ final class Shelf {
 
     /** Names in a message. */
     private static final int MOST_NAMED = 10;
+    /** Characters of a name that nobody knows, in a message. */
+    private static final int MOST_SHOWN = 200;
 
     /** An adapter that has left. */
     private record Gone(String name, ServedAdapter adapter) {
@@ -301,7 +303,8 @@ final class Shelf {
         } catch (RuntimeException e) {
             some = List.copyOf(namesOfAdded());
         }
-        return new UnknownAdapterException("The bank has no adapter \"" + name + "\"; it has " + (some.size() <= MOST_NAMED ? some
+        String shown = name.length() <= MOST_SHOWN ? name : name.substring(0, MOST_SHOWN) + "…";
+        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"; it has " + (some.size() <= MOST_NAMED ? some
                 : some.subList(0, MOST_NAMED) + " and " + (some.size() - MOST_NAMED) + " more"));
     }
 

@@ -256,7 +256,7 @@ class BankMemoryTest {
     @Test
     void sessionsHoldTheirAdapter() {
         Parts parts = parts();
-        BankSession session = new BankSession(parts.passes, parts.hold("a"));
+        BankSession session = new BankSession(parts.passes, parts.hold("a"), () -> { });
         ServedAdapter a = parts.seen("a").get(0);
         parts.close();
 
