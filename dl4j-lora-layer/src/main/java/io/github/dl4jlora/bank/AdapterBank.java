@@ -319,7 +319,7 @@ public final class AdapterBank implements AutoCloseable {
      */
     public BankSession session(AdapterMix mix) {
         watch.requireIntact();
-        return new BankSession(passes, shelf.hold(List.of(mix)));
+        return new BankSession(passes, shelf.hold(List.of(mix)), watch::requireIntact);
     }
 
     static INDArray single(INDArray[] outputs) {
@@ -341,12 +341,12 @@ public final class AdapterBank implements AutoCloseable {
 
     /**
      * Takes no more requests, waits until those that were submitted are answered, and forgets adapters and networks; the base
-     * stays open. Other requests that have begun still get their answer, those that wait for a network included.
+     * stays open. Other requests that have begun still get their answer, those that wait for a network included. What depends on
+     * an answer, and runs on the thread that computed it, does not wait: the rest is done when all are answered.
      */
     @Override
     public void close() {
         watch.close();
-        queue.close();
-        shelf.close();
+        queue.close(shelf::close);
     }
 }

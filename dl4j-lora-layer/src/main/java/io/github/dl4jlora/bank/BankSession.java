@@ -24,13 +24,16 @@ public final class BankSession implements AutoCloseable {
 
     private final Passes passes;
     private final Lease lease;
+    /** Throws if the base is no more what it was. */
+    private final Runnable requireIntact;
     /** Of recurrent layers, in the order of the network's; null at the start of a sequence. */
     private List<Map<String, INDArray>> state;
     private boolean closed;
 
-    BankSession(Passes passes, Lease lease) {
+    BankSession(Passes passes, Lease lease, Runnable requireIntact) {
         this.passes = passes;
         this.lease = lease;
+        this.requireIntact = requireIntact;
     }
 
     /**
@@ -39,12 +42,13 @@ public final class BankSession implements AutoCloseable {
      * @param inputs one for each of the network's, {@code [examples, values]} or {@code [examples, values, steps]}; as many
      *               examples each time
      * @return one for each of the network's outputs
-     * @throws IllegalStateException if the session is closed
+     * @throws IllegalStateException if the session is closed, or the base was found to be no more what it was
      */
     public synchronized INDArray[] outputs(INDArray... inputs) {
         if (closed) {
             throw new IllegalStateException("The session is closed");
         }
+        requireIntact.run();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return passes.compute(lease.mixes().get(0), network -> steps(network, inputs));
         }

@@ -8,6 +8,9 @@ import java.util.concurrent.TimeoutException;
 /** A submitted request, and its answer. */
 final class Pending extends CompletableFuture<INDArray[]> {
 
+    /** Of those that are computed by themselves, which take turns all the same. */
+    private static final Object ALONE = new Object();
+
     private final BankRequest request;
     private final Object form;
     private final long since = System.nanoTime();
@@ -18,7 +21,7 @@ final class Pending extends CompletableFuture<INDArray[]> {
     /** @param combines whether it may be computed with others */
     Pending(BankRequest request, boolean combines) {
         this.request = request;
-        this.form = combines ? request.features().form() : this;
+        this.form = combines ? request.features().form() : ALONE;
     }
 
     BankRequest request() {
@@ -29,9 +32,13 @@ final class Pending extends CompletableFuture<INDArray[]> {
         return request.examples();
     }
 
-    /** Requests of equal forms can be computed in one batch. */
+    /** Requests of equal forms can be computed in one batch, if they {@link #combines}. */
     Object form() {
         return form;
+    }
+
+    boolean combines() {
+        return form != ALONE;
     }
 
     /** Whose turn it takes. */

@@ -9,7 +9,9 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
@@ -36,10 +38,11 @@ final class RequestQueue {
     private final Condition changed = lock.newCondition();
     // All below is guarded by the lock.
     private final Turns turns;
-    private final List<Thread> threads = new ArrayList<>();
+    private final List<Thread> computing = new ArrayList<>();
+    private final Set<Thread> threads = new HashSet<>();
     private ExecutorService loaders;
+    /** Examples of requests that are not computed yet, those whose adapters still load among them. */
     private long queued;
-    private int loading;
     private boolean closed;
 
     RequestQueue(Passes passes, Shelf shelf, BankConfig config, Told metrics) {
@@ -49,7 +52,7 @@ final class RequestQueue {
         this.maxNetworks = config.maxNetworks();
         this.maxBatch = config.maxBatch();
         this.maxQueued = config.maxQueued();
-        this.turns = new Turns(config.maxBatch(), config.maxDelay().toNanos());
+        this.turns = new Turns(config.maxBatch(), TimeUnit.NANOSECONDS.convert(config.maxDelay()));
     }
 
     /**
@@ -66,18 +69,18 @@ final class RequestQueue {
                     + maxQueued + " examples may wait, and these would be more. Ask again later, or set maxQueued");
         }
         pending.whenComplete((outputs, failure) -> ended(pending, failure));
-        if (timeout != null) {
-            pending.orTimeout(Math.max(0, timeout.toNanos()), TimeUnit.NANOSECONDS);
-        }
         try {
+            if (timeout != null) {
+                pending.orTimeout(Math.max(0, TimeUnit.NANOSECONDS.convert(timeout)), TimeUnit.NANOSECONDS);
+            }
             Lease lease = shelf.holdPresent(request.mixes());
             if (lease != null) {
                 enqueue(pending, lease);
             } else {
-                load(pending);
+                loaders().execute(() -> load(pending));
             }
-        } catch (RuntimeException e) {
-            pending.completeExceptionally(e);
+        } catch (RuntimeException | Error e) {
+            fail(pending, e);
         }
         return pending;
     }
@@ -89,46 +92,43 @@ final class RequestQueue {
         if (queued > 0 && queued + pending.examples() > maxQueued) {
             return false;
         }
+        while (computing.size() < maxNetworks) {
+            Thread thread = thread(this::work, "adapter-bank-" + (computing.size() + 1));
+            thread.start();
+            computing.add(thread);
+        }
         queued += pending.examples();
-        start();
         return true;
     }
 
-    private void start() {
-        while (threads.size() < maxNetworks) {
-            Thread thread = new Thread(this::work, "adapter-bank-" + (threads.size() + 1));
-            thread.setDaemon(true);
-            threads.add(thread);
-            thread.start();
+    private Thread thread(Runnable work, String name) {
+        Thread thread = new Thread(work, name);
+        thread.setDaemon(true);
+        locked(() -> threads.add(thread));
+        return thread;
+    }
+
+    /** Other threads than those that compute, so that an adapter that has to be read first holds nobody else up. */
+    private ExecutorService loaders() {
+        lock.lock();
+        try {
+            if (loaders == null) {
+                loaders = Executors.newFixedThreadPool(maxNetworks, work -> thread(work, "adapter-bank-loader"));
+            }
+            return loaders;
+        } finally {
+            lock.unlock();
         }
     }
 
-    /** On other threads than those that compute, so that an adapter that has to be read first holds nobody else up. */
     private void load(Pending pending) {
-        locked(() -> {
-            if (loaders == null) {
-                loaders = Executors.newFixedThreadPool(maxNetworks, work -> {
-                    Thread thread = new Thread(work, "adapter-bank-loader");
-                    thread.setDaemon(true);
-                    return thread;
-                });
+        try {
+            if (!pending.isDone()) {
+                enqueue(pending, shelf.hold(pending.request().mixes()));
             }
-            loading++;
-        });
-        loaders.execute(() -> {
-            try {
-                if (!pending.isDone()) {
-                    enqueue(pending, shelf.hold(pending.request().mixes()));
-                }
-            } catch (RuntimeException | Error e) {
-                pending.completeExceptionally(e);
-            } finally {
-                locked(() -> {
-                    loading--;
-                    changed.signalAll();
-                });
-            }
-        });
+        } catch (RuntimeException | Error e) {
+            fail(pending, e);
+        }
     }
 
     private void enqueue(Pending pending, Lease lease) {
@@ -146,6 +146,12 @@ final class RequestQueue {
         }
     }
 
+    /** What depends on it may close the bank, and would wait for itself if it were counted still. */
+    private void fail(Pending pending, Throwable e) {
+        locked(() -> countOut(pending));
+        pending.completeExceptionally(e);
+    }
+
     /** Answered, failed, or given up by its caller. */
     private void ended(Pending pending, Throwable failure) {
         boolean waited = lockedIf(() -> {
@@ -161,6 +167,9 @@ final class RequestQueue {
     private void countOut(Pending pending) {
         if (pending.countOut()) {
             queued -= pending.examples();
+            if (closed && queued == 0) {
+                changed.signalAll();
+            }
         }
     }
 
@@ -195,7 +204,7 @@ final class RequestQueue {
                     }
                     return batch;
                 }
-                if (closed && turns.isEmpty() && loading == 0) {
+                if (closed && queued == 0) {
                     return List.of();
                 }
                 await(turns.untilReady(System.nanoTime()));
@@ -214,7 +223,6 @@ final class RequestQueue {
             }
         } catch (InterruptedException e) {
             // These threads are nobody else's, and end when the queue is closed.
-            Thread.interrupted();
         }
     }
 
@@ -229,7 +237,7 @@ final class RequestQueue {
         try {
             outputs = passes.compute(batch.stream().flatMap(pending -> byExample(pending).stream()).toList(),
                     Features.concat(batch.stream().map(pending -> pending.request().features()).toList()));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             // It may be one of them alone that cannot be computed.
             outputs = null;
         }
@@ -271,17 +279,28 @@ final class RequestQueue {
         }
     }
 
-    /** Takes no more requests, and waits until those that it has are answered. */
-    void close() {
-        List<Thread> ending = new ArrayList<>();
-        locked(() -> {
+    /**
+     * Takes no more requests, waits until those that it has are answered, and does the rest. One of its own threads, which would
+     * wait for itself, leaves that to another.
+     */
+    void close(Runnable rest) {
+        boolean own = lockedIf(() -> {
             closed = true;
-            ending.addAll(threads);
             changed.signalAll();
+            return threads.contains(Thread.currentThread());
         });
+        if (own) {
+            thread(() -> end(rest), "adapter-bank-closer").start();
+        } else {
+            end(rest);
+        }
+    }
+
+    private void end(Runnable rest) {
         boolean interrupted = false;
-        for (Thread thread : ending) {
-            while (thread != Thread.currentThread() && thread.isAlive()) {
+        // None is added once the queue is closed.
+        for (Thread thread : computing) {
+            while (thread.isAlive()) {
                 try {
                     thread.join();
                 } catch (InterruptedException e) {
@@ -289,9 +308,12 @@ final class RequestQueue {
                 }
             }
         }
-        if (loaders != null) {
-            loaders.shutdown();
-        }
+        locked(() -> {
+            if (loaders != null) {
+                loaders.shutdown();
+            }
+        });
+        rest.run();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }

@@ -25,9 +25,18 @@ final class Shelf {
 
     /** Names in a message. */
     private static final int MOST_NAMED = 10;
+    /** Characters of a name that nobody knows, in a message. */
+    private static final int MOST_SHOWN = 200;
 
     /** An adapter that has left. */
     private record Gone(String name, ServedAdapter adapter) {
+    }
+
+    /** An adapter on its way from the source. */
+    private static final class Loading extends CompletableFuture<Void> {
+
+        /** Whether it is forgotten already: for those who asked before, and for nobody else. Guarded by the shelf. */
+        private boolean stale;
     }
 
     private final NetworkKinds kinds;
@@ -37,11 +46,11 @@ final class Shelf {
     /** Told that networks may be of no more use. */
     private final Runnable prune;
     private final Object adding = new Object();
-    // All below is guarded by this. Nobody waits for another lock while holding it.
+    // All below is guarded by this. Who holds it waits for no source, and for no locks but those of kinds and adapters.
     private final Map<String, ServedAdapter> added = new LinkedHashMap<>();
     /** That which nobody has asked for longest is the first. */
     private final Map<String, ServedAdapter> loaded = new LinkedHashMap<>(16, 0.75f, true);
-    private final Map<String, CompletableFuture<Void>> loading = new HashMap<>();
+    private final Map<String, Loading> loading = new HashMap<>();
     private long loadedBytes;
     private boolean closed;
 
@@ -54,17 +63,14 @@ final class Shelf {
     }
 
     void put(String name, LoRAAdapter adapter, boolean replaces) {
-        ServedAdapter old;
         synchronized (adding) {
             requireRoom(name, replaces);
             AdapterContent content = AdapterContent.of(adapter);
             NetworkKinds.Candidate candidate = kinds.candidate(name, content);
             synchronized (this) {
-                requireOpen();
                 kinds.install(candidate.kind(), content);
-                old = added.put(name, candidate.served());
+                letGo(added.put(name, candidate.served()));
                 forget(name);
-                letGo(old);
             }
         }
         prune.run();
@@ -79,13 +85,19 @@ final class Shelf {
     }
 
     void remove(String name) {
+        boolean found;
+        boolean comes;
         synchronized (adding) {
             synchronized (this) {
-                if (!added.containsKey(name)) {
-                    throw unknown(name);
-                }
-                letGo(added.remove(name));
+                ServedAdapter old = added.remove(name);
+                letGo(old);
+                found = old != null;
+                comes = loaded.containsKey(name);
             }
+        }
+        if (!found) {
+            throw comes ? new IllegalArgumentException("Adapter \"" + name + "\" came from the source, and cannot be removed here: "
+                    + "remove it there, then refresh it") : unknown(name);
         }
         prune.run();
     }
@@ -100,7 +112,10 @@ final class Shelf {
     }
 
     private void forget(String name) {
-        loading.remove(name);
+        Loading load = loading.get(name);
+        if (load != null) {
+            load.stale = true;
+        }
         ServedAdapter old = loaded.remove(name);
         if (old != null) {
             loadedBytes -= old.bytes();
@@ -119,16 +134,18 @@ final class Shelf {
 
     /** Names of those that were added, in that order, and of what the source has. */
     List<String> names() {
-        Set<String> names;
-        synchronized (this) {
-            names = new LinkedHashSet<>(added.keySet());
-        }
+        Set<String> names = namesOfAdded();
         try {
             names.addAll(source == null ? List.of() : source.names());
         } catch (IOException e) {
             throw new UncheckedIOException("The source cannot tell which adapters it has: " + e.getMessage(), e);
         }
+        names.remove(AdapterBank.BASE);
         return List.copyOf(names);
+    }
+
+    private synchronized Set<String> namesOfAdded() {
+        return new LinkedHashSet<>(added.keySet());
     }
 
     /**
@@ -175,8 +192,9 @@ final class Shelf {
 
     private ServedAdapter held(String name) {
         for (;;) {
-            CompletableFuture<Void> load;
+            Loading load;
             boolean mine = false;
+            boolean stale;
             synchronized (this) {
                 requireOpen();
                 ServedAdapter present = present(name);
@@ -189,10 +207,11 @@ final class Shelf {
                 }
                 load = loading.get(name);
                 if (load == null) {
-                    load = new CompletableFuture<>();
+                    load = new Loading();
                     loading.put(name, load);
                     mine = true;
                 }
+                stale = load.stale;
             }
             if (mine) {
                 return load(name, load);
@@ -200,32 +219,35 @@ final class Shelf {
             try {
                 load.join();
             } catch (CompletionException e) {
-                throw e.getCause() instanceof RuntimeException cause ? cause : e;
+                if (!stale) {
+                    throw e.getCause() instanceof RuntimeException cause ? cause : e;
+                }
             }
         }
     }
 
     /** Held once for the caller, and once for the shelf, unless it was forgotten in the meantime. */
-    private ServedAdapter load(String name, CompletableFuture<Void> load) {
+    private ServedAdapter load(String name, Loading load) {
         try {
             long start = System.nanoTime();
             LoRAAdapter adapter = source.load(name).orElseThrow(() -> unknown(name));
             List<Gone> gone = new ArrayList<>();
             ServedAdapter served;
             synchronized (adding) {
+                requireOpen();
                 AdapterContent content = AdapterContent.of(adapter);
                 NetworkKinds.Candidate candidate = kinds.candidate(name, content);
                 served = candidate.served();
                 synchronized (this) {
-                    requireOpen();
                     kinds.install(candidate.kind(), content);
                     served.hold();
-                    if (loading.remove(name, load)) {
+                    loading.remove(name);
+                    if (load.stale) {
+                        letGo(served);
+                    } else {
                         loaded.put(name, served);
                         loadedBytes += served.bytes();
                         makeRoom(served, gone);
-                    } else {
-                        letGo(served);
                     }
                 }
             }
@@ -237,19 +259,19 @@ final class Shelf {
             }
             return served;
         } catch (IOException | RuntimeException | Error e) {
-            synchronized (this) {
-                loading.remove(name, load);
-            }
             RuntimeException failure = failure(name, e);
+            synchronized (this) {
+                loading.remove(name);
+            }
             load.completeExceptionally(failure);
+            if (!(e instanceof UnknownAdapterException)) {
+                metrics.notLoaded(name, e instanceof Exception cause ? cause : failure);
+            }
             throw failure;
         }
     }
 
-    private RuntimeException failure(String name, Throwable e) {
-        if (e instanceof Exception cause && !(e instanceof UnknownAdapterException)) {
-            metrics.notLoaded(name, cause);
-        }
+    private static RuntimeException failure(String name, Throwable e) {
         return e instanceof IOException cause
                 ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: " + e.getMessage(), cause)
                 : e instanceof RuntimeException cause ? cause
@@ -278,10 +300,11 @@ final class Shelf {
         List<String> some;
         try {
             some = names();
-        } catch (UncheckedIOException e) {
-            some = List.copyOf(added.keySet());
+        } catch (RuntimeException e) {
+            some = List.copyOf(namesOfAdded());
         }
-        return new UnknownAdapterException("The bank has no adapter \"" + name + "\"; it has " + (some.size() <= MOST_NAMED ? some
+        String shown = name.length() <= MOST_SHOWN ? name : name.substring(0, MOST_SHOWN) + "…";
+        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"; it has " + (some.size() <= MOST_NAMED ? some
                 : some.subList(0, MOST_NAMED) + " and " + (some.size() - MOST_NAMED) + " more"));
     }
 

@@ -13,7 +13,7 @@ record Told(BankMetrics metrics) implements BankMetrics {
     private void tell(Consumer<BankMetrics> what) {
         try {
             what.accept(metrics);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             LOG.warn("The metrics of a bank threw: {}", e.toString(), e);
         }
     }

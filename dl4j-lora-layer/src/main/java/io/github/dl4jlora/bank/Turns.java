@@ -21,7 +21,13 @@ final class Turns {
 
         private final Map<Object, Deque<Pending>> byOwner = new LinkedHashMap<>();
         private final Set<Pending> byArrival = new LinkedHashSet<>();
+        private final long most;
         private long examples;
+
+        /** @param most examples of a batch; 0: a request each */
+        Line(long most) {
+            this.most = most;
+        }
 
         void add(Pending pending) {
             byOwner.computeIfAbsent(pending.owner(), key -> new ArrayDeque<>()).add(pending);
@@ -47,7 +53,7 @@ final class Turns {
         }
 
         /** One of each owner, again and again, until the next would be too much. */
-        List<Pending> take(long most) {
+        List<Pending> take() {
             List<Pending> taken = new ArrayList<>();
             long sum = 0;
             while (!byOwner.isEmpty()) {
@@ -89,7 +95,7 @@ final class Turns {
     }
 
     void add(Pending pending) {
-        lines.computeIfAbsent(pending.form(), key -> new Line()).add(pending);
+        lines.computeIfAbsent(pending.form(), key -> new Line(pending.combines() ? mostExamples : 0)).add(pending);
     }
 
     /** {@return whether it waited} */
@@ -110,7 +116,7 @@ final class Turns {
     }
 
     private long untilReady(Line line, long now) {
-        return line.examples >= mostExamples ? 0 : line.oldest() + delay - now;
+        return line.examples >= line.most ? 0 : delay - (now - line.oldest());
     }
 
     /**
@@ -123,7 +129,7 @@ final class Turns {
         for (Map.Entry<Object, Line> entry : lines.entrySet()) {
             Line line = entry.getValue();
             if (all || untilReady(line, now) <= 0) {
-                List<Pending> taken = line.take(mostExamples);
+                List<Pending> taken = line.take();
                 lines.remove(entry.getKey());
                 if (line.examples > 0) {
                     lines.put(entry.getKey(), line);

@@ -26,15 +26,17 @@ final class Watch implements AutoCloseable {
             return thread;
         });
         if (clock != null) {
-            clock.scheduleWithFixedDelay(this::look, every.toNanos(), every.toNanos(), TimeUnit.NANOSECONDS);
+            long nanos = TimeUnit.NANOSECONDS.convert(every);
+            clock.scheduleWithFixedDelay(this::look, nanos, nanos, TimeUnit.NANOSECONDS);
         }
     }
 
     private void look() {
         try {
             verify();
-        } catch (RuntimeException e) {
-            LOG.error("A bank serves no more: {}", e.getMessage());
+        } catch (RuntimeException | Error e) {
+            // What is thrown here would end all looks to come.
+            LOG.error(broken == null ? "The base of a bank could not be verified: {}" : "A bank serves no more: {}", e.toString());
         }
     }
 
@@ -48,7 +50,7 @@ final class Watch implements AutoCloseable {
         }
     }
 
-    /** @throws IllegalStateException if the last look found that the base is no more what it was */
+    /** @throws IllegalStateException if some look found that the base was no more what it had been */
     void requireIntact() {
         IllegalStateException found = broken;
         if (found != null) {

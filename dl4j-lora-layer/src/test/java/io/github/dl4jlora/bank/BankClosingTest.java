@@ -1,0 +1,285 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Closing answers what was submitted, whoever closes, and refuses what comes after it. */
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class BankClosingTest {
+
+    private final MultiLayerNetwork base = GatedTanh.network();
+    private final LoRAAdapter adapter = GatedTanh.adapter(base, 1);
+    private final INDArray input = GatedTanh.input(5, 2);
+    private final INDArray expected = GatedTanh.answer(base, adapter, input);
+    private final MapSource source = new MapSource();
+    private final ExecutorService callers = Executors.newCachedThreadPool();
+
+    @AfterEach
+    void end() {
+        GatedTanh.reset();
+        callers.shutdownNow();
+    }
+
+    private AdapterBank bank(int networks) {
+        source.adapters.put("s", adapter);
+        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(networks).maxBatch(2).source(source).build());
+        bank.add("a", adapter);
+        return bank;
+    }
+
+    private void requireAnswers(List<CompletableFuture<INDArray[]>> answers) {
+        assertThat(answers).allSatisfy(answer ->
+                assertThat(Networks.difference(answer.join()[0], expected)).isLessThan(1e-5));
+    }
+
+    private void requireClosed(AdapterBank bank) throws InterruptedException {
+        Gate.until(() -> bank.status().adapters() == 0);
+        for (Runnable call : List.<Runnable>of(() -> bank.submit(BankRequest.of("a", input)), () -> bank.output("a", input),
+                () -> bank.submit(BankRequest.of("s", input)), () -> bank.output("s", input), () -> bank.add("b", adapter),
+                () -> bank.replace("a", adapter), () -> bank.refresh("s"), () -> bank.session(AdapterMix.of("a")),
+                () -> bank.output(AdapterBank.BASE, input))) {
+            assertThatIllegalStateException().isThrownBy(call::run).withMessageContaining("closed");
+        }
+        assertThat(bank.status()).isEqualTo(new BankStatus(0, 0, 0, 0, 0, 0));
+        bank.close();
+    }
+
+    @Test
+    void closingAnswersWhatWaitsAndWhatLoads() throws Exception {
+        Gate loads = new Gate();
+        source.before = name -> loads.pass();
+        AdapterBank bank = bank(1);
+        Gate gate = GatedTanh.hold();
+        List<CompletableFuture<INDArray[]>> answers = new ArrayList<>();
+        for (String name : List.of("a", "a", "s", "a", "s")) {
+            answers.add(bank.submit(BankRequest.of(name, input)));
+        }
+        gate.awaitSomebody();
+        loads.awaitSomebody();
+        Future<?> closes = callers.submit(bank::close);
+        Gate.until(() -> isRefused(bank));
+
+        assertThat(closes).isNotDone();
+        assertThat(answers).noneMatch(CompletableFuture::isDone);
+        gate.open();
+        assertThat(answers.get(0)).succeedsWithin(Duration.ofDays(1));
+        assertThat(closes).isNotDone();
+        loads.open();
+
+        closes.get();
+        assertThat(answers).allMatch(CompletableFuture::isDone);
+        requireAnswers(answers);
+        requireClosed(bank);
+    }
+
+    private boolean isRefused(AdapterBank bank) {
+        try {
+            bank.submit(BankRequest.of(AdapterBank.BASE, input));
+            return false;
+        } catch (IllegalStateException e) {
+            return true;
+        }
+    }
+
+    @ParameterizedTest(name = "{0} networks")
+    @ValueSource(ints = {1, 2, 3})
+    void whoDependsOnAnAnswerMayClose(int networks) throws Exception {
+        Gate loads = new Gate();
+        source.before = name -> loads.pass();
+        AdapterBank bank = bank(networks);
+        List<CompletableFuture<INDArray[]>> answers = new ArrayList<>();
+        List<CompletableFuture<Void>> closed = new ArrayList<>();
+        Gate gate = GatedTanh.hold();
+        for (String name : "a a a a a a s s".split(" ")) {
+            answers.add(bank.submit(BankRequest.of(name, input)));
+        }
+        answers.forEach(answer -> closed.add(answer.thenRun(bank::close)));
+        gate.open();
+        closed.get(0).join();
+        assertThatIllegalStateException().isThrownBy(() -> bank.submit(BankRequest.of("a", input)));
+        loads.open();
+
+        CompletableFuture.allOf(closed.toArray(CompletableFuture[]::new)).join();
+        requireAnswers(answers);
+        requireClosed(bank);
+    }
+
+    /** Two threads of the bank would wait for each other. */
+    @Test
+    void severalMayCloseAtOnce() throws Exception {
+        AdapterBank bank = bank(2);
+        Gate gate = GatedTanh.hold();
+        List<CompletableFuture<INDArray[]>> answers = List.of(bank.submit(BankRequest.of("a", input)),
+                bank.submit(BankRequest.of("a", input)), bank.submit(BankRequest.of("a", input)));
+        CyclicBarrier both = new CyclicBarrier(2);
+        List<CompletableFuture<Void>> closed = IntStream.range(0, 2).mapToObj(i -> answers.get(i).thenRun(() -> {
+            try {
+                both.await();
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+            bank.close();
+        })).toList();
+        gate.open();
+        Future<?> outside = callers.submit(bank::close);
+
+        outside.get();
+        CompletableFuture.allOf(closed.toArray(CompletableFuture[]::new)).join();
+        requireAnswers(answers);
+        requireClosed(bank);
+    }
+
+    /** On the thread that loads, or that counts the time, or the caller's own. */
+    @ParameterizedTest
+    @ValueSource(strings = {"unknown", "timeout", "cancel"})
+    void whoDependsOnAFailureMayClose(String failure) throws Exception {
+        Gate loads = new Gate();
+        source.before = name -> loads.pass();
+        AdapterBank bank = bank(1);
+        CompletableFuture<INDArray[]> fails = bank.submit(BankRequest.of("nothing", input));
+        CompletableFuture<INDArray[]> loading = bank.submit(BankRequest.of("s", input));
+        CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("a", input));
+        if (failure.equals("timeout")) {
+            fails = fails.orTimeout(1, TimeUnit.MILLISECONDS);
+        }
+        CompletableFuture<Void> closed = fails.handle((outputs, e) -> {
+            bank.close();
+            return null;
+        });
+        loads.awaitSomebody();
+        if (failure.equals("cancel")) {
+            CompletableFuture<INDArray[]> given = fails;
+            callers.submit(() -> given.cancel(false));
+        }
+        if (!failure.equals("unknown")) {
+            Gate.until(() -> isRefused(bank));
+        }
+        loads.open();
+
+        closed.join();
+        requireAnswers(List.of(loading, answer));
+        requireClosed(bank);
+    }
+
+    /** A request that comes as the bank is closed is answered or refused, but never forgotten. */
+    @Test
+    void nobodyIsForgottenWhoComesWhileTheBankCloses() throws Exception {
+        for (int round = 0; round < 30; round++) {
+            AdapterBank bank = bank(2);
+            List<CompletableFuture<INDArray[]>> answers = Collections.synchronizedList(new ArrayList<>());
+            CountDownLatch ready = new CountDownLatch(3);
+            List<Future<?>> askers = new ArrayList<>();
+            for (int t = 0; t < 3; t++) {
+                String name = t == 2 ? "s" : "a";
+                askers.add(callers.submit(() -> {
+                    ready.countDown();
+                    try {
+                        for (;;) {
+                            answers.add(bank.submit(BankRequest.of(name, input)));
+                        }
+                    } catch (BankOverloadedException | IllegalStateException refused) {
+                        // What was taken counts.
+                    }
+                }));
+            }
+            ready.await();
+            bank.close();
+            for (Future<?> asker : askers) {
+                asker.get();
+            }
+
+            requireAnswers(answers);
+        }
+    }
+
+    /** It was taken, but not looked up yet. */
+    @Test
+    void aRequestIsWaitedForBeforeItIsInLine() throws Exception {
+        Parts parts = new Parts(base, BankConfig.builder().maxNetworks(1).build());
+        parts.shelf.put("a", adapter, false);
+        parts.queue.submit(BankRequest.of("a", input), null).join();
+        Future<CompletableFuture<INDArray[]>> asks;
+        Future<?> closes;
+        synchronized (parts.shelf) {
+            asks = callers.submit(() -> parts.queue.submit(BankRequest.of("a", input), null));
+            Gate.until(() -> parts.queue.queued() == 2);
+            closes = callers.submit(parts::close);
+            Gate.until(() -> {
+                try {
+                    // With more examples than it takes, so that it is refused in any case.
+                    parts.queue.submit(BankRequest.of("a", GatedTanh.input(1, 1024)), null);
+                    return false;
+                } catch (BankOverloadedException notYet) {
+                    return false;
+                } catch (IllegalStateException closed) {
+                    return true;
+                }
+            });
+            assertThat(closes).isNotDone();
+        }
+
+        requireAnswers(List.of(asks.get()));
+        closes.get();
+    }
+
+    @Test
+    void whoWasGivenUpIsNotWaitedFor() throws Exception {
+        AdapterBank bank = bank(1);
+        bank.submit(BankRequest.of("a", input)).join();
+        Gate asks = new Gate();
+        source.before = name -> asks.pass();
+        CompletableFuture<INDArray[]> loads = bank.submit(BankRequest.of("s", input));
+        asks.awaitSomebody();
+        Future<?> closes = callers.submit(bank::close);
+        Gate.until(() -> isRefused(bank));
+        loads.cancel(false);
+
+        closes.get();
+        asks.open();
+        assertThatThrownBy(loads::join).isInstanceOf(CancellationException.class);
+        requireClosed(bank);
+    }
+
+    @Test
+    void threadsEndWithTheBank() throws Exception {
+        AdapterBank bank = bank(3);
+        assertThat(threads()).isEmpty();
+        bank.submit(BankRequest.of("s", input)).join();
+        assertThat(threads()).hasSizeBetween(4, 6);
+        bank.close();
+        Gate.until(() -> threads().isEmpty());
+        AdapterBank unused = new AdapterBank(base, BankConfig.builder().verifyEvery(Duration.ofDays(300_000)).build());
+        unused.close();
+        Gate.until(() -> threads().isEmpty());
+    }
+
+    private static List<String> threads() {
+        return Thread.getAllStackTraces().keySet().stream().map(Thread::getName).filter(name -> name.startsWith("adapter-bank"))
+                .toList();
+    }
+}

@@ -1,0 +1,390 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Adapters of a source: when they are fetched, who waits for whom, and what goes wrong. */
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class BankSourceTest {
+
+    private static final double CLOSE = 1e-5;
+
+    private final MultiLayerNetwork base = GatedTanh.network();
+    private final INDArray input = GatedTanh.input(5, 3);
+    private final MapSource source = new MapSource();
+    private final Recorder metrics = new Recorder();
+    private final ExecutorService callers = Executors.newCachedThreadPool();
+
+    @AfterEach
+    void end() {
+        GatedTanh.reset();
+        callers.shutdownNow();
+    }
+
+    private AdapterBank bank() {
+        return new AdapterBank(base, BankConfig.builder().maxNetworks(2).source(source).metrics(metrics).build());
+    }
+
+    private LoRAAdapter put(String name, long seed) {
+        LoRAAdapter adapter = GatedTanh.adapter(base, seed);
+        source.adapters.put(name, adapter);
+        return adapter;
+    }
+
+    private void requireAnswer(INDArray actual, LoRAAdapter adapter) {
+        assertThat(Networks.difference(actual, GatedTanh.answer(base, adapter, input))).isLessThan(CLOSE);
+    }
+
+    @Test
+    void anAdapterIsFetchedWhenItIsFirstAskedFor() {
+        LoRAAdapter a = put("a", 1);
+        put("b", 2);
+        try (AdapterBank bank = bank()) {
+            assertThat(source.asked).isEmpty();
+            assertThat(bank.names()).containsExactly("a", "b");
+
+            for (int time = 0; time < 3; time++) {
+                requireAnswer(bank.output("a", input), a);
+                requireAnswer(bank.submit(BankRequest.of("a", input)).join()[0], a);
+            }
+
+            assertThat(source.asked).containsExactly("a");
+            assertThat(bank.status()).extracting(BankStatus::adapters, BankStatus::adapterBytes, BankStatus::evictable)
+                    .containsExactly(1, GatedTanh.bytes(a), GatedTanh.bytes(a));
+            assertThat(metrics.told()).contains("loaded a " + GatedTanh.bytes(a));
+        }
+    }
+
+    @Test
+    void whatWasAddedComesBeforeWhatTheSourceHas() {
+        put("a", 1);
+        LoRAAdapter own = GatedTanh.adapter(base, 2);
+        try (AdapterBank bank = bank()) {
+            bank.output("a", input);
+            bank.add("a", own);
+
+            requireAnswer(bank.output("a", input), own);
+            assertThat(bank.names()).containsExactly("a");
+            assertThat(bank.status().evictable()).isZero();
+            bank.refresh("a");
+            requireAnswer(bank.output("a", input), own);
+            bank.remove("a");
+
+            requireAnswer(bank.output("a", input), source.adapters.get("a"));
+            assertThat(source.asked).containsExactly("a", "a");
+        }
+    }
+
+    @Test
+    void manyWhoAskAtOnceWaitForOneFetch() throws Exception {
+        LoRAAdapter a = put("a", 1);
+        Gate gate = new Gate();
+        source.before = name -> gate.pass();
+        try (AdapterBank bank = bank()) {
+            List<Future<INDArray>> answers = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                answers.add(callers.submit(() -> bank.output("a", input)));
+                answers.add(bank.submit(BankRequest.of("a", input)).thenApply(outputs -> outputs[0]));
+            }
+            gate.awaitSomebody();
+            gate.open();
+
+            for (Future<INDArray> answer : answers) {
+                requireAnswer(answer.get(), a);
+            }
+            assertThat(source.asked).containsExactly("a");
+        }
+    }
+
+    @Test
+    void whoWaitsForAnAdapterHoldsNobodyElseUp() throws Exception {
+        put("slow", 1);
+        LoRAAdapter quick = put("quick", 2);
+        Gate gate = new Gate();
+        try (AdapterBank bank = bank()) {
+            bank.output("quick", input);
+            source.before = name -> gate.pass();
+            CompletableFuture<INDArray[]> slow = bank.submit(BankRequest.of("slow", input));
+            gate.awaitSomebody();
+
+            requireAnswer(bank.submit(BankRequest.of("quick", input)).join()[0], quick);
+            requireAnswer(bank.output("quick", input), quick);
+
+            assertThat(slow).isNotDone();
+            gate.open();
+            requireAnswer(slow.join()[0], source.adapters.get("slow"));
+        }
+    }
+
+    /** A file may have been read in part when it is replaced. */
+    @ParameterizedTest(name = "and fails: {0}")
+    @ValueSource(booleans = {false, true})
+    void whatIsFetchedDuringARefreshIsNotKept(boolean fails) throws Exception {
+        LoRAAdapter old = put("a", 1);
+        Gate gate = new Gate();
+        source.before = name -> {
+            gate.pass();
+            if (fails && source.asked.size() == 1) {
+                throw new IOException("read in part");
+            }
+        };
+        try (AdapterBank bank = bank()) {
+            Future<INDArray> before = callers.submit(() -> bank.output("a", input));
+            gate.awaitSomebody();
+            LoRAAdapter replaced = put("a", 2);
+            bank.refresh("a");
+            Future<INDArray> after = callers.submit(() -> bank.output("a", input));
+            Future<INDArray> submitted = bank.submit(BankRequest.of("a", input)).thenApply(outputs -> outputs[0]);
+            gate.open();
+
+            if (fails) {
+                assertThatThrownBy(before::get).hasMessageContaining("read in part");
+            } else {
+                requireAnswer(before.get(), old);
+            }
+            requireAnswer(after.get(), replaced);
+            requireAnswer(submitted.get(), replaced);
+            assertThat(source.asked).containsExactly("a", "a");
+            assertThat(source.mostAtOnce).as("for one name by one thread at a time").hasValue(1);
+            assertThat(bank.status().evictable()).isEqualTo(GatedTanh.bytes(replaced));
+        }
+    }
+
+    @Test
+    void whatIsFetchedWhileAnotherIsAddedIsForThoseWhoAskedBefore() throws Exception {
+        LoRAAdapter old = put("a", 1);
+        LoRAAdapter added = GatedTanh.adapter(base, 2);
+        Gate gate = new Gate();
+        source.before = name -> gate.pass();
+        try (AdapterBank bank = bank()) {
+            Future<INDArray> before = callers.submit(() -> bank.output("a", input));
+            gate.awaitSomebody();
+            bank.add("a", added);
+
+            requireAnswer(bank.output("a", input), added);
+            gate.open();
+            requireAnswer(before.get(), old);
+            requireAnswer(bank.output("a", input), added);
+            assertThat(bank.status()).extracting(BankStatus::adapters, BankStatus::evictable).containsExactly(1, 0L);
+        }
+    }
+
+    @Test
+    void aSourceThatFailsIsAskedAgain() {
+        LoRAAdapter a = put("a", 1);
+        List<Throwable> failures = List.of(new IOException("disk on fire"), new IllegalStateException("no connection"),
+                new NoClassDefFoundError("half/Installed"), new UncheckedIOException(new IOException("unchecked fire")));
+        try (AdapterBank bank = bank()) {
+            for (Throwable failure : failures) {
+                source.before = name -> thrown(failure);
+
+                assertThatThrownBy(() -> bank.output("a", input)).isInstanceOf(RuntimeException.class)
+                        .hasMessageContaining(failure.getMessage());
+                assertThatThrownBy(() -> bank.submit(BankRequest.of("a", input)).join())
+                        .hasMessageContaining(failure.getMessage());
+                assertThat(metrics.count("notLoaded a ")).as(failure.toString()).isEqualTo(2);
+                metrics.told().clear();
+            }
+            source.before = name -> { };
+
+            requireAnswer(bank.output("a", input), a);
+            assertThat(metrics.told()).contains("loaded a " + GatedTanh.bytes(a));
+        }
+    }
+
+    private static void thrown(Throwable failure) throws IOException {
+        if (failure instanceof IOException e) {
+            throw e;
+        }
+        if (failure instanceof Error e) {
+            throw e;
+        }
+        throw (RuntimeException) failure;
+    }
+
+    @Test
+    void whoWaitsForAFetchThatFailsIsTold() throws Exception {
+        put("a", 1);
+        Gate gate = new Gate();
+        source.before = name -> {
+            gate.pass();
+            throw new OutOfMemoryError("too much");
+        };
+        try (AdapterBank bank = bank()) {
+            List<Future<INDArray>> answers = new ArrayList<>();
+            for (int i = 0; i < 4; i++) {
+                answers.add(callers.submit(() -> bank.output("a", input)));
+            }
+            gate.awaitSomebody();
+            gate.open();
+
+            for (Future<INDArray> answer : answers) {
+                assertThatThrownBy(answer::get).hasMessageContaining("\"a\"").hasMessageContaining("too much");
+            }
+        }
+    }
+
+    @Test
+    void anAdapterOfAnotherBaseIsRefusedByItsName() {
+        MultiLayerNetwork stranger = GatedTanh.network();
+        stranger.params().addi(1);
+        source.adapters.put("strange", GatedTanh.adapter(stranger, 1));
+        try (AdapterBank bank = bank()) {
+            for (int time = 0; time < 2; time++) {
+                assertThatThrownBy(() -> bank.output("strange", input)).isInstanceOf(IllegalArgumentException.class)
+                        .isNotInstanceOf(UnknownAdapterException.class).hasMessageContainingAll("\"strange\"", "\"fc\"");
+            }
+            assertThat(source.asked).hasSize(2);
+            assertThat(bank.status().adapters()).isZero();
+        }
+    }
+
+    @Test
+    void whatTheSourceDoesNotHaveIsUnknownAndItMayComeLater() {
+        put("b", 2);
+        try (AdapterBank bank = bank()) {
+            assertThatThrownBy(() -> bank.output("a", input)).isInstanceOf(UnknownAdapterException.class)
+                    .hasMessageContainingAll("\"a\"", "[b]");
+            assertThatThrownBy(() -> bank.submit(BankRequest.of("a", input)).join())
+                    .hasCauseInstanceOf(UnknownAdapterException.class);
+            assertThat(metrics.count("notLoaded")).as("there is nothing to load").isZero();
+            LoRAAdapter a = put("a", 1);
+
+            requireAnswer(bank.output("a", input), a);
+        }
+    }
+
+    @Test
+    void aSourceThatCannotTellItsNamesStillServes() {
+        LoRAAdapter a = GatedTanh.adapter(base, 1);
+        for (Exception failure : List.of(new IOException("no list"), new SecurityException("no list"))) {
+            AdapterSource dumb = new AdapterSource() {
+                @Override
+                public List<String> names() throws IOException {
+                    thrown(failure);
+                    return null;
+                }
+
+                @Override
+                public Optional<LoRAAdapter> load(String name) {
+                    return name.equals("a") ? Optional.of(a) : Optional.empty();
+                }
+            };
+            try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().source(dumb).build())) {
+                bank.add("own", a);
+                requireAnswer(bank.output("a", input), a);
+                assertThatThrownBy(bank::names).hasMessageContaining("no list");
+                assertThatThrownBy(() -> bank.output("b", input)).isInstanceOf(UnknownAdapterException.class)
+                        .hasMessageContainingAll("\"b\"", "own");
+                assertThatThrownBy(() -> bank.remove("b")).isInstanceOf(UnknownAdapterException.class);
+            }
+        }
+    }
+
+    /** A list may take as long as a file system, or a network, wants. */
+    @Test
+    void nobodyWaitsWhileASourceListsItsNames() throws Exception {
+        LoRAAdapter a = GatedTanh.adapter(base, 1);
+        Gate gate = new Gate();
+        AdapterSource slow = new AdapterSource() {
+            @Override
+            public List<String> names() {
+                gate.pass();
+                return List.of();
+            }
+
+            @Override
+            public Optional<LoRAAdapter> load(String name) {
+                return Optional.empty();
+            }
+        };
+        try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().source(slow).build())) {
+            bank.add("a", a);
+            Future<?> lists = callers.submit(() -> bank.remove("nothing"));
+            gate.awaitSomebody();
+
+            requireAnswer(callers.submit(() -> bank.output("a", input)).get(), a);
+            callers.submit(() -> bank.add("b", a)).get();
+
+            gate.open();
+            assertThatThrownBy(lists::get).hasCauseInstanceOf(UnknownAdapterException.class);
+        }
+    }
+
+    @Test
+    void whatCameFromTheSourceIsRefreshedNotRemoved() {
+        put("a", 1);
+        try (AdapterBank bank = bank()) {
+            bank.output("a", input);
+
+            assertThatThrownBy(() -> bank.remove("a")).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("\"a\"", "source", "refresh");
+        }
+    }
+
+    @Test
+    void aBankThatIsClosedWhileItFetchesAnswersNobody() throws Exception {
+        put("a", 1);
+        Gate gate = new Gate();
+        source.before = name -> gate.pass();
+        AdapterBank bank = bank();
+        Future<INDArray> answer = callers.submit(() -> bank.output("a", input));
+        gate.awaitSomebody();
+        bank.close();
+        gate.open();
+
+        assertThatThrownBy(answer::get).hasCauseInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
+        assertThatIllegalStateException().isThrownBy(() -> bank.refresh("a"));
+        assertThat(bank.status()).extracting(BankStatus::adapters, BankStatus::adapterBytes, BankStatus::networks)
+                .containsExactly(0, 0L, 0);
+    }
+
+    @Test
+    void aSourceOfTwoThousandIsServedOnABudgetOfTen() {
+        LoRAAdapter[] few = new LoRAAdapter[7];
+        for (int i = 0; i < few.length; i++) {
+            few[i] = GatedTanh.adapter(base, 3 * i);
+        }
+        for (int i = 0; i < 2000; i++) {
+            source.adapters.put("a" + i, few[i % few.length]);
+        }
+        long budget = 10 * GatedTanh.bytes(few[0]);
+        try (AdapterBank bank = new AdapterBank(base,
+                BankConfig.builder().maxNetworks(2).source(source).maxBytes(budget).metrics(metrics).build())) {
+            List<CompletableFuture<INDArray[]>> answers = new ArrayList<>();
+            for (int i = 0; i < 2000; i++) {
+                answers.add(bank.submit(BankRequest.of("a" + i, input)));
+                if (i % 100 == 99) {
+                    answers.get(i).join();
+                }
+            }
+            for (int i = 0; i < 2000; i++) {
+                requireAnswer(answers.get(i).join()[0], few[i % few.length]);
+            }
+            assertThat(metrics.count("loaded")).isEqualTo(2000);
+            assertThat(metrics.count("evicted")).isEqualTo(1990);
+            assertThat(bank.status()).extracting(BankStatus::adapters, BankStatus::evictable).containsExactly(10, budget);
+        }
+    }
+}
