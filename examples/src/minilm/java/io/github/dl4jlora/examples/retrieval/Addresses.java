@@ -2,7 +2,6 @@ package io.github.dl4jlora.examples.retrieval;
 
 import io.github.dl4jlora.examples.StableHash;
 
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -22,23 +21,23 @@ final class Addresses {
 
     private static final Pattern NAME = Pattern.compile("(\\d{4})_(\\w+)_[a-z]+\\.txt");
     /** A sentence ends a passage that has so many words. */
-    private static final int PASSAGE_WORDS = 40;
+    private static final int PASSAGE_WORDS = 25;
     /** Of an address at most so many, or the longest would be most of what there is. */
     private static final int PAIRS = 40;
-    private static final int TEST_PAIRS = 8;
+    private static final int TEST_PAIRS = 16;
 
     private Addresses() {
     }
 
     /**
-     * From a passage to others of the same address.
+     * From a passage to the one that comes after it.
      *
      * @param folder of text files
-     * @throws IOException if there is none, or it has no address to learn from, or none to be tested on
+     * @throws IOException if there is none, or a file cannot be read
      */
     static Samples load(Path folder) throws IOException {
         List<Path> files;
-        try (Stream<Path> found = Files.list(Texts.require(folder))) {
+        try (Stream<Path> found = Files.list(Texts.folder(folder))) {
             files = found.sorted().toList();
         }
         List<Sample> train = new ArrayList<>();
@@ -47,26 +46,21 @@ final class Addresses {
             Matcher name = NAME.matcher(file.getFileName().toString());
             if (name.matches()) {
                 boolean tested = Samples.isForTest(name.group(2));
-                (tested ? test : train).addAll(pairs(Files.readString(file, StandardCharsets.UTF_8),
-                        name.group(), tested ? TEST_PAIRS : PAIRS));
+                (tested ? test : train).addAll(pairs(new String(Files.readAllBytes(file), StandardCharsets.UTF_8),
+                        tested ? TEST_PAIRS : PAIRS));
             }
-        }
-        if (train.isEmpty() || test.isEmpty()) {
-            throw new FileNotFoundException("In " + folder.toAbsolutePath().normalize() + " are addresses for " + train.size()
-                    + " pairs of passages to learn from and " + test.size() + " to be tested on; expected text files named like "
-                    + "1790_george_washington_n.txt, of several presidents. Fetch them with " + Texts.SCRIPT);
         }
         return new Samples(train, test);
     }
 
-    /** Passages in random order, two by two; no passage is in two pairs. */
-    private static List<Sample> pairs(String address, String group, int most) {
-        List<String> passages = passages(address).stream().distinct().sorted(Comparator.comparingLong(StableHash::of)).toList();
+    /** No passage is in two pairs. */
+    private static List<Sample> pairs(String address, int most) {
+        List<String> passages = passages(address).stream().distinct().toList();
         List<Sample> pairs = new ArrayList<>();
-        for (int i = 0; i + 1 < passages.size() && pairs.size() < most; i += 2) {
-            pairs.add(new Sample(passages.get(i), passages.get(i + 1), group));
+        for (int i = 0; i + 1 < passages.size(); i += 2) {
+            pairs.add(new Sample(passages.get(i), passages.get(i + 1), passages.get(i + 1)));
         }
-        return pairs;
+        return pairs.stream().sorted(Comparator.comparingLong(pair -> StableHash.of(pair.query()))).limit(most).toList();
     }
 
     /** Whole sentences, as many as it takes; what is left at the end is no passage. */

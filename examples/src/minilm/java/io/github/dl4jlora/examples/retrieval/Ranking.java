@@ -35,8 +35,8 @@ record Ranking(int[] ranks) {
         }
         int rank = 1;
         for (int i = 0; i < cosines.length; i++) {
-            // A tie is lost: who gives all texts one embedding finds nothing.
-            rank += !ofDocuments.get(i).equals(group) && cosines[i] >= best ? 1 : 0;
+            // A tie is lost, and so is what is no number: who gives all texts one embedding, or none, finds nothing.
+            rank += !ofDocuments.get(i).equals(group) && !(cosines[i] < best) ? 1 : 0;
         }
         return rank;
     }

@@ -102,8 +102,11 @@ public final class RetrievalExample implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
                     + ", but must be a finite number above 0");
         }
+        if (Files.exists(output) && !Files.isDirectory(output)) {
+            throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
+        }
         for (Task task : only == null ? Task.values() : new Task[]{only}) {
-            samples.put(task, task.load(texts).limited(brief ? Math.min(pairs, 320) : pairs, brief ? 200 : 1000));
+            samples.put(task, task.samples(texts).limited(brief ? Math.min(pairs, 320) : pairs, brief ? 200 : 1000));
         }
         Files.createDirectories(output);
         Checks checks = new Checks(spec.commandLine());

@@ -24,7 +24,7 @@ enum Task {
     },
 
     /** State of the Union. */
-    UNION("another passage of the same address") {
+    UNION("the passage that comes next in an address") {
         @Override
         Samples load(Path texts) throws IOException {
             return Addresses.load(texts.resolve("sotu"));
@@ -44,8 +44,18 @@ enum Task {
      * All there is.
      *
      * @param texts the folder that fetch-texts.sh fills
-     * @throws IOException if the task's are not there, or cannot be read; the message says what to do
+     * @throws IOException if the task's are not there, cannot be read, or are too few; the message says what to do
      */
+    final Samples samples(Path texts) throws IOException {
+        Samples samples = load(texts);
+        if (samples.train().isEmpty() || samples.test().isEmpty()) {
+            throw new IOException("For the task " + this + " there are " + samples.train().size() + " pairs to learn from and "
+                    + samples.test().size() + " to be tested on in " + texts.toAbsolutePath().normalize()
+                    + ", but some of either are needed. Fetch the texts with " + Texts.SCRIPT);
+        }
+        return samples;
+    }
+
     abstract Samples load(Path texts) throws IOException;
 
     /** As file names and tables have it. */

@@ -19,12 +19,21 @@ final class Texts {
     /**
      * {@return the path itself}
      *
-     * @throws FileNotFoundException if there is nothing of this name, with what to do about it
+     * @throws FileNotFoundException if it is no folder, with what to do about it
      */
-    static Path require(Path path) throws FileNotFoundException {
-        if (!Files.exists(path)) {
-            throw new FileNotFoundException("There is no " + path.toAbsolutePath().normalize() + ". Fetch the texts with "
-                    + SCRIPT + ", or say with --texts FOLDER where they are");
+    static Path folder(Path path) throws FileNotFoundException {
+        return require("folder", path, Files.isDirectory(path));
+    }
+
+    /** As {@link #folder}, of a file. */
+    static Path file(Path path) throws FileNotFoundException {
+        return require("file", path, Files.isRegularFile(path));
+    }
+
+    private static Path require(String what, Path path, boolean there) throws FileNotFoundException {
+        if (!there) {
+            throw new FileNotFoundException("There is no " + what + " " + path.toAbsolutePath().normalize()
+                    + ". Fetch the texts with " + SCRIPT + ", or say with --texts FOLDER where they are");
         }
         return path;
     }

@@ -55,7 +55,7 @@ final class WordNet {
     static WordNet load(Path folder) throws IOException {
         WordNet wordNet = new WordNet();
         for (String name : FILES) {
-            Path file = Texts.require(folder.resolve(name));
+            Path file = Texts.file(folder.resolve(name));
             int number = 0;
             for (String line : Files.readAllLines(file, StandardCharsets.ISO_8859_1)) {
                 number++;
@@ -73,6 +73,9 @@ final class WordNet {
             int bar = line.indexOf(" | ");
             String[] fields = line.substring(0, bar).split(" ");
             int words = Integer.parseInt(fields[COUNT], HEX);
+            if (words < 1) {
+                throw new NumberFormatException("no words");
+            }
             List<String> spelled = new ArrayList<>();
             for (int i = 0; i < words; i++) {
                 // Adjectives may end in a mark of where they stand: (a), (p), (ip).
