@@ -308,8 +308,8 @@ abstract class Comparison implements Callable<Integer> {
                         : LoRA.merge(LoRA.freeze(base, quantization)).output(before.questions)));
         checks.check("base and adapter reloaded from disk: answers as before, bit for bit",
                 Checks.sameBits(reloaded.output(before.questions), answers));
-        checks.check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e", rounding),
-                rounding <= ROUNDING);
+        checks.check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e",
+                rounding), rounding <= ROUNDING);
         checks.check("base: no parameter moved by a bit", Checks.sameBits(base.params(), before.params));
     }
 

@@ -55,10 +55,10 @@ public final class InBatchNegatives implements ILossFunction {
     /**
      * What a batch comes to.
      *
-     * @param queries   {@code [pairs, hidden]}, of length 1
-     * @param documents {@code [pairs, hidden]}, of length 1
-     * @param lengths   {@code [2·pairs, 1]}, before
-     * @param ofQueries logarithm of the softmax, {@code [query, document]}
+     * @param queries     {@code [pairs, hidden]}, of length 1
+     * @param documents   {@code [pairs, hidden]}, of length 1
+     * @param lengths     of the embeddings, {@code [2·pairs, 1]}
+     * @param ofQueries   logarithms of the softmax, {@code [query, document]}
      * @param ofDocuments the same the other way, {@code [document, query]}
      */
     private record Batch(INDArray queries, INDArray documents, INDArray lengths, INDArray ofQueries, INDArray ofDocuments) {
@@ -95,16 +95,16 @@ public final class InBatchNegatives implements ILossFunction {
         }
         long rows = embeddings.size(0);
         if (embeddings.rank() != 2 || rows % 2 != 0 || labels.size(0) != rows || labels.length() != rows) {
-            throw new IllegalArgumentException("Embeddings of shape " + Arrays.toString(embeddings.shape()) + " and groups of shape "
-                    + Arrays.toString(labels.shape()) + ", but they must be [2·pairs, hidden], queries above their documents, and "
-                    + "[2·pairs, 1]");
+            throw new IllegalArgumentException("Embeddings of shape " + Arrays.toString(embeddings.shape())
+                    + " and groups of shape " + Arrays.toString(labels.shape())
+                    + ", but they must be [2·pairs, hidden], queries above their documents, and [2·pairs, 1]");
         }
         for (long i = 0; i < rows / 2; i++) {
             double query = labels.getDouble(i);
             double document = labels.getDouble(rows / 2 + i);
             if (query != document) {
-                throw new IllegalArgumentException("Query " + i + " is of group " + query + ", its document, row " + (rows / 2 + i)
-                        + ", of " + document + ": give both the same, and keep the order of the documents that of the queries");
+                throw new IllegalArgumentException("Query " + i + " is of group " + query + ", its document, row "
+                        + (rows / 2 + i) + ", of " + document + ": give both the same, and keep the order of the documents that of the queries");
             }
         }
     }

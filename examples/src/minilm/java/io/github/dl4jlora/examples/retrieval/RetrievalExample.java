@@ -42,6 +42,10 @@ public final class RetrievalExample implements Callable<Integer> {
 
     private static final String NONE = "-";
     private static final String BASE = "base";
+    private static final int BATCH = 32;
+    private static final int TESTED = 1000;
+    private static final int FEW = 320;
+    private static final int FEW_TESTED = 200;
     private static final String SHORT = "A few pairs only: this shows that everything works, not what adapters can do.";
 
     @Option(names = "--texts", paramLabel = "<folder>", defaultValue = Texts.FOLDER,
@@ -56,7 +60,7 @@ public final class RetrievalExample implements Callable<Integer> {
     @Option(names = "--only", paramLabel = "<task>", description = "One task: ${COMPLETION-CANDIDATES}.")
     private Task only;
 
-    @Option(names = "--pairs", defaultValue = "6000", description = "Of each task, to learn from. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--pairs", defaultValue = "4000", description = "Of each task, to learn from. Default: ${DEFAULT-VALUE}.")
     private int pairs;
 
     @Option(names = "--epochs", defaultValue = "1", description = "Default: ${DEFAULT-VALUE}.")
@@ -106,7 +110,8 @@ public final class RetrievalExample implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
         }
         for (Task task : only == null ? Task.values() : new Task[]{only}) {
-            samples.put(task, task.samples(texts).limited(brief ? Math.min(pairs, 320) : pairs, brief ? 200 : 1000));
+            samples.put(task, task.samples(texts).limited(brief ? Math.min(pairs, FEW) : pairs,
+                    brief ? FEW_TESTED : TESTED));
         }
         Files.createDirectories(output);
         Checks checks = new Checks(spec.commandLine());
@@ -139,7 +144,7 @@ public final class RetrievalExample implements Callable<Integer> {
     }
 
     private void train(Tokenizer tokenizer, Checks checks) throws IOException {
-        Training training = new Training(tokenizer, new Training.Settings(epochs, 32, learningRate, seed), spec.commandLine());
+        Training training = new Training(tokenizer, new Training.Settings(epochs, BATCH, learningRate, seed), spec.commandLine());
         for (Map.Entry<Task, Samples> task : samples.entrySet()) {
             taken.put(task.getKey(), training.train(task.getKey(), task.getValue(), adapter(task.getKey()), checks));
         }
@@ -151,7 +156,8 @@ public final class RetrievalExample implements Callable<Integer> {
             samples.forEach((task, texts) -> {
                 Map<String, Ranking> ofTask = new LinkedHashMap<>();
                 ofTask.put(BASE, served.rank(task, texts.test(), AdapterBank.BASE));
-                samples.keySet().forEach(other -> ofTask.put(other.toString(), served.rank(task, texts.test(), other.toString())));
+                samples.keySet().forEach(other -> ofTask.put(other.toString(),
+                        served.rank(task, texts.test(), other.toString())));
                 rankings.put(task, ofTask);
             });
         }
@@ -223,10 +229,10 @@ public final class RetrievalExample implements Callable<Integer> {
     /** What was learned, as a page. */
     private void report(ComputationGraph encoder, ResultTable results) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a sentence encoder: retrieval", encoder)
-                .about("The pretrained sentence encoder all-MiniLM-L6-v2 is taught to find what answers a query, with an adapter for "
-                        + "each task. A query's answer has to be told from the other documents of its batch.")
-                .about("recall@k is the share of queries that have an answer among the first k documents, MRR the mean of 1/rank of "
-                        + "the first. No text that is tested on was learned from.")
+                .about("The pretrained sentence encoder all-MiniLM-L6-v2 is taught to find what answers a query, with an "
+                        + "adapter for each task. A query's answer has to be told from the other documents of its batch.")
+                .about("recall@k is the share of queries that have an answer among the first k documents, MRR the mean of 1/rank "
+                        + "of the first. No text that is tested on was learned from.")
                 .results(results).fact("pairs to learn from", format("at most %,d of each task", pairs))
                 .fact("learning rate", learningRate + ", Adam").fact("epochs", String.valueOf(epochs))
                 .fact("seed", String.valueOf(seed));

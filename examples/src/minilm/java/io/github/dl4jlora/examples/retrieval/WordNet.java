@@ -89,7 +89,8 @@ final class WordNet {
                     kinds.add(name + fields[at + 1]);
                 }
             }
-            synsets.put(name + fields[OFFSET], new Synset(String.join(", ", spelled), definition(line.substring(bar + 3)), kinds));
+            synsets.put(name + fields[OFFSET], new Synset(String.join(", ", spelled),
+                    definition(line.substring(bar + 3)), kinds));
         } catch (IndexOutOfBoundsException | NumberFormatException e) {
             throw new IOException("Line " + number + " of " + file + " is no synset of WordNet's, \"offset file type count words "
                     + "... | gloss\": \"" + line.substring(0, Math.min(40, line.length())) + "\". Fetch the file again with "
@@ -112,7 +113,7 @@ final class WordNet {
         return new Samples(train, test);
     }
 
-    /** From a thing to what it is a kind of, each with words and definition. Pairs whose two are on different sides are left out. */
+    /** From a thing to what it is a kind of, each with words and definition. Pairs with one on either side are left out. */
     Samples kinds() {
         List<Sample> train = new ArrayList<>();
         List<Sample> test = new ArrayList<>();

@@ -7,7 +7,12 @@ import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -55,6 +60,22 @@ class SentenceEncoderTest {
         encoder.embed(List.of("one two three four", "one", "one two three four", "one", "one two"));
 
         assertThat(widths).containsExactly(3L, 6L, 6L);
+    }
+
+    @Test
+    void threadsMayShareOne() throws Exception {
+        SentenceEncoder encoder = new SentenceEncoder(tokenizer, ids -> ids.sum(true, 1), 2);
+        List<String> texts = IntStream.range(0, 200).mapToObj(i -> "text number " + i).toList();
+        INDArray alone = encoder.embed(texts);
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        try {
+            List<Future<INDArray>> shared = threads.invokeAll(Collections.nCopies(8, () -> encoder.embed(texts)));
+            for (Future<INDArray> embeddings : shared) {
+                assertThat(embeddings.get()).isEqualTo(alone);
+            }
+        } finally {
+            threads.shutdown();
+        }
     }
 
     @Test

@@ -70,7 +70,8 @@ class TasksTest {
 
     @Test
     void passagesAreWholeSentencesInNoMoreThanOnePair(@TempDir Path folder) throws Exception {
-        assertThat(Addresses.passages("One two. " + "word ".repeat(23) + "end. Next \"" + "word ".repeat(24) + "quoted.\" Left over."))
+        assertThat(Addresses.passages("One two. " + "word ".repeat(23) + "end. Next \"" + "word ".repeat(24)
+                + "quoted.\" Left over."))
                 .containsExactly("One two. " + "word ".repeat(23) + "end.", "Next \"" + "word ".repeat(24) + "quoted.\"");
         assertThat(Addresses.passages(" ")).isEmpty();
 
@@ -94,8 +95,8 @@ class TasksTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "nonsense", "00000001 03 n", "00000001 03 n xx dog 0 000 | a dog", "00000001 03 n 02 dog 0 000 | a dog",
-            "00000001 03 n 00 000 | nothing", "00000001 03 n 01 dog 0 003 @ 1 | a dog", "00000001 03 n 01 dog 0 000 a dog"})
+    @ValueSource(strings = {"", "nonsense", "00000001 03 n", "00000001 03 n xx dog 0 000 | a dog",
+            "00000001 03 n 02 dog 0 000 | a dog", "00000001 03 n 00 000 | nothing", "00000001 03 n 01 dog 0 003 @ 1 | a dog", "00000001 03 n 01 dog 0 000 a dog"})
     void aBrokenLineOfWordNetIsNamed(String line, @TempDir Path folder) throws Exception {
         Files.writeString(TextFolder.fill(folder).resolve("wordnet/data.verb"),
                 "00000001 29 v 01 run 4 000 01 + 02 00 | move fast\n" + line + "\n");
@@ -107,7 +108,8 @@ class TasksTest {
     @Test
     void addressesOfOnePresidentOrNoneAreTooFew(@TempDir Path folder) throws Exception {
         Path sotu = Files.createDirectories(folder.resolve("sotu"));
-        Files.writeString(sotu.resolve("1790_george_washington_n.txt"), "word ".repeat(30) + "end. " + "other ".repeat(30) + "end.");
+        Files.writeString(sotu.resolve("1790_george_washington_n.txt"),
+                "word ".repeat(30) + "end. " + "other ".repeat(30) + "end.");
         Files.write(sotu.resolve("1791_george_washington_n.txt"), new byte[]{(byte) 0xff, (byte) 0xfe, 0});
 
         assertThatThrownBy(() -> Task.UNION.samples(folder)).isInstanceOf(IOException.class)

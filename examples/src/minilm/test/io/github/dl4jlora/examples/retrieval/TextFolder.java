@@ -11,8 +11,8 @@ final class TextFolder {
 
     static final List<String> PRESIDENTS = List.of("ada_alder", "ben_birch", "cleo_cedar", "dan_dogwood", "eve_elm", "finn_fir",
             "gus_gum", "hal_hazel");
-    private static final List<String> NOUNS = List.of("dog", "ship", "violin", "river", "hammer", "cloud", "apple", "castle", "horse",
-            "lamp", "needle", "forest", "clock", "bridge", "drum", "island");
+    private static final List<String> NOUNS = List.of("dog", "ship", "violin", "river", "hammer", "cloud", "apple", "castle",
+            "horse", "lamp", "needle", "forest", "clock", "bridge", "drum", "island");
 
     private TextFolder() {
     }
@@ -29,7 +29,8 @@ final class TextFolder {
                     10 * i + 15, noun, 10 * i + 10, noun));
         }
         Files.writeString(wordnet.resolve("data.noun"), nouns);
-        Files.writeString(wordnet.resolve("data.verb"), "00000001 29 v 01 run_out 4 000 01 + 02 00 | come to an end: \"it ran out\"\n");
+        Files.writeString(wordnet.resolve("data.verb"),
+                "00000001 29 v 01 run_out 4 000 01 + 02 00 | come to an end: \"it ran out\"\n");
         Files.writeString(wordnet.resolve("data.adj"), "00000002 00 a 01 able(p) 0 000 | having the means  \n");
         Files.writeString(wordnet.resolve("data.adv"), "00000003 02 r 01 quickly 0 000 | with speed  \n");
         Path sotu = Files.createDirectories(folder.resolve("sotu"));
