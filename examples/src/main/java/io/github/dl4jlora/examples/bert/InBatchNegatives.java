@@ -104,7 +104,8 @@ public final class InBatchNegatives implements ILossFunction {
             double document = labels.getDouble(rows / 2 + i);
             if (query != document) {
                 throw new IllegalArgumentException("Query " + i + " is of group " + query + ", its document, row "
-                        + (rows / 2 + i) + ", of " + document + ": give both the same, and keep the order of the documents that of the queries");
+                        + (rows / 2 + i) + ", of " + document
+                        + ": give both the same, and keep the order of the documents that of the queries");
             }
         }
     }
