@@ -110,7 +110,7 @@ public final class RetrievalExample implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
         }
         for (Task task : only == null ? Task.values() : new Task[]{only}) {
-            samples.put(task, task.samples(texts).limited(brief ? Math.min(pairs, FEW) : pairs,
+            samples.put(task, task.samples(texts, brief ? Math.min(pairs, FEW) : pairs,
                     brief ? FEW_TESTED : TESTED));
         }
         Files.createDirectories(output);
@@ -187,17 +187,21 @@ public final class RetrievalExample implements Callable<Integer> {
     }
 
     private ResultTable results() throws IOException {
-        ResultTable table = new ResultTable("", "recall@1", "recall@5", "recall@10", "MRR", "queries", "documents",
-                "trained parameters", "minutes", "on disk");
+        ResultTable table = new ResultTable("", "recall @1", "recall @5", "recall @10", "MRR", "queries", "documents",
+                "trained values", "minutes", "adapter bytes");
         for (Task task : samples.keySet()) {
             List<Sample> test = samples.get(task).test();
             table.row(row(task + ", base", rankings.get(task).get(BASE), format("%,d", test.size()),
                     format("%,d", Served.documents(test).size()), NONE, NONE, NONE));
-            table.row(row(task + ", adapter", rankings.get(task).get(task.toString()), NONE, NONE,
+            table.row(row(named(task), rankings.get(task).get(task.toString()), NONE, NONE,
                     format("%,d", taken.get(task).trained()), format("%.1f", taken.get(task).seconds() / 60),
-                    format("%,d bytes", Figures.size(adapter(task)))));
+                    format("%,d", Figures.size(adapter(task)))));
         }
         return table;
+    }
+
+    private static String named(Task task) {
+        return task + ", LoRA";
     }
 
     private static String[] row(String name, Ranking ranking, String... rest) {
@@ -237,7 +241,7 @@ public final class RetrievalExample implements Callable<Integer> {
                 .fact("learning rate", learningRate + ", Adam").fact("epochs", String.valueOf(epochs))
                 .fact("seed", String.valueOf(seed));
         for (Task task : samples.keySet()) {
-            report.add(task + ", adapter", LoRAAdapter.load(adapter(task))).scores(task + ", adapter", taken.get(task).losses());
+            report.add(named(task), LoRAAdapter.load(adapter(task))).scores(named(task), taken.get(task).losses());
         }
         Path page = output.resolve("report.html");
         report.write(page);

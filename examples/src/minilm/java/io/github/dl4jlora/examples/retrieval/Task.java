@@ -41,13 +41,15 @@ enum Task {
     }
 
     /**
-     * All there is.
+     * Some of what there is, as {@link Samples#limited} chooses.
      *
-     * @param texts the folder that fetch-texts.sh fills
+     * @param texts   the folder that fetch-texts.sh fills
+     * @param trained how many to learn from, at most
+     * @param tested  how many to be tested on, at most
      * @throws IOException if the task's are not there, cannot be read, or are too few; the message says what to do
      */
-    final Samples samples(Path texts) throws IOException {
-        Samples samples = load(texts);
+    final Samples samples(Path texts, int trained, int tested) throws IOException {
+        Samples samples = load(texts).limited(trained, tested);
         if (samples.train().isEmpty() || samples.test().isEmpty()) {
             throw new IOException("For the task " + this + " there are " + samples.train().size() + " pairs to learn from and "
                     + samples.test().size() + " to be tested on in " + texts.toAbsolutePath().normalize()
@@ -56,6 +58,7 @@ enum Task {
         return samples;
     }
 
+    /** All there is. */
     abstract Samples load(Path texts) throws IOException;
 
     /** As file names and tables have it. */

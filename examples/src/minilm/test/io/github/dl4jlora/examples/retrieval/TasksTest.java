@@ -33,14 +33,14 @@ class TasksTest {
     @ParameterizedTest
     @EnumSource
     void nothingThatIsTestedOnIsLearnedFrom(Task task, @TempDir Path folder) throws Exception {
-        Samples samples = task.samples(TextFolder.fill(folder));
+        Samples samples = task.load(TextFolder.fill(folder));
 
         Set<String> shared = texts(samples.train());
         shared.retainAll(texts(samples.test()));
         assertThat(shared).isEmpty();
         Set<String> groups = samples.train().stream().map(Sample::group).collect(Collectors.toCollection(HashSet::new));
         assertThat(samples.test()).isNotEmpty().noneMatch(sample -> groups.contains(sample.group()));
-        assertThat(task.samples(folder)).isEqualTo(samples);
+        assertThat(task.load(folder)).isEqualTo(samples);
         Samples few = samples.limited(2, 1);
         assertThat(samples.train()).containsAll(few.train()).hasSizeGreaterThan(2);
         assertThat(few.train()).hasSize(2);
@@ -49,8 +49,8 @@ class TasksTest {
 
     @Test
     void whatIsTestedInOneTaskOfWordNetIsLearnedInNone(@TempDir Path folder) throws Exception {
-        Samples words = Task.WORDS.samples(TextFolder.fill(folder));
-        Samples kinds = Task.KINDS.samples(folder);
+        Samples words = Task.WORDS.load(TextFolder.fill(folder));
+        Samples kinds = Task.KINDS.load(folder);
         Set<String> tested = words.test().stream().map(sample -> sample.document() + ": " + sample.query())
                 .collect(Collectors.toSet());
 
@@ -59,12 +59,24 @@ class TasksTest {
     }
 
     @Test
+    void whatTwoSourcesSayAlikeIsNotLearnedIfItIsTested() {
+        Sample apart = new Sample("a query", "a document", "1");
+        List<Sample> test = List.of(new Sample("said twice", "an answer", "2"), new Sample("a question", "found twice", "3"));
+        Samples samples = new Samples(List.of(apart, new Sample("said twice", "another answer", "4"),
+                new Sample("found twice", "a third", "5")), test);
+
+        assertThat(samples.limited(3, 2).train()).containsExactly(apart);
+        assertThat(samples.limited(3, 2).test()).containsExactlyInAnyOrderElementsOf(test);
+        assertThat(samples.limited(3, 1).train()).hasSize(2).contains(apart);
+    }
+
+    @Test
     void synsetsAreReadWithoutMarksAndExamples(@TempDir Path folder) throws Exception {
-        assertThat(both(Task.WORDS.samples(TextFolder.fill(folder)))).hasSize(1 + 2 * 16 + 3).contains(
+        assertThat(both(Task.WORDS.load(TextFolder.fill(folder)))).hasSize(1 + 2 * 16 + 3).contains(
                 new Sample("a definition of dog", "dog, good dog", "dog, good dog"),
                 new Sample("come to an end", "run out", "run out"),
                 new Sample("having the means", "able", "able"));
-        assertThat(both(Task.KINDS.samples(folder))).contains(
+        assertThat(both(Task.KINDS.load(folder))).contains(
                 new Sample("dog: some dog in green", "dog, good dog: a definition of dog", "dog, good dog: a definition of dog"));
     }
 
@@ -75,7 +87,7 @@ class TasksTest {
                 .containsExactly("One two. " + "word ".repeat(23) + "end.", "Next \"" + "word ".repeat(24) + "quoted.\"");
         assertThat(Addresses.passages(" ")).isEmpty();
 
-        List<Sample> samples = both(Task.UNION.samples(TextFolder.fill(folder)));
+        List<Sample> samples = both(Task.UNION.load(TextFolder.fill(folder)));
         assertThat(texts(samples)).hasSize(2 * samples.size()).hasSizeGreaterThan(8 * TextFolder.PRESIDENTS.size());
         assertThat(samples).anySatisfy(sample -> {
             assertThat(sample.query()).startsWith("In sentence 0 ");
@@ -86,11 +98,11 @@ class TasksTest {
     @ParameterizedTest
     @EnumSource
     void missingTextsAreNamedWithTheCure(Task task, @TempDir Path folder) throws Exception {
-        assertThatThrownBy(() -> task.samples(folder.resolve("none"))).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> task.load(folder.resolve("none"))).isInstanceOf(IOException.class)
                 .hasMessageContainingAll(folder.resolve("none").toString(), "There is no ", "fetch-texts.sh", "--texts");
         Files.createDirectories(folder.resolve("wordnet/data.noun"));
         Files.writeString(folder.resolve("sotu"), "no folder");
-        assertThatThrownBy(() -> task.samples(folder)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> task.load(folder)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("There is no ", "fetch-texts.sh");
     }
 
@@ -102,7 +114,7 @@ class TasksTest {
         Files.writeString(TextFolder.fill(folder).resolve("wordnet/data.verb"),
                 "00000001 29 v 01 run 4 000 01 + 02 00 | move fast\n" + line + "\n");
 
-        assertThatThrownBy(() -> Task.WORDS.samples(folder)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Task.WORDS.load(folder)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("Line 2 of ", "data.verb", "no synset", line, "fetch-texts.sh");
     }
 
@@ -113,7 +125,7 @@ class TasksTest {
                 "word ".repeat(30) + "end. " + "other ".repeat(30) + "end.");
         Files.write(sotu.resolve("1791_george_washington_n.txt"), new byte[]{(byte) 0xff, (byte) 0xfe, 0});
 
-        assertThatThrownBy(() -> Task.UNION.samples(folder)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Task.UNION.samples(folder, 9, 9)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("union", folder.toString(), "0 pairs to learn from and 1 ", "fetch-texts.sh");
     }
 }
