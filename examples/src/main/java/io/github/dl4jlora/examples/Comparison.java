@@ -27,7 +27,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -98,7 +97,6 @@ abstract class Comparison implements Callable<Integer> {
     private final Map<String, ScoreHistory> losses = new LinkedHashMap<>();
     private final Map<String, String> facts = new LinkedHashMap<>();
     private final double usualAlpha;
-    private boolean passed = true;
 
     /** How long every training takes. */
     private static final class Length {
@@ -298,21 +296,21 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     /** An adapter is a thing of its own: it comes off, goes on elsewhere, and merges into plain Deeplearning4j. */
-    private void checkAdapter(MultiLayerNetwork adapted, MultiLayerNetwork base, Before before, Path baseFile, Path adapterFolder)
-            throws IOException {
+    private void checkAdapter(Checks checks, MultiLayerNetwork adapted, MultiLayerNetwork base, Before before, Path baseFile,
+                              Path adapterFolder) throws IOException {
         INDArray answers = adapted.output(before.questions);
         MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(baseFile.toFile());
         MultiLayerNetwork reloaded = LoRA.apply(restored, LoRAAdapter.load(adapterFolder),
                 LoRAConfig.builder().quantize(quantization).build());
         double rounding = LoRA.merge(adapted).output(before.questions).sub(answers).amaxNumber().doubleValue();
-        check("adapter removed: answers as the base, bit for bit",
-                sameBits(LoRA.unload(adapted).output(before.questions), quantization == null ? before.answers
+        checks.check("adapter removed: answers as the base, bit for bit",
+                Checks.sameBits(LoRA.unload(adapted).output(before.questions), quantization == null ? before.answers
                         : LoRA.merge(LoRA.freeze(base, quantization)).output(before.questions)));
-        check("base and adapter reloaded from disk: answers as before, bit for bit",
-                sameBits(reloaded.output(before.questions), answers));
-        check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e", rounding),
-                rounding <= ROUNDING);
-        check("base: no parameter moved by a bit", sameBits(base.params(), before.params));
+        checks.check("base and adapter reloaded from disk: answers as before, bit for bit",
+                Checks.sameBits(reloaded.output(before.questions), answers));
+        checks.check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e",
+                rounding), rounding <= ROUNDING);
+        checks.check("base: no parameter moved by a bit", Checks.sameBits(base.params(), before.params));
     }
 
     /** The two that teach what lies below the output layer, in figures of the table. */
@@ -352,33 +350,15 @@ abstract class Comparison implements Callable<Integer> {
     /** The end: checks, and a page to look at. */
     final int conclude(Story story, MultiLayerNetwork base, Before before, ThreeWays ways, ResultTable results, Path folder)
             throws IOException {
-        checkAdapter(ways.lora.network, base, before, ways.baseFile, ways.lora.kept);
+        Checks checks = new Checks(spec.commandLine());
+        checkAdapter(checks, ways.lora.network, base, before, ways.baseFile, ways.lora.kept);
         out().println("Saved in " + folder);
         report(story, base, ways, results, folder);
-        return exitCode();
-    }
-
-    /** Says so if something does not hold, and makes {@link #exitCode} tell. */
-    private void check(String what, boolean ok) {
-        out().println((ok ? "ok      " : "FAILED  ") + what);
-        passed &= ok;
-    }
-
-    private int exitCode() {
-        out().flush();
-        if (!passed) {
-            spec.commandLine().getErr().println(spec.name() + ": a check failed, see FAILED above");
-        }
-        return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+        return checks.exitCode();
     }
 
     private static Path save(MultiLayerNetwork network, Path file) throws IOException {
         ModelSerializer.writeModel(network, file.toFile(), false);
         return file;
-    }
-
-    /** Unlike {@code INDArray.equals}, which tolerates rounding. */
-    private static boolean sameBits(INDArray a, INDArray b) {
-        return Arrays.equals(a.shape(), b.shape()) && Arrays.equals(a.dup('c').data().asFloat(), b.dup('c').data().asFloat());
     }
 }

@@ -11,7 +11,7 @@ import java.util.Locale;
 import java.util.stream.Stream;
 
 /** Figures of a table, as people read them. */
-final class Figures {
+public final class Figures {
 
     private Figures() {
     }
@@ -28,15 +28,19 @@ final class Figures {
         return String.format(Locale.ROOT, "%.1f s", timer.totalSeconds());
     }
 
-    /** Of a file, or of all files in a folder. */
     static String bytes(Path path) throws IOException {
+        return String.format(Locale.ROOT, "%,d bytes", size(path));
+    }
+
+    /** {@return the bytes of a file, or of all files in a folder} */
+    public static long size(Path path) throws IOException {
         long sum = 0;
         try (Stream<Path> files = Files.walk(path)) {
             for (Path file : files.filter(Files::isRegularFile).toList()) {
                 sum += Files.size(file);
             }
         }
-        return String.format(Locale.ROOT, "%,d bytes", sum);
+        return sum;
     }
 
     /** The share of examples that a network gives the right class. */

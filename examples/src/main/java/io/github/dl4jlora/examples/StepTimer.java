@@ -9,7 +9,7 @@ import java.util.stream.LongStream;
  * Times the steps of a training, each from the end of the step before it; the first of an epoch, which has none before
  * it, does not count.
  */
-final class StepTimer extends BaseTrainingListener {
+public final class StepTimer extends BaseTrainingListener {
 
     private static final long NONE = -1;
 
@@ -38,12 +38,12 @@ final class StepTimer extends BaseTrainingListener {
     }
 
     /** From the timer's making to the end of the last epoch. */
-    double totalSeconds() {
+    public double totalSeconds() {
         return (end - start) / 1e9;
     }
 
     /** Call it once, after the training; NaN if no step was timed. */
-    double medianMillis() {
+    public double medianMillis() {
         long[] sorted = nanos.build().sorted().toArray();
         return sorted.length == 0 ? Double.NaN : sorted[sorted.length / 2] / 1e6;
     }

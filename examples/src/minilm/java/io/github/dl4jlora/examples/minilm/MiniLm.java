@@ -2,9 +2,11 @@ package io.github.dl4jlora.examples.minilm;
 
 import io.github.dl4jlora.examples.bert.BertEncoder;
 import io.github.dl4jlora.examples.bert.BertShape;
+import io.github.dl4jlora.examples.bert.InBatchNegatives;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.weights.WeightInit;
@@ -25,6 +27,9 @@ public final class MiniLm {
     public static final String CLASSIFIER = "classifier";
     /** The output of {@link #sentenceEncoder}. */
     public static final String SENTENCE = "sentence";
+
+    /** The output of {@link #contrastive}. */
+    public static final String CONTRAST = "contrast";
 
     private static final BertShape SHAPE = BertShape.MINI_LM_L6;
     private static final List<String> DENSE = List.of("attention.self.query", "attention.self.key", "attention.self.value",
@@ -59,6 +64,20 @@ public final class MiniLm {
         graph.addLayer(CLASSIFIER, new OutputLayer.Builder(LossFunction.MCXENT).nIn(SHAPE.hidden()).nOut(classes)
                 .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING)
                 .setOutputs(CLASSIFIER);
+        return pretrained(graph);
+    }
+
+    /**
+     * Token ids {@code [2·pairs, tokens]} in, the mean token vectors {@code [2·pairs, 384]} out, under the loss that teaches
+     * retrieval. Adapters of it fit {@link #sentenceEncoder} as well, whose embeddings have the directions that are learned here.
+     *
+     * @param scale of the cosines, for {@link InBatchNegatives}
+     * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
+     */
+    public static ComputationGraph contrastive(double scale) throws IOException {
+        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE);
+        graph.addLayer(CONTRAST, new LossLayer.Builder(new InBatchNegatives(scale)).activation(Activation.IDENTITY).build(),
+                BertEncoder.POOLING).setOutputs(CONTRAST);
         return pretrained(graph);
     }
 

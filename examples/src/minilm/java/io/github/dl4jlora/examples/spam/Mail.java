@@ -1,9 +1,7 @@
 package io.github.dl4jlora.examples.spam;
 
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
+import io.github.dl4jlora.examples.StableHash;
+
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -25,11 +23,6 @@ record Mail(String text, boolean spam) {
         String opening = Arrays.stream(text.toLowerCase(Locale.ROOT).split("\\s+")).filter(word -> !word.matches(".*[@/\\d].*"))
                 .map(word -> word.replaceAll("\\P{L}", "")).filter(word -> !word.isEmpty()).limit(OPENING_WORDS)
                 .collect(Collectors.joining(" "));
-        try {
-            return ByteBuffer.wrap(MessageDigest.getInstance("SHA-256").digest(opening.getBytes(StandardCharsets.UTF_8)))
-                    .getLong();
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("Every Java has SHA-256", e);
-        }
+        return StableHash.of(opening);
     }
 }

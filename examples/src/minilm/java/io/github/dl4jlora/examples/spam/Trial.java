@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.StatusLine;
 import io.github.dl4jlora.examples.minilm.MiniLm;
@@ -17,7 +18,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.stream.Stream;
 
 /** One method from the pretrained network to its figures. */
 final class Trial {
@@ -71,17 +71,6 @@ final class Trial {
         method.save(tuned, kept);
         scores.exportScores(method.in(output, ".tsv").toFile());
         return new Outcome(evaluation.f1(Batches.SPAM), evaluation.precision(Batches.SPAM), evaluation.recall(Batches.SPAM),
-                LoRA.summary(tuned).trainableParams(), seconds, peak, bytes(kept));
-    }
-
-    /** Of a file, or of all files in a folder. */
-    private static long bytes(Path path) throws IOException {
-        long sum = 0;
-        try (Stream<Path> files = Files.walk(path)) {
-            for (Path file : files.filter(Files::isRegularFile).toList()) {
-                sum += Files.size(file);
-            }
-        }
-        return sum;
+                LoRA.summary(tuned).trainableParams(), seconds, peak, Figures.size(kept));
     }
 }

@@ -1,0 +1,21 @@
+package io.github.dl4jlora.examples;
+
+import picocli.CommandLine;
+import picocli.CommandLine.IExecutionExceptionHandler;
+import picocli.CommandLine.ParseResult;
+
+import java.io.IOException;
+
+/** What the user can mend, a missing or broken file, takes a message; anything else is a bug and takes its stack trace. */
+public final class InputMessage implements IExecutionExceptionHandler {
+
+    @Override
+    public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) throws Exception {
+        if (!(failure instanceof IOException)) {
+            throw failure;
+        }
+        command.getErr().println(command.getCommandName() + ": " + failure.getMessage());
+        command.getErr().flush();
+        return CommandLine.ExitCode.SOFTWARE;
+    }
+}

@@ -1,0 +1,22 @@
+package io.github.dl4jlora.examples;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+
+/** A text's number that looks random and is the same on every machine, today and tomorrow. */
+public final class StableHash {
+
+    private StableHash() {
+    }
+
+    /** {@return the first eight bytes of the text's SHA-256} */
+    public static long of(String text) {
+        try {
+            return ByteBuffer.wrap(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8))).getLong();
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("Every Java has SHA-256", e);
+        }
+    }
+}

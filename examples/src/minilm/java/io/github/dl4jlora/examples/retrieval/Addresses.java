@@ -1,0 +1,81 @@
+package io.github.dl4jlora.examples.retrieval;
+
+import io.github.dl4jlora.examples.StableHash;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * State of the Union addresses, cut into passages. A president's are all for learning or all for testing, in a text file each,
+ * named for example {@code 1790_george_washington_n.txt}: year, president, party.
+ */
+final class Addresses {
+
+    private static final Pattern NAME = Pattern.compile("(\\d{4})_(\\w+)_[a-z]+\\.txt");
+    /** A sentence ends a passage that has so many words. */
+    private static final int PASSAGE_WORDS = 25;
+    /** Of an address at most so many, or the longest would be most of what there is. */
+    private static final int PAIRS = 40;
+    private static final int TEST_PAIRS = 16;
+
+    private Addresses() {
+    }
+
+    /**
+     * From a passage to the one that comes after it.
+     *
+     * @param folder of text files
+     * @throws IOException if there is none, or a file cannot be read
+     */
+    static Samples load(Path folder) throws IOException {
+        List<Path> files;
+        try (Stream<Path> found = Files.list(Texts.folder(folder))) {
+            files = found.sorted().toList();
+        }
+        List<Sample> train = new ArrayList<>();
+        List<Sample> test = new ArrayList<>();
+        for (Path file : files) {
+            Matcher name = NAME.matcher(file.getFileName().toString());
+            if (name.matches()) {
+                boolean tested = Samples.isForTest(name.group(2));
+                (tested ? test : train).addAll(pairs(new String(Files.readAllBytes(file), StandardCharsets.UTF_8),
+                        tested ? TEST_PAIRS : PAIRS));
+            }
+        }
+        return new Samples(train, test);
+    }
+
+    /** No passage is in two pairs. */
+    private static List<Sample> pairs(String address, int most) {
+        List<String> passages = passages(address).stream().distinct().toList();
+        List<Sample> pairs = new ArrayList<>();
+        for (int i = 0; i + 1 < passages.size(); i += 2) {
+            pairs.add(new Sample(passages.get(i), passages.get(i + 1), passages.get(i + 1)));
+        }
+        return pairs.stream().sorted(Comparator.comparingLong(pair -> StableHash.of(pair.query()))).limit(most).toList();
+    }
+
+    /** Whole sentences, as many as it takes; what is left at the end is no passage. */
+    static List<String> passages(String address) {
+        List<String> passages = new ArrayList<>();
+        StringBuilder passage = new StringBuilder();
+        int words = 0;
+        for (String word : address.strip().split("\\s+")) {
+            passage.append(words++ == 0 ? "" : " ").append(word);
+            if (words >= PASSAGE_WORDS && word.matches(".*[.!?][\"')]?")) {
+                passages.add(passage.toString());
+                passage.setLength(0);
+                words = 0;
+            }
+        }
+        return passages;
+    }
+}
