@@ -1,0 +1,149 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.examples.cli.Wording;
+import io.javalin.http.Context;
+import io.javalin.http.UploadedFile;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.UUID;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
+import java.util.zip.ZipInputStream;
+
+/** An adapter as a stranger sends it: PEFT's folder as a zip, or its two files as parts of a form. */
+final class AdapterUpload {
+
+    private static final List<String> FILES = List.of("adapter_config.json", "adapter_model.safetensors");
+    private static final int MOST_ENTRIES = 10_000;
+
+    private final AdapterStore store;
+    private final AdapterBank bank;
+    private final long most;
+
+    /** @param most bytes, as they are sent and unpacked */
+    AdapterUpload(AdapterStore store, AdapterBank bank, long most) {
+        this.store = store;
+        this.bank = bank;
+        this.most = most;
+    }
+
+    /**
+     * Puts it into its place, once it is known to be whole and to fit the base.
+     *
+     * @return whether it replaced one
+     * @throws Problem if it is none, too large, or made for another base; what was there before is untouched
+     */
+    boolean accept(String name, Context request) throws IOException {
+        Body.requireFitting(request, most);
+        Path staged = store.stage();
+        try {
+            switch (Body.type(request)) {
+                case Body.ZIP -> unzip(Body.stream(request, most), staged);
+                case Body.MULTIPART -> parts(request, staged);
+                default -> throw Body.unknownType(request, "a zip of PEFT's folder as " + Body.ZIP + ", or its two files "
+                        + String.join(" and ", FILES) + " as parts of a " + Body.MULTIPART);
+            }
+            check(staged);
+            return store.put(name, staged);
+        } finally {
+            store.discard(staged);
+        }
+    }
+
+    /** Wherever in the zip the two files lie; others are read over. */
+    private void unzip(InputStream body, Path staged) throws IOException {
+        long[] left = {most};
+        int entries = 0;
+        try (ZipInputStream zip = new ZipInputStream(body)) {
+            for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+                if (++entries > MOST_ENTRIES) {
+                    throw Problem.tooLarge("The zip has more than " + MOST_ENTRIES + " files, but an adapter has two");
+                }
+                requireInside(entry.getName());
+                String file = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
+                if (FILES.contains(file)) {
+                    requireFirst(file, staged);
+                    try (OutputStream out = Files.newOutputStream(staged.resolve(file))) {
+                        copy(zip, out, left);
+                    }
+                } else {
+                    copy(zip, OutputStream.nullOutputStream(), left);
+                }
+            }
+        } catch (ZipException | java.io.EOFException | IllegalArgumentException e) {
+            throw Problem.badRequest("The zip is damaged: " + e.getMessage());
+        }
+        if (entries == 0) {
+            throw Problem.badRequest("The body is no zip, or an empty one. Send a zip with " + String.join(" and ", FILES));
+        }
+    }
+
+    /** Nothing is written by these names; but who sends such a thing has something in mind. */
+    private static void requireInside(String name) {
+        if (name.startsWith("/") || name.contains("\\") || List.of(name.split("/")).contains("..")) {
+            throw Problem.badRequest("The zip has a file \"" + name + "\", which leads out of its folder");
+        }
+    }
+
+    private static void requireFirst(String file, Path staged) {
+        if (Files.exists(staged.resolve(file))) {
+            throw Problem.badRequest("There are two files " + file + "; an adapter has one");
+        }
+    }
+
+    private void copy(InputStream in, OutputStream out, long[] left) throws IOException {
+        byte[] chunk = new byte[1 << 16];
+        for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+            left[0] -= n;
+            if (left[0] < 0) {
+                throw Problem.tooLarge("The adapter has more than " + most + " bytes unpacked, but may have as many. Have the "
+                        + "service started with a larger limit");
+            }
+            out.write(chunk, 0, n);
+        }
+    }
+
+    private void parts(Context request, Path staged) throws IOException {
+        List<UploadedFile> parts;
+        try {
+            parts = request.uploadedFiles();
+        } catch (IllegalStateException e) {
+            throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started with "
+                    + "a larger limit");
+        }
+        long[] left = {most};
+        for (UploadedFile part : parts) {
+            if (!FILES.contains(part.filename())) {
+                throw Problem.badRequest("The form has a file \"" + part.filename() + "\"; it may have "
+                        + String.join(" and ", FILES));
+            }
+            requireFirst(part.filename(), staged);
+            try (InputStream in = part.content(); OutputStream out = Files.newOutputStream(staged.resolve(part.filename()))) {
+                copy(in, out, left);
+            }
+        }
+    }
+
+    /** Whether it is an adapter, and one for the base: the bank takes it for a moment, under a name that nobody asks for. */
+    private void check(Path staged) throws IOException {
+        try {
+            LoRAAdapter adapter = LoRAAdapter.load(staged);
+            String trial = ".trial-" + UUID.randomUUID();
+            bank.add(trial, adapter);
+            bank.remove(trial);
+        } catch (AdapterFormatException | IllegalArgumentException e) {
+            // Where it lies is nobody's business.
+            throw Problem.badRequest(Wording.of(e.getMessage().replace(staged + File.separator, "")
+                    .replace(staged.toString(), "The upload")).replaceAll("\"\\.trial-[0-9a-f-]*\"", "of the upload"));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+package io.github.dl4jlora.examples.serve;
+
+import java.time.Duration;
+
+/**
+ * What one request may cost.
+ *
+ * @param maxBody   bytes of a request's body
+ * @param maxUpload bytes of an adapter, as it is sent and unpacked
+ * @param timeout   from when a request is read until its answer is there; also how long an ending service waits for requests
+ */
+record Limits(long maxBody, long maxUpload, Duration timeout) {
+
+    /** What the command's options say where they say nothing. */
+    static final Limits DEFAULT = new Limits(8L << 20, 256L << 20, Duration.ofSeconds(30));
+}

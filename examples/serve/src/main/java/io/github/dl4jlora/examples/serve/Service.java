@@ -1,0 +1,197 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.BankConfig;
+import io.javalin.Javalin;
+import io.javalin.config.JavalinConfig;
+import io.javalin.config.SizeUnit;
+import io.javalin.http.Context;
+import io.javalin.http.HttpResponseException;
+import io.micrometer.prometheusmetrics.PrometheusConfig;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import org.deeplearning4j.nn.api.Model;
+import org.eclipse.jetty.server.HttpConfiguration;
+import org.eclipse.jetty.server.HttpConnectionFactory;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
+import org.eclipse.jetty.server.handler.StatisticsHandler;
+import org.eclipse.jetty.util.thread.QueuedThreadPool;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.net.BindException;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+
+/**
+ * One base and a folder of adapters behind an HTTP server.
+ *
+ * <p>A request's thread reads it and hands it to the bank, which computes requests of many callers together; another thread of the
+ * server writes the answer.
+ */
+public final class Service implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Service.class);
+    private static final int MOST_THREADS = 64;
+    /** Slower clients are let go, in bytes a second: each of them keeps a thread. */
+    private static final long SLOWEST = 100;
+
+    private final ServiceConfig config;
+    private final AdapterStore store;
+    private final AdapterBank bank;
+    private final BaseWatch watch;
+    private final PrometheusMeterRegistry registry;
+    private final Javalin server;
+    private volatile boolean draining;
+
+    /**
+     * Starts to listen.
+     *
+     * @param base     to be served, not adapted
+     * @param baseName what it is called in answers
+     * @param adapters the folder with the adapters
+     * @throws IOException if the folder cannot be used, or the port is taken
+     */
+    static Service start(Model base, String baseName, Path adapters, ServiceConfig config) throws IOException {
+        AdapterStore store = new AdapterStore(adapters);
+        if (config.token() != null) {
+            store.own();
+        }
+        Service service = new Service(base, baseName, store, config);
+        try {
+            service.listen();
+            return service;
+        } catch (IOException | RuntimeException e) {
+            service.close();
+            throw e;
+        }
+    }
+
+    private Service(Model base, String baseName, AdapterStore store, ServiceConfig config) {
+        this.config = config;
+        this.store = store;
+        registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+        MicrometerBankMetrics metrics = new MicrometerBankMetrics(registry);
+        bank = new AdapterBank(base, config.bank(BankConfig.builder()).source(store).metrics(metrics).build());
+        metrics.watch(bank);
+        watch = new BaseWatch(bank, config.verifyEvery());
+        NetworkForm form = NetworkForm.of(base);
+        QueuedThreadPool threads = new QueuedThreadPool(MOST_THREADS, 4);
+        threads.setName("dl4j-lora: http");
+        Inference inference = new Inference(bank, watch, config.limits().timeout());
+        OutputsRoute outputs = new OutputsRoute(inference, form, config.limits().maxBody(), threads);
+        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()),
+                config.limits().maxUpload());
+        server = Javalin.create(javalin -> configure(javalin, threads))
+                .before(request -> requireOpen(request))
+                .get("/v1/models", adapters::list)
+                .get("/v1/models/{name}", adapters::one)
+                .post("/v1/adapters/{name}/outputs", outputs::answer)
+                .put("/v1/adapters/{name}", adapters::put)
+                .delete("/v1/adapters/{name}", adapters::delete)
+                .get("/health", this::health)
+                .get("/metrics", request -> request.contentType("text/plain; version=0.0.4; charset=utf-8")
+                        .result(registry.scrape()));
+        server.exception(HttpResponseException.class, (failure, request) -> tell(request, problem(failure)));
+        server.exception(Exception.class, (failure, request) -> tell(request, problem(failure)));
+    }
+
+    private void configure(JavalinConfig javalin, QueuedThreadPool threads) {
+        javalin.showJavalinBanner = false;
+        javalin.startupWatcherEnabled = false;
+        javalin.http.prefer405over404 = true;
+        javalin.http.disableCompression();
+        javalin.jetty.threadPool = threads;
+        javalin.jetty.modifyServer(jetty -> {
+            jetty.setStopTimeout(config.limits().timeout().toMillis());
+            jetty.setErrorHandler(new JettyErrors());
+            jetty.insertHandler(new StatisticsHandler());
+        });
+        javalin.jetty.modifyHttpConfiguration(http -> {
+            http.setSendServerVersion(false);
+            http.setMinRequestDataRate(SLOWEST);
+        });
+        javalin.jetty.addConnector(this::connector);
+        if (config.token() != null) {
+            javalin.jetty.multipartConfig.cacheDirectory(store.scratch().toAbsolutePath().toString());
+        }
+        // Against a form whose parts are small and many; what exceeds it is told by AdapterUpload.
+        javalin.jetty.multipartConfig.maxTotalRequestSize(config.limits().maxUpload(), SizeUnit.BYTES);
+        javalin.jetty.multipartConfig.maxFileSize(config.limits().maxUpload(), SizeUnit.BYTES);
+        javalin.jetty.multipartConfig.maxInMemoryFileSize(1, SizeUnit.MB);
+    }
+
+    private ServerConnector connector(Server jetty, HttpConfiguration http) {
+        ServerConnector connector = new ServerConnector(jetty, new HttpConnectionFactory(http));
+        connector.setHost(config.host());
+        connector.setPort(config.port());
+        connector.setIdleTimeout(config.limits().timeout().plus(Duration.ofSeconds(5)).toMillis());
+        return connector;
+    }
+
+    private void listen() throws IOException {
+        try {
+            server.start();
+        } catch (RuntimeException e) {
+            for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+                if (cause instanceof BindException) {
+                    throw new IOException("Port " + config.port() + " of " + config.host() + " cannot be had: " + cause.getMessage()
+                            + ". Name another with --port, or 0 for any that is free", e);
+                }
+            }
+            throw e;
+        }
+    }
+
+    /** Where it listens. */
+    URI address() {
+        String host = config.host().contains(":") ? "[" + config.host() + "]" : config.host();
+        return URI.create("http://" + host + ":" + server.port() + "/");
+    }
+
+    /** Whoever is let in is answered, and its thread told where to look for others. */
+    private void requireOpen(Context request) {
+        if (draining) {
+            request.header("Connection", "close");
+            if (!request.path().equals("/health")) {
+                throw Problem.unavailable("The service is ending. Ask another, or again later");
+            }
+        }
+    }
+
+    private void health(Context request) {
+        BaseWatch.State base = watch.state();
+        String status = draining ? "draining" : base.defect() != null ? "broken" : "ready";
+        request.status(status.equals("ready") ? 200 : 503).contentType(Body.JSON).result(Health.json(status, base));
+    }
+
+    private static Problem problem(Exception failure) {
+        if (failure instanceof HttpResponseException http) {
+            return new Problem(http.getStatus(), null, http.getMessage());
+        }
+        return Inference.problem(failure, Duration.ZERO);
+    }
+
+    private static void tell(Context request, Problem problem) {
+        if (problem.status() == 429 || problem.status() == 503) {
+            request.header("Retry-After", "1");
+        }
+        request.status(problem.status()).contentType(Body.JSON).result(problem.json());
+    }
+
+    /** Ends: nobody new is let in, who is in gets an answer, for as long as one request may take. */
+    @Override
+    public void close() {
+        draining = true;
+        server.stop();
+        watch.close();
+        bank.close();
+        try {
+            store.close();
+        } catch (IOException e) {
+            LOG.warn("The folder of the adapters could not be given back: {}", e.getMessage());
+        }
+    }
+}
