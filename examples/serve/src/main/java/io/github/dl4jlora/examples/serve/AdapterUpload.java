@@ -7,10 +7,12 @@ import io.github.dl4jlora.examples.cli.Wording;
 import io.javalin.http.Context;
 import io.javalin.http.UploadedFile;
 
+import java.io.EOFException;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -79,7 +81,7 @@ final class AdapterUpload {
                     copy(zip, OutputStream.nullOutputStream(), left);
                 }
             }
-        } catch (ZipException | java.io.EOFException | IllegalArgumentException e) {
+        } catch (ZipException | EOFException | IllegalArgumentException e) {
             throw Problem.badRequest("The zip is damaged: " + e.getMessage());
         }
         if (entries == 0) {
@@ -113,15 +115,8 @@ final class AdapterUpload {
     }
 
     private void parts(Context request, Path staged) throws IOException {
-        List<UploadedFile> parts;
-        try {
-            parts = request.uploadedFiles();
-        } catch (IllegalStateException e) {
-            throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started with "
-                    + "a larger limit");
-        }
         long[] left = {most};
-        for (UploadedFile part : parts) {
+        for (UploadedFile part : form(request)) {
             if (!FILES.contains(part.filename())) {
                 throw Problem.badRequest("The form has a file \"" + part.filename() + "\"; it may have "
                         + String.join(" and ", FILES));
@@ -130,6 +125,20 @@ final class AdapterUpload {
             try (InputStream in = part.content(); OutputStream out = Files.newOutputStream(staged.resolve(part.filename()))) {
                 copy(in, out, left);
             }
+        }
+    }
+
+    private List<UploadedFile> form(Context request) throws IOException {
+        try {
+            return request.uploadedFiles();
+        } catch (IllegalStateException e) {
+            throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started with "
+                    + "a larger limit");
+        } catch (IOException e) {
+            if (e instanceof FileSystemException) {
+                throw e;
+            }
+            throw Problem.badRequest("The form is damaged: " + e.getMessage());
         }
     }
 

@@ -52,7 +52,7 @@ final class JsonForm {
                 throw Problem.badRequest("The JSON object ends before the body does");
             }
         } catch (JsonProcessingException e) {
-            throw Problem.badRequest("The body is no JSON: " + e.getOriginalMessage() + place(e));
+            throw noJson(e);
         }
         if (inputs == null) {
             throw Problem.badRequest("The JSON object lacks \"inputs\". Send {\"inputs\": [[...]]}");
@@ -60,9 +60,10 @@ final class JsonForm {
         return new Features(inputs, masks);
     }
 
-    private static String place(JsonProcessingException e) {
-        return e.getLocation() == null ? "" : ", at line " + e.getLocation().getLineNr() + ", column "
-                + e.getLocation().getColumnNr();
+    /** What is said of text that is no JSON, and where. */
+    static Problem noJson(JsonProcessingException e) {
+        return Problem.badRequest("The body is no JSON: " + e.getOriginalMessage() + (e.getLocation() == null ? "" : ", at line "
+                + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr()));
     }
 
     private static Map<String, INDArray> arrays(JsonParser parser, String field, String only) throws IOException {

@@ -32,7 +32,7 @@ final class OutputsRoute {
         AdapterMix mix = Inference.mix(request.pathParam("name"));
         Features features = read(request);
         boolean binary = isAskedForBinary(request);
-        request.future(() -> inference.outputs(features.request(mix, form)).thenAcceptAsync(outputs -> {
+        request.future(() -> inference.untilTimeout().apply(features.request(mix, form)).thenAcceptAsync(outputs -> {
             try {
                 request.contentType(binary ? Body.SAFETENSORS : Body.JSON);
                 Map<String, INDArray> named = named(outputs);

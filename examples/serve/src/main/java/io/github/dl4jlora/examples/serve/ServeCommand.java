@@ -4,7 +4,8 @@ import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.examples.cli.AddedCommand;
 import io.github.dl4jlora.examples.cli.SavedNetwork;
-import org.deeplearning4j.nn.api.Model;
+import io.github.dl4jlora.examples.minilm.MiniLm;
+import io.github.dl4jlora.examples.minilm.Tokenizer;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -99,6 +100,11 @@ public final class ServeCommand implements AddedCommand {
             description = "How often the base is verified in memory. Default: ${DEFAULT-VALUE}.")
     private Duration verifyEvery;
 
+    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
+            description = "--encoder: where longer texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as sentence-transformers "
+                    + "does.")
+    private int maxTokens;
+
     @Option(names = "--stacktrace", order = 91, description = "On failure, where in the program it happened.")
     private boolean stackTrace;
 
@@ -116,7 +122,11 @@ public final class ServeCommand implements AddedCommand {
                     : " does not exist. Make the folder, or check the name"));
         }
         Threads.settle();
-        Service service = Service.start(base(), String.valueOf(served.base.getFileName()), adapters, config);
+        Service service = served.encoder
+                ? Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME, new SentenceEncoder(new Tokenizer(maxTokens)), adapters,
+                        config)
+                : Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
+                        config);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             service.close();
@@ -124,7 +134,7 @@ public final class ServeCommand implements AddedCommand {
             // A JVM that a signal ends says 143 whatever it did; this one has done what it was told.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
-        say("Serving " + served.base + " and the adapters of " + adapters + " at " + service.address() + " ("
+        say("Serving " + (served.encoder ? SentenceEncoder.NAME : served.base) + " and the adapters of " + adapters + " at " + service.address() + " ("
                 + (config.token() == null ? "no changes without a token" : "changes with the token") + "). Ctrl-C ends it.");
         ended.await();
         return CommandLine.ExitCode.OK;
@@ -136,10 +146,6 @@ public final class ServeCommand implements AddedCommand {
         out.flush();
     }
 
-    private Model base() throws IOException {
-        return SavedNetwork.read(served.base).stock().model();
-    }
-
     private ServiceConfig config() throws IOException {
         CommandLine line = spec.commandLine();
         if (port < 0 || port > 65535) {
@@ -147,6 +153,9 @@ public final class ServeCommand implements AddedCommand {
         }
         if (timeout.isZero() || verifyEvery.isZero()) {
             throw new ParameterException(line, (timeout.isZero() ? "--timeout" : "--verify-every") + " is 0, but must be longer");
+        }
+        if (maxTokens < 2 || maxTokens > 512) {
+            throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and 512");
         }
         requireAtLeastOne("--networks", networks);
         requireAtLeastOne("--max-batch", maxBatch);

@@ -10,6 +10,7 @@ import io.javalin.http.HttpResponseException;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import org.deeplearning4j.nn.api.Model;
+import org.eclipse.jetty.http.BadMessageException;
 import org.eclipse.jetty.server.HttpConfiguration;
 import org.eclipse.jetty.server.HttpConnectionFactory;
 import org.eclipse.jetty.server.Server;
@@ -19,11 +20,13 @@ import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.BindException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.TimeoutException;
 
 /**
  * One base and a folder of adapters behind an HTTP server.
@@ -51,15 +54,17 @@ public final class Service implements AutoCloseable {
      *
      * @param base     to be served, not adapted
      * @param baseName what it is called in answers
+     * @param encoder  where the base is a sentence encoder, what cuts texts for it; null otherwise
      * @param adapters the folder with the adapters
      * @throws IOException if the folder cannot be used, or the port is taken
      */
-    static Service start(Model base, String baseName, Path adapters, ServiceConfig config) throws IOException {
+    static Service start(Model base, String baseName, SentenceEncoder encoder, Path adapters, ServiceConfig config)
+            throws IOException {
         AdapterStore store = new AdapterStore(adapters);
         if (config.token() != null) {
             store.own();
         }
-        Service service = new Service(base, baseName, store, config);
+        Service service = new Service(base, baseName, encoder, store, config);
         try {
             service.listen();
             return service;
@@ -69,7 +74,7 @@ public final class Service implements AutoCloseable {
         }
     }
 
-    private Service(Model base, String baseName, AdapterStore store, ServiceConfig config) {
+    private Service(Model base, String baseName, SentenceEncoder encoder, AdapterStore store, ServiceConfig config) {
         this.config = config;
         this.store = store;
         registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
@@ -82,6 +87,7 @@ public final class Service implements AutoCloseable {
         threads.setName("dl4j-lora: http");
         Inference inference = new Inference(bank, watch, config.limits().timeout());
         OutputsRoute outputs = new OutputsRoute(inference, form, config.limits().maxBody(), threads);
+        EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, config.limits().maxBody(), threads);
         AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()),
                 config.limits().maxUpload());
         server = Javalin.create(javalin -> configure(javalin, threads))
@@ -89,6 +95,7 @@ public final class Service implements AutoCloseable {
                 .get("/v1/models", adapters::list)
                 .get("/v1/models/{name}", adapters::one)
                 .post("/v1/adapters/{name}/outputs", outputs::answer)
+                .post("/v1/embeddings", embeddings::answer)
                 .put("/v1/adapters/{name}", adapters::put)
                 .delete("/v1/adapters/{name}", adapters::delete)
                 .get("/health", this::health)
@@ -171,7 +178,16 @@ public final class Service implements AutoCloseable {
         if (failure instanceof HttpResponseException http) {
             return new Problem(http.getStatus(), null, http.getMessage());
         }
-        return Inference.problem(failure, Duration.ZERO);
+        if (failure instanceof BadMessageException bad) {
+            return new Problem(bad.getCode(), null, "The request cannot be read: " + bad.getReason());
+        }
+        if (failure instanceof EOFException) {
+            return Problem.badRequest("The connection ended before the request did");
+        }
+        if (failure instanceof IOException && failure.getCause() instanceof TimeoutException) {
+            return new Problem(408, null, "The request took too long to come");
+        }
+        return Inference.problem(failure);
     }
 
     private static void tell(Context request, Problem problem) {
