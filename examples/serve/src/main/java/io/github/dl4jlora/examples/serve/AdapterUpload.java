@@ -134,9 +134,12 @@ final class AdapterUpload {
         } catch (IllegalStateException e) {
             throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started with "
                     + "a larger limit");
-        } catch (IOException e) {
-            if (e instanceof FileSystemException) {
-                throw e;
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            // Kotlin does not say what it throws: Jetty's IOException on what is no form.
+            if (e instanceof FileSystemException disk) {
+                throw disk;
             }
             throw Problem.badRequest("The form is damaged: " + e.getMessage());
         }

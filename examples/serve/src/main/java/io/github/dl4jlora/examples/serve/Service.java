@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
 
 import java.io.EOFException;
 import java.io.IOException;
-import java.net.BindException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -47,6 +47,7 @@ public final class Service implements AutoCloseable {
     private final BaseWatch watch;
     private final PrometheusMeterRegistry registry;
     private final Javalin server;
+    private boolean listening;
     private volatile boolean draining;
 
     /**
@@ -81,6 +82,7 @@ public final class Service implements AutoCloseable {
         MicrometerBankMetrics metrics = new MicrometerBankMetrics(registry);
         bank = new AdapterBank(base, config.bank(BankConfig.builder()).source(store).metrics(metrics).build());
         metrics.watch(bank);
+        HttpMeters meters = new HttpMeters(registry);
         watch = new BaseWatch(bank, config.verifyEvery());
         NetworkForm form = NetworkForm.of(base);
         QueuedThreadPool threads = new QueuedThreadPool(MOST_THREADS, 4);
@@ -91,7 +93,9 @@ public final class Service implements AutoCloseable {
         AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()),
                 config.limits().maxUpload());
         server = Javalin.create(javalin -> configure(javalin, threads))
-                .before(request -> requireOpen(request))
+                .before(meters::begin)
+                .before(this::requireOpen)
+                .after(meters::count)
                 .get("/v1/models", adapters::list)
                 .get("/v1/models/{name}", adapters::one)
                 .post("/v1/adapters/{name}/outputs", outputs::answer)
@@ -112,7 +116,8 @@ public final class Service implements AutoCloseable {
         javalin.http.disableCompression();
         javalin.jetty.threadPool = threads;
         javalin.jetty.modifyServer(jetty -> {
-            jetty.setStopTimeout(config.limits().timeout().toMillis());
+            // An idle connection is closed after a second; who is in has its time.
+            jetty.setStopTimeout(config.limits().timeout().plusSeconds(2).toMillis());
             jetty.setErrorHandler(new JettyErrors());
             jetty.insertHandler(new StatisticsHandler());
         });
@@ -135,20 +140,26 @@ public final class Service implements AutoCloseable {
         connector.setHost(config.host());
         connector.setPort(config.port());
         connector.setIdleTimeout(config.limits().timeout().plus(Duration.ofSeconds(5)).toMillis());
+        try {
+            // Now, since Javalin loses the reason if it fails later.
+            connector.open();
+        } catch (IOException e) {
+            throw new UncheckedIOException(new IOException("Port " + config.port() + " of " + config.host() + " cannot be had: "
+                    + reason(e) + ". Name another with --port, or 0 for any that is free", e));
+        }
         return connector;
+    }
+
+    private static String reason(IOException e) {
+        return e.getCause() == null ? e.getMessage() : e.getCause().getMessage();
     }
 
     private void listen() throws IOException {
         try {
             server.start();
-        } catch (RuntimeException e) {
-            for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                if (cause instanceof BindException) {
-                    throw new IOException("Port " + config.port() + " of " + config.host() + " cannot be had: " + cause.getMessage()
-                            + ". Name another with --port, or 0 for any that is free", e);
-                }
-            }
-            throw e;
+            listening = true;
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
         }
     }
 
@@ -158,7 +169,7 @@ public final class Service implements AutoCloseable {
         return URI.create("http://" + host + ":" + server.port() + "/");
     }
 
-    /** Whoever is let in is answered, and its thread told where to look for others. */
+    /** Whoever is in is answered; others on open connections are sent away. */
     private void requireOpen(Context request) {
         if (draining) {
             request.header("Connection", "close");
@@ -166,6 +177,10 @@ public final class Service implements AutoCloseable {
                 throw Problem.unavailable("The service is ending. Ask another, or again later");
             }
         }
+    }
+
+    boolean isDraining() {
+        return draining;
     }
 
     private void health(Context request) {
@@ -197,11 +212,22 @@ public final class Service implements AutoCloseable {
         request.status(problem.status()).contentType(Body.JSON).result(problem.json());
     }
 
+    private void stop() {
+        try {
+            server.stop();
+        } catch (Exception e) {
+            // Jetty's way to say that somebody was still in.
+            LOG.warn("Requests that took longer than {} were cut off", config.limits().timeout());
+        }
+    }
+
     /** Ends: nobody new is let in, who is in gets an answer, for as long as one request may take. */
     @Override
     public void close() {
         draining = true;
-        server.stop();
+        if (listening) {
+            stop();
+        }
         watch.close();
         bank.close();
         try {

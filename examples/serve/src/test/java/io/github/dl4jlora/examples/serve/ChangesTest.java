@@ -164,8 +164,8 @@ class ChangesTest {
         refused("NaN", 400, Running.zip(Map.of(CONFIG, config, TENSORS, withNaN(tensors))));
         Networks.adapter(Networks.dense(99), 2).save(folder.resolve("foreign"));
         refused("base", 400, Running.zip(folder.resolve("foreign")));
-        Networks.adapter(Networks.twice(1), 2, "fc1").save(folder.resolve("other"));
-        refused("fc1", 400, Running.zip(folder.resolve("other")));
+        Networks.adapter(Networks.recurrent(1), 2, "lstm").save(folder.resolve("other"));
+        refused("lstm", 400, Running.zip(folder.resolve("other")));
 
         assertSame(running.outputs("spam", input), expected(1));
         assertThat(names()).containsExactly("__base__", "spam");

@@ -144,10 +144,10 @@ final class Running implements AutoCloseable {
         return "/v1/adapters/" + URLEncoder.encode(adapter, StandardCharsets.UTF_8).replace("+", "%20") + "/outputs";
     }
 
-    /** A number that a meter tells. */
+    /** A number that a meter tells; 0 where there is no such meter yet. */
     double meter(String name) throws Exception {
         return get("/metrics").text().lines().filter(line -> line.startsWith(name + " ")).findFirst()
-                .map(line -> Double.parseDouble(line.substring(name.length() + 1))).orElseThrow();
+                .map(line -> Double.parseDouble(line.substring(name.length() + 1))).orElse(0.0);
     }
 
     static String json(INDArray array) throws IOException {
