@@ -154,6 +154,10 @@ public final class ServeCommand implements AddedCommand {
         if (timeout.isZero() || verifyEvery.isZero()) {
             throw new ParameterException(line, (timeout.isZero() ? "--timeout" : "--verify-every") + " is 0, but must be longer");
         }
+        if (maxDelay != null && maxDelay.compareTo(timeout) >= 0) {
+            throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is " + timeout.toSeconds()
+                    + "s: who asks alone would get no answer");
+        }
         if (maxTokens < 2 || maxTokens > 512) {
             throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and 512");
         }
