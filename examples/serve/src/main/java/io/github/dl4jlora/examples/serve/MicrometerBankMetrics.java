@@ -24,6 +24,9 @@ public final class MicrometerBankMetrics implements BankMetrics {
 
     /** The timer of requests, by {@link #ADAPTER} and outcome. */
     static final String REQUESTS = "dl4jlora.requests";
+    static final String EXAMPLES = "dl4jlora.batch.examples";
+    static final String MIXES = "dl4jlora.batch.mixes";
+    static final String REFUSED = "dl4jlora.refused";
     static final String ADAPTER = "adapter";
     static final String OUTCOME = "outcome";
     /** Whose requests are timed together. */
@@ -46,14 +49,13 @@ public final class MicrometerBankMetrics implements BankMetrics {
         this.registry = registry;
         passes = Timer.builder("dl4jlora.passes").description("Passes through the network").publishPercentiles(0.5, 0.95)
                 .register(registry);
-        examples = DistributionSummary.builder("dl4jlora.batch.examples").description("Examples in a pass").register(registry);
-        mixes = DistributionSummary.builder("dl4jlora.batch.mixes").description("Different mixes of adapters in a pass")
+        examples = DistributionSummary.builder(EXAMPLES).description("Examples in a pass").register(registry);
+        mixes = DistributionSummary.builder(MIXES).description("Different mixes of adapters in a pass")
                 .register(registry);
         loads = Timer.builder("dl4jlora.loads").description("Adapters that came from disk").register(registry);
         failedLoads = Counter.builder("dl4jlora.loads.failed").description("Adapters that could not be read").register(registry);
         evictions = Counter.builder("dl4jlora.evictions").description("Adapters that made room for others").register(registry);
-        refused = Counter.builder("dl4jlora.refused").description("Requests that were refused since too many wait")
-                .register(registry);
+        refused = Counter.builder(REFUSED).description("Requests that were refused since too many wait").register(registry);
     }
 
     /**

@@ -6,7 +6,9 @@ import io.javalin.Javalin;
 import io.javalin.config.JavalinConfig;
 import io.javalin.config.SizeUnit;
 import io.javalin.http.Context;
+import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
+import io.javalin.router.ParsedEndpoint;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import org.deeplearning4j.nn.api.Model;
@@ -26,7 +28,10 @@ import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 
 /**
  * One base and a folder of adapters behind an HTTP server.
@@ -94,6 +99,7 @@ public final class Service implements AutoCloseable {
                 config.limits().maxUpload());
         server = Javalin.create(javalin -> configure(javalin, threads))
                 .before(meters::begin)
+                .before(request -> request.header("X-Content-Type-Options", "nosniff"))
                 .before(this::requireOpen)
                 .after(meters::count)
                 .get("/v1/models", adapters::list)
@@ -103,6 +109,9 @@ public final class Service implements AutoCloseable {
                 .put("/v1/adapters/{name}", adapters::put)
                 .delete("/v1/adapters/{name}", adapters::delete)
                 .get("/health", this::health)
+                .get("/", new PageRoute()::answer)
+                .get("/statistics", new StatisticsRoute(registry, bank, this::status)::answer)
+                .get("/openapi.json", request -> request.contentType(Body.JSON).result(PageRoute.resource("openapi.json")))
                 .get("/metrics", request -> request.contentType("text/plain; version=0.0.4; charset=utf-8")
                         .result(registry.scrape()));
         server.exception(HttpResponseException.class, (failure, request) -> tell(request, problem(failure)));
@@ -179,14 +188,24 @@ public final class Service implements AutoCloseable {
         }
     }
 
+    /** Methods and paths: {@code GET /v1/models}. */
+    Set<String> routes(Set<HandlerType> methods) {
+        return server.unsafeConfig().pvt.internalRouter.allHttpHandlers().stream().map(ParsedEndpoint::getEndpoint)
+                .filter(route -> methods.contains(route.getMethod())).map(route -> route.getMethod() + " " + route.getPath())
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
     boolean isDraining() {
         return draining;
     }
 
+    private String status() {
+        return draining ? "draining" : watch.state().defect() != null ? "broken" : "ready";
+    }
+
     private void health(Context request) {
-        BaseWatch.State base = watch.state();
-        String status = draining ? "draining" : base.defect() != null ? "broken" : "ready";
-        request.status(status.equals("ready") ? 200 : 503).contentType(Body.JSON).result(Health.json(status, base));
+        String status = status();
+        request.status(status.equals("ready") ? 200 : 503).contentType(Body.JSON).result(Health.json(status, watch.state()));
     }
 
     private static Problem problem(Exception failure) {
