@@ -46,7 +46,7 @@ final class AdapterUpload {
      */
     boolean accept(String name, Context request) throws IOException {
         Body.requireFitting(request, most);
-        Path staged = store.stage();
+        Path staged = staged();
         try {
             switch (Body.type(request)) {
                 case Body.ZIP -> unzip(Body.stream(request, most), staged);
@@ -56,8 +56,18 @@ final class AdapterUpload {
             }
             check(staged);
             return store.put(name, staged);
+        } catch (FileSystemException e) {
+            throw Problem.cannotWrite(e);
         } finally {
             store.discard(staged);
+        }
+    }
+
+    private Path staged() {
+        try {
+            return store.stage();
+        } catch (IOException e) {
+            throw Problem.cannotWrite(e);
         }
     }
 
@@ -110,7 +120,11 @@ final class AdapterUpload {
                 throw Problem.tooLarge("The adapter has more than " + most + " bytes unpacked, but may have as many. Have the "
                         + "service started with a larger limit");
             }
-            out.write(chunk, 0, n);
+            try {
+                out.write(chunk, 0, n);
+            } catch (IOException e) {
+                throw Problem.cannotWrite(e);
+            }
         }
     }
 

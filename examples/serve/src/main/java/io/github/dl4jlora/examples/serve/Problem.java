@@ -3,6 +3,9 @@ package io.github.dl4jlora.examples.serve;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
+import java.io.IOException;
+import java.nio.file.FileSystemException;
+
 /** Why a request is not answered, in the form in which OpenAI's clients read it. */
 final class Problem extends RuntimeException {
 
@@ -32,6 +35,13 @@ final class Problem extends RuntimeException {
 
     static Problem tooLarge(String message) {
         return new Problem(413, null, message);
+    }
+
+    /** @param e of a disk that is full, or a folder that may not be written */
+    static Problem cannotWrite(IOException e) {
+        String reason = e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
+                : e instanceof FileSystemException ? e.getClass().getSimpleName() : e.getMessage();
+        return new Problem(507, null, "The service cannot write to its folder of adapters: " + reason + ". Nothing was changed");
     }
 
     static Problem unavailable(String message) {

@@ -77,7 +77,7 @@ public final class ServeCommand implements AddedCommand {
     private Integer maxBatch;
 
     @Option(names = "--max-delay", paramLabel = "TIME", order = 23, converter = Quantities.Time.class,
-            description = "How long a request may wait for others to be computed with it, such as 2ms. Default: 0ms.")
+            description = "How long a request may wait for others to be computed with it, such as 2ms. Default: 1ms.")
     private Duration maxDelay;
 
     @Option(names = "--max-queued", paramLabel = "N", order = 24,

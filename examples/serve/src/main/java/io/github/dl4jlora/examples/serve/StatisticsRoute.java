@@ -53,9 +53,12 @@ final class StatisticsRoute {
             ObjectNode node = byAdapter.computeIfAbsent(adapter, name -> JSON.createObjectNode().put("adapter", name)
                     .put("answered", 0).put("failed", 0));
             if (Outcome.ANSWERED.name().toLowerCase(Locale.ROOT).equals(timer.getId().getTag(MicrometerBankMetrics.OUTCOME))) {
-                node.put("answered", timer.count()).put("longest", timer.max(TimeUnit.MILLISECONDS));
+                double longest = timer.max(TimeUnit.MILLISECONDS);
                 ValueAtPercentile[] percentiles = timer.takeSnapshot().percentileValues();
-                node.put("median", percentiles[0].value(TimeUnit.MILLISECONDS)).put("p95", percentiles[1].value(TimeUnit.MILLISECONDS));
+                // Percentiles are those of buckets, which reach beyond the longest.
+                node.put("answered", timer.count()).put("longest", longest)
+                        .put("median", Math.min(longest, percentiles[0].value(TimeUnit.MILLISECONDS)))
+                        .put("p95", Math.min(longest, percentiles[1].value(TimeUnit.MILLISECONDS)));
             } else {
                 node.put("failed", node.get("failed").asLong() + timer.count());
             }

@@ -190,6 +190,22 @@ class ChangesTest {
         assertNothingIsLeft();
     }
 
+    /** As where a disk is full, or may not be written any more. */
+    @Test
+    void whereNothingCanBeWrittenNothingChanges() throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        Path staged = adapters.resolve(".dl4j-lora").resolve("staged");
+        Files.delete(staged);
+
+        assertThat(running.put(PATH, Running.zip(saved(2))).error(507)).contains("cannot write", "Nothing was changed")
+                .doesNotContain(folder.toString());
+        assertSame(running.outputs("spam", input), expected(1));
+
+        Files.createDirectory(staged);
+        assertThat(running.put(PATH, Running.zip(saved(2))).status()).isEqualTo(200);
+        assertSame(running.outputs("spam", input), expected(2));
+    }
+
     @Test
     void namesThatAreNoFoldersOrMixesAreRefused() throws Exception {
         byte[] zip = Running.zip(saved(1));
