@@ -32,8 +32,8 @@ final class Access {
         if (given == null || !given.regionMatches(true, 0, SCHEME, 0, SCHEME.length())
                 || !MessageDigest.isEqual(hash(given.substring(SCHEME.length()).strip()), hash(token))) {
             request.header("WWW-Authenticate", "Bearer");
-            throw new Problem(401, "invalid_api_key", (given == null ? "Changes need the token" : "The token is not the right one")
-                    + ". Send it as Authorization: Bearer TOKEN");
+            String what = given == null ? "Changes need the token" : "The token is not the right one";
+            throw new Problem(401, "invalid_api_key", what + ". Send it as Authorization: Bearer TOKEN");
         }
     }
 

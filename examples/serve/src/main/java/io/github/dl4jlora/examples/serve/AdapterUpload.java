@@ -15,6 +15,7 @@ import java.io.OutputStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.UUID;
 import java.util.zip.ZipEntry;
@@ -30,12 +31,13 @@ final class AdapterUpload {
     private final AdapterStore store;
     private final AdapterBank bank;
     private final long most;
+    private final Duration time;
 
-    /** @param most bytes, as they are sent and unpacked */
-    AdapterUpload(AdapterStore store, AdapterBank bank, long most) {
+    AdapterUpload(AdapterStore store, AdapterBank bank, Limits limits) {
         this.store = store;
         this.bank = bank;
-        this.most = most;
+        this.most = limits.maxUpload();
+        this.time = limits.uploadTimeout();
     }
 
     /**
@@ -49,7 +51,7 @@ final class AdapterUpload {
         Path staged = staged();
         try {
             switch (Body.type(request)) {
-                case Body.ZIP -> unzip(Body.stream(request, most), staged);
+                case Body.ZIP -> unzip(Body.stream(request, most, time), staged);
                 case Body.MULTIPART -> parts(request, staged);
                 default -> throw Body.unknownType(request, "a zip of PEFT's folder as " + Body.ZIP + ", or its two files "
                         + String.join(" and ", FILES) + " as parts of a " + Body.MULTIPART);
@@ -146,8 +148,8 @@ final class AdapterUpload {
         try {
             return request.uploadedFiles();
         } catch (IllegalStateException e) {
-            throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started with "
-                    + "a larger limit");
+            throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started "
+                    + "with a larger limit");
         } catch (RuntimeException e) {
             throw e;
         } catch (Exception e) {
@@ -159,8 +161,11 @@ final class AdapterUpload {
         }
     }
 
-    /** Whether it is an adapter, and one for the base: the bank takes it for a moment, under a name that nobody asks for. */
-    private void check(Path staged) throws IOException {
+    /**
+     * Whether it is an adapter, and one for the base: the bank takes it for a moment, under a name that nobody asks for. One at a
+     * time, as it is in memory meanwhile.
+     */
+    private synchronized void check(Path staged) throws IOException {
         try {
             LoRAAdapter adapter = LoRAAdapter.load(staged);
             String trial = ".trial-" + UUID.randomUUID();

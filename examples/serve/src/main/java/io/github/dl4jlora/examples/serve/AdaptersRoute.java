@@ -23,13 +23,13 @@ final class AdaptersRoute {
     private final AdapterUpload upload;
     private final long started = Instant.now().getEpochSecond();
 
-    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, Access access, long maxUpload) {
+    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, Access access, Limits limits) {
         this.store = store;
         this.bank = bank;
         this.form = form;
         this.baseName = baseName;
         this.access = access;
-        this.upload = new AdapterUpload(store, bank, maxUpload);
+        this.upload = new AdapterUpload(store, bank, limits);
     }
 
     void list(Context request) throws IOException {
@@ -67,7 +67,8 @@ final class AdaptersRoute {
     }
 
     private static ObjectNode model(String name, long created) {
-        return JSON.createObjectNode().put("id", name).put("object", "model").put("created", created).put("owned_by", "dl4j-lora");
+        return JSON.createObjectNode().put("id", name).put("object", "model").put("created", created)
+                .put("owned_by", "dl4j-lora");
     }
 
     void put(Context request) throws IOException {
@@ -88,8 +89,8 @@ final class AdaptersRoute {
         if (!deleted) {
             throw unknown(name);
         }
-        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(JSON.createObjectNode().put("id", name).put("object", "model")
-                .put("deleted", true)));
+        ObjectNode gone = JSON.createObjectNode().put("id", name).put("object", "model").put("deleted", true);
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(gone));
     }
 
     private void requireThere(String name) throws IOException {

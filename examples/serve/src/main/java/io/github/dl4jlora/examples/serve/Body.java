@@ -5,6 +5,7 @@ import io.javalin.http.Context;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.time.Duration;
 import java.util.Locale;
 
 /** What a request brings: its type, and its bytes up to a limit. */
@@ -27,18 +28,18 @@ final class Body {
     /** What is said to a type that nobody here reads. */
     static Problem unknownType(Context request, String expected) {
         String type = type(request);
-        return new Problem(415, null, (type.isEmpty() ? "The request names no Content-Type" : "The Content-Type is \"" + type + "\"")
-                + ". Send " + expected);
+        String what = type.isEmpty() ? "The request names no Content-Type" : "The Content-Type is \"" + type + "\"";
+        return new Problem(415, null, what + ". Send " + expected);
     }
 
     /**
-     * The bytes, up to a limit.
+     * The bytes, up to a limit, which have to come in time: whoever sends slowly keeps a thread.
      *
      * @throws Problem 413 if the request says that there are more, 415 if they are compressed
      */
-    static InputStream stream(Context request, long most) {
+    static InputStream stream(Context request, long most, Duration time) {
         requireFitting(request, most);
-        return new Limited(request.bodyInputStream(), most);
+        return new Limited(request.bodyInputStream(), most, System.nanoTime() + time.toNanos());
     }
 
     /** As {@link #stream}, for bodies that somebody else reads. */
@@ -53,21 +54,28 @@ final class Body {
         }
     }
 
+    static Problem tooSlow() {
+        return new Problem(408, null, "The request took too long to come. Send less at a time, or have the service started with a "
+                + "longer timeout");
+    }
+
     private static Problem tooLarge(String size, long most) {
         return Problem.tooLarge("The body has " + size + ", but may have " + most + ". Send less at a time, or have the service "
                 + "started with a larger limit");
     }
 
-    /** Ends with a problem instead of the byte after the last that may be. */
+    /** Ends with a problem instead of the byte after the last that may be, or those that come too late. */
     private static final class Limited extends FilterInputStream {
 
         private final long most;
+        private final long end;
         private long left;
 
-        Limited(InputStream in, long most) {
+        Limited(InputStream in, long most, long end) {
             super(in);
             this.most = most;
             this.left = most;
+            this.end = end;
         }
 
         @Override
@@ -82,6 +90,9 @@ final class Body {
             left -= Math.max(read, 0);
             if (left < 0) {
                 throw tooLarge("more than " + most + " bytes", most);
+            }
+            if (System.nanoTime() - end > 0) {
+                throw tooSlow();
             }
             return read;
         }

@@ -133,7 +133,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     private static Problem noInput(JsonParser parser) throws IOException {
-        return Problem.badRequest("\"input\" holds " + parser.getText() + ", but must be a text, a list of texts, or token ids of "
-                + SentenceEncoder.NAME);
+        return Problem.badRequest("\"input\" holds " + parser.getText() + ", but must be a text, a list of texts, or token ids "
+                + "of " + SentenceEncoder.NAME);
     }
 }

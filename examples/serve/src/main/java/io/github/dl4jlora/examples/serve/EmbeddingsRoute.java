@@ -22,17 +22,17 @@ final class EmbeddingsRoute {
 
     private final Inference inference;
     private final SentenceEncoder encoder;
-    private final long maxBody;
+    private final Limits limits;
     private final Executor writers;
 
     /**
      * @param encoder null if the service has none
      * @param writers on whose threads answers are written, so that the bank's go on computing
      */
-    EmbeddingsRoute(Inference inference, SentenceEncoder encoder, long maxBody, Executor writers) {
+    EmbeddingsRoute(Inference inference, SentenceEncoder encoder, Limits limits, Executor writers) {
         this.inference = inference;
         this.encoder = encoder;
-        this.maxBody = maxBody;
+        this.limits = limits;
         this.writers = writers;
     }
 
@@ -52,7 +52,7 @@ final class EmbeddingsRoute {
         if (!Body.type(request).equals(Body.JSON)) {
             throw Body.unknownType(request, Body.JSON);
         }
-        try (InputStream body = Body.stream(request, maxBody)) {
+        try (InputStream body = Body.stream(request, limits.maxBody(), limits.timeout())) {
             return EmbeddingsRequest.read(body, encoder);
         }
     }

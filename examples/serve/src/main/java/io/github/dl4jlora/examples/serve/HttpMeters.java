@@ -15,8 +15,6 @@ import java.util.concurrent.TimeUnit;
 /** Requests by route and status, and what the JVM uses. */
 final class HttpMeters {
 
-    private static final String SINCE = "dl4jlora.since";
-
     private final MeterRegistry registry;
 
     HttpMeters(MeterRegistry registry) {
@@ -25,16 +23,10 @@ final class HttpMeters {
                 new UptimeMetrics()).forEach(binder -> binder.bindTo(registry));
     }
 
-    /** Before anything else is done for a request. */
-    void begin(Context request) {
-        request.attribute(SINCE, System.nanoTime());
-    }
-
     /** A route's pattern, not the path, since there are any number of paths. */
-    void count(Context request) {
-        Long since = request.attribute(SINCE);
+    void count(Context request, float millis) {
         Timer.builder("http.server.requests").description("Requests over HTTP").tag("method", request.method().name())
                 .tag("uri", request.endpointHandlerPath()).tag("status", String.valueOf(request.statusCode())).register(registry)
-                .record(System.nanoTime() - (since == null ? System.nanoTime() : since), TimeUnit.NANOSECONDS);
+                .record((long) (millis * 1e6), TimeUnit.NANOSECONDS);
     }
 }

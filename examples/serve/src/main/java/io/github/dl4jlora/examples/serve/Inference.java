@@ -82,7 +82,8 @@ final class Inference {
         if (cause instanceof TimeoutException) {
             return new Problem(503, "timeout", "There was no answer in time. Ask again later, or for less at a time");
         }
-        if (cause instanceof IllegalArgumentException || cause instanceof IllegalStateException || cause instanceof DL4JException) {
+        if (cause instanceof IllegalArgumentException || cause instanceof IllegalStateException
+                || cause instanceof DL4JException) {
             // The network's own checks of inputs whose form its configuration does not tell.
             return Problem.badRequest(cause.getMessage());
         }

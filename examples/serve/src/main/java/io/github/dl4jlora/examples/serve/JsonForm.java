@@ -17,8 +17,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Inputs and outputs as JSON, row by row in nested lists: {@code {"inputs": [[…]]}}, or {@code {"inputs": {"name": [[…]]}}} and
- * {@code "masks"} likewise. Read number by number, so that a body costs no more memory than its numbers.
+ * Inputs and outputs as JSON, row by row in nested lists: {@code {"inputs": [[…]]}}, or {@code {"inputs": {"name": [[…]]}}},
+ * and {@code "masks"} likewise. Read number by number, so that a body costs no more memory than its numbers.
  */
 final class JsonForm {
 

@@ -11,6 +11,10 @@ import java.time.Duration;
  */
 record Limits(long maxBody, long maxUpload, Duration timeout) {
 
-    /** What the command's options say where they say nothing. */
-    static final Limits DEFAULT = new Limits(8L << 20, 256L << 20, Duration.ofSeconds(30));
+    private static final int UPLOADS_TAKE = 10;
+
+    /** How long an adapter may take to come. */
+    Duration uploadTimeout() {
+        return timeout.multipliedBy(UPLOADS_TAKE);
+    }
 }

@@ -45,8 +45,8 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type) {
 
         /** {@code [examples, 64, any]}; {@code unknown}. */
         String words() {
-            return shape.map(numbers -> "[examples" + Arrays.stream(numbers).skip(1)
-                    .mapToObj(number -> ", " + (number == ANY ? "any" : number)).collect(Collectors.joining()) + "]").orElse("unknown");
+            return shape.map(numbers -> Arrays.stream(numbers).skip(1).mapToObj(number -> number == ANY ? "any" : "" + number)
+                    .collect(Collectors.joining(", ", "[examples, ", "]"))).orElse("unknown");
         }
 
         /** @throws Problem if an array of this shape is none for this input */

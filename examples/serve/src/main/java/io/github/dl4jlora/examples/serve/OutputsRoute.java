@@ -17,14 +17,14 @@ final class OutputsRoute {
 
     private final Inference inference;
     private final NetworkForm form;
-    private final long maxBody;
+    private final Limits limits;
     private final Executor writers;
 
     /** @param writers on whose threads answers are written, so that the bank's go on computing */
-    OutputsRoute(Inference inference, NetworkForm form, long maxBody, Executor writers) {
+    OutputsRoute(Inference inference, NetworkForm form, Limits limits, Executor writers) {
         this.inference = inference;
         this.form = form;
-        this.maxBody = maxBody;
+        this.limits = limits;
         this.writers = writers;
     }
 
@@ -45,7 +45,7 @@ final class OutputsRoute {
 
     private Features read(Context request) throws IOException {
         String first = form.inputs().get(0).name();
-        try (InputStream body = Body.stream(request, maxBody)) {
+        try (InputStream body = Body.stream(request, limits.maxBody(), limits.timeout())) {
             return switch (Body.type(request)) {
                 case Body.JSON -> JsonForm.read(body, first);
                 case Body.SAFETENSORS -> SafetensorsForm.read(body, first);

@@ -45,7 +45,7 @@ final class PageRoute {
     }
 
     void answer(Context request) {
-        request.header("Content-Security-Policy", policy).header("Referrer-Policy", "no-referrer").header("Cache-Control", "no-store")
-                .contentType("text/html; charset=utf-8").result(page);
+        request.header("Content-Security-Policy", policy).header("Referrer-Policy", "no-referrer")
+                .header("Cache-Control", "no-store").contentType("text/html; charset=utf-8").result(page);
     }
 }

@@ -26,7 +26,8 @@ final class Quantities {
             if (!matcher.matches() || Long.parseLong(matcher.group(1)) == 0) {
                 throw new TypeConversionException("'" + text + "' is no number of bytes, such as 8m");
             }
-            return Long.parseLong(matcher.group(1)) << 10 * ("kmg".indexOf(matcher.group(2)) + (matcher.group(2).isEmpty() ? 0 : 1));
+            int thousands = matcher.group(2).isEmpty() ? 0 : 1 + "kmg".indexOf(matcher.group(2));
+            return Long.parseLong(matcher.group(1)) << 10 * thousands;
         }
     }
 

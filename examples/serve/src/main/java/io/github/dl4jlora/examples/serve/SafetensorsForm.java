@@ -12,7 +12,10 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Inputs and outputs as a safetensors file: tensors by the names of inputs, {@code NAME.mask} for masks; one may be of any name. */
+/**
+ * Inputs and outputs as a safetensors file: tensors by the names of inputs, {@code NAME.mask} for masks; a single tensor may be
+ * of any name.
+ */
 final class SafetensorsForm {
 
     private static final String MASK = ".mask";

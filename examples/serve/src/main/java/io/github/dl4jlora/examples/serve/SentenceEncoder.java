@@ -73,7 +73,8 @@ final class SentenceEncoder {
      * @param bank what answers requests
      * @return one for each text, {@code [384]}
      */
-    CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts, Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
+    CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
+                                       Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
         float[][] embeddings = new float[texts.size()][];
         List<List<Integer>> batches = batches(texts);
         CompletableFuture<?>[] lanes = IntStream.range(0, Math.min(AT_A_TIME, batches.size()))

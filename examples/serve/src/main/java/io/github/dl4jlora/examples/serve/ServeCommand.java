@@ -27,7 +27,8 @@ import java.util.concurrent.CountDownLatch;
         footerHeading = "%nExamples:%n", synopsisHeading = "Usage: ",
         header = "Serves a network and many adapters over HTTP.",
         description = {"Adapters are read when they are first asked for. Requests of many callers for different adapters are "
-                + "computed together.", "Ctrl-C or a SIGTERM ends it: nobody new is let in, who is in gets an answer; exit code 0."},
+                + "computed together.",
+                "Ctrl-C or a SIGTERM ends it: nobody new is let in, who is in gets an answer; exit code 0."},
         footer = {"  dl4j-lora serve --base base.zip --adapters adapters",
                 "  dl4j-lora serve --encoder --adapters adapters --port 8081 --token-file token"})
 public final class ServeCommand implements AddedCommand {
@@ -56,8 +57,8 @@ public final class ServeCommand implements AddedCommand {
     private int port;
 
     @Option(names = "--host", paramLabel = "NAME", defaultValue = "127.0.0.1", order = 5,
-            description = "Where to listen; 0.0.0.0 for all that can reach this machine. Default: ${DEFAULT-VALUE}, for this machine "
-                    + "alone.")
+            description = "Where to listen; 0.0.0.0 for all that can reach this machine. Default: ${DEFAULT-VALUE}, for this "
+                    + "machine alone.")
     private String host;
 
     @Mixin
@@ -68,8 +69,8 @@ public final class ServeCommand implements AddedCommand {
     private Integer networks;
 
     @Option(names = "--max-bytes", paramLabel = "SIZE", order = 21, converter = Quantities.Bytes.class,
-            description = "How much memory adapters may take, such as 256m, which is the default. Those not asked for longest make "
-                    + "room.")
+            description = "How much memory adapters may take, such as 256m, which is the default. Those not asked for longest "
+                    + "make room.")
     private Long maxBytes;
 
     @Option(names = "--max-batch", paramLabel = "N", order = 22,
@@ -101,8 +102,8 @@ public final class ServeCommand implements AddedCommand {
     private Duration verifyEvery;
 
     @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
-            description = "--encoder: where longer texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as sentence-transformers "
-                    + "does.")
+            description = "--encoder: where longer texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
+                    + "sentence-transformers does.")
     private int maxTokens;
 
     @Option(names = "--stacktrace", order = 91, description = "On failure, where in the program it happened.")
@@ -122,11 +123,7 @@ public final class ServeCommand implements AddedCommand {
                     : " does not exist. Make the folder, or check the name"));
         }
         Threads.settle();
-        Service service = served.encoder
-                ? Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME, new SentenceEncoder(new Tokenizer(maxTokens)), adapters,
-                        config)
-                : Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
-                        config);
+        Service service = start(config);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             service.close();
@@ -134,10 +131,20 @@ public final class ServeCommand implements AddedCommand {
             // A JVM that a signal ends says 143 whatever it did; this one has done what it was told.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
-        say("Serving " + (served.encoder ? SentenceEncoder.NAME : served.base) + " and the adapters of " + adapters + " at " + service.address() + " ("
-                + (config.token() == null ? "no changes without a token" : "changes with the token") + "). Ctrl-C ends it.");
+        say("Serving " + (served.encoder ? SentenceEncoder.NAME : served.base) + " and the adapters of " + adapters + " at "
+                + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
+                + "). Ctrl-C ends it.");
         ended.await();
         return CommandLine.ExitCode.OK;
+    }
+
+    private Service start(ServiceConfig config) throws IOException {
+        if (served.encoder) {
+            SentenceEncoder encoder = new SentenceEncoder(new Tokenizer(maxTokens));
+            return Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME, encoder, adapters, config);
+        }
+        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
+                config);
     }
 
     private void say(String line) {
@@ -155,8 +162,8 @@ public final class ServeCommand implements AddedCommand {
             throw new ParameterException(line, (timeout.isZero() ? "--timeout" : "--verify-every") + " is 0, but must be longer");
         }
         if (maxDelay != null && maxDelay.compareTo(timeout) >= 0) {
-            throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is " + timeout.toSeconds()
-                    + "s: who asks alone would get no answer");
+            throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
+                    + timeout.toSeconds() + "s: who asks alone would get no answer");
         }
         if (maxTokens < 2 || maxTokens > 512) {
             throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and 512");

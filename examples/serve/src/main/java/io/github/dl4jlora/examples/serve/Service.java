@@ -28,6 +28,7 @@ import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeoutException;
@@ -36,15 +37,13 @@ import java.util.stream.Collectors;
 /**
  * One base and a folder of adapters behind an HTTP server.
  *
- * <p>A request's thread reads it and hands it to the bank, which computes requests of many callers together; another thread of the
- * server writes the answer.
+ * <p>A request's thread reads it and hands it to the bank, which computes requests of many callers together; another thread of
+ * the server writes the answer.
  */
 public final class Service implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(Service.class);
     private static final int MOST_THREADS = 64;
-    /** Slower clients are let go, in bytes a second: each of them keeps a thread. */
-    private static final long SLOWEST = 100;
 
     private final ServiceConfig config;
     private final AdapterStore store;
@@ -70,12 +69,17 @@ public final class Service implements AutoCloseable {
         if (config.token() != null) {
             store.own();
         }
-        Service service = new Service(base, baseName, encoder, store, config);
+        Service service = null;
         try {
+            service = new Service(base, baseName, encoder, store, config);
             service.listen();
             return service;
         } catch (IOException | RuntimeException e) {
-            service.close();
+            if (service == null) {
+                store.close();
+            } else {
+                service.close();
+            }
             throw e;
         }
     }
@@ -93,15 +97,19 @@ public final class Service implements AutoCloseable {
         QueuedThreadPool threads = new QueuedThreadPool(MOST_THREADS, 4);
         threads.setName("dl4j-lora: http");
         Inference inference = new Inference(bank, watch, config.limits().timeout());
-        OutputsRoute outputs = new OutputsRoute(inference, form, config.limits().maxBody(), threads);
-        EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, config.limits().maxBody(), threads);
-        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()),
-                config.limits().maxUpload());
-        server = Javalin.create(javalin -> configure(javalin, threads))
-                .before(meters::begin)
+        OutputsRoute outputs = new OutputsRoute(inference, form, config.limits(), threads);
+        EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, config.limits(), threads);
+        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()), config.limits());
+        Intake intake = new Intake(config.limits().maxBody());
+        server = Javalin.create(javalin -> {
+                    configure(javalin, threads);
+                    javalin.requestLogger.http(meters::count);
+                })
                 .before(request -> request.header("X-Content-Type-Options", "nosniff"))
                 .before(this::requireOpen)
-                .after(meters::count)
+                .before("/v1/adapters/{name}/outputs", intake::take)
+                .before("/v1/embeddings", intake::take)
+                .after(intake::giveBack)
                 .get("/v1/models", adapters::list)
                 .get("/v1/models/{name}", adapters::one)
                 .post("/v1/adapters/{name}/outputs", outputs::answer)
@@ -114,8 +122,13 @@ public final class Service implements AutoCloseable {
                 .get("/openapi.json", request -> request.contentType(Body.JSON).result(PageRoute.resource("openapi.json")))
                 .get("/metrics", request -> request.contentType("text/plain; version=0.0.4; charset=utf-8")
                         .result(registry.scrape()));
-        server.exception(HttpResponseException.class, (failure, request) -> tell(request, problem(failure)));
-        server.exception(Exception.class, (failure, request) -> tell(request, problem(failure)));
+        // Two, since Javalin has a handler of its own for the first; what comes after an answer does not come after these.
+        for (Class<? extends Exception> type : List.of(HttpResponseException.class, Exception.class)) {
+            server.exception(type, (failure, request) -> {
+                intake.giveBack(request);
+                tell(request, problem(failure));
+            });
+        }
     }
 
     private void configure(JavalinConfig javalin, QueuedThreadPool threads) {
@@ -130,10 +143,7 @@ public final class Service implements AutoCloseable {
             jetty.setErrorHandler(new JettyErrors());
             jetty.insertHandler(new StatisticsHandler());
         });
-        javalin.jetty.modifyHttpConfiguration(http -> {
-            http.setSendServerVersion(false);
-            http.setMinRequestDataRate(SLOWEST);
-        });
+        javalin.jetty.modifyHttpConfiguration(http -> http.setSendServerVersion(false));
         javalin.jetty.addConnector(this::connector);
         if (config.token() != null) {
             javalin.jetty.multipartConfig.cacheDirectory(store.scratch().toAbsolutePath().toString());
@@ -219,7 +229,7 @@ public final class Service implements AutoCloseable {
             return Problem.badRequest("The connection ended before the request did");
         }
         if (failure instanceof IOException && failure.getCause() instanceof TimeoutException) {
-            return new Problem(408, null, "The request took too long to come");
+            return Body.tooSlow();
         }
         return Inference.problem(failure);
     }

@@ -18,10 +18,6 @@ import java.util.function.UnaryOperator;
 record ServiceConfig(String host, int port, String token, Limits limits, Duration verifyEvery,
                      UnaryOperator<BankConfig.Builder> bankOptions) {
 
-    /** What the command's options say where they say nothing. */
-    static final ServiceConfig DEFAULT =
-            new ServiceConfig("127.0.0.1", 8080, null, Limits.DEFAULT, Duration.ofMinutes(10), UnaryOperator.identity());
-
     BankConfig.Builder bank(BankConfig.Builder builder) {
         return bankOptions.apply(builder);
     }

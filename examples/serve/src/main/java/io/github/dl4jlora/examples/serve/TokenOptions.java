@@ -22,8 +22,8 @@ final class TokenOptions {
     private CommandSpec spec;
 
     @Option(names = "--token", paramLabel = "TOKEN", order = 10,
-            description = "Who sends it may put, replace and delete adapters; at least " + SHORTEST + " characters. Others on this "
-                    + "machine may see it here: better, name a file, or set " + VARIABLE + ". Default: nobody may.")
+            description = "Who sends it may put, replace and delete adapters; at least " + SHORTEST + " characters. Others on "
+                    + "this machine may see it here: better, name a file, or set " + VARIABLE + ". Default: nobody may.")
     private String token;
 
     @Option(names = "--token-file", paramLabel = "FILE", order = 11, description = "A file with the token and nothing else.")

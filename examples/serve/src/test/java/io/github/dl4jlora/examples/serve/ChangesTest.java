@@ -88,8 +88,9 @@ class ChangesTest {
     void itsTwoFilesMayComeAsPartsOfAForm() throws Exception {
         Path adapter = saved(1);
 
-        assertThat(running.put(PATH, "multipart/form-data; boundary=x", form(Map.of(CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
-                TENSORS, Files.readAllBytes(adapter.resolve(TENSORS))))).status()).isEqualTo(201);
+        byte[] form = form(Map.of(CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
+                TENSORS, Files.readAllBytes(adapter.resolve(TENSORS))));
+        assertThat(running.put(PATH, "multipart/form-data; boundary=x", form).status()).isEqualTo(201);
 
         assertSame(running.outputs("spam", input), expected(1));
         assertThat(adapters.resolve("spam").resolve(TENSORS)).hasSameBinaryContentAs(adapter.resolve(TENSORS));
@@ -160,7 +161,8 @@ class ChangesTest {
         refused(TENSORS, 400, Running.zip(Map.of(CONFIG, config, TENSORS, Arrays.copyOf(tensors, tensors.length - 9))));
         refused("header claims", 400, Running.zip(Map.of(CONFIG, config, TENSORS, header(Long.MAX_VALUE))));
         refused("header claims", 400, Running.zip(Map.of(CONFIG, config, TENSORS, header(1L << 26))));
-        refused(CONFIG, 400, Running.zip(Map.of(CONFIG, "[[[[".repeat(9_999).getBytes(StandardCharsets.UTF_8), TENSORS, tensors)));
+        byte[] deep = "[[[[".repeat(9_999).getBytes(StandardCharsets.UTF_8);
+        refused(CONFIG, 400, Running.zip(Map.of(CONFIG, deep, TENSORS, tensors)));
         refused("NaN", 400, Running.zip(Map.of(CONFIG, config, TENSORS, withNaN(tensors))));
         Networks.adapter(Networks.dense(99), 2).save(folder.resolve("foreign"));
         refused("base", 400, Running.zip(folder.resolve("foreign")));
@@ -182,7 +184,8 @@ class ChangesTest {
         assertThat(running.send(running.request(PATH).header("Authorization", "Bearer " + Running.TOKEN)
                 .header("Content-Type", "multipart/form-data; boundary=x").PUT(HttpRequest.BodyPublishers.ofInputStream(() ->
                         new ByteArrayInputStream(form(Map.of(TENSORS, new byte[5 << 20])))))).error(413)).contains("bytes");
-        assertThat(running.put(PATH, "application/json", new byte[2]).error(415)).contains("application/zip", "multipart/form-data");
+        assertThat(running.put(PATH, "application/json", new byte[2]).error(415))
+                .contains("application/zip", "multipart/form-data");
         assertThat(running.put(PATH, "multipart/form-data; boundary=x", form(Map.of("other.bin", new byte[2]))).error(400))
                 .contains("other.bin");
         assertThat(running.put(PATH, "multipart/form-data; boundary=x", "no form".getBytes(StandardCharsets.UTF_8)).error(400))

@@ -47,8 +47,9 @@ import static org.assertj.core.api.Assertions.offset;
 class EmbeddingsTest {
 
     private static final int MAX_TOKENS = 64;
-    private static final List<String> TEXTS = List.of("A dog runs.", "Prices rise in April, the bank says, by half a percent, or more.",
-            "?", "Grüße aus Köln", "one two three ".repeat(12));
+    private static final List<String> TEXTS = List.of("A dog runs.",
+            "Prices rise in April, the bank says, by half a percent, or more.", "?",
+            "Grüße aus Köln", "one two three ".repeat(12));
 
     @TempDir
     private static Path adapters;
@@ -85,7 +86,8 @@ class EmbeddingsTest {
     }
 
     private static OpenAiEmbeddingModel client(String model) {
-        return OpenAiEmbeddingModel.builder().baseUrl(running.address() + "v1").apiKey("any").modelName(model).maxRetries(0).build();
+        return OpenAiEmbeddingModel.builder().baseUrl(running.address() + "v1").apiKey("any").modelName(model).maxRetries(0)
+                .build();
     }
 
     @Test
@@ -105,8 +107,8 @@ class EmbeddingsTest {
         for (String name : List.of("all-MiniLM-L6-v2", "__base__")) {
             assertClose(client(name).embed(TEXTS.get(0)).content().vector(), expected(encoder, TEXTS.get(0)));
         }
-        assertThat(Nd4j.createFromArray(expected(encoder, TEXTS.get(0))).distance2(Nd4j.createFromArray(expected(spam, TEXTS.get(0)))))
-                .isGreaterThan(0.01);
+        assertThat(Nd4j.createFromArray(expected(encoder, TEXTS.get(0)))
+                .distance2(Nd4j.createFromArray(expected(spam, TEXTS.get(0))))).isGreaterThan(0.01);
     }
 
     @Test

@@ -115,8 +115,8 @@ class ManyClientsTest {
                 boolean uploads = i % 2 == 0;
                 byte[] body = uploads ? zip : json;
                 try (Socket socket = new Socket("127.0.0.1", running.address().getPort())) {
-                    socket.getOutputStream().write(((uploads ? "PUT /v1/adapters/half HTTP/1.1\r\nContent-Type: application/zip\r\n"
-                            + "Authorization: Bearer " + Running.TOKEN
+                    socket.getOutputStream().write(((uploads ? "PUT /v1/adapters/half HTTP/1.1\r\n"
+                            + "Content-Type: application/zip\r\nAuthorization: Bearer " + Running.TOKEN
                             : "POST /v1/adapters/spam/outputs HTTP/1.1\r\nContent-Type: application/json")
                             + "\r\nHost: x\r\nContent-Length: " + body.length + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
                     // From nothing of the body to all of it, whose answer nobody reads.

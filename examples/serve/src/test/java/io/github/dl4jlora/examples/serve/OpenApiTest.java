@@ -21,7 +21,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Tag("serve")
 class OpenApiTest {
 
-    private static final Set<HandlerType> METHODS = Set.of(HandlerType.GET, HandlerType.POST, HandlerType.PUT, HandlerType.DELETE);
+    private static final Set<HandlerType> METHODS =
+            Set.of(HandlerType.GET, HandlerType.POST, HandlerType.PUT, HandlerType.DELETE);
 
     @TempDir
     private Path adapters;

@@ -149,11 +149,12 @@ class OutputsTest {
             assertSame(tensors.get("sum"), expected[0]);
             assertSame(tensors.get("gap"), expected[1]);
 
-            assertThat(two.post(outputsOf("spam"), "{\"inputs\": {\"left\": [[1]]}}").error(400)).contains("left", "[examples, 6]");
+            assertThat(two.post(outputsOf("spam"), "{\"inputs\": {\"left\": [[1]]}}").error(400))
+                    .contains("left", "[examples, 6]");
             assertThat(two.post(outputsOf("spam"), "{\"inputs\": {\"left\": " + Running.json(input) + "}}").error(400))
                     .contains("\"right\" is missing");
-            assertThat(two.post(outputsOf("spam"), "{\"inputs\": {\"left\": " + Running.json(input) + ", \"right\": [[1,2,3,4,5,6]]}}")
-                    .error(400)).contains("\"right\" has 1 examples", "\"left\" has 5");
+            assertThat(two.post(outputsOf("spam"), "{\"inputs\": {\"left\": " + Running.json(input)
+                    + ", \"right\": [[1,2,3,4,5,6]]}}").error(400)).contains("\"right\" has 1 examples", "\"left\" has 5");
         }
     }
 
@@ -235,10 +236,12 @@ class OutputsTest {
 
     @Test
     void ofOtherTypesAndOfTooMuchAreRefused() throws Exception {
-        assertThat(running.post(outputsOf("spam"), "text/plain", new byte[0]).error(415)).contains("text/plain", "application/json");
+        assertThat(running.post(outputsOf("spam"), "text/plain", new byte[0]).error(415))
+                .contains("text/plain", "application/json");
         assertThat(running.post(outputsOf("spam"), "application/json", new byte[0], "Content-Encoding", "gzip").error(415))
                 .contains("gzip");
-        assertThat(running.post(outputsOf("spam"), "application/json", new byte[(1 << 20) + 1]).error(413)).contains("1048577 bytes");
+        assertThat(running.post(outputsOf("spam"), "application/json", new byte[(1 << 20) + 1]).error(413))
+                .contains("1048577 bytes");
         assertThat(running.send(running.request(outputsOf("spam")).header("Content-Type", BINARY)
                 .POST(HttpRequest.BodyPublishers.ofInputStream(() ->
                         new ByteArrayInputStream(new byte[(1 << 20) + 1])))).error(413)).contains("more than 1048576 bytes");

@@ -124,7 +124,8 @@ class PageTest {
 
             ask("spam", Running.json(input));
             String shown = browser.script("document.querySelector('#answer pre').innerText").asText();
-            assertSame(Running.array(Running.JSON.readTree(shown)), ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
+            assertSame(Running.array(Running.JSON.readTree(shown)),
+                    ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
             assertThat(text("answer")).containsPattern("[\\d.]+ ms, as this browser sees it");
 
             ask("nobody<b>", null);

@@ -24,8 +24,8 @@ final class Processes {
     }
 
     static Served serve(Path base, Path adapters, String... more) throws IOException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m",
-                "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx512m", "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 "io.github.dl4jlora.examples.cli.Main", "serve", "--base", base.toString(), "--adapters", adapters.toString(),
                 "--port", "0"));
         command.addAll(List.of(more));

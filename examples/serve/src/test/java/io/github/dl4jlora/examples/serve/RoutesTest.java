@@ -18,6 +18,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
@@ -120,8 +121,11 @@ class RoutesTest {
         assertThat(running.meter("dl4jlora_adapters")).isEqualTo(1);
         assertThat(running.meter("dl4jlora_adapter_bytes")).isPositive();
         assertThat(running.meter("dl4jlora_queued")).isZero();
-        assertThat(running.get("/metrics").text()).doesNotContain("stranger").contains("jvm_memory_used_bytes",
-                "http_server_requests_seconds_count{method=\"GET\",status=\"200\",uri=\"/metrics\"}");
+        for (String count : List.of("{method=\"GET\",status=\"200\",uri=\"/metrics\"}",
+                "{method=\"POST\",status=\"404\",uri=\"/v1/adapters/{name}/outputs\"}")) {
+            await(() -> running.meter("http_server_requests_seconds_count" + count) > 0);
+        }
+        assertThat(running.get("/metrics").text()).doesNotContain("stranger").contains("jvm_memory_used_bytes");
     }
 
     @Test
@@ -155,7 +159,8 @@ class RoutesTest {
         try (Running busy = new Running(base, none, config -> new ServiceConfig(config.host(), 0, null, config.limits(),
                 config.verifyEvery(), bank -> bank.maxBatch(3).maxQueued(3).maxDelay(Duration.ofHours(1))))) {
             INDArray two = Networks.input(1, 2, Networks.IN);
-            CompletableFuture<INDArray> first = asked(busy, two);
+            CompletableFuture<INDArray> first = new CompletableFuture<>();
+            new Thread(() -> complete(first, () -> busy.outputs("__base__", two))).start();
             await(() -> busy.meter("dl4jlora_queued") == 2);
             Running.Answer refused = busy.post(outputsOf("__base__"), body(two));
             assertThat(refused.error(429)).contains("3 examples may wait");
@@ -165,16 +170,6 @@ class RoutesTest {
             assertSame(busy.outputs("__base__", input), base.output(input));
             assertSame(first.join(), base.output(two));
         }
-    }
-
-    private static CompletableFuture<INDArray> asked(Running running, INDArray input) {
-        return CompletableFuture.supplyAsync(() -> {
-            try {
-                return running.outputs("__base__", input);
-            } catch (Exception e) {
-                throw new IllegalStateException(e);
-            }
-        });
     }
 
     @Test
@@ -188,13 +183,70 @@ class RoutesTest {
         }
     }
 
+    @Test
+    void whoSendsTooSlowlyIsToldSo(@TempDir Path none) throws Exception {
+        try (Running slow = new Running(base, none, config -> new ServiceConfig(config.host(), 0, null,
+                new Limits(1 << 20, 1 << 20, Duration.ofMillis(300)), config.verifyEvery(), config.bankOptions()));
+             Socket socket = new Socket("127.0.0.1", slow.address().getPort())) {
+            socket.getOutputStream().write(("POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                    + "application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+                    .getBytes(StandardCharsets.US_ASCII));
+            assertThat(line(socket.getInputStream())).startsWith("HTTP/1.1 100");
+            Thread.sleep(400);
+            socket.getOutputStream().write('{');
+            assertThat(line(socket.getInputStream())).isBlank();
+            assertThat(line(socket.getInputStream())).startsWith("HTTP/1.1 408");
+        }
+    }
+
+    /** Eight of almost the largest wait for a ninth; there is room for a small one only. */
+    @Test
+    void whoComesWithMoreThanThereIsMemoryForIsRefused(@TempDir Path none) throws Exception {
+        try (Running busy = new Running(base, none, config -> new ServiceConfig(config.host(), 0, null,
+                new Limits(1000, 1000, Running.PATIENCE), config.verifyEvery(),
+                bank -> bank.maxBatch(9).maxDelay(Duration.ofHours(1))))) {
+            String large = padded(990);
+            List<CompletableFuture<Running.Answer>> waiting = new ArrayList<>();
+            for (int i = 1; i <= 8; i++) {
+                int queued = i;
+                CompletableFuture<Running.Answer> answer = new CompletableFuture<>();
+                waiting.add(answer);
+                new Thread(() -> complete(answer, () -> busy.post(outputsOf("__base__"), large))).start();
+                await(() -> busy.meter("dl4jlora_queued") == queued);
+            }
+            assertThat(busy.post(outputsOf("__base__"), padded(200)).error(429)).contains("8000 bytes");
+            assertThat(busy.get("/v1/models").status()).isEqualTo(200);
+
+            assertThat(busy.post(outputsOf("__base__"), "{\"inputs\":[[1,1,1,1,1,1]]}").status()).isEqualTo(200);
+            for (CompletableFuture<Running.Answer> answer : waiting) {
+                assertSame(Running.array(answer.join().ok().get("outputs")), base.output(input));
+            }
+            for (int i = 0; i < 10; i++) {
+                busy.post(outputsOf("nobody"), large).error(404);
+            }
+        }
+    }
+
+    private String padded(int bytes) throws IOException {
+        String json = body(input);
+        return json + " ".repeat(bytes - json.length());
+    }
+
+    private static <T> void complete(CompletableFuture<T> answer, Callable<T> work) {
+        try {
+            answer.complete(work.call());
+        } catch (Exception e) {
+            answer.completeExceptionally(e);
+        }
+    }
+
     /** Whoever is in when the service ends is answered, whoever comes is not let in. */
     @Test
     void anEndingServiceAnswersWhoIsInAndNobodyElse(@TempDir Path none) throws Exception {
         Running ending = new Running(base, none);
         byte[] body = body(input).getBytes(StandardCharsets.UTF_8);
-        String head = "POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
-                + body.length + "\r\n";
+        String head = "POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                + "Content-Length: " + body.length + "\r\n";
         try (Socket in = new Socket("127.0.0.1", ending.address().getPort());
              Socket late = new Socket("127.0.0.1", ending.address().getPort())) {
             in.getOutputStream().write((head + "Expect: 100-continue\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
@@ -205,7 +257,8 @@ class RoutesTest {
             late.getOutputStream().write("\r\n".getBytes(StandardCharsets.US_ASCII));
             late.getOutputStream().write(body);
             String refused = new String(late.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(refused).startsWith("HTTP/1.1 503").contains("Connection: close", "{\"error\":{\"message\":", "server_error");
+            assertThat(refused).startsWith("HTTP/1.1 503")
+                    .contains("Connection: close", "{\"error\":{\"message\":", "server_error");
 
             assertThat(end).isNotDone();
             in.getOutputStream().write(body);

@@ -49,7 +49,7 @@ class ServeProcessTest {
     void aSignalEndsItWhenWhoIsInHasHisAnswer() throws Exception {
         Path adapters = Files.createDirectory(folder.resolve("adapters"));
         Networks.adapter(base, 1).save(adapters.resolve("spam"));
-        Processes.Served served = Processes.serve(saved(), adapters);
+        Processes.Served served = Processes.serve(saved(), adapters, "--timeout", "10m");
         Running client = new Running(served.address());
         assertSame(client.outputs("spam", input), ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
         byte[] body = ("{\"inputs\": " + Running.json(input) + "}").getBytes(StandardCharsets.UTF_8);
@@ -65,7 +65,8 @@ class ServeProcessTest {
             }
             assertThat(served.process().isAlive()).isTrue();
             in.getOutputStream().write(body);
-            assertThat(new String(in.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).contains("HTTP/1.1 200", "\"outputs\":[[");
+            assertThat(new String(in.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                    .contains("HTTP/1.1 200", "\"outputs\":[[");
         }
         assertThat(served.process().waitFor()).isZero();
         assertThat(served.output().lines()).containsExactly("Ended.");
@@ -79,7 +80,7 @@ class ServeProcessTest {
         }
     }
 
-    /** Adapters are replaced all the time by four clients, until it is killed; each time all that is there is one of those sent. */
+    /** Adapters are replaced all the time by four clients, until it is killed; what is there is one of those that were sent. */
     @Test
     void whenItIsKilledWhileAdaptersComeTheyAreWhole() throws Exception {
         Path adapters = Files.createDirectory(folder.resolve("adapters"));
@@ -112,8 +113,8 @@ class ServeProcessTest {
                 client.outputs(name, input);
             }
             try (Stream<Path> left = Files.walk(adapters.resolve(".dl4j-lora"))) {
-                assertThat(left.map(path -> path.getFileName().toString())).containsExactlyInAnyOrder(".dl4j-lora", "staged", "aside",
-                        "gone", "lock");
+                assertThat(left.map(path -> path.getFileName().toString()))
+                        .containsExactlyInAnyOrder(".dl4j-lora", "staged", "aside", "gone", "lock");
             }
         } finally {
             last.process().destroyForcibly().waitFor();

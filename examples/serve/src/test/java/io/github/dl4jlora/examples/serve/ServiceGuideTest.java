@@ -78,8 +78,8 @@ class ServiceGuideTest {
 
     private static boolean has(String program, String... arguments) {
         try {
-            return new ProcessBuilder(Stream.concat(Stream.of(program), Arrays.stream(arguments)).toList()).redirectErrorStream(true)
-                    .redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor() == 0;
+            return new ProcessBuilder(Stream.concat(Stream.of(program), Arrays.stream(arguments)).toList())
+                    .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor() == 0;
         } catch (IOException e) {
             return false;
         } catch (InterruptedException e) {
@@ -193,7 +193,8 @@ class ServiceGuideTest {
     }
 
     private static EmbeddingModel client() {
-        EmbeddingModel model = OpenAiEmbeddingModel.builder().baseUrl("http://127.0.0.1:8081/v1").apiKey("any").modelName("spam").build();
+        EmbeddingModel model = OpenAiEmbeddingModel.builder().baseUrl("http://127.0.0.1:8081/v1").apiKey("any")
+                .modelName("spam").build();
         return model;
     }
 }
