@@ -55,8 +55,8 @@ final class Body {
     }
 
     static Problem tooSlow() {
-        return new Problem(408, null, "The request took too long to come. Send less at a time, or have the service started with a "
-                + "longer timeout");
+        return new Problem(408, null, "The request took too long to come. Send less at a time, or have the service started with "
+                + "a longer timeout");
     }
 
     private static Problem tooLarge(String size, long most) {

@@ -4,7 +4,7 @@ import io.javalin.http.Context;
 
 import java.util.concurrent.atomic.AtomicLong;
 
-/** How many bytes of bodies may be in the service at a time, from when they are read to their answers: else memory had no bound. */
+/** A bound of the bytes of bodies that are in the service at a time, from when they are read to their answers. */
 final class Intake {
 
     private static final String TAKEN = "dl4jlora.taken";
