@@ -16,11 +16,12 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.List;
 import java.util.UUID;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
-import java.util.zip.ZipInputStream;
+import java.util.zip.ZipFile;
 
 /** An adapter as a stranger sends it: PEFT's folder as a zip, or its two files as parts of a form. */
 final class AdapterUpload {
@@ -73,32 +74,35 @@ final class AdapterUpload {
         }
     }
 
-    /** Wherever in the zip the two files lie; others are read over. */
+    /**
+     * Wherever in the zip the two files lie; others are left where they are. By way of a file, as the end of a zip says what is in
+     * it, and whether it is whole.
+     */
     private void unzip(InputStream body, Path staged) throws IOException {
+        Path file = staged.resolve("upload.zip");
+        try (OutputStream out = Files.newOutputStream(file)) {
+            copy(body, out, new long[] {most});
+        }
         long[] left = {most};
-        int entries = 0;
-        try (ZipInputStream zip = new ZipInputStream(body)) {
-            for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
-                if (++entries > MOST_ENTRIES) {
-                    throw Problem.tooLarge("The zip has more than " + MOST_ENTRIES + " files, but an adapter has two");
-                }
+        try (ZipFile zip = new ZipFile(file.toFile())) {
+            if (zip.size() > MOST_ENTRIES) {
+                throw Problem.tooLarge("The zip has more than " + MOST_ENTRIES + " files, but an adapter has two");
+            }
+            for (ZipEntry entry : Collections.list(zip.entries())) {
                 requireInside(entry.getName());
-                String file = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
-                if (FILES.contains(file)) {
-                    requireFirst(file, staged);
-                    try (OutputStream out = Files.newOutputStream(staged.resolve(file))) {
-                        copy(zip, out, left);
+                String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
+                if (FILES.contains(name)) {
+                    requireFirst(name, staged);
+                    try (InputStream in = zip.getInputStream(entry); OutputStream out = Files.newOutputStream(staged.resolve(name))) {
+                        copy(in, out, left);
                     }
-                } else {
-                    copy(zip, OutputStream.nullOutputStream(), left);
                 }
             }
         } catch (ZipException | EOFException | IllegalArgumentException e) {
-            throw Problem.badRequest("The zip is damaged: " + e.getMessage());
+            throw Problem.badRequest("The zip is damaged, or none: " + e.getMessage() + ". Send one with "
+                    + String.join(" and ", FILES));
         }
-        if (entries == 0) {
-            throw Problem.badRequest("The body is no zip, or an empty one. Send a zip with " + String.join(" and ", FILES));
-        }
+        Files.delete(file);
     }
 
     /** Nothing is written by these names; but who sends such a thing has something in mind. */
