@@ -22,6 +22,7 @@ import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.layer.Engine;
 import org.junit.jupiter.api.Test;
 
@@ -191,11 +192,11 @@ class ArchitectureTest {
                 })).check(LIBRARY);
     }
 
-    /** Three of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
+    /** Four of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(),
-                KeptArrays.class.getName());
+                KeptArrays.class.getName(), Safetensors.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();
@@ -236,7 +237,8 @@ class ArchitectureTest {
     private static Map<Path, List<String>> sources() throws IOException {
         Map<Path, List<String>> sources = new TreeMap<>();
         Path project = Path.of("..");
-        for (String folder : List.of("dl4j-lora-layer/src", "examples/src", "examples/spark/src", "benchmarks/src")) {
+        for (String folder : List.of("dl4j-lora-layer/src", "examples/src", "examples/spark/src", "examples/serve/src",
+                "benchmarks/src")) {
             try (Stream<Path> files = Files.walk(project.resolve(folder))) {
                 for (Path file : files.filter(path -> path.toString().endsWith(".java")).toList()) {
                     sources.put(project.relativize(file), Files.readAllLines(file));

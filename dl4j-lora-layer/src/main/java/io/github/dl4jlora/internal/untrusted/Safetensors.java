@@ -106,9 +106,19 @@ public final class Safetensors implements AutoCloseable {
         }
         // Read, not mapped: a mapping would keep the file from being replaced on some systems, and end the program if somebody
         // shortened it.
-        SeekableByteChannel channel = Files.newByteChannel(file, StandardOpenOption.READ);
+        return open(file, Files.newByteChannel(file, StandardOpenOption.READ));
+    }
+
+    /**
+     * Reads the header of what is no file.
+     *
+     * @param name    for messages
+     * @param channel at its beginning; closed with the result, or if this fails
+     * @throws AdapterFormatException if these are not the bytes of a well-formed safetensors file
+     */
+    public static Safetensors open(Path name, SeekableByteChannel channel) throws IOException {
         try {
-            return new Safetensors(file, header(file, channel), channel);
+            return new Safetensors(name, header(name, channel), channel);
         } catch (IOException | RuntimeException | Error e) {
             // The last: the header may be longer than the heap.
             channel.close();

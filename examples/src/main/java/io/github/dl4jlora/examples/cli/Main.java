@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.lang.reflect.Method;
 import java.util.Properties;
+import java.util.ServiceLoader;
 
 /** The command line's entry: {@code java -jar dl4j-lora.jar}. */
 @Command(name = "dl4j-lora", sortOptions = false, versionProvider = Main.Version.class,
@@ -88,9 +89,11 @@ public final class Main implements Runnable {
         }
     }
 
-    /** What {@link #main} runs. */
+    /** What {@link #main} runs, with the commands of other modules that are on the class path. */
     public static CommandLine commandLine() {
-        CommandLine line = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
+        CommandLine line = new CommandLine(new Main());
+        ServiceLoader.load(AddedCommand.class).forEach(line::addSubcommand);
+        line.setCaseInsensitiveEnumValuesAllowed(true);
         line.setUsageHelpLongOptionsMaxWidth(28);
         return line.setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new FailureMessage());
     }

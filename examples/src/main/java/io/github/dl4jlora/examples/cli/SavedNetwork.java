@@ -26,10 +26,10 @@ import java.util.zip.ZipFile;
  * @param kind       what the file holds
  * @param normalizer of the data that the network was trained on, where the file has one; null otherwise
  */
-record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer) {
+public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer) {
 
     /** What a file holds. */
-    enum Kind {
+    public enum Kind {
 
         /** A network without adapters. */
         STOCK("a DL4J network"),
@@ -62,7 +62,7 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
     /**
      * @throws IOException if the file is missing, damaged or of another kind; the message names it
      */
-    static SavedNetwork read(Path file) throws IOException {
+    public static SavedNetwork read(Path file) throws IOException {
         requireFile(file);
         boolean selfContained;
         boolean graph;
@@ -182,7 +182,7 @@ record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer)
      *
      * @throws IOException if it is adapted
      */
-    SavedNetwork stock() throws IOException {
+    public SavedNetwork stock() throws IOException {
         if (!isStock()) {
             throw new IOException(file + " is " + kind
                     + ", but one without adapters is needed here, the base. Name the file that it was adapted from");

@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /** What the library says, whose users write Java, in the words of this command line. */
-final class Wording {
+public final class Wording {
 
     /** By pattern, in order: the longer ones first. */
     private static final Map<Pattern, String> WORDS = new LinkedHashMap<>();
@@ -66,7 +66,7 @@ final class Wording {
     }
 
     /** The message; advice that only a program could follow is left out. */
-    static String of(String message) {
+    public static String of(String message) {
         String said = message;
         for (Map.Entry<Pattern, String> word : WORDS.entrySet()) {
             said = word.getKey().matcher(said).replaceAll(word.getValue());

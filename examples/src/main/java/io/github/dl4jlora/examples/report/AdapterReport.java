@@ -210,7 +210,8 @@ public final class AdapterReport {
         return List.copyOf(names);
     }
 
-    private static String style() {
+    /** The page's CSS, for other pages that are to look like it. */
+    public static String style() {
         try (InputStream css = AdapterReport.class.getResourceAsStream(STYLE)) {
             return new String(css.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {

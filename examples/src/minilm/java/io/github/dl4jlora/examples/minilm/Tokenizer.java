@@ -41,15 +41,34 @@ public final class Tokenizer implements AutoCloseable {
         }
     }
 
+    /**
+     * A text's tokens.
+     *
+     * @param ids   {@code [CLS]} first and {@code [SEP]} last
+     * @param isCut whether the text was longer
+     */
+    public record Tokens(int[] ids, boolean isCut) {
+    }
+
     /** The ids of one text's tokens, {@code [CLS]} first and {@code [SEP]} last. */
     public int[] ids(String text) {
+        return tokens(text).ids;
+    }
+
+    /** As {@link #ids}, and whether there would have been more. */
+    public Tokens tokens(String text) {
         Encoding encoding = tokenizer.encode(text);
         long[] ids = encoding.getIds();
         int[] result = new int[ids.length];
         for (int i = 0; i < ids.length; i++) {
             result[i] = (int) ids[i];
         }
-        return result;
+        return new Tokens(result, encoding.exceedMaxLength());
+    }
+
+    /** How many tokens of a text count. */
+    public int maxTokens() {
+        return maxTokens;
     }
 
     /** A network input {@code [texts, longest]}, padded with 0. */

@@ -5,6 +5,8 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.DigitsExample;
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.browser.Chromium;
+import io.github.dl4jlora.examples.browser.PageCheck;
 import io.github.dl4jlora.examples.cli.Main;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.examples.report;
+package io.github.dl4jlora.examples.browser;
 
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -37,7 +37,7 @@ import java.util.stream.Stream;
  * A headless Chromium with one tab, driven over its DevTools protocol, which tells what a page asks for and complains of, and
  * prints as a user does. It needs no driver beside the browser, whose version would have to match.
  */
-final class Chromium implements AutoCloseable {
+public final class Chromium implements AutoCloseable {
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final List<String> NAMES = List.of("chromium", "chromium-browser", "google-chrome", "google-chrome-stable");
@@ -54,12 +54,12 @@ final class Chromium implements AutoCloseable {
     private final String session;
 
     /** On the path of programs. */
-    static Optional<Path> installed() {
+    public static Optional<Path> installed() {
         return NAMES.stream().flatMap(name -> Arrays.stream(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
                 .map(folder -> Path.of(folder, name))).filter(Files::isExecutable).findFirst();
     }
 
-    Chromium(Path program) throws IOException {
+    public Chromium(Path program) throws IOException {
         profile = Files.createTempDirectory("dl4j-lora-chromium-");
         process = new ProcessBuilder(program.toString(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
                 "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -121,7 +121,7 @@ final class Chromium implements AutoCloseable {
     }
 
     /** A command to the tab, and what it answers. */
-    JsonNode ask(String method, Map<String, ?> params) throws IOException {
+    public JsonNode ask(String method, Map<String, ?> params) throws IOException {
         return ask(method, params, session);
     }
 
@@ -146,9 +146,9 @@ final class Chromium implements AutoCloseable {
     }
 
     /** Opens a page, and gives back all that happened until it had loaded. */
-    List<JsonNode> open(Path page) throws IOException {
+    public List<JsonNode> open(URI page) throws IOException {
         events.clear();
-        ask("Page.navigate", Map.of("url", page.toUri().toString()));
+        ask("Page.navigate", Map.of("url", page.toString()));
         List<JsonNode> happened = new ArrayList<>();
         try {
             for (JsonNode event = events.poll(PATIENCE_SECONDS, TimeUnit.SECONDS); event != null;
@@ -168,7 +168,7 @@ final class Chromium implements AutoCloseable {
     }
 
     /** The value of an expression in the page, once it is there. */
-    JsonNode script(String expression) throws IOException {
+    public JsonNode script(String expression) throws IOException {
         JsonNode result = ask("Runtime.evaluate", Map.of("expression", expression, "awaitPromise", true, "returnByValue", true));
         if (result.has("exceptionDetails")) {
             throw new IOException(result.get("exceptionDetails").toString());

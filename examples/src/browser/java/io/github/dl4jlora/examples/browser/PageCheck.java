@@ -1,4 +1,4 @@
-package io.github.dl4jlora.examples.report;
+package io.github.dl4jlora.examples.browser;
 
 import org.apache.pdfbox.Loader;
 import org.apache.pdfbox.pdmodel.PDDocument;
@@ -8,6 +8,7 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,7 +24,7 @@ import java.util.stream.StreamSupport;
  * Looks at a page in a browser: on a screen and a phone, in light and dark, and on paper, as a user prints it. What is found is
  * told in a sentence each.
  */
-final class PageCheck {
+public final class PageCheck {
 
     private static final int[] WIDTHS = {1280, 390};
     private static final int HEIGHT = 900;
@@ -82,15 +83,21 @@ final class PageCheck {
     private static final int COLOURFUL = 60;
 
     private final Chromium browser;
-    private final Path page;
+    private final URI page;
     private final List<String> found = new ArrayList<>();
 
-    private PageCheck(Chromium browser, Path page) {
+    private PageCheck(Chromium browser, URI page) {
         this.browser = browser;
         this.page = page;
     }
 
-    static List<String> of(Chromium browser, Path page) throws IOException {
+    /** Of a file, which may ask for nothing else. */
+    public static List<String> of(Chromium browser, Path page) throws IOException {
+        return of(browser, page.toUri());
+    }
+
+    /** Of any page, which may ask whence it comes for more. */
+    public static List<String> of(Chromium browser, URI page) throws IOException {
         PageCheck check = new PageCheck(browser, page);
         for (int width : WIDTHS) {
             for (String colours : List.of("light", "dark")) {
@@ -115,7 +122,7 @@ final class PageCheck {
         }
     }
 
-    static void view(Chromium browser, int width, String colours) throws IOException {
+    public static void view(Chromium browser, int width, String colours) throws IOException {
         browser.ask("Emulation.setDeviceMetricsOverride", Map.of("width", width, "height", HEIGHT, "deviceScaleFactor", 1,
                 "mobile", width < PHONE));
         browser.ask("Emulation.setEmulatedMedia", Map.of("features",
@@ -137,7 +144,8 @@ final class PageCheck {
     private void request(JsonNode event, String where) {
         if (event.get("method").asText().equals("Network.requestWillBeSent")) {
             String url = event.at("/params/request/url").asText();
-            if (!url.equals(page.toUri().toString()) && !url.startsWith("data:")) {
+            boolean isFromThere = page.getScheme().startsWith("http") && url.startsWith(page.resolve("/").toString());
+            if (!url.equals(page.toString()) && !url.startsWith("data:") && !isFromThere) {
                 found.add(where + "it asks for " + url);
             }
         }
@@ -178,12 +186,12 @@ final class PageCheck {
     }
 
     /** As a user prints it: without backgrounds. */
-    static byte[] pdf(Chromium browser) throws IOException {
+    public static byte[] pdf(Chromium browser) throws IOException {
         return Base64.getDecoder().decode(browser.ask("Page.printToPDF", Map.of("preferCSSPageSize", true, "paperWidth", 8.27,
                 "paperHeight", 11.69)).get("data").asText());
     }
 
-    static void picture(Chromium browser, Path file) throws IOException {
+    public static void picture(Chromium browser, Path file) throws IOException {
         Files.write(file, Base64.getDecoder().decode(browser.ask("Page.captureScreenshot",
                 Map.of("captureBeyondViewport", true)).get("data").asText()));
     }

@@ -1,0 +1,237 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.AdapterSource;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * The folder of a service's adapters, a folder each, which are put there and taken away whole, whatever happens meanwhile.
+ *
+ * <p>No system replaces a folder by another in one step. So an old one is moved aside first, and the new one to where it was;
+ * who reads meanwhile waits, and where the program ends between the two, the next one moves the old one back:
+ *
+ * <pre>
+ *   adapters/spam                     an adapter
+ *   adapters/.dl4j-lora/staged/ID     one that is being sent; forgotten at the next start
+ *   adapters/.dl4j-lora/aside/spam    the old one while it is replaced or deleted; moved back if adapters/spam is not there
+ *   adapters/.dl4j-lora/gone/ID       what nobody needs any more
+ *   adapters/.dl4j-lora/lock          held by the one service that may change anything
+ * </pre>
+ */
+final class AdapterStore implements AdapterSource, AutoCloseable {
+
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
+
+    private final Path folder;
+    private final Path staged;
+    private final Path aside;
+    private final Path gone;
+    private final AdapterSource source;
+    private final ReadWriteLock lock = new ReentrantReadWriteLock();
+    private FileChannel owner;
+
+    /** @param folder of adapters; of the service, if it may change them: {@link #own} */
+    AdapterStore(Path folder) {
+        this.folder = folder;
+        this.source = AdapterSource.folder(folder);
+        Path own = folder.resolve(".dl4j-lora");
+        this.staged = own.resolve("staged");
+        this.aside = own.resolve("aside");
+        this.gone = own.resolve("gone");
+    }
+
+    /**
+     * Makes it possible to change adapters, and sets right what an earlier service had no time to finish.
+     *
+     * @throws IOException if another process may change them, or they cannot be written
+     */
+    void own() throws IOException {
+        for (Path place : List.of(staged, aside, gone)) {
+            Files.createDirectories(place);
+        }
+        owner = FileChannel.open(staged.resolveSibling("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        if (!isLocked(owner)) {
+            owner.close();
+            throw new IOException(folder + " is the folder of another service that may change adapters. End that, name another "
+                    + "folder, or start this one without a token");
+        }
+        for (Path old : entries(aside)) {
+            Path place = folder.resolve(old.getFileName());
+            if (Files.exists(place, LinkOption.NOFOLLOW_LINKS)) {
+                forget(old);
+            } else {
+                Files.move(old, place, StandardCopyOption.ATOMIC_MOVE);
+            }
+        }
+        for (Path left : Stream.concat(entries(staged).stream(), entries(gone).stream()).toList()) {
+            deleteAll(left);
+        }
+    }
+
+    private static boolean isLocked(FileChannel channel) throws IOException {
+        try {
+            return channel.tryLock() != null;
+        } catch (OverlappingFileLockException sameProcess) {
+            return false;
+        }
+    }
+
+    /**
+     * Refuses what would be no folder everywhere, or a mix: {@code spam:0.7 + tone}.
+     *
+     * @throws Problem if an adapter cannot be called so
+     */
+    static void requireName(String name) {
+        if (!NAME.matcher(name).matches() || name.equals(AdapterBank.BASE)) {
+            throw Problem.badRequest("An adapter cannot be called \"" + name + "\". Take up to 128 letters, digits, points, "
+                    + "hyphens and underscores, of which the first is a letter or a digit");
+        }
+    }
+
+    @Override
+    public List<String> names() throws IOException {
+        return source.names();
+    }
+
+    @Override
+    public Optional<LoRAAdapter> load(String name) throws IOException {
+        return during(lock.readLock(), () -> source.load(name));
+    }
+
+    /** Whether there is one. */
+    boolean has(String name) {
+        return Files.isDirectory(folder.resolve(name));
+    }
+
+    /** When an adapter was put there, in seconds since 1970. */
+    long since(String name) {
+        return folder.resolve(name).toFile().lastModified() / 1000;
+    }
+
+    /** A new, empty folder to collect an adapter in: {@link #put}, or {@link #discard}. */
+    Path stage() throws IOException {
+        return Files.createDirectory(staged.resolve(UUID.randomUUID().toString()));
+    }
+
+    /** Where parts of requests may lie for a while. */
+    Path scratch() {
+        return staged;
+    }
+
+    /**
+     * Puts what was staged into its place.
+     *
+     * @return whether there was one of this name before
+     */
+    boolean put(String name, Path adapter) throws IOException {
+        Path place = folder.resolve(name);
+        for (Path file : entries(adapter)) {
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+                channel.force(true);
+            }
+        }
+        return during(lock.writeLock(), () -> {
+            boolean replaces = moveAside(name, place);
+            try {
+                Files.move(adapter, place, StandardCopyOption.ATOMIC_MOVE);
+            } catch (IOException e) {
+                if (replaces) {
+                    Files.move(aside.resolve(name), place, StandardCopyOption.ATOMIC_MOVE);
+                }
+                throw e;
+            }
+            if (replaces) {
+                forget(aside.resolve(name));
+            }
+            return replaces;
+        });
+    }
+
+    /** @return whether there was one */
+    boolean delete(String name) throws IOException {
+        return during(lock.writeLock(), () -> Files.isDirectory(folder.resolve(name))
+                // Not by way of aside: it is not to come back.
+                && forget(folder.resolve(name)));
+    }
+
+    private boolean moveAside(String name, Path place) throws IOException {
+        if (!Files.exists(place, LinkOption.NOFOLLOW_LINKS)) {
+            return false;
+        }
+        Path old = aside.resolve(name);
+        if (Files.exists(old)) {
+            // Of a replacement whose last step failed.
+            forget(old);
+        }
+        Files.move(place, old, StandardCopyOption.ATOMIC_MOVE);
+        return true;
+    }
+
+    /** Away with it in one step, and then file by file. */
+    private boolean forget(Path adapter) throws IOException {
+        Path unwanted = gone.resolve(UUID.randomUUID().toString());
+        Files.move(adapter, unwanted, StandardCopyOption.ATOMIC_MOVE);
+        deleteAll(unwanted);
+        return true;
+    }
+
+    /** Forgets what was staged, if it is still there. */
+    void discard(Path adapter) throws IOException {
+        if (Files.exists(adapter)) {
+            deleteAll(adapter);
+        }
+    }
+
+    private static List<Path> entries(Path folder) throws IOException {
+        try (Stream<Path> entries = Files.list(folder)) {
+            return entries.toList();
+        }
+    }
+
+    private static void deleteAll(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+
+    /** Work on files. */
+    private interface Work<T> {
+        T run() throws IOException;
+    }
+
+    private static <T> T during(Lock lock, Work<T> work) throws IOException {
+        lock.lock();
+        try {
+            return work.run();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (owner != null) {
+            owner.close();
+        }
+    }
+}

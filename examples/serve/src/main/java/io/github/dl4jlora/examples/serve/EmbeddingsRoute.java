@@ -1,0 +1,115 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.examples.minilm.Tokenizer;
+import io.javalin.http.Context;
+import org.nd4j.shade.jackson.core.JsonFactory;
+import org.nd4j.shade.jackson.core.JsonGenerator;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.List;
+import java.util.concurrent.Executor;
+
+/** OpenAI's {@code POST /v1/embeddings}, where the model is an adapter, a mix of several, or the encoder's own name for none. */
+final class EmbeddingsRoute {
+
+    private static final JsonFactory FACTORY = new JsonFactory();
+
+    private final Inference inference;
+    private final SentenceEncoder encoder;
+    private final Limits limits;
+    private final Executor writers;
+
+    /**
+     * @param encoder null if the service has none
+     * @param writers on whose threads answers are written, so that the bank's go on computing
+     */
+    EmbeddingsRoute(Inference inference, SentenceEncoder encoder, Limits limits, Executor writers) {
+        this.inference = inference;
+        this.encoder = encoder;
+        this.limits = limits;
+        this.writers = writers;
+    }
+
+    void answer(Context request) throws IOException {
+        if (encoder == null) {
+            throw new Problem(404, null, "This service has no sentence encoder. Start it with --encoder, or ask for a network's "
+                    + "outputs: POST /v1/adapters/{name}/outputs");
+        }
+        EmbeddingsRequest asked = read(request);
+        AdapterMix mix = asked.model().equals(SentenceEncoder.NAME) ? AdapterMix.base() : Inference.mix(asked.model());
+        List<int[]> texts = asked.inputs().stream().map(Tokenizer.Tokens::ids).toList();
+        request.future(() -> encoder.embed(mix, texts, inference.untilTimeout()).thenAcceptAsync(embeddings ->
+                request.contentType(Body.JSON).result(json(asked, embeddings)), writers));
+    }
+
+    private EmbeddingsRequest read(Context request) throws IOException {
+        if (!Body.type(request).equals(Body.JSON)) {
+            throw Body.unknownType(request, Body.JSON);
+        }
+        try (InputStream body = Body.stream(request, limits.maxBody(), limits.timeout())) {
+            return EmbeddingsRequest.read(body, encoder);
+        }
+    }
+
+    private static byte[] json(EmbeddingsRequest asked, float[][] embeddings) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (JsonGenerator json = FACTORY.createGenerator(bytes)) {
+            json.writeStartObject();
+            json.writeStringField("object", "list");
+            json.writeArrayFieldStart("data");
+            for (int i = 0; i < embeddings.length; i++) {
+                json.writeStartObject();
+                json.writeStringField("object", "embedding");
+                json.writeNumberField("index", i);
+                json.writeFieldName("embedding");
+                write(json, embeddings[i], asked.isBase64());
+                json.writeEndObject();
+            }
+            json.writeEndArray();
+            json.writeStringField("model", asked.model());
+            writeUsage(json, asked.inputs());
+            json.writeEndObject();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return bytes.toByteArray();
+    }
+
+    private static void write(JsonGenerator json, float[] embedding, boolean isBase64) throws IOException {
+        if (isBase64) {
+            ByteBuffer bytes = ByteBuffer.allocate(embedding.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            bytes.asFloatBuffer().put(embedding);
+            json.writeBinary(bytes.array());
+        } else {
+            json.writeStartArray();
+            for (float value : embedding) {
+                json.writeNumber(value);
+            }
+            json.writeEndArray();
+        }
+    }
+
+    /** Tokens that were computed, and which inputs had more: that is no word of OpenAI's, and only there if there are any. */
+    private static void writeUsage(JsonGenerator json, List<Tokenizer.Tokens> inputs) throws IOException {
+        long tokens = inputs.stream().mapToLong(input -> input.ids().length).sum();
+        json.writeObjectFieldStart("usage");
+        json.writeNumberField("prompt_tokens", tokens);
+        json.writeNumberField("total_tokens", tokens);
+        json.writeEndObject();
+        if (inputs.stream().anyMatch(Tokenizer.Tokens::isCut)) {
+            json.writeArrayFieldStart("truncated");
+            for (int i = 0; i < inputs.size(); i++) {
+                if (inputs.get(i).isCut()) {
+                    json.writeNumber(i);
+                }
+            }
+            json.writeEndArray();
+        }
+    }
+}

@@ -1,0 +1,32 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.javalin.http.Context;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
+import io.micrometer.core.instrument.binder.jvm.JvmThreadMetrics;
+import io.micrometer.core.instrument.binder.system.FileDescriptorMetrics;
+import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
+import io.micrometer.core.instrument.binder.system.UptimeMetrics;
+
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** Requests by route and status, and what the JVM uses. */
+final class HttpMeters {
+
+    private final MeterRegistry registry;
+
+    HttpMeters(MeterRegistry registry) {
+        this.registry = registry;
+        List.of(new JvmMemoryMetrics(), new JvmThreadMetrics(), new FileDescriptorMetrics(), new ProcessorMetrics(),
+                new UptimeMetrics()).forEach(binder -> binder.bindTo(registry));
+    }
+
+    /** A route's pattern, not the path, since there are any number of paths. */
+    void count(Context request, float millis) {
+        Timer.builder("http.server.requests").description("Requests over HTTP").tag("method", request.method().name())
+                .tag("uri", request.endpointHandlerPath()).tag("status", String.valueOf(request.statusCode())).register(registry)
+                .record((long) (millis * 1e6), TimeUnit.NANOSECONDS);
+    }
+}

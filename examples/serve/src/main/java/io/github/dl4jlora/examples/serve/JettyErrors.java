@@ -1,0 +1,35 @@
+package io.github.dl4jlora.examples.serve;
+
+import jakarta.servlet.http.HttpServletRequest;
+import org.eclipse.jetty.http.HttpFields;
+import org.eclipse.jetty.http.HttpHeader;
+import org.eclipse.jetty.http.HttpStatus;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.handler.ErrorHandler;
+
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+
+/** What is wrong with requests that do not even reach a route, told as all else is. */
+final class JettyErrors extends ErrorHandler {
+
+    @Override
+    public ByteBuffer badMessageError(int status, String reason, HttpFields.Mutable fields) {
+        fields.put(HttpHeader.CONTENT_TYPE, Body.JSON);
+        return ByteBuffer.wrap(json(status, reason).getBytes(StandardCharsets.UTF_8));
+    }
+
+    @Override
+    protected void generateAcceptableResponse(Request base, HttpServletRequest request, HttpServletResponse response, int code,
+                                              String message) throws IOException {
+        response.setContentType(Body.JSON);
+        response.getOutputStream().write(json(code, message).getBytes(StandardCharsets.UTF_8));
+        base.setHandled(true);
+    }
+
+    private static String json(int status, String reason) {
+        return new Problem(status, null, reason == null ? HttpStatus.getMessage(status) : reason).json();
+    }
+}

@@ -1,0 +1,205 @@
+package io.github.dl4jlora.examples.serve;
+
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.shade.jackson.core.JsonFactory;
+import org.nd4j.shade.jackson.core.JsonGenerator;
+import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.core.JsonToken;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Inputs and outputs as JSON, row by row in nested lists: {@code {"inputs": [[…]]}}, or {@code {"inputs": {"name": [[…]]}}},
+ * and {@code "masks"} likewise. Read number by number, so that a body costs no more memory than its numbers.
+ */
+final class JsonForm {
+
+    private static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    private static final int MOST_DIMENSIONS = 8;
+
+    private JsonForm() {
+    }
+
+    /**
+     * @param only what a list without a name is called: the network's first input
+     * @throws Problem if it is no such JSON
+     */
+    static Features read(InputStream body, String only) throws IOException {
+        Map<String, INDArray> inputs = null;
+        Map<String, INDArray> masks = Map.of();
+        try (JsonParser parser = FACTORY.createParser(body)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                throw Problem.badRequest("The body is no JSON object. Send {\"inputs\": [[...]]}");
+            }
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String field = parser.getCurrentName();
+                parser.nextToken();
+                switch (field) {
+                    case "inputs" -> inputs = arrays(parser, field, only);
+                    case "masks" -> masks = arrays(parser, field, only);
+                    default -> throw Problem.badRequest("\"" + field + "\" is not known here; \"inputs\" and \"masks\" are");
+                }
+            }
+            if (parser.nextToken() != null) {
+                throw Problem.badRequest("The JSON object ends before the body does");
+            }
+        } catch (JsonProcessingException e) {
+            throw noJson(e);
+        }
+        if (inputs == null) {
+            throw Problem.badRequest("The JSON object lacks \"inputs\". Send {\"inputs\": [[...]]}");
+        }
+        return new Features(inputs, masks);
+    }
+
+    /** What is said of text that is no JSON, and where. */
+    static Problem noJson(JsonProcessingException e) {
+        return Problem.badRequest("The body is no JSON: " + e.getOriginalMessage() + (e.getLocation() == null ? "" : ", at line "
+                + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr()));
+    }
+
+    private static Map<String, INDArray> arrays(JsonParser parser, String field, String only) throws IOException {
+        Map<String, INDArray> arrays = new LinkedHashMap<>();
+        if (parser.currentToken() == JsonToken.START_ARRAY) {
+            arrays.put(only, new Numbers(field).read(parser));
+        } else if (parser.currentToken() == JsonToken.START_OBJECT) {
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String name = parser.getCurrentName();
+                if (parser.nextToken() == JsonToken.START_ARRAY) {
+                    arrays.put(name, new Numbers(field + "." + name).read(parser));
+                } else if (parser.currentToken() != JsonToken.VALUE_NULL || field.equals("inputs")) {
+                    throw Problem.badRequest("\"" + field + "." + name + "\" is no list of numbers");
+                }
+            }
+        } else {
+            throw Problem.badRequest("\"" + field + "\" is neither a list of numbers nor an object of such lists");
+        }
+        return arrays;
+    }
+
+    /** Nested lists of one shape. */
+    private static final class Numbers {
+
+        private final String name;
+        private final long[] shape = new long[MOST_DIMENSIONS];
+        private int rank;
+        private double[] values = new double[64];
+        private int count;
+
+        Numbers(String name) {
+            this.name = name;
+            Arrays.fill(shape, -1);
+        }
+
+        INDArray read(JsonParser parser) throws IOException {
+            list(parser, 0);
+            if (count == 0) {
+                throw Problem.badRequest("\"" + name + "\" is empty");
+            }
+            return Nd4j.createFromArray(Arrays.copyOf(values, count)).reshape('c', Arrays.copyOf(shape, rank));
+        }
+
+        private void list(JsonParser parser, int depth) throws IOException {
+            if (depth == MOST_DIMENSIONS) {
+                throw Problem.badRequest("\"" + name + "\" has more than " + MOST_DIMENSIONS + " dimensions");
+            }
+            long size = 0;
+            for (JsonToken token = parser.nextToken(); token != JsonToken.END_ARRAY; token = parser.nextToken(), size++) {
+                if (token == JsonToken.START_ARRAY) {
+                    requireDepth(depth + 1, false);
+                    list(parser, depth + 1);
+                } else if (token == JsonToken.VALUE_NUMBER_INT || token == JsonToken.VALUE_NUMBER_FLOAT) {
+                    requireDepth(depth + 1, true);
+                    add(parser);
+                } else {
+                    throw Problem.badRequest("\"" + name + "\" holds " + (token == null ? "no end" : parser.getText())
+                            + ", but numbers are needed");
+                }
+            }
+            if (shape[depth] >= 0 && shape[depth] != size) {
+                throw Problem.badRequest("\"" + name + "\" has lists of " + shape[depth] + " and of " + size
+                        + " in its dimension " + depth + ": all must be as long");
+            }
+            shape[depth] = size;
+        }
+
+        /** All numbers lie equally deep. */
+        private void requireDepth(int depth, boolean isNumber) {
+            if (isNumber && rank == 0) {
+                rank = depth;
+            }
+            if (rank != 0 && (isNumber ? rank != depth : depth >= rank)) {
+                throw Problem.badRequest("\"" + name + "\" mixes numbers and lists in a list");
+            }
+        }
+
+        private void add(JsonParser parser) throws IOException {
+            double value = parser.getDoubleValue();
+            if (!Float.isFinite((float) value)) {
+                throw Problem.badRequest("\"" + name + "\" holds " + parser.getText() + ", which no network computes with");
+            }
+            if (count == values.length) {
+                values = Arrays.copyOf(values, 2 * count);
+            }
+            values[count++] = value;
+        }
+    }
+
+    /** An answer; the numbers of a network with one output without its name. */
+    static byte[] write(String adapter, Map<String, INDArray> outputs) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (JsonGenerator json = FACTORY.createGenerator(bytes)) {
+            json.writeStartObject();
+            json.writeStringField("adapter", adapter);
+            json.writeFieldName("outputs");
+            if (outputs.size() == 1) {
+                write(json, outputs.values().iterator().next());
+            } else {
+                json.writeStartObject();
+                for (Map.Entry<String, INDArray> output : outputs.entrySet()) {
+                    json.writeFieldName(output.getKey());
+                    write(json, output.getValue());
+                }
+                json.writeEndObject();
+            }
+            json.writeEndObject();
+        }
+        return bytes.toByteArray();
+    }
+
+    private static void write(JsonGenerator json, INDArray array) throws IOException {
+        double[] values = array.dup('c').data().asDouble();
+        write(json, values, array.shape(), array.dataType() == DataType.DOUBLE, 0, 0);
+    }
+
+    private static int write(JsonGenerator json, double[] values, long[] shape, boolean precise, int depth, int from)
+            throws IOException {
+        int next = from;
+        json.writeStartArray();
+        for (long i = 0; i < shape[depth]; i++) {
+            if (depth + 1 < shape.length) {
+                next = write(json, values, shape, precise, depth + 1, next);
+            } else {
+                double value = values[next++];
+                if (!Double.isFinite(value)) {
+                    // JSON has no other word for it.
+                    json.writeNull();
+                } else if (precise) {
+                    json.writeNumber(value);
+                } else {
+                    json.writeNumber((float) value);
+                }
+            }
+        }
+        json.writeEndArray();
+        return next;
+    }
+}

@@ -1,0 +1,70 @@
+package io.github.dl4jlora.examples.serve;
+
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.nio.file.FileSystemException;
+
+/** Why a request is not answered, in the form in which OpenAI's clients read it. */
+final class Problem extends RuntimeException {
+
+    private static final long serialVersionUID = 1L;
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final int status;
+    private final String code;
+
+    /**
+     * @param status of HTTP
+     * @param code   for programs; null for none
+     */
+    Problem(int status, String code, String message) {
+        super(message);
+        this.status = status;
+        this.code = code;
+    }
+
+    static Problem badRequest(String message) {
+        return new Problem(400, null, message);
+    }
+
+    static Problem unknownAdapter(String message) {
+        return new Problem(404, "model_not_found", message);
+    }
+
+    static Problem tooLarge(String message) {
+        return new Problem(413, null, message);
+    }
+
+    /** @param e of a disk that is full, or a folder that may not be written */
+    static Problem cannotWrite(IOException e) {
+        String reason = e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
+                : e instanceof FileSystemException ? e.getClass().getSimpleName() : e.getMessage();
+        return new Problem(507, null, "The service cannot write to its folder of adapters: " + reason + ". Nothing was changed");
+    }
+
+    static Problem unavailable(String message) {
+        return new Problem(503, null, message);
+    }
+
+    int status() {
+        return status;
+    }
+
+    /** {@code {"error": {"message", "type", "param", "code"}}}. */
+    String json() {
+        ObjectNode error = JSON.createObjectNode();
+        error.putObject("error").put("message", getMessage()).put("type", type(status)).putNull("param").put("code", code);
+        return error.toString();
+    }
+
+    private static String type(int status) {
+        return switch (status) {
+            case 401 -> "authentication_error";
+            case 403 -> "permission_error";
+            case 429 -> "rate_limit_error";
+            default -> status < 500 ? "invalid_request_error" : "server_error";
+        };
+    }
+}

@@ -1,0 +1,121 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.examples.bert.BertShape;
+import io.github.dl4jlora.examples.minilm.Tokenizer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * all-MiniLM-L6-v2 in a bank: texts in, embeddings of length 1 out.
+ *
+ * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
+ * be one batch.
+ */
+final class SentenceEncoder {
+
+    /** The model, by the name under which others know it. */
+    static final String NAME = "all-MiniLM-L6-v2";
+    static final int WIDTH = BertShape.MINI_LM_L6.hidden();
+
+    private static final int STEP = 16;
+    /** Texts in a pass: more would cost memory, and make others wait. */
+    private static final int MOST_TEXTS = 32;
+    /** Passes that one caller may have asked for at a time. */
+    private static final int AT_A_TIME = 2;
+
+    private final Tokenizer tokenizer;
+
+    /** @param tokenizer not closed by this */
+    SentenceEncoder(Tokenizer tokenizer) {
+        this.tokenizer = tokenizer;
+    }
+
+    /** A text as tokens; a longer one is cut. */
+    Tokenizer.Tokens tokens(String text) {
+        return tokenizer.tokens(text);
+    }
+
+    int maxTokens() {
+        return tokenizer.maxTokens();
+    }
+
+    /**
+     * Checks what somebody else cut into tokens.
+     *
+     * @throws Problem if these are no tokens of this model
+     */
+    Tokenizer.Tokens checked(int[] ids) {
+        if (ids.length == 0 || ids.length > tokenizer.maxTokens()) {
+            throw Problem.badRequest("An input has " + ids.length + " tokens; it may have 1 to " + tokenizer.maxTokens());
+        }
+        for (int id : ids) {
+            if (id < 1 || id >= BertShape.MINI_LM_L6.vocabulary()) {
+                throw Problem.badRequest("An input has the token " + id + "; those of " + NAME + " are 1 to "
+                        + (BertShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer cut it");
+            }
+        }
+        return new Tokenizer.Tokens(ids, false);
+    }
+
+    /**
+     * Computes embeddings.
+     *
+     * @param bank what answers requests
+     * @return one for each text, {@code [384]}
+     */
+    CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
+                                       Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
+        float[][] embeddings = new float[texts.size()][];
+        List<List<Integer>> batches = batches(texts);
+        CompletableFuture<?>[] lanes = IntStream.range(0, Math.min(AT_A_TIME, batches.size()))
+                .mapToObj(lane -> from(lane, batches, batch -> bank.apply(BankRequest.of(mix,
+                        Tokenizer.padded(batch.stream().map(text -> padded(texts.get(text))).toList())))
+                        .thenAccept(outputs -> {
+                            for (int i = 0; i < batch.size(); i++) {
+                                embeddings[batch.get(i)] = outputs[0].getRow(i).toFloatVector();
+                            }
+                        }))).toArray(CompletableFuture[]::new);
+        return CompletableFuture.allOf(lanes).thenApply(done -> embeddings);
+    }
+
+    /** Every so many batches from one on, one after the other; none after one that failed. */
+    private static CompletableFuture<Void> from(int first, List<List<Integer>> batches,
+                                                Function<List<Integer>, CompletableFuture<Void>> work) {
+        return first >= batches.size() ? CompletableFuture.completedFuture(null)
+                : work.apply(batches.get(first)).thenCompose(done -> from(first + AT_A_TIME, batches, work));
+    }
+
+    /** Numbers of texts that have the same padded length. */
+    private static List<List<Integer>> batches(List<int[]> texts) {
+        Map<Integer, List<Integer>> byLength = new TreeMap<>();
+        for (int i = 0; i < texts.size(); i++) {
+            byLength.computeIfAbsent(paddedLength(texts.get(i)), length -> new ArrayList<>()).add(i);
+        }
+        List<List<Integer>> batches = new ArrayList<>();
+        for (List<Integer> same : byLength.values()) {
+            for (int from = 0; from < same.size(); from += MOST_TEXTS) {
+                batches.add(same.subList(from, Math.min(from + MOST_TEXTS, same.size())));
+            }
+        }
+        return batches;
+    }
+
+    private static int paddedLength(int[] ids) {
+        return Math.min((ids.length + STEP - 1) / STEP * STEP, BertShape.MINI_LM_L6.positions());
+    }
+
+    /** With zeros, which the network does not attend to. */
+    private static int[] padded(int[] ids) {
+        return Arrays.copyOf(ids, paddedLength(ids));
+    }
+}

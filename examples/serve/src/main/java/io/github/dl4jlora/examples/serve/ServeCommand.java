@@ -1,0 +1,202 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.bank.BankConfig;
+import io.github.dl4jlora.examples.cli.AddedCommand;
+import io.github.dl4jlora.examples.cli.SavedNetwork;
+import io.github.dl4jlora.examples.minilm.MiniLm;
+import io.github.dl4jlora.examples.minilm.Tokenizer;
+import picocli.CommandLine;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+
+/** {@code dl4j-lora serve}: until it is told to end. */
+@Command(name = "serve", sortOptions = false, descriptionHeading = "%n", optionListHeading = "%nOptions:%n",
+        footerHeading = "%nExamples:%n", synopsisHeading = "Usage: ",
+        header = "Serves a network and many adapters over HTTP.",
+        description = {"Adapters are read when they are first asked for. Requests of many callers for different adapters are "
+                + "computed together.",
+                "Ctrl-C or a SIGTERM ends it: nobody new is let in, who is in gets an answer; exit code 0."},
+        footer = {"  dl4j-lora serve --base base.zip --adapters adapters",
+                "  dl4j-lora serve --encoder --adapters adapters --port 8081 --token-file token"})
+public final class ServeCommand implements AddedCommand {
+
+    /** What is served. */
+    private static final class Served {
+
+        @Option(names = "--base", paramLabel = "NETWORK", order = 1,
+                description = "A saved network (.zip) without adapters, or one that quantize made.")
+        private Path base;
+
+        @Option(names = "--encoder", order = 2,
+                description = "The sentence encoder all-MiniLM-L6-v2 instead, with OpenAI's POST /v1/embeddings.")
+        private boolean encoder;
+    }
+
+    @ArgGroup(multiplicity = "1")
+    private Served served;
+
+    @Option(names = "--adapters", required = true, paramLabel = "FOLDER", order = 3,
+            description = "A folder with a folder for each adapter, by its name.")
+    private Path adapters;
+
+    @Option(names = "--port", paramLabel = "N", defaultValue = "8080", order = 4,
+            description = "0 for any that is free. Default: ${DEFAULT-VALUE}.")
+    private int port;
+
+    @Option(names = "--host", paramLabel = "NAME", defaultValue = "127.0.0.1", order = 5,
+            description = "Where to listen; 0.0.0.0 for all that can reach this machine. Default: ${DEFAULT-VALUE}, for this "
+                    + "machine alone.")
+    private String host;
+
+    @Mixin
+    private TokenOptions token;
+
+    @Option(names = "--networks", paramLabel = "N", order = 20,
+            description = "How many batches may be computed at a time. Default: the number of processors.")
+    private Integer networks;
+
+    @Option(names = "--max-bytes", paramLabel = "SIZE", order = 21, converter = Quantities.Bytes.class,
+            description = "How much memory adapters may take, such as 256m, which is the default. Those not asked for longest "
+                    + "make room.")
+    private Long maxBytes;
+
+    @Option(names = "--max-batch", paramLabel = "N", order = 22,
+            description = "How many examples may be computed together. Default: 32.")
+    private Integer maxBatch;
+
+    @Option(names = "--max-delay", paramLabel = "TIME", order = 23, converter = Quantities.Time.class,
+            description = "How long a request may wait for others to be computed with it, such as 2ms. Default: 1ms.")
+    private Duration maxDelay;
+
+    @Option(names = "--max-queued", paramLabel = "N", order = 24,
+            description = "How many examples may wait; further requests are refused. Default: 1024.")
+    private Integer maxQueued;
+
+    @Option(names = "--max-body", paramLabel = "SIZE", defaultValue = "8m", order = 25, converter = Quantities.Bytes.class,
+            description = "How large a request may be. Default: ${DEFAULT-VALUE}.")
+    private long maxBody;
+
+    @Option(names = "--max-upload", paramLabel = "SIZE", defaultValue = "256m", order = 26, converter = Quantities.Bytes.class,
+            description = "How large an adapter may be that is sent. Default: ${DEFAULT-VALUE}.")
+    private long maxUpload;
+
+    @Option(names = "--timeout", paramLabel = "TIME", defaultValue = "30s", order = 27, converter = Quantities.Time.class,
+            description = "How long a request may take. Default: ${DEFAULT-VALUE}.")
+    private Duration timeout;
+
+    @Option(names = "--verify-every", paramLabel = "TIME", defaultValue = "10m", order = 28, converter = Quantities.Time.class,
+            description = "How often the base is verified in memory. Default: ${DEFAULT-VALUE}.")
+    private Duration verifyEvery;
+
+    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
+            description = "--encoder: where longer texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
+                    + "sentence-transformers does.")
+    private int maxTokens;
+
+    @Option(names = "--stacktrace", order = 91, description = "On failure, where in the program it happened.")
+    private boolean stackTrace;
+
+    @Option(names = {"-h", "--help"}, order = 92, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        ServiceConfig config = config();
+        if (!Files.isDirectory(adapters)) {
+            throw new IOException(adapters + (Files.exists(adapters) ? " is a file, but a folder of adapters is needed"
+                    : " does not exist. Make the folder, or check the name"));
+        }
+        Threads.settle();
+        Service service = start(config);
+        CountDownLatch ended = new CountDownLatch(1);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            service.close();
+            say("Ended.");
+            // A JVM that a signal ends says 143 whatever it did; this one has done what it was told.
+            Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
+        }, "dl4j-lora: ends the service"));
+        say("Serving " + (served.encoder ? SentenceEncoder.NAME : served.base) + " and the adapters of " + adapters + " at "
+                + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
+                + "). Ctrl-C ends it.");
+        ended.await();
+        return CommandLine.ExitCode.OK;
+    }
+
+    private Service start(ServiceConfig config) throws IOException {
+        if (served.encoder) {
+            SentenceEncoder encoder = new SentenceEncoder(new Tokenizer(maxTokens));
+            return Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME, encoder, adapters, config);
+        }
+        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
+                config);
+    }
+
+    private void say(String line) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(line);
+        out.flush();
+    }
+
+    private ServiceConfig config() throws IOException {
+        CommandLine line = spec.commandLine();
+        if (port < 0 || port > 65535) {
+            throw new ParameterException(line, "--port is " + port + ", but must be between 0 and 65535");
+        }
+        if (timeout.isZero() || verifyEvery.isZero()) {
+            throw new ParameterException(line, (timeout.isZero() ? "--timeout" : "--verify-every") + " is 0, but must be longer");
+        }
+        if (maxDelay != null && maxDelay.compareTo(timeout) >= 0) {
+            throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
+                    + timeout.toSeconds() + "s: who asks alone would get no answer");
+        }
+        if (maxTokens < 2 || maxTokens > 512) {
+            throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and 512");
+        }
+        requireAtLeastOne("--networks", networks);
+        requireAtLeastOne("--max-batch", maxBatch);
+        requireAtLeastOne("--max-queued", maxQueued);
+        return new ServiceConfig(host, port, token.token(System.getenv(TokenOptions.VARIABLE)),
+                new Limits(maxBody, maxUpload, timeout), verifyEvery, this::bank);
+    }
+
+    private void requireAtLeastOne(String option, Integer value) {
+        if (value != null && value < 1) {
+            throw new ParameterException(spec.commandLine(), option + " is " + value + ", but must be at least 1");
+        }
+    }
+
+    private BankConfig.Builder bank(BankConfig.Builder bank) {
+        if (networks != null) {
+            bank.maxNetworks(networks);
+        }
+        if (maxBytes != null) {
+            bank.maxBytes(maxBytes);
+        }
+        if (maxBatch != null) {
+            bank.maxBatch(maxBatch);
+        }
+        if (maxDelay != null) {
+            bank.maxDelay(maxDelay);
+        }
+        if (maxQueued != null) {
+            bank.maxQueued(maxQueued);
+        }
+        return bank;
+    }
+}

@@ -1,0 +1,24 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.bank.BankConfig;
+
+import java.time.Duration;
+import java.util.function.UnaryOperator;
+
+/**
+ * How a service works.
+ *
+ * @param host        name or address to listen on
+ * @param port        0 for any that is free
+ * @param token       which changes need; null: nothing can be changed
+ * @param limits      of a request
+ * @param verifyEvery how often the base is verified
+ * @param bankOptions what else the bank is made with
+ */
+record ServiceConfig(String host, int port, String token, Limits limits, Duration verifyEvery,
+                     UnaryOperator<BankConfig.Builder> bankOptions) {
+
+    BankConfig.Builder bank(BankConfig.Builder builder) {
+        return bankOptions.apply(builder);
+    }
+}

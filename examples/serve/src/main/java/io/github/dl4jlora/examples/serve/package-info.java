@@ -1,0 +1,2 @@
+/** One base and many adapters behind an HTTP server. */
+package io.github.dl4jlora.examples.serve;

@@ -1,0 +1,112 @@
+package io.github.dl4jlora.examples.serve;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIOException;
+
+/** Wherever the program ended, the next one finds every adapter whole, old or new, and nothing else. */
+@Tag("serve")
+class AdapterStoreTest {
+
+    private final MultiLayerNetwork base = Networks.dense(1);
+    private final LoRAAdapter older = Networks.adapter(base, 1);
+    private final LoRAAdapter newer = Networks.adapter(base, 2);
+    @TempDir
+    private Path adapters;
+    private Path own;
+
+    @BeforeEach
+    void folders() throws IOException {
+        own = adapters.resolve(".dl4j-lora");
+        for (String place : List.of("staged", "aside", "gone")) {
+            Files.createDirectories(own.resolve(place));
+        }
+    }
+
+    private void assertAfterRestart(LoRAAdapter expected) throws IOException {
+        try (AdapterStore store = new AdapterStore(adapters)) {
+            store.own();
+
+            assertThat(store.names()).containsExactlyElementsOf(expected == null ? List.of() : List.of("spam"));
+            if (expected != null) {
+                assertThat(store.load("spam").orElseThrow().cosine(expected)).isGreaterThan(0.999999);
+            }
+            for (String place : List.of("staged", "aside", "gone")) {
+                try (Stream<Path> left = Files.list(own.resolve(place))) {
+                    assertThat(left).as(place).isEmpty();
+                }
+            }
+        }
+    }
+
+    @Test
+    void afterAnUploadThatWasUnderWay() throws IOException {
+        older.save(adapters.resolve("spam"));
+        newer.save(own.resolve("staged").resolve("1"));
+        Files.writeString(own.resolve("staged").resolve("part"), "of a form");
+
+        assertAfterRestart(older);
+    }
+
+    @Test
+    void afterTheOldOneWasMovedAside() throws IOException {
+        older.save(own.resolve("aside").resolve("spam"));
+        newer.save(own.resolve("staged").resolve("1"));
+
+        assertAfterRestart(older);
+    }
+
+    @Test
+    void afterTheNewOneWasMovedInPlace() throws IOException {
+        older.save(own.resolve("aside").resolve("spam"));
+        newer.save(adapters.resolve("spam"));
+
+        assertAfterRestart(newer);
+    }
+
+    @Test
+    void afterOneWasDeletedByHalf() throws IOException {
+        older.save(own.resolve("gone").resolve("1"));
+        Files.delete(own.resolve("gone").resolve("1").resolve("adapter_config.json"));
+
+        assertAfterRestart(null);
+    }
+
+    @Test
+    void whatIsPutIsThereAndTheOldOneGone() throws IOException {
+        try (AdapterStore store = new AdapterStore(adapters)) {
+            store.own();
+            for (LoRAAdapter adapter : List.of(older, newer)) {
+                Path staged = store.stage();
+                adapter.save(staged);
+                assertThat(store.put("spam", staged)).isEqualTo(adapter == newer);
+                assertThat(store.load("spam").orElseThrow().cosine(adapter)).isGreaterThan(0.999999);
+            }
+        }
+        assertAfterRestart(newer);
+    }
+
+    /** As a full disk, or a folder without permission, would. */
+    @Test
+    void whatCannotBePutLeavesTheOldOne() throws IOException {
+        older.save(adapters.resolve("spam"));
+        try (AdapterStore store = new AdapterStore(adapters)) {
+            store.own();
+            assertThatIOException().isThrownBy(() ->
+                    store.put("spam", own.resolve("staged").resolve("nowhere")));
+        }
+        assertAfterRestart(older);
+    }
+}
