@@ -82,7 +82,8 @@ public final class BankSession implements AutoCloseable {
     }
 
     private static List<RecurrentLayer> recurrent(Model network) {
-        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers() : ((MultiLayerNetwork) network).getLayers();
+        Layer[] layers = network instanceof ComputationGraph graph ? graph.getLayers()
+                : ((MultiLayerNetwork) network).getLayers();
         List<RecurrentLayer> recurrent = new ArrayList<>();
         for (Layer layer : layers) {
             Layer inner = layer instanceof BaseWrapperLayer wrapper && !(layer instanceof RecurrentLayer)

@@ -112,7 +112,8 @@ final class NetworkKinds {
     }
 
     private NetworkKind adapting(Set<String> matrices, List<String> trained, BiasTraining biases, boolean hasValues) {
-        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(trained)).bias(biases).build();
+        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(trained)).bias(biases)
+                .build();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
         }
