@@ -25,6 +25,9 @@ record Features(INDArray[] inputs, INDArray[] masks) {
     }
 
     Features {
+        // The caller's own may be used for another request before this one is computed.
+        inputs = inputs.clone();
+        masks = masks == null ? null : masks.clone();
         if (inputs.length == 0) {
             throw new IllegalArgumentException("There is no input");
         }

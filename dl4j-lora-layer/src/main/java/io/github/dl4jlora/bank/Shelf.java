@@ -96,8 +96,8 @@ final class Shelf {
             }
         }
         if (!found) {
-            throw comes ? new IllegalArgumentException("Adapter \"" + name + "\" came from the source, and cannot be removed here: "
-                    + "remove it there, then refresh it") : unknown(name);
+            throw comes ? new IllegalArgumentException("Adapter \"" + name + "\" came from the source, and cannot be removed "
+                    + "here: remove it there, then refresh it") : unknown(name);
         }
         prune.run();
     }
@@ -304,7 +304,8 @@ final class Shelf {
             some = List.copyOf(namesOfAdded());
         }
         String shown = name.length() <= MOST_SHOWN ? name : name.substring(0, MOST_SHOWN) + "…";
-        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"; it has " + (some.size() <= MOST_NAMED ? some
+        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"; it has "
+                + (some.size() <= MOST_NAMED ? some
                 : some.subList(0, MOST_NAMED) + " and " + (some.size() - MOST_NAMED) + " more"));
     }
 

@@ -36,7 +36,8 @@ final class Watch implements AutoCloseable {
             verify();
         } catch (RuntimeException | Error e) {
             // What is thrown here would end all looks to come.
-            LOG.error(broken == null ? "The base of a bank could not be verified: {}" : "A bank serves no more: {}", e.toString());
+            LOG.error("{}: {}", broken == null ? "The base of a bank could not be verified" : "A bank serves no more",
+                    e.toString());
         }
     }
 

@@ -18,6 +18,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
@@ -129,8 +130,8 @@ class BankQueueTest {
             return;
         }
         int[] chosen = random.ints(rows, 0, adapters.length).toArray();
-        INDArray output = bank.submit(BankRequest.of(java.util.Arrays.stream(chosen).mapToObj(i -> AdapterMix.of("" + i)).toList(),
-                input)).join()[0];
+        INDArray output = bank.submit(BankRequest.of(Arrays.stream(chosen).mapToObj(i -> AdapterMix.of("" + i)).toList(), input))
+                .join()[0];
         for (int row = 0; row < rows; row++) {
             INDArray own = input.get(NDArrayIndex.interval(row, row + 1), NDArrayIndex.all());
             INDArray answer = output.get(NDArrayIndex.interval(row, row + 1), NDArrayIndex.all());
@@ -153,7 +154,8 @@ class BankQueueTest {
             assertThat(Networks.difference(sum, bank.output("0", input))).isGreaterThan(1e-3);
             assertThat(Networks.difference(answers.get(0).join()[0], sum)).isLessThan(CLOSE);
             INDArray each = answers.get(1).join()[0];
-            assertThat(Networks.difference(each.getRow(0), GatedTanh.answer(base, adapters[2], input).getRow(0))).isLessThan(CLOSE);
+            assertThat(Networks.difference(each.getRow(0), GatedTanh.answer(base, adapters[2], input).getRow(0)))
+                    .isLessThan(CLOSE);
             assertThat(Networks.difference(each.getRow(1), sum.getRow(1))).isLessThan(CLOSE);
             requireAnswer(answers.get(2).join(), null, input);
         }

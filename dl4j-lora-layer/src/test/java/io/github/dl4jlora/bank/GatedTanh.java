@@ -69,7 +69,8 @@ public final class GatedTanh extends ActivationTanH {
 
     /** fc → out. */
     static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new GatedTanh()).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).activation(Activation.IDENTITY).build())
                 .build());

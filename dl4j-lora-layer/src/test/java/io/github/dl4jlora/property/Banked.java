@@ -3,20 +3,29 @@ package io.github.dl4jlora.property;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.bank.BankConfig;
+import io.github.dl4jlora.bank.BankRequest;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The adapters of two networks, and none, from one bank. */
+/** The adapters of two networks, and none, from one bank, for one caller and for several. */
 final class Banked {
 
     private Banked() {
@@ -30,19 +39,24 @@ final class Banked {
         Model base = scheme == null ? trial.original : frozen(trial.original, scheme);
         NotApplicable.unless(scheme == null || isKeptAlike(base, one), "layers whose biases train are kept as they are");
         Map<String, Model> networks = Map.of("one", one, "two", two, AdapterBank.BASE, base);
-        try (AdapterBank bank = new AdapterBank(base, 1)) {
+        int examples = (int) trial.features.size(0);
+        // Three requests are a batch, and nothing less is until the bank is closed.
+        BankConfig config = BankConfig.builder().maxNetworks(1).maxBatch(3 * examples).maxDelay(Duration.ofDays(1)).build();
+        try (AdapterBank bank = new AdapterBank(base, config)) {
             bank.add("one", LoRAAdapter.of(one));
             bank.add("two", LoRAAdapter.of(two));
-            networks.forEach((name, network) -> assertThat(Trial.distance(bank.output(name, trial.features.dup()),
-                    trial.output(network))).as("distance: " + name + ", by itself").isLessThan(trial.tolerance()));
-            int examples = (int) trial.features.size(0);
+            networks.forEach((name, network) -> assertThat(Trial.distance(
+                    bank.outputs(request(trial, List.of(AdapterMix.of(name))))[0], trial.output(network)))
+                    .as("distance: " + name + ", by itself").isLessThan(trial.tolerance()));
             String[] names = IntStream.range(0, examples).mapToObj(i -> new String[] {"two", "one", AdapterBank.BASE}[i % 3])
                     .toArray(String[]::new);
+            List<AdapterMix> mixes = Arrays.stream(names).map(AdapterMix::of).toList();
             // The second time what is known of the rows' order counts.
             for (int time = 0; time < 2; time++) {
+                requireSubmitted(trial, bank, networks);
                 INDArray mixed;
                 try {
-                    mixed = bank.output(names, trial.features.dup());
+                    mixed = bank.outputs(request(trial, mixes))[0];
                 } catch (IllegalArgumentException e) {
                     assertThat(e).hasMessageContaining("nobody can tell which adapter's they are");
                     throw new NotApplicable("the output's rows are no examples");
@@ -54,6 +68,29 @@ final class Banked {
                 }
             }
         }
+    }
+
+    private static BankRequest request(Trial trial, List<AdapterMix> mixes) {
+        // Some of DL4J's layers write to their input.
+        INDArray features = trial.features.dup();
+        BankRequest request = mixes.size() == 1 ? BankRequest.of(mixes.get(0), features) : BankRequest.of(mixes, features);
+        return trial.featuresMask == null ? request : request.masks(trial.featuresMask.dup());
+    }
+
+    /** Three callers' requests, which the bank computes at once where it can. */
+    private static void requireSubmitted(Trial trial, AdapterBank bank, Map<String, Model> networks) {
+        Map<String, CompletableFuture<INDArray[]>> answers = new LinkedHashMap<>();
+        networks.keySet().forEach(name -> answers.put(name, bank.submit(request(trial, List.of(AdapterMix.of(name))))));
+        answers.forEach((name, answer) -> {
+            INDArray output;
+            try {
+                output = answer.join()[0];
+            } catch (CompletionException e) {
+                throw e.getCause() instanceof RuntimeException cause ? cause : e;
+            }
+            assertThat(Trial.distance(output, trial.output(networks.get(name)))).as("distance: " + name + ", of three callers")
+                    .isLessThan(trial.tolerance());
+        });
     }
 
     private static Model frozen(Model network, Quantization scheme) {

@@ -262,11 +262,10 @@ enum Law {
         }
     },
 
-    /** A bank computes what networks of its adapters do, each by itself and all in one batch. */
+    /** A bank computes what networks of its adapters do, each by itself, all in one batch, and those of several callers. */
     BANK_IS_ADAPTED {
         @Override
         void check(Trial trial) {
-            NotApplicable.unless(trial.featuresMask == null, "a bank takes no masks");
             Banked.check(trial);
         }
     },

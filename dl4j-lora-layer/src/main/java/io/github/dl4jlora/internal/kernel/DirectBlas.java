@@ -173,8 +173,9 @@ final class DirectBlas {
     /**
      * Adds low-rank products of rows: z += factor · x · A · B.
      *
-     * @param x of FLOAT
-     * @param z of FLOAT
+     * @param x      of FLOAT
+     * @param z      of FLOAT, as many rows
+     * @param routes of rows that both have
      */
     static boolean addLowRank(INDArray x, INDArray z, Iterable<Route> routes) {
         if (!isOfType(DataType.FLOAT, x, z) || !HostMemory.holds(x, z)) {
@@ -182,16 +183,19 @@ final class DirectBlas {
         }
         Lie lieX = Lie.of(x);
         Lie lieZ = Lie.of(z);
-        if (lieX.leading == 0 || lieZ.leading == 0) {
+        if (lieX.leading == 0 || lieZ.leading == 0 || x.size(0) != z.size(0)) {
             return false;
         }
         for (Route route : routes) {
-            if (!route.slim().lieTogether() || route.slim().nIn() != x.size(1) || route.slim().nOut() != z.size(1)) {
+            if (!route.slim().lieTogether() || route.slim().nIn() != x.size(1) || route.slim().nOut() != z.size(1)
+                    || route.from() < 0 || route.to() > x.size(0)) {
                 return false;
             }
         }
         FloatPointer px = (FloatPointer) x.data().addressPointer();
         FloatPointer pz = (FloatPointer) z.data().addressPointer();
+        int stepX = step(x);
+        int stepZ = step(z);
         SlimRows rows = SlimRows.ofThread();
         for (Route route : routes) {
             FloatPointer from = px.getPointer(route.from() * x.stride(0));
@@ -199,7 +203,7 @@ final class DirectBlas {
             int count = (int) (route.to() - route.from());
             float factor = (float) route.factor();
             if (count == 1) {
-                rows.addOne(route.slim(), factor, from, (int) x.stride(1), to, (int) z.stride(1));
+                rows.addOne(route.slim(), factor, from, stepX, to, stepZ);
             } else if (count > 1) {
                 addLowRank(count, route.slim(), factor, from, lieX, rows.down((long) count * route.slim().rank()), to, lieZ);
             }
@@ -208,6 +212,11 @@ final class DirectBlas {
         Reference.reachabilityFence(z);
         Reference.reachabilityFence(routes);
         return true;
+    }
+
+    /** From one column to the next; that of a single one may be zero, which BLAS refuses. */
+    private static int step(INDArray m) {
+        return m.size(1) == 1 ? 1 : (int) m.stride(1);
     }
 
     private static void addLowRank(int m, SlimFactors slim, float factor, FloatPointer x, Lie lieX, FloatPointer down,
