@@ -29,7 +29,7 @@ class AddLowRankTest {
     private static SlimFactors factors(Random random, int nIn, int rank, int nOut) {
         int before = random.nextInt(5);
         INDArray vector = Networks.random(DataType.FLOAT, random.nextLong(), before + (long) (nIn + nOut) * rank + 3);
-        return new SlimFactors(vector, before, nIn, rank, nOut);
+        return new SlimFactors(vector.data(), before, nIn, rank, nOut);
     }
 
     private static void assume() {
@@ -178,7 +178,7 @@ class AddLowRankTest {
         requireRefused(x.castTo(DataType.DOUBLE), z.castTo(DataType.DOUBLE), List.of(good));
         requireRefused(x.reshape(4, 6, 1), z, List.of(good));
         requireRefused(x, z, List.of(good, new Route(2, 3, slim.a().dup(), slim.b().dup(), 1)));
-        SlimFactors wide = new SlimFactors(Networks.random(DataType.DOUBLE, 1, 22), 0, 6, 2, 5);
+        SlimFactors wide = new SlimFactors(Networks.random(DataType.DOUBLE, 1, 22).data(), 0, 6, 2, 5);
         requireRefused(x, z, List.of(good, new Route(2, 3, wide, 1, null, null)));
     }
 
@@ -189,7 +189,7 @@ class AddLowRankTest {
         INDArray z = Networks.random(DataType.FLOAT, 2, 4, 5);
         Route good = new Route(0, 2, factors(new Random(1), 6, 2, 5), 1, null, null);
         INDArray vector = Networks.random(DataType.FLOAT, 1, 22);
-        SlimFactors closed = new SlimFactors(vector, 0, 6, 2, 5);
+        SlimFactors closed = new SlimFactors(vector.data(), 0, 6, 2, 5);
         assertThat(DirectBlas.addLowRank(x, z, List.of(new Route(0, 1, closed, 1, null, null)))).isTrue();
         vector.close();
 

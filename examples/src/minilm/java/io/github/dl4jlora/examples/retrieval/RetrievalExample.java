@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.retrieval;
 
 import io.github.dl4jlora.Threads;
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.Figures;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.retrieval;
 
-import io.github.dl4jlora.adapter.AdapterBank;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.StatusLine;
 import io.github.dl4jlora.examples.minilm.MiniLm;
