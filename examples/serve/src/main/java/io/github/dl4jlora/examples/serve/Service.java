@@ -40,7 +40,7 @@ import java.util.stream.Collectors;
  * <p>A request's thread reads it and hands it to the bank, which computes requests of many callers together; another thread of
  * the server writes the answer.
  */
-public final class Service implements AutoCloseable {
+final class Service implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(Service.class);
     private static final int MOST_THREADS = 64;
