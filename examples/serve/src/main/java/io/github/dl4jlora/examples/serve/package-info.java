@@ -4,7 +4,7 @@
  * <pre>
  *   ServeCommand -> Service        the server, its routes, and how it ends
  *     |- OutputsRoute              Features, read and written by JsonForm or SafetensorsForm, checked by NetworkForm
- *     |- EmbeddingsRoute           EmbeddingsRequest -> SentenceEncoder &lt;- LoRAEmbeddingModel, for langchain4j
+ *     |- EmbeddingsRoute           EmbeddingsRequest -> BankEncoder &lt;- LoRAEmbeddingModel, for langchain4j
  *     |- AdaptersRoute             Access -> AdapterUpload -> AdapterStore, the folder
  *     |- PageRoute, StatisticsRoute, Health
  *     v

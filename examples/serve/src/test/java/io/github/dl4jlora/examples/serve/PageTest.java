@@ -150,8 +150,8 @@ class PageTest {
     @Test
     void aPersonCanTryAnAdapterOfTheEncoder() throws Exception {
         try (Tokenizer tokenizer = new Tokenizer(256);
-             Running running = new Running(Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME,
-                     new SentenceEncoder(tokenizer), adapters, Running.config(null)))) {
+             Running running = new Running(Service.start(MiniLm.sentenceEncoder(), BankEncoder.NAME,
+                     new BankEncoder(tokenizer), adapters, Running.config(null)))) {
             open(running);
             await("document.getElementById('input').value !== ''");
             assertThat(text("takes")).isEqualTo("texts");
