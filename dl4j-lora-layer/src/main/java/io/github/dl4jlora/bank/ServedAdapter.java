@@ -17,12 +17,14 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * An adapter in the form in which a bank serves it: for each adapted matrix what a route holds, in the network's type and in one
  * vector, and the values that have to be put into a network. Whoever computes with it holds on to it; when the bank has let go of
- * it and nobody holds it any more, its vector is freed, not when a collector happens to look.
+ * it and nobody holds it any more, its memory is freed, not when a collector happens to look.
  */
 final class ServedAdapter {
 
@@ -40,7 +42,9 @@ final class ServedAdapter {
         this.vector = vector;
         this.routes = routes;
         this.ownKind = ownKind;
-        this.bytes = bytesOf(vector) + (values == null ? 0 : values.trained().values().stream()
+        this.bytes = bytesOf(vector)
+                + routes.values().stream().mapToLong(route -> bytesOf(route.scale()) + bytesOf(route.bias())).sum()
+                + (values == null ? 0 : values.trained().values().stream()
                 .flatMap(layer -> layer.values().stream()).mapToLong(ServedAdapter::bytesOf).sum()
                 + values.biases().values().values().stream().mapToLong(ServedAdapter::bytesOf).sum());
     }
@@ -130,8 +134,9 @@ final class ServedAdapter {
     /** Lets go of it. */
     synchronized void release() {
         holders--;
-        if (holders == 0 && vector != null) {
-            vector.close();
+        if (holders == 0) {
+            Stream.concat(Stream.of(vector), routes.values().stream().flatMap(route -> Stream.of(route.scale(), route.bias())))
+                    .filter(Objects::nonNull).forEach(INDArray::close);
         }
     }
 
