@@ -30,13 +30,13 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
      * @param encoder that cuts texts into tokens
      * @throws Problem if it is no such JSON
      */
-    static EmbeddingsRequest read(InputStream body, SentenceEncoder encoder) throws IOException {
+    static EmbeddingsRequest read(InputStream body, BankEncoder encoder) throws IOException {
         String model = null;
         List<Tokenizer.Tokens> inputs = List.of();
         boolean isBase64 = false;
         try (JsonParser parser = FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is no JSON object. Send {\"model\": \"" + SentenceEncoder.NAME
+                throw Problem.badRequest("The body is no JSON object. Send {\"model\": \"" + BankEncoder.NAME
                         + "\", \"input\": \"a text\"}");
             }
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
@@ -59,7 +59,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
             throw JsonForm.noJson(e);
         }
         if (model == null) {
-            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + SentenceEncoder.NAME);
+            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + BankEncoder.NAME);
         }
         if (inputs.isEmpty()) {
             throw Problem.badRequest("The JSON object lacks \"input\", or it is empty: a text, or a list of texts");
@@ -82,14 +82,14 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     private static void requireWidth(JsonParser parser) throws IOException {
-        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != SentenceEncoder.WIDTH) {
-            throw Problem.badRequest("\"dimensions\" is " + parser.getText() + ", but embeddings have " + SentenceEncoder.WIDTH
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != BankEncoder.WIDTH) {
+            throw Problem.badRequest("\"dimensions\" is " + parser.getText() + ", but embeddings have " + BankEncoder.WIDTH
                     + ". Leave it out");
         }
     }
 
     /** A text, texts, tokens, or lists of tokens. */
-    private static List<Tokenizer.Tokens> inputs(JsonParser parser, SentenceEncoder encoder) throws IOException {
+    private static List<Tokenizer.Tokens> inputs(JsonParser parser, BankEncoder encoder) throws IOException {
         List<Tokenizer.Tokens> inputs = new ArrayList<>();
         if (parser.currentToken() == JsonToken.VALUE_STRING) {
             inputs.add(encoder.tokens(parser.getText()));
@@ -134,6 +134,6 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
 
     private static Problem noInput(JsonParser parser) throws IOException {
         return Problem.badRequest("\"input\" holds " + parser.getText() + ", but must be a text, a list of texts, or token ids "
-                + "of " + SentenceEncoder.NAME);
+                + "of " + BankEncoder.NAME);
     }
 }

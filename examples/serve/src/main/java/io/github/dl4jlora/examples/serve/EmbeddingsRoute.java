@@ -21,7 +21,7 @@ final class EmbeddingsRoute {
     private static final JsonFactory FACTORY = new JsonFactory();
 
     private final Inference inference;
-    private final SentenceEncoder encoder;
+    private final BankEncoder encoder;
     private final Limits limits;
     private final Executor writers;
 
@@ -29,7 +29,7 @@ final class EmbeddingsRoute {
      * @param encoder null if the service has none
      * @param writers on whose threads answers are written, so that the bank's go on computing
      */
-    EmbeddingsRoute(Inference inference, SentenceEncoder encoder, Limits limits, Executor writers) {
+    EmbeddingsRoute(Inference inference, BankEncoder encoder, Limits limits, Executor writers) {
         this.inference = inference;
         this.encoder = encoder;
         this.limits = limits;
@@ -42,7 +42,7 @@ final class EmbeddingsRoute {
                     + "outputs: POST /v1/adapters/{name}/outputs");
         }
         EmbeddingsRequest asked = read(request);
-        AdapterMix mix = asked.model().equals(SentenceEncoder.NAME) ? AdapterMix.base() : Inference.mix(asked.model());
+        AdapterMix mix = asked.model().equals(BankEncoder.NAME) ? AdapterMix.base() : Inference.mix(asked.model());
         List<int[]> texts = asked.inputs().stream().map(Tokenizer.Tokens::ids).toList();
         request.future(() -> encoder.embed(mix, texts, inference.untilTimeout()).thenAcceptAsync(embeddings ->
                 request.contentType(Body.JSON).result(json(asked, embeddings)), writers));

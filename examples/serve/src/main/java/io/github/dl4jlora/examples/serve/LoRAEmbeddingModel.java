@@ -21,7 +21,7 @@ import java.util.concurrent.CompletionException;
 public final class LoRAEmbeddingModel implements EmbeddingModel {
 
     private final AdapterBank bank;
-    private final SentenceEncoder encoder;
+    private final BankEncoder encoder;
     private final AdapterMix mix;
 
     /**
@@ -33,7 +33,7 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
      */
     public LoRAEmbeddingModel(AdapterBank bank, Tokenizer tokenizer, AdapterMix mix) {
         this.bank = Objects.requireNonNull(bank, "The bank is null");
-        this.encoder = new SentenceEncoder(Objects.requireNonNull(tokenizer, "The tokenizer is null"));
+        this.encoder = new BankEncoder(Objects.requireNonNull(tokenizer, "The tokenizer is null"));
         this.mix = Objects.requireNonNull(mix, "The mix is null: AdapterMix.base() is no adapter");
     }
 
@@ -59,11 +59,11 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
 
     @Override
     public int dimension() {
-        return SentenceEncoder.WIDTH;
+        return BankEncoder.WIDTH;
     }
 
     @Override
     public String modelName() {
-        return SentenceEncoder.NAME + " with " + mix;
+        return BankEncoder.NAME + " with " + mix;
     }
 }

@@ -131,7 +131,7 @@ public final class ServeCommand implements AddedCommand {
             // A JVM that a signal ends says 143 whatever it did; this one has done what it was told.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
-        say("Serving " + (served.encoder ? SentenceEncoder.NAME : served.base) + " and the adapters of " + adapters + " at "
+        say("Serving " + (served.encoder ? BankEncoder.NAME : served.base) + " and the adapters of " + adapters + " at "
                 + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
                 + "). Ctrl-C ends it.");
         ended.await();
@@ -140,8 +140,8 @@ public final class ServeCommand implements AddedCommand {
 
     private Service start(ServiceConfig config) throws IOException {
         if (served.encoder) {
-            SentenceEncoder encoder = new SentenceEncoder(new Tokenizer(maxTokens));
-            return Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME, encoder, adapters, config);
+            BankEncoder encoder = new BankEncoder(new Tokenizer(maxTokens));
+            return Service.start(MiniLm.sentenceEncoder(), BankEncoder.NAME, encoder, adapters, config);
         }
         return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
                 config);

@@ -40,7 +40,7 @@ import java.util.stream.Collectors;
  * <p>A request's thread reads it and hands it to the bank, which computes requests of many callers together; another thread of
  * the server writes the answer.
  */
-public final class Service implements AutoCloseable {
+final class Service implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(Service.class);
     private static final int MOST_THREADS = 64;
@@ -63,7 +63,7 @@ public final class Service implements AutoCloseable {
      * @param adapters the folder with the adapters
      * @throws IOException if the folder cannot be used, or the port is taken
      */
-    static Service start(Model base, String baseName, SentenceEncoder encoder, Path adapters, ServiceConfig config)
+    static Service start(Model base, String baseName, BankEncoder encoder, Path adapters, ServiceConfig config)
             throws IOException {
         AdapterStore store = new AdapterStore(adapters);
         if (config.token() != null) {
@@ -84,7 +84,7 @@ public final class Service implements AutoCloseable {
         }
     }
 
-    private Service(Model base, String baseName, SentenceEncoder encoder, AdapterStore store, ServiceConfig config) {
+    private Service(Model base, String baseName, BankEncoder encoder, AdapterStore store, ServiceConfig config) {
         this.config = config;
         this.store = store;
         registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);

@@ -66,7 +66,7 @@ class EmbeddingsTest {
         INDArray values = spam.params();
         values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));
         LoRAAdapter.of(spam).save(adapters.resolve("spam"));
-        running = new Running(Service.start(encoder, SentenceEncoder.NAME, new SentenceEncoder(tokenizer), adapters,
+        running = new Running(Service.start(encoder, BankEncoder.NAME, new BankEncoder(tokenizer), adapters,
                 Running.config(Running.TOKEN)));
     }
 

@@ -7,6 +7,7 @@ import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -16,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 
@@ -43,6 +45,14 @@ class PageTest {
     @BeforeEach
     void requireIt() {
         assumeTrue(browser != null, "no Chromium on the PATH: install it (apt-get install chromium) to look at the page");
+    }
+
+    /** A page whose service is gone goes on asking, and a browser complains of that. */
+    @AfterEach
+    void leave() throws IOException {
+        if (browser != null) {
+            browser.open(URI.create("about:blank"));
+        }
     }
 
     @AfterAll
@@ -140,8 +150,8 @@ class PageTest {
     @Test
     void aPersonCanTryAnAdapterOfTheEncoder() throws Exception {
         try (Tokenizer tokenizer = new Tokenizer(256);
-             Running running = new Running(Service.start(MiniLm.sentenceEncoder(), SentenceEncoder.NAME,
-                     new SentenceEncoder(tokenizer), adapters, Running.config(null)))) {
+             Running running = new Running(Service.start(MiniLm.sentenceEncoder(), BankEncoder.NAME,
+                     new BankEncoder(tokenizer), adapters, Running.config(null)))) {
             open(running);
             await("document.getElementById('input').value !== ''");
             assertThat(text("takes")).isEqualTo("texts");

@@ -175,7 +175,7 @@ class RoutesTest {
     @Test
     void whoIsNotAnsweredInTimeIsToldSo(@TempDir Path none) throws Exception {
         try (Running slow = new Running(base, none, config -> new ServiceConfig(config.host(), 0, null,
-                new Limits(1 << 20, 1 << 20, Duration.ofMillis(300)), config.verifyEvery(),
+                new Limits(1 << 20, 1 << 20, Duration.ofSeconds(3)), config.verifyEvery(),
                 bank -> bank.maxBatch(3).maxDelay(Duration.ofHours(1))))) {
             Running.Answer answer = slow.post(outputsOf("__base__"), body(input));
             assertThat(answer.error(503)).contains("no answer in time");

@@ -16,12 +16,13 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * all-MiniLM-L6-v2 in a bank: texts in, embeddings of length 1 out.
+ * all-MiniLM-L6-v2 in a bank, for callers that do not wait and whose texts may be tokens already: what
+ * {@link io.github.dl4jlora.examples.minilm.SentenceEncoder} is for one that waits.
  *
  * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
  * be one batch.
  */
-final class SentenceEncoder {
+final class BankEncoder {
 
     /** The model, by the name under which others know it. */
     static final String NAME = "all-MiniLM-L6-v2";
@@ -36,7 +37,7 @@ final class SentenceEncoder {
     private final Tokenizer tokenizer;
 
     /** @param tokenizer not closed by this */
-    SentenceEncoder(Tokenizer tokenizer) {
+    BankEncoder(Tokenizer tokenizer) {
         this.tokenizer = tokenizer;
     }
 
