@@ -53,12 +53,12 @@ public final class LoadCommand implements Callable<Integer> {
             description = "Of the network's " + LAYERS + " dense layers. Default: ${DEFAULT-VALUE}.")
     private int width;
 
-    @Option(names = "--rounds", paramLabel = "N", defaultValue = "5",
+    @Option(names = "--rounds", paramLabel = "N", defaultValue = "15",
             description = "How often each is measured, after once more to warm up. Default: ${DEFAULT-VALUE}.")
     private int rounds;
 
-    @Option(names = "--seconds", paramLabel = "N", defaultValue = "4",
-            description = "How long each time. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--seconds", paramLabel = "N", defaultValue = "2",
+            description = "How long each time: short, so that all meet the same machine. Default: ${DEFAULT-VALUE}.")
     private double seconds;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
@@ -93,8 +93,10 @@ public final class LoadCommand implements Callable<Integer> {
             line.clear();
             out.println(Vitals.processor() + ", clients beside the service");
             out.printf(Locale.ROOT, "%d layers, %d wide; rank %d, %,d bytes an adapter; %d clients, one row a request; medians "
-                    + "of %d rounds of %.0f s%n%n", LAYERS, width, RANK, bytes, clients, rounds, seconds);
+                    + "of %d rounds of %.1f s%n%n", LAYERS, width, RANK, bytes, clients, rounds, seconds);
             out.print(table(found).toString(Program.columns(spec.commandLine())));
+            out.printf(Locale.ROOT, "%nBatches: %s times the answers of none, %,d adapters%n",
+                    ratio(found.get(usual()), found.get(WITHOUT_BATCHES), LoadClients.Found::rate), usual());
             out.flush();
         } finally {
             line.clear();

@@ -152,7 +152,7 @@ final class SoakClient implements AutoCloseable {
             boolean wasThere = !there.contains(Slot.ABSENT);
             if (answer.status() == (deletes ? wasThere ? 200 : 404 : wasThere ? 200 : 201)) {
                 slot.succeeded();
-                tally.other(deletes ? answer.status() == 200 ? "200 deleted" : "404 not deleted" : "20x put");
+                tally.other(deletes ? answer.status() == 200 ? "deleted" : "404 not deleted" : "put");
             } else {
                 slot.failed();
                 refused(deletes ? "deleted " + slot.name() : "put " + slot.name(), answer, Set.of(), disk);

@@ -58,6 +58,8 @@ public final class SoakCommand implements Callable<Integer> {
 
     private final List<Event> events = new ArrayList<>();
     private PrintWriter out;
+    /** Answers until the last minute. */
+    private long told;
     private Optional<Vitals> warm = Optional.empty();
 
     /** Something that happens at a time. */
@@ -151,8 +153,10 @@ public final class SoakCommand implements Callable<Integer> {
 
     private void sayHowItIs(Soak soak, int minute, StatusLine line) throws IOException {
         Tally tally = soak.tally();
+        long before = told;
+        told = tally.answers();
         say(line, String.format(Locale.ROOT, "minute %d: %,d requests, %.0f answers/s, faults %d; beside answers: %s; %s", minute,
-                tally.requests(), tally.answers() / (60.0 * minute), tally.faultsInAll(), tally.others(),
+                tally.requests(), (told - before) / 60.0, tally.faultsInAll(), tally.others(),
                 soak.vitals().map(Vitals::toString).orElse("what it uses is not told by this system")));
     }
 
@@ -173,6 +177,7 @@ public final class SoakCommand implements Callable<Integer> {
             requireNoGrowth(tally, "resident memory", warm.get().resident(), last.get().resident());
             requireNoGrowth(tally, "descriptors", warm.get().descriptors(), last.get().descriptors());
             requireNoGrowth(tally, "threads", warm.get().threads(), last.get().threads());
+            requireNoGrowth(tally, "the heap in use", warm.get().heap(), last.get().heap());
         }
         soak.said().forEach(said -> out.println("The service said: " + said));
         tally.faults().forEach(fault -> out.println("FAULT: " + fault));
