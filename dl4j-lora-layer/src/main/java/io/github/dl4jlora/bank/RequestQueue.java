@@ -284,15 +284,17 @@ final class RequestQueue {
      * wait for itself, leaves that to another.
      */
     void close(Runnable rest) {
-        boolean own = lockedIf(() -> {
+        boolean own = lockedIf(() -> threads.contains(Thread.currentThread()));
+        boolean first = lockedIf(() -> {
+            boolean before = closed;
             closed = true;
             changed.signalAll();
-            return threads.contains(Thread.currentThread());
+            return !before;
         });
-        if (own) {
-            thread(() -> end(rest), "adapter-bank-closer").start();
-        } else {
+        if (!own) {
             end(rest);
+        } else if (first) {
+            thread(() -> end(rest), "adapter-bank-closer").start();
         }
     }
 

@@ -18,13 +18,14 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Stream;
 
 /**
  * An adapter in the form in which a bank serves it: for each adapted matrix what a route holds, in the network's type and in one
  * vector, and the values that have to be put into a network. Whoever computes with it holds on to it; when the bank has let go of
- * it and nobody holds it any more, its vector is freed, not when a collector happens to look.
+ * it and nobody holds it any more, its memory is freed, not when a collector happens to look.
  */
 final class ServedAdapter {
 
@@ -42,12 +43,18 @@ final class ServedAdapter {
         this.vector = vector;
         this.routes = routes;
         this.ownKind = ownKind;
-        this.bytes = (vector == null ? 0 : vector.length() * vector.getElementSize()) + (values == null ? 0 : bytesOf(values));
+        this.bytes = (vector == null ? 0 : vector.length() * vector.getElementSize())
+                + besideVector().mapToLong(ServedAdapter::bytesOf).sum() + (values == null ? 0 : bytesOf(values));
     }
 
     private static long bytesOf(AdapterContent values) {
         return Stream.concat(values.trained().values().stream().flatMap(layer -> layer.values().stream()),
                 values.biases().values().values().stream()).mapToLong(ServedAdapter::bytesOf).sum();
+    }
+
+    /** Scales and biases. */
+    private Stream<INDArray> besideVector() {
+        return routes.values().stream().flatMap(route -> Stream.of(route.scale(), route.bias())).filter(Objects::nonNull);
     }
 
     private static long bytesOf(INDArray array) {
@@ -135,8 +142,11 @@ final class ServedAdapter {
     /** Lets go of it. */
     synchronized void release() {
         holders--;
-        if (holders == 0 && vector != null) {
-            vector.close();
+        if (holders == 0) {
+            if (vector != null) {
+                vector.close();
+            }
+            besideVector().forEach(INDArray::close);
         }
     }
 

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.peft.AdapterContent;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -230,7 +231,7 @@ final class Shelf {
     private ServedAdapter load(String name, Loading load) {
         try {
             long start = System.nanoTime();
-            LoRAAdapter adapter = source.load(name).orElseThrow(() -> unknown(name));
+            LoRAAdapter adapter = fetched(name);
             List<Gone> gone = new ArrayList<>();
             ServedAdapter served;
             synchronized (adding) {
@@ -271,9 +272,29 @@ final class Shelf {
         }
     }
 
+    /** Others wait for it too, so that whoever interrupts the one who fetches it, or has done so, does not stop that. */
+    private LoRAAdapter fetched(String name) throws IOException {
+        boolean interrupted = false;
+        try {
+            for (;;) {
+                interrupted |= Thread.interrupted();
+                try {
+                    return source.load(name).orElseThrow(() -> unknown(name));
+                } catch (ClosedByInterruptException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
     private static RuntimeException failure(String name, Throwable e) {
         return e instanceof IOException cause
-                ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: " + e.getMessage(), cause)
+                ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: "
+                + (e.getMessage() == null ? e : e.getMessage()), cause)
                 : e instanceof RuntimeException cause ? cause
                 : new IllegalStateException("Adapter \"" + name + "\" cannot be loaded: " + e, e);
     }

@@ -141,6 +141,18 @@ class BankFolderTest {
         }
     }
 
+    /** A caller who is interrupted spoils nothing for those who wait with it. */
+    @Test
+    void interruptedCallersLoadAllTheSame() {
+        try (AdapterBank bank = bank()) {
+            Thread.currentThread().interrupt();
+
+            requireAnswer(bank, "a", adapter);
+
+            assertThat(Thread.interrupted()).isTrue();
+        }
+    }
+
     @Test
     void aFolderWithoutAnAdapterIsBroken() {
         try (AdapterBank bank = bank()) {

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
@@ -264,6 +265,26 @@ class BankMemoryTest {
         session.close();
         session.close();
         assertThat(Parts.isFreed(a)).isTrue();
+    }
+
+    /** Scales and biases too. */
+    @Test
+    void allOfItIsFreed() {
+        MultiLayerNetwork dora = LoRA.apply(base, LoRAConfig.builder().rank(1).variant(new DoRA()).bias("lora_only").build());
+        try (Parts parts = parts()) {
+            parts.shelf.put("dora", LoRAAdapter.of(dora), false);
+            Route route = parts.seen("dora").get(0).route("fc", 1, 0, 1);
+            assertThat(Networks.difference(parts.passes.compute(parts.hold("dora").mixes(), new Features(new INDArray[] {input},
+                    null))[0], dora.output(input))).isLessThan(CLOSE);
+            parts.seen("dora").get(0).release();
+
+            parts.shelf.remove("dora");
+
+            assertThat(route.a().wasClosed()).isTrue();
+            assertThat(route.scale().wasClosed()).isTrue();
+            assertThat(route.bias().wasClosed()).isTrue();
+            assertThat(Networks.difference(dora.output(input), dora.output(input))).as("the network has its own").isZero();
+        }
     }
 
     @Test

@@ -75,8 +75,8 @@ final class AdapterUpload {
     }
 
     /**
-     * Wherever in the zip the two files lie; others are left where they are. By way of a file, as the end of a zip says what is in
-     * it, and whether it is whole.
+     * Wherever in the zip the two files lie; others are left where they are. By way of a file, as the end of a zip says what is
+     * in it, and whether it is whole.
      */
     private void unzip(InputStream body, Path staged) throws IOException {
         Path file = staged.resolve("upload.zip");
@@ -93,7 +93,8 @@ final class AdapterUpload {
                 String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
                 if (FILES.contains(name)) {
                     requireFirst(name, staged);
-                    try (InputStream in = zip.getInputStream(entry); OutputStream out = Files.newOutputStream(staged.resolve(name))) {
+                    try (InputStream in = zip.getInputStream(entry);
+                         OutputStream out = Files.newOutputStream(staged.resolve(name))) {
                         copy(in, out, left);
                     }
                 }
