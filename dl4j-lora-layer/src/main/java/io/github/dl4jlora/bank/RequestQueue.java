@@ -123,7 +123,9 @@ final class RequestQueue {
 
     private void load(Pending pending) {
         try {
-            if (!pending.isDone()) {
+            if (pending.isDone()) {
+                locked(() -> countOut(pending));
+            } else {
                 enqueue(pending, shelf.hold(pending.request().mixes()));
             }
         } catch (RuntimeException | Error e) {
@@ -134,6 +136,7 @@ final class RequestQueue {
     private void enqueue(Pending pending, Lease lease) {
         boolean late = lockedIf(() -> {
             if (pending.isDone()) {
+                countOut(pending);
                 return true;
             }
             pending.hold(lease);
@@ -146,7 +149,6 @@ final class RequestQueue {
         }
     }
 
-    /** What depends on it may close the bank, and would wait for itself if it were counted still. */
     private void fail(Pending pending, Throwable e) {
         locked(() -> countOut(pending));
         pending.completeExceptionally(e);
@@ -164,6 +166,10 @@ final class RequestQueue {
         metrics.ended(pending.request().mixes().get(0), outcome(pending, failure), System.nanoTime() - pending.since());
     }
 
+    /**
+     * Also of requests that have ended, or are about to: what depends on them runs before {@link #ended}, may close the bank, and
+     * would wait for itself if they were counted still.
+     */
     private void countOut(Pending pending) {
         if (pending.countOut()) {
             queued -= pending.examples();

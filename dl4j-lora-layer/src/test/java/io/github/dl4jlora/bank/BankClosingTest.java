@@ -163,7 +163,8 @@ class BankClosingTest {
         Gate loads = new Gate();
         source.before = name -> loads.pass();
         AdapterBank bank = bank(1);
-        CompletableFuture<INDArray[]> fails = bank.submit(BankRequest.of("nothing", input));
+        CompletableFuture<INDArray[]> fails = bank.submit(BankRequest.of(failure.equals("unknown") ? "nothing" : "s",
+                input));
         CompletableFuture<INDArray[]> loading = bank.submit(BankRequest.of("s", input));
         CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("a", input));
         if (failure.equals("timeout")) {
