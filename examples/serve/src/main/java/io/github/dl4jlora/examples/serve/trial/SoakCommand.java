@@ -92,7 +92,7 @@ public final class SoakCommand implements Callable<Integer> {
         line.show(() -> "Starts the service");
         try (Soak soak = new Soak(folder)) {
             // Who ends this program with a signal ends the service, and frees the disk, with it.
-            Thread hook = new Thread(() -> end(soak), "ends the soak");
+            Thread hook = new Thread(() -> end(soak, folder), "ends the soak");
             Runtime.getRuntime().addShutdownHook(hook);
             say(line, String.format(Locale.ROOT, "%s; %d clients for %.1f minutes; the adapters' folder: %s", Vitals.processor(),
                     clients, minutes, soak.disk()));
@@ -105,9 +105,12 @@ public final class SoakCommand implements Callable<Integer> {
         }
     }
 
-    private static void end(Soak soak) {
+    private static void end(Soak soak, Path folder) {
         try {
             soak.close();
+            deleteAll(folder);
+        } catch (IOException e) {
+            // It lies among what is temporary.
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
