@@ -3,6 +3,8 @@ package io.github.dl4jlora.examples.serve;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterSource;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -38,6 +40,7 @@ import java.util.stream.Stream;
  */
 final class AdapterStore implements AdapterSource, AutoCloseable {
 
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterStore.class);
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
 
     private final Path folder;
@@ -159,7 +162,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
                 throw e;
             }
             if (replaces) {
-                forget(aside.resolve(name));
+                forgetIfPossible(aside.resolve(name));
             }
             return replaces;
         });
@@ -167,30 +170,48 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
 
     /** @return whether there was one */
     boolean delete(String name) throws IOException {
-        return during(lock.writeLock(), () -> Files.isDirectory(folder.resolve(name))
-                // Not by way of aside: it is not to come back.
-                && forget(folder.resolve(name)));
+        return during(lock.writeLock(), () -> {
+            forgetAside(name);
+            // Not by way of aside: it is not to come back.
+            return Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name));
+        });
     }
 
     private boolean moveAside(String name, Path place) throws IOException {
         if (!Files.exists(place, LinkOption.NOFOLLOW_LINKS)) {
             return false;
         }
-        Path old = aside.resolve(name);
-        if (Files.exists(old)) {
-            // Of a replacement whose last step failed.
-            forget(old);
-        }
-        Files.move(place, old, StandardCopyOption.ATOMIC_MOVE);
+        forgetAside(name);
+        Files.move(place, aside.resolve(name), StandardCopyOption.ATOMIC_MOVE);
         return true;
+    }
+
+    /** What a replacement left there whose last step failed. */
+    private void forgetAside(String name) throws IOException {
+        if (Files.exists(aside.resolve(name))) {
+            forget(aside.resolve(name));
+        }
     }
 
     /** Away with it in one step, and then file by file. */
     private boolean forget(Path adapter) throws IOException {
         Path unwanted = gone.resolve(UUID.randomUUID().toString());
         Files.move(adapter, unwanted, StandardCopyOption.ATOMIC_MOVE);
-        deleteAll(unwanted);
+        try {
+            deleteAll(unwanted);
+        } catch (IOException e) {
+            LOG.warn("What is not needed any more could not be deleted, and will be at the next start: {}", e.getMessage());
+        }
         return true;
+    }
+
+    /** For what has a successor already, so that nothing can fail any more. */
+    private void forgetIfPossible(Path adapter) {
+        try {
+            forget(adapter);
+        } catch (IOException e) {
+            LOG.warn("A replaced adapter could not be cleared away, and will be before the next change: {}", e.getMessage());
+        }
     }
 
     /** Forgets what was staged, if it is still there. */

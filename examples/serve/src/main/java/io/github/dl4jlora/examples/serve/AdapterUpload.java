@@ -163,8 +163,16 @@ final class AdapterUpload {
             if (e instanceof FileSystemException disk) {
                 throw disk;
             }
+            if (e instanceof IOException disk && !isJettys(disk)) {
+                throw Problem.cannotWrite(disk);
+            }
             throw Problem.badRequest("The form is damaged: " + e.getMessage());
         }
+    }
+
+    /** A form's parts lie in files for a while; a full disk ends in the same kind of exception as a form that is none. */
+    private static boolean isJettys(IOException e) {
+        return e.getStackTrace().length == 0 || e.getStackTrace()[0].getClassName().startsWith("org.eclipse.jetty.");
     }
 
     /**

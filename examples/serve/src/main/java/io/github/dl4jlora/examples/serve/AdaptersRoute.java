@@ -84,7 +84,12 @@ final class AdaptersRoute {
         access.require(request);
         String name = request.pathParam("name");
         requireThere(name);
-        boolean deleted = store.delete(name);
+        boolean deleted;
+        try {
+            deleted = store.delete(name);
+        } catch (IOException e) {
+            throw Problem.cannotWrite(e);
+        }
         bank.refresh(name);
         if (!deleted) {
             throw unknown(name);

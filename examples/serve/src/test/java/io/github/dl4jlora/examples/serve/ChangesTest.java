@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.serve;
 
+import io.github.dl4jlora.examples.serve.trial.Uploads;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -9,24 +10,20 @@ import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.http.HttpRequest;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeSet;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipOutputStream;
 
 import static io.github.dl4jlora.examples.serve.Running.assertSame;
+import static io.github.dl4jlora.examples.serve.trial.Uploads.CONFIG;
+import static io.github.dl4jlora.examples.serve.trial.Uploads.TENSORS;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIOException;
 
@@ -34,8 +31,6 @@ import static org.assertj.core.api.Assertions.assertThatIOException;
 @Tag("serve")
 class ChangesTest {
 
-    private static final String CONFIG = "adapter_config.json";
-    private static final String TENSORS = "adapter_model.safetensors";
     private static final String PATH = "/v1/adapters/spam";
 
     @TempDir
@@ -88,9 +83,9 @@ class ChangesTest {
     void itsTwoFilesMayComeAsPartsOfAForm() throws Exception {
         Path adapter = saved(1);
 
-        byte[] form = form(Map.of(CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
+        byte[] form = Uploads.form(Map.of(CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
                 TENSORS, Files.readAllBytes(adapter.resolve(TENSORS))));
-        assertThat(running.put(PATH, "multipart/form-data; boundary=x", form).status()).isEqualTo(201);
+        assertThat(running.put(PATH, Uploads.FORM, form).status()).isEqualTo(201);
 
         assertSame(running.outputs("spam", input), expected(1));
         assertThat(adapters.resolve("spam").resolve(TENSORS)).hasSameBinaryContentAs(adapter.resolve(TENSORS));
@@ -101,7 +96,7 @@ class ChangesTest {
     void aZipMayHoldTheFolderAndMore() throws Exception {
         Path adapter = saved(1);
 
-        assertThat(running.put(PATH, Running.zip(Map.of("task/" + CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
+        assertThat(running.put(PATH, Uploads.zip(Map.of("task/" + CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
                 "task/" + TENSORS, Files.readAllBytes(adapter.resolve(TENSORS)), "task/README.md", new byte[10]))).status())
                 .isEqualTo(201);
 
@@ -149,22 +144,22 @@ class ChangesTest {
         byte[] tensors = Files.readAllBytes(adapter.resolve(TENSORS));
         byte[] zip = Running.zip(adapter);
 
-        refused("leads out of its folder", 400, Running.zip(Map.of("../../" + CONFIG, config, TENSORS, tensors)));
-        refused("leads out of its folder", 400, Running.zip(Map.of("/" + CONFIG, config, TENSORS, tensors)));
-        refused("leads out of its folder", 400, Running.zip(Map.of(".." + "\\" + CONFIG, config, TENSORS, tensors)));
-        refused("unpacked", 413, bomb());
+        refused("leads out of its folder", 400, Uploads.zip(Map.of("../../" + CONFIG, config, TENSORS, tensors)));
+        refused("leads out of its folder", 400, Uploads.zip(Map.of("/" + CONFIG, config, TENSORS, tensors)));
+        refused("leads out of its folder", 400, Uploads.zip(Map.of(".." + "\\" + CONFIG, config, TENSORS, tensors)));
+        refused("unpacked", 413, Uploads.bomb());
         refused("damaged", 400, Arrays.copyOf(zip, zip.length / 2));
         refused("damaged", 400, Arrays.copyOf(zip, zip.length - 1));
         refused("damaged, or none", 400, "not a zip at all".getBytes(StandardCharsets.UTF_8));
         refused("damaged, or none", 400, new byte[0]);
-        refused("two files", 400, Running.zip(Map.of(CONFIG, config, "a/" + TENSORS, tensors, "b/" + TENSORS, tensors)));
-        refused(TENSORS, 400, Running.zip(Map.of(CONFIG, config)));
-        refused(TENSORS, 400, Running.zip(Map.of(CONFIG, config, TENSORS, Arrays.copyOf(tensors, tensors.length - 9))));
-        refused("header claims", 400, Running.zip(Map.of(CONFIG, config, TENSORS, header(Long.MAX_VALUE))));
-        refused("header claims", 400, Running.zip(Map.of(CONFIG, config, TENSORS, header(1L << 26))));
+        refused("two files", 400, Uploads.zip(Map.of(CONFIG, config, "a/" + TENSORS, tensors, "b/" + TENSORS, tensors)));
+        refused(TENSORS, 400, Uploads.zip(Map.of(CONFIG, config)));
+        refused(TENSORS, 400, Uploads.zip(Map.of(CONFIG, config, TENSORS, Arrays.copyOf(tensors, tensors.length - 9))));
+        refused("header claims", 400, Uploads.zip(Map.of(CONFIG, config, TENSORS, Uploads.header(Long.MAX_VALUE))));
+        refused("header claims", 400, Uploads.zip(Map.of(CONFIG, config, TENSORS, Uploads.header(1L << 26))));
         byte[] deep = "[[[[".repeat(9_999).getBytes(StandardCharsets.UTF_8);
-        refused(CONFIG, 400, Running.zip(Map.of(CONFIG, deep, TENSORS, tensors)));
-        refused("NaN", 400, Running.zip(Map.of(CONFIG, config, TENSORS, withNaN(tensors))));
+        refused(CONFIG, 400, Uploads.zip(Map.of(CONFIG, deep, TENSORS, tensors)));
+        refused("NaN", 400, Uploads.zip(Map.of(CONFIG, config, TENSORS, Uploads.withNaN(tensors))));
         Networks.adapter(Networks.dense(99), 2).save(folder.resolve("foreign"));
         refused("base", 400, Running.zip(folder.resolve("foreign")));
         Networks.adapter(Networks.recurrent(1), 2, "lstm").save(folder.resolve("other"));
@@ -183,13 +178,14 @@ class ChangesTest {
     void uploadsThatAreTooLargeOrOfAnotherKindAreRefused() throws Exception {
         assertThat(running.put(PATH, new byte[(4 << 20) + 1]).error(413)).contains("4194305 bytes");
         assertThat(running.send(running.request(PATH).header("Authorization", "Bearer " + Running.TOKEN)
-                .header("Content-Type", "multipart/form-data; boundary=x").PUT(HttpRequest.BodyPublishers.ofInputStream(() ->
-                        new ByteArrayInputStream(form(Map.of(TENSORS, new byte[5 << 20])))))).error(413)).contains("bytes");
+                .header("Content-Type", Uploads.FORM).PUT(HttpRequest.BodyPublishers.ofInputStream(
+                        () -> new ByteArrayInputStream(Uploads.form(Map.of(TENSORS, new byte[5 << 20])))))).error(413))
+                .contains("bytes");
         assertThat(running.put(PATH, "application/json", new byte[2]).error(415))
                 .contains("application/zip", "multipart/form-data");
-        assertThat(running.put(PATH, "multipart/form-data; boundary=x", form(Map.of("other.bin", new byte[2]))).error(400))
+        assertThat(running.put(PATH, Uploads.FORM, Uploads.form(Map.of("other.bin", new byte[2]))).error(400))
                 .contains("other.bin");
-        assertThat(running.put(PATH, "multipart/form-data; boundary=x", "no form".getBytes(StandardCharsets.UTF_8)).error(400))
+        assertThat(running.put(PATH, Uploads.FORM, "no form".getBytes(StandardCharsets.UTF_8)).error(400))
                 .contains("The form is damaged");
         assertNothingIsLeft();
     }
@@ -208,6 +204,25 @@ class ChangesTest {
         Files.createDirectory(staged);
         assertThat(running.put(PATH, Running.zip(saved(2))).status()).isEqualTo(200);
         assertSame(running.outputs("spam", input), expected(2));
+    }
+
+    /** What happened has happened, and is served; what is left of the old one is cleared away when there is a next time. */
+    @Test
+    void whereTheOldOneCannotBeClearedAwayTheNewOneIsServed() throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        assertSame(running.outputs("spam", input), expected(1));
+        Path gone = adapters.resolve(".dl4j-lora").resolve("gone");
+        Files.delete(gone);
+
+        assertThat(running.put(PATH, Running.zip(saved(2))).status()).isEqualTo(200);
+        assertSame(running.outputs("spam", input), expected(2));
+        assertThat(running.delete(PATH).error(507)).contains("Nothing was changed").doesNotContain(folder.toString());
+        assertSame(running.outputs("spam", input), expected(2));
+
+        Files.createDirectory(gone);
+        running.delete(PATH).ok();
+        // Nor anything that would come back at the next start.
+        assertNothingIsLeft();
     }
 
     @Test
@@ -240,40 +255,5 @@ class ChangesTest {
                 assertThat(left.map(path -> path.getFileName().toString())).as(place).isEmpty();
             }
         }
-    }
-
-    /** 64 MiB of zeros in a few kilobytes. */
-    private static byte[] bomb() throws IOException {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
-            zip.putNextEntry(new ZipEntry(TENSORS));
-            for (int i = 0; i < 64; i++) {
-                zip.write(new byte[1 << 20]);
-            }
-        }
-        return bytes.toByteArray();
-    }
-
-    private static byte[] header(long length) {
-        return ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN).putLong(length).array();
-    }
-
-    private static byte[] withNaN(byte[] tensors) {
-        ByteBuffer bytes = ByteBuffer.wrap(tensors.clone()).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.putFloat(bytes.limit() - 4, Float.NaN);
-        return bytes.array();
-    }
-
-    /** With the boundary x. */
-    private static byte[] form(Map<String, byte[]> files) {
-        ByteArrayOutputStream form = new ByteArrayOutputStream();
-        for (String name : new TreeSet<>(files.keySet())) {
-            form.writeBytes(("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + name + "\"\r\n\r\n")
-                    .getBytes(StandardCharsets.UTF_8));
-            form.writeBytes(files.get(name));
-            form.writeBytes("\r\n".getBytes(StandardCharsets.UTF_8));
-        }
-        form.writeBytes("--x--\r\n".getBytes(StandardCharsets.UTF_8));
-        return form.toByteArray();
     }
 }

@@ -1,12 +1,13 @@
 package io.github.dl4jlora.examples.serve;
 
+import io.github.dl4jlora.examples.serve.trial.ServedProcess;
+import io.github.dl4jlora.examples.serve.trial.Uploads;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -14,21 +15,18 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.UnaryOperator;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipOutputStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** A service on a free port, and a client of it. */
 final class Running implements AutoCloseable {
 
-    static final String TOKEN = "a-token-for-tests";
+    static final String TOKEN = ServedProcess.TOKEN;
     static final ObjectMapper JSON = new ObjectMapper();
     /** Against a service that hangs; nothing here takes a hundredth of it. */
     static final Duration PATIENCE = Duration.ofMinutes(5);
@@ -168,20 +166,7 @@ final class Running implements AutoCloseable {
     }
 
     static byte[] zip(Path adapter) throws IOException {
-        return zip(Map.of("adapter_config.json", Files.readAllBytes(adapter.resolve("adapter_config.json")),
-                "adapter_model.safetensors", Files.readAllBytes(adapter.resolve("adapter_model.safetensors"))));
-    }
-
-    static byte[] zip(Map<String, byte[]> files) throws IOException {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
-            for (Map.Entry<String, byte[]> file : files.entrySet()) {
-                zip.putNextEntry(new ZipEntry(file.getKey()));
-                zip.write(file.getValue());
-                zip.closeEntry();
-            }
-        }
-        return bytes.toByteArray();
+        return Uploads.zip(Uploads.files(adapter));
     }
 
     static void assertSame(INDArray actual, INDArray expected) {

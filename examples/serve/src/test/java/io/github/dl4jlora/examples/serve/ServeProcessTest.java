@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.serve;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.serve.trial.ServedProcess;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Tag;
@@ -30,6 +31,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Timeout(value = 15, unit = TimeUnit.MINUTES)
 class ServeProcessTest {
 
+    private static final List<String> JVM = List.of("-Xmx512m");
     private static final int KILLS = 3;
     private static final int TASKS = 4;
 
@@ -49,7 +51,7 @@ class ServeProcessTest {
     void aSignalEndsItWhenWhoIsInHasHisAnswer() throws Exception {
         Path adapters = Files.createDirectory(folder.resolve("adapters"));
         Networks.adapter(base, 1).save(adapters.resolve("spam"));
-        Processes.Served served = Processes.serve(saved(), adapters, "--timeout", "10m");
+        ServedProcess served = ServedProcess.start(JVM, ServedProcess.TOKEN, saved(), adapters, "--timeout", "10m");
         Running client = new Running(served.address());
         assertSame(client.outputs("spam", input), ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
         byte[] body = ("{\"inputs\": " + Running.json(input) + "}").getBytes(StandardCharsets.UTF_8);
@@ -58,8 +60,7 @@ class ServeProcessTest {
                     + "Content-Length: " + body.length + "\r\nExpect: 100-continue\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
             assertThat(in.getInputStream().read()).as("it is in").isEqualTo('H');
 
-            // SIGTERM; the process's own destroy would close its output.
-            served.process().toHandle().destroy();
+            served.signal();
             while (isOpen(served.address().getPort())) {
                 Thread.sleep(5);
             }
@@ -69,7 +70,7 @@ class ServeProcessTest {
                     .contains("HTTP/1.1 200", "\"outputs\":[[");
         }
         assertThat(served.process().waitFor()).isZero();
-        assertThat(served.output().lines()).containsExactly("Ended.");
+        assertThat(served.said()).containsExactly("Ended.");
     }
 
     private static boolean isOpen(int port) {
@@ -93,18 +94,18 @@ class ServeProcessTest {
             zips[task] = Running.zip(folder.resolve("task-" + task));
         }
         for (int kill = 0; kill < KILLS; kill++) {
-            Processes.Served served = Processes.serve(file, adapters);
+            ServedProcess served = ServedProcess.start(JVM, ServedProcess.TOKEN, file, adapters);
             AtomicInteger sent = new AtomicInteger();
             List<CompletableFuture<Void>> clients = Stream.of("a", "b", "a", "c").map(name -> CompletableFuture.runAsync(() ->
                     putUntilItEnds(new Running(served.address()), name, zips, sent))).toList();
             while (sent.get() < 20 + 7 * kill) {
                 Thread.sleep(1);
             }
-            served.process().destroyForcibly().waitFor();
+            served.kill();
             clients.forEach(CompletableFuture::join);
         }
 
-        Processes.Served last = Processes.serve(file, adapters);
+        ServedProcess last = ServedProcess.start(JVM, ServedProcess.TOKEN, file, adapters);
         try {
             Running client = new Running(last.address());
             for (String name : List.of("a", "b", "c")) {
@@ -117,7 +118,7 @@ class ServeProcessTest {
                         .containsExactlyInAnyOrder(".dl4j-lora", "staged", "aside", "gone", "lock");
             }
         } finally {
-            last.process().destroyForcibly().waitFor();
+            last.kill();
         }
     }
 

@@ -1,0 +1,218 @@
+package io.github.dl4jlora.examples.serve.trial;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.Program;
+import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.StatusLine;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.factory.Nd4j;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.ToDoubleFunction;
+
+/** What many adapters cost behind a service, and what batches gain. All that is compared takes turns. */
+@Command(name = "load", sortOptions = false, description = "Starts the service in processes of its own, with batches and "
+        + "without, and has clients ask it over loopback: for the base alone, and for one of 1, 10, 100, ... adapters at random.")
+public final class LoadCommand implements Callable<Integer> {
+
+    private static final int LAYERS = 3;
+    private static final int RANK = 8;
+    private static final int WITHOUT_BATCHES = -1;
+
+    @Option(names = "--clients", paramLabel = "N", defaultValue = "32", description = "How many. Default: ${DEFAULT-VALUE}.")
+    private int clients;
+
+    @Option(names = "--adapters", paramLabel = "N", split = ",", defaultValue = "1,10,100,1000,10000",
+            description = "Numbers of adapters. Default: ${DEFAULT-VALUE}.")
+    private List<Integer> adapters;
+
+    @Option(names = "--width", paramLabel = "N", defaultValue = "2048",
+            description = "Of the network's " + LAYERS + " dense layers. Default: ${DEFAULT-VALUE}.")
+    private int width;
+
+    @Option(names = "--rounds", paramLabel = "N", defaultValue = "15",
+            description = "How often each is measured, after once more to warm up. Default: ${DEFAULT-VALUE}.")
+    private int rounds;
+
+    @Option(names = "--seconds", paramLabel = "N", defaultValue = "2",
+            description = "How long each time: short, so that all meet the same machine. Default: ${DEFAULT-VALUE}.")
+    private double seconds;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    public static void main(String[] args) {
+        Threads.settle();
+        System.exit(Program.run(commandLine(), args));
+    }
+
+    /** What {@link #main} runs. */
+    public static CommandLine commandLine() {
+        return new CommandLine(new LoadCommand());
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        if (clients < 1 || width < 1 || rounds < 1 || !(seconds > 0) || adapters.stream().anyMatch(count -> count < 1)) {
+            throw new ParameterException(spec.commandLine(), "All numbers must be at least 1");
+        }
+        PrintWriter out = spec.commandLine().getOut();
+        StatusLine line = new StatusLine(spec.commandLine().getErr());
+        Path folder = Files.createTempDirectory("dl4j-lora-load");
+        try {
+            int most = adapters.stream().max(Integer::compare).orElseThrow();
+            line.show(() -> "Makes a network and " + most + " adapters");
+            long bytes = write(folder, most);
+            Map<Integer, List<LoadClients.Found>> found = measure(folder, bytes, line);
+            line.clear();
+            out.println(Vitals.processor() + ", clients beside the service");
+            out.printf(Locale.ROOT, "%d layers, %d wide; rank %d, %,d bytes an adapter; %d clients, one row a request; medians "
+                    + "of %d rounds of %.1f s%n%n", LAYERS, width, RANK, bytes, clients, rounds, seconds);
+            out.print(table(found).toString(Program.columns(spec.commandLine())));
+            out.printf(Locale.ROOT, "%nBatches: %s times the answers of none, %,d adapters%n",
+                    ratio(found.get(usual()), found.get(WITHOUT_BATCHES), LoadClients.Found::rate), usual());
+            out.flush();
+        } finally {
+            line.clear();
+            SoakCommand.deleteAll(folder);
+        }
+        return CommandLine.ExitCode.OK;
+    }
+
+    /** @return bytes of an adapter */
+    private long write(Path folder, int count) throws IOException {
+        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).activation(Activation.RELU).list();
+        for (int i = 0; i < LAYERS; i++) {
+            list.layer(new DenseLayer.Builder().nIn(width).nOut(width).build());
+        }
+        MultiLayerNetwork base = new MultiLayerNetwork(list.validateOutputLayerConfig(false).build());
+        base.init();
+        ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), false);
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(RANK).alpha(1).build());
+        adapted.params().assign(Nd4j.randn(adapted.params().shape()).muli(0.01));
+        Path one = folder.resolve("adapter");
+        LoRAAdapter.of(adapted).save(one);
+        Path all = Files.createDirectory(folder.resolve("adapters"));
+        for (int i = 0; i < count; i++) {
+            Path adapter = Files.createDirectory(all.resolve(name(i)));
+            for (String file : List.of(Uploads.CONFIG, Uploads.TENSORS)) {
+                // In memory each is one of its own; on disk they need not be.
+                Files.createLink(adapter.resolve(file), one.resolve(file));
+            }
+        }
+        return adapted.params().length() * Float.BYTES;
+    }
+
+    private static String name(int adapter) {
+        return "a" + adapter;
+    }
+
+    private ServedProcess serve(Path folder, long bytes, int maxBatch) throws IOException {
+        long megabytes = (bytes >> 20) + 1;
+        return ServedProcess.start(List.of("-Xmx2g", "-Dorg.bytedeco.javacpp.maxbytes=" + (2 * megabytes + 2_000) + "m",
+                        "-Dorg.bytedeco.javacpp.maxphysicalbytes=0"), null, folder.resolve("base.zip"),
+                folder.resolve("adapters"), "--max-batch", String.valueOf(maxBatch), "--max-bytes", 2 * megabytes + "m");
+    }
+
+    /** By number of adapters, 0 for the base alone, and {@link #WITHOUT_BATCHES}. */
+    private Map<Integer, List<LoadClients.Found>> measure(Path folder, long bytes, StatusLine line) throws IOException {
+        int most = adapters.stream().max(Integer::compare).orElseThrow();
+        int usual = usual();
+        byte[] body = Rows.safetensors(Nd4j.randn(1, width).toFloatMatrix());
+        Map<Integer, List<LoadClients.Found>> found = new LinkedHashMap<>();
+        try (ServedProcess together = serve(folder, bytes * most, clients);
+             ServedProcess alone = serve(folder, bytes * usual, 1)) {
+            LoadClients batches = new LoadClients(together.address(), clients, body);
+            LoadClients single = new LoadClients(alone.address(), clients, body);
+            AtomicInteger loaded = new AtomicInteger();
+            line.show(() -> "Adapters that are in memory: " + loaded);
+            batches.askEach(LoadCommand::name, most, loaded);
+            single.askEach(LoadCommand::name, usual, new AtomicInteger());
+            for (int round = 0; round <= rounds; round++) {
+                List<Integer> turns = new ArrayList<>(List.of(0));
+                turns.addAll(adapters);
+                turns.add(WITHOUT_BATCHES);
+                for (int turn : turns) {
+                    int number = round;
+                    line.show(() -> "Round " + number + " of " + rounds + ": " + title(turn));
+                    LoadClients.Found one = turn == WITHOUT_BATCHES ? single.ask(LoadCommand::name, usual, seconds)
+                            : batches.ask(LoadCommand::name, turn, seconds);
+                    if (round > 0) {
+                        found.computeIfAbsent(turn, key -> new ArrayList<>()).add(one);
+                    }
+                }
+            }
+        }
+        return found;
+    }
+
+    /** With how many adapters batches are compared with none. */
+    private int usual() {
+        return adapters.contains(1_000) ? 1_000 : adapters.get(adapters.size() - 1);
+    }
+
+    private String title(int turn) {
+        return turn == 0 ? "the base alone" : String.format(Locale.ROOT, turn == WITHOUT_BATCHES ? "%,d, without batches" : "%,d",
+                turn == WITHOUT_BATCHES ? usual() : turn);
+    }
+
+    private ResultTable table(Map<Integer, List<LoadClients.Found>> found) {
+        ResultTable table = new ResultTable("adapters", "answers/s", "/ the base's", "95 % within", "/ the base's",
+                "/ " + title(adapters.get(0)) + "'s");
+        found.forEach((turn, rounds) -> table.row(title(turn), number("%,.0f", median(rounds, LoadClients.Found::rate)),
+                ratio(rounds, found.get(0), LoadClients.Found::rate),
+                number("%.1f ms", median(rounds, LoadClients.Found::tail)),
+                ratio(rounds, found.get(0), LoadClients.Found::tail),
+                ratio(rounds, found.get(adapters.get(0)), LoadClients.Found::tail)));
+        return table;
+    }
+
+    private static String ratio(List<LoadClients.Found> rounds, List<LoadClients.Found> others,
+                                ToDoubleFunction<LoadClients.Found> figure) {
+        List<Double> ratios = new ArrayList<>();
+        for (int i = 0; i < rounds.size(); i++) {
+            ratios.add(figure.applyAsDouble(rounds.get(i)) / figure.applyAsDouble(others.get(i)));
+        }
+        return number("%.2f", median(ratios));
+    }
+
+    private static double median(List<LoadClients.Found> rounds, ToDoubleFunction<LoadClients.Found> figure) {
+        return median(rounds.stream().map(figure::applyAsDouble).toList());
+    }
+
+    private static double median(List<Double> values) {
+        List<Double> sorted = values.stream().sorted().toList();
+        int middle = sorted.size() / 2;
+        return sorted.size() % 2 == 1 ? sorted.get(middle) : (sorted.get(middle - 1) + sorted.get(middle)) / 2;
+    }
+
+    private static String number(String format, double value) {
+        return String.format(Locale.ROOT, format, value);
+    }
+}

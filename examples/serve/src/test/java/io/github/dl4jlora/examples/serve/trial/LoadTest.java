@@ -1,0 +1,29 @@
+package io.github.dl4jlora.examples.serve.trial;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.concurrent.TimeUnit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The smallest that can be measured; of what it finds, that it is there. */
+@Tag("serve")
+@Timeout(value = 15, unit = TimeUnit.MINUTES)
+class LoadTest {
+
+    @Test
+    void aTableTellsWhatAdaptersCost() {
+        StringWriter out = new StringWriter();
+
+        int exitCode = LoadCommand.commandLine().setOut(new PrintWriter(out, true)).execute("--clients", "2", "--adapters", "1,3",
+                "--width", "16", "--rounds", "1", "--seconds", "0.5");
+
+        assertThat(exitCode).as(out.toString()).isZero();
+        assertThat(out.toString()).containsPattern("the base alone +[\\d,]+ +1.00").containsPattern("\n1 +[\\d,]+ +\\d")
+                .containsPattern("\n3 +[\\d,]+").containsPattern("\n3, without batches +[\\d,]+");
+    }
+}
