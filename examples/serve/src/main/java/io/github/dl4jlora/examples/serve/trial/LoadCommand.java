@@ -25,6 +25,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -53,12 +54,12 @@ public final class LoadCommand implements Callable<Integer> {
             description = "Of the network's " + LAYERS + " dense layers. Default: ${DEFAULT-VALUE}.")
     private int width;
 
-    @Option(names = "--rounds", paramLabel = "N", defaultValue = "15",
+    @Option(names = "--rounds", paramLabel = "N", defaultValue = "9",
             description = "How often each is measured, after once more to warm up. Default: ${DEFAULT-VALUE}.")
     private int rounds;
 
-    @Option(names = "--seconds", paramLabel = "N", defaultValue = "2",
-            description = "How long each time: short, so that all meet the same machine. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--seconds", paramLabel = "N", defaultValue = "4",
+            description = "How long each time. Default: ${DEFAULT-VALUE}.")
     private double seconds;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
@@ -146,6 +147,9 @@ public final class LoadCommand implements Callable<Integer> {
         int usual = usual();
         byte[] body = Rows.safetensors(Nd4j.randn(1, width).toFloatMatrix());
         Map<Integer, List<LoadClients.Found>> found = new LinkedHashMap<>();
+        found.put(0, new ArrayList<>());
+        adapters.forEach(count -> found.put(count, new ArrayList<>()));
+        found.put(WITHOUT_BATCHES, new ArrayList<>());
         try (ServedProcess together = serve(folder, bytes * most, clients);
              ServedProcess alone = serve(folder, bytes * usual, 1)) {
             LoadClients batches = new LoadClients(together.address(), clients, body);
@@ -155,16 +159,18 @@ public final class LoadCommand implements Callable<Integer> {
             batches.askEach(LoadCommand::name, most, loaded);
             single.askEach(LoadCommand::name, usual, new AtomicInteger());
             for (int round = 0; round <= rounds; round++) {
-                List<Integer> turns = new ArrayList<>(List.of(0));
-                turns.addAll(adapters);
-                turns.add(WITHOUT_BATCHES);
+                List<Integer> turns = new ArrayList<>(found.keySet());
+                if (round % 2 == 1) {
+                    // So that nobody is always the first.
+                    Collections.reverse(turns);
+                }
                 for (int turn : turns) {
                     int number = round;
                     line.show(() -> "Round " + number + " of " + rounds + ": " + title(turn));
                     LoadClients.Found one = turn == WITHOUT_BATCHES ? single.ask(LoadCommand::name, usual, seconds)
                             : batches.ask(LoadCommand::name, turn, seconds);
                     if (round > 0) {
-                        found.computeIfAbsent(turn, key -> new ArrayList<>()).add(one);
+                        found.get(turn).add(one);
                     }
                 }
             }
