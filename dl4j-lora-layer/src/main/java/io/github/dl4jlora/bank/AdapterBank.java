@@ -33,6 +33,7 @@ public final class AdapterBank implements AutoCloseable {
     private final Shelf shelf;
     private final RequestQueue queue;
     private final Watch watch;
+    private volatile boolean closed;
 
     /**
      * A bank with as many networks as there are processors.
@@ -100,6 +101,20 @@ public final class AdapterBank implements AutoCloseable {
      */
     public void replace(String name, LoRAAdapter adapter) {
         put(name, adapter, true);
+    }
+
+    /**
+     * Finds out whether an adapter could be added, and adds nothing.
+     *
+     * @param name    for the message
+     * @param adapter for the bank's base
+     * @throws IllegalArgumentException if the adapter was made for another base or shape
+     * @throws IllegalStateException    if the bank is closed
+     */
+    public void check(String name, LoRAAdapter adapter) {
+        Objects.requireNonNull(name, "The name of the adapter is null");
+        Objects.requireNonNull(adapter, "The adapter is null");
+        shelf.check(name, adapter);
     }
 
     private void put(String name, LoRAAdapter adapter, boolean replaces) {
@@ -274,7 +289,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(BankRequest request) {
-        watch.requireIntact();
+        requireServing();
         try (Lease lease = shelf.hold(request.mixes())) {
             return passes.compute(lease.mixes(), request.features());
         }
@@ -291,7 +306,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException   if the bank is closed
      */
     public CompletableFuture<INDArray[]> submit(BankRequest request) {
-        watch.requireIntact();
+        requireServing();
         return queue.submit(request, null);
     }
 
@@ -305,7 +320,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException   if the bank is closed
      */
     public CompletableFuture<INDArray[]> submit(BankRequest request, Duration timeout) {
-        watch.requireIntact();
+        requireServing();
         return queue.submit(request, Objects.requireNonNull(timeout, "The timeout is null"));
     }
 
@@ -318,8 +333,15 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public BankSession session(AdapterMix mix) {
-        watch.requireIntact();
+        requireServing();
         return new BankSession(passes, shelf.hold(List.of(mix)), watch::requireIntact);
+    }
+
+    private void requireServing() {
+        if (closed) {
+            throw new IllegalStateException("The bank is closed");
+        }
+        watch.requireIntact();
     }
 
     static INDArray single(INDArray[] outputs) {
@@ -346,6 +368,7 @@ public final class AdapterBank implements AutoCloseable {
      */
     @Override
     public void close() {
+        closed = true;
         watch.close();
         queue.close(shelf::close);
     }

@@ -103,6 +103,12 @@ final class Shelf {
         prune.run();
     }
 
+    /** @throws IllegalArgumentException if the adapter does not fit */
+    void check(String name, LoRAAdapter adapter) {
+        requireOpen();
+        kinds.candidate(name, AdapterContent.of(adapter)).served().release();
+    }
+
     /** Forgets what came from the source by this name. */
     void refresh(String name) {
         synchronized (this) {
@@ -291,10 +297,12 @@ final class Shelf {
         }
     }
 
+    /** That the source's adapter does not fit is no fault of who asks for it. */
     private static RuntimeException failure(String name, Throwable e) {
-        return e instanceof IOException cause
-                ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: "
-                + (e.getMessage() == null ? e : e.getMessage()), cause)
+        IOException io = e instanceof IOException cause ? cause
+                : e instanceof IllegalArgumentException && !(e instanceof UnknownAdapterException) ? new IOException(e) : null;
+        return io != null ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: "
+                + (e.getMessage() == null ? e : e.getMessage()), io)
                 : e instanceof RuntimeException cause ? cause
                 : new IllegalStateException("Adapter \"" + name + "\" cannot be loaded: " + e, e);
     }
@@ -317,17 +325,14 @@ final class Shelf {
         return own != null ? own : loaded.get(name);
     }
 
+    /** What the source has is not told: to list thousands would take longer than to answer. */
     private UnknownAdapterException unknown(String name) {
-        List<String> some;
-        try {
-            some = names();
-        } catch (RuntimeException e) {
-            some = List.copyOf(namesOfAdded());
-        }
+        List<String> known = List.copyOf(namesOfAdded());
         String shown = name.length() <= MOST_SHOWN ? name : name.substring(0, MOST_SHOWN) + "…";
-        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"; it has "
-                + (some.size() <= MOST_NAMED ? some
-                : some.subList(0, MOST_NAMED) + " and " + (some.size() - MOST_NAMED) + " more"));
+        String some = known.size() <= MOST_NAMED ? known.toString()
+                : known.subList(0, MOST_NAMED) + " and " + (known.size() - MOST_NAMED) + " more";
+        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"" + (source == null ? "; it has " + some
+                : known.isEmpty() ? ", and neither has its source" : ", and neither has its source; added were " + some));
     }
 
     private synchronized void requireOpen() {

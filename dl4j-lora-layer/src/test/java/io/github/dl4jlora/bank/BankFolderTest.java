@@ -87,7 +87,7 @@ class BankFolderTest {
         try (AdapterBank bank = bank()) {
             assertThat(bank.names()).isEmpty();
             assertThatThrownBy(() -> bank.output("a", input)).isInstanceOf(UnknownAdapterException.class)
-                    .hasMessageContaining("[]");
+                    .hasMessageContaining("neither has its source");
             adapter.save(folder.resolve("a"));
 
             assertThat(bank.names()).containsExactly("a");

@@ -147,8 +147,8 @@ class BankSourceFailuresTest {
         source.adapters.put("strange", GatedTanh.adapter(stranger, 1));
         try (AdapterBank bank = bank()) {
             for (int time = 0; time < 2; time++) {
-                assertThatThrownBy(() -> bank.output("strange", input)).isInstanceOf(IllegalArgumentException.class)
-                        .isNotInstanceOf(UnknownAdapterException.class).hasMessageContainingAll("\"strange\"", "\"fc\"");
+                assertThatThrownBy(() -> bank.output("strange", input)).isInstanceOf(UncheckedIOException.class)
+                        .hasMessageContainingAll("\"strange\"", "\"fc\"");
             }
             assertThat(source.asked).hasSize(2);
             assertThat(bank.status().adapters()).isZero();
@@ -160,7 +160,7 @@ class BankSourceFailuresTest {
         put("b", 2);
         try (AdapterBank bank = bank()) {
             assertThatThrownBy(() -> bank.output("a", input)).isInstanceOf(UnknownAdapterException.class)
-                    .hasMessageContainingAll("\"a\"", "[b]");
+                    .hasMessageContainingAll("\"a\"", "neither has its source");
             assertThatThrownBy(() -> bank.submit(BankRequest.of("a", input)).join())
                     .hasCauseInstanceOf(UnknownAdapterException.class);
             assertThat(metrics.count("notLoaded")).as("there is nothing to load").isZero();
@@ -216,15 +216,53 @@ class BankSourceFailuresTest {
         };
         try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().source(slow).build())) {
             bank.add("a", a);
-            Future<?> lists = callers.submit(() -> bank.remove("nothing"));
+            Future<List<String>> lists = callers.submit(bank::names);
             gate.awaitSomebody();
 
             requireAnswer(callers.submit(() -> bank.output("a", input)).get(), a);
             callers.submit(() -> bank.add("b", a)).get();
 
             gate.open();
-            assertThatThrownBy(lists::get).hasCauseInstanceOf(UnknownAdapterException.class);
+            assertThat(lists.get()).containsExactly("a");
         }
+    }
+
+    @Test
+    void nobodyWhoAsksForAnUnknownNameHasTheSourceListIts() {
+        AdapterSource dear = new AdapterSource() {
+            @Override
+            public List<String> names() {
+                throw new AssertionError("asked for all names");
+            }
+
+            @Override
+            public Optional<LoRAAdapter> load(String name) {
+                return Optional.empty();
+            }
+        };
+        try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().source(dear).build())) {
+            assertThatThrownBy(() -> bank.output("x", input)).isInstanceOf(UnknownAdapterException.class)
+                    .hasMessage("The bank has no adapter \"x\", and neither has its source");
+            bank.add("a", GatedTanh.adapter(base, 1));
+            assertThatThrownBy(() -> bank.remove("x")).isInstanceOf(UnknownAdapterException.class)
+                    .hasMessageEndingWith("added were [a]");
+        }
+    }
+
+    @Test
+    void whatIsCheckedIsNotAdded() {
+        LoRAAdapter adapter = GatedTanh.adapter(base, 1);
+        MultiLayerNetwork stranger = GatedTanh.network();
+        stranger.params().addi(1);
+        LoRAAdapter strange = GatedTanh.adapter(stranger, 1);
+        AdapterBank bank = bank();
+        bank.check("new", adapter);
+        assertThatThrownBy(() -> bank.check("new", strange)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"new\"", "\"fc\"");
+        assertThat(bank.names()).isEmpty();
+        assertThat(bank.status().adapterBytes()).isZero();
+        bank.close();
+        assertThatThrownBy(() -> bank.check("new", adapter)).hasMessage("The bank is closed");
     }
 
     @Test

@@ -18,7 +18,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
-import java.util.UUID;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -27,6 +26,8 @@ import java.util.zip.ZipFile;
 final class AdapterUpload {
 
     private static final List<String> FILES = List.of("adapter_config.json", "adapter_model.safetensors");
+    /** In messages of the bank, which knows no upload. */
+    private static final String TRIAL = "upload";
     private static final int MOST_ENTRIES = 10_000;
 
     private final AdapterStore store;
@@ -175,19 +176,15 @@ final class AdapterUpload {
     }
 
     /**
-     * Whether it is an adapter, and one for the base: the bank takes it for a moment, under a name that nobody asks for. One at a
-     * time, as it is in memory meanwhile.
+     * Whether it is an adapter, and one for the base. One at a time, as it is in memory meanwhile.
      */
     private synchronized void check(Path staged) throws IOException {
         try {
-            LoRAAdapter adapter = LoRAAdapter.load(staged);
-            String trial = ".trial-" + UUID.randomUUID();
-            bank.add(trial, adapter);
-            bank.remove(trial);
+            bank.check(TRIAL, LoRAAdapter.load(staged));
         } catch (AdapterFormatException | IllegalArgumentException e) {
             // Where it lies is nobody's business.
             throw Problem.badRequest(Wording.of(e.getMessage().replace(staged + File.separator, "")
-                    .replace(staged.toString(), "The upload")).replaceAll("\"\\.trial-[0-9a-f-]*\"", "of the upload"));
+                    .replace(staged.toString(), "The upload")).replace("\"" + TRIAL + "\"", "of the upload"));
         }
     }
 }
