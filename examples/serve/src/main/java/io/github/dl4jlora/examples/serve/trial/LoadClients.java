@@ -2,7 +2,6 @@ package io.github.dl4jlora.examples.serve.trial;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.URI;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -17,7 +16,7 @@ final class LoadClients {
 
     private static final double TAIL = 0.95;
 
-    private final URI service;
+    private final ServedProcess service;
     private final int count;
     private final byte[] body;
 
@@ -26,12 +25,13 @@ final class LoadClients {
      *
      * @param rate answers a second
      * @param tail milliseconds within which 95 % of the answers came
+     * @param work the service's processor time for an answer, in milliseconds: what others do on the machine changes it little
      */
-    record Found(double rate, double tail) {
+    record Found(double rate, double tail, double work) {
     }
 
     /** @param body as safetensors */
-    LoadClients(URI service, int count, byte[] body) {
+    LoadClients(ServedProcess service, int count, byte[] body) {
         this.service = service;
         this.count = count;
         this.body = body;
@@ -43,6 +43,7 @@ final class LoadClients {
 
     /** Asks for so many adapters at random, of none if it is 0. */
     Found ask(IntFunction<String> names, int adapters, double seconds) {
+        double before = processorMillis();
         long end = System.nanoTime() + (long) (seconds * 1e9);
         List<Double> millis = inParallel(client -> {
             Random random = new Random(client);
@@ -50,7 +51,13 @@ final class LoadClients {
             return () -> System.nanoTime() > end ? null
                     : adapters == 0 ? none : request(names.apply(random.nextInt(adapters)));
         });
-        return new Found(millis.size() / seconds, millis.stream().sorted().toList().get((int) (TAIL * millis.size())));
+        return new Found(millis.size() / seconds, millis.stream().sorted().toList().get((int) (TAIL * millis.size())),
+                (processorMillis() - before) / millis.size());
+    }
+
+    /** NaN where the system does not tell. */
+    private double processorMillis() {
+        return service.process().info().totalCpuDuration().map(time -> (double) time.toMillis()).orElse(Double.NaN);
     }
 
     /** Asks once for each, so that it is in memory. */
@@ -76,7 +83,7 @@ final class LoadClients {
     private List<Double> client(Questions questions) {
         double[] millis = new double[1 << 10];
         int answers = 0;
-        try (Connection connection = new Connection(service)) {
+        try (Connection connection = new Connection(service.address())) {
             for (byte[] request = questions.next(); request != null; request = questions.next()) {
                 long from = System.nanoTime();
                 Connection.Answer answer = connection.ask(request);

@@ -33,7 +33,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.ToDoubleFunction;
 
-/** What many adapters cost behind a service, and what batches gain. All that is compared takes turns. */
+/** What many adapters cost behind a service, and what batches gain. What is compared takes turns. */
 @Command(name = "load", sortOptions = false, description = "Starts the service in processes of its own, with batches and "
         + "without, and has clients ask it over loopback: for the base alone, and for one of 1, 10, 100, ... adapters at random.")
 public final class LoadCommand implements Callable<Integer> {
@@ -53,12 +53,12 @@ public final class LoadCommand implements Callable<Integer> {
             description = "Of the network's " + LAYERS + " dense layers. Default: ${DEFAULT-VALUE}.")
     private int width;
 
-    @Option(names = "--rounds", paramLabel = "N", defaultValue = "15",
+    @Option(names = "--rounds", paramLabel = "N", defaultValue = "9",
             description = "How often each is measured, after once more to warm up. Default: ${DEFAULT-VALUE}.")
     private int rounds;
 
     @Option(names = "--seconds", paramLabel = "N", defaultValue = "2",
-            description = "How long each time: short, so that all meet the same machine. Default: ${DEFAULT-VALUE}.")
+            description = "How long each time. Default: ${DEFAULT-VALUE}.")
     private double seconds;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
@@ -89,14 +89,18 @@ public final class LoadCommand implements Callable<Integer> {
             int most = adapters.stream().max(Integer::compare).orElseThrow();
             line.show(() -> "Makes a network and " + most + " adapters");
             long bytes = write(folder, most);
-            Map<Integer, List<LoadClients.Found>> found = measure(folder, bytes, line);
+            Map<Integer, List<Pair>> found = measure(folder, bytes, line);
             line.clear();
             out.println(Vitals.processor() + ", clients beside the service");
             out.printf(Locale.ROOT, "%d layers, %d wide; rank %d, %,d bytes an adapter; %d clients, one row a request; medians "
                     + "of %d rounds of %.1f s%n%n", LAYERS, width, RANK, bytes, clients, rounds, seconds);
             out.print(table(found).toString(Program.columns(spec.commandLine())));
-            out.printf(Locale.ROOT, "%nBatches: %s times the answers of none, %,d adapters%n",
-                    ratio(found.get(usual()), found.get(WITHOUT_BATCHES), LoadClients.Found::rate), usual());
+            List<Pair> without = found.get(WITHOUT_BATCHES);
+            out.printf(Locale.ROOT, "%nWithout batches, %,d adapters: %.2f of the answers, %.2f times the processor time%n",
+                    usual(), ratio(without, LoadClients.Found::rate), ratio(without, LoadClients.Found::work));
+            out.printf(Locale.ROOT, "95 %% of the answers, %,d adapters / %,d: %.2f%n", usual(), adapters.get(0),
+                    ratio(found.get(usual()), LoadClients.Found::tail)
+                            / ratio(found.get(adapters.get(0)), LoadClients.Found::tail));
             out.flush();
         } finally {
             line.clear();
@@ -140,36 +144,50 @@ public final class LoadCommand implements Callable<Integer> {
                 folder.resolve("adapters"), "--max-batch", String.valueOf(maxBatch), "--max-bytes", 2 * megabytes + "m");
     }
 
-    /** By number of adapters, 0 for the base alone, and {@link #WITHOUT_BATCHES}. */
-    private Map<Integer, List<LoadClients.Found>> measure(Path folder, long bytes, StatusLine line) throws IOException {
+    /**
+     * One measurement, and what it is compared with, which was measured right before or after it.
+     *
+     * @param other for adapters with batches the base alone, and without batches the same with them
+     */
+    private record Pair(LoadClients.Found own, LoadClients.Found other) {
+    }
+
+    /** By number of adapters, and {@link #WITHOUT_BATCHES}. */
+    private Map<Integer, List<Pair>> measure(Path folder, long bytes, StatusLine line) throws IOException {
         int most = adapters.stream().max(Integer::compare).orElseThrow();
-        int usual = usual();
         byte[] body = Rows.safetensors(Nd4j.randn(1, width).toFloatMatrix());
-        Map<Integer, List<LoadClients.Found>> found = new LinkedHashMap<>();
+        Map<Integer, List<Pair>> found = new LinkedHashMap<>();
+        adapters.forEach(count -> found.put(count, new ArrayList<>()));
+        found.put(WITHOUT_BATCHES, new ArrayList<>());
         try (ServedProcess together = serve(folder, bytes * most, clients);
-             ServedProcess alone = serve(folder, bytes * usual, 1)) {
-            LoadClients batches = new LoadClients(together.address(), clients, body);
-            LoadClients single = new LoadClients(alone.address(), clients, body);
+             ServedProcess alone = serve(folder, bytes * usual(), 1)) {
+            LoadClients batches = new LoadClients(together, clients, body);
+            LoadClients single = new LoadClients(alone, clients, body);
             AtomicInteger loaded = new AtomicInteger();
             line.show(() -> "Adapters that are in memory: " + loaded);
             batches.askEach(LoadCommand::name, most, loaded);
-            single.askEach(LoadCommand::name, usual, new AtomicInteger());
+            single.askEach(LoadCommand::name, usual(), new AtomicInteger());
             for (int round = 0; round <= rounds; round++) {
-                List<Integer> turns = new ArrayList<>(List.of(0));
-                turns.addAll(adapters);
-                turns.add(WITHOUT_BATCHES);
-                for (int turn : turns) {
+                boolean first = round % 2 == 0;
+                for (Map.Entry<Integer, List<Pair>> turn : found.entrySet()) {
                     int number = round;
-                    line.show(() -> "Round " + number + " of " + rounds + ": " + title(turn));
-                    LoadClients.Found one = turn == WITHOUT_BATCHES ? single.ask(LoadCommand::name, usual, seconds)
-                            : batches.ask(LoadCommand::name, turn, seconds);
+                    line.show(() -> "Round " + number + " of " + rounds + ": " + title(turn.getKey()));
+                    Pair pair = turn.getKey() == WITHOUT_BATCHES ? pair(first, single, usual(), batches, usual())
+                            : pair(first, batches, turn.getKey(), batches, 0);
                     if (round > 0) {
-                        found.computeIfAbsent(turn, key -> new ArrayList<>()).add(one);
+                        turn.getValue().add(pair);
                     }
                 }
             }
         }
         return found;
+    }
+
+    /** @param first whether the one is measured before what it is compared with: nobody is always the first */
+    private Pair pair(boolean first, LoadClients own, int ownAdapters, LoadClients other, int otherAdapters) {
+        LoadClients.Found early = first ? own.ask(LoadCommand::name, ownAdapters, seconds) : null;
+        LoadClients.Found found = other.ask(LoadCommand::name, otherAdapters, seconds);
+        return new Pair(first ? early : own.ask(LoadCommand::name, ownAdapters, seconds), found);
     }
 
     /** With how many adapters batches are compared with none. */
@@ -178,32 +196,30 @@ public final class LoadCommand implements Callable<Integer> {
     }
 
     private String title(int turn) {
-        return turn == 0 ? "the base alone" : String.format(Locale.ROOT, turn == WITHOUT_BATCHES ? "%,d, without batches" : "%,d",
+        return String.format(Locale.ROOT, turn == WITHOUT_BATCHES ? "%,d, without batches" : "%,d",
                 turn == WITHOUT_BATCHES ? usual() : turn);
     }
 
-    private ResultTable table(Map<Integer, List<LoadClients.Found>> found) {
-        ResultTable table = new ResultTable("adapters", "answers/s", "/ the base's", "95 % within", "/ the base's",
-                "/ " + title(adapters.get(0)) + "'s");
-        found.forEach((turn, rounds) -> table.row(title(turn), number("%,.0f", median(rounds, LoadClients.Found::rate)),
-                ratio(rounds, found.get(0), LoadClients.Found::rate),
-                number("%.1f ms", median(rounds, LoadClients.Found::tail)),
-                ratio(rounds, found.get(0), LoadClients.Found::tail),
-                ratio(rounds, found.get(adapters.get(0)), LoadClients.Found::tail)));
+    private ResultTable table(Map<Integer, List<Pair>> found) {
+        ResultTable table = new ResultTable("adapters", "answers/s", "of the base alone", "ratio", "processor time, ratio",
+                "95 % within", "ratio");
+        adapters.forEach(count -> {
+            List<Pair> pairs = found.get(count);
+            table.row(title(count), number("%,.0f", median(pairs, pair -> pair.own.rate())),
+                    number("%,.0f", median(pairs, pair -> pair.other.rate())),
+                    number("%.2f", ratio(pairs, LoadClients.Found::rate)), number("%.2f", ratio(pairs, LoadClients.Found::work)),
+                    number("%.0f ms", median(pairs, pair -> pair.own.tail())),
+                    number("%.2f", ratio(pairs, LoadClients.Found::tail)));
+        });
         return table;
     }
 
-    private static String ratio(List<LoadClients.Found> rounds, List<LoadClients.Found> others,
-                                ToDoubleFunction<LoadClients.Found> figure) {
-        List<Double> ratios = new ArrayList<>();
-        for (int i = 0; i < rounds.size(); i++) {
-            ratios.add(figure.applyAsDouble(rounds.get(i)) / figure.applyAsDouble(others.get(i)));
-        }
-        return number("%.2f", median(ratios));
+    private static double ratio(List<Pair> pairs, ToDoubleFunction<LoadClients.Found> figure) {
+        return median(pairs, pair -> figure.applyAsDouble(pair.own) / figure.applyAsDouble(pair.other));
     }
 
-    private static double median(List<LoadClients.Found> rounds, ToDoubleFunction<LoadClients.Found> figure) {
-        return median(rounds.stream().map(figure::applyAsDouble).toList());
+    private static double median(List<Pair> pairs, ToDoubleFunction<Pair> figure) {
+        return median(pairs.stream().map(figure::applyAsDouble).toList());
     }
 
     private static double median(List<Double> values) {

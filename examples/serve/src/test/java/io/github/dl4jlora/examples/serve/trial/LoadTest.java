@@ -23,7 +23,7 @@ class LoadTest {
                 "--width", "16", "--rounds", "1", "--seconds", "0.5");
 
         assertThat(exitCode).as(out.toString()).isZero();
-        assertThat(out.toString()).containsPattern("the base alone +[\\d,]+ +1.00").containsPattern("\n1 +[\\d,]+ +\\d")
-                .containsPattern("\n3 +[\\d,]+").containsPattern("\n3, without batches +[\\d,]+");
+        assertThat(out.toString()).containsPattern("\n1 +[\\d,]+ +[\\d,]+ +\\d\\.\\d\\d").containsPattern("\n3 +[\\d,]+")
+                .contains("Without batches, 3 adapters: ", "3 adapters / 1: ");
     }
 }
