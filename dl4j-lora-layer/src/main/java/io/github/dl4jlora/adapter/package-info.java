@@ -14,7 +14,7 @@
  *   internal.peft           AdapterContent: what an adapter consists of
  * </pre>
  *
- * Arrows point to what is known. Geometry, combination, extraction and files do not know of each other, and
- * none of them of a bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
+ * Arrows point to what is known. Geometry, combination, extraction and files do not know of each other, and none of them of a
+ * bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;

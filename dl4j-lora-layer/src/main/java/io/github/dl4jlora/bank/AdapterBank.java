@@ -162,6 +162,11 @@ public final class AdapterBank implements AutoCloseable {
         return new BankStatus(pool.networks(), pool.waiting(), queue.queued(), shelf.size(), shelf.bytes(), shelf.loadedBytes());
     }
 
+    /** {@return what the last look at the base found: {@link #verify}, {@link BankConfig.Builder#verifyEvery}} */
+    public BaseStatus baseStatus() {
+        return watch.status();
+    }
+
     /**
      * Verifies the base by content, which takes a second for every gigabyte or two.
      *
@@ -349,16 +354,6 @@ public final class AdapterBank implements AutoCloseable {
             throw new IllegalArgumentException("The network has " + outputs.length + " outputs: use outputs(...)");
         }
         return outputs[0];
-    }
-
-    /** How many networks there are now, at most {@code maxNetworks}. */
-    int networks() {
-        return pool.networks();
-    }
-
-    /** How many requests wait for a network. */
-    int waiting() {
-        return pool.waiting();
     }
 
     /**

@@ -12,12 +12,10 @@ import java.util.List;
 public final class BankRequest {
 
     private final List<AdapterMix> mixes;
-    private final boolean ofOneMix;
     private final Features features;
 
-    private BankRequest(List<AdapterMix> mixes, boolean ofOneMix, Features features) {
+    private BankRequest(List<AdapterMix> mixes, Features features) {
         this.mixes = mixes;
-        this.ofOneMix = ofOneMix;
         this.features = features;
     }
 
@@ -42,7 +40,7 @@ public final class BankRequest {
      * @throws IllegalArgumentException if there is no input
      */
     public static BankRequest of(AdapterMix mix, INDArray... inputs) {
-        return new BankRequest(List.of(mix), true, new Features(inputs, null));
+        return new BankRequest(List.of(mix), new Features(inputs, null));
     }
 
     /**
@@ -61,7 +59,7 @@ public final class BankRequest {
                         + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
             }
         }
-        return new BankRequest(List.copyOf(mixes), false, features);
+        return new BankRequest(List.copyOf(mixes), features);
     }
 
     /**
@@ -72,7 +70,7 @@ public final class BankRequest {
      * @throws IllegalArgumentException if masks and inputs differ in number, or a mask and its input in examples
      */
     public BankRequest masks(INDArray... masks) {
-        return new BankRequest(mixes, ofOneMix, new Features(features.inputs(), masks));
+        return new BankRequest(mixes, new Features(features.inputs(), masks));
     }
 
     /** {@return what is asked for: one for all examples, or one for each} */
@@ -87,9 +85,5 @@ public final class BankRequest {
 
     Features features() {
         return features;
-    }
-
-    boolean isOfOneMix() {
-        return ofOneMix;
     }
 }

@@ -273,7 +273,7 @@ final class RequestQueue {
 
     private static List<ServedMix> byExample(Pending pending) {
         List<ServedMix> mixes = pending.lease().mixes();
-        return pending.request().isOfOneMix() ? Collections.nCopies((int) pending.examples(), mixes.get(0)) : mixes;
+        return mixes.size() == 1 ? Collections.nCopies((int) pending.examples(), mixes.get(0)) : mixes;
     }
 
     long queued() {

@@ -4,6 +4,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
+import java.time.Instant;
+import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -15,9 +17,13 @@ final class Watch implements AutoCloseable {
 
     private final Runnable check;
     private final ScheduledExecutorService clock;
+    private volatile Instant verified = Instant.now();
     private volatile IllegalStateException broken;
 
-    /** @param every null for never */
+    /**
+     * @param check which has just been done
+     * @param every null for never
+     */
     Watch(Runnable check, Duration every) {
         this.check = check;
         this.clock = every == null ? null : Executors.newSingleThreadScheduledExecutor(work -> {
@@ -45,6 +51,7 @@ final class Watch implements AutoCloseable {
     void verify() {
         try {
             check.run();
+            verified = Instant.now();
         } catch (IllegalStateException e) {
             broken = e;
             throw e;
@@ -57,6 +64,10 @@ final class Watch implements AutoCloseable {
         if (found != null) {
             throw new IllegalStateException(found.getMessage(), found);
         }
+    }
+
+    BaseStatus status() {
+        return new BaseStatus(verified, Optional.ofNullable(broken).map(Throwable::getMessage));
     }
 
     @Override

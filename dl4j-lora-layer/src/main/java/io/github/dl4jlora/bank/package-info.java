@@ -2,7 +2,7 @@
  * Many adapters on one base, for inference by many threads at once.
  *
  * <pre>
- *   AdapterBank             BankConfig, BankMetrics, BankStatus: what it is told, and tells
+ *   AdapterBank             BankConfig, BankMetrics, BankStatus, BaseStatus: what it is told, and tells
  *     |
  *     |- RequestQueue       submitted BankRequests, in batches -> Turns, Pending; Features: what goes into a network
  *     |- BankSession        a sequence, step by step

@@ -134,7 +134,7 @@ class AdapterBankTest {
                 assertThat(Networks.difference(output.getRow(row), expected.getRow(row))).isLessThan(1e-6);
                 assertThat(Networks.difference(bank.output("" + row, input), expected)).isLessThan(1e-6);
             }
-            assertThat(bank.networks()).isLessThanOrEqualTo(2);
+            assertThat(bank.status().networks()).isLessThanOrEqualTo(2);
         }
     }
 
@@ -179,7 +179,7 @@ class AdapterBankTest {
 
             bank.remove("a");
 
-            assertThat(bank.networks()).isZero();
+            assertThat(bank.status().networks()).isZero();
             assertThatIllegalArgumentException().isThrownBy(() -> bank.output("a", input)).withMessageContaining("\"a\"");
             bank.add("a", other);
             assertThat(Networks.difference(bank.output("a", input), direct(base, other, input))).isLessThan(1e-6);
@@ -234,7 +234,7 @@ class AdapterBankTest {
             Future<INDArray> waits = callers.submit(() -> bank.output("two", input));
             Future<INDArray> mixed =
                     callers.submit(() -> bank.output(new String[] {"two", "one", "two", "one", "two", "one"}, input));
-            while (bank.waiting() < 2) {
+            while (bank.status().waiting() < 2) {
                 Thread.sleep(1);
             }
 
@@ -250,7 +250,7 @@ class AdapterBankTest {
             assertThat(Networks.difference(waits.get(), expected)).isLessThan(1e-6);
             assertThat(Networks.difference(mixed.get().getRow(0), expected.getRow(0))).isLessThan(1e-6);
             assertThat(Networks.difference(mixed.get().getRow(1), held.output(input).getRow(1))).isLessThan(1e-6);
-            assertThat(bank.networks()).isZero();
+            assertThat(bank.status().networks()).isZero();
             assertThatThrownBy(() -> bank.output("two", input))
                     .isInstanceOf(closed ? IllegalStateException.class : IllegalArgumentException.class);
         } finally {
@@ -277,7 +277,7 @@ class AdapterBankTest {
         assertThatIllegalArgumentException().isThrownBy(() -> new AdapterBank(base, 0)).withMessageContaining("is 0");
         bank.close();
         assertThatIllegalStateException().isThrownBy(() -> bank.output("a", input)).withMessageContaining("closed");
-        assertThat(bank.networks()).isZero();
+        assertThat(bank.status().networks()).isZero();
     }
 
     @Test
@@ -338,7 +338,7 @@ class AdapterBankTest {
                 for (Future<Double> result : pool.invokeAll(callers)) {
                     assertThat(result.get()).isLessThan(1e-5);
                 }
-                assertThat(bank.networks()).isLessThanOrEqualTo(limit);
+                assertThat(bank.status().networks()).isLessThanOrEqualTo(limit);
             }
         } finally {
             pool.shutdownNow();

@@ -125,9 +125,9 @@ class BankEvictionTest {
             for (int time = 0; time < 2; time++) {
                 ask(bank, "head1 head2 bias plain head2 head1 head1");
             }
-            assertThat(bank.networks()).isLessThanOrEqualTo(2);
+            assertThat(bank.status().networks()).isLessThanOrEqualTo(2);
             bank.refresh("head1");
-            assertThat(bank.networks()).isZero();
+            assertThat(bank.status().networks()).isZero();
         }
     }
 

@@ -194,7 +194,7 @@ class BankSessionTest {
         assertThatIllegalStateException().isThrownBy(() -> session.output(input(1, 2, 3))).withMessageContaining("session");
         session.reset();
         session.close();
-        assertThat(bank.networks()).isZero();
+        assertThat(bank.status().networks()).isZero();
     }
 
     @Test

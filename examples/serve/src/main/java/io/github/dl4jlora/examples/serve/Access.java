@@ -18,10 +18,6 @@ final class Access {
         this.token = token;
     }
 
-    boolean isPossible() {
-        return token != null;
-    }
-
     /** @throws Problem if it is not allowed */
     void require(Context request) {
         if (token == null) {

@@ -119,11 +119,6 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         return during(lock.readLock(), () -> source.load(name));
     }
 
-    /** Whether there is one. */
-    boolean has(String name) {
-        return Files.isDirectory(folder.resolve(name));
-    }
-
     /** When an adapter was put there, in seconds since 1970. */
     long since(String name) {
         return folder.resolve(name).toFile().lastModified() / 1000;

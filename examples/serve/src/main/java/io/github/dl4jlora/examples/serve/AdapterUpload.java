@@ -175,9 +175,7 @@ final class AdapterUpload {
         return e.getStackTrace().length == 0 || e.getStackTrace()[0].getClassName().startsWith("org.eclipse.jetty.");
     }
 
-    /**
-     * Whether it is an adapter, and one for the base. One at a time, as it is in memory meanwhile.
-     */
+    /** Whether it is an adapter, and one for the base. One at a time, as it is in memory meanwhile. */
     private synchronized void check(Path staged) throws IOException {
         try {
             bank.check(TRIAL, LoRAAdapter.load(staged));

@@ -23,12 +23,10 @@ final class Inference {
     private static final Logger LOG = LoggerFactory.getLogger(Inference.class);
 
     private final AdapterBank bank;
-    private final BaseWatch base;
     private final Duration timeout;
 
-    Inference(AdapterBank bank, BaseWatch base, Duration timeout) {
+    Inference(AdapterBank bank, Duration timeout) {
         this.bank = bank;
-        this.base = base;
         this.timeout = timeout;
     }
 
@@ -52,13 +50,14 @@ final class Inference {
     }
 
     private CompletableFuture<INDArray[]> outputs(BankRequest request, Duration left) {
-        base.requireSound();
         try {
             return bank.submit(request, left.isNegative() ? Duration.ZERO : left).exceptionally(failure -> {
                 throw problem(failure);
             });
         } catch (IllegalStateException e) {
-            throw Problem.unavailable(e.getMessage() + ". Ask again later");
+            throw Problem.unavailable(bank.baseStatus().defect()
+                    .map(defect -> "The base is no more what it was when the service started: " + defect)
+                    .orElse(e.getMessage() + ". Ask again later"));
         } catch (RuntimeException e) {
             throw problem(e);
         }

@@ -48,7 +48,6 @@ final class Service implements AutoCloseable {
     private final ServiceConfig config;
     private final AdapterStore store;
     private final AdapterBank bank;
-    private final BaseWatch watch;
     private final PrometheusMeterRegistry registry;
     private final Javalin server;
     private boolean listening;
@@ -89,14 +88,14 @@ final class Service implements AutoCloseable {
         this.store = store;
         registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         MicrometerBankMetrics metrics = new MicrometerBankMetrics(registry);
-        bank = new AdapterBank(base, config.bank(BankConfig.builder()).source(store).metrics(metrics).build());
+        bank = new AdapterBank(base, config.bank(BankConfig.builder()).source(store).metrics(metrics)
+                .verifyEvery(config.verifyEvery()).build());
         metrics.watch(bank);
         HttpMeters meters = new HttpMeters(registry);
-        watch = new BaseWatch(bank, config.verifyEvery());
         NetworkForm form = NetworkForm.of(base);
         QueuedThreadPool threads = new QueuedThreadPool(MOST_THREADS, 4);
         threads.setName("dl4j-lora: http");
-        Inference inference = new Inference(bank, watch, config.limits().timeout());
+        Inference inference = new Inference(bank, config.limits().timeout());
         OutputsRoute outputs = new OutputsRoute(inference, form, config.limits(), threads);
         EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, config.limits(), threads);
         AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()), config.limits());
@@ -210,12 +209,12 @@ final class Service implements AutoCloseable {
     }
 
     private String status() {
-        return draining ? "draining" : watch.state().defect() != null ? "broken" : "ready";
+        return draining ? "draining" : bank.baseStatus().defect().isPresent() ? "broken" : "ready";
     }
 
     private void health(Context request) {
         String status = status();
-        request.status(status.equals("ready") ? 200 : 503).contentType(Body.JSON).result(Health.json(status, watch.state()));
+        request.status(status.equals("ready") ? 200 : 503).contentType(Body.JSON).result(Health.json(status, bank.baseStatus()));
     }
 
     private static Problem problem(Exception failure) {
@@ -257,7 +256,6 @@ final class Service implements AutoCloseable {
         if (listening) {
             stop();
         }
-        watch.close();
         bank.close();
         try {
             store.close();

@@ -8,7 +8,7 @@
  *     |- AdaptersRoute             Access -> AdapterUpload -> AdapterStore, the folder
  *     |- PageRoute, StatisticsRoute, Health
  *     v
- *   Inference -> AdapterBank       what went wrong becomes a Problem; BaseWatch, MicrometerBankMetrics
+ *   Inference -> AdapterBank       what went wrong becomes a Problem; MicrometerBankMetrics
  * </pre>
  */
 package io.github.dl4jlora.examples.serve;
