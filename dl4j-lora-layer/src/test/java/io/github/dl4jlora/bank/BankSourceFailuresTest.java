@@ -1,9 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -15,8 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -25,35 +21,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A source that fails, in any way, fails those who asked for what it failed at, by name, and nobody else. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-class BankSourceFailuresTest {
-
-    private static final double CLOSE = 1e-5;
-
-    private final MultiLayerNetwork base = GatedTanh.network();
-    private final INDArray input = GatedTanh.input(5, 3);
-    private final MapSource source = new MapSource();
-    private final Recorder metrics = new Recorder();
-    private final ExecutorService callers = Executors.newCachedThreadPool();
-
-    @AfterEach
-    void end() {
-        GatedTanh.reset();
-        callers.shutdownNow();
-    }
-
-    private AdapterBank bank() {
-        return new AdapterBank(base, BankConfig.builder().maxNetworks(2).source(source).metrics(metrics).build());
-    }
-
-    private LoRAAdapter put(String name, long seed) {
-        LoRAAdapter adapter = GatedTanh.adapter(base, seed);
-        source.adapters.put(name, adapter);
-        return adapter;
-    }
-
-    private void requireAnswer(INDArray actual, LoRAAdapter adapter) {
-        assertThat(Networks.difference(actual, GatedTanh.answer(base, adapter, input))).isLessThan(CLOSE);
-    }
+class BankSourceFailuresTest extends SourceFixture {
 
     @Test
     void aSourceThatFailsIsAskedAgain() {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.minilm;
 
+import io.github.dl4jlora.examples.bert.Cosine;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -45,23 +46,11 @@ class MiniLmTest {
             List<String> batch = sentences.subList(from, Math.min(from + BATCH, sentences.size()));
             INDArray embeddings = encoder.outputSingle(tokenizer.batch(batch));
             for (int i = 0; i < batch.size(); i++) {
-                double cosine = cosine(embeddings.getRow(i).toDoubleVector(), reference.embed(tokenizer.ids(batch.get(i))));
+                double cosine = Cosine.of(embeddings.getRow(i).toDoubleVector(), reference.embed(tokenizer.ids(batch.get(i))));
                 assertThat(cosine).as(batch.get(i)).isGreaterThanOrEqualTo(COSINE);
                 worst = Math.min(worst, cosine);
             }
         }
         reporter.publishEntry("smallest cosine", Double.toString(worst));
-    }
-
-    private static double cosine(double[] a, double[] b) {
-        double product = 0;
-        double lengthA = 0;
-        double lengthB = 0;
-        for (int i = 0; i < a.length; i++) {
-            product += a[i] * b[i];
-            lengthA += a[i] * a[i];
-            lengthB += b[i] * b[i];
-        }
-        return product / Math.sqrt(lengthA * lengthB);
     }
 }

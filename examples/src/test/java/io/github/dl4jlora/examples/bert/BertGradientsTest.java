@@ -4,9 +4,8 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -14,20 +13,8 @@ import org.nd4j.linalg.learning.config.NoOp;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+@ExtendWith(DoublePrecision.class)
 class BertGradientsTest {
-
-    private static DataType before;
-
-    @BeforeAll
-    static void computeInDouble() {
-        before = Nd4j.dataType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreDataType() {
-        Nd4j.setDefaultDataTypes(before, before);
-    }
 
     @Test
     void everyParameterOfAnEncoderHasTheGradientThatFiniteDifferencesShow() {

@@ -7,9 +7,8 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.IActivation;
@@ -27,22 +26,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+@ExtendWith(DoublePrecision.class)
 class InBatchNegativesTest {
 
     private static final IActivation IDENTITY = new ActivationIdentity();
     private static final double STEP = 1e-6;
-    private static DataType before;
-
-    @BeforeAll
-    static void computeInDouble() {
-        before = Nd4j.dataType();
-        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
-    }
-
-    @AfterAll
-    static void restoreDataType() {
-        Nd4j.setDefaultDataTypes(before, before);
-    }
 
     private static INDArray embeddings() {
         return Nd4j.createFromArray(new Random(5).doubles(24, -2, 2).toArray()).reshape(8, 3);
@@ -61,23 +49,11 @@ class InBatchNegativesTest {
         double others = 0;
         double match = 0;
         for (int pair = 0; pair < pairs; pair++) {
-            double score = Math.exp(scale * cosine(embeddings[row], embeddings[query ? pairs + pair : pair]));
+            double score = Math.exp(scale * Cosine.of(embeddings[row], embeddings[query ? pairs + pair : pair]));
             match = pair == own ? score : match;
             others += pair != own && groups[pair] != groups[own] ? score : 0;
         }
         return -Math.log(match / (match + others));
-    }
-
-    private static double cosine(double[] a, double[] b) {
-        double product = 0;
-        double lengthA = 0;
-        double lengthB = 0;
-        for (int i = 0; i < a.length; i++) {
-            product += a[i] * b[i];
-            lengthA += a[i] * a[i];
-            lengthB += b[i] * b[i];
-        }
-        return product / Math.sqrt(lengthA * lengthB);
     }
 
     @Test
