@@ -24,7 +24,7 @@ import java.util.regex.Pattern;
  * The base is for inference from then on; that it was trained, overwritten or closed all the same is found out by
  * {@code merge}, {@code unload}, {@code save}, {@code attach} and adapter export, which refuse, naming the layer.
  */
-public final class LoRA extends LoRAFiles {
+public final class LoRA extends LoRAStarts {
 
     private LoRA() {
     }
