@@ -22,8 +22,8 @@ record FromData(Integer rankBudget, double rho, Integer batches) {
                     + "matrix may get and must be a finite number of at least 1. Leave it out for " + RHO);
         }
         if (batches != null && batches < 1) {
-            throw new IllegalArgumentException("LoRAConfig: startBatches is " + batches + ", but must be at least 1. Leave it out "
-                    + "for the default of each start");
+            throw new IllegalArgumentException("LoRAConfig: startBatches is " + batches + ", but must be at least 1. Leave it "
+                    + "out for the default of each start");
         }
     }
 

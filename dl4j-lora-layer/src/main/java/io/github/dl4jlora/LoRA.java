@@ -329,6 +329,8 @@ public final class LoRA extends LoRAStarts {
      * @param base    the network it was adapted from
      * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
      *                                  data type in its place
+     * @throws IllegalStateException    if adapters took their start out of W that data gave ({@link LoRAInit#LORA_GA}), and it is
+     *                                  not in this JVM: ModelSerializer does not keep it, {@link #save} does
      */
     public static void attach(ComputationGraph adapted, ComputationGraph base) {
         BaseAttachment.attach(adapted, base);

@@ -141,7 +141,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
                     + ". Choose a smaller one");
         }
         if (loraInit == LoRAInit.EVA && nIn > 0 && rank > nIn) {
-            throw new IllegalArgumentException(of + ": LoRAInit.EVA takes A from the directions of the inputs, of which there are "
+            throw new IllegalArgumentException(of + ": LoRAInit.EVA takes A from the directions of the inputs, of which there "
+                    + "are "
                     + nIn + ", but the adapter's rank is " + rank + ". Choose a smaller one");
         }
         if (loraPlusRatio != 1 && updater != null && !updater.hasLearningRate()) {

@@ -205,8 +205,8 @@ class DataStartTest {
     void maskedStepsDoNotCount() {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list()
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).name("out").nIn(4).nOut(3).build())
-                .build());
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).name("out").nIn(4).nOut(3)
+                        .build()).build());
         base.init();
         INDArray mask = Nd4j.ones(DataType.DOUBLE, 9, 5);
         INDArray features = Networks.random(DataType.DOUBLE, 1, 9, 4, 5);
@@ -230,8 +230,8 @@ class DataStartTest {
     void aSequenceConvolutionStartsInTheOrderInWhichItsWeightsLie() {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
-                .layer(new Convolution1D.Builder(3).name("conv").nIn(2).nOut(4).stride(3).convolutionMode(ConvolutionMode.Truncate)
-                        .build())
+                .layer(new Convolution1D.Builder(3).name("conv").nIn(2).nOut(4).stride(3)
+                        .convolutionMode(ConvolutionMode.Truncate).build())
                 .layer(new GlobalPoolingLayer())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(3).build()).build());
         base.init();

@@ -53,9 +53,9 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
 
     private static void refuseGradients(AdapterContent adapter, List<String> dora) {
         if (!dora.isEmpty() && adapter.deltas().values().stream().anyMatch(delta -> delta.kind().init() == LoRAInit.LORA_GA)) {
-            throw new IllegalArgumentException("The layers " + dora + " are DoRA that started by LoRAInit.LORA_GA: an adapter's file "
-                    + "has no place for a start that cannot be computed again, and DoRA no plain form that includes it. Save the "
-                    + "network with LoRA.save instead");
+            throw new IllegalArgumentException("The layers " + dora + " are DoRA that started by LoRAInit.LORA_GA: an adapter's "
+                    + "file has no place for a start that cannot be computed again, and DoRA no plain form that includes it. "
+                    + "Save the network with LoRA.save instead, or choose another start");
         }
     }
 

@@ -98,8 +98,8 @@ public final class Adaptation<M extends Model> {
         LoRAConfig.Builder config = LoRAConfig.builder().rank(1).updater(new NoOp())
                 .targets(watched.stream().map(node -> Pattern.quote(node.name())).toArray(String[]::new));
         watched.forEach(node -> config.override(Pattern.quote(node.name()), own -> own.variant(watch.apply(node))));
-        List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).map(node -> watched.contains(node) ? node.inTestMode() : node)
-                .toList();
+        List<Node> nodes = from.nodes().stream().map(Node::byUniqueName)
+                .map(node -> watched.contains(node) ? node.inTestMode() : node).toList();
         Plan plan = Plan.of(nodes, config.build()).withoutRandomness(nodes);
         return Network.of(new Adaptation<>(from, nodes, config.build(), plan).run());
     }

@@ -39,12 +39,12 @@ public record DataPass(MultiDataSetIterator iterator, Consumer<String> progress)
 
     private static void requireResettable(Object data, boolean can) {
         if (data == null) {
-            throw new IllegalArgumentException("The data to start from is null: give an iterator over the data that the network is "
-                    + "to be trained on, or call LoRA.apply(base, config)");
+            throw new IllegalArgumentException("The data to start from is null: give an iterator over the data that the network "
+                    + "is to be trained on, or call LoRA.apply(base, config)");
         }
         if (!can) {
-            throw new IllegalArgumentException("The data to start from, a " + data.getClass().getSimpleName() + ", cannot be reset: "
-                    + "the batches that a start looks at would be missing in training. Give an iterator that can, a "
+            throw new IllegalArgumentException("The data to start from, a " + data.getClass().getSimpleName() + ", cannot be "
+                    + "reset: the batches that a start looks at would be missing in training. Give an iterator that can, a "
                     + "ListDataSetIterator of some batches, for example");
         }
     }
@@ -59,8 +59,8 @@ public record DataPass(MultiDataSetIterator iterator, Consumer<String> progress)
         iterator.reset();
         try {
             if (!iterator.hasNext()) {
-                throw new IllegalArgumentException("The data to start from is empty: the iterator has no batch. Give one over the "
-                        + "data that the network is to be trained on");
+                throw new IllegalArgumentException("The data to start from is empty: the iterator has no batch. Give one over "
+                        + "the data that the network is to be trained on");
             }
             boolean more = true;
             while (more && iterator.hasNext()) {

@@ -30,9 +30,10 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * Finds what adapters start as from data. A network of the base's weights, all frozen but for the matrices that start so, which are
- * watched ({@link Watch}), looks at batches: EVA at the inputs of each, LoRA-GA at dL/dW of the first few. Layers that get the
- * same input share their components.
+ * Finds what adapters start as from data. A network of the base's weights, all frozen but for the matrices that start so, which
+ * are watched ({@link Watch}), looks at batches: EVA at the inputs of each, LoRA-GA at dL/dW of the first few, summed up. Layers
+ * that get the same input share their components. What lasts between two batches is, of a matrix, its components [rank, nIn] in
+ * double, or its gradient.
  */
 final class DataStart {
 
@@ -175,8 +176,8 @@ final class DataStart {
 
     private static void requireLabels(MultiDataSet batch) {
         if (batch.getLabels() == null || batch.getLabels().length == 0 || batch.getLabels()[0] == null) {
-            throw new IllegalArgumentException("The data to start from has no labels, but LoRAInit.LORA_GA starts from the gradient "
-                    + "of the loss. Give labelled data, or choose LoRAInit.EVA, which needs none");
+            throw new IllegalArgumentException("The data to start from has no labels, but LoRAInit.LORA_GA starts from the "
+                    + "gradient of the loss. Give labelled data, or choose LoRAInit.EVA, which needs none");
         }
     }
 
@@ -184,13 +185,14 @@ final class DataStart {
         int directions = watch.inputs.directions();
         Starting matrix = watch.matrix;
         if (directions == 0) {
-            throw new IllegalArgumentException(matrix.layer() + ": its inputs are the same in all of the data, so that LoRAInit.EVA "
-                    + "has nothing to start from. Is the layer below dead, or everything masked? Give it another start with "
-                    + "override(\"" + matrix.name() + "\", o -> o.loraInit(…)), or leave it out with exclude(…)");
+            throw new IllegalArgumentException(matrix.layer() + ": its inputs are the same in all of the data, so that "
+                    + "LoRAInit.EVA has nothing to start from. Is the layer below dead, or everything masked? Give it another "
+                    + "start with override(\"" + matrix.name() + "\", o -> o.loraInit(…)), or leave it out with exclude(…)");
         }
         if (directions < rank) {
-            LOG.warn("{}: its inputs vary in {} directions only, but its rank is {}. The other columns of A are orthonormal to these, "
-                    + "and learn nothing from such data; a rank of {} does as much", matrix.layer(), directions, rank, directions);
+            LOG.warn("{}: its inputs vary in {} directions only, but its rank is {}. The other columns of A are orthonormal to "
+                    + "these, and learn nothing from such data; a rank of {} does as much", matrix.layer(), directions, rank,
+                    directions);
         }
         INDArray a = watch.inputs.strongest(rank);
         return Map.of(Variant.A, (matrix.node().unwrappedLayer() instanceof ConvolutionLayer convolution
@@ -201,9 +203,9 @@ final class DataStart {
         Starting matrix = watch.matrix;
         if (watch.gradient == null || watch.gradient.amaxNumber().doubleValue() == 0) {
             throw new IllegalArgumentException(matrix.layer() + ": the gradient of its W is zero in all of the " + batches
-                    + " batches, so that LoRAInit.LORA_GA has nothing to start from. Is it, or a layer above, dead, or everything "
-                    + "masked? Give it another start with override(\"" + matrix.name() + "\", o -> o.loraInit(…)), or leave it out "
-                    + "with exclude(…)");
+                    + " batches, so that LoRAInit.LORA_GA has nothing to start from. Is it, or a layer above, dead, or "
+                    + "everything masked? Give it another start with override(\"" + matrix.name() + "\", o -> o.loraInit(…)), or "
+                    + "leave it out with exclude(…)");
         }
         INDArray a = Nd4j.create(from.dataType(), new long[] {matrix.nIn(), rank}, 'f');
         INDArray b = Nd4j.create(from.dataType(), new long[] {rank, matrix.nOut()}, 'f');
@@ -253,7 +255,7 @@ final class DataStart {
                 builder.exclude(pattern);
             } else {
                 LoRASettings settings = matrix.settings();
-                double alpha = settings.alpha() * settings.scaling().factor(1, settings.rank()) / settings.scaling().factor(1, rank);
+                double alpha = settings.factor() / settings.scaling().factor(1, rank);
                 overrides.put(Pattern.compile(pattern), new LayerOverride(rank, alpha, null, null, null));
             }
         }

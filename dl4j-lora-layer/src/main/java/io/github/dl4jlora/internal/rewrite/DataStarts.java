@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAConfig.LayerOverride;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.internal.run.Kernels;
@@ -12,8 +13,10 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /**
  * What adapters start as that start from data: who needs it, and what was found.
@@ -50,11 +53,11 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
      */
     static void requireNone(Network<?> from, List<Node> nodes, LoRAConfig config) {
         if (config.rankBudget() != null) {
-            throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks by what data tells, but "
-                    + "there is none here. Call LoRA.apply(base, config, data) with an iterator, or leave rankBudget out");
+            throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks by what data tells, "
+                    + "but there is none here. Call LoRA.apply(base, config, data) with an iterator, or leave rankBudget out");
         }
-        boolean mayNeed = config.loraInit().needsData()
-                || config.overrides().values().stream().anyMatch(other -> other.loraInit() != null && other.loraInit().needsData());
+        boolean mayNeed = Stream.concat(Stream.of(config.loraInit()), config.overrides().values().stream()
+                .map(LayerOverride::loraInit).filter(Objects::nonNull)).anyMatch(LoRAInit::needsData);
         for (Starting matrix : mayNeed ? matrices(from, nodes, config) : List.<Starting>of()) {
             if (matrix.settings.loraInit().needsData()) {
                 throw new IllegalArgumentException(matrix.layer() + ": LoRAInit." + matrix.settings.loraInit() + " starts from "
@@ -78,8 +81,8 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
                     + "LoRA.apply(base, config)");
         }
         refuse(starting, LoRAInit.EVA, matrix -> !hasRows(matrix.node),
-                " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose inputs "
-                        + "are rows of a matrix; ");
+                " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose "
+                        + "inputs are rows of a matrix; ");
         refuse(starting, LoRAInit.LORA_GA, matrix -> !isDense(matrix.node), " is for DenseLayer, OutputLayer, RnnOutputLayer; ");
         starting.forEach(matrix -> matrix.settings.checkFit(matrix.layer(), matrix.nIn, matrix.nOut, null));
         if (config.rankBudget() != null) {
@@ -123,21 +126,21 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
 
     private static void requireBudget(List<Starting> all, LoRAConfig config) {
         all.stream().filter(matrix -> !matrix.isBy(LoRAInit.EVA)).findFirst().ifPresent(other -> {
-            throw new IllegalArgumentException(other.layer() + ": rankBudget(" + config.rankBudget() + ") distributes ranks by the "
-                    + "inputs' components, but the layer starts by LoRAInit." + other.settings.loraInit() + ". Set "
+            throw new IllegalArgumentException(other.layer() + ": rankBudget(" + config.rankBudget() + ") distributes ranks by "
+                    + "the inputs' components, but the layer starts by LoRAInit." + other.settings.loraInit() + ". Set "
                     + "loraInit(LoRAInit.EVA) for all, or leave rankBudget out");
         });
         long most = all.stream().mapToLong(matrix -> mostRank(matrix, config)).sum();
         if (config.rankBudget() > most) {
-            throw new IllegalArgumentException("rankBudget is " + config.rankBudget() + ", but the " + all.size() + " adapted matrices "
-                    + "can get " + most + " at most, each " + config.rankBudgetRho() + " times its rank. Raise rank or rho, or lower "
-                    + "the budget");
+            throw new IllegalArgumentException("rankBudget is " + config.rankBudget() + ", but the " + all.size() + " adapted "
+                    + "matrices can get " + most + " at most, each " + config.rankBudgetRho() + " times its rank. Raise rank or "
+                    + "rho, or lower the budget");
         }
         Set<String> labels = new HashSet<>();
         all.stream().map(matrix -> matrix.name.label() + "/" + matrix.name.key()).filter(label -> !labels.add(label)).findFirst()
                 .ifPresent(label -> {
-                    throw new IllegalArgumentException("rankBudget gives each matrix a rank by its name, but two are called \"" + label
-                            + "\". Give the layers names of their own");
+                    throw new IllegalArgumentException("rankBudget gives each matrix a rank by its name, but two are called \""
+                            + label + "\". Give the layers names of their own");
                 });
     }
 

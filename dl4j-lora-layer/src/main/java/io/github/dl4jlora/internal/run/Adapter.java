@@ -102,6 +102,13 @@ public final class Adapter {
         return layout.constantViews(reference.values(name(), type, layout.constantParams()));
     }
 
+    /** Refuses a start that is not here and that W does not tell. */
+    public void requireStart() {
+        if (conf.get().getConstants() != null && !conf.get().getConstants().isHere()) {
+            AdapterStart.requireComputable(conf.get());
+        }
+    }
+
     /** A whole start by key of the parameter table. */
     private Map<String, INDArray> started(DataType startType, long seed) {
         AdaptedConfiguration lora = conf.get();

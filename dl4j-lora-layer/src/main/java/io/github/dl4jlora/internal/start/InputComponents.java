@@ -102,7 +102,8 @@ public final class InputComponents {
 
     /** Whether the first components are what they were a batch ago. */
     public boolean hasConverged(int rank) {
-        return cosines.length >= Math.min(rank, most) && Arrays.stream(cosines).limit(rank).allMatch(cosine -> cosine >= CONVERGED);
+        return cosines.length >= Math.min(rank, most)
+                && Arrays.stream(cosines).limit(rank).allMatch(cosine -> cosine >= CONVERGED);
     }
 
     /** In how many directions the inputs vary, as far as components are kept; 0: not at all. */
