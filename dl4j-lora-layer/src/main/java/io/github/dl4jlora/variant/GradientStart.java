@@ -40,7 +40,7 @@ public final class GradientStart {
         long rank = a.size(1);
         Matrices.requireRank("LoRAInit.LORA_GA", dw, rank);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Decomposition svd = Decomposition.of(dw.castTo(DataType.DOUBLE));
+            Decomposition svd = Decomposition.leading(dw.castTo(DataType.DOUBLE), Math.toIntExact(2 * rank));
             double scale = Math.pow(dw.size(1), 0.25) / Math.sqrt(STABLE_GAMMA);
             long last = Math.min(2 * rank, svd.values().length);
             a.assign(columns(svd.u(), 0, rank).mul(scale));

@@ -68,7 +68,7 @@ public final class InputComponents {
                 mean.muli(seen).addi(batchMean.mul(count)).divi(seen + count);
             }
             seen += count;
-            take(Decomposition.of(stacked));
+            take(Decomposition.leading(stacked, most));
         }
     }
 
