@@ -29,6 +29,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 
 /**
@@ -48,14 +49,21 @@ public final class Adaptation<M extends Model> {
     private final Map<String, Layer> layers = new HashMap<>();
     private final Map<String, GraphVertex> vertices = new HashMap<>();
     private final Storing storing;
+    private final boolean onlyPlans;
     private Map<String, FrozenReference> toRecord;
 
     private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
+        this(from, nodes, config, plan, false);
+    }
+
+    /** @param onlyPlans whether nothing is to be made, so that weights are described where they would be hashed or copied */
+    private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan, boolean onlyPlans) {
         this.from = from;
         this.nodes = nodes;
         this.config = config;
         this.plan = plan;
         this.storing = new Storing(from, config);
+        this.onlyPlans = onlyPlans;
     }
 
     /**
@@ -66,6 +74,22 @@ public final class Adaptation<M extends Model> {
     public static <M extends Model> M apply(M base, LoRAConfig config) {
         Network<M> from = stock(base, config);
         return of(from, from.nodes(), config);
+    }
+
+    /**
+     * The configurations that {@link #apply} would make a network of. No value is read.
+     *
+     * @throws IllegalArgumentException as there, but for values that cannot be quantised
+     */
+    static <M extends Model> PlannedNetwork<M> planned(M base, LoRAConfig config) {
+        Network<M> from = stock(base, config);
+        List<Node> nodes = from.nodes();
+        Adaptation<M> adaptation = new Adaptation<>(from, nodes, config, Plan.of(nodes, config), true);
+        adaptation.replaceAll();
+        PlannedNetwork<M> planned = new PlannedNetwork<>(from, adaptation.layers, adaptation.vertices);
+        planned.nodes().stream().map(Node::adapted).filter(Objects::nonNull).forEach(AdaptedConfiguration::validate);
+        refuseUntrainable(planned);
+        return planned;
     }
 
     /**
@@ -232,8 +256,7 @@ public final class Adaptation<M extends Model> {
 
     /** The network as planned, with its values. */
     private Network<M> rewritten() {
-        toRecord = config.storage() == FrozenStorage.SHARED ? trainedInFull() : null;
-        nodes.forEach(this::replace);
+        replaceAll();
         Network<M> adapted = from.rebuild(layers, vertices);
         if (!config.keepCounts()) {
             // With the base's counts a zeroed updater state has another bias correction, and schedules are past their start.
@@ -241,6 +264,11 @@ public final class Adaptation<M extends Model> {
         }
         adapted.nodes().forEach(node -> fill(node, adapted));
         return adapted;
+    }
+
+    private void replaceAll() {
+        toRecord = config.storage() == FrozenStorage.SHARED ? trainedInFull() : null;
+        nodes.forEach(this::replace);
     }
 
     /** What the base holds for the layers that train in full, for unload to give it back. */
@@ -310,9 +338,14 @@ public final class Adaptation<M extends Model> {
 
     /** Null for a node without parameters. */
     private FrozenReference referenceTo(Node node) {
+        Plan.Decision decision = plan.decisions().get(node.name());
+        if (onlyPlans) {
+            FrozenReference described = from.described(node);
+            return described == null ? null : storing.planned(node, decision, described);
+        }
         FrozenWeights weights = from.weights(node);
         return weights == null ? null
-                : FrozenReference.to(storing.stored(node, plan.decisions().get(node.name()), weights), config.baseLocation());
+                : FrozenReference.to(storing.stored(node, decision, weights), config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {
@@ -337,7 +370,7 @@ public final class Adaptation<M extends Model> {
 
     /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
     static void refuseUntrainable(Network<?> adapted) {
-        if (adapted.model().numParams() == 0) {
+        if (adapted.nodes().stream().noneMatch(node -> node.layer() != null && node.numParams() > 0)) {
             throw new IllegalArgumentException("Only vertices would train, "
                     + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
                     + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks "
