@@ -10,29 +10,42 @@ package io.github.dl4jlora.internal.cost;
  * passed    WS_LAYER_ACT_1, _2, …                 the gradient of its input, until the layer below has used it
  * loop      WS_RNN_LOOP_WORKING_MEM               during one step of a sequence
  * standing  none                                  as long as the layer lives
+ * beside    none                                  while one operation of ND4J's native code runs
  * </pre>
  */
-public record Footprint(long kept, long forward, long backward, long passed, long loop, long standing) {
+public record Footprint(long kept, long forward, long backward, long passed, long loop, long standing, long beside) {
 
-    static final Footprint NONE = new Footprint(0, 0, 0, 0, 0, 0);
+    static final Footprint NONE = new Footprint(0, 0, 0, 0);
 
     Footprint(long kept, long forward, long backward, long passed) {
-        this(kept, forward, backward, passed, 0, 0);
+        this(kept, forward, backward, passed, 0, 0, 0);
     }
 
     /** Both together. */
     public Footprint plus(Footprint other) {
         return new Footprint(kept + other.kept, forward + other.forward, backward + other.backward, passed + other.passed,
-                Math.max(loop, other.loop), standing + other.standing);
+                Math.max(loop, other.loop), standing + other.standing, Math.max(beside, other.beside));
     }
 
-    /** Of two layers that run one after the other inside a third, and of which only the inner gradient is passed inside. */
-    Footprint withStanding(long values) {
-        return plus(new Footprint(0, 0, 0, 0, 0, values));
+    Footprint looping(long values) {
+        return new Footprint(kept, forward, backward, passed, values, standing, beside);
+    }
+
+    Footprint standing(long values) {
+        return new Footprint(kept, forward, backward, passed, loop, values, beside);
+    }
+
+    Footprint beside(long values) {
+        return new Footprint(kept, forward, backward, passed, loop, standing, values);
+    }
+
+    /** Where nobody uses the gradient of the input. */
+    Footprint withoutInputGradient() {
+        return new Footprint(kept, forward, backward, 0, loop, standing, beside);
     }
 
     /** Of a layer in which backpropagation ends. */
     public Footprint withoutBackward() {
-        return new Footprint(kept, forward, 0, 0, loop, standing);
+        return new Footprint(kept, forward, 0, 0, loop, standing, beside);
     }
 }

@@ -37,13 +37,13 @@ public final class OwnFootprints {
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
                 : lookedUpOrMultiplied(stock, passage);
         Footprint all = kernel.plus(path(lora, passage));
-        return inputGradient ? all : new Footprint(all.kept(), all.forward(), all.backward(), 0, all.loop(), all.standing());
+        return inputGradient ? all : all.withoutInputGradient();
     }
 
     /** The stock layer's, a copy of its weights, their gradient, and a copy of the adapter to see changes by. */
     private static Footprint effective(AdaptedConfiguration lora, Footprint stock) {
         long weights = lora.frozenParams();
-        return stock.plus(new Footprint(0, 0, weights, 0, 0, weights + lora.layout().length(lora)));
+        return stock.plus(new Footprint(0, 0, weights, 0).standing(weights + lora.layout().length(lora)));
     }
 
     /** z is kept, and the activation beside it. */
@@ -75,12 +75,16 @@ public final class OwnFootprints {
     private static Footprint path(AdaptedConfiguration lora, Passage passage) {
         LoRASettings settings = lora.settings();
         AdaptedParameter matrix = lora.adapted().get(0);
-        boolean lasting = lora.stockLayer() instanceof DenseLayer || lora.stockLayer() instanceof BaseOutputLayer;
+        boolean multiplies = lora.stockLayer() instanceof DenseLayer || lora.stockLayer() instanceof BaseOutputLayer;
+        boolean convolves = lora.stockLayer() instanceof ConvolutionLayer;
         long slim = passage.rows(matrix.nOut()) * matrix.rank();
         long scaled = settings.variant() instanceof DoRA ? passage.out() : 0;
-        long dropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
+        long dropped = lora.stockLayer().getIDropout() == null ? 0 : passage.in();
+        long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
         long start = settings.loraInit().isTakenFromW() ? slim : 0;
-        return new Footprint(scaled + dropped, start, start + dropped / 2, 0, 0, lasting ? 2 * slim : 0);
+        long lookedUp = multiplies || convolves ? 0 : slim;
+        return new Footprint(scaled + dropped + ownDropped + lookedUp, start, start + dropped + ownDropped / 2 + lookedUp, 0)
+                .standing(multiplies ? 2 * slim : 0);
     }
 
     /**
@@ -91,7 +95,8 @@ public final class OwnFootprints {
     public static Footprint ofFrozen(Layer origin, Passage passage) {
         Layer stock = StockLayers.unwrap(origin);
         if (stock instanceof BatchNormalization) {
-            return new Footprint(passage.out(), 0, passage.in(), passage.in());
+            Footprint norm = StockFootprints.norm(passage);
+            return norm.kept() > passage.out() ? norm : new Footprint(norm.kept(), 0, passage.in(), passage.in());
         }
         Footprint alone = StockFootprints.of(origin, passage);
         if (stock instanceof BaseOutputLayer || !FrozenRuntime.takesQuantized(stock)) {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.cost;
 
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
@@ -10,20 +11,25 @@ import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
-import org.deeplearning4j.nn.conf.layers.GravesLSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.Subsampling3DLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
@@ -79,13 +85,34 @@ public final class StockFootprints {
             return new Footprint(passage.out(), 0, 3 * passage.out(), 0);
         }
         if (layer instanceof BatchNormalization) {
-            return new Footprint(2 * passage.out(), passage.out(), 4 * passage.out(), passage.in());
+            return norm(passage);
+        }
+        if (layer instanceof SimpleRnn) {
+            return new Footprint(passage.in() + passage.out(), 0, 5 * passage.out() + passage.in(), passage.in());
+        }
+        if (layer instanceof ConvolutionLayer convolution) {
+            // Native operations, which make the windows for themselves.
+            return new Footprint(passage.out(), 0, (1 + gradients(convolution.getActivationFn())) * passage.out(), passage.in())
+                    .beside(2 * windows(convolution, passage));
+        }
+        if (layer instanceof Subsampling3DLayer) {
+            return new Footprint(passage.out(), 0, 0, passage.in()).beside(passage.in());
+        }
+        if (layer instanceof AbstractSameDiffLayer) {
+            return new Footprint(passage.out(), 0, 3 * passage.out(), 2 * passage.in());
         }
         if (layer instanceof BaseLayer base) {
             long norm = layer instanceof DenseLayer dense && dense.hasLayerNorm() ? passage.out() : 0;
             return new Footprint(passage.out(), norm, (2 + gradients(base.getActivationFn())) * passage.out() + norm, passage.in());
         }
         return new Footprint(passage.out(), 0, 0, passage.in());
+    }
+
+    /** Of images a native operation's, of rows ND4J's, with what it has normalised. */
+    static Footprint norm(Passage passage) {
+        boolean rows = passage.input() instanceof InputType.InputTypeFeedForward;
+        long vectors = rows ? 11 * passage.out() / passage.batch() : 0;
+        return new Footprint((rows ? 3 : 1) * passage.out(), 0, 3 * passage.out() + vectors, passage.in());
     }
 
     /** Of a layer in a wrapper, whose output the wrapper turns into another one. */
@@ -113,25 +140,26 @@ public final class StockFootprints {
         long state = passage.batch() * lstm.getNOut();
         long sequence = state * Math.max(1, ((InputType.InputTypeRecurrent) passage.input()).getTimeSeriesLength());
         long gates = 4 * lstm.getNOut() * lstm.getNOut();
-        long peepholes = lstm instanceof GravesLSTM ? sequence : 0;
-        return new Footprint(passage.out(), 3 * sequence + gates, LSTM_KEEPS * sequence + 6 * state + gates + peepholes,
-                passage.in(), LSTM_KEEPS * state, 0);
+        return new Footprint(passage.out(), 3 * sequence + gates, LSTM_KEEPS * sequence + 6 * state + gates, passage.in())
+                .looping(LSTM_KEEPS * state);
     }
 
     /** Windows of the whole batch: in the forward pass one array of them, in the backward pass three. */
     private static Footprint convolution(ConvolutionLayer layer, Passage passage) {
-        long windows = passage.rows(layer.getNOut()) * windowSize(layer);
+        long windows = windows(layer, passage);
         return new Footprint(passage.out(), 2 * windows, 3 * windows + (2 + gradients(layer.getActivationFn())) * passage.out(),
                 passage.in());
     }
 
+    private static long windows(ConvolutionLayer layer, Passage passage) {
+        return passage.rows(layer.getNOut()) * windowSize(layer);
+    }
+
     /** Values that a kernel sees at one position. */
     static long windowSize(ConvolutionLayer layer) {
-        long size = layer.getNIn();
-        for (int side : layer.getKernelSize()) {
-            size *= side;
-        }
-        return size;
+        // Of sequences the array has a second number, which means nothing.
+        int[] kernel = layer instanceof Convolution1DLayer ? new int[] {layer.getKernelSize()[0]} : layer.getKernelSize();
+        return layer.getNIn() * ArrayUtil.prodLong(kernel);
     }
 
     /** Of a vertex: its output, and a gradient for each input. */
@@ -144,16 +172,21 @@ public final class StockFootprints {
      * Of what reshapes a layer's input: most copy it, and its gradient.
      *
      * @param below the layer that it comes from; null for another node or a network input
+     * @param own   whether the layer's own gradient is this library's
      */
-    public static Footprint of(InputPreProcessor preprocessor, Layer below, Passage passage) {
-        if (preprocessor instanceof FeedForwardToCnnPreProcessor) {
+    public static Footprint of(InputPreProcessor preprocessor, Layer below, boolean own, Passage passage) {
+        long values = passage.in();
+        if (preprocessor instanceof FeedForwardToCnnPreProcessor || passage.input().equals(passage.output())) {
             return Footprint.NONE;
         }
         if (preprocessor instanceof CnnToFeedForwardPreProcessor) {
-            // Of DL4J's convolutions comes another order than rows need.
-            boolean turned = below instanceof ConvolutionLayer;
-            return turned ? new Footprint(passage.in(), 0, 0, passage.in()) : Footprint.NONE;
+            // Of DL4J's convolutions comes another order than rows need, and of products of few rows another one back.
+            boolean turnsBack = own && DenseArithmetic.resultOrder(passage.batch(), values / passage.batch()) == 'f';
+            return new Footprint(below instanceof ConvolutionLayer ? values : 0, 0, 0, turnsBack ? values : 0);
         }
-        return new Footprint(passage.in(), 0, 0, passage.in());
+        if (preprocessor instanceof RnnToFeedForwardPreProcessor) {
+            return new Footprint(2 * values, 0, 0, values);
+        }
+        return new Footprint(values, 0, 2 * values, values);
     }
 }

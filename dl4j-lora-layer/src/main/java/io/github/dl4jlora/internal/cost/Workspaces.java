@@ -16,9 +16,10 @@ import java.util.function.ToLongFunction;
  * ComputationGraph opens another one for each gradient that is not used up yet.
  *
  * @param activations values of what is kept from the forward pass to the backward pass
- * @param working     values of everything else
+ * @param working     values of everything else in workspaces
+ * @param outside     values of what is in none
  */
-public record Workspaces(long activations, long working) {
+public record Workspaces(long activations, long working, long outside) {
 
     private static final double MORE_ACTIVATIONS = 1.05;
     private static final double MORE_WORKING = 1.02;
@@ -55,8 +56,10 @@ public record Workspaces(long activations, long working) {
         long working = Math.max(most(steps, Footprint::forward), most(steps, Footprint::backward));
         // It learns in the first loop, and grows without another addition when a later one takes more.
         long loop = most(steps, Footprint::loop);
-        return learned ? new Workspaces(Math.round(MORE_ACTIVATIONS * kept), Math.round(MORE_WORKING * (working + passed)) + loop)
-                : new Workspaces(kept, working + passed + loop);
+        long outside = steps.stream().mapToLong(step -> step.footprint().standing()).sum() + most(steps, Footprint::beside);
+        return learned ? new Workspaces(Math.round(MORE_ACTIVATIONS * kept),
+                Math.round(MORE_WORKING * (working + passed)) + loop, outside)
+                : new Workspaces(kept, working + passed + loop, outside);
     }
 
     private static long most(List<Step> steps, ToLongFunction<Footprint> part) {

@@ -58,8 +58,7 @@ public final class Planning {
         long state = planned.nodes().stream().mapToLong(this::state).sum();
         Map<String, InputGradient> gradients = InputGradients.of(planned);
         List<Step> steps = steps(planned, node -> footprint(node, gradients.get(node.name()) == InputGradient.NEEDED));
-        long scratch = width * steps.stream().mapToLong(step -> step.footprint().standing()).sum() + quantizedScratch();
-        return memory(width * (vector - trained) + outside(), trained, vector, state, steps, scratch);
+        return memory(width * (vector - trained) + outside(), trained, vector, state, steps, quantizedScratch());
     }
 
     private LoRAPlan.Memory full() {
@@ -70,12 +69,12 @@ public final class Planning {
         return memory(width * (vector - trained), trained, vector, state, steps(from, this::stockFootprint), 0);
     }
 
-    private LoRAPlan.Memory memory(long frozen, long trained, long vector, long state, List<Step> steps, long scratch) {
+    private LoRAPlan.Memory memory(long frozen, long trained, long vector, long state, List<Step> steps, long ofThread) {
         boolean learned = from.trainsInWorkspaces();
         Workspaces workspaces = from.isGraph() ? Workspaces.ofGraph(from.inputs(), steps, learned)
                 : Workspaces.ofChain(steps, learned);
         return new LoRAPlan.Memory(frozen, width * trained, width * vector, width * state, width * workspaces.activations(),
-                width * workspaces.working(), scratch);
+                width * workspaces.working(), width * workspaces.outside() + ofThread);
     }
 
     private static long length(Network<?> network) {
@@ -129,7 +128,7 @@ public final class Planning {
                 Node below = network.nodes().stream().filter(other -> other.name().equals(node.inputs().get(0))).findFirst()
                         .orElse(null);
                 footprint = footprint.plus(StockFootprints.of(preprocessor, below == null ? null : below.layer(),
-                        sizes.preprocessor(node)));
+                        node.isOurs(), sizes.preprocessor(node)));
             }
             boolean backwards = !node.stopsGradient();
             steps.add(new Step(node.name(), node.inputs(), backwards ? footprint : footprint.withoutBackward(), backwards));

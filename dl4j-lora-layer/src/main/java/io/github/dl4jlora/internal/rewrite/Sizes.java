@@ -10,7 +10,9 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
 import org.deeplearning4j.nn.conf.layers.variational.VariationalAutoencoder;
@@ -165,7 +167,12 @@ final class Sizes {
                     : ((InputTypeFeedForward) input).getSize();
             return InputType.recurrent(words.getNOut(), length, words.getOutputFormat());
         }
-        return layer.getOutputType(0, input);
+        if (layer instanceof GlobalPoolingLayer pooling && input instanceof InputTypeRecurrent sequence
+                && pooling.isCollapseDimensions()) {
+            return InputType.feedForward(sequence.getSize());
+        }
+        // It says nOut, which nobody sets there.
+        return layer instanceof LossLayer ? input : layer.getOutputType(0, input);
     }
 
     /** Where DL4J forgets how long a sequence is: as long as what comes in, or as the network's own. */
@@ -178,6 +185,10 @@ final class Sizes {
     }
 
     private static Size after(InputPreProcessor preprocessor, Size before) {
+        if (preprocessor instanceof RnnToFeedForwardPreProcessor && !(before.type() instanceof InputTypeRecurrent)) {
+            // Above a pooling layer, after which DL4J believes in sequences still. It lets rows pass.
+            return before;
+        }
         InputType type = preprocessor.getOutputType(before.type());
         if (preprocessor instanceof RnnToFeedForwardPreProcessor || preprocessor instanceof RnnToCnnPreProcessor) {
             return new Size(type, before.rows() * Math.max(1, steps(before.type())));
