@@ -24,10 +24,11 @@ public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory fu
      * @param updater     state of the updaters, as DL4J's {@code IUpdater.stateSize} counts it
      * @param activations what DL4J keeps from the forward pass to the backward pass
      * @param workspaces  DL4J's other workspaces: the working memory of one layer at a time, and gradients of activations
-     * @param scratch     this library's arrays outside of workspaces: W + s·A·B of layers that run on it, and room for a few lines
-     *                    of quantised matrices
+     * @param scratch     outside of workspaces: W + s·A·B of layers that run on it, room for a few lines of quantised matrices,
+     *                    and what ND4J's native convolutions over time and volumes make for themselves
      */
-    public record Memory(long frozen, long trained, long gradients, long updater, long activations, long workspaces, long scratch) {
+    public record Memory(long frozen, long trained, long gradients, long updater, long activations, long workspaces,
+                         long scratch) {
 
         /** {@return the sum of all} */
         public long total() {

@@ -24,6 +24,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.Subsampling3DLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
@@ -66,6 +67,12 @@ public final class StockFootprints {
             Footprint one = within(both.getFwd(), passage);
             return one.plus(one).plus(new Footprint(passage.out(), 0, passage.out(), passage.in()));
         }
+        if (layer instanceof TimeDistributed steps && passage.input() instanceof InputType.InputTypeRecurrent sequence) {
+            Passage rows = new Passage(passage.batch() * sequence.getTimeSeriesLength(),
+                    InputType.feedForward(sequence.getSize()), passage.output());
+            return within(steps.getUnderlying(), rows).plus(new Footprint(passage.in() + passage.out(), 0, passage.out(),
+                    passage.in()));
+        }
         if (layer instanceof BaseWrapperLayer wrapper) {
             return within(wrapper.getUnderlying(), passage).plus(new Footprint(passage.out(), 0, passage.in(), 0));
         }
@@ -103,7 +110,8 @@ public final class StockFootprints {
         }
         if (layer instanceof BaseLayer base) {
             long norm = layer instanceof DenseLayer dense && dense.hasLayerNorm() ? passage.out() : 0;
-            return new Footprint(passage.out(), norm, (2 + gradients(base.getActivationFn())) * passage.out() + norm, passage.in());
+            return new Footprint(passage.out(), norm, (2 + gradients(base.getActivationFn())) * passage.out() + norm,
+                    passage.in());
         }
         return new Footprint(passage.out(), 0, 0, passage.in());
     }

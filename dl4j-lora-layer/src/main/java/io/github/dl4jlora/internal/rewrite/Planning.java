@@ -18,12 +18,16 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.NoOp;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 
 /** Counts what {@link Adaptation} would make, and what training the stock network itself would take. */
@@ -64,8 +68,8 @@ public final class Planning {
     private LoRAPlan.Memory full() {
         long vector = length(from);
         long trained = from.nodes().stream().filter(node -> !node.isFrozen()).mapToLong(Node::numParams).sum();
-        long state = from.nodes().stream().filter(node -> !node.isFrozen()).mapToLong(node ->
-                state(node, config.updater() != null ? key -> config.updater() : updaters(node))).sum();
+        long state = from.nodes().stream().filter(node -> !node.isFrozenByDl4j() && node.numParams() > 0).mapToLong(node ->
+                state(node, inFull(node))).sum();
         return memory(width * (vector - trained), trained, vector, state, steps(from, this::stockFootprint), 0);
     }
 
@@ -102,21 +106,36 @@ public final class Planning {
     /** Values of a node's updater, as DL4J asks for them parameter by parameter. */
     private long state(Node node) {
         AdaptedConfiguration lora = node.adapted();
-        if (lora == null) {
-            return node.isFrozen() ? 0 : state(stock(node), updaters(node));
+        if (node.numParams() == 0 || lora == null && node.isFrozen()) {
+            return 0;
         }
-        return lora.layout().trained().stream().mapToLong(slot -> updaters(node).apply(slot.key())
-                .stateSize(slot.parameter().length())).sum();
+        return lora == null ? state(stock(node), updaters(node)) : lora.layout().trained().stream().mapToLong(slot ->
+                updaters(node).apply(slot.key()).stateSize(slot.parameter().length())).sum();
     }
 
     private long state(Node stock, Function<String, IUpdater> updaters) {
-        return stock.numParams() == 0 ? 0 : from.shapes(stock).entrySet().stream().mapToLong(parameter ->
+        return from.shapes(stock).entrySet().stream().mapToLong(parameter ->
                 updaters.apply(parameter.getKey()).stateSize(ArrayUtil.prodLong(parameter.getValue()))).sum();
     }
 
     private static Function<String, IUpdater> updaters(Node node) {
-        TrainingConfig training = node.layer() != null ? node.layer() : (TrainingConfig) node.unwrappedVertex();
-        return training::getUpdaterByParam;
+        TrainingConfig training = node.layer() != null ? asked(node.layer()) : (TrainingConfig) node.unwrappedVertex();
+        // FrozenLayer, which may be in another wrapper, says nothing and runs without.
+        return key -> Objects.requireNonNullElseGet(training.getUpdaterByParam(key), NoOp::new);
+    }
+
+    /** What DL4J freezes in FrozenLayerWithBackprop has a state too, of its own updater. */
+    private Function<String, IUpdater> inFull(Node node) {
+        if (config.updater() == null || node.isFrozen()) {
+            return updaters(node);
+        }
+        return node.layer() == null ? key -> config.updater()
+                : asked(AdaptedLayers.trained(node.layer(), config.updater()))::getUpdaterByParam;
+    }
+
+    /** Wrappers for time do not know. */
+    private static Layer asked(Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper ? asked(wrapper.getUnderlying()) : layer;
     }
 
     private List<Step> steps(Network<?> network, Function<Node, Footprint> footprints) {

@@ -25,6 +25,7 @@
  *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it
  *    LoRA -&gt; Agreement, Scales       an adapter and a configuration; what paths are multiplied by at run time
+ *    LoRA -&gt; Planning -&gt; Adaptation, Summaries, Sizes        a PlannedNetwork, which is not made, and what it would cost
  * </pre>
  *
  * <p>{@code Network} and {@code Node} hide which of DL4J's two network classes is meant, and know nobody above them. A plan
