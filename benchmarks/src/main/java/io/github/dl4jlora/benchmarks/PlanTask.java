@@ -30,8 +30,7 @@ enum PlanTask {
     }
 
     String title() {
-        return shape == null ? task.title() : shape.name().startsWith("transformer") ? shape.name() + ", " + shape.rows() + " rows"
-                : "three layers " + shape.name();
+        return shape == null ? task.title() : shape.layers() + " layers, " + shape.name() + ", " + shape.rows() + " rows";
     }
 
     MultiLayerNetwork base() {

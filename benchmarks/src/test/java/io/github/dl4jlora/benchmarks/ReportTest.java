@@ -98,7 +98,7 @@ class ReportTest {
         assertThat(Files.readString(folder.resolve("report.md")))
                 .contains("LoRA, FUSED, SHARED: the farthest from 1 | ≤ 0.15 | 0.1000 | met |")
                 .contains("full fine-tuning: the farthest from 1 | ≤ 0.15 | 0.20 | missed |")
-                .contains("| three layers 1024 wide | 98.0 | 100 | 0.98 | 120 | 100 | 1.20 |");
+                .contains("| 3 layers, 1024 wide, 32 rows | 98.0 | 100 | 0.98 | 120 | 100 | 1.20 |");
         results.plans.get(PlanTask.IMAGES).remove(Side.LORA);
         assertThat(PlanMeasurements.targets(results)).extracting(Target::verdict).containsExactly("not measured", "missed");
     }

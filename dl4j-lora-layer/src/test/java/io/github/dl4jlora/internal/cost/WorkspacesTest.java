@@ -49,6 +49,8 @@ import static org.assertj.core.api.Assertions.within;
 class WorkspacesTest {
 
     private static final int BATCH = 16;
+    /** Some workspaces are entered once a step, and learn until they have been as often as there are layers. */
+    private static final int STEPS = 8;
 
     /** Layers of a MultiLayerNetwork. */
     enum Chain {
@@ -182,7 +184,7 @@ class WorkspacesTest {
     private static long[] grown(Model network, DataSet data) throws InterruptedException {
         long[] sizes = new long[2];
         Thread thread = new Thread(() -> {
-            for (int step = 0; step < 4; step++) {
+            for (int step = 0; step < STEPS; step++) {
                 Models.fit(network, data);
             }
             Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread().forEach(workspace ->
