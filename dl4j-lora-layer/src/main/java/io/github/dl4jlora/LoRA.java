@@ -5,10 +5,12 @@ import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.Agreement;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
+import io.github.dl4jlora.internal.rewrite.Planning;
 import io.github.dl4jlora.internal.rewrite.Scales;
 import io.github.dl4jlora.internal.rewrite.Summaries;
 import io.github.dl4jlora.internal.rewrite.Unadaptation;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
@@ -258,6 +260,24 @@ public final class LoRA extends LoRAStarts {
      */
     public static LoRASummary summary(Model network) {
         return Summaries.of(network);
+    }
+
+    /**
+     * What {@code apply} would make of a network, and what training it would take beside training the network in full: sizes are
+     * counted, nothing is computed or copied, and the network stays as it is, ND4J's random generator too.
+     *
+     * @param base   trained; a ComputationGraph or MultiLayerNetwork
+     * @param config which layers are adapted, and how
+     * @param batch  examples of a training step
+     * @param inputs of the network, one each: what the configuration does not tell, as the size of images, the length of
+     *               sequences, how many words there are; none where it does
+     * @return the plan; prints as a table
+     * @throws IllegalArgumentException as {@code apply} with the same message, but for weights that cannot be quantised, since
+     *                                  none are looked at; and if the batch is empty, or an input is missing or does not fit:
+     *                                  the message says what to give
+     */
+    public static LoRAPlan plan(Model base, LoRAConfig config, int batch, InputType... inputs) {
+        return Planning.of(base, config, batch, inputs);
     }
 
     /**

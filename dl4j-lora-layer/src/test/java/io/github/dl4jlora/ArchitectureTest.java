@@ -58,7 +58,7 @@ class ArchitectureTest {
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
             Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
-    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
+    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport", "LoRAPlan",
             "Selection", "Training", "Standing", "FromData")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;
@@ -77,6 +77,7 @@ class ArchitectureTest {
         rooms.put("internal.rewrite", room(".internal.rewrite", ALL));
         rooms.put("what is asked and told", room("", ASKED));
         rooms.put("internal.file", room(".internal.file", ALL));
+        rooms.put("internal.cost", room(".internal.cost", ALL));
         rooms.put("layer", room(".layer", ENGINE.negate()));
         rooms.put("frozen", room(".frozen", OF_BASES.negate()));
         rooms.put("internal.run", room(".internal.run", ALL));

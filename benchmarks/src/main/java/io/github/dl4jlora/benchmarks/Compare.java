@@ -43,7 +43,7 @@ public final class Compare implements Callable<Integer> {
 
     /** What can be measured by itself. */
     enum Part {
-        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, SERVING, ACCURACY, LAYERS, VARIANTS
+        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, SERVING, PLAN, ACCURACY, LAYERS, VARIANTS
     }
 
     public static void main(String[] args) {
@@ -79,7 +79,7 @@ public final class Compare implements Callable<Integer> {
 
     private List<Part> parts() {
         return only != null ? only : full ? List.of(Part.values()) : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY,
-                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE, Part.SERVING);
+                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {
@@ -95,6 +95,7 @@ public final class Compare implements Callable<Integer> {
             case ENCODER -> measurements.encoder();
             case STORAGE -> measurements.storage();
             case SERVING -> measurements.serving();
+            case PLAN -> measurements.plans();
             case ACCURACY -> measurements.accuracy();
             case LAYERS -> measurements.layers();
             case VARIANTS -> measurements.variants();

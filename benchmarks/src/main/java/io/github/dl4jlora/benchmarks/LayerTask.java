@@ -77,6 +77,11 @@ enum LayerTask {
         return network;
     }
 
+    /** The size of one example. */
+    InputType input() {
+        return firstLayers(new NeuralNetConfiguration.Builder().list());
+    }
+
     private InputType firstLayers(NeuralNetConfiguration.ListBuilder list) {
         switch (this) {
             case IMAGES, IMAGES_128 -> {

@@ -262,6 +262,12 @@ final class Measurements {
         ServingMeasurements.measure(this, results, rounds);
     }
 
+    void plans() {
+        if (isMemoryMeasurable()) {
+            PlanMeasurements.measure(this, results);
+        }
+    }
+
     void accuracy() {
         new StorageMeasurements(this, results).accuracy();
     }

@@ -78,6 +78,8 @@ final class Results {
     final Map<String, Map<String, List<Double>>> accuracy = new LinkedHashMap<>();
     /** As many figures as the task has. */
     final Map<ServingTask, Map<Settings, double[]>> serving = new EnumMap<>(ServingTask.class);
+    /** Of plans, beside what was measured. */
+    final Map<PlanTask, Map<Side, PlanMeasurements.Planned>> plans = new EnumMap<>(PlanTask.class);
     long adapterBytes;
     String pyTorch = "absent";
 

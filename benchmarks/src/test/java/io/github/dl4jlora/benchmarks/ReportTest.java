@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.LoRA;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -81,6 +82,32 @@ class ReportTest {
                 .contains("threads settled, MB | ≤ 300 | 301 | missed |")
                 .contains("before fewer were made | ≤ 0.50 | 0.50 | met |")
                 .contains("LoRA / PyTorch LoRA, one thread, 256 wide | ≤ 1.15 |  | not measured |");
+    }
+
+    @Test
+    void aPlanIsOffAsFarAsItsWorstNetwork(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        for (PlanTask task : PlanTask.values()) {
+            results.plans.put(task, new HashMap<>(Map.of(Side.LORA, new PlanMeasurements.Planned(98e6, 100e6),
+                    Side.DL4J_FULL, new PlanMeasurements.Planned(120e6, 100e6))));
+        }
+        results.plans.get(PlanTask.LSTM).put(Side.LORA, new PlanMeasurements.Planned(90e6, 100e6));
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md")))
+                .contains("LoRA, FUSED, SHARED: the farthest from 1 | ≤ 0.15 | 0.1000 | met |")
+                .contains("full fine-tuning: the farthest from 1 | ≤ 0.15 | 0.20 | missed |")
+                .contains("| 3 layers, 1024 wide, 32 rows | 98.0 | 100 | 0.98 | 120 | 100 | 1.20 |");
+        results.plans.get(PlanTask.IMAGES).remove(Side.LORA);
+        assertThat(PlanMeasurements.targets(results)).extracting(Target::verdict).containsExactly("not measured", "missed");
+    }
+
+    @Test
+    void whatIsPlannedCanBeTrained() {
+        for (PlanTask task : new PlanTask[] {PlanTask.TRANSFORMER, PlanTask.LSTM}) {
+            assertThat(LoRA.plan(task.base(), task.config(), 4, task.inputs()).adapted().total()).isPositive();
+        }
     }
 
     private static void step(Results results, int width, Side side, Settings settings, double millis) {

@@ -94,12 +94,17 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         LayerValidation.assertNInNOutSet("LoRADenseLayer", getLayerName(), index, getNIn(), getNOut());
-        DenseSettings.check(this);
+        validate();
         if (declared()) {
             adapted().get(0).warnOfExcessRank(getLayerName());
         }
         takeHold();
         return newRuntime(conf, type).on(listeners, index, view, initialize);
+    }
+
+    @Override
+    public void validate() {
+        DenseSettings.check(this);
     }
 
     KernelRuntime newRuntime(NeuralNetConfiguration conf, DataType type) {

@@ -113,7 +113,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         return Kernels.instantiate(conf, listeners, index, view, initialize, type);
     }
 
-    private void validate() {
+    @Override
+    public void validate() {
         String name = Named.layer(getLayerName());
         if (parameters.isEmpty() && biases.isEmpty()) {
             throw new IllegalArgumentException(name + " trains neither a low-rank change nor a bias: make it with LoRA.apply");

@@ -71,13 +71,18 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String vertexName, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
+        validate();
+        takeHold();
+        return EffectiveVertex.of(this, graph, vertexName, index, view, initialize, type);
+    }
+
+    @Override
+    public void validate() {
         if (lora.engine() == Engine.SAMEDIFF) {
             throw new IllegalArgumentException(Named.layer(name) + ": Engine.SAMEDIFF is for dense and output layers, not for a "
                     + stockVertex().getClass().getSimpleName() + ". Use Engine.FUSED");
         }
         LoRAWrapperLayer.requireFit(this, stockVertex(), updater);
-        takeHold();
-        return EffectiveVertex.of(this, graph, vertexName, index, view, initialize, type);
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRAMergeReport;
+import io.github.dl4jlora.LoRAPlan;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.Scaling;
@@ -106,6 +107,9 @@ class GuideTest {
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .updater(new Adam(1e-3))
                 .build();
+        LoRAPlan plan = LoRA.plan(base, config, 64);
+        System.out.println(plan);
+        long bytes = plan.adapted().total();
         ComputationGraph tuned = LoRA.apply(base, config);
         tuned.fit(iterator, epochs);
         System.out.println(LoRA.summary(tuned));
@@ -117,6 +121,7 @@ class GuideTest {
         assertThat(base2.outputSingle(input)).isEqualTo(base.outputSingle(input));
         assertThat(tuned.getConfiguration().getEpochCount()).isEqualTo(epochs);
         assertThat(wider.rank()).isEqualTo(2 * config.rank());
+        assertThat(plan.adapted().trained()).isEqualTo(Float.BYTES * tuned.numParams()).isLessThan(bytes);
     }
 
     @Test

@@ -122,6 +122,11 @@ class FailedBeforeTest {
                         PLAIN, false, Path.PARTIAL_MERGE),
                 failed("channels that come last are merged along another axis", true, Input.IMAGE_CHANNELS_LAST,
                         List.of(twins(Kind.CONVOLUTION_2D, Join.TWIN_MERGE)), PLAIN, false, Path.CLONE),
+                failed("a plan asks for the updater inside two freezing wrappers", false, Input.FLAT,
+                        List.of(layer(Kind.DENSE, Role.FROZEN, 0, Wrap.FROZEN, Wrap.FROZEN_WITH_BACKPROP)), PLAIN, false,
+                        Path.CLONE),
+                failed("a plan takes the steps in a wrapper for sequences", false, Input.SEQUENCE,
+                        List.of(layer(Kind.DENSE, Role.FROZEN, 0, Wrap.TIME_DISTRIBUTED)), PLAIN, false, Path.CLONE),
                 failed("what was loaded moves with a base of equal values", true, Input.FLAT,
                         List.of(layer(Kind.DENSE, Role.ADAPTED, 0), layer(Kind.DENSE, Role.FROZEN, 0)), PLAIN, false,
                         Path.WITHOUT_BASE));

@@ -16,12 +16,32 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 /** Trains by truncated backpropagation through time. */
 final class Segments {
 
     private static final int LENGTH = 3;
 
     private Segments() {
+    }
+
+    static void check(Trial trial) {
+        Model tuned = trial.tuned();
+        Model merged = Models.merge(tuned);
+        List<Map<String, INDArray>> stock;
+        try {
+            stock = gradients(merged, trial.batch());
+        } catch (RuntimeException e) {
+            throw new StockFails("truncated backpropagation", e);
+        }
+        List<Map<String, INDArray>> segments = gradients(tuned, trial.batch());
+        assertThat(segments).as("segments").hasSameSizeAs(stock).hasSizeGreaterThan(1);
+        for (int i = 0; i < segments.size(); i++) {
+            Map<String, INDArray> adapted = segments.get(i);
+            Map<String, INDArray> expected = stock.get(i);
+            Law.orVacuous(() -> Gradients.assertProjections(tuned, adapted, expected));
+        }
     }
 
     /** The gradients of each segment of a batch's sequences; the parameters stay as they are in between. */

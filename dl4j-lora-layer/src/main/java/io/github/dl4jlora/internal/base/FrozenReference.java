@@ -12,6 +12,7 @@ import java.io.Serializable;
 import java.net.URI;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Supplier;
@@ -27,6 +28,8 @@ import java.util.function.Supplier;
 public final class FrozenReference implements Serializable {
 
     private static final long serialVersionUID = 1L;
+
+    private static final String UNHASHED = "(not hashed)";
 
     private final String id;
     private final String signature;
@@ -68,6 +71,20 @@ public final class FrozenReference implements Serializable {
                 null, weights.form());
         reference.weights = weights;
         return reference;
+    }
+
+    /**
+     * A reference to weights of which nothing is known but their type and shapes: nobody has hashed them, and nobody finds them.
+     *
+     * @param table of the layer's parameters, read for names and shapes
+     */
+    public static FrozenReference unhashed(DataType type, Map<String, INDArray> table) {
+        return new FrozenReference(UNHASHED, FrozenWeights.signature(type, table), null, false, null, null);
+    }
+
+    /** The same reference to weights in fewer bits. */
+    public FrozenReference planned(Quantization scheme, List<StoredForm.Part> parts) {
+        return new FrozenReference(UNHASHED, signature, null, true, null, new StoredForm(scheme, id, parts));
     }
 
     /** The same reference, which also records what the base holds for layers that train in full, by name. */

@@ -54,6 +54,15 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     /**
+     * How many values are in a thread's memory at a time.
+     *
+     * @param rows of the operand
+     */
+    public static long blockValues(long rows, long lines, long length) {
+        return rows <= FewRows.MOST_ROWS ? SlimProduct.blockValues(rows, lines, length) : Math.min(lines, LINES) * length;
+    }
+
+    /**
      * As the constructor, of a matrix that a file may have cut into other lines than the layer's.
      *
      * @param sides nIn and nOut of W

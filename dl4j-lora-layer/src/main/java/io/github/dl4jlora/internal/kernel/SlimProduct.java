@@ -40,6 +40,15 @@ final class SlimProduct {
         return OF_THREAD.get();
     }
 
+    /** Of a block, and of operand and result the other way round. */
+    static long blockValues(long rows, long lines, long length) {
+        return linesAtATime(lines, length) * length + rows * (lines + length);
+    }
+
+    private static long linesAtATime(long lines, long length) {
+        return Math.min(lines, Math.max(LEAST_LINES, BLOCK / length));
+    }
+
     static boolean takes(INDArray operand, INDArray result) {
         return Blas.isDirect() && operand.dataType() == DataType.FLOAT && result.dataType() == DataType.FLOAT
                 && operand.size(0) <= FewRows.MOST_ROWS && HostMemory.holds(operand, result);
@@ -95,7 +104,7 @@ final class SlimProduct {
             ColumnFactors.multiply(from, m, factors, lines, left, room);
             operand = left;
         }
-        int most = Math.min(lines, Math.max(LEAST_LINES, BLOCK / length));
+        int most = (int) linesAtATime(lines, length);
         block = HostMemory.room(block, (long) most * length);
         for (int line = 0; line < lines; line += most) {
             int count = Math.min(most, lines - line);

@@ -191,10 +191,23 @@ public final class UnfoldedConvolution {
         }
     }
 
+    /**
+     * How many examples' windows are in memory at a time.
+     *
+     * @param examples of the batch
+     * @param bytes    of one example's windows
+     */
+    public static long examplesAtATime(long examples, long bytes) {
+        return examplesAtATime(examples, bytes, CHUNK_BYTES);
+    }
+
+    private static long examplesAtATime(long examples, long bytes, long chunkBytes) {
+        return Math.max(1, Math.min(examples, chunkBytes / bytes));
+    }
+
     /** {@code [examples, window size, positions]}. */
     private INDArray chunk(INDArray x, ArrayType type, LayerWorkspaceMgr workspaces) {
-        long bytes = windows.size() * windows.positions() * x.dataType().width();
-        long examples = Math.max(1, Math.min(x.size(0), chunkBytes / bytes));
+        long examples = examplesAtATime(x.size(0), windows.size() * windows.positions() * x.dataType().width(), chunkBytes);
         long[] shape = {examples, windows.size(), windows.positions()};
         return workspaces.createUninitialized(type, x.dataType(), shape, 'c');
     }

@@ -3,10 +3,6 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.frozen.FrozenBaseLayer;
-import io.github.dl4jlora.frozen.FrozenBaseVertex;
-import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
-import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.Quarrel;
@@ -14,23 +10,19 @@ import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.start.Watch;
-import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.untrusted.StreamedBase;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.NoOp;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 
@@ -49,10 +41,7 @@ public final class Adaptation<M extends Model> {
     private final LoRAConfig config;
     private final Plan plan;
     private final DataStarts starts;
-    private final Map<String, Layer> layers = new HashMap<>();
-    private final Map<String, GraphVertex> vertices = new HashMap<>();
     private final Storing storing;
-    private Map<String, FrozenReference> toRecord;
 
     private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
         this(from, nodes, DataStarts.none(config), plan);
@@ -102,6 +91,21 @@ public final class Adaptation<M extends Model> {
                 .map(node -> watched.contains(node) ? node.inTestMode() : node).toList();
         Plan plan = Plan.of(nodes, config.build()).withoutRandomness(nodes);
         return Network.of(new Adaptation<>(from, nodes, config.build(), plan).run());
+    }
+
+    /**
+     * The configurations that {@link #apply} would make a network of. No value is read.
+     *
+     * @throws IllegalArgumentException as there, but for values that cannot be quantised
+     */
+    static <M extends Model> PlannedNetwork<M> planned(M base, LoRAConfig config) {
+        Network<M> from = stock(base, config);
+        List<Node> nodes = from.nodes();
+        Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new Storing(from, config), true);
+        PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
+        planned.nodes().stream().map(Node::adapted).filter(Objects::nonNull).forEach(AdaptedConfiguration::validate);
+        refuseUntrainable(planned);
+        return planned;
     }
 
     /**
@@ -269,87 +273,14 @@ public final class Adaptation<M extends Model> {
 
     /** The network as planned, with its values. */
     private Network<M> rewritten() {
-        toRecord = config.storage() == FrozenStorage.SHARED ? trainedInFull() : null;
-        nodes.forEach(this::replace);
-        Network<M> adapted = from.rebuild(layers, vertices);
+        Replacements replacements = new Replacements(from, nodes, config, plan, storing, false);
+        Network<M> adapted = from.rebuild(replacements.layers(), replacements.vertices());
         if (!config.keepCounts()) {
             // With the base's counts a zeroed updater state has another bias correction, and schedules are past their start.
             adapted.resetCounts();
         }
         adapted.nodes().forEach(node -> fill(node, adapted));
         return adapted;
-    }
-
-    /** What the base holds for the layers that train in full, for unload to give it back. */
-    private Map<String, FrozenReference> trainedInFull() {
-        Map<String, FrozenReference> trained = new LinkedHashMap<>();
-        for (Node node : nodes) {
-            if (plan.decisions().get(node.name()).role() == Role.TRAIN) {
-                trained.put(node.name(), referenceTo(node));
-            }
-        }
-        return trained;
-    }
-
-    private void replace(Node node) {
-        Plan.Decision decision = plan.decisions().get(node.name());
-        switch (decision.role()) {
-            case ADAPT, TRAIN_BIAS -> adapt(node, decision);
-            case TRAIN -> train(node);
-            case FREEZE_PASS, FREEZE_STOP -> freeze(node, decision.role() == Role.FREEZE_STOP);
-            case KEEP -> {
-                // Computes as it did.
-            }
-        }
-    }
-
-    private void adapt(Node node, Plan.Decision decision) {
-        FrozenReference frozen = reference(node);
-        Map<String, long[]> shapes = from.shapes(node);
-        if (node.layer() != null) {
-            layers.put(node.name(), AdaptedLayers.adapt(node, decision.keys(), shapes, config, frozen));
-        } else {
-            vertices.put(node.name(), AdaptedLayers.adaptVertex(node, decision.keys(), shapes, config, frozen, nodes));
-        }
-    }
-
-    private void train(Node node) {
-        if (node.layer() != null) {
-            layers.put(node.name(), AdaptedLayers.trained(node.layer(), config.updater()));
-        } else if (node.unwrappedVertex() instanceof SameDiffVertex) {
-            SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.unwrappedVertex());
-            if (config.updater() != null) {
-                vertex.setUpdater(config.updater());
-            }
-            vertices.put(node.name(), new TrainedSameDiffVertex(vertex));
-        }
-    }
-
-    private void freeze(Node node, boolean stops) {
-        FrozenReference frozen = reference(node);
-        if (node.layer() != null) {
-            layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
-        } else {
-            vertices.put(node.name(), new FrozenBaseVertex(StockLayers.copy(node.vertex()), stops, frozen));
-        }
-    }
-
-    /** The node's frozen weights outside the vector; the first of the network records those that train in full. */
-    private FrozenReference reference(Node node) {
-        FrozenReference reference = config.storage() == FrozenStorage.SHARED ? referenceTo(node) : null;
-        if (reference == null || toRecord == null) {
-            return reference;
-        }
-        FrozenReference recording = reference.recording(toRecord);
-        toRecord = null;
-        return recording;
-    }
-
-    /** Null for a node without parameters. */
-    private FrozenReference referenceTo(Node node) {
-        FrozenWeights weights = from.weights(node);
-        return weights == null ? null
-                : FrozenReference.to(storing.stored(node, plan.decisions().get(node.name()), weights), config.baseLocation());
     }
 
     private void fill(Node node, Network<M> adapted) {
@@ -374,7 +305,7 @@ public final class Adaptation<M extends Model> {
 
     /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
     static void refuseUntrainable(Network<?> adapted) {
-        if (adapted.model().numParams() == 0) {
+        if (adapted.nodes().stream().noneMatch(node -> node.layer() != null && node.numParams() > 0)) {
             throw new IllegalArgumentException("Only vertices would train, "
                     + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
                     + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks "

@@ -5,7 +5,9 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -57,6 +59,27 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     Trainable runtime(String name) {
         org.deeplearning4j.nn.graph.vertex.GraphVertex vertex = graph.getVertex(name);
         return vertex.hasLayer() ? vertex.getLayer() : vertex;
+    }
+
+    @Override
+    boolean isGraph() {
+        return true;
+    }
+
+    @Override
+    List<String> inputs() {
+        return graph.getConfiguration().getNetworkInputs();
+    }
+
+    @Override
+    InputPreProcessor preprocessor(Node node) {
+        return graph.getConfiguration().getVertices().get(node.name()) instanceof LayerVertex layer ? layer.getPreProcessor()
+                : null;
+    }
+
+    @Override
+    boolean trainsInWorkspaces() {
+        return graph.getConfiguration().getTrainingWorkspaceMode() != WorkspaceMode.NONE;
     }
 
     @Override

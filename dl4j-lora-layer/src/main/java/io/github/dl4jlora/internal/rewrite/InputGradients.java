@@ -19,6 +19,15 @@ final class InputGradients {
 
     /** Tells every adapted layer of the network who uses the gradient of its input. */
     static void leaveOut(Network<?> network) {
+        of(network).forEach((name, use) -> {
+            if (network.runtime(name) instanceof AdaptedRuntime runtime) {
+                runtime.setInputGradient(use);
+            }
+        });
+    }
+
+    /** Who uses the gradients of the nodes' inputs, by name. */
+    static Map<String, InputGradient> of(Network<?> network) {
         Map<String, Integer> consumers = new HashMap<>();
         Set<String> passing = new HashSet<>();
         Set<String> stopped = new HashSet<>();
@@ -26,13 +35,13 @@ final class InputGradients {
             node.inputs().forEach(input -> consumers.merge(input, 1, Integer::sum));
             (node.stopsGradient() ? stopped : passing).add(node.name());
         }
+        Map<String, InputGradient> uses = new HashMap<>();
         for (Node node : network.nodes()) {
-            if (network.runtime(node.name()) instanceof AdaptedRuntime runtime) {
-                String input = node.inputs().get(0);
-                boolean missed = node.hasPreprocessor() || passing.contains(input) || consumers.get(input) > 1;
-                runtime.setInputGradient(missed ? InputGradient.NEEDED
-                        : stopped.contains(input) ? InputGradient.UNNEEDED : InputGradient.FOR_CALLERS);
-            }
+            String input = node.inputs().get(0);
+            boolean missed = node.hasPreprocessor() || passing.contains(input) || consumers.get(input) > 1;
+            uses.put(node.name(), missed ? InputGradient.NEEDED
+                    : stopped.contains(input) ? InputGradient.UNNEEDED : InputGradient.FOR_CALLERS);
         }
+        return uses;
     }
 }

@@ -3,8 +3,10 @@ package io.github.dl4jlora.internal.rewrite;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.BackpropType;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -68,6 +70,26 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
     @Override
     Trainable runtime(String name) {
         return network.getLayer(indices.get(node(name).name()));
+    }
+
+    @Override
+    boolean isGraph() {
+        return false;
+    }
+
+    @Override
+    List<String> inputs() {
+        return List.of(INPUT);
+    }
+
+    @Override
+    InputPreProcessor preprocessor(Node node) {
+        return network.getLayerWiseConfigurations().getInputPreProcess(indices.get(node.name()));
+    }
+
+    @Override
+    boolean trainsInWorkspaces() {
+        return network.getLayerWiseConfigurations().getTrainingWorkspaceMode() != WorkspaceMode.NONE;
     }
 
     @Override

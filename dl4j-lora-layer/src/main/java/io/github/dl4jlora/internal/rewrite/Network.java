@@ -1,9 +1,11 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -89,6 +91,13 @@ public abstract class Network<M extends Model> {
                 : FrozenWeights.of(running.params(), running.paramTable(false));
     }
 
+    /** A node's parameters by type and shapes alone: nothing of them is read. Null for one that has none. */
+    FrozenReference described(Node node) {
+        Trainable running = runtime(node.name());
+        return running.params() == null || running.params().length() == 0 ? null
+                : FrozenReference.unhashed(running.params().dataType(), running.paramTable(false));
+    }
+
     /**
      * As {@link #weights}, to be compared before anybody else finds them.
      *
@@ -104,6 +113,18 @@ public abstract class Network<M extends Model> {
         }
         return FrozenWeights.unregistered(running.params(), running.paramTable(false));
     }
+
+    /** Whether DL4J runs it as a graph, not as a chain. */
+    abstract boolean isGraph();
+
+    /** Names of the network's inputs. */
+    abstract List<String> inputs();
+
+    /** What reshapes a node's input on its way in; null for nothing. */
+    abstract InputPreProcessor preprocessor(Node node);
+
+    /** Whether the network trains in workspaces. */
+    abstract boolean trainsInWorkspaces();
 
     /** The seed that the network was initialised with. */
     abstract long seed();

@@ -2,11 +2,13 @@ package io.github.dl4jlora.internal.rewrite;
 
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -25,6 +27,26 @@ abstract class StandingFor<M extends Model> extends Network<M> {
     @Override
     final M model() {
         return inner.model();
+    }
+
+    @Override
+    final boolean isGraph() {
+        return inner.isGraph();
+    }
+
+    @Override
+    final List<String> inputs() {
+        return inner.inputs();
+    }
+
+    @Override
+    final InputPreProcessor preprocessor(Node node) {
+        return inner.preprocessor(node);
+    }
+
+    @Override
+    final boolean trainsInWorkspaces() {
+        return inner.trainsInWorkspaces();
     }
 
     @Override

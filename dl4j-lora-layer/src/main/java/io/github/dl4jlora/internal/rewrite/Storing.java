@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.frozen.FrozenRuntime;
@@ -44,22 +45,51 @@ final class Storing {
      */
     FrozenWeights stored(Node node, Plan.Decision decision, FrozenWeights weights) {
         Quantization scheme = config.quantization();
-        if (weights.scheme() != null && scheme != null && weights.scheme() != scheme) {
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\": quantize(" + scheme + ") was asked for, but the "
-                    + "base keeps it as " + weights.scheme() + ". Leave quantize out, or quantise the original base");
-        }
-        if (scheme == null || weights.scheme() != null) {
-            refuseLoftQ(node, decision, weights);
-            return config.copyBase() ? weights.copied(node.name()) : weights;
-        }
-        List<StoredForm.Part> parts = runsQuantized(node, decision, config.engine()) ? parts(node) : null;
+        List<StoredForm.Part> parts = quantizedParts(node, decision, weights.scheme(), weights.storedAs());
         if (parts == null) {
-            refuseLoftQ(node, decision, weights);
-            return weights.copied(node.name());
+            boolean apart = config.copyBase() || scheme != null && weights.scheme() == null;
+            return apart ? weights.copied(node.name()) : weights;
         }
         FrozenWeights quantized = quantized(node, weights, scheme, parts);
         startsFromLoss(node, decision).forEach((key, settings) -> prepareStart(node, key, settings, weights, quantized));
         return quantized;
+    }
+
+    /**
+     * What {@link #stored} would keep, by type, shapes and form alone.
+     *
+     * @throws IllegalArgumentException as there, but for values that cannot be quantised
+     */
+    FrozenReference planned(Node node, Plan.Decision decision, FrozenReference original) {
+        List<StoredForm.Part> parts = quantizedParts(node, decision, original.scheme(), original.storedAs());
+        return parts == null ? original : original.planned(config.quantization(), parts);
+    }
+
+    /**
+     * Into what a node's weights are cut to be kept in fewer bits; null where they stay in the form they have.
+     *
+     * @param scheme   what they are kept in already; null for an array
+     * @param storedAs the same in words
+     */
+    private List<StoredForm.Part> quantizedParts(Node node, Plan.Decision decision, Quantization scheme, String storedAs) {
+        Quantization wanted = config.quantization();
+        if (scheme != null && wanted != null && scheme != wanted) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\": quantize(" + wanted + ") was asked for, but the "
+                    + "base keeps it as " + scheme + ". Leave quantize out, or quantise the original base");
+        }
+        List<StoredForm.Part> parts = wanted != null && scheme == null && runsQuantized(node, decision, config.engine())
+                ? parts(node) : null;
+        Map<String, LoRASettings> fromLoss = startsFromLoss(node, decision);
+        if (parts == null) {
+            // A base that is read layer by layer comes twice, the second time in fewer bits.
+            if (!fromLoss.isEmpty() && !starts.containsKey(node.name())) {
+                throw nothingLost(node, scheme, storedAs);
+            }
+            return null;
+        }
+        parts.stream().filter(part -> fromLoss.containsKey(part.key())).forEach(part -> fromLoss.get(part.key())
+                .checkFit("Layer \"" + node.name() + "\"", part.length(), part.lines(), null));
+        return parts;
     }
 
     private static FrozenWeights quantized(Node node, FrozenWeights weights, Quantization scheme, List<StoredForm.Part> parts) {
@@ -108,16 +138,14 @@ final class Storing {
         return found;
     }
 
-    private void refuseLoftQ(Node node, Plan.Decision decision, FrozenWeights weights) {
-        if (!starts.containsKey(node.name()) && !startsFromLoss(node, decision).isEmpty()) {
-            String remedy = weights.scheme() != null
-                    ? " and the original values are not at hand. Quantise the original base, or choose another start"
-                    : config.quantization() == null ? ". Set quantize(Quantization.NF4), or choose another start"
-                    : ": an adapted " + node.type() + " takes no fewer bits. Leave it out with exclude(\"" + node.name()
-                    + "\"), or choose another start";
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\": LoRAInit.LOFTQ starts from what quantising loses "
-                    + "of W, but the layer is kept as " + weights.storedAs() + remedy);
-        }
+    private IllegalArgumentException nothingLost(Node node, Quantization scheme, String storedAs) {
+        String remedy = scheme != null
+                ? " and the original values are not at hand. Quantise the original base, or choose another start"
+                : config.quantization() == null ? ". Set quantize(Quantization.NF4), or choose another start"
+                : ": an adapted " + node.type() + " takes no fewer bits. Leave it out with exclude(\"" + node.name()
+                + "\"), or choose another start";
+        return new IllegalArgumentException("Layer \"" + node.name() + "\": LoRAInit.LOFTQ starts from what quantising loses "
+                + "of W, but the layer is kept as " + storedAs + remedy);
     }
 
     /**
@@ -126,7 +154,6 @@ final class Storing {
      */
     private void prepareStart(Node node, String key, LoRASettings settings, FrozenWeights original, FrozenWeights quantized) {
         INDArray lost = quantized.lost(original, key);
-        settings.checkFit("Layer \"" + node.name() + "\"", lost.size(0), lost.size(1), null);
         INDArray a = Nd4j.create(lost.dataType(), new long[] {lost.size(0), settings.rank()}, 'f');
         INDArray b = Nd4j.create(lost.dataType(), new long[] {settings.rank(), lost.size(1)}, 'f');
         long seed = config.seed() == null ? from.seed() : config.seed();

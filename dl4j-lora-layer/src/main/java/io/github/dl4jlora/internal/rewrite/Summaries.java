@@ -28,7 +28,11 @@ public final class Summaries {
     }
 
     public static LoRASummary of(Model model) {
-        Network<?> network = Network.of(model);
+        return of(Network.of(model));
+    }
+
+    /** As {@link #of(Model)}; of a network that is only planned too. */
+    static LoRASummary of(Network<?> network) {
         Summaries summaries = new Summaries(network);
         return new LoRASummary(network.nodes().stream().flatMap(summaries::rows).toList());
     }

@@ -90,6 +90,12 @@ final class ThawedNetwork<M extends Model> extends StandingFor<M> {
     }
 
     @Override
+    FrozenReference described(Node node) {
+        FrozenReference reference = inner.node(node.name()).frozenReference();
+        return reference == null ? super.described(node) : reference;
+    }
+
+    @Override
     FrozenWeights weights(Node node) {
         if (inner.node(node.name()).frozenReference() == null) {
             return super.weights(node);

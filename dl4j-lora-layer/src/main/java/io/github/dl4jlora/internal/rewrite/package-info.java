@@ -22,11 +22,13 @@
  *            FrozenGraph    FrozenChain     a frozen network as the stock one that it was made of
  *            (DL4J's, but refuse to fit nothing)
  *
+ *    Adaptation -&gt; Replacements      the configurations that take the place of the network's own
  *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
  *    Adaptation &lt;-&gt; DataStarts, DataStart, DataPass
  *                                    starts from data: a network of the base, in which layers are watched, walks over it
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it
  *    LoRA -&gt; Agreement, Scales       an adapter and a configuration; what paths are multiplied by at run time
+ *    LoRA -&gt; Planning -&gt; Adaptation, Summaries, Sizes        a PlannedNetwork, which is not made, and what it would cost
  * </pre>
  *
  * <p>{@code Network} and {@code Node} hide which of DL4J's two network classes is meant, and know nobody above them. A plan

@@ -48,6 +48,13 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
      */
     void setFrozen(FrozenReference frozen);
 
+    /**
+     * Checks what can only be said of a whole layer, settings and all: before it runs, or where it is only planned.
+     *
+     * @throws IllegalArgumentException naming the layer, the setting and what to do
+     */
+    void validate();
+
     /** {@return where the frozen values live} */
     FrozenStorage getStorage();
 

@@ -1,10 +1,8 @@
 package io.github.dl4jlora.examples.cli;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.examples.AnyNetwork;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -42,35 +40,7 @@ final class ApplyCommand extends Work {
     private Output output;
 
     @ArgGroup(exclusive = false)
-    private Fresh fresh;
-
-    /** How a fresh adapter is made. */
-    private static final class Fresh {
-
-        @Option(names = "--rank", paramLabel = "N", description = "Rank of a fresh adapter. Default: 8.")
-        private int rank = 8;
-
-        @Option(names = "--alpha", paramLabel = "X", description = "Its alpha. Default: 1.")
-        private double alpha = 1;
-
-        @Option(names = "--scaling", paramLabel = "WORD",
-                description = "What alpha means: ${COMPLETION-CANDIDATES}. Default: ALPHA.")
-        private Scaling scaling = Scaling.ALPHA;
-
-        @Option(names = "--targets", paramLabel = "REGEX",
-                description = "Layers to adapt, by full name; may be given often. Default: all "
-                + "dense layers but the output.")
-        private String[] targets = {};
-
-        @Option(names = "--exclude", paramLabel = "REGEX", description = "Layers not to adapt although a target matches them.")
-        private String[] exclude = {};
-
-        @Option(names = "--trainable", paramLabel = "REGEX", description = "Layers to train in full beside the adapters.")
-        private String[] trainable = {};
-
-        @Option(names = "--seed", paramLabel = "N", description = "Seed of the adapter's A. Default: the network's.")
-        private Long seed;
-    }
+    private FreshAdapter fresh;
 
     @Override
     void run(Progress progress, Facts facts) throws IOException {
@@ -78,7 +48,8 @@ final class ApplyCommand extends Work {
             throw new ParameterException(spec().commandLine(), "An ADAPTER brings its own rank and targets: leave out either "
                     + adapter + " or the options of a fresh one");
         }
-        LoRAConfig config = adapter == null ? config(fresh == null ? new Fresh() : fresh) : null;
+        LoRAConfig config = adapter == null
+                ? (fresh == null ? new FreshAdapter() : fresh).config(spec().commandLine()).build() : null;
         output.checkedFile();
         progress.expect(4).step("reading " + network);
         SavedNetwork base = quantize == null ? SavedNetwork.read(network).stock()
@@ -92,16 +63,6 @@ final class ApplyCommand extends Work {
         output.tell(String.format(Locale.ROOT, "adapted, %,d of %,d values train (%.2f %%).", summary.trainableParams(),
                 summary.totalParams(), summary.trainablePercent()), facts);
         facts.put("trainable", summary.trainableParams()).put("total", summary.totalParams());
-    }
-
-    private LoRAConfig config(Fresh fresh) {
-        try {
-            LoRAConfig.Builder config = LoRAConfig.builder().rank(fresh.rank).alpha(fresh.alpha).scaling(fresh.scaling)
-                    .targets(fresh.targets).exclude(fresh.exclude).trainable(fresh.trainable);
-            return (fresh.seed == null ? config : config.seed(fresh.seed)).build();
-        } catch (IllegalArgumentException e) {
-            throw new ParameterException(spec().commandLine(), Wording.of(e.getMessage()), e);
-        }
     }
 
     private static SavedNetwork fresh(SavedNetwork base, LoRAConfig config) throws IOException {

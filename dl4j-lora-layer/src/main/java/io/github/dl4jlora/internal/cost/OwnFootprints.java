@@ -1,0 +1,108 @@
+package io.github.dl4jlora.internal.cost;
+
+import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.frozen.FrozenRuntime;
+import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.variant.DoRA;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+/** What the layers hold that this library runs in DL4J's place. */
+public final class OwnFootprints {
+
+    private OwnFootprints() {
+    }
+
+    /**
+     * Of an adapted layer or vertex.
+     *
+     * @param inputGradient whether anybody uses the gradient of its input
+     */
+    public static Footprint ofAdapted(AdaptedConfiguration lora, Passage passage, boolean inputGradient) {
+        if (lora.stockLayer() == null) {
+            return effective(lora, StockFootprints.of(lora.stockVertex(), passage));
+        }
+        Layer stock = lora.stockLayer();
+        if (!lora.single() && !Kernels.run(lora)) {
+            return effective(lora, StockFootprints.of(stock, passage));
+        }
+        Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage)
+                : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
+                : lookedUpOrMultiplied(stock, passage);
+        Footprint all = kernel.plus(path(lora, passage));
+        return inputGradient ? all : all.withoutInputGradient();
+    }
+
+    /** The stock layer's, a copy of its weights, their gradient, and a copy of the adapter to see changes by. */
+    private static Footprint effective(AdaptedConfiguration lora, Footprint stock) {
+        long weights = lora.frozenParams();
+        return stock.plus(new Footprint(0, 0, weights, 0).standing(weights + lora.layout().length(lora)));
+    }
+
+    /** z is kept, and the activation beside it. */
+    private static long results(Layer stock, Passage passage) {
+        return (StockFootprints.isIdentity(stock) ? 1 : 2) * passage.out();
+    }
+
+    private static Footprint lookedUpOrMultiplied(Layer stock, Passage passage) {
+        boolean multiplies = stock instanceof DenseLayer;
+        long norm = stock instanceof DenseLayer dense && dense.hasLayerNorm() ? passage.out() : 0;
+        return new Footprint(results(stock, passage) + norm, 0, multiplies ? 0 : passage.out(), multiplies ? passage.in() : 0);
+    }
+
+    /** A few megabytes of windows at a time. */
+    private static Footprint windows(ConvolutionLayer stock, Passage passage) {
+        long positions = passage.rows(stock.getNOut()) / passage.batch();
+        long window = StockFootprints.windowSize(stock) * positions;
+        long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
+        return new Footprint(results(stock, passage), chunk, chunk, passage.in());
+    }
+
+    private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage) {
+        long positions = passage.rows(stock.getNOut());
+        int rank = lora.adapted().get(0).rank();
+        return windows(stock, passage).plus(new Footprint(positions * rank, 0, positions / passage.batch() * rank, 0));
+    }
+
+    /** x·A and dz·Bᵀ, and what variants and dropout need beside them. */
+    private static Footprint path(AdaptedConfiguration lora, Passage passage) {
+        LoRASettings settings = lora.settings();
+        AdaptedParameter matrix = lora.adapted().get(0);
+        boolean multiplies = lora.stockLayer() instanceof DenseLayer || lora.stockLayer() instanceof BaseOutputLayer;
+        boolean convolves = lora.stockLayer() instanceof ConvolutionLayer;
+        long slim = passage.rows(matrix.nOut()) * matrix.rank();
+        long scaled = settings.variant() instanceof DoRA ? passage.out() : 0;
+        long dropped = lora.stockLayer().getIDropout() == null ? 0 : passage.in();
+        long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
+        long start = settings.loraInit().isTakenFromW() ? slim : 0;
+        long lookedUp = multiplies || convolves ? 0 : slim;
+        return new Footprint(scaled + dropped + ownDropped + lookedUp, start, start + dropped + ownDropped / 2 + lookedUp, 0)
+                .standing(multiplies ? 2 * slim : 0);
+    }
+
+    /**
+     * Of a frozen layer.
+     *
+     * @param origin as the base configures it
+     */
+    public static Footprint ofFrozen(Layer origin, Passage passage) {
+        Layer stock = StockLayers.unwrap(origin);
+        if (stock instanceof BatchNormalization) {
+            Footprint norm = StockFootprints.norm(passage);
+            return norm.kept() > passage.out() ? norm : new Footprint(norm.kept(), 0, passage.in(), passage.in());
+        }
+        Footprint alone = StockFootprints.of(origin, passage);
+        if (stock instanceof BaseOutputLayer || !FrozenRuntime.takesQuantized(stock)) {
+            return alone.plus(new Footprint(0, 0, StockLayers.numParams(stock), 0));
+        }
+        return stock instanceof ConvolutionLayer convolution ? windows(convolution, passage)
+                : stock == StockLayers.innermost(stock) ? lookedUpOrMultiplied(stock, passage) : alone;
+    }
+}

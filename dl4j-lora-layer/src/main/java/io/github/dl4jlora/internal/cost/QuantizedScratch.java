@@ -1,0 +1,37 @@
+package io.github.dl4jlora.internal.cost;
+
+import io.github.dl4jlora.internal.base.StoredForm;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.variant.DoRA;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.buffer.DataType;
+
+/** What a thread gives quantised matrices back into: one block for all products, and one whole matrix for who needs all of W. */
+public final class QuantizedScratch {
+
+    private long block;
+    private long lent;
+
+    /**
+     * Takes a layer into account.
+     *
+     * @param stock out of DL4J's freezing wrappers
+     * @param lora  null for a frozen layer
+     */
+    public void add(StoredForm form, Layer stock, AdaptedConfiguration lora, Passage passage) {
+        boolean whole = stock instanceof ConvolutionLayer || lora != null && lora.settings().variant() instanceof DoRA;
+        for (StoredForm.Part part : form.parts()) {
+            if (part.isQuantized()) {
+                block = Math.max(block, QuantizedProduct.blockValues(passage.positions(), part.lines(), part.length()));
+                lent = whole ? Math.max(lent, part.lines() * part.length()) : lent;
+            }
+        }
+    }
+
+    /** Bytes of both. */
+    public long bytes(DataType type) {
+        return Math.max(type.width(), Float.BYTES) * block + type.width() * lent;
+    }
+}

@@ -1,0 +1,14 @@
+package io.github.dl4jlora.internal.cost;
+
+import java.util.List;
+
+/**
+ * A layer or vertex of a network in a training step.
+ *
+ * @param name      of it
+ * @param inputs    names of others, or of the network's inputs
+ * @param footprint what it holds
+ * @param backwards whether DL4J runs it backwards
+ */
+public record Step(String name, List<String> inputs, Footprint footprint, boolean backwards) {
+}

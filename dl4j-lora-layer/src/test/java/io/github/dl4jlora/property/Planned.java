@@ -1,0 +1,96 @@
+package io.github.dl4jlora.property;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAPlan;
+import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.apache.commons.io.FileUtils;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** A plan beside what is made, to the byte: parameters, gradients, updater's state, and an adapter's file. */
+final class Planned {
+
+    private static final String IN_FULL = "trained in full";
+
+    private Planned() {
+    }
+
+    static void check(Trial trial) throws IOException {
+        LoRAConfig config = trial.config();
+        LoRAPlan plan = null;
+        RuntimeException refusal = null;
+        List<Long> before = Trial.bits(trial.original.params());
+        try {
+            plan = LoRA.plan(trial.original, config, trial.spec.examples(), trial.spec.input().type);
+        } catch (RuntimeException e) {
+            refusal = e;
+        }
+        assertThat(Trial.bits(trial.original.params())).as("the base's values, bit by bit").isEqualTo(before);
+        Model adapted;
+        try {
+            adapted = Models.apply(trial.original, config);
+        } catch (IllegalArgumentException e) {
+            assertThat(refusal).as("what plan throws").isNotNull().hasMessage(e.getMessage());
+            throw e;
+        }
+        assertThat(refusal).as("what plan throws where apply does not").isNull();
+        int width = trial.spec.type().width();
+        LoRASummary summary = LoRA.summary(adapted);
+        assertThat(described(plan.layers())).as("planned layers").isEqualTo(described(summary));
+        LoRAPlan.Memory memory = plan.adapted();
+        assertThat(memory.trained()).as("trained parameters").isEqualTo(width * summary.trainableParams());
+        assertThat(memory.frozen()).as("frozen parameters").isEqualTo(summary.frozenBytes()
+                + (trial.spec.settings().place() == Settings.Place.EMBEDDED ? 0 : width * inFull(summary)));
+        requireVectors("adapted", memory, adapted, width);
+        requireVectors("all", plan.full(), trial.original, width);
+        assertThat(memory.activations()).as("activations").isPositive();
+        requireFile(plan, adapted);
+    }
+
+    /** What quantising loses is not planned. */
+    private static List<LoRASummary.Row> described(LoRASummary summary) {
+        return summary.rows().stream().map(row -> new LoRASummary.Row(row.name(), row.type(), row.role(), row.rank(), row.alpha(),
+                row.trainable(), row.frozen(), row.storedAs(), row.bytes(), Double.NaN)).toList();
+    }
+
+    private static long inFull(LoRASummary summary) {
+        return summary.rows().stream().filter(row -> row.role().equals(IN_FULL)).mapToLong(LoRASummary.Row::trainable).sum();
+    }
+
+    private static void requireVectors(String which, LoRAPlan.Memory memory, Model network, int width) {
+        assertThat(memory.gradients()).as("gradients, " + which).isEqualTo(width * network.params().length());
+        assertThat(memory.updater()).as("updater's state, " + which).isEqualTo(width * stateOf(network));
+    }
+
+    private static long stateOf(Model network) {
+        INDArray state = network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
+                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
+        return state == null ? 0 : state.length();
+    }
+
+    private static void requireFile(LoRAPlan plan, Model adapted) throws IOException {
+        Path folder = Files.createTempDirectory("planned");
+        try {
+            LoRAAdapter.of(adapted).save(folder);
+            byte[] file = Files.readAllBytes(folder.resolve("adapter_model.safetensors"));
+            long header = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong();
+            assertThat(plan.adapterBytes()).as("values in the adapter's file").isEqualTo(file.length - Long.BYTES - header);
+        } finally {
+            FileUtils.deleteDirectory(folder.toFile());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Scaling;
+import picocli.CommandLine;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/** How a fresh adapter is made. */
+final class FreshAdapter {
+
+    @Option(names = "--rank", paramLabel = "N", description = "Rank of a fresh adapter. Default: 8.")
+    private int rank = 8;
+
+    @Option(names = "--alpha", paramLabel = "X", description = "Its alpha. Default: 1.")
+    private double alpha = 1;
+
+    @Option(names = "--scaling", paramLabel = "WORD",
+            description = "What alpha means: ${COMPLETION-CANDIDATES}. Default: ALPHA.")
+    private Scaling scaling = Scaling.ALPHA;
+
+    @Option(names = "--targets", paramLabel = "REGEX",
+            description = "Layers to adapt, by full name; may be given often. Default: all "
+            + "dense layers but the output.")
+    private String[] targets = {};
+
+    @Option(names = "--exclude", paramLabel = "REGEX", description = "Layers not to adapt although a target matches them.")
+    private String[] exclude = {};
+
+    @Option(names = "--trainable", paramLabel = "REGEX", description = "Layers to train in full beside the adapters.")
+    private String[] trainable = {};
+
+    @Option(names = "--seed", paramLabel = "N", description = "Seed of the adapter's A. Default: the network's.")
+    private Long seed;
+
+    /**
+     * What the options say.
+     *
+     * @throws ParameterException if they contradict each other
+     */
+    LoRAConfig.Builder config(CommandLine line) {
+        try {
+            LoRAConfig.Builder config = LoRAConfig.builder().rank(rank).alpha(alpha).scaling(scaling)
+                    .targets(targets).exclude(exclude).trainable(trainable);
+            config.build();
+            return seed == null ? config : config.seed(seed);
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(line, Wording.of(e.getMessage()), e);
+        }
+    }
+}

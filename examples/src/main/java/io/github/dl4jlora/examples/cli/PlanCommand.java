@@ -1,0 +1,99 @@
+package io.github.dl4jlora.examples.cli;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAPlan;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.examples.ResultTable;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+
+@Command(name = "plan", header = "Tells what apply would make of a network, and what training it takes.",
+        description = {"The layers that would train and those that would not, and the bytes of a process that trains the "
+                + "adapters, beside one that trains all parameters: parameters, gradients, state of the updater, activations, "
+                + "DL4J's workspaces. Data and Java's heap come on top.",
+                "Nothing is computed and nothing written.",
+                "The sizes of images and the length of sequences do not stand in a network: give them with --input."},
+        footer = {"  dl4j-lora plan base.zip --rank 8 --batch 64",
+                "  dl4j-lora plan base.zip --targets '.*' --quantize nf4 --batch 64",
+                "  dl4j-lora plan images.zip --targets 'conv.*' --input images:32,32,3"})
+final class PlanCommand extends Work {
+
+    @Parameters(index = "0", paramLabel = "NETWORK", description = "The trained network.")
+    private Path network;
+
+    @Option(names = "--batch", paramLabel = "N", description = "Examples of a training step. Default: 32.")
+    private int batch = 32;
+
+    @Option(names = "--input", paramLabel = "SIZE", converter = NetworkInput.class,
+            description = "Of one example: " + NetworkInput.WORDS + "; with ,last behind it where channels come last. Once for "
+            + "each input of the network. Words are rows:LENGTH.")
+    private InputType[] inputs = {};
+
+    @Option(names = "--quantize", paramLabel = "WORD",
+            description = "As if the base were kept in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+    private Quantization quantize;
+
+    @Mixin
+    private FreshAdapter fresh;
+
+    @Override
+    boolean settlesThreads() {
+        return false;
+    }
+
+    @Override
+    void run(Progress progress, Facts facts) throws IOException {
+        LoRAConfig config = fresh.config(spec().commandLine()).quantize(quantize).build();
+        progress.expect(1).step("reading " + network);
+        SavedNetwork base = SavedNetwork.read(network).stock();
+        LoRAPlan plan = plan(base, config);
+        InspectCommand.say(plan.layers(), facts);
+        say(plan, facts);
+        facts.put("file", network.toString()).put("batch", plan.batch()).put("trainable", plan.layers().trainableParams())
+                .put("total", plan.layers().totalParams()).put("adapterBytes", plan.adapterBytes())
+                .put("adapted", values(plan.adapted())).put("full", values(plan.full()))
+                .put("layers", plan.layers().rows().stream().map(InspectCommand::values).toList());
+    }
+
+    private LoRAPlan plan(SavedNetwork base, LoRAConfig config) throws IOException {
+        try {
+            return LoRA.plan(base.model(), config, batch, inputs);
+        } catch (IllegalArgumentException e) {
+            throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);
+        }
+    }
+
+    private static void say(LoRAPlan plan, Facts facts) {
+        ResultTable table = new ResultTable("bytes of training, batch " + plan.batch(), "LoRA", "all parameters");
+        Map<String, Long> full = values(plan.full());
+        values(plan.adapted()).forEach((part, bytes) -> table.row(part, number(bytes), number(full.get(part))));
+        facts.say("").say(table).say("").say("The adapter's values in a file: " + number(plan.adapterBytes()) + " bytes.");
+    }
+
+    private static Map<String, Long> values(LoRAPlan.Memory memory) {
+        Map<String, Long> values = new LinkedHashMap<>();
+        values.put("frozen", memory.frozen());
+        values.put("trained", memory.trained());
+        values.put("gradients", memory.gradients());
+        values.put("updater", memory.updater());
+        values.put("activations", memory.activations());
+        values.put("workspaces", memory.workspaces());
+        values.put("scratch", memory.scratch());
+        values.put("total", memory.total());
+        return values;
+    }
+
+    private static String number(long bytes) {
+        return String.format(Locale.ROOT, "%,d", bytes);
+    }
+}
