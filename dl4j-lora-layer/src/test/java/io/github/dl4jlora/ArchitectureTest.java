@@ -57,8 +57,8 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAFiles", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
-    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
+            Set.of("LoRA", "LoRAFiles", "LoRAMerge", "LearningRateSweep", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
+    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport", "LearningRates",
             "Selection", "Training", "Standing")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;

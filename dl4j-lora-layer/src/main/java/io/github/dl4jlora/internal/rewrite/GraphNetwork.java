@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
@@ -70,6 +71,21 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     @Override
     Updater updater() {
         return graph.getUpdater();
+    }
+
+    @Override
+    Updater updaterSoFar() {
+        return graph.getUpdater(false);
+    }
+
+    @Override
+    void fit(MultiDataSet batch) {
+        graph.fit(batch);
+    }
+
+    @Override
+    double score(MultiDataSet batch) {
+        return graph.score(batch, false);
     }
 
     @Override

@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
@@ -112,6 +113,15 @@ public abstract class Network<M extends Model> {
 
     /** What turns gradients into updates. */
     abstract Updater updater();
+
+    /** As {@link #updater}; null if nothing has needed one so far. */
+    abstract Updater updaterSoFar();
+
+    /** One step of DL4J's training. */
+    abstract void fit(MultiDataSet batch);
+
+    /** The mean loss of a batch's examples, in inference. */
+    abstract double score(MultiDataSet batch);
 
     /** Sets iteration and epoch counts to 0, those of the layers included. */
     abstract void resetCounts();

@@ -5,6 +5,7 @@ import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 import java.util.Map;
 
@@ -39,6 +40,21 @@ abstract class StandingFor<M extends Model> extends Network<M> {
     @Override
     final Updater updater() {
         return inner.updater();
+    }
+
+    @Override
+    final Updater updaterSoFar() {
+        return inner.updaterSoFar();
+    }
+
+    @Override
+    final void fit(MultiDataSet batch) {
+        inner.fit(batch);
+    }
+
+    @Override
+    final double score(MultiDataSet batch) {
+        return inner.score(batch);
     }
 
     @Override
