@@ -18,7 +18,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Consumer;
-import java.util.function.ToDoubleFunction;
 
 /**
  * Finds a learning rate: tries rates on a logarithmic grid, a few steps of training each, from the very same start, with the same
@@ -31,9 +30,9 @@ import java.util.function.ToDoubleFunction;
  * }</pre>
  *
  * <p>The network may be adapted or DL4J's own, for full fine-tuning. It is not trained and not touched: each rate trains a copy,
- * which shares frozen weights, and is gone afterwards. None of the network's listeners is called, and ND4J's random generator goes
- * on from where it was. The rate takes the place of whatever rate or schedule each layer has, as {@code setLearningRate} would
- * have it; {@code loraPlusRatio} is kept, and what has an updater without a rate trains as it would.
+ * which shares frozen weights, and is gone afterwards. None of the network's listeners is called, and ND4J's random generator
+ * goes on from where it was. The rate takes the place of whatever rate or schedule each layer has, as {@code setLearningRate}
+ * would have it; {@code loraPlusRatio} is kept, and what has an updater without a rate trains as it would.
  *
  * <p>What it costs: (points + 1) · steps steps; memory for one copy of what trains, its gradients and updater state, and for the
  * batches. Replicas of a {@code ParallelWrapper} are not swept: sweep the network that it was made of, with batches of what
@@ -189,18 +188,15 @@ public final class LearningRateSweep {
             // What cannot be swept is refused before any data is read.
             TrainingCopy.of(network, NAME).close();
             List<MultiDataSet> batches = batches(data);
-            ToDoubleFunction<Double> loss = rate -> {
-                random.setStates(root, node);
-                return loss(rate, batches);
-            };
-            double untrained = loss.applyAsDouble(0.0);
+            Runnable start = () -> random.setStates(root, node);
+            double untrained = loss(0, batches, start);
             if (!Double.isFinite(untrained)) {
                 throw new IllegalStateException(NAME + ": the loss is " + untrained + " before anything is learned. Look for NaN "
                         + "and infinity in the data and in the network's parameters first");
             }
             List<LearningRates.Point> tried = new ArrayList<>();
             for (double rate : rates()) {
-                LearningRates.Point point = new LearningRates.Point(rate, loss.applyAsDouble(rate));
+                LearningRates.Point point = new LearningRates.Point(rate, loss(rate, batches, start));
                 tried.add(point);
                 watcher.accept(point);
             }
@@ -214,12 +210,12 @@ public final class LearningRateSweep {
 
     private void requireSettings() {
         if (!(from > 0 && from < to && Double.isFinite(to))) {
-            throw new IllegalArgumentException(NAME + " goes from " + from + " to " + to + ", but needs a lowest rate above 0 and a "
-                    + "highest above that: from(1e-5).to(1), for example");
+            throw new IllegalArgumentException(NAME + " goes from " + from + " to " + to + ", but needs a lowest rate above 0 "
+                    + "and a highest above that: from(1e-5).to(1), for example");
         }
         if (points < 2 || steps < 1) {
-            throw new IllegalArgumentException(NAME + " has " + points + " points of " + steps + " steps, but needs at least 2 of "
-                    + "at least 1: points(16).steps(30), for example");
+            throw new IllegalArgumentException(NAME + " has " + points + " points of " + steps + " steps, but needs at least 2 "
+                    + "of at least 1: points(16).steps(30), for example");
         }
         if (heldOut != null && !heldOut.resetSupported()) {
             throw new IllegalArgumentException(NAME + " evaluates each rate on the same data, but " + heldOut.getClass()
@@ -264,10 +260,15 @@ public final class LearningRateSweep {
                 : Arrays.stream(arrays).map(array -> array == null ? null : array.dup()).toArray(INDArray[]::new);
     }
 
-    /** NaN or infinite where training came apart, which ends it. */
-    private double loss(double rate, List<MultiDataSet> batches) {
+    /**
+     * NaN or infinite where training came apart, which ends it.
+     *
+     * @param start has the random numbers begin anew
+     */
+    private double loss(double rate, List<MultiDataSet> batches, Runnable start) {
         try (TrainingCopy copy = TrainingCopy.of(network, NAME)) {
             copy.learnAt(rate);
+            start.run();
             int last = Math.max(1, steps / END);
             double sum = 0;
             for (int step = 0; step < steps; step++) {
@@ -291,8 +292,8 @@ public final class LearningRateSweep {
             examples += rows;
         }
         if (examples == 0) {
-            throw new IllegalArgumentException(NAME + " was given no batch to evaluate on. Give evaluateOn(...) some, or leave it "
-                    + "out");
+            throw new IllegalArgumentException(NAME + " was given no batch to evaluate on. Give evaluateOn(...) some, or leave it"
+                    + " out");
         }
         return sum / examples;
     }

@@ -57,7 +57,8 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAFiles", "LoRAMerge", "LearningRateSweep", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
+            Set.of("LoRA", "LoRAFiles", "LoRAMerge", "LearningRateSweep", "Threads", "Doctor", "Diagnosis",
+            "StepProbe")::contains;
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport", "LearningRates",
             "Selection", "Training", "Standing")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;

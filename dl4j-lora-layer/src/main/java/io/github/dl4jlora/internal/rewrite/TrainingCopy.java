@@ -15,7 +15,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -134,7 +133,8 @@ public final class TrainingCopy implements AutoCloseable {
     @Override
     public void close() {
         Updater updater = copy.updaterSoFar();
-        Stream.of(copy.model().params(), copy.model().getGradientsViewArray(), updater == null ? null : updater.getStateViewArray())
-                .filter(array -> array != null && array.closeable()).collect(Collectors.toList()).forEach(INDArray::close);
+        INDArray state = updater == null ? null : updater.getStateViewArray();
+        Stream.of(copy.model().params(), copy.model().getGradientsViewArray(), state)
+                .filter(array -> array != null && array.closeable()).forEach(INDArray::close);
     }
 }
