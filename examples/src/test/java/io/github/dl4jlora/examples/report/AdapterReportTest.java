@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.report;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.examples.ResultTable;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;

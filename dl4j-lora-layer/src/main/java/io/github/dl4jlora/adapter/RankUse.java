@@ -1,6 +1,4 @@
-package io.github.dl4jlora.examples.report;
-
-import io.github.dl4jlora.adapter.LoRAAdapter;
+package io.github.dl4jlora.adapter;
 
 import java.util.LinkedHashMap;
 import java.util.Locale;
