@@ -149,12 +149,12 @@ public final class Advisor {
         evidence.put("directions for 99 % of the change", (double) use.needed());
         evidence.put("of", (double) use.directions());
         if (use.needed() <= WASTED * use.directions()) {
-            found.add(new LoRAAdvice(Kind.RANK_WASTED, layer, "a few directions hold nearly all of the change", evidence));
+            found.add(new LoRAAdvice(Kind.RANK_WASTED, layer, "A few directions hold nearly all of the change", evidence));
         }
         double flat = values[values.length - 1] / values[0];
         if (use.directions() > 1 && use.needed() == use.directions() && flat >= FLAT) {
             evidence.put("weakest beside the strongest", flat);
-            found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "every direction that the rank allows is used, none of them little",
+            found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "Every direction that the rank allows is used, none of them little",
                     evidence));
         }
     }
@@ -179,12 +179,12 @@ public final class Advisor {
             Map<String, Double> evidence = new LinkedHashMap<>();
             evidence.put("‖ΔW‖ / ‖W‖", move);
             if (move > LARGE) {
-                found.add(new LoRAAdvice(Kind.LARGE_CHANGE, layer, "the change is larger than the weights that it is added to",
+                found.add(new LoRAAdvice(Kind.LARGE_CHANGE, layer, "The change is larger than the weights that it is added to",
                         evidence));
             }
             if (sorted.length >= LAYERS && move < HARDLY * median) {
                 evidence.put("median of the layers", median);
-                found.add(new LoRAAdvice(Kind.HARDLY_MOVED, layer, "the layer hardly moved beside the others", evidence));
+                found.add(new LoRAAdvice(Kind.HARDLY_MOVED, layer, "The layer hardly moved beside the others", evidence));
             }
         });
     }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.adapter.LoRAAdvice;
 import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.examples.ResultTable;
 import org.deeplearning4j.nn.api.Model;
@@ -151,8 +152,21 @@ final class InspectCommand extends Work {
                 + "): what it adds has up to twice the rank" : "")
                 + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".");
         say(layers, facts);
+        List<LoRAAdvice> advice = (network == null ? LoRAAdvice.about(adapter) : LoRAAdvice.about(adapter).base(network)).list();
+        advice.forEach(of -> facts.say("Advice: " + of));
+        facts.put("advice", advice.stream().map(InspectCommand::values).toList());
         facts.put("kind", "ADAPTER").put("variant", config.variant().name()).put("init", config.loraInit().name())
                 .put("layers", layers).put("trainedLayers", adapter.trainedLayers());
+    }
+
+    private static Map<String, Object> values(LoRAAdvice advice) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("kind", advice.kind().name());
+        values.put("layer", advice.layer().orElse(null));
+        values.put("finding", advice.finding());
+        values.put("evidence", advice.evidence());
+        values.put("remedy", advice.remedy());
+        return values;
     }
 
     private static Map<String, Object> values(LoRAAdapter adapter, String layer, Model network, RankUse use) {
