@@ -28,7 +28,12 @@ public record LearningRates(List<Point> points, double untrained, int steps, boo
      */
     public record Point(double rate, double loss) {
 
-        /** An infinite loss becomes NaN. */
+        /**
+         * An infinite loss becomes NaN.
+         *
+         * @param rate above 0
+         * @param loss at the end; NaN or infinite where training diverged
+         */
         public Point {
             loss = Double.isFinite(loss) ? loss : Double.NaN;
         }
@@ -39,7 +44,14 @@ public record LearningRates(List<Point> points, double untrained, int steps, boo
         }
     }
 
-    /** A copy of the list. */
+    /**
+     * Copies the list.
+     *
+     * @param points    the rates tried, ascending, with the loss at each
+     * @param untrained the loss of the same batches if nothing is learned
+     * @param steps     of each rate
+     * @param heldOut   whether losses are means over data that was not trained on
+     */
     public LearningRates {
         points = List.copyOf(points);
     }

@@ -16,9 +16,10 @@ import java.util.Objects;
 import java.util.OptionalDouble;
 
 /**
- * Looks at a trained adapter for what its settings cost: {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. What it
- * is not told it says nothing about. The limits are those that parted good trainings from bad ones of the examples; each says
- * which. Of DoRA, which does more than to add, it looks at the losses alone.
+ * Looks at a trained adapter for what its settings cost:
+ * {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. What it is not told it says nothing about. The limits are
+ * those that parted good trainings from bad ones of the examples; each says which. Of DoRA, which does more than to add, it
+ * looks at the losses alone.
  */
 public final class Advisor {
 
@@ -29,7 +30,7 @@ public final class Advisor {
     static final double LARGE = 2;
     /**
      * Share of the layers' median ‖ΔW‖ / ‖W‖ below which a layer hardly moved. Digits: fc3 has 0.14 of it in a good training with
-     * SGD, all layers 0.6 and more with Adam.
+     * SGD, all layers more than half with Adam.
      */
     static final double HARDLY = 0.05;
     /** Fewer layers have no median to speak of. */
@@ -41,7 +42,7 @@ public final class Advisor {
     static final double WASTED = 0.25;
     /**
      * The weakest direction beside the strongest, from which on a rank that is used up cuts off. Digits: at least 0.18 with rank
-     * 2, which reads 93 %; at most 0.09 with rank 4, which reads 96 %.
+     * 2, which reads 93 %; at most 0.09 with rank 4, which reads 96 %. Board: 0.2 to 0.5 with rank 2.
      */
     static final double FLAT = 0.1;
     /** ‖A − A0‖ / ‖A0‖ below which A did not move. Digits: 0.09 and more, even where a low rate had learned little. */
@@ -101,9 +102,9 @@ public final class Advisor {
         OptionalDouble largest = moves.values().stream().mapToDouble(Double::doubleValue).max();
         OptionalDouble chance = base == null ? OptionalDouble.empty() : ChanceLoss.of(base);
         new LossCourse(losses, chance, largest).advise(found);
-        if (found.stream().anyMatch(advice -> advice.kind() == Kind.RATE_TOO_LOW)) {
-            // One direction comes first; the others follow when there is time.
-            found.removeIf(advice -> advice.kind() == Kind.RANK_WASTED);
+        if (found.stream().anyMatch(advice -> advice.kind() == Kind.RATE_TOO_LOW || advice.kind() == Kind.RATE_TOO_HIGH)) {
+            // One direction comes first, the others follow when there is time; what a high rate leaves is noise.
+            found.removeIf(advice -> advice.kind() == Kind.RANK_WASTED || advice.kind() == Kind.RANK_CUT_OFF);
         }
         found.sort(Comparator.comparing(LoRAAdvice::kind));
         return List.copyOf(found);
@@ -154,8 +155,8 @@ public final class Advisor {
         double flat = values[values.length - 1] / values[0];
         if (use.directions() > 1 && use.needed() == use.directions() && flat >= FLAT) {
             evidence.put("weakest beside the strongest", flat);
-            found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "Every direction that the rank allows is used, none of them little",
-                    evidence));
+            found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "Every direction that the rank allows is used, none of them "
+                    + "little", evidence));
         }
     }
 

@@ -30,10 +30,11 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         UNTRAINED("Look for what keeps the gradient away: a layer above that is frozen or dead, a mask, a learning rate of 0. Or "
                 + "leave the layer out with exclude(...)."),
         /** B learned, A did not. */
-        A_UNMOVED("Lower loraPlusRatio, or raise the learning rate. Where A is to stay as it is, FrozenALoRA says so and saves its "
-                + "gradient."),
+        A_UNMOVED("Lower loraPlusRatio, or raise the learning rate. Where A is to stay as it is, FrozenALoRA says so and saves "
+                + "its gradient."),
         /** ΔW is far smaller, beside W, than in the other layers. */
-        HARDLY_MOVED("Leave the layer out with exclude(...), or raise its alpha with override(...), and see whether that matters."),
+        HARDLY_MOVED("Leave the layer out with exclude(...), or raise its alpha with override(...), and see whether that "
+                + "matters."),
         /** ΔW is far larger than W. */
         LARGE_CHANGE("If what the base could do still counts, lower the learning rate or alpha."),
         /** A smaller rank holds nearly all of ΔW. */
@@ -48,7 +49,15 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         }
     }
 
-    /** A copy of the map. */
+    /**
+     * Copies the map.
+     *
+     * @param kind     of finding
+     * @param layer    empty for the training as a whole
+     * @param finding  a sentence
+     * @param evidence figures by what they are
+     * @param remedy   a sentence
+     */
     public LoRAAdvice {
         evidence = Collections.unmodifiableMap(new LinkedHashMap<>(evidence));
     }

@@ -16,11 +16,11 @@ final class LossCourse {
     static final int STEPS = 20;
     /** A training is looked at in so many parts. */
     static final int PARTS = 20;
-    /** Distance from the loss of chance, as a share of it, that counts as none. Digits at thirty times their rate: 2.304 of 2.303. */
+    /** Distance from the loss of chance, as a share of it, that counts as none. Digits at thirty times their rate: 2.304, 2.303. */
     static final double AT_CHANCE = 0.03;
     /**
-     * The end beside the lowest part, from which on the loss rose. Digits and board: at most 1.8 in good trainings, once the loss is
-     * worth a word; 4.7 at ten times the rate.
+     * The end beside the lowest part, above which the loss rose, where it is worth a word. Digits at ten times their rate: more
+     * than 4; at their own and on the board the end is the lowest.
      */
     static final double ROSE = 2.5;
     /** Of chance, or of the beginning: below, there is little left to learn. */

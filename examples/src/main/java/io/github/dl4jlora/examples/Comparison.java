@@ -333,7 +333,8 @@ abstract class Comparison implements Callable<Integer> {
         AdapterReport report = new AdapterReport(story.title, base).add(LORA, LoRAAdapter.of(ways.lora.network))
                 .about(story.task + " Three ways to do so start from the same network and get the same data"
                         + (rate.sweeps() ? " and epochs, each with a learning rate of its own, which a sweep found"
-                        : ", epochs and learning rate") + ": training its output layer alone (head-only), training adapters of rank " + rank
+                        : ", epochs and learning rate") + ": training its output layer alone (head-only), training adapters of "
+                        + "rank " + rank
                         + " beside its frozen weights (LoRA), and training every weight (full fine-tuning).")
                 .about(story.measure + " Nothing was trained on what is tested here. " + outcome(results))
                 .results(results);

@@ -32,8 +32,9 @@ final class RateOption {
                 description = "Learning rate of whatever is taught, instead of the example's own; the base keeps that.")
         private Double rate;
 
-        @Option(names = "--sweep", description = "Tries learning rates for each way first, a few steps each, and teaches with what "
-                + "LearningRateSweep suggests.")
+        @Option(names = "--sweep",
+                description = "Tries learning rates for each way first, a few steps each, and teaches with what LearningRateSweep "
+                + "suggests.")
         private boolean sweep;
     }
 

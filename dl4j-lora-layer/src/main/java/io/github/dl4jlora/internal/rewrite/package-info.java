@@ -24,6 +24,7 @@
  *
  *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it
+ *    LearningRateSweep -&gt; TrainingCopy       a network's parameters, updater state and counts, to try a training on
  *    LoRA -&gt; Agreement, Scales       an adapter and a configuration; what paths are multiplied by at run time
  * </pre>
  *

@@ -27,8 +27,9 @@ import java.util.stream.Collectors;
 
 /**
  * One self-contained HTML page about the adapters of a base network: what was compared and what came of it, advice on settings,
- * what trains, how the loss went, how far each layer moves (‖ΔW‖ / ‖W‖), the singular values of each ΔW (which rank would do?), and how alike the
- * adapters are. It loads nothing from anywhere, fits a phone and paper, and follows the reader's light or dark setting.
+ * learning rates that were tried, how the loss went, what trains, how far each layer moves (‖ΔW‖ / ‖W‖), the singular values of
+ * each ΔW (which rank would do?), and how alike the adapters are. It loads nothing from anywhere, fits a phone and paper, and
+ * follows the reader's light or dark setting.
  *
  * <pre>{@code
  * new AdapterReport("Spam filter", base).add("rank 8", adapter).scores("rank 8", history).write(Path.of("report.html"));
