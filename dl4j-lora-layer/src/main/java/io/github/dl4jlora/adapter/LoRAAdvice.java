@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -74,6 +75,17 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
      */
     public static Advisor about(LoRAAdapter adapter) {
         return new Advisor(adapter);
+    }
+
+    /**
+     * Puts together what is to be said of several layers alike.
+     *
+     * @param advice as {@link Advisor#list} gives it
+     * @return in its order, lists of equal kind, finding and remedy, none empty
+     */
+    public static List<List<LoRAAdvice>> alike(List<LoRAAdvice> advice) {
+        return List.copyOf(advice.stream().collect(Collectors.groupingBy(of -> List.of(of.kind, of.finding, of.remedy),
+                LinkedHashMap::new, Collectors.toUnmodifiableList())).values());
     }
 
     /** {@return the figures as text, such as {@code loss at the end 2.3, of chance 2.3}; empty if there are none} */

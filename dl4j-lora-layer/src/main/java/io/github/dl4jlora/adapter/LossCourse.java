@@ -16,7 +16,7 @@ final class LossCourse {
     static final int STEPS = 20;
     /** A training is looked at in so many parts. */
     static final int PARTS = 20;
-    /** Distance from the loss of chance, as a share of it, that counts as none. Digits at thirty times their rate: 2.304, 2.303. */
+    /** Distance from the loss of chance, as a share of it, that counts as none. Digits at thirty times their rate: 2.304. */
     static final double AT_CHANCE = 0.03;
     /**
      * The end beside the lowest part, above which the loss rose, where it is worth a word. Digits at ten times their rate: more

@@ -33,8 +33,8 @@ final class RateOption {
         private Double rate;
 
         @Option(names = "--sweep",
-                description = "Tries learning rates for each way first, a few steps each, and teaches with what LearningRateSweep "
-                + "suggests.")
+                description = "Tries learning rates for each way first, a few steps each, and teaches with what "
+                + "LearningRateSweep suggests.")
         private boolean sweep;
     }
 

@@ -30,7 +30,8 @@ import java.util.stream.Collectors;
                 + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
                 "Of an adapter: alpha, scaling, variant, and the form that its base was kept in while it was trained (FLOAT, "
                         + "INT8, NF4); rank and size of what each layer learned, the rank that would hold 99 %% of it, and the "
-                        + "id of the weights that it belongs to; with --base, also its size beside these."},
+                        + "id of the weights that it belongs to; with --base, also its size beside these. Then what these figures "
+                        + "advise."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
@@ -153,7 +154,9 @@ final class InspectCommand extends Work {
                 + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".");
         say(layers, facts);
         List<LoRAAdvice> advice = (network == null ? LoRAAdvice.about(adapter) : LoRAAdvice.about(adapter).base(network)).list();
-        advice.forEach(of -> facts.say("Advice: " + of));
+        LoRAAdvice.alike(advice).forEach(alike -> facts.say("Advice: " + alike.get(0).finding() + ". " + alike.get(0).remedy()
+                + alike.stream().map(of -> of.layer().map(layer -> "; " + layer + ": ").orElse("; ") + of.figures())
+                .collect(Collectors.joining()).replaceFirst("; ", " (") + ")."));
         facts.put("advice", advice.stream().map(InspectCommand::values).toList());
         facts.put("kind", "ADAPTER").put("variant", config.variant().name()).put("init", config.loraInit().name())
                 .put("layers", layers).put("trainedLayers", adapter.trainedLayers());

@@ -4,7 +4,6 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.adapter.LoRAAdvice;
 import org.deeplearning4j.nn.api.Model;
 
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -28,16 +27,10 @@ final class AdviceSection {
             html.append(adapters.size() == 1 ? "" : "<h3>" + Look.named(names, name) + "</h3>\n")
                     .append(advice.isEmpty() ? "<p>Nothing to change, as far as "
                             + (history == null ? "can be seen without the losses of its training" : "this can tell") + ".</p>\n"
-                            : "<ul class=\"advice\">" + byKind(advice).values().stream().map(AdviceSection::item)
+                            : "<ul class=\"advice\">" + LoRAAdvice.alike(advice).stream().map(AdviceSection::item)
                             .collect(Collectors.joining()) + "</ul>\n");
         });
         return html.append("</section>\n").toString();
-    }
-
-    /** Layers of which the same is to be said, together. */
-    private static Map<String, List<LoRAAdvice>> byKind(List<LoRAAdvice> advice) {
-        return advice.stream().collect(Collectors.groupingBy(of -> of.kind() + of.finding(), LinkedHashMap::new,
-                Collectors.toList()));
     }
 
     private static String item(List<LoRAAdvice> alike) {

@@ -5,6 +5,7 @@ import io.github.dl4jlora.LearningRates;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /** Losses after a few steps at each learning rate that was tried. */
@@ -22,7 +23,8 @@ final class RateSection {
         StringBuilder html = new StringBuilder("<section><h2>Learning rates</h2>\n<p>The loss after a few steps from the same "
                 + "start, at each rate that was tried. S is the rate that is suggested, the lowest that comes nearly as far as B,"
                 + " the best: a few steps reward a rate that a whole training does not survive.</p>\n"
-                + "<figure class=\"wide short\">").append(outlines.shared(chart().svg("rates"))).append("<figcaption><ul>");
+                + "<figure class=\"wide short\">").append(chart().map(chart -> outlines.shared(chart.svg("rates"))).orElse(""))
+                .append("<figcaption><ul>");
         sweeps.forEach((name, rates) -> html.append("<li>").append(names.size() == 1 ? "" : Look.named(names, name) + ": ")
                 .append(Html.escaped(outcome(rates))).append("</li>"));
         html.append("</ul><details><summary>Figures</summary>");
@@ -32,7 +34,11 @@ final class RateSection {
         return html.append("</details></figcaption></figure></section>\n").toString();
     }
 
-    private Chart chart() {
+    /** Empty where every rate diverged. */
+    private Optional<Chart> chart() {
+        if (sweeps.values().stream().allMatch(rates -> rates.points().stream().allMatch(LearningRates.Point::diverged))) {
+            return Optional.empty();
+        }
         Chart chart = new Chart("Loss by learning rate", sweeps.entrySet().stream().map(entry -> entry.getKey() + ": "
                 + outcome(entry.getValue())).collect(Collectors.joining(" ")), "learning rate", "loss").logarithmicX();
         sweeps.forEach((name, rates) -> {
@@ -51,7 +57,7 @@ final class RateSection {
                 }
             }
         });
-        return chart.logarithmic();
+        return Optional.of(chart.logarithmic());
     }
 
     private static boolean learns(LearningRates rates) {
