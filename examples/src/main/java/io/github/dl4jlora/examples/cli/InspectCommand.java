@@ -30,8 +30,8 @@ import java.util.stream.Collectors;
                 + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
                 "Of an adapter: alpha, scaling, variant, and the form that its base was kept in while it was trained (FLOAT, "
                         + "INT8, NF4); rank and size of what each layer learned, the rank that would hold 99 %% of it, and the "
-                        + "id of the weights that it belongs to; with --base, also its size beside these. Then what these figures "
-                        + "advise."},
+                        + "id of the weights that it belongs to; with --base, also its size beside these. Then what these "
+                        + "figures advise."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {

@@ -76,9 +76,9 @@ class AdviceAndRatesTest {
 
     @Test
     void ratesOfWhichNoneLearnsOrAllDivergeAreNoFault() {
-        List<LearningRates.Point> rising = IntStream.range(0, 3).mapToObj(i -> new LearningRates.Point(Math.pow(10, i - 2), 3 + i))
-                .toList();
-        List<LearningRates.Point> broken = List.of(new LearningRates.Point(1, Double.NaN), new LearningRates.Point(2, Double.NaN));
+        List<LearningRates.Point> rising = IntStream.range(0, 3)
+                .mapToObj(i -> new LearningRates.Point(Math.pow(10, i - 2), 3 + i)).toList();
+        List<LearningRates.Point> broken = IntStream.range(1, 3).mapToObj(i -> new LearningRates.Point(i, Double.NaN)).toList();
 
         String section = section(new AdapterReport("A title", base).add("one", trained(4))
                 .rates("rising", new LearningRates(rising, 2, 5, false)).rates("broken", new LearningRates(broken, 2, 5, false))
