@@ -13,6 +13,10 @@
  *      LoRAInit  Scaling  LayerType     the words that any room may use
  *      BiasTraining  FrozenStorage
  *
+ *      LearningRateSweep                tries learning rates on copies of a network
+ *              |
+ *      LearningRates                    what became of the loss at each
+ *
  *      Threads                          who computes on which thread: to be settled first
  *      Doctor - Diagnosis - StepProbe   what makes it slow here, and the remedy
  * </pre>

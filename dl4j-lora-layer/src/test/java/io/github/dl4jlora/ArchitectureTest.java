@@ -57,9 +57,10 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
+            Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "LearningRateSweep", "Threads", "Doctor", "Diagnosis",
+            "StepProbe")::contains;
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport", "LoRAPlan",
-            "Selection", "Training", "Standing", "FromData")::contains;
+            "LearningRates", "Selection", "Training", "Standing", "FromData")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;
     private static final Predicate<String> REFUSAL = AdapterFormatException.class.getSimpleName()::equals;

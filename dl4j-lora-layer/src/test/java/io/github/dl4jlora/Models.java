@@ -153,6 +153,15 @@ public final class Models {
         }
     }
 
+    /** Clears the state that sequences leave. */
+    public static void forget(Model model) {
+        if (model instanceof ComputationGraph graph) {
+            graph.rnnClearPreviousState();
+        } else {
+            ((MultiLayerNetwork) model).rnnClearPreviousState();
+        }
+    }
+
     public static INDArray output(Model model, INDArray features) {
         return model instanceof ComputationGraph graph ? graph.outputSingle(features) : ((MultiLayerNetwork) model)
                 .output(features);

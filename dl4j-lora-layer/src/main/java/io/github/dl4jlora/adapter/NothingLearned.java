@@ -37,7 +37,7 @@ final class NothingLearned {
     }
 
     /** Of variants that only add; a product that happens to be zero otherwise is not looked for. */
-    private static boolean isNothing(Delta delta) {
+    static boolean isNothing(Delta delta) {
         if (!delta.kind().variant().isAdditive()) {
             return false;
         }

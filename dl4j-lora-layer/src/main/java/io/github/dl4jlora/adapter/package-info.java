@@ -7,6 +7,7 @@
  *     |
  *     |- networks           Capture (out of one), internal.swap (into one), FittingConfig (for a new one), NothingLearned (warns)
  *     |- geometry           Geometry  -> Svd, InnerProduct
+ *     |- advice             LoRAAdvice, Advisor -> RankUse, LossCourse; how a training went
  *     |- combination        Combination -> LayerUnion, LayerCombination -> Svd, TaskVectors
  *     |- extraction         Extraction -> Svd; a network for it, and Capture
  *     `- files              AdapterLoader -> internal.peft

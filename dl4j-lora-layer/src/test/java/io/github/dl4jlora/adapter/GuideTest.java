@@ -1,6 +1,8 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.LearningRateSweep;
+import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
@@ -111,6 +113,9 @@ class GuideTest {
         System.out.println(plan);
         long bytes = plan.adapted().total();
         ComputationGraph tuned = LoRA.apply(base, config);
+        LearningRates rates = LearningRateSweep.of(tuned).run(iterator);
+        System.out.println(rates);
+        tuned.setLearningRate(rates.suggested());
         tuned.fit(iterator, epochs);
         System.out.println(LoRA.summary(tuned));
         ComputationGraph plain = LoRA.merge(tuned);

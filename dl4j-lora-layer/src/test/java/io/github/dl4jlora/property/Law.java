@@ -265,6 +265,13 @@ enum Law {
         }
     },
 
+    SWEEP_LEAVES_NO_TRACE {
+        @Override
+        void check(Trial trial) {
+            Swept.check(trial);
+        }
+    },
+
     /** A way through DL4J or this library ends in the same function, and trains the same where it says so. */
     PATH_LEADS_TO_THE_SAME {
         @Override
@@ -353,8 +360,8 @@ enum Law {
         INDArray first = null;
         for (int piece = 0; piece < 3; piece++) {
             if (piece == 2) {
-                forget(network);
-                forget(stock);
+                Models.forget(network);
+                Models.forget(stock);
             }
             INDArray expected;
             try {
@@ -374,14 +381,6 @@ enum Law {
         INDArray piece = trial.features.dup();
         return network instanceof ComputationGraph graph ? graph.rnnTimeStep(piece)[0].dup()
                 : ((MultiLayerNetwork) network).rnnTimeStep(piece).dup();
-    }
-
-    private static void forget(Model network) {
-        if (network instanceof ComputationGraph graph) {
-            graph.rnnClearPreviousState();
-        } else {
-            ((MultiLayerNetwork) network).rnnClearPreviousState();
-        }
     }
 
     private static String json(Model network) {

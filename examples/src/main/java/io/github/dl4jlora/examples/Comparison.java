@@ -41,6 +41,7 @@ abstract class Comparison implements Callable<Integer> {
 
     static final String NONE = "-";
 
+    private static final String HEAD = "head-only";
     private static final String LORA = "LoRA";
     private static final String FULL = "full fine-tuning";
     // Columns of the table of results.
@@ -62,9 +63,8 @@ abstract class Comparison implements Callable<Integer> {
             description = "Variant of LoRA: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
     private AdapterVariant variant;
 
-    @Option(names = "--learning-rate", paramLabel = "<rate>",
-            description = "Learning rate of whatever is taught, instead of the example's own; the base keeps that.")
-    private Double learningRate;
+    @Mixin
+    private final RateOption rate = new RateOption();
 
     @Option(names = "--storage", defaultValue = "SHARED",
             description = "Where the frozen weights live: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
@@ -169,18 +169,7 @@ abstract class Comparison implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--quantize is for --storage SHARED");
         }
         return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).quantize(quantization).variant(variant.get())
-                .updater(new Adam(rate(usualRate))).seed(seed);
-    }
-
-    private double rate(double usualRate) {
-        if (learningRate == null) {
-            return usualRate;
-        }
-        if (!(learningRate > 0) || !Double.isFinite(learningRate)) {
-            throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
-                    + ", but must be a finite number above 0");
-        }
-        return learningRate;
+                .updater(new Adam(rate.or(usualRate))).seed(seed);
     }
 
     final Path outputFolder() throws IOException {
@@ -226,29 +215,35 @@ abstract class Comparison implements Callable<Integer> {
      */
     final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double usualRate,
                           Supplier<DataSetIterator> data, Path folder) throws IOException {
-        facts.put("learning rate", rate(usualRate) + ", Adam");
+        facts.put("learning rate", rate.told(usualRate));
         facts.put("epochs", isShort() ? SHORT : epochs() + " each");
         facts.put("seed", String.valueOf(seed));
         if (quantization != null) {
             facts.put("base of LoRA", "in fewer bits, " + quantization);
         }
         MultiLayerNetwork adapted = adapt(base, lora);
-        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(rate(usualRate))).seed(seed).build();
+        FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(rate.or(usualRate))).seed(seed).build();
         MultiLayerNetwork headOnly = new TransferLearning.Builder(base).fineTuneConfiguration(anew)
                 .setFeatureExtractor(lastHidden).build();
-        StepTimer headSteps = train("head-only", headOnly, data.get());
+        StepTimer headSteps = teach(HEAD, headOnly, data);
 
-        StepTimer loraSteps = train(LORA, adapted, data.get());
+        StepTimer loraSteps = teach(LORA, adapted, data);
 
         MultiLayerNetwork full = new TransferLearning.Builder(base).fineTuneConfiguration(anew).build();
-        StepTimer fullSteps = train(FULL, full, data.get());
+        StepTimer fullSteps = teach(FULL, full, data);
+        facts.put("learning rate", rate.told(usualRate));
 
         Path adapter = folder.resolve("adapter");
         LoRAAdapter.of(adapted).save(adapter);
         return new ThreeWays(save(base, folder.resolve("base.zip")),
-                new Taught("head-only", headOnly, headSteps, save(headOnly, folder.resolve("head-only.zip"))),
+                new Taught(HEAD, headOnly, headSteps, save(headOnly, folder.resolve("head-only.zip"))),
                 new Taught(LORA, adapted, loraSteps, adapter),
                 new Taught(FULL, full, fullSteps, save(full, folder.resolve("full-fine-tuning.zip"))));
+    }
+
+    private StepTimer teach(String name, MultiLayerNetwork network, Supplier<DataSetIterator> data) {
+        rate.find(name, network, data.get());
+        return train(name, network, data.get());
     }
 
     private MultiLayerNetwork adapt(MultiLayerNetwork base, LoRAConfig lora) {
@@ -336,12 +331,15 @@ abstract class Comparison implements Callable<Integer> {
             throws IOException {
         Path page = folder.resolve("report.html");
         AdapterReport report = new AdapterReport(story.title, base).add(LORA, LoRAAdapter.of(ways.lora.network))
-                .about(story.task + " Three ways to do so start from the same network and get the same data, epochs and learning "
-                        + "rate: training its output layer alone (head-only), training adapters of rank " + rank
+                .about(story.task + " Three ways to do so start from the same network and get the same data"
+                        + (rate.sweeps() ? " and epochs, each with a learning rate of its own, which a sweep found"
+                        : ", epochs and learning rate") + ": training its output layer alone (head-only), training adapters of "
+                        + "rank " + rank
                         + " beside its frozen weights (LoRA), and training every weight (full fine-tuning).")
                 .about(story.measure + " Nothing was trained on what is tested here. " + outcome(results))
                 .results(results);
         facts.forEach(report::fact);
+        rate.swept().forEach(report::rates);
         losses.entrySet().stream().skip(1).forEach(entry -> report.scores(entry.getKey(), entry.getValue()));
         report.write(page);
         out().println("Look at it: " + page.toUri());

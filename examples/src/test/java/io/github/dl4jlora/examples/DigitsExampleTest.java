@@ -49,6 +49,22 @@ class DigitsExampleTest {
     }
 
     @Test
+    void aSweepFindsEachWayARateOfItsOwn(@TempDir Path folder) {
+        assertThat(run("--short", "--sweep", "--output", folder.toString())).as(err.toString()).isZero();
+
+        assertThat(out.toString().lines().filter(line -> line.matches(
+                " +(head-only|LoRA|full fine-tuning) +learning rate .*e-0\\d suggested, of 16 .*"))).hasSize(3);
+        assertThat(folder.resolve("report.html")).content().contains("<h2>Learning rates</h2>",
+                "each with a learning rate of its own", ", swept, Adam");
+    }
+
+    @Test
+    void aRateAndASweepExcludeEachOther() {
+        assertThat(run("--sweep", "--learning-rate", "1e-3")).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("mutually exclusive");
+    }
+
+    @Test
     void shortAndEpochsExcludeEachOther() {
         assertThat(run("--short", "--epochs", "5")).isEqualTo(CommandLine.ExitCode.USAGE);
         assertThat(err.toString()).contains("mutually exclusive");

@@ -98,6 +98,21 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     }
 
     @Override
+    Updater updaterSoFar() {
+        return graph.getUpdater(false);
+    }
+
+    @Override
+    void fit(MultiDataSet batch) {
+        graph.fit(batch);
+    }
+
+    @Override
+    double score(MultiDataSet batch) {
+        return graph.score(batch, false);
+    }
+
+    @Override
     void resetCounts() {
         ComputationGraphConfiguration conf = graph.getConfiguration();
         conf.setIterationCount(0);

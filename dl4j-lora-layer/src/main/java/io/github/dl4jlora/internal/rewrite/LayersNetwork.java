@@ -12,6 +12,8 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -105,6 +107,36 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
     @Override
     Updater updater() {
         return network.getUpdater();
+    }
+
+    @Override
+    Updater updaterSoFar() {
+        return network.getUpdater(false);
+    }
+
+    @Override
+    void fit(MultiDataSet batch) {
+        network.fit(single(batch));
+    }
+
+    @Override
+    double score(MultiDataSet batch) {
+        return network.score(single(batch), false);
+    }
+
+    /** Not by DL4J's own {@code fit(MultiDataSet)}, which loses the labels' mask where features have none. */
+    private static DataSet single(MultiDataSet batch) {
+        if (batch.getFeatures().length != 1 || batch.getLabels() == null || batch.getLabels().length != 1) {
+            throw new IllegalArgumentException("A MultiLayerNetwork has one input and one output, but the data has "
+                    + batch.getFeatures().length + " features and " + (batch.getLabels() == null ? 0 : batch.getLabels().length)
+                    + " labels. Give it data of one each, or use a ComputationGraph");
+        }
+        return new DataSet(batch.getFeatures(0), batch.getLabels(0), only(batch.getFeaturesMaskArrays()),
+                only(batch.getLabelsMaskArrays()));
+    }
+
+    private static INDArray only(INDArray[] masks) {
+        return masks == null ? null : masks[0];
     }
 
     @Override

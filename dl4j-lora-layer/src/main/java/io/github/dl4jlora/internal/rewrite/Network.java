@@ -135,6 +135,15 @@ public abstract class Network<M extends Model> {
     /** What turns gradients into updates. */
     abstract Updater updater();
 
+    /** As {@link #updater}; null if nothing has needed one so far. */
+    abstract Updater updaterSoFar();
+
+    /** One step of DL4J's training. */
+    abstract void fit(MultiDataSet batch);
+
+    /** The mean loss of a batch's examples, in inference. */
+    abstract double score(MultiDataSet batch);
+
     /** Sets iteration and epoch counts to 0, those of the layers included. */
     abstract void resetCounts();
 

@@ -65,6 +65,21 @@ abstract class StandingFor<M extends Model> extends Network<M> {
     }
 
     @Override
+    final Updater updaterSoFar() {
+        return inner.updaterSoFar();
+    }
+
+    @Override
+    final void fit(MultiDataSet batch) {
+        inner.fit(batch);
+    }
+
+    @Override
+    final double score(MultiDataSet batch) {
+        return inner.score(batch);
+    }
+
+    @Override
     final void resetCounts() {
         inner.resetCounts();
     }

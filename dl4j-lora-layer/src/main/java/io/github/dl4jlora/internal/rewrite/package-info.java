@@ -27,6 +27,7 @@
  *    Adaptation &lt;-&gt; DataStarts, DataStart, DataPass
  *                                    starts from data: a network of the base, in which layers are watched, walks over it
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it
+ *    LearningRateSweep -&gt; TrainingCopy       a network's parameters, updater state and counts, to try a training on
  *    LoRA -&gt; Agreement, Scales       an adapter and a configuration; what paths are multiplied by at run time
  *    LoRA -&gt; Planning -&gt; Adaptation, Summaries, Sizes        a PlannedNetwork, which is not made, and what it would cost
  * </pre>

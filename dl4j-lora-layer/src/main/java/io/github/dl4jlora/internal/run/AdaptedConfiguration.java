@@ -194,9 +194,13 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
             case BIAS -> ofBiases != null ? ofBiases : ofWeights;
             case MAGNITUDE -> ofWeights;
             // Made anew each time, so that it follows whatever sets the layer's own.
-            case WEIGHT -> layout().isB(key) && settings().loraPlusRatio() != 1
-                    ? ScaledLearningRate.of(ofWeights, settings().loraPlusRatio()) : ofWeights;
+            case WEIGHT -> rateRatio(key) != 1 ? ScaledLearningRate.of(ofWeights, rateRatio(key)) : ofWeights;
         };
+    }
+
+    /** By what the learning rate of weights is multiplied for a parameter, by its key: that of LoRA+ for B, else 1. */
+    default double rateRatio(String key) {
+        return layout().isB(key) ? settings().loraPlusRatio() : 1;
     }
 
     /** The regularization of a parameter, by its key; null for none. */

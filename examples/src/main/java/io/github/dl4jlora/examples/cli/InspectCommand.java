@@ -4,8 +4,9 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.adapter.LoRAAdvice;
+import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.examples.ResultTable;
-import io.github.dl4jlora.examples.report.RankUse;
 import org.deeplearning4j.nn.api.Model;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -29,7 +30,8 @@ import java.util.stream.Collectors;
                 + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
                 "Of an adapter: alpha, scaling, variant, and the form that its base was kept in while it was trained (FLOAT, "
                         + "INT8, NF4); rank and size of what each layer learned, the rank that would hold 99 %% of it, and the "
-                        + "id of the weights that it belongs to; with --base, also its size beside these."},
+                        + "id of the weights that it belongs to; with --base, also its size beside these. Then what these "
+                        + "figures advise."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
@@ -151,8 +153,23 @@ final class InspectCommand extends Work {
                 + "): what it adds has up to twice the rank" : "")
                 + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".");
         say(layers, facts);
+        List<LoRAAdvice> advice = (network == null ? LoRAAdvice.about(adapter) : LoRAAdvice.about(adapter).base(network)).list();
+        LoRAAdvice.alike(advice).forEach(alike -> facts.say("Advice: " + alike.get(0).finding() + ". " + alike.get(0).remedy()
+                + alike.stream().map(of -> of.layer().map(layer -> "; " + layer + ": ").orElse("; ") + of.figures())
+                .collect(Collectors.joining()).replaceFirst("; ", " (") + ")."));
+        facts.put("advice", advice.stream().map(InspectCommand::values).toList());
         facts.put("kind", "ADAPTER").put("variant", config.variant().name()).put("init", config.loraInit().name())
                 .put("layers", layers).put("trainedLayers", adapter.trainedLayers());
+    }
+
+    private static Map<String, Object> values(LoRAAdvice advice) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("kind", advice.kind().name());
+        values.put("layer", advice.layer().orElse(null));
+        values.put("finding", advice.finding());
+        values.put("evidence", advice.evidence());
+        values.put("remedy", advice.remedy());
+        return values;
     }
 
     private static Map<String, Object> values(LoRAAdapter adapter, String layer, Model network, RankUse use) {

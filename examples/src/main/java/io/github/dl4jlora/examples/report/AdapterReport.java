@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.report;
 
+import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
@@ -25,9 +26,10 @@ import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
 /**
- * One self-contained HTML page about the adapters of a base network: what was compared and what came of it, what trains, how the
- * loss went, how far each layer moves (‖ΔW‖ / ‖W‖), the singular values of each ΔW (which rank would do?), and how alike the
- * adapters are. It loads nothing from anywhere, fits a phone and paper, and follows the reader's light or dark setting.
+ * One self-contained HTML page about the adapters of a base network: what was compared and what came of it, advice on settings,
+ * learning rates that were tried, how the loss went, what trains, how far each layer moves (‖ΔW‖ / ‖W‖), the singular values of
+ * each ΔW (which rank would do?), and how alike the adapters are. It loads nothing from anywhere, fits a phone and paper, and
+ * follows the reader's light or dark setting.
  *
  * <pre>{@code
  * new AdapterReport("Spam filter", base).add("rank 8", adapter).scores("rank 8", history).write(Path.of("report.html"));
@@ -44,6 +46,7 @@ public final class AdapterReport {
     private final Front front = new Front();
     private final Map<String, LoRAAdapter> adapters = new LinkedHashMap<>();
     private final Map<String, ScoreHistory> histories = new LinkedHashMap<>();
+    private final Map<String, LearningRates> sweeps = new LinkedHashMap<>();
     private final Outlines outlines = new Outlines();
     private Consumer<String> watcher = layer -> { };
 
@@ -94,6 +97,12 @@ public final class AdapterReport {
         return this;
     }
 
+    /** What a sweep of learning rates found; a name that an adapter or a loss has too puts them in one colour. */
+    public AdapterReport rates(String name, LearningRates rates) {
+        sweeps.put(name, rates);
+        return this;
+    }
+
     /** Is told what is being computed: {@link #steps()} times, since large layers take a while. */
     public AdapterReport watch(Consumer<String> watcher) {
         this.watcher = watcher;
@@ -126,7 +135,10 @@ public final class AdapterReport {
                 .append(Html.escaped(title)).append("</title><style>\n").append(style())
                 .append("</style></head><body><main>\n<h1>")
                 .append(Html.escaped(title)).append("</h1>\n");
-        page.append(front.html(base, adapters, names()));
+        page.append(front.html(base, adapters, names())).append(AdviceSection.html(adapters, histories, names(), base));
+        if (!sweeps.isEmpty()) {
+            page.append(new RateSection(sweeps, names()).html(outlines));
+        }
         if (!histories.isEmpty()) {
             page.append(losses());
         }
@@ -200,10 +212,11 @@ public final class AdapterReport {
                 history.diverged() ? "; it was NaN or infinite on the way: training diverged" : "");
     }
 
-    /** In the order of the results, then adapters, then histories. */
+    /** In the order of the results, then adapters, histories, sweeps. */
     private List<String> names() {
         Set<String> known = new LinkedHashSet<>(adapters.keySet());
         known.addAll(histories.keySet());
+        known.addAll(sweeps.keySet());
         Set<String> names = new LinkedHashSet<>(front.methods());
         names.retainAll(known);
         names.addAll(known);

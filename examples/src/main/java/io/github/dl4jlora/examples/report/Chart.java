@@ -53,7 +53,13 @@ final class Chart {
     private final String description;
     private final XYChart chart;
     private final List<Curve> curves = new ArrayList<>();
+    private final List<Mark> marks = new ArrayList<>();
     private boolean logarithmic;
+    private boolean logarithmicX;
+
+    /** A word at a point. */
+    private record Mark(double x, double y, String word) {
+    }
 
     private record Curve(Look look, double[] x, double[] y) {
 
@@ -93,6 +99,19 @@ final class Chart {
         return this;
     }
 
+    /** A logarithmic axis below; all there is must be above zero. */
+    Chart logarithmicX() {
+        logarithmicX = true;
+        chart.getStyler().setXAxisLogarithmic(true).setXAxisLogarithmicDecadeOnly(true).setXAxisDecimalPattern("0E0");
+        return this;
+    }
+
+    /** Puts a letter or word above a point of a curve. */
+    Chart mark(double x, double y, String word) {
+        marks.add(new Mark(x, y, word));
+        return this;
+    }
+
     /** An axis from zero for the values. */
     Chart valuesFromZero() {
         chart.getStyler().setYAxisMin(0.0);
@@ -115,14 +134,15 @@ final class Chart {
 
     String svg(String id) {
         curves.forEach(this::draw);
-        double first = chart.getStyler().getXAxisMin();
-        double last = Math.max(first + 1, curves.stream().flatMapToDouble(curve -> Arrays.stream(curve.x)).max().orElse(first));
-        double margin = curves.size() == 1 ? 0 : MARGIN * (last - first);
-        chart.getStyler().setXAxisMax(last + margin);
+        double first = logarithmicX ? xs().min().orElse(1) : chart.getStyler().getXAxisMin();
+        double last = Math.max(logarithmicX ? first : first + 1, xs().max().orElse(first));
+        double margin = curves.size() == 1 ? 0 : MARGIN;
+        chart.getStyler().setXAxisMin(first).setXAxisMax(beside(last, margin, first, last));
         if (curves.size() > 1) {
             curves.stream().collect(Collectors.groupingBy(curve -> curve.x[curve.x.length - 1])).forEach((end, together) ->
-                    number(together, end + margin / 2));
+                    number(together, beside(end, margin / 2, first, last)));
         }
+        marks.forEach(mark -> chart.addAnnotation(new AnnotationText(mark.word, mark.x, raised(mark.y), false)));
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try {
             VectorGraphicsEncoder.saveVectorGraphic(chart, bytes, VectorGraphicsEncoder.VectorGraphicsFormat.SVG);
@@ -176,6 +196,22 @@ final class Chart {
             below = height;
             room += apart;
         }
+    }
+
+    /** A place to the right of another, by a share of the axis. */
+    private double beside(double x, double share, double first, double last) {
+        return logarithmicX ? x * Math.pow(last / first, share) : x + share * (last - first);
+    }
+
+    /** A place above another, as far as a letter is high. */
+    private double raised(double y) {
+        double high = scaled(ys().max().orElseThrow());
+        double value = scaled(y) + APART * (high - scaled(ys().min().orElseThrow()));
+        return logarithmic ? Math.pow(10, value) : value;
+    }
+
+    private DoubleStream xs() {
+        return curves.stream().flatMapToDouble(curve -> Arrays.stream(curve.x));
     }
 
     private double scaled(double y) {

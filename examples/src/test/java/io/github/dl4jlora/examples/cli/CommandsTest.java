@@ -4,7 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.examples.report.RankUse;
+import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -33,8 +33,8 @@ class JsonGuideTest {
 
     private static final Path PAGE = Path.of("../docs/guide/cli.md");
     private static final Pattern OBJECT = Pattern.compile("```json\n(.*?)```", Pattern.DOTALL);
-    /** Whose fields are names of layers. */
-    private static final Set<String> BY_LAYER = Set.of(".lost", ".needed");
+    /** Whose fields are names of layers or of figures. */
+    private static final Set<String> BY_LAYER = Set.of(".lost", ".needed", ".advice[].evidence");
     private static final String ELEMENT = "[]";
     private static final String NOTHING = JsonNodeType.NULL.name();
 

@@ -1,8 +1,10 @@
 package io.github.dl4jlora.examples.report;
 
+import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.examples.ResultTable;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -255,6 +257,7 @@ class AdapterReportTest {
         CollectScoresIterationListener listener = new CollectScoresIterationListener();
         listener.getScoreVsIter().addScore(0, 1.5);
         Path written = folder.resolve("report.html");
+        LearningRates rates = new LearningRates(List.of(new LearningRates.Point(0.1, 1)), 2, 30, false);
 
         new AdapterReport("Spam filter", base)
                 .about("Two ranks, trained on the same mails.")
@@ -262,6 +265,7 @@ class AdapterReportTest {
                 .add("rank 8", adapter)
                 .add("rank 2", other)
                 .scores("rank 8", ScoreHistory.of(listener))
+                .rates("rank 8", rates)
                 .write(written);
 
         assertThat(written).isNotEmptyFile();

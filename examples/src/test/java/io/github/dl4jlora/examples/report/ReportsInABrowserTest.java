@@ -67,7 +67,7 @@ class ReportsInABrowserTest {
 
     @Test
     void ofTheDigitsExample() throws IOException {
-        assertThat(DigitsExample.commandLine().execute("--short", "--output", folder.toString())).isZero();
+        assertThat(DigitsExample.commandLine().execute("--short", "--sweep", "--output", folder.toString())).isZero();
 
         assertThat(PageCheck.of(browser, folder.resolve("report.html"))).isEmpty();
     }

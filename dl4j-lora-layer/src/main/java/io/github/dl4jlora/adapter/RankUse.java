@@ -1,6 +1,4 @@
-package io.github.dl4jlora.examples.report;
-
-import io.github.dl4jlora.adapter.LoRAAdapter;
+package io.github.dl4jlora.adapter;
 
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -26,6 +24,8 @@ public record RankUse(int rank, int directions, int needed, boolean trained) {
     /**
      * Of each layer, in the adapter's order.
      *
+     * @param adapter of layers that add to their weights
+     * @return by layer
      * @throws IllegalArgumentException for DoRA, which does more than to add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */

@@ -1,0 +1,101 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
+
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.stream.IntStream;
+
+/** What the losses of a training say about its learning rate. */
+final class LossCourse {
+
+    /** Fewer steps say nothing but whether the loss was finite. */
+    static final int STEPS = 20;
+    /** A training is looked at in so many parts. */
+    static final int PARTS = 20;
+    /** Distance from the loss of chance, as a share of it, that counts as none. Digits at thirty times their rate: 2.304. */
+    static final double AT_CHANCE = 0.03;
+    /**
+     * The end beside the lowest part, above which the loss rose, where it is worth a word. Digits at ten times their rate: more
+     * than 4; at their own and on the board the end is the lowest.
+     */
+    static final double ROSE = 2.5;
+    /** Of chance, or of the beginning: below, there is little left to learn. */
+    static final double LITTLE = 0.1;
+    /**
+     * The last quarter beside the one before, below which the loss is falling still. Digits at a tenth of their rate: 0.77, at
+     * 1/200: 0.91; at their own rate it falls too, but there is little left.
+     */
+    static final double FALLING = 0.95;
+    /** The end beside the beginning, above which the loss hardly fell. */
+    static final double HARDLY_FELL = 0.9;
+    /** ‖ΔW‖ / ‖W‖ above which a network at chance has left it, not yet to leave it. */
+    static final double FAR = 1;
+
+    private final double[] losses;
+    private final OptionalDouble chance;
+    private final OptionalDouble largestMove;
+
+    /**
+     * @param chance      the loss of a network that knows nothing; empty: not known
+     * @param largestMove the largest ‖ΔW‖ / ‖W‖; empty: not known
+     */
+    LossCourse(double[] losses, OptionalDouble chance, OptionalDouble largestMove) {
+        this.losses = losses;
+        this.chance = chance;
+        this.largestMove = largestMove;
+    }
+
+    void advise(List<LoRAAdvice> found) {
+        OptionalDouble broken = IntStream.range(0, losses.length).filter(i -> !Double.isFinite(losses[i])).asDoubleStream()
+                .findFirst();
+        Map<String, Double> evidence = new LinkedHashMap<>();
+        if (broken.isPresent()) {
+            evidence.put("first at step", broken.getAsDouble() + 1);
+            evidence.put("of", (double) losses.length);
+            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss became NaN or infinite", evidence));
+            return;
+        }
+        if (losses.length < STEPS) {
+            return;
+        }
+        double start = part(0);
+        double end = part(PARTS - 1);
+        double lowest = IntStream.range(0, PARTS).mapToDouble(this::part).min().orElseThrow();
+        double left = LITTLE * Math.min(start, chance.orElse(start));
+        evidence.put("loss at the end", end);
+        if (isAtChance(end) && (!isAtChance(start) || largestMove.orElse(0) > FAR)) {
+            evidence.put("of a network that knows nothing", chance.getAsDouble());
+            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss ended where a network that knows nothing is", evidence));
+        } else if (end > start || end > left && end > ROSE * lowest) {
+            evidence.put("at its lowest", lowest);
+            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss fell, then rose", evidence));
+        } else if (end > HARDLY_FELL * start) {
+            evidence.put("at the beginning", start);
+            found.add(new LoRAAdvice(Kind.RATE_TOO_LOW, null, "The loss hardly fell", evidence));
+        } else if (end > left && quarter(3) < FALLING * quarter(2)) {
+            evidence.put("in the last quarter", quarter(3));
+            evidence.put("in the one before", quarter(2));
+            found.add(new LoRAAdvice(Kind.RATE_TOO_LOW, null, "The loss was falling still when training ended", evidence));
+        }
+    }
+
+    private boolean isAtChance(double loss) {
+        return chance.isPresent() && Math.abs(loss - chance.getAsDouble()) < AT_CHANCE * chance.getAsDouble();
+    }
+
+    private double part(int part) {
+        return mean(part, PARTS);
+    }
+
+    private double quarter(int quarter) {
+        return mean(quarter, 4);
+    }
+
+    private double mean(int part, int of) {
+        return Arrays.stream(losses, losses.length * part / of, losses.length * (part + 1) / of).average().orElseThrow();
+    }
+}

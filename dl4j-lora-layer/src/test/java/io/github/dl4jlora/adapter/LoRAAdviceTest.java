@@ -1,0 +1,264 @@
+package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.function.IntUnaryOperator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+/**
+ * Real trainings, with a fault and without: a network that tells clouds of points apart gets
+ * the points mirrored.
+ */
+class LoRAAdviceTest {
+
+    private static final int IN = 16;
+    private static final int WIDTH = 24;
+    private static final int CLASSES = 8;
+    private static final int ROWS = 32;
+    private static final int BATCHES = 8;
+    private static final int EPOCHS = 40;
+    private static final double RATE = 5e-3;
+
+    private static MultiLayerNetwork base;
+
+    /** An adapter, and how it came about. */
+    private record Training(LoRAAdapter start, LoRAAdapter adapter, double[] losses) {
+
+        List<LoRAAdvice> advice() {
+            return LoRAAdvice.about(adapter).base(base).losses(losses).start(start).list();
+        }
+
+        List<Kind> kinds() {
+            return advice().stream().map(LoRAAdvice::kind).distinct().toList();
+        }
+    }
+
+    @BeforeAll
+    static void trainABase() {
+        base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(RATE))
+                .activation(Activation.RELU).list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(IN).nOut(WIDTH).build())
+                .layer(new DenseLayer.Builder().name("fc2").nOut(WIDTH).build())
+                .layer(new DenseLayer.Builder().name("fc3").nOut(WIDTH).build())
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(CLASSES)
+                        .activation(Activation.SOFTMAX).build()).build());
+        base.init();
+        train(base, batches(false), EPOCHS);
+    }
+
+    /** Clouds of points; mirrored, their coordinates are in the opposite order. */
+    private static List<DataSet> batches(boolean mirrored) {
+        INDArray centres = Networks.random(DataType.FLOAT, 5, CLASSES, IN);
+        Random random = new Random(7);
+        List<DataSet> batches = new ArrayList<>();
+        IntUnaryOperator place = i -> mirrored ? IN - 1 - i : i;
+        for (int batch = 0; batch < BATCHES; batch++) {
+            INDArray features = Nd4j.create(DataType.FLOAT, ROWS, IN);
+            INDArray labels = Nd4j.zeros(DataType.FLOAT, ROWS, CLASSES);
+            for (int row = 0; row < ROWS; row++) {
+                int label = random.nextInt(CLASSES);
+                labels.putScalar(row, label, 1);
+                for (int i = 0; i < IN; i++) {
+                    features.putScalar(row, place.applyAsInt(i), centres.getDouble(label, i) + 0.3 * random.nextGaussian());
+                }
+            }
+            batches.add(new DataSet(features, labels));
+        }
+        return batches;
+    }
+
+    private static double[] train(MultiLayerNetwork network, List<DataSet> batches, int epochs) {
+        List<Double> losses = new ArrayList<>();
+        for (int epoch = 0; epoch < epochs; epoch++) {
+            for (DataSet batch : batches) {
+                network.fit(batch.copy());
+                losses.add(network.score());
+            }
+        }
+        return losses.stream().mapToDouble(Double::doubleValue).toArray();
+    }
+
+    private static LoRAConfig.Builder config() {
+        return LoRAConfig.builder().rank(8).alpha(1).updater(new Adam(RATE)).seed(1);
+    }
+
+    private static Training train(LoRAConfig.Builder config) {
+        return train(config, EPOCHS);
+    }
+
+    private static Training train(LoRAConfig.Builder config, int epochs) {
+        MultiLayerNetwork network = LoRA.apply(base, config.build());
+        LoRAAdapter start = LoRAAdapter.of(network);
+        double[] losses = train(network, batches(true), epochs);
+        return new Training(start, LoRAAdapter.of(network), losses);
+    }
+
+    @Test
+    void aGoodTrainingGetsNone() {
+        assertThat(train(config()).advice()).isEmpty();
+    }
+
+    @Test
+    void aRateThatEndsAtChanceIsTooHigh() {
+        Training training = train(config().updater(new Adam(0.5)));
+
+        LoRAAdvice first = training.advice().get(0);
+        assertThat(first.kind()).isEqualTo(Kind.RATE_TOO_HIGH);
+        assertThat(first.layer()).isEmpty();
+        assertThat(first.evidence().get("of a network that knows nothing")).isEqualTo(Math.log(CLASSES));
+        assertThat(first.evidence().get("loss at the end")).isCloseTo(Math.log(CLASSES), within(0.05));
+        assertThat(first.remedy()).contains("lower learning rate");
+        assertThat(training.kinds()).as("a rank is judged by trainings whose rate suits").containsExactly(Kind.RATE_TOO_HIGH,
+                Kind.LARGE_CHANGE);
+        assertThat(LoRAAdvice.about(training.adapter).base(base).losses(training.losses).list().get(0)).isEqualTo(first);
+    }
+
+    @Test
+    void aRateThatMakesNumbersOverflowIsTooHighWhateverIsKnown() {
+        Training training = train(config().updater(new Sgd(1e6)));
+
+        assertThat(training.kinds()).containsExactly(Kind.RATE_TOO_HIGH);
+        assertThat(training.advice().toString()).contains("NaN or infinite", "fc1: A or B holds NaN");
+        assertThat(LoRAAdvice.about(training.start).losses(training.losses).list()).extracting(LoRAAdvice::kind)
+                .contains(Kind.RATE_TOO_HIGH);
+    }
+
+    @Test
+    void aLossThatRisesAgainIsOfARateTooHigh() {
+        double[] good = train(config()).losses;
+        MultiLayerNetwork network = LoRA.apply(base, config().build());
+        List<Double> losses = new ArrayList<>(Arrays.stream(train(network, batches(true), 10)).boxed().toList());
+        network.setLearningRate(0.3);
+        Arrays.stream(train(network, batches(true), 2)).forEach(losses::add);
+
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).losses(losses.stream().mapToDouble(of -> of).toArray()).list())
+                .extracting(LoRAAdvice::finding).contains("The loss fell, then rose");
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).losses(good).list()).extracting(LoRAAdvice::kind)
+                .doesNotContain(Kind.RATE_TOO_HIGH);
+    }
+
+    @Test
+    void aLossThatHardlyFellIsOfARateTooLow() {
+        assertThat(train(config().updater(new Adam(1e-5))).advice()).singleElement().satisfies(advice -> {
+            assertThat(advice.kind()).isEqualTo(Kind.RATE_TOO_LOW);
+            assertThat(advice.finding()).isEqualTo("The loss hardly fell");
+        });
+    }
+
+    @Test
+    void aLossThatIsFallingStillIsOfARateTooLow() {
+        assertThat(train(config().updater(new Adam(2e-4))).advice()).singleElement().satisfies(advice -> {
+            assertThat(advice.kind()).isEqualTo(Kind.RATE_TOO_LOW);
+            assertThat(advice.finding()).contains("falling still");
+            assertThat(advice.evidence().get("in the last quarter")).isLessThan(advice.evidence().get("in the one before"));
+        });
+    }
+
+    @Test
+    void layersThatNoGradientReachedAreNamed() {
+        Training resting = train(config().updater(new NoOp()).override("fc2", o -> o.alpha(1)), 0);
+
+        assertThat(resting.advice()).extracting(LoRAAdvice::kind).containsOnly(Kind.UNTRAINED);
+        assertThat(resting.advice()).extracting(advice -> advice.layer().orElseThrow()).containsExactly("fc1", "fc2", "fc3");
+        assertThat(train(config(), 1).kinds()).doesNotContain(Kind.UNTRAINED);
+    }
+
+    @Test
+    void anAThatStayedIsSeenBesideItsStart() {
+        LoRAConfig.Builder lopsided = config().loraPlusRatio(1e5).updater(new Adam(1e-7));
+        Training training = train(lopsided);
+
+        assertThat(training.kinds()).containsExactly(Kind.A_UNMOVED);
+        assertThat(LoRAAdvice.about(training.adapter).base(base).losses(training.losses).list())
+                .as("without its start").isEmpty();
+        assertThat(train(config().variant(new FrozenALoRA())).kinds()).as("where A is meant to stay").isEmpty();
+    }
+
+    @Test
+    void aLayerThatHardlyMovedBesideTheOthersIsNamed() {
+        assertThat(train(config().override("fc2", o -> o.alpha(1e-3))).advice()).singleElement().satisfies(advice -> {
+            assertThat(advice.kind()).isEqualTo(Kind.HARDLY_MOVED);
+            assertThat(advice.layer()).contains("fc2");
+            assertThat(advice.evidence().get("‖ΔW‖ / ‖W‖")).isLessThan(0.01);
+        });
+    }
+
+    @Test
+    void changesLargerThanTheWeightsAreNamed() {
+        Training training = train(config().updater(new Adam(0.05)));
+
+        assertThat(training.kinds()).containsExactly(Kind.LARGE_CHANGE);
+        assertThat(training.advice().get(0).toString()).startsWith("fc1: The change is larger than the weights")
+                .contains("(‖ΔW‖ / ‖W‖ ").endsWith("lower the learning rate or alpha.");
+        assertThat(LoRAAdvice.about(training.adapter).list()).as("without the base").isEmpty();
+    }
+
+    @Test
+    void aRankOfWhichLittleIsUsedIsWasted() {
+        Training training = train(config().rank(WIDTH));
+
+        assertThat(training.kinds()).containsExactly(Kind.RANK_WASTED);
+        assertThat(training.advice().get(0).evidence()).containsEntry("of", (double) WIDTH);
+    }
+
+    @Test
+    void aRankThatIsUsedUpIsCutOff() {
+        Training training = train(config().rank(2));
+
+        assertThat(training.kinds()).containsExactly(Kind.RANK_CUT_OFF);
+        assertThat(training.advice()).hasSize(3);
+        assertThat(train(config().rank(4)).kinds()).isEmpty();
+    }
+
+    @Test
+    void ofDoRAThereAreLossesAlone() {
+        Training training = train(config().variant(new DoRA()).updater(new Adam(1e-5)));
+
+        assertThat(training.kinds()).containsExactly(Kind.RATE_TOO_LOW);
+    }
+
+    @Test
+    void aFewLossesSayNothing() {
+        LoRAAdapter adapter = train(config()).adapter;
+
+        assertThat(LoRAAdvice.about(adapter).losses(5, 5, 5).list()).isEmpty();
+        assertThat(LoRAAdvice.about(adapter).losses().list()).isEmpty();
+    }
+
+    @Test
+    void aStrangersBaseIsRefused() {
+        LoRAAdapter adapter = train(config(), 1).adapter;
+        MultiLayerNetwork stranger = base.clone();
+        stranger.params().addi(1);
+
+        assertThatThrownBy(() -> LoRAAdvice.about(adapter).base(stranger).list()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("fc1");
+    }
+}
