@@ -15,6 +15,11 @@ public interface Claim {
     /** {@return what was found there: figures, models, data} */
     String published();
 
+    /** {@return Maven's option for the profile that it needs, with a space behind; empty for none} */
+    default String profiles() {
+        return "";
+    }
+
     /**
      * Examines it.
      *

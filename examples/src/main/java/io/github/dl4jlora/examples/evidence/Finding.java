@@ -35,7 +35,7 @@ public final class Finding {
         }
 
         String tolerance() {
-            return low == Double.NEGATIVE_INFINITY ? "at most " + figure(high)
+            return low == 0 || low == Double.NEGATIVE_INFINITY ? "at most " + figure(high)
                     : high == Double.POSITIVE_INFINITY ? "at least " + figure(low) : figure(low) + " to " + figure(high);
         }
 
@@ -79,6 +79,11 @@ public final class Finding {
     public Finding differs(String what, String published, double ours, double low, double high) {
         checks.add(new Check(what, published, ours, low, high, false));
         return this;
+    }
+
+    /** {@return a task's name as part of a file's} */
+    public static String file(String name) {
+        return name.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
     }
 
     Map<String, Plot> plots() {

@@ -30,6 +30,7 @@ public final class Plot {
 
     private static final int WIDTH = 720;
     private static final int HEIGHT = 400;
+    private static final int POINTS = 100;
     // Okabe and Ito 2008: told apart by those who see no red or no green.
     private static final Color[] COLOURS = {new Color(0, 114, 178), new Color(213, 94, 0), new Color(0, 158, 115),
         new Color(204, 121, 167), new Color(230, 159, 0), new Color(86, 180, 233), new Color(0, 0, 0), new Color(120, 94, 20)};
@@ -114,6 +115,21 @@ public final class Plot {
     /** {@return this, with a curve} */
     public Plot line(String name, double[] x, double[] y) {
         return add(name, x, y, null, false);
+    }
+
+    /** {@return this, with a curve whose points are marked, in their order} */
+    public Plot path(String name, double[] x, double[] y) {
+        return add(name, x, y, null, true);
+    }
+
+    /** {@return this, with the losses of a training, each point the mean of some steps} */
+    public Plot losses(String name, double[] losses) {
+        int stretch = Math.max(1, losses.length / POINTS);
+        int points = losses.length / stretch;
+        double[] x = IntStream.range(0, points).mapToDouble(i -> (i + 0.5) * stretch).toArray();
+        double[] y = IntStream.range(0, points).mapToDouble(i -> Arrays.stream(losses, i * stretch, (i + 1) * stretch).average()
+                .orElseThrow()).toArray();
+        return line(name, x, y);
     }
 
     private Plot add(String name, double[] x, double[] y, double[] deviations, boolean marked) {

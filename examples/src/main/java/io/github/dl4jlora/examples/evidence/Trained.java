@@ -12,10 +12,17 @@ import java.util.Arrays;
  */
 public record Trained(double learned, double kept, long values, double[] losses) {
 
+    private static final int LAST = 10;
+
     /** {@return the mean loss of some steps; infinite where one is NaN or infinite} */
     public double loss(int from, int to) {
         double mean = Arrays.stream(losses, from, Math.min(to, losses.length)).average().orElse(Double.NaN);
         return Double.isFinite(mean) ? mean : Double.POSITIVE_INFINITY;
+    }
+
+    /** {@return the mean loss of the last tenth of the steps} */
+    public double lastLoss() {
+        return loss(losses.length - Math.max(1, losses.length / LAST), losses.length);
     }
 
     /** {@return the first step after which the mean of the last {@code window} losses is at most this; -1: none} */

@@ -17,7 +17,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /** Pictures and dense layers: the network of the main example, 256 wide, three layers and an output layer. */
-abstract class Pictures implements Task {
+public abstract class Pictures implements Task {
 
     /** The layer below the output layer. */
     public static final String LAST_HIDDEN = "fc3";

@@ -5,6 +5,7 @@ import io.github.dl4jlora.examples.evidence.Task;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -90,6 +91,7 @@ public final class Shakespeare implements Task {
     private static ComputationGraph network(long seed) {
         GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam(BASE_RATE))
                 .weightInit(WeightInit.XAVIER).graphBuilder().addInputs("letters")
+                .setInputTypes(InputType.recurrent(Text.ALPHABET.length()))
                 .addLayer("lstm", new LSTM.Builder().nIn(Text.ALPHABET.length()).nOut(WIDTH).activation(Activation.TANH).build(),
                         "letters")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MCXENT).nIn(WIDTH).nOut(Text.ALPHABET.length())
