@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.nd4j.linalg.learning.config.Adam;
 
+import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
@@ -55,9 +56,19 @@ public record Method(String name, Way way) {
                 different.apply(settings(task, rate, seed).rank(rank)).build()));
     }
 
+    /** LoRA, s = 16 / rank, on other layers than the task has it. */
+    public static Method loraOn(String name, int rank, List<String> targets) {
+        return new Method(name, (task, start, rate, seed) -> LoRA.apply(start.base(),
+                settings(targets, task, rate, seed).rank(rank).build()));
+    }
+
     /** Adapters of a task but for their rank. */
     private static LoRAConfig.Builder settings(Task task, double rate, long seed) {
-        return LoRAConfig.builder().targets(task.targets().toArray(String[]::new)).alpha(ALPHA)
+        return settings(task.targets(), task, rate, seed);
+    }
+
+    private static LoRAConfig.Builder settings(List<String> targets, Task task, double rate, long seed) {
+        return LoRAConfig.builder().targets(targets.toArray(String[]::new)).alpha(ALPHA)
                 .trainable(task.trainable().toArray(String[]::new)).scaling(Scaling.ALPHA_OVER_RANK).updater(new Adam(rate))
                 .seed(seed);
     }

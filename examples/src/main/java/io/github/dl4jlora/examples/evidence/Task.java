@@ -4,6 +4,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.dataset.DataSet;
 
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A base that can do one thing, and another thing that it is to learn. All of a task follows from its seed: the base's weights,
@@ -40,6 +41,19 @@ public interface Task {
      * @return what trainings of this seed begin with
      */
     Start start(long seed);
+
+    /** Of examples whose likeliest class is the right one; of a network that diverged, of those of the first class. */
+    static double percentRight(ComputationGraph network, List<DataSet> batches) {
+        long right = 0;
+        long all = 0;
+        for (DataSet batch : batches) {
+            int[] said = network.outputSingle(batch.getFeatures()).argMax(1).toIntVector();
+            int[] is = batch.getLabels().argMax(1).toIntVector();
+            right += IntStream.range(0, is.length).filter(i -> said[i] == is[i]).count();
+            all += is.length;
+        }
+        return 100.0 * right / all;
+    }
 
     /** What all trainings of one seed have in common. */
     interface Start {

@@ -14,7 +14,6 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.List;
-import java.util.stream.IntStream;
 
 /** Pictures and dense layers: the network of the main example, 256 wide, three layers and an output layer. */
 public abstract class Pictures implements Task {
@@ -73,12 +72,12 @@ public abstract class Pictures implements Task {
 
             @Override
             public double learned(ComputationGraph network) {
-                return percentRight(network, then.test);
+                return Task.percentRight(network, then.test);
             }
 
             @Override
             public double kept(ComputationGraph network) {
-                return percentRight(network, before.test);
+                return Task.percentRight(network, before.test);
             }
         };
     }
@@ -96,18 +95,5 @@ public abstract class Pictures implements Task {
         ComputationGraph network = new ComputationGraph(graph.build());
         network.init();
         return network;
-    }
-
-    /** Of examples whose likeliest class is the right one; of a network that diverged, of those of the first class. */
-    static double percentRight(ComputationGraph network, List<DataSet> batches) {
-        long right = 0;
-        long all = 0;
-        for (DataSet batch : batches) {
-            int[] said = network.outputSingle(batch.getFeatures()).argMax(1).toIntVector();
-            int[] is = batch.getLabels().argMax(1).toIntVector();
-            right += IntStream.range(0, is.length).filter(i -> said[i] == is[i]).count();
-            all += is.length;
-        }
-        return 100.0 * right / all;
     }
 }
