@@ -44,7 +44,7 @@ final class PictureClaims implements EvidenceSource {
         rates.add(BestRates.shakespeare(new Shakespeare()));
         return List.of(new MainTable(digits), new BestRates(rates), new VariantsTuned(variants),
                 new TrainsAlike(List.of(TrainsAlike.pictures(digits))), new LearnsAndForgets(digits), new RankScaling(digits),
-                new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()), new Intruders(digits));
+                new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()), new Intruders(List.of(Intruders.digits(digits))));
     }
 
     private static TurnedFashion read(Path folder) {
