@@ -24,7 +24,7 @@ import java.util.regex.Pattern;
  * The base is for inference from then on; that it was trained, overwritten or closed all the same is found out by
  * {@code merge}, {@code unload}, {@code save}, {@code attach} and adapter export, which refuse, naming the layer.
  */
-public final class LoRA extends LoRAFiles {
+public final class LoRA extends LoRAStarts {
 
     private LoRA() {
     }
@@ -329,6 +329,8 @@ public final class LoRA extends LoRAFiles {
      * @param base    the network it was adapted from
      * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
      *                                  data type in its place
+     * @throws IllegalStateException    if adapters took their start out of W that data gave ({@link LoRAInit#LORA_GA}), and it is
+     *                                  not in this JVM: ModelSerializer does not keep it, {@link #save} does
      */
     public static void attach(ComputationGraph adapted, ComputationGraph base) {
         BaseAttachment.attach(adapted, base);

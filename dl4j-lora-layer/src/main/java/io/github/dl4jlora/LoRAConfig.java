@@ -22,12 +22,14 @@ public final class LoRAConfig {
     private final Selection selection;
     private final Training training;
     private final Standing base;
+    private final FromData data;
 
-    private LoRAConfig(LoRASettings settings, Selection selection, Training training, Standing base) {
+    private LoRAConfig(LoRASettings settings, Selection selection, Training training, Standing base, FromData data) {
         this.settings = settings;
         this.selection = selection;
         this.training = training;
         this.base = base;
+        this.data = data;
     }
 
     /**
@@ -149,7 +151,18 @@ public final class LoRAConfig {
         builder.select(selection);
         builder.trainAs(training);
         builder.standOn(base);
+        builder.startFrom(data);
         return builder;
+    }
+
+    /**
+     * This configuration with overrides that win over those it has.
+     *
+     * @param first by pattern, as {@link #overrides} has them
+     * @return the configuration
+     */
+    public LoRAConfig overriddenBy(Map<Pattern, LayerOverride> first) {
+        return new LoRAConfig(settings, selection.overridden(first), training, base, data);
     }
 
     /** {@return rank, alpha, variant and whatever else makes an adapter, of all layers but for {@link #overrides}} */
@@ -277,6 +290,21 @@ public final class LoRAConfig {
         return base.quantization();
     }
 
+    /** {@return the sum of all ranks, which the data distributes; null: each is as configured} */
+    public Integer rankBudget() {
+        return data.rankBudget();
+    }
+
+    /** {@return how many times its own rank a matrix may get of {@link #rankBudget} at most} */
+    public double rankBudgetRho() {
+        return data.rho();
+    }
+
+    /** {@return how many batches a start from data looks at at most; null: as is each start's default} */
+    public Integer startBatches() {
+        return data.batches();
+    }
+
     /** What this configuration adapts, trained and kept as the other says, with its biases too if the other has none. */
     LoRAConfig trainedAs(LoRAConfig other) {
         Builder builder = toBuilder().loraDropout(other.loraDropout()).loraPlusRatio(other.loraPlusRatio())
@@ -288,11 +316,11 @@ public final class LoRAConfig {
 
     @Override
     public String toString() {
-        return "LoRAConfig(" + settings + ", " + selection + ", " + training + ", " + base + ")";
+        return "LoRAConfig(" + settings + ", " + selection + ", " + training + ", " + base + ", " + data + ")";
     }
 
     /** Builds a {@link LoRAConfig}; every setting has a default. */
-    public static final class Builder extends Standing.Builder<Builder> implements LoRAOptions<Builder> {
+    public static final class Builder extends FromData.Builder<Builder> implements LoRAOptions<Builder> {
 
         private LoRASettings.Builder lora = LoRASettings.DEFAULTS.toBuilder();
 
@@ -315,8 +343,8 @@ public final class LoRAConfig {
          * @return the configuration
          * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
          *                                  [0, 1), a start that rank, alpha or {@code quantize} do not allow, a loraPlusRatio
-         *                                  that is not above 0 or whose updater has no learning rate, or {@code quantize} with
-         *                                  {@link FrozenStorage#EMBEDDED}
+         *                                  that is not above 0 or whose updater has no learning rate, {@code quantize} with
+         *                                  {@link FrozenStorage#EMBEDDED}, or a {@code rankBudget} below 1
          */
         public LoRAConfig build() {
             Training training = training();
@@ -330,7 +358,7 @@ public final class LoRAConfig {
                     throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
                 }
             });
-            return new LoRAConfig(settings, selection, training, standing());
+            return new LoRAConfig(settings, selection, training, standing(), fromData());
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.variant.GradientStart;
 import io.github.dl4jlora.variant.OrthogonalStart;
 import io.github.dl4jlora.variant.PrincipalStart;
 import io.github.dl4jlora.variant.QrStart;
@@ -11,10 +12,10 @@ import java.util.function.DoubleSupplier;
 
 /**
  * How A {@code [nIn, rank]} and B {@code [rank, nOut]} start. A fresh adapter changes nothing: B starts at zero or, with
- * {@link #ORTHOGONAL}, orthogonal to A; what {@link #PISSA} and {@link #OLORA} take from W stands in W's place.
+ * {@link #ORTHOGONAL}, orthogonal to A; what {@link #PISSA}, {@link #OLORA} and {@link #LORA_GA} start as is taken out of W.
  *
- * <p>All of it is computed in double precision by Java, not by ND4J: a conversion leaves the random sequence of the
- * surrounding program as it was, and gives the same start on every backend and machine.
+ * <p>All but the starts from data is computed in double precision by Java, not by ND4J: a conversion leaves the random sequence
+ * of the surrounding program as it was, and gives the same start on every backend and machine.
  */
 public enum LoRAInit {
 
@@ -101,15 +102,59 @@ public enum LoRAInit {
         public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
             PrincipalStart.take(w, a, b, factor, iterations, random);
         }
+    },
+
+    /**
+     * A is the {@code rank} strongest principal components of the layer's inputs, found batch by batch; B is zero: Paischer et
+     * al. 2024, "Parameter Efficient Fine-tuning via Explained Variance Adaptation", arXiv:2410.07170; PEFT's {@code "eva"}, with
+     * its tau of 0.99. From data: {@code LoRA.apply(base, config, data)}. For dense and output layers, whose inputs are rows, and
+     * convolutions, whose inputs are the windows of the kernel. Needs a rank of at most nIn. {@code rankBudget} distributes
+     * ranks by it.
+     */
+    EVA {
+        @Override
+        public boolean needsData() {
+            return true;
+        }
+    },
+
+    /**
+     * A and B are the singular vectors of dW, the gradient of the loss at W, A the first {@code rank} of one side, B the next
+     * {@code rank} of the other; s·A·B is taken out of W: Wang et al. 2024, "LoRA-GA: Low-Rank Adaptation with Gradient
+     * Approximation", arXiv:2407.05000, with its stable scale (see {@link GradientStart}); PEFT's {@code "lora_ga"}, ArB2r. From
+     * data: {@code LoRA.apply(base, config, data)}. For dense and output layers. Needs a rank of at most min(nIn, nOut).
+     */
+    LORA_GA {
+        @Override
+        public boolean isTakenFromW() {
+            return true;
+        }
+
+        @Override
+        public boolean needsData() {
+            return true;
+        }
     };
 
     DoubleSupplier sampler(long nIn, long rank, Random random) {
+        refuseWithoutData();
         throw new IllegalArgumentException(this + " starts A and B together: use fill(a, b, random), or take(...) where "
                 + "it is taken from W");
     }
 
     private static DoubleSupplier uniform(double bound, Random random) {
         return () -> bound * (2 * random.nextDouble() - 1);
+    }
+
+    /** {@return whether A and B start from the network's data, so that neither W nor a seed tells what they were} */
+    public boolean needsData() {
+        return false;
+    }
+
+    private void refuseWithoutData() {
+        if (needsData()) {
+            throw new IllegalArgumentException(this + " starts from data: use LoRA.apply(base, config, data)");
+        }
     }
 
     /** {@return whether A and B start as a part of W, which then stands for what is left of it} */
@@ -178,6 +223,7 @@ public enum LoRAInit {
      *                                  with {@link #PISSA}
      */
     public void take(INDArray w, INDArray a, INDArray b, double factor, int iterations, Random random) {
+        refuseWithoutData();
         throw new IllegalArgumentException(this + " is not taken from W");
     }
 }

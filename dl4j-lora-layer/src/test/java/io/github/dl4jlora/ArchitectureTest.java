@@ -57,9 +57,9 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAFiles", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
+            Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "Threads", "Doctor", "Diagnosis", "StepProbe")::contains;
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport",
-            "Selection", "Training", "Standing")::contains;
+            "Selection", "Training", "Standing", "FromData")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
     private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;
     private static final Predicate<String> REFUSAL = AdapterFormatException.class.getSimpleName()::equals;
@@ -82,6 +82,7 @@ class ArchitectureTest {
         rooms.put("internal.run", room(".internal.run", ALL));
         rooms.put("internal.frozen", room(".internal.frozen", ALL));
         rooms.put("internal.stock", room(".internal.stock", ALL));
+        rooms.put("internal.start", room(".internal.start", ALL));
         rooms.put("vocabulary", room("", DOOR.or(ASKED).or(SCHEMES).negate()).or(room(".layer", ENGINE)));
         rooms.put("variant", room(".variant", ALL));
         rooms.put("internal.kernel", room(".internal.kernel", ALL));

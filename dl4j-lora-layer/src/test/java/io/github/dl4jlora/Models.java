@@ -76,6 +76,12 @@ public final class Models {
         return base instanceof ComputationGraph graph ? LoRA.apply(graph, config) : LoRA.apply((MultiLayerNetwork) base, config);
     }
 
+    /** Of an adapted network whose adapters start from data. */
+    public static Model apply(Model base, LoRAConfig config, DataSetIterator data) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, config, data)
+                : LoRA.apply((MultiLayerNetwork) base, config, data);
+    }
+
     public static Model with(Model base, LoRAAdapter adapter) {
         return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
                 : LoRA.apply((MultiLayerNetwork) base, adapter);

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.kernel.Decomposition;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.RawValues;
@@ -13,16 +14,13 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.Arrays;
 
 /**
- * A singular value decomposition M = U·S·Vᵀ in double precision, by LAPACK, of a matrix or of a product of two slim ones,
- * which is not formed:
+ * A singular value decomposition M = U·S·Vᵀ in double precision of a matrix or of a product of two slim ones, which is not
+ * formed:
  *
  * <pre>
- * M [m, n], m ≥ n   M = Q·R,  R = P·S·Vᵀ            U = Q·P
- * s·A·B             A = U₁·S₁·V₁ᵀ,  Bᵀ = U₂·S₂·V₂ᵀ
- *                   s·S₁·V₁ᵀ·V₂·S₂ = P·S·Qᵀ         (U₁·P)·S·(U₂·Q)ᵀ
+ * s·A·B   A = U₁·S₁·V₁ᵀ,  Bᵀ = U₂·S₂·V₂ᵀ
+ *         s·S₁·V₁ᵀ·V₂·S₂ = P·S·Qᵀ         (U₁·P)·S·(U₂·Q)ᵀ
  * </pre>
- *
- * LAPACK's would form a U or V as large as the longer side is long, which an embedding's is; the QR sees to that.
  */
 final class Svd {
 
@@ -70,25 +68,8 @@ final class Svd {
 
     /** @param matrix {@code [m, n]} in double, finite; not written to */
     static Svd of(INDArray matrix) {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            if (matrix.size(0) < matrix.size(1)) {
-                Svd transposed = of(matrix.transpose());
-                return new Svd(transposed.v, transposed.values, transposed.u);
-            }
-            INDArray q = matrix.dup('f');
-            long n = matrix.size(1);
-            INDArray r = square(n);
-            Nd4j.getBlasWrapper().lapack().geqrf(q, r);
-            INDArray p = square(n);
-            INDArray vTransposed = square(n);
-            INDArray s = Nd4j.create(DataType.DOUBLE, 1, n);
-            Nd4j.getBlasWrapper().lapack().gesvd(r, s, p, vTransposed);
-            return new Svd(q.mmul(p), s.toDoubleVector(), vTransposed.transpose());
-        }
-    }
-
-    private static INDArray square(long size) {
-        return Nd4j.create(DataType.DOUBLE, new long[] {size, size}, 'f');
+        Decomposition found = Decomposition.of(matrix);
+        return new Svd(found.u(), found.values(), found.v());
     }
 
     /** V·S. */

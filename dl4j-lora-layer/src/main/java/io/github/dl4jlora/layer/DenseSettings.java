@@ -23,6 +23,11 @@ final class DenseSettings {
             throw new IllegalArgumentException(name + ": LoRAInit.LOFTQ starts from what quantising loses of a base, and a layer "
                     + "that is declared has none. Choose another start, or adapt a base with LoRA.apply.");
         }
+        if (layer.declared() && lora.loraInit().needsData()) {
+            throw new IllegalArgumentException(name + ": LoRAInit." + lora.loraInit() + " starts from data that goes through a "
+                    + "base, and a layer that is declared has none. Choose another start, or adapt a base with LoRA.apply(base, "
+                    + "config, data).");
+        }
         if (lora.trainBias() && !layer.hasBias()) {
             throw new IllegalArgumentException(name + ": trainBias has no bias to train. Set hasBias(true) or leave it out.");
         }

@@ -328,9 +328,10 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         public LowRankLayer build() {
             LowRankLayer layer = new LowRankLayer(this);
             LoRAInit init = layer.lora.loraInit();
-            if (init.dependsOnW()) {
+            if (init.dependsOnW() || init.needsData()) {
                 throw new IllegalArgumentException(Named.layer(getLayerName()) + ": LoRAInit." + init
-                        + " is taken from W, which a lone low-rank path has not. Use another start or a LoRADenseLayer.");
+                        + " is taken from W or from data, which a lone low-rank path has not. Use another start or a "
+                        + "LoRADenseLayer.");
             }
             return layer;
         }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
@@ -11,6 +12,7 @@ import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import io.github.dl4jlora.variant.Variants;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -28,7 +30,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.indexing.INDArrayIndex;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
@@ -43,6 +49,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -234,6 +241,89 @@ class PythonInterchangeTest {
         LoRAAdapter.of(tuned).toPlainLoRA().save(folder.resolve("adapter"));
 
         assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), tuned.output(input))).isLessThan(1e-10);
+    }
+
+    private static final int[] BATCHES = {3, 2, 2};
+
+    private DataSetIterator batches() {
+        List<DataSet> batches = new ArrayList<>();
+        int from = 0;
+        for (int size : BATCHES) {
+            INDArrayIndex[] rows = {NDArrayIndex.interval(from, from + size), NDArrayIndex.all()};
+            batches.add(new DataSet(input.get(rows).dup(), labels.get(rows).dup()));
+            from += size;
+        }
+        return new ListDataSetIterator<>(batches, 1);
+    }
+
+    private AdapterFiles.Tensors starts(String command, MultiLayerNetwork base, int... more) throws Exception {
+        return python("/starts.py", command, Path.of(words(BATCHES).collect(Collectors.joining(","))), state(base),
+                words(more).toArray(String[]::new));
+    }
+
+    private static Stream<String> words(int... numbers) {
+        return Arrays.stream(numbers).mapToObj(String::valueOf);
+    }
+
+    private static INDArray withSign(INDArray columns) {
+        INDArray result = columns.dup();
+        for (int i = 0; i < result.size(1); i++) {
+            INDArray column = result.getColumn(i);
+            column.muli(column.maxNumber().doubleValue() < -column.minNumber().doubleValue() ? -1 : 1);
+        }
+        return result;
+    }
+
+    @Test
+    void evasComponentsAndRanksAreThoseOfItsFormulas() throws Exception {
+        MultiLayerNetwork base = base(true);
+        LoRAConfig.Builder eva = LoRAConfig.builder().rank(2).loraInit(LoRAInit.EVA).targets(".*");
+        MultiLayerNetwork adapted = LoRA.apply(base, eva.build(), batches());
+        LoRAAdapter budgeted = LoRAAdapter.of(LoRA.apply(base, eva.rankBudget(7).build(), batches()));
+
+        AdapterFiles.Tensors there = starts("eva", base, 2, 7);
+
+        INDArray ranks = there.read("ranks");
+        for (int i = 0; i < 3; i++) {
+            String layer = adapted.getLayer(i).conf().getLayer().getLayerName();
+            assertThat(Networks.difference(withSign(adapted.getParam(i + "_A")), there.read(layer + ".A").transpose()))
+                    .as(layer).isLessThan(1e-10);
+            assertThat(budgeted.layers().contains(layer) ? budgeted.settings(layer).rank() : 0).isEqualTo(ranks.getInt(i));
+        }
+    }
+
+    @Test
+    void loraGasSingularVectorsAreThoseOfItsFormulas() throws Exception {
+        MultiLayerNetwork base = base(true);
+        LoRAConfig config = LoRAConfig.builder().rank(2).loraInit(LoRAInit.LORA_GA).targets(".*").build();
+        MultiLayerNetwork adapted = LoRA.apply(base, config, batches());
+
+        AdapterFiles.Tensors there = starts("ga", base, 2);
+
+        for (int i = 0; i < 3; i++) {
+            String layer = adapted.getLayer(i).conf().getLayer().getLayerName();
+            assertThat(Networks.difference(withSign(adapted.getParam(i + "_A")), there.read(layer + ".A").transpose()))
+                    .as(layer).isLessThan(1e-9);
+            if (i < 2) {
+                // Of the softmax of three outputs dW has rank 2: the third direction is anything's.
+                assertThat(Networks.difference(withSign(adapted.getParam(i + "_B").transpose()),
+                        there.read(layer + ".B").transpose())).as(layer).isLessThan(1e-9);
+            }
+        }
+    }
+
+    @Test
+    void adaptersThatStartedFromDataComputeTheSameThere() throws Exception {
+        MultiLayerNetwork base = base(true);
+        for (LoRAConfig.Builder config : List.of(LoRAConfig.builder().rank(2).alpha(3).loraInit(LoRAInit.LORA_GA),
+                LoRAConfig.builder().rank(2).alpha(3).scaling(Scaling.ALPHA_OVER_RANK).loraInit(LoRAInit.EVA).rankBudget(7))) {
+            MultiLayerNetwork tuned = LoRA.apply(base, config.targets(".*").build(), batches());
+            Networks.randomizeAdapters(tuned.paramTable(), 5);
+            LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
+
+            INDArray there = python("run", folder.resolve("adapter"), base);
+            assertThat(Networks.difference(there, tuned.output(input))).isLessThan(1e-10);
+        }
     }
 
     static Stream<Arguments> kernels() {

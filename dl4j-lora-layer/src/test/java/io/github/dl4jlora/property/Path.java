@@ -253,7 +253,7 @@ enum Path {
                 if (!trial.config().loraInit().isTakenFromW()) {
                     // Otherwise another alpha takes another start.
                     LoRAConfig config = trial.config();
-                    Model other = Models.apply(trial.original, config.toBuilder().alpha(HALF * config.alpha()).build());
+                    Model other = trial.apply(trial.original, config.toBuilder().alpha(HALF * config.alpha()).build());
                     other.setParams(network.params().dup());
                     distance = Math.max(distance, Trial.distance(inside, trial.output(other)));
                     distance = Math.max(distance, gradientDistance(trial, network, other));

@@ -59,7 +59,8 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
     boolean isTakenBy(By layer) {
         boolean hasVariant = variant == Which.PLAIN || variant == Which.DORA && layer == By.KERNEL;
         return layer == By.PRODUCT ? engine != Engine.EFFECTIVE_WEIGHTS
-                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !startsFromLoss() && !loraDropout;
+                : engine != Engine.SAMEDIFF && hasVariant && !init.isTakenFromW() && !startsFromLoss() && !loraDropout
+                && (init != LoRAInit.EVA || layer == By.KERNEL);
     }
 
     /** Asked of layers too that do not take them. */
@@ -89,6 +90,11 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         return init == LoRAInit.LOFTQ && place.scheme != null;
     }
 
+    /** Whether constants depend on a pass over data, so that on slightly other weights they are others. */
+    boolean keepsWhatDataTold() {
+        return init == LoRAInit.LORA_GA || init == LoRAInit.EVA && variant == Which.FROZEN_A;
+    }
+
     LoRAConfig.Builder config() {
         LoRAInit start = init == LoRAInit.LOFTQ && !startsFromLoss() ? LoRAInit.KAIMING_UNIFORM : init;
         return LoRAConfig.builder().rank(allowedRank()).alpha(0.8).variant(variant.make.get()).loraInit(start)
@@ -99,8 +105,8 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
                 .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
     }
 
-    /** Even where that is asked for, and where it is taken from W no more than the narrowest layer has. */
+    /** Even where that is asked for, and where it is taken from W or inputs no more than the narrowest layer has. */
     private int allowedRank() {
-        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.dependsOnW() ? Math.min(rank, 2) : rank;
+        return init == LoRAInit.ORTHOGONAL ? rank + rank % 2 : init.dependsOnW() || init.needsData() ? Math.min(rank, 2) : rank;
     }
 }

@@ -7,6 +7,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.layer.Engine;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -27,6 +28,8 @@ import java.util.stream.Stream;
 final class Trial {
 
     private static final int STEADY = 100;
+    /** One, two or three examples alone have few directions, or none. */
+    private static final int START_EXAMPLES = 6;
 
     final NetworkSpec spec;
     final Set<String> names;
@@ -67,8 +70,12 @@ final class Trial {
 
     /** Sequences of different lengths. */
     private INDArray mask(int steps) {
-        INDArray mask = Nd4j.ones(spec.type(), spec.examples(), steps);
-        for (int i = 0; i < spec.examples(); i++) {
+        return mask(steps, spec.examples());
+    }
+
+    private INDArray mask(int steps, int examples) {
+        INDArray mask = Nd4j.ones(spec.type(), examples, steps);
+        for (int i = 0; i < examples; i++) {
             for (int t = 0; t <= i && t < steps - 1; t++) {
                 mask.putScalar(i, steps - 1 - t, 0);
             }
@@ -110,7 +117,23 @@ final class Trial {
 
     /** A fresh adapted network. */
     Model adapted() {
-        return Models.apply(original, config());
+        return apply(original, config());
+    }
+
+    /** Of a start from data with data that has enough of it. */
+    Model apply(Model from, LoRAConfig config) {
+        return config.loraInit().needsData() ? Models.apply(from, config, new ExistingDataSetIterator(List.of(startData())))
+                : Models.apply(from, config);
+    }
+
+    private DataSet startData() {
+        INDArray many = spec.input().features(spec.type(), START_EXAMPLES, spec.seed() + 3);
+        INDArray mask = featuresMask == null ? null : mask(Input.STEPS, START_EXAMPLES);
+        long[] shape = labels.shape().clone();
+        shape[0] *= START_EXAMPLES / (double) spec.examples();
+        INDArray wanted = Networks.random(spec.type(), spec.seed() + 4, shape);
+        spec.head().makeLabels(wanted);
+        return new DataSet(many, wanted, mask, labelsMask == null ? null : mask((int) labelsMask.size(1), START_EXAMPLES));
     }
 
     /** A network with an adapter, on values that are kept as the settings say. */
@@ -130,7 +153,7 @@ final class Trial {
     }
 
     Model tuned(Model from, LoRAConfig config) {
-        return randomized(Models.apply(from, config), spec.seed());
+        return randomized(apply(from, config), spec.seed());
     }
 
     Model randomized(Model adapted, long seed) {

@@ -71,6 +71,17 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
         }
     }
 
+    /**
+     * The way back of {@link #inWindowOrder}, of A, say.
+     *
+     * @param matrix {@code [nIn·kernel, rank]}, its rows in the order of the windows' values
+     * @return the same, or of a sequence's a copy
+     */
+    public INDArray inLayerOrder(INDArray matrix) {
+        return !isSequence() ? matrix : matrix.dup('f').reshape('f', conf.getKernelSize()[0], conf.getNIn(), matrix.size(1))
+                .permute(1, 0, 2).dup('f').reshape('f', matrix.shape());
+    }
+
     /** Channels first, in the order of memory for which ND4J's im2col is fast; the array itself if it is that. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
         INDArray first = viewWithChannelsFirst(array);

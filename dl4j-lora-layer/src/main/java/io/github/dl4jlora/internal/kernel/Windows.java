@@ -148,6 +148,18 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     }
 
     /**
+     * The windows of all examples as rows.
+     *
+     * @param input {@code [minibatch, nIn, …]}, as {@link #unfold} takes it
+     * @return {@code [minibatch · positions, nIn·kernel]}, a copy
+     */
+    public INDArray rows(INDArray input) {
+        INDArray windows = Nd4j.create(input.dataType(), new long[] {input.size(0), size(), positions()}, 'c');
+        unfold(input, 0, windows);
+        return windows.permute(0, 2, 1).dup('c').reshape('c', input.size(0) * positions(), size());
+    }
+
+    /**
      * The transpose of {@link #unfold}: every input gets the sum of its copies.
      *
      * @param input written to

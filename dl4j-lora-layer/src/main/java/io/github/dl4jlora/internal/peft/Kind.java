@@ -24,6 +24,7 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     public static final Kind PLAIN = new Kind(new PlainLoRA(), LoRAInit.KAIMING_UNIFORM, 0);
 
     static final String ORTHOGONAL = "orthogonal";
+    private static final String LORA_GA = "lora_ga";
     private static final String PISSA_ITERATIONS = "pissa_niter_";
 
     /** Variants that a file may name, by their names. */
@@ -40,9 +41,9 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
         }
     }
 
-    /** What LoftQ starts from is in the values by now; another base has lost something else, or nothing. */
+    /** What LoftQ and EVA start from is in the values by now; another base, or other data, would give another start. */
     public Kind {
-        if (init == LoRAInit.LOFTQ) {
+        if (init == LoRAInit.LOFTQ || init == LoRAInit.EVA) {
             init = LoRAInit.KAIMING_UNIFORM;
             pissaIterations = 0;
         }
@@ -66,10 +67,11 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     /** PEFT's {@code init_lora_weights}: true for its default, and for starts that it has no word for. */
     public Object peftInit() {
         return switch (init) {
-            case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK, LOFTQ -> true;
+            case KAIMING_UNIFORM, KAIMING_UNIFORM_RANK, LOFTQ, EVA -> true;
             case GAUSSIAN -> "gaussian";
             case ORTHOGONAL -> ORTHOGONAL;
             case OLORA -> "olora";
+            case LORA_GA -> LORA_GA;
             case PISSA -> pissaIterations == 0 ? "pissa" : PISSA_ITERATIONS + pissaIterations;
         };
     }
@@ -111,6 +113,16 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
                     + "\", which is not supported: what it has changed in the base cannot be had again here. Convert the adapter "
                     + "with PEFT's path_initial_model_for_weight_conversion");
         };
+    }
+
+    /** As {@link #of}, of what this library recorded beside an adapter that is stored as a plain one. */
+    static Kind recorded(String init, Variant variant) throws AdapterFormatException {
+        return init.equals(LORA_GA) ? new Kind(variant, LoRAInit.LORA_GA, 0) : of(init, false, variant.name(), null);
+    }
+
+    /** Whether PEFT, which computes the start anew when it reads a file, would not come to the same one. */
+    boolean isStartOfItsOwn() {
+        return pissaIterations > 0 || init == LoRAInit.LORA_GA;
     }
 
     /** Where PEFT has no word for it, or none for all layers. */

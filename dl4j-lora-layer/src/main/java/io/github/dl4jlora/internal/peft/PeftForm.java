@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.variant.Variant;
 
 import java.util.LinkedHashMap;
@@ -29,7 +30,8 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
         List<String> taken = layers(adapter, delta -> delta.kind().init().isTakenFromW());
         boolean alike = adapter.deltas().values().stream().map(delta -> delta.kind().peftInit()).distinct().count() == 1;
         boolean drawn = alike && adapter.deltas().values().stream()
-                .anyMatch(delta -> delta.kind().pissaIterations() > 0 && delta.has(Variant.START_A) && !delta.kind().isDora());
+                .anyMatch(delta -> delta.kind().isStartOfItsOwn() && delta.has(Variant.START_A) && !delta.kind().isDora());
+        refuseGradients(adapter, dora);
         if (taken.isEmpty() || alike && !drawn) {
             return new PeftForm(adapter, Map.of());
         }
@@ -47,6 +49,14 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
             }
         });
         return new PeftForm(adapter.with(plain), doubled);
+    }
+
+    private static void refuseGradients(AdapterContent adapter, List<String> dora) {
+        if (!dora.isEmpty() && adapter.deltas().values().stream().anyMatch(delta -> delta.kind().init() == LoRAInit.LORA_GA)) {
+            throw new IllegalArgumentException("The layers " + dora + " are DoRA that started by LoRAInit.LORA_GA: an adapter's "
+                    + "file has no place for a start that cannot be computed again, and DoRA no plain form that includes it. "
+                    + "Save the network with LoRA.save instead, or choose another start");
+        }
     }
 
     private static List<String> layers(AdapterContent adapter, Predicate<Delta> which) {

@@ -76,7 +76,7 @@ public record Provenance(Map<String, String> metadata) {
         if (recorded == null) {
             return null;
         }
-        Kind started = Kind.of(recorded, false, variant.name(), null);
+        Kind started = Kind.recorded(recorded, variant);
         if (!started.init().isTakenFromW()) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has the unknown start " + recorded);
         }

@@ -13,6 +13,7 @@ import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.internal.start.Watch;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.untrusted.StreamedBase;
 import org.deeplearning4j.nn.api.Model;
@@ -21,6 +22,7 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.NoOp;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,6 +32,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 
 /**
  * Makes an adapted network of a stock one: plans what becomes of each node, builds a new network from the configuration with
@@ -45,16 +48,22 @@ public final class Adaptation<M extends Model> {
     private final List<Node> nodes;
     private final LoRAConfig config;
     private final Plan plan;
+    private final DataStarts starts;
     private final Map<String, Layer> layers = new HashMap<>();
     private final Map<String, GraphVertex> vertices = new HashMap<>();
     private final Storing storing;
     private Map<String, FrozenReference> toRecord;
 
     private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
+        this(from, nodes, DataStarts.none(config), plan);
+    }
+
+    private Adaptation(Network<M> from, List<Node> nodes, DataStarts starts, Plan plan) {
         this.from = from;
         this.nodes = nodes;
-        this.config = config;
+        this.config = starts.config();
         this.plan = plan;
+        this.starts = starts;
         this.storing = new Storing(from, config);
     }
 
@@ -65,7 +74,34 @@ public final class Adaptation<M extends Model> {
      */
     public static <M extends Model> M apply(M base, LoRAConfig config) {
         Network<M> from = stock(base, config);
-        return of(from, from.nodes(), config);
+        DataStarts.requireNone(from, from.nodes(), config);
+        return of(from, from.nodes(), DataStarts.none(config));
+    }
+
+    /**
+     * As {@link #apply(Model, LoRAConfig)}, with starts from data.
+     *
+     * @throws IllegalArgumentException as there, if there is no such start, or the data does not serve
+     */
+    public static <M extends Model> M apply(M base, LoRAConfig config, DataPass data) {
+        Network<M> from = stock(base, config);
+        DataStarts found = Network.outside(() -> DataStarts.found(from, from.nodes(), config, data));
+        return of(from, from.nodes(), found);
+    }
+
+    /**
+     * The network with all layers frozen, nothing of it random, but for some that are watched.
+     *
+     * @param watched by their unique names
+     */
+    static <M extends Model> Network<M> watched(Network<M> from, List<Node> watched, Function<Node, Watch> watch) {
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(1).updater(new NoOp())
+                .targets(watched.stream().map(node -> Pattern.quote(node.name())).toArray(String[]::new));
+        watched.forEach(node -> config.override(Pattern.quote(node.name()), own -> own.variant(watch.apply(node))));
+        List<Node> nodes = from.nodes().stream().map(Node::byUniqueName)
+                .map(node -> watched.contains(node) ? node.inTestMode() : node).toList();
+        Plan plan = Plan.of(nodes, config.build()).withoutRandomness(nodes);
+        return Network.of(new Adaptation<>(from, nodes, config.build(), plan).run());
     }
 
     /**
@@ -81,7 +117,7 @@ public final class Adaptation<M extends Model> {
     private static <M extends Model> M ofAdapter(Network<M> from, LoRAConfig config) {
         List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).toList();
         AdapterLayers.requireIn(nodes, config);
-        return of(from, nodes, config);
+        return of(from, nodes, DataStarts.none(config));
     }
 
     /**
@@ -155,6 +191,7 @@ public final class Adaptation<M extends Model> {
     private static Model read(StreamedBase base, LoRAConfig config, Function<List<Node>, Plan> planning,
             Function<Adaptation<Model>, Model> make) throws IOException {
         Network<Model> standIn = stock(base.standIn(), config);
+        DataStarts.requireNone(standIn, standIn.nodes(), config);
         ReadNetwork<Model> from = new ReadNetwork<>(standIn);
         Adaptation<Model> adaptation = new Adaptation<>(from, from.nodes(), config, planning.apply(from.nodes()));
         base.forEach((running, values) -> {
@@ -216,9 +253,9 @@ public final class Adaptation<M extends Model> {
         return network;
     }
 
-    private static <M extends Model> M of(Network<M> from, List<Node> nodes, LoRAConfig config) {
+    private static <M extends Model> M of(Network<M> from, List<Node> nodes, DataStarts starts) {
         Quarrel.warn();
-        return Network.outside(() -> new Adaptation<>(from, nodes, config, Plan.of(nodes, config)).run());
+        return Network.outside(() -> new Adaptation<>(from, nodes, starts, Plan.of(nodes, starts.config())).run());
     }
 
     private M run() {
@@ -328,7 +365,7 @@ public final class Adaptation<M extends Model> {
                 Network.head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
-            ((AdaptedRuntime) runtime).adapter().start(node.name(), seed);
+            ((AdaptedRuntime) runtime).adapter().start(node.name(), seed, starts.of(node));
             storing.start(node, ((AdaptedRuntime) runtime).adapter());
         } else {
             values.assign(from.values(node).reshape(values.shape()));

@@ -41,6 +41,10 @@ public final class Agreement {
     }
 
     private void require(List<Node> nodes) {
+        if (config.rankBudget() != null) {
+            throw new IllegalArgumentException("The configuration's rankBudget is " + config.rankBudget() + ", but the adapter "
+                    + "has its ranks. " + CURE);
+        }
         same("variant", config.variant(), DEFAULTS.variant(), adapter.variant());
         same("loraInit", config.loraInit(), DEFAULTS.loraInit(), adapter.loraInit());
         same("pissaIterations", config.pissaIterations(), DEFAULTS.pissaIterations(), adapter.pissaIterations());

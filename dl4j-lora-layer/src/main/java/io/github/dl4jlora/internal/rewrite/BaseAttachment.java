@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.Adapter;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.ArrayList;
@@ -10,6 +11,8 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 
 /**
  * Ties adapted networks to the base they stand on: gives it to those that lack it, and verifies that it is what it was.
@@ -24,6 +27,7 @@ public final class BaseAttachment {
      * first is bound; running layers look their weights up again.
      *
      * @throws IllegalArgumentException if the base lacks a layer or has another in its place
+     * @throws IllegalStateException    if an adapter started from data, and its start is not here
      */
     public static void attach(Model model, Model base) {
         Network<?> network = Network.of(model);
@@ -36,6 +40,7 @@ public final class BaseAttachment {
             throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage "
                     + "SHARED");
         }
+        runningAdapters(network).forEach(Adapter::requireStart);
         found.forEach(FrozenReference::bind);
         bindTrainedInFull(network, from);
         InputGradients.leaveOut(network);
@@ -82,6 +87,11 @@ public final class BaseAttachment {
                     + "kept in that way");
         }
         return reference.admit(formed, name);
+    }
+
+    private static Stream<Adapter> runningAdapters(Network<?> network) {
+        return network.nodes().stream().map(node -> AdaptedRuntime.of(network.runtime(node.name()))).filter(Objects::nonNull)
+                .map(AdaptedRuntime::adapter);
     }
 
     /** Only unload asks for these, so that a base which lacks one, or has another, serves all the same. */
@@ -149,12 +159,7 @@ public final class BaseAttachment {
     public static List<FrozenWeights> everythingFrozen(Model model) {
         Network<?> network = Network.of(model);
         List<FrozenWeights> all = new ArrayList<>(verified(network).values());
-        for (Node node : network.nodes()) {
-            AdaptedRuntime running = AdaptedRuntime.of(network.runtime(node.name()));
-            if (running != null && running.adapter().outsideConstants() != null) {
-                all.add(running.adapter().outsideConstants());
-            }
-        }
+        runningAdapters(network).map(Adapter::outsideConstants).filter(Objects::nonNull).forEach(all::add);
         recorded(network).forEach((name, reference) -> {
             if (reference != null && reference.isHere()) {
                 reference.require(name).verify(name);

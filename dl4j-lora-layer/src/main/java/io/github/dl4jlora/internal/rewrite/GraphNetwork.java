@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -11,6 +12,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
@@ -83,6 +85,31 @@ public final class GraphNetwork extends Network<ComputationGraph> {
                 layer.getLayerConf().setEpochCount(0);
             }
         });
+    }
+
+    @Override
+    void infer(MultiDataSet batch) {
+        requireInputs(batch);
+        graph.output(false, batch.getFeatures(), batch.getFeaturesMaskArrays(), batch.getLabelsMaskArrays());
+    }
+
+    @Override
+    void gradients(MultiDataSet batch) {
+        requireInputs(batch);
+        graph.getConfiguration().setBackpropType(BackpropType.Standard);
+        graph.setInputs(batch.getFeatures());
+        graph.setLabels(batch.getLabels());
+        graph.setLayerMaskArrays(batch.getFeaturesMaskArrays(), batch.getLabelsMaskArrays());
+        graph.computeGradientAndScore();
+        graph.clearLayerMaskArrays();
+    }
+
+    private void requireInputs(MultiDataSet batch) {
+        if (batch.getFeatures() == null || batch.getFeatures().length != graph.getNumInputArrays()) {
+            throw new IllegalArgumentException("The network has the inputs " + graph.getConfiguration().getNetworkInputs()
+                    + ", but a batch of the data has " + (batch.getFeatures() == null ? 0 : batch.getFeatures().length)
+                    + " arrays of features. Give a MultiDataSetIterator with one for each input");
+        }
     }
 
     @Override

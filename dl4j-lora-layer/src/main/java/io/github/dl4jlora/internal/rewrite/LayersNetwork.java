@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.rewrite;
 
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -9,6 +10,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
@@ -89,6 +91,22 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
         conf.setIterationCount(0);
         conf.setEpochCount(0);
         conf.getConfs().forEach(layer -> layer.setIterationCount(0));
+    }
+
+    @Override
+    void infer(MultiDataSet batch) {
+        network.output(batch.getFeatures(0), false, DataPass.first(batch.getFeaturesMaskArrays()),
+                DataPass.first(batch.getLabelsMaskArrays()));
+    }
+
+    @Override
+    void gradients(MultiDataSet batch) {
+        network.getLayerWiseConfigurations().setBackpropType(BackpropType.Standard);
+        network.setInput(batch.getFeatures(0));
+        network.setLabels(batch.getLabels(0));
+        network.setLayerMaskArrays(DataPass.first(batch.getFeaturesMaskArrays()), DataPass.first(batch.getLabelsMaskArrays()));
+        network.computeGradientAndScore();
+        network.clearLayerMaskArrays();
     }
 
     @Override

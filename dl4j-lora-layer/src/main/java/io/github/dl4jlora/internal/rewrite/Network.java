@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
@@ -115,6 +116,12 @@ public abstract class Network<M extends Model> {
 
     /** Sets iteration and epoch counts to 0, those of the layers included. */
     abstract void resetCounts();
+
+    /** A pass of inference, whose result nobody wants. */
+    abstract void infer(MultiDataSet batch);
+
+    /** A pass of training over whole sequences, without an update. */
+    abstract void gradients(MultiDataSet batch);
 
     /**
      * The same network with other configurations for some nodes. Its parameters are zero; iteration and epoch counts

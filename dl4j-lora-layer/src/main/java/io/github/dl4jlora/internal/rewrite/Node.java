@@ -41,6 +41,11 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
         return new Node(name, name, layer, vertex, inputs, hasPreprocessor);
     }
 
+    /** The same layer, out of freezing wrappers and with nothing random in it. */
+    Node inTestMode() {
+        return new Node(name, label, StockLayers.inTestMode(unwrappedLayer()), null, inputs, hasPreprocessor);
+    }
+
     /** The layer inside DL4J's freezing wrappers; null for a vertex that is no layer. */
     Layer unwrappedLayer() {
         return layer == null ? null : StockLayers.unwrap(layer);

@@ -65,6 +65,14 @@ public record Plan(Map<String, Decision> decisions) {
         return new Plan(decisions);
     }
 
+    /** The same, with layers frozen that stay as they are else: so nothing of them is random. */
+    Plan withoutRandomness(List<Node> nodes) {
+        Map<String, Decision> frozen = new LinkedHashMap<>(decisions);
+        nodes.stream().filter(node -> node.layer() != null).forEach(node -> frozen.computeIfPresent(node.name(),
+                (name, kept) -> kept.role() == Role.KEEP ? new Decision(Role.FREEZE_PASS, "must not be random") : kept));
+        return new Plan(frozen);
+    }
+
     private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, BiasTraining bias,
                                    boolean trainsUpstream) {
         if (targets.containsKey(node.name())) {

@@ -5,6 +5,7 @@ import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 import java.util.Map;
 
@@ -44,6 +45,16 @@ abstract class StandingFor<M extends Model> extends Network<M> {
     @Override
     final void resetCounts() {
         inner.resetCounts();
+    }
+
+    @Override
+    final void infer(MultiDataSet batch) {
+        inner.infer(batch);
+    }
+
+    @Override
+    final void gradients(MultiDataSet batch) {
+        inner.gradients(batch);
     }
 
     @Override

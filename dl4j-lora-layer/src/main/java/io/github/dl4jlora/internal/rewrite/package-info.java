@@ -23,6 +23,8 @@
  *            (DL4J's, but refuse to fit nothing)
  *
  *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
+ *    Adaptation &lt;-&gt; DataStarts, DataStart, DataPass
+ *                                    starts from data: a network of the base, in which layers are watched, walks over it
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it
  *    LoRA -&gt; Agreement, Scales       an adapter and a configuration; what paths are multiplied by at run time
  * </pre>

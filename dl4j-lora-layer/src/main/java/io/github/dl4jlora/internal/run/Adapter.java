@@ -94,11 +94,19 @@ public final class Adapter {
             throw new FrozenWeightsMissingException(name(), "(none recorded)");
         }
         reference.bindOr(name(), () -> {
+            AdapterStart.requireComputable(lora);
             // In the type in which they were made.
             DataType original = lora.getFrozen().require(name()).dataType();
             return AdapterStart.constants(lora, started(original, lora.getStartSeed()));
         });
         return layout.constantViews(reference.values(name(), type, layout.constantParams()));
+    }
+
+    /** Refuses a start that is not here and that W does not tell. */
+    public void requireStart() {
+        if (conf.get().getConstants() != null && !conf.get().getConstants().isHere()) {
+            AdapterStart.requireComputable(conf.get());
+        }
     }
 
     /** A whole start by key of the parameter table. */
@@ -182,23 +190,25 @@ public final class Adapter {
     /**
      * Gives the adapters a fresh start, as configured, and biases the base's values.
      *
-     * @param node what the layer is called in adapter files
-     * @param seed of the whole network; each parameter draws from one of its own
+     * @param node  what the layer is called in adapter files
+     * @param seed  of the whole network; each parameter draws from one of its own
+     * @param known of starts from data, by key of the adapted parameter and part
      */
-    public void start(String node, long seed) {
+    public void start(String node, long seed, Map<String, Map<String, INDArray>> known) {
         AdaptedConfiguration lora = conf.get();
         for (AdaptedParameter matrix : lora.adapted()) {
             // Java's hash of the name tells matrices of one shape apart.
-            start(matrix, Map.of(), seed * 31 + lora.matrices().module(node, matrix.key()).hashCode());
+            start(matrix, known.getOrDefault(matrix.key(), Map.of()),
+                    seed * 31 + lora.matrices().module(node, matrix.key()).hashCode(), true);
         }
         startBiases();
     }
 
-    private void start(AdaptedParameter matrix, Map<String, INDArray> known, long seed) {
+    private void start(AdaptedParameter matrix, Map<String, INDArray> known, long seed, boolean fresh) {
         AdaptedConfiguration lora = conf.get();
         boolean needsW = lora.settings().loraInit().isTakenFromW() || !lora.settings().variant().isAdditive();
         Map<String, INDArray> start = AdapterStart.of(lora, matrix, needsW ? stock.all() : Map.of(), known, type, seed);
-        if (known.isEmpty() && lora.getStorage() == FrozenStorage.SHARED && !lora.layout().constants().isEmpty()) {
+        if (fresh && lora.getStorage() == FrozenStorage.SHARED && !lora.layout().constants().isEmpty()) {
             Map<String, INDArray> byKey = new HashMap<>();
             start.forEach((part, value) -> byKey.put(lora.key(matrix, part), value));
             keepConstants(byKey, seed);
@@ -231,7 +241,7 @@ public final class Adapter {
         }
         for (AdaptedParameter matrix : lora.adapted()) {
             long seed = lora.getConstants() != null ? lora.getStartSeed() : Nd4j.getRandom().nextLong();
-            start(matrix, lora.getConstants() != null ? knownConstants(matrix) : Map.of(), seed);
+            start(matrix, lora.getConstants() != null ? knownConstants(matrix) : Map.of(), seed, lora.getConstants() == null);
         }
         startBiases();
     }
@@ -278,7 +288,7 @@ public final class Adapter {
         AdaptedConfiguration lora = conf.get();
         lora.rescale(key, alpha, scaling);
         settings = lora.settings();
-        if (lora.settings().loraInit().isTakenFromW()) {
+        if (lora.settings().loraInit().isTakenFromW() && !lora.settings().loraInit().needsData()) {
             // What stands in W's place is W − s·A0·B0, of the s that there is now.
             Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock.all(), Map.of(), type, lora.getStartSeed());
             replace(key, Map.of(Variant.START_A, start.get(Variant.START_A), Variant.START_B, start.get(Variant.START_B)));

@@ -14,7 +14,8 @@ import java.util.Random;
 
 /**
  * What a layer's adapter starts from: a function of its configuration, W and a seed, the same on every machine. So that part
- * of it which never changes need not be written anywhere: whoever has W can compute it again.
+ * of it which never changes need not be written anywhere: whoever has W can compute it again. Starts from data are known to
+ * whoever saw the data, and cannot.
  */
 final class AdapterStart {
 
@@ -25,7 +26,8 @@ final class AdapterStart {
      * The parts of one adapted parameter.
      *
      * @param stock the stock layer's own parameters; may be empty for a start that does not depend on them
-     * @param known parts that are settled already, by part: a start that was taken from W is not computed again
+     * @param known parts that are settled already, by part: a start that was taken from W is not computed again; a start from
+     *              data that is not known is zero, and left to whoever has it from elsewhere
      * @return by part: A, B, …
      */
     static Map<String, INDArray> of(AdaptedConfiguration lora, AdaptedParameter matrix, Map<String, INDArray> stock,
@@ -42,17 +44,29 @@ final class AdapterStart {
                 if (known.containsKey(Variant.START_A)) {
                     a.assign(known.get(Variant.START_A));
                     b.assign(known.get(Variant.START_B));
-                } else {
+                } else if (!settings.loraInit().needsData()) {
                     settings.loraInit().take(w, a, b, settings.factor(), settings.pissaIterations(), random);
                 }
                 start.put(Variant.START_A, a);
                 start.put(Variant.START_B, b);
-            } else {
+            } else if (!settings.loraInit().needsData()) {
                 lora.matrices().initialize(a, b, settings.loraInit(), random);
             }
             start.putAll(known);
             settings.variant().start(start, w, settings.factor());
             return start;
+        }
+    }
+
+    /**
+     * @throws IllegalStateException for a start from data
+     */
+    static void requireComputable(AdaptedConfiguration lora) {
+        if (lora.settings().loraInit().needsData()) {
+            throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from data by LoRAInit."
+                    + lora.settings().loraInit() + ", and that start is neither in this JVM nor in what ModelSerializer or JSON "
+                    + "keep of a network. Load a file of LoRA.save, or put the adapter's own files on the base with "
+                    + "LoRA.apply(base, adapter)");
         }
     }
 

@@ -35,7 +35,7 @@ public final class Finding {
         }
 
         String tolerance() {
-            return low == 0 || low == Double.NEGATIVE_INFINITY ? "at most " + figure(high)
+            return high < Double.POSITIVE_INFINITY && low <= 0 ? "at most " + figure(high)
                     : high == Double.POSITIVE_INFINITY ? "at least " + figure(low) : figure(low) + " to " + figure(high);
         }
 

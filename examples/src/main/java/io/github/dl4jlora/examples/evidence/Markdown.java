@@ -20,6 +20,6 @@ final class Markdown {
     }
 
     static String image(String title, String file) {
-        return "![" + title + "](evidence/" + file + ".svg)";
+        return "![" + title + "](evidence/" + file + ".png)";
     }
 }

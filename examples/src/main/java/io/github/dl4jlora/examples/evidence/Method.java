@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.evidence;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
@@ -60,6 +61,12 @@ public record Method(String name, Way way) {
     public static Method loraOn(String name, int rank, List<String> targets) {
         return new Method(name, (task, start, rate, seed) -> LoRA.apply(start.base(),
                 settings(targets, task, rate, seed).rank(rank).build()));
+    }
+
+    /** As {@link #lora(String, int, UnaryOperator)}, with a start that is taken from the task's examples. */
+    public static Method fromData(String name, int rank, UnaryOperator<LoRAConfig.Builder> different) {
+        return new Method(name, (task, start, rate, seed) -> LoRA.apply(start.base(),
+                different.apply(settings(task, rate, seed).rank(rank)).build(), new ExistingDataSetIterator(start.batches())));
     }
 
     /** Adapters of a task but for their rank. */

@@ -89,7 +89,7 @@ final class Page {
         Path pictures = Files.createDirectories(folder.resolve(FOLDER));
         for (Section section : sections) {
             for (var plot : section.finding.plots().entrySet()) {
-                Files.writeString(pictures.resolve(plot.getKey() + ".svg"), plot.getValue().svg());
+                Files.write(pictures.resolve(plot.getKey() + ".png"), plot.getValue().png());
             }
         }
         return Files.writeString(folder.resolve("evidence.md"), text().stripTrailing() + "\n");

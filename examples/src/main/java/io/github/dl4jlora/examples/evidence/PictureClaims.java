@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.evidence;
 
 import io.github.dl4jlora.examples.evidence.claim.BestRates;
+import io.github.dl4jlora.examples.evidence.claim.DataStarts;
 import io.github.dl4jlora.examples.evidence.claim.Intruders;
 import io.github.dl4jlora.examples.evidence.claim.LearnsAndForgets;
 import io.github.dl4jlora.examples.evidence.claim.MainTable;
@@ -44,7 +45,8 @@ final class PictureClaims implements EvidenceSource {
         rates.add(BestRates.shakespeare(new Shakespeare()));
         return List.of(new MainTable(digits), new BestRates(rates), new VariantsTuned(variants),
                 new TrainsAlike(List.of(TrainsAlike.pictures(digits))), new LearnsAndForgets(digits), new RankScaling(digits),
-                new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()), new Intruders(digits));
+                new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()),
+                new DataStarts(List.of(DataStarts.digits(digits))), new Intruders(List.of(Intruders.digits(digits))));
     }
 
     private static TurnedFashion read(Path folder) {

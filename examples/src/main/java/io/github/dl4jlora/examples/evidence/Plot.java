@@ -1,8 +1,8 @@
 package io.github.dl4jlora.examples.evidence;
 
+import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.HeatMapChart;
 import org.knowm.xchart.HeatMapChartBuilder;
-import org.knowm.xchart.VectorGraphicsEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries;
@@ -14,18 +14,14 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
+import java.text.DecimalFormat;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
-/** A picture of figures as SVG, for pages that bring no style of their own: dark on white. */
+/** A picture of figures, dark on white. */
 public final class Plot {
 
     private static final int WIDTH = 720;
@@ -38,10 +34,8 @@ public final class Plot {
         SeriesMarkers.DIAMOND, SeriesMarkers.TRIANGLE_DOWN, SeriesMarkers.CROSS, SeriesMarkers.PLUS};
     private static final float[][] DASHES = {null, {8, 4}, {2, 3}};
     private static final Color COLD = new Color(247, 251, 255);
-    private static final Color HOT = new Color(8, 81, 156);
+    private static final Color HOT = new Color(107, 174, 214);
     private static final Font FONT = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
-
-    private static final Pattern CLIP = Pattern.compile("clip-?\\d+");
 
     private final String title;
     private final Chart<?, ?> chart;
@@ -76,8 +70,9 @@ public final class Plot {
         chart.getStyler().setChartBackgroundColor(Color.WHITE).setChartTitleFont(FONT.deriveFont(Font.BOLD, 14f))
                 .setLegendFont(FONT);
         chart.getStyler().setAxisTickLabelsFont(FONT).setAxisTitleFont(FONT);
-        chart.getStyler().setShowValue(true).setValueFont(FONT).setValueFontColor(new Color(200, 60, 0))
-                .setHeatMapValueDecimalPattern(decimals).setRangeColors(new Color[] {COLD, HOT});
+        chart.getStyler().setShowValue(true).setValueFont(FONT).setValueFontColor(Color.BLACK)
+                .setHeatMapValueDecimalPattern(decimals)
+                .setHeatMapDecimalValueFormatter(value -> new DecimalFormat(decimals).format(value)).setRangeColors(new Color[] {COLD, HOT});
         List<Number[]> cells = IntStream.range(0, rows.size()).boxed().flatMap(row -> IntStream.range(0, columns.size())
                 .mapToObj(column -> new Number[] {column, row, values[row][column]})).toList();
         chart.addSeries("values", columns, rows, cells);
@@ -147,20 +142,12 @@ public final class Plot {
         return this;
     }
 
-    /** {@return the picture} */
-    String svg() {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    /** {@return the picture as PNG} */
+    byte[] png() {
         try {
-            VectorGraphicsEncoder.saveVectorGraphic(chart, bytes, VectorGraphicsEncoder.VectorGraphicsFormat.SVG);
+            return BitmapEncoder.getBitmapBytes(chart, BitmapEncoder.BitmapFormat.PNG);
         } catch (IOException e) {
             throw new UncheckedIOException("The plot \"" + title + "\" cannot be drawn", e);
         }
-        return numbered(bytes.toString(StandardCharsets.UTF_8).replaceAll("(\\.\\d)\\d+", "$1"));
-    }
-
-    /** XChart names clipping paths by chance: the same picture is to be the same file. */
-    private static String numbered(String svg) {
-        Map<String, String> names = new HashMap<>();
-        return CLIP.matcher(svg).replaceAll(found -> names.computeIfAbsent(found.group(), name -> "clip" + names.size()));
     }
 }

@@ -47,7 +47,7 @@ public final class BestRates implements Claim {
 
     /** {@return what is tried on digits} */
     public static Setting digits(Task task) {
-        return new Setting(task, new int[] {1, 2, 8, 32, 128}, 2.5e-4, 8, SEEDS, 80, 100, 2);
+        return new Setting(task, new int[] {1, 2, 8, 32, 64}, 2.5e-4, 8, SEEDS, 80, 100, 2);
     }
 
     /** {@return what is tried on Fashion-MNIST} */
@@ -57,7 +57,7 @@ public final class BestRates implements Claim {
 
     /** {@return what is tried on Shakespeare} */
     public static Setting shakespeare(Task task) {
-        return new Setting(task, new int[] {2, 8, 32}, 2.5e-3, 6, FEW_SEEDS, 2.5, 3.5, .1);
+        return new Setting(task, new int[] {4, 32}, 2.5e-3, 5, FEW_SEEDS, 2.5, 3.5, .1);
     }
 
     @Override

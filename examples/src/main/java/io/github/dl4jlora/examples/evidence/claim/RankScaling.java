@@ -25,7 +25,10 @@ import java.util.stream.IntStream;
 public final class RankScaling implements Claim {
 
     private static final int[] RANKS = {4, 8, 16, 32, 64, 128, 256};
+    /** Has 64 inputs, and so no use for a rank above. */
+    private static final String NARROW = "fc1";
     private static final int SEEDS = 3;
+    private static final int FIRST_STEPS = 42;
     private static final int EPOCHS = 5;
     private static final double RATE = 5e-4;
 
@@ -34,7 +37,10 @@ public final class RankScaling implements Claim {
     private record Result(Training training, double gradient, Trained trained) {
     }
 
-    /** The mean norm of the gradient as it is computed, before the updater makes a step of it. */
+    /**
+     * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first epoch: later it says how
+     * much is left to learn.
+     */
     private static final class GradientNorm extends BaseTrainingListener {
 
         private double sum;
@@ -42,8 +48,10 @@ public final class RankScaling implements Claim {
 
         @Override
         public void onGradientCalculation(Model model) {
-            sum += ((ComputationGraph) model).getFlattenedGradients().norm2Number().doubleValue();
-            steps++;
+            if (steps < FIRST_STEPS) {
+                sum += ((ComputationGraph) model).getFlattenedGradients().norm2Number().doubleValue();
+                steps++;
+            }
         }
     }
 
@@ -88,7 +96,7 @@ public final class RankScaling implements Claim {
             Trained trained = lab.train(training, network);
             return new Result(training, norm.sum / norm.steps, trained);
         });
-        Plot gradients = Plot.curves("Mean norm of the gradient", "rank", "norm").logarithmicX().logarithmicY();
+        Plot gradients = Plot.curves("Mean norm of the gradient, first epoch", "rank", "norm").logarithmicX().logarithmicY();
         Plot losses = Plot.curves("Loss at the end, rate 5e-4 for all", "rank", "loss").logarithmicX();
         List<List<String>> rows = new ArrayList<>();
         Finding finding = new Finding();
@@ -108,7 +116,7 @@ public final class RankScaling implements Claim {
             if (scaling == Scaling.ALPHA_OVER_RANK) {
                 finding.check(name + ": gradient at rank 256 over that at rank 4", "falls", ratio, 0, 0.3);
             } else {
-                finding.check(name + ": gradient at rank 256 over that at rank 4", "about 1", ratio, 0.33, 3);
+                finding.check(name + ": gradient at rank 256 over that at rank 4", "about 1", ratio, 0.4, 2.5);
                 finding.check(name + ": loss at rank 256 over that at rank 4", "below 1", fall, 0, 0.95);
             }
         });
@@ -118,7 +126,7 @@ public final class RankScaling implements Claim {
     }
 
     private static Method method(Scaling scaling, String name, int rank) {
-        return Method.lora(name + ", rank " + rank, rank, lora -> lora.scaling(scaling));
+        return Method.lora(name + ", rank " + rank, rank, lora -> lora.scaling(scaling).exclude(NARROW));
     }
 
     private static List<String> row(String name, List<Spread> values) {

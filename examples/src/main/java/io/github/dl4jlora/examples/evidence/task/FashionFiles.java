@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
+import java.util.zip.ZipException;
 
 /**
  * Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747): pictures of 28×28 grey pixels, ten kinds of clothes, in MNIST's
@@ -43,7 +44,8 @@ final class FashionFiles {
     static FashionFiles read(Path folder, String set, int number) throws IOException {
         byte[][] pictures = new byte[number][SIDE * SIDE];
         byte[] labels = new byte[number];
-        try (DataInputStream in = open(folder.resolve(set + "-images-idx3-ubyte.gz"), IMAGES, number)) {
+        Path images = folder.resolve(set + "-images-idx3-ubyte.gz");
+        try (DataInputStream in = open(images, IMAGES, number)) {
             if (in.readInt() != SIDE || in.readInt() != SIDE) {
                 throw new IOException("The pictures in " + folder + " are not " + SIDE + " by " + SIDE
                         + ": they are not Fashion-MNIST's");
@@ -51,9 +53,14 @@ final class FashionFiles {
             for (byte[] picture : pictures) {
                 in.readFully(picture);
             }
+        } catch (EOFException e) {
+            throw endsEarly(images, e);
         }
-        try (DataInputStream in = open(folder.resolve(set + "-labels-idx1-ubyte.gz"), LABELS, number)) {
+        Path classes = folder.resolve(set + "-labels-idx1-ubyte.gz");
+        try (DataInputStream in = open(classes, LABELS, number)) {
             in.readFully(labels);
+        } catch (EOFException e) {
+            throw endsEarly(classes, e);
         }
         for (byte label : labels) {
             if (label < 0 || label >= CLASSES) {
@@ -73,13 +80,17 @@ final class FashionFiles {
                 throw new IOException(file + " is none of Fashion-MNIST's files, or has fewer than " + number + " pictures");
             }
             return in;
-        } catch (EOFException e) {
+        } catch (ZipException e) {
             raw.close();
-            throw new IOException(file + " ends early: fetch it again", e);
+            throw new IOException(file + " is not compressed, or damaged: fetch it again", e);
         } catch (IOException e) {
             raw.close();
             throw e;
         }
+    }
+
+    private static IOException endsEarly(Path file, EOFException cause) {
+        return new IOException(file + " ends early: fetch it again", cause);
     }
 
     /** In batches; turned by 90 degrees or not. */

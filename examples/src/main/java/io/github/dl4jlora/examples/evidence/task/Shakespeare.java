@@ -20,7 +20,7 @@ import java.util.List;
 /** A recurrent network that has read Carroll letter by letter reads Shakespeare: bits that the next letter costs it. */
 public final class Shakespeare implements Task {
 
-    private static final int CHARACTERS = 60_000;
+    private static final int CHARACTERS = 40_000;
     private static final int WIDTH = 128;
     private static final int BATCH = 32;
     private static final int STEPS = 32;

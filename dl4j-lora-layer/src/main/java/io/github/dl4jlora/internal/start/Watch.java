@@ -1,0 +1,132 @@
+package io.github.dl4jlora.internal.start;
+
+import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.kernel.Windows;
+import io.github.dl4jlora.variant.LayerWeights;
+import io.github.dl4jlora.variant.OutputScale;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.Parameter.Role;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.util.ConvolutionUtils;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * A variant of LoRA that adds nothing and multiplies by nothing, but sees what a layer gets and what is to become of it: the
+ * inputs in test mode, and in a backward pass inputs and dL/dz. So whatever runs an adapted layer can be watched.
+ */
+public final class Watch implements Variant {
+
+    private static final long serialVersionUID = 1L;
+
+    /** What is told. */
+    public interface Observer {
+
+        /**
+         * Of a pass of inference.
+         *
+         * @param rows {@code [m, nIn]}, those that count; a copy; null: none counts
+         */
+        void input(INDArray rows);
+
+        /**
+         * Of a backward pass, where masks have set to zero what does not count.
+         *
+         * @param rows {@code [m, nIn]}
+         * @param dz   dL/d(x·W) {@code [m, nOut]}
+         */
+        void gradient(INDArray rows, INDArray dz);
+    }
+
+    private final transient Observer observer;
+    private final transient ConvolutionLayer convolution;
+
+    /**
+     * @param stock the stock layer, out of freezing wrappers
+     */
+    public Watch(Observer observer, org.deeplearning4j.nn.conf.layers.Layer stock) {
+        this.observer = observer;
+        this.convolution = stock instanceof ConvolutionLayer found ? found : null;
+    }
+
+    @Override
+    public String name() {
+        return "watched";
+    }
+
+    @Override
+    public List<Parameter> parameters(long nIn, long nOut, int rank) {
+        return List.of(new Parameter(A, nIn, rank, Role.WEIGHT), new Parameter(B, rank, nOut, Role.WEIGHT));
+    }
+
+    @Override
+    public boolean isForConvolutionsAndEmbeddings() {
+        return true;
+    }
+
+    @Override
+    public OutputScale scale(LayerWeights layer) {
+        Layer running = (Layer) layer;
+        return new OutputScale() {
+
+            @Override
+            public void forward(INDArray p, boolean training, LayerWorkspaceMgr workspaces) {
+                if (!training) {
+                    try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                        observer.input(counted(rows(running.input()), running.getMaskArray()));
+                    }
+                }
+            }
+
+            @Override
+            public INDArray backward(INDArray dz, Function<String, INDArray> gradients) {
+                try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                    observer.gradient(running.input().castTo(dz.dataType()), dz);
+                }
+                return dz;
+            }
+
+            @Override
+            public boolean isReady() {
+                return true;
+            }
+
+            @Override
+            public void forget() {
+                // Nothing is kept.
+            }
+        };
+    }
+
+    /** What is multiplied by W: the input, or its windows. */
+    private INDArray rows(INDArray input) {
+        if (convolution == null) {
+            return input.dup();
+        }
+        INDArray x = new ConvolutionLayout(convolution).channelsFirst(input, ArrayType.INPUT,
+                LayerWorkspaceMgr.noWorkspacesImmutable());
+        return Windows.of(convolution, x).rows(x);
+    }
+
+    /** Without the rows that a mask leaves out. */
+    private INDArray counted(INDArray rows, INDArray mask) {
+        if (mask == null) {
+            return rows;
+        }
+        INDArray byRow = convolution == null ? mask : ConvolutionUtils.cnn1dMaskReduction(mask, convolution.getKernelSize()[0],
+                convolution.getStride()[0], convolution.getPadding()[0], convolution.getDilation()[0],
+                convolution.getConvolutionMode());
+        INDArray flags = byRow.dup('c').reshape('c', rows.size(0), byRow.length() / rows.size(0)).amax(1);
+        int[] counted = IntStream.range(0, Math.toIntExact(rows.size(0))).filter(row -> flags.getDouble(row) != 0).toArray();
+        return counted.length == rows.size(0) ? rows : counted.length == 0 ? null : Nd4j.pullRows(rows, 1, counted);
+    }
+}
