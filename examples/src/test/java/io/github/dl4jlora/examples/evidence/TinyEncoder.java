@@ -19,7 +19,7 @@ import java.util.stream.IntStream;
 /** An encoder of MiniLM's proportions that nobody trained, and texts of four tokens whose class is the first token's. */
 final class TinyEncoder implements Task {
 
-    static final int WIDTH = 8;
+    static final int WIDTH = 36;
     static final int LAYERS = 2;
     static final String HEAD = "classifier";
 
