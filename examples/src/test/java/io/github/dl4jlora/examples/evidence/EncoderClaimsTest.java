@@ -26,7 +26,7 @@ class EncoderClaimsTest {
             assertThat(table).contains("| " + on + " | " + String.format(Locale.ROOT, "%,d", each + head) + " | 3.0e-03 |");
         }
         assertThat(table).contains("| feed-forward, rank 7 | " + String.format(Locale.ROOT, "%,d", each * 70 / 72 + head) + " |");
-        assertThat(finding.checks()).hasSize(4).allSatisfy(check -> assertThat(check.ours()).isBetween(-100.0, 100.0));
+        assertThat(finding.checks()).hasSize(5).allSatisfy(check -> assertThat(check.ours()).isBetween(-100.0, 100.0));
     }
 
     @Test

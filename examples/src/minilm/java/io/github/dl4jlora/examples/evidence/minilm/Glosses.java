@@ -15,8 +15,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * Definitions of WordNet's nouns, half of them turned: they begin in their midst, and go on with their beginning. Short ones, each
- * once, of letters alone, since a comma or a parenthesis would tell.
+ * Definitions of WordNet's nouns, half of them turned: they begin in their midst, and go on with their beginning. Short ones,
+ * each once, of letters alone, since a comma or a parenthesis would tell.
  */
 final class Glosses {
 
@@ -45,7 +45,8 @@ final class Glosses {
     static Glosses of(List<Gloss> glosses) {
         Set<String> tested = new HashSet<>();
         Set<String> learned = new HashSet<>();
-        glosses.stream().filter(Glosses::isOfUse).forEach(gloss -> (gloss.isForTest() ? tested : learned).add(gloss.definition()));
+        glosses.stream().filter(Glosses::isOfUse).forEach(gloss ->
+                (gloss.isForTest() ? tested : learned).add(gloss.definition()));
         // Now and then two words are defined alike.
         learned.removeAll(tested);
         return new Glosses(examples(learned), examples(tested));

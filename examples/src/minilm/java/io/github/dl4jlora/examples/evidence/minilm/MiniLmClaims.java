@@ -45,11 +45,11 @@ public final class MiniLmClaims implements EvidenceSource {
     private static List<Claim> claims(Task task) {
         Stream<Claim> claims = Stream.of(
                 new Placements(task, 5e-4, 3),
-                new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 6.25e-5, 6, SEEDS, 50, 100, 2))),
+                new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 1e-4, 5, 1, 50, 100, 2))),
                 new VariantsTuned(List.of(new VariantsTuned.Setting(task, 5e-4, 3, 2, SEEDS, 0, 50, 100, 2))),
-                new TwoRates(List.of(new TwoRates.Setting(task, 2.5e-4, 4, 3, SEEDS, task.epochs()))),
-                new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, SEEDS, task.epochs(), RANKS_TO_SHARE))),
-                new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 1))));
+                new TwoRates(List.of(new TwoRates.Setting(task, 5e-4, 4, 3, 1, task.epochs()))),
+                new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, 1, task.epochs(), RANKS_TO_SHARE))),
+                new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 3))));
         return claims.<Claim>map(OnMiniLm::new).toList();
     }
 }

@@ -71,7 +71,8 @@ class GlossesTest {
         assertThat(Glosses.of(glosses).train(300, 1)).isEmpty();
         Glosses apart = Glosses.of(definitions(300));
         assertThat(apart.train(300, 1).stream().map(example -> upright(example.text())))
-                .isNotEmpty().doesNotContainAnyElementsOf(apart.test(300).stream().map(example -> upright(example.text())).toList());
+                .isNotEmpty().doesNotContainAnyElementsOf(apart.test(300).stream().map(example ->
+                        upright(example.text())).toList());
     }
 
     @Test
@@ -117,7 +118,7 @@ class GlossesTest {
                 .hasMessageContaining("data.noun");
         fill(folder, 30);
         assertThatThrownBy(() -> source.claims(data, left::add)).isInstanceOf(EvidenceException.class)
-                .hasMessageContainingAll(folder.toString(), "fewer than 1536 and 1000", "fetch-evidence.sh");
+                .hasMessageContainingAll(folder.toString(), "fewer than 1536 and 600", "fetch-evidence.sh");
         fill(folder, 9000);
         assertThat(source.claims(data, left::add)).extracting(Claim::id).contains("layers-minilm").doesNotHaveDuplicates();
         assertThat(source.claims(data, left::add)).extracting(Claim::profiles).containsOnly("-Pminilm ");
@@ -127,7 +128,8 @@ class GlossesTest {
     private static Path fill(Path folder, int number) throws Exception {
         StringBuilder nouns = new StringBuilder("  1 a licence\n");
         for (int i = 0; i < number; i++) {
-            nouns.append(String.format(Locale.ROOT, "%08d %02d n 01 word%d 0 000 | %s; \"an example\"%n", i, NOUN, i, definition(i)));
+            nouns.append(String.format(Locale.ROOT, "%08d %02d n 01 word%d 0 000 | %s; \"an example\"%n", i, NOUN, i,
+                    definition(i)));
         }
         Files.writeString(folder.resolve("data.noun"), nouns);
         for (String other : List.of("data.verb", "data.adj", "data.adv")) {
