@@ -76,7 +76,7 @@ public final class Placements implements Claim {
     public String published() {
         return "The former: GPT-3 with 18 million values, WikiSQL: query alone at rank 8 70.4 %, query and value at rank 4 and "
                 + "all four of attention at rank 2 73.7 %. The latter, and [LoRA Without "
-                + "Regret](https://thinkingmachines.ai/blog/lora/): all layers learn more than attention alone, and most of it is due "
+                + "Regret](https://thinkingmachines.ai/blog/lora/): all layers learn more than attention alone, most of it due "
                 + "to the feed-forward part.";
     }
 
