@@ -96,6 +96,11 @@ public record Digits(List<Digit> images) {
         return images.stream().filter(digit -> digit.label == label).toList();
     }
 
+    /** Those whose digit is even, with 0, or odd, with 1. */
+    public Digits ofParity(int parity) {
+        return new Digits(images.stream().filter(digit -> digit.label % 2 == parity).toList());
+    }
+
     public Digits turned() {
         return new Digits(images.stream().map(Digit::turned).toList());
     }
@@ -106,12 +111,17 @@ public record Digits(List<Digit> images) {
 
     /** In order, in batches. */
     public DataSetIterator batches(int batchSize) {
+        return new ExistingDataSetIterator(list(batchSize));
+    }
+
+    /** As {@link #batches}, in a list. */
+    public List<DataSet> list(int batchSize) {
         List<DataSet> batches = new ArrayList<>();
         for (int from = 0; from < size(); from += batchSize) {
             Digits batch = new Digits(images.subList(from, Math.min(from + batchSize, size())));
             batches.add(new DataSet(batch.features(), batch.labels()));
         }
-        return new ExistingDataSetIterator(batches);
+        return batches;
     }
 
     /** {@code [images, 64]}. */

@@ -15,16 +15,16 @@ import java.util.List;
 import java.util.zip.GZIPInputStream;
 
 /** A text as characters to be foretold; where the texts come from is told in {@code texts.txt} beside them. */
-record Text(String characters) {
+public record Text(String characters) {
 
     /** Every character that a text may hold. */
-    static final String ALPHABET = "\n !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    public static final String ALPHABET = "\n !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
     /** Two parts without a common character: what comes first, and what comes last. */
-    record Split(Text train, Text test) {
+    public record Split(Text train, Text test) {
     }
 
-    static Text load(String resource) {
+    public static Text load(String resource) {
         try (InputStream file = new GZIPInputStream(Text.class.getResourceAsStream(resource))) {
             return new Text(new String(file.readAllBytes(), StandardCharsets.US_ASCII));
         } catch (IOException e) {
@@ -33,11 +33,11 @@ record Text(String characters) {
     }
 
     /** The beginning, or all of it where it is no longer. */
-    Text first(int length) {
+    public Text first(int length) {
         return new Text(characters.substring(0, Math.min(length, characters.length())));
     }
 
-    Split split(double testShare) {
+    public Split split(double testShare) {
         int border = (int) (characters.length() * (1 - testShare));
         return new Split(new Text(characters.substring(0, border)), new Text(characters.substring(border)));
     }
@@ -51,13 +51,18 @@ record Text(String characters) {
      * what is left over at the end is left out.
      */
     DataSetIterator batches(int batchSize, int steps) {
+        return new ExistingDataSetIterator(list(batchSize, steps));
+    }
+
+    /** As {@link #batches}, in a list. */
+    public List<DataSet> list(int batchSize, int steps) {
         int pieces = (characters.length() - 1) / steps;
         List<DataSet> batches = new ArrayList<>();
         for (int from = 0; from < pieces; from += batchSize) {
             int examples = Math.min(batchSize, pieces - from);
             batches.add(new DataSet(oneHot(from, examples, steps, 0), oneHot(from, examples, steps, 1)));
         }
-        return new ExistingDataSetIterator(batches);
+        return batches;
     }
 
     /** {@code [examples, alphabet, steps]}. */

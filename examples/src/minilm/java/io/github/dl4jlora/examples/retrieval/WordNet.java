@@ -13,12 +13,13 @@ import java.util.Map;
  * The synsets of WordNet's data files (wndb(5WN)): words of one meaning, its definition, and the kinds of thing that it is.
  * What a synset's first word is decides whether it is for testing, so that synsets of the same words are on one side.
  */
-final class WordNet {
+public final class WordNet {
 
     private static final List<String> FILES = List.of("data.noun", "data.verb", "data.adj", "data.adv");
     private static final String HYPERNYM = "@";
     // Fields of a line.
     private static final int OFFSET = 0;
+    private static final int FILE = 1;
     private static final int COUNT = 3;
     private static final int WORDS = 4;
     private static final int HEX = 16;
@@ -32,11 +33,12 @@ final class WordNet {
     /**
      * A meaning.
      *
+     * @param file       of the lexicographers', lexnames(5WN)
      * @param words      that have it, parted by commas
      * @param definition without the examples that follow it
      * @param kinds      the meanings of which it is a kind, in the same file
      */
-    private record Synset(String words, String definition, List<String> kinds) {
+    private record Synset(int file, String words, String definition, List<String> kinds) {
 
         boolean isForTest() {
             return Samples.isForTest(words.split(", ")[0]);
@@ -49,10 +51,20 @@ final class WordNet {
     }
 
     /**
+     * What a meaning is said to be, without the words that have it.
+     *
+     * @param definition without the examples that follow it
+     * @param file       the number of the lexicographers' file that it is in, and so of the broad kind of thing: lexnames(5WN)
+     * @param isForTest  whether it is for testing and never learned from
+     */
+    public record Gloss(String definition, int file, boolean isForTest) {
+    }
+
+    /**
      * @param folder with WordNet's files data.noun, data.verb, data.adj and data.adv
      * @throws IOException if one is missing, or has a line that is none of WordNet's; the message names it
      */
-    static WordNet load(Path folder) throws IOException {
+    public static WordNet load(Path folder) throws IOException {
         WordNet wordNet = new WordNet();
         for (String name : FILES) {
             Path file = Texts.file(folder.resolve(name));
@@ -89,7 +101,7 @@ final class WordNet {
                     kinds.add(name + fields[at + 1]);
                 }
             }
-            synsets.put(name + fields[OFFSET], new Synset(String.join(", ", spelled),
+            synsets.put(name + fields[OFFSET], new Synset(Integer.parseInt(fields[FILE]), String.join(", ", spelled),
                     definition(line.substring(bar + 3)), kinds));
         } catch (IndexOutOfBoundsException | NumberFormatException e) {
             throw new IOException("Line " + number + " of " + file + " is no synset of WordNet's, \"offset file type count words "
@@ -101,6 +113,11 @@ final class WordNet {
     /** Of a gloss such as {@code cause to appear more pleasant; "The mayor did not sugarcoat it"}, the first part. */
     private static String definition(String gloss) {
         return gloss.replaceFirst("[;:,]? *\".*", "").strip();
+    }
+
+    /** {@return of every synset, in the files' order} */
+    public List<Gloss> glosses() {
+        return synsets.values().stream().map(synset -> new Gloss(synset.definition, synset.file, synset.isForTest())).toList();
     }
 
     /** From a definition to the words that have it: a dictionary the other way round. */

@@ -109,7 +109,8 @@ class TasksTest {
     @ParameterizedTest
     @ValueSource(strings = {"", "nonsense", "00000001 03 n", "00000001 03 n xx dog 0 000 | a dog",
             "00000001 03 n 02 dog 0 000 | a dog", "00000001 03 n 00 000 | nothing",
-            "00000001 03 n 01 dog 0 003 @ 1 | a dog", "00000001 03 n 01 dog 0 000 a dog"})
+            "00000001 03 n 01 dog 0 003 @ 1 | a dog", "00000001 xx n 01 dog 0 000 | a dog",
+            "00000001 03 n 01 dog 0 000 a dog"})
     void aBrokenLineOfWordNetIsNamed(String line, @TempDir Path folder) throws Exception {
         Files.writeString(TextFolder.fill(folder).resolve("wordnet/data.verb"),
                 "00000001 29 v 01 run 4 000 01 + 02 00 | move fast\n" + line + "\n");

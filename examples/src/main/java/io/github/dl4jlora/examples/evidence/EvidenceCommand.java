@@ -1,0 +1,134 @@
+package io.github.dl4jlora.examples.evidence;
+
+import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.examples.Program;
+import io.github.dl4jlora.examples.StatusLine;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+
+/** Examines what is claimed of LoRA, and writes a page about it. */
+@Command(name = "evidence", sortOptions = false, description = "Examines what papers say of LoRA on real data, writes a page about "
+        + "it, and fails if a figure is not where it has to be.")
+public final class EvidenceCommand implements Callable<Integer> {
+
+    private static final int FAILED = 1;
+    private static final double NANOS_PER_MINUTE = 6e10;
+
+    @Option(names = "--only", split = ",", paramLabel = "<claim>", description = "Only these; --list has their names.")
+    private List<String> only = List.of();
+
+    @Option(names = "--list", description = "Lists the claims, and ends.")
+    private boolean list;
+
+    @Option(names = "--short", description = "One seed, one rate, one epoch: does everything work? Nothing is judged.")
+    private boolean brief;
+
+    @Option(names = "--data", paramLabel = "<folder>", defaultValue = "examples/target",
+            description = "Where fetched data is. Default: ${DEFAULT-VALUE}.")
+    private Path data;
+
+    @Option(names = "--output", paramLabel = "<folder>", defaultValue = "examples/target/evidence",
+            description = "Where the page goes. Default: ${DEFAULT-VALUE}.")
+    private Path output;
+
+    @Option(names = "--threads", description = "Trainings at once. Default: as many as there are cores.")
+    private int threads = Runtime.getRuntime().availableProcessors();
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    public static void main(String[] args) {
+        Threads.settle();
+        System.exit(Program.run(commandLine(), args));
+    }
+
+    /** What {@link #main} runs. */
+    public static CommandLine commandLine() {
+        return new CommandLine(new EvidenceCommand()).setExecutionExceptionHandler((exception, line, parsed) -> {
+            if (exception instanceof EvidenceException) {
+                line.getErr().println("evidence: " + exception.getMessage());
+                return CommandLine.ExitCode.SOFTWARE;
+            }
+            throw exception;
+        });
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        PrintWriter out = spec.commandLine().getOut();
+        if (threads < 1) {
+            throw new ParameterException(spec.commandLine(), "--threads is " + threads + ", but must be at least 1");
+        }
+        List<Claim> claims = chosen(out);
+        if (list) {
+            claims.forEach(claim -> out.printf("%-18s %s%n", claim.id(), claim.says()));
+            return CommandLine.ExitCode.OK;
+        }
+        Page page = new Page(brief);
+        StatusLine line = new StatusLine(spec.commandLine().getErr());
+        AtomicReference<String> current = new AtomicReference<>("");
+        AtomicInteger done = new AtomicInteger();
+        try (Lab lab = new Lab(threads, brief, training -> current.set(done.incrementAndGet() + " done, last: " + training))) {
+            for (Claim claim : claims) {
+                line.show(() -> "  " + claim.id() + ": " + current.get());
+                long begin = System.nanoTime();
+                Finding finding = claim.examine(lab);
+                double minutes = (System.nanoTime() - begin) / NANOS_PER_MINUTE;
+                line.clear();
+                page.add(claim, finding, minutes);
+                tell(out, claim, finding, minutes);
+            }
+        } finally {
+            line.clear();
+        }
+        out.println("Look at it: " + page.write(output));
+        return page.broken() == 0 ? CommandLine.ExitCode.OK : FAILED;
+    }
+
+    private List<Claim> chosen(PrintWriter out) {
+        List<EvidenceSource> sources = new ArrayList<>(List.of(new PictureClaims()));
+        try {
+            ServiceLoader.load(EvidenceSource.class).forEach(sources::add);
+        } catch (NoClassDefFoundError | ServiceConfigurationError e) {
+            // Of an earlier build with the profile, some is still there: its class without what that needs, or only its name.
+            sources.subList(1, sources.size()).clear();
+        }
+        if (sources.size() == 1) {
+            out.println("Without -Pminilm what needs a pretrained model is left out.");
+        }
+        List<Claim> all = sources.stream().flatMap(source -> source.claims(data, out::println).stream()).toList();
+        List<String> names = all.stream().map(Claim::id).toList();
+        only.stream().filter(name -> !names.contains(name)).findFirst().ifPresent(unknown -> {
+            throw new ParameterException(spec.commandLine(), "--only " + unknown + ": there is no such claim here, but " + names);
+        });
+        return only.isEmpty() ? all : all.stream().filter(claim -> only.contains(claim.id())).toList();
+    }
+
+    private void tell(PrintWriter out, Claim claim, Finding finding, double minutes) {
+        out.printf(Locale.ROOT, "%n%s (%s, %.1f minutes)%n", claim.says(), claim.id(), minutes);
+        if (!brief) {
+            finding.checks().forEach(check -> out.printf("  %-22s %s: %s, has to be %s%n", check.verdict().replace("*", ""),
+                    check.what(), Finding.Check.figure(check.ours()), check.tolerance()));
+        }
+        out.flush();
+    }
+}

@@ -1,0 +1,97 @@
+package io.github.dl4jlora.examples.evidence;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** What was found as a page of Markdown, its pictures in a folder beside it. */
+final class Page {
+
+    private static final String COMMAND = "mvn -q -pl examples -am compile exec:exec@evidence";
+    private static final String FOLDER = "evidence";
+
+    private final List<Section> sections = new ArrayList<>();
+    private final boolean brief;
+
+    private record Section(Claim claim, Finding finding, double minutes) {
+
+        long broken() {
+            return finding.checks().stream().filter(Finding.Check::isBroken).count();
+        }
+
+        String verdict() {
+            long holding = finding.checks().stream().filter(Finding.Check::holds).count();
+            return holding == finding.checks().size() ? "holds" : broken() > 0 ? "**fails**"
+                    : holding == 0 ? "does not hold here" : "holds in part";
+        }
+
+        String command() {
+            return "mvn -q " + claim.profiles() + "-pl examples -am compile exec:exec@evidence -Dargs=\"--only " + claim.id() + "\"";
+        }
+    }
+
+    /**
+     * @param brief whether figures mean nothing
+     */
+    Page(boolean brief) {
+        this.brief = brief;
+    }
+
+    void add(Claim claim, Finding finding, double minutes) {
+        sections.add(new Section(claim, finding, minutes));
+    }
+
+    /** How many figures are not where they have to be; none in the short form. */
+    long broken() {
+        return brief ? 0 : sections.stream().mapToLong(Section::broken).sum();
+    }
+
+    private String text() {
+        StringBuilder text = new StringBuilder("# Evidence\n\n").append(intro()).append("\n\n");
+        List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.says() + "](#" + section.claim.id()
+                + ")", brief ? "not judged" : section.verdict(), String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
+        text.append(Markdown.table(List.of("claim", "here", "minutes"), rows)).append("\n\n");
+        sections.forEach(section -> append(text, section));
+        return text.toString();
+    }
+
+    private String intro() {
+        return String.format(Locale.ROOT, """
+                What papers say of LoRA, examined with this library on real data. This page is what a program wrote:
+
+                    %s
+
+                It takes %.0f minutes on %d cores (`-Dargs="--short"`: three, and shows only that everything works), and fails if a
+                figure is not where it has to be. Of each figure stands there what is published, what came out here, and the interval
+                that it must lie in. ± is one standard deviation over seeds. A training has a thread to itself, so that cores make
+                no difference; another processor rounds otherwise and moves a row a little.""", COMMAND,
+                sections.stream().mapToDouble(Section::minutes).sum(), Runtime.getRuntime().availableProcessors());
+    }
+
+    private void append(StringBuilder text, Section section) {
+        Claim claim = section.claim;
+        text.append("<a id=\"").append(claim.id()).append("\"></a>\n\n## ").append(claim.says()).append("\n\n");
+        text.append(claim.source()).append(". ").append(claim.published()).append("\n\n    ").append(section.command());
+        section.finding.blocks().forEach(block -> text.append("\n\n").append(block));
+        if (!brief) {
+            text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "has to be", ""),
+                    section.finding.checks().stream().map(check -> List.of(check.what(), check.published(),
+                            Finding.Check.figure(check.ours()), check.tolerance(), check.verdict())).toList()));
+        }
+        text.append("\n\n");
+    }
+
+    /** {@return where the page is now} */
+    Path write(Path folder) throws IOException {
+        Path pictures = Files.createDirectories(folder.resolve(FOLDER));
+        for (Section section : sections) {
+            for (var plot : section.finding.plots().entrySet()) {
+                Files.write(pictures.resolve(plot.getKey() + ".png"), plot.getValue().png());
+            }
+        }
+        return Files.writeString(folder.resolve("evidence.md"), text().stripTrailing() + "\n");
+    }
+}

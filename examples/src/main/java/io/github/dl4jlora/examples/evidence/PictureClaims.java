@@ -1,0 +1,61 @@
+package io.github.dl4jlora.examples.evidence;
+
+import io.github.dl4jlora.examples.evidence.claim.BestRates;
+import io.github.dl4jlora.examples.evidence.claim.DataStarts;
+import io.github.dl4jlora.examples.evidence.claim.Intruders;
+import io.github.dl4jlora.examples.evidence.claim.LearnsAndForgets;
+import io.github.dl4jlora.examples.evidence.claim.MainTable;
+import io.github.dl4jlora.examples.evidence.claim.PissaFaster;
+import io.github.dl4jlora.examples.evidence.claim.RankScaling;
+import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
+import io.github.dl4jlora.examples.evidence.claim.TwoRates;
+import io.github.dl4jlora.examples.evidence.claim.VariantsTuned;
+import io.github.dl4jlora.examples.evidence.task.EvenDigits;
+import io.github.dl4jlora.examples.evidence.task.Shakespeare;
+import io.github.dl4jlora.examples.evidence.task.TurnedDigits;
+import io.github.dl4jlora.examples.evidence.task.TurnedFashion;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+
+/** What can be examined without a pretrained model: on digits, on Shakespeare, and on Fashion-MNIST where it was fetched. */
+final class PictureClaims implements EvidenceSource {
+
+    static final String FASHION = "fashion-mnist";
+    static final String SCRIPT = "examples/fetch-evidence.sh";
+
+    @Override
+    public List<Claim> claims(Path data, Consumer<String> leaves) {
+        TurnedDigits digits = new TurnedDigits();
+        List<BestRates.Setting> rates = new ArrayList<>(List.of(BestRates.digits(digits)));
+        List<VariantsTuned.Setting> variants = new ArrayList<>(List.of(VariantsTuned.digits(digits)));
+        Path fashionFiles = data.resolve(FASHION);
+        if (Files.isDirectory(fashionFiles)) {
+            TurnedFashion fashion = read(fashionFiles);
+            rates.add(BestRates.fashion(fashion));
+            variants.add(VariantsTuned.fashion(fashion));
+        } else {
+            leaves.accept("Fashion-MNIST is not in " + fashionFiles + ", and left out: fetch it with " + SCRIPT);
+        }
+        rates.add(BestRates.shakespeare(new Shakespeare()));
+        return List.of(new MainTable(digits), new BestRates(rates), new VariantsTuned(variants),
+                new TrainsAlike(List.of(TrainsAlike.pictures(digits))), new LearnsAndForgets(digits), new RankScaling(digits),
+                new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()),
+                new DataStarts(List.of(DataStarts.digits(digits))), new Intruders(List.of(Intruders.digits(digits))));
+    }
+
+    private static TurnedFashion read(Path folder) {
+        try {
+            return new TurnedFashion(folder);
+        } catch (NoSuchFileException e) {
+            throw new EvidenceException(e.getFile() + " is missing: fetch it with " + SCRIPT, e);
+        } catch (IOException e) {
+            throw new EvidenceException(e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+package io.github.dl4jlora.examples.evidence;
+
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Locale;
+
+/**
+ * Mean and spread over seeds.
+ *
+ * @param mean      of the values
+ * @param deviation the standard deviation of a sample; 0 of one value
+ * @param number    of the values
+ */
+public record Spread(double mean, double deviation, int number) {
+
+    /** {@return of some values; a mean that is not finite if one of them is not} */
+    public static Spread of(double... values) {
+        double mean = Arrays.stream(values).average().orElse(Double.NaN);
+        double squares = Arrays.stream(values).map(value -> (value - mean) * (value - mean)).sum();
+        return new Spread(mean, values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)), values.length);
+    }
+
+    /** {@return of some values} */
+    public static Spread of(Collection<Double> values) {
+        return of(values.stream().mapToDouble(Double::doubleValue).toArray());
+    }
+
+    /** {@return mean ± deviation, with so many decimals} */
+    public String toString(int decimals) {
+        String format = "%." + decimals + "f";
+        return Double.isFinite(mean) ? String.format(Locale.ROOT, format + (number < 2 ? "" : " ± " + format), mean, deviation)
+                : "diverged";
+    }
+}

@@ -1,0 +1,114 @@
+package io.github.dl4jlora.examples.evidence.claim;
+
+import io.github.dl4jlora.examples.evidence.Claim;
+import io.github.dl4jlora.examples.evidence.Finding;
+import io.github.dl4jlora.examples.evidence.Lab;
+import io.github.dl4jlora.examples.evidence.Method;
+import io.github.dl4jlora.examples.evidence.Rates;
+import io.github.dl4jlora.examples.evidence.Task;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/** Each method has a best rate of its own, and there LoRA comes close to full fine-tuning. */
+public final class BestRates implements Claim {
+
+    /** Of tasks that train in a second. */
+    static final int SEEDS = 5;
+    static final int FEW_SEEDS = 3;
+
+    private static final double FACTOR = 2;
+
+    private final List<Setting> settings;
+
+    /**
+     * What is tried on a task.
+     *
+     * @param ranks  of LoRA, ascending
+     * @param lowest of the rates, each twice the one before
+     * @param rates  how many
+     * @param seeds  how many
+     * @param low    of the picture's axis
+     * @param high   likewise
+     * @param behind how far LoRA's best may be behind, in the task's unit
+     */
+    public record Setting(Task task, int[] ranks, double lowest, int rates, int seeds, double low, double high, double behind) {
+
+        private List<Method> loras() {
+            return IntStream.of(ranks).mapToObj(Method::lora).toList();
+        }
+    }
+
+    public BestRates(List<Setting> settings) {
+        this.settings = List.copyOf(settings);
+    }
+
+    /** {@return what is tried on digits} */
+    public static Setting digits(Task task) {
+        return new Setting(task, new int[] {1, 2, 8, 32, 64}, 2.5e-4, 8, SEEDS, 80, 100, 2);
+    }
+
+    /** {@return what is tried on Fashion-MNIST} */
+    public static Setting fashion(Task task) {
+        return new Setting(task, new int[] {1, 8, 64}, 2.5e-4, 8, FEW_SEEDS, 60, 90, 2);
+    }
+
+    /** {@return what is tried on Shakespeare} */
+    public static Setting shakespeare(Task task) {
+        return new Setting(task, new int[] {4, 32}, 2.5e-3, 5, FEW_SEEDS, 2.5, 3.5, .1);
+    }
+
+    @Override
+    public String id() {
+        return "rates";
+    }
+
+    @Override
+    public String says() {
+        return "LoRA comes close to full fine-tuning when each has its own best learning rate, and that rate hardly depends on rank";
+    }
+
+    @Override
+    public Source source() {
+        return new Source("Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); Biderman et al. 2024, "
+                + "\"LoRA Learns Less and Forgets Less\"", "2405.09673");
+    }
+
+    @Override
+    public String published() {
+        return "Llama 3 and Qwen 3: at its best rate LoRA learns as much as full fine-tuning, on data that its rank can hold; the best "
+                + "rate is about the same for all ranks, since alpha is divided by the rank, and about ten times that of full "
+                + "fine-tuning.";
+    }
+
+    @Override
+    public Finding examine(Lab lab) {
+        Finding finding = new Finding();
+        List<List<String>> rows = new ArrayList<>();
+        for (Setting setting : settings) {
+            examine(lab, setting, finding, rows);
+        }
+        return finding.table(Rates.header(), rows);
+    }
+
+    private static void examine(Lab lab, Setting setting, Finding finding, List<List<String>> rows) {
+        List<Method> loras = setting.loras();
+        List<Method> all = new ArrayList<>(loras);
+        all.add(Method.full());
+        String name = setting.task.name();
+        Rates rates = new Rates(lab, setting.task, all, lab.rates(setting.lowest, FACTOR, setting.rates), lab.seeds(setting.seeds));
+        finding.plot("rates-" + Finding.file(name), rates.plot("Learning rates, " + name, setting.low, setting.high));
+        rows.addAll(rates.rows(setting.task.isLoss() ? 3 : 1));
+        double full = rates.bestLearned(Method.full()).mean();
+        double behind = loras.stream().mapToDouble(method -> (setting.task.isLoss() ? -1 : 1)
+                * (full - rates.bestLearned(method).mean())).min().orElseThrow();
+        double[] best = loras.stream().mapToDouble(rates::bestRate).sorted().toArray();
+        finding.check(name + ": full fine-tuning less the best LoRA, each at its own rate, " + setting.task.measure(), "about 0",
+                behind, Double.NEGATIVE_INFINITY, setting.behind);
+        finding.check(name + ": best rates of all ranks, highest over lowest", "about 1", best[best.length - 1] / best[0], 1, 4);
+        finding.differs(name + ": LoRA's best rate over full fine-tuning's, median of the ranks", "10",
+                Arrays.stream(best).skip(best.length / 2).findFirst().orElseThrow() / rates.bestRate(Method.full()), 5, 20);
+    }
+}

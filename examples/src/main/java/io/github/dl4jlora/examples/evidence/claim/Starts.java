@@ -1,0 +1,119 @@
+package io.github.dl4jlora.examples.evidence.claim;
+
+import io.github.dl4jlora.examples.evidence.Finding;
+import io.github.dl4jlora.examples.evidence.Lab;
+import io.github.dl4jlora.examples.evidence.Method;
+import io.github.dl4jlora.examples.evidence.Plot;
+import io.github.dl4jlora.examples.evidence.Spread;
+import io.github.dl4jlora.examples.evidence.Task;
+import io.github.dl4jlora.examples.evidence.Trained;
+import io.github.dl4jlora.examples.evidence.Training;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * Starts of A and B, compared by the steps that a training takes to a given loss: that to which the first of them, the usual one,
+ * comes in half its steps. At one rate for all, and each at its own best, where it gets there soonest.
+ */
+final class Starts {
+
+    private static final int WINDOW = 10;
+
+    private final Task task;
+    private final List<Method> methods;
+    private final double rate;
+    private final double[] rates;
+    private final long[] seeds;
+    private final int epochs;
+    private final Map<Training, Trained> outcomes;
+
+    /**
+     * @param methods the usual start first
+     * @param rate    one of the rates, for all
+     */
+    Starts(Lab lab, Task task, List<Method> methods, double rate, double[] rates, long[] seeds, int epochs) {
+        this.task = task;
+        this.methods = methods;
+        this.rate = Arrays.stream(rates).anyMatch(some -> some == rate) ? rate : rates[0];
+        this.rates = rates;
+        this.seeds = seeds;
+        this.epochs = epochs;
+        List<Training> trainings = new ArrayList<>();
+        methods.forEach(method -> Arrays.stream(rates).forEach(some -> Arrays.stream(seeds).forEach(seed ->
+                trainings.add(training(method, some, seed)))));
+        outcomes = lab.run(trainings);
+    }
+
+    private Training training(Method method, double some, long seed) {
+        return new Training(task, method, some, seed, epochs);
+    }
+
+    /** The losses of all starts at one rate, means of the seeds. */
+    Plot plot() {
+        Plot plot = Plot.curves(String.format(Locale.ROOT, "Loss, %s, rate %.1e for all", task.name(), rate), "steps", "loss")
+                .logarithmicY();
+        methods.forEach(method -> {
+            List<double[]> losses = Arrays.stream(seeds).mapToObj(seed ->
+                    outcomes.get(training(method, rate, seed)).losses()).toList();
+            plot.losses(method.name(), IntStream.range(0, losses.get(0).length).mapToDouble(step ->
+                    losses.stream().mapToDouble(some -> some[step]).average().orElseThrow()).toArray());
+        });
+        return plot;
+    }
+
+    /** Steps of a start over those of the usual one, to the same loss, each at the same rate. */
+    double atOneRate(Method method) {
+        return steps(method, rate, rate) / steps(methods.get(0), rate, rate);
+    }
+
+    /** Likewise, each at the rate that gets it there soonest; the loss is that of the usual start at its own. */
+    double atOwnRates(Method method) {
+        double usual = soonest(methods.get(0), rate);
+        return steps(method, soonest(method, usual), usual) / steps(methods.get(0), usual, usual);
+    }
+
+    double ownRate(Method method) {
+        return soonest(method, soonest(methods.get(0), rate));
+    }
+
+    private double soonest(Method method, double ofTarget) {
+        return Arrays.stream(rates).boxed().min(Comparator.comparingDouble(some ->
+                steps(method, some, ofTarget))).orElseThrow();
+    }
+
+    /** The mean over seeds of the steps to the loss that the usual start has half-way; all steps, if it is not come to. */
+    private double steps(Method method, double some, double ofTarget) {
+        return Spread.of(Arrays.stream(seeds).mapToObj(seed -> {
+            Trained usual = outcomes.get(training(methods.get(0), ofTarget, seed));
+            int half = usual.losses().length / 2;
+            int steps = outcomes.get(training(method, some, seed)).stepsTo(usual.loss(half - WINDOW, half), WINDOW);
+            return (double) (steps < 0 ? usual.losses().length : steps);
+        }).toList()).mean();
+    }
+
+    /** What each learns at one rate and at its best, and how soon it gets to the usual one's loss. */
+    void report(Finding finding) {
+        List<List<String>> rows = new ArrayList<>();
+        for (Method method : methods) {
+            Map<Double, Spread> learned = new LinkedHashMap<>();
+            Arrays.stream(rates).forEach(some -> learned.put(some, Spread.of(Arrays.stream(seeds).mapToObj(seed ->
+                    outcomes.get(training(method, some, seed)).learned()).toList())));
+            rows.add(List.of(task.name(), method.name(), ratio(atOneRate(method)), ratio(atOwnRates(method)),
+                    String.format(Locale.ROOT, "%.1e", ownRate(method)), learned.get(rate).toString(1),
+                    learned.get(ownRate(method)).toString(1)));
+        }
+        finding.table(List.of("task", "start", String.format(Locale.ROOT, "steps, rate %.1e for all", rate),
+                "steps, each at its own rate", "own rate", "learned, one rate", "learned, own rate"), rows);
+    }
+
+    private static String ratio(double value) {
+        return String.format(Locale.ROOT, "%.2f", value);
+    }
+}

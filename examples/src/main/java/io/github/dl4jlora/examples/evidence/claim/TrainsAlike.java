@@ -1,0 +1,121 @@
+package io.github.dl4jlora.examples.evidence.claim;
+
+import io.github.dl4jlora.examples.evidence.Claim;
+import io.github.dl4jlora.examples.evidence.Finding;
+import io.github.dl4jlora.examples.evidence.Lab;
+import io.github.dl4jlora.examples.evidence.Method;
+import io.github.dl4jlora.examples.evidence.Plot;
+import io.github.dl4jlora.examples.evidence.Spread;
+import io.github.dl4jlora.examples.evidence.Task;
+import io.github.dl4jlora.examples.evidence.Trained;
+import io.github.dl4jlora.examples.evidence.Training;
+import io.github.dl4jlora.examples.evidence.snippet.SnippetNetwork;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/** The library against the layer that anyone would write in SameDiff, from the same start, on the same batches. */
+public final class TrainsAlike implements Claim {
+
+    private static final int RANK = 8;
+    private static final int SEEDS = 5;
+    /** Later what rounding told apart has grown, as between any two trainings that differ by a bit. */
+    private static final int EARLY = 10;
+    private static final double EARLY_LOSS = 1e-3;
+    /** Of the path: plain alpha, as in the snippet, s = 2. */
+    private static final double FACTOR = Method.ALPHA / RANK;
+
+    private final List<Setting> settings;
+
+    /**
+     * One task.
+     *
+     * @param head   the layer that trains in full with both, since DL4J cannot freeze an output layer with others below it
+     * @param alike  what the two may differ by in what they learn, in the task's unit
+     */
+    public record Setting(Task task, String head, double rate, int seeds, int epochs, double alike) {
+    }
+
+    public TrainsAlike(List<Setting> settings) {
+        this.settings = List.copyOf(settings);
+    }
+
+    /** {@return the setting of a task of pictures} */
+    public static Setting pictures(Task task) {
+        return new Setting(task, "out", 1e-3, SEEDS, task.epochs(), 1);
+    }
+
+    @Override
+    public String id() {
+        return "snippet";
+    }
+
+    @Override
+    public String says() {
+        return "The layer of twenty lines that this project began with, and the library, train alike";
+    }
+
+    @Override
+    public Source source() {
+        return new Source("The first sketch of this project: alpha·x·A·B as a SameDiff layer beside a dense layer in "
+                + "`FrozenLayerWithBackprop`, summed by an `ElementWiseVertex`", "");
+    }
+
+    @Override
+    public String published() {
+        return "Both compute the same function, so nothing but rounding may tell them apart. DL4J's SameDiff layers give "
+                + "gradients twice as large as they are; Adam, which divides by their size, does not notice.";
+    }
+
+    @Override
+    public Finding examine(Lab lab) {
+        Finding finding = new Finding();
+        List<List<String>> rows = new ArrayList<>();
+        for (Setting setting : settings) {
+            Method library = Method.lora("the library", RANK, lora -> lora.trainable(setting.head));
+            Method snippet = new Method("the snippet", (task, start, rate, seed) -> SnippetNetwork.of(start.base(),
+                    task.targets(), List.of(setting.head), RANK, FACTOR, rate, library.way().prepare(task, start, rate, seed)));
+            List<Training> trainings = Arrays.stream(lab.seeds(setting.seeds)).boxed().flatMap(seed ->
+                    List.of(library, snippet).stream().map(method ->
+                            new Training(setting.task, method, setting.rate, seed, setting.epochs))).toList();
+            Map<Training, Trained> outcomes = lab.run(trainings);
+            List<Trained> ours = of(library, trainings, outcomes);
+            List<Trained> theirs = of(snippet, trainings, outcomes);
+            String name = setting.task.name();
+            finding.plot("snippet-" + Finding.file(name), Plot.curves("Loss, " + name + ", seed 1", "steps", "loss")
+                    .losses("the library", ours.get(0).losses()).losses("the snippet", theirs.get(0).losses()));
+            rows.add(row(name, "the library", ours));
+            rows.add(row(name, "the snippet", theirs));
+            double apart = 0;
+            double lossApart = 0;
+            for (int i = 0; i < ours.size(); i++) {
+                apart = Math.max(apart, Math.abs(ours.get(i).learned() - theirs.get(i).learned()));
+                lossApart = Math.max(lossApart, furthest(ours.get(i).losses(), theirs.get(i).losses()));
+            }
+            finding.check(name + ": largest difference of a loss in the first " + EARLY + " steps, any seed, over the loss", "0", lossApart, 0,
+                    EARLY_LOSS);
+            finding.check(name + ": largest difference of what is learned, any seed, " + setting.task.measure(), "0", apart, 0,
+                    setting.alike);
+        }
+        return finding.table(List.of("task", "", "learned", "last loss"), rows);
+    }
+
+    private static double furthest(double[] some, double[] others) {
+        double furthest = 0;
+        for (int i = 0; i < Math.min(EARLY, some.length); i++) {
+            furthest = Math.max(furthest, Math.abs(some[i] - others[i]) / Math.abs(some[i]));
+        }
+        return furthest;
+    }
+
+    private static List<Trained> of(Method method, List<Training> trainings, Map<Training, Trained> outcomes) {
+        return trainings.stream().filter(training -> training.method().equals(method)).map(outcomes::get).toList();
+    }
+
+    private static List<String> row(String task, String name, List<Trained> outcomes) {
+        return List.of(task, name, Spread.of(outcomes.stream().map(Trained::learned).toList()).toString(2),
+                Spread.of(outcomes.stream().map(trained -> trained.lastLoss()).toList()).toString(4));
+    }
+}

@@ -1,0 +1,55 @@
+package io.github.dl4jlora.examples.evidence.minilm;
+
+import io.github.dl4jlora.examples.evidence.Claim;
+import io.github.dl4jlora.examples.evidence.EvidenceException;
+import io.github.dl4jlora.examples.evidence.EvidenceSource;
+import io.github.dl4jlora.examples.evidence.Task;
+import io.github.dl4jlora.examples.evidence.claim.BestRates;
+import io.github.dl4jlora.examples.evidence.claim.DataStarts;
+import io.github.dl4jlora.examples.evidence.claim.Placements;
+import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
+import io.github.dl4jlora.examples.evidence.claim.TwoRates;
+import io.github.dl4jlora.examples.evidence.claim.VariantsTuned;
+import io.github.dl4jlora.examples.minilm.MiniLm;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+/** What can be examined with all-MiniLM-L6-v2, where WordNet was fetched. */
+public final class MiniLmClaims implements EvidenceSource {
+
+    private static final String WORDNET = "texts/wordnet";
+    private static final int SEEDS = 2;
+    /** Eight for query and value of each of six layers. */
+    private static final int RANKS_TO_SHARE = 96;
+
+    @Override
+    public List<Claim> claims(Path data, Consumer<String> leaves) {
+        Path folder = data.resolve(WORDNET);
+        if (!Files.isDirectory(folder)) {
+            leaves.accept("WordNet is not in " + folder + ", and MiniLM, which learns from it, left out: fetch it with "
+                    + TurnedGlosses.SCRIPT);
+            return List.of();
+        }
+        try {
+            return claims(new TurnedGlosses(folder));
+        } catch (IOException e) {
+            throw new EvidenceException(e.getMessage(), e);
+        }
+    }
+
+    private static List<Claim> claims(Task task) {
+        Stream<Claim> claims = Stream.of(
+                new Placements(task, 5e-4, 3),
+                new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 1e-4, 5, 1, 50, 100, 2))),
+                new VariantsTuned(List.of(new VariantsTuned.Setting(task, 5e-4, 3, 2, SEEDS, 0, 50, 100, 2))),
+                new TwoRates(List.of(new TwoRates.Setting(task, 5e-4, 4, 3, 1, task.epochs()))),
+                new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, 1, task.epochs(), RANKS_TO_SHARE))),
+                new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 3))));
+        return claims.<Claim>map(OnMiniLm::new).toList();
+    }
+}
