@@ -6,6 +6,7 @@ import io.github.dl4jlora.examples.evidence.EvidenceSource;
 import io.github.dl4jlora.examples.evidence.Task;
 import io.github.dl4jlora.examples.evidence.claim.BestRates;
 import io.github.dl4jlora.examples.evidence.claim.DataStarts;
+import io.github.dl4jlora.examples.evidence.claim.Intruders;
 import io.github.dl4jlora.examples.evidence.claim.Placements;
 import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
 import io.github.dl4jlora.examples.evidence.claim.TwoRates;
@@ -24,6 +25,8 @@ public final class MiniLmClaims implements EvidenceSource {
 
     private static final String WORDNET = "texts/wordnet";
     private static final int SEEDS = 2;
+    private static final List<String> LOOKED_AT = Stream.of(0, 3, 5).flatMap(layer -> Stream.of("query", "value").map(part ->
+            "encoder.layer." + layer + ".attention.self." + part)).toList();
     /** Eight for query and value of each of six layers. */
     private static final int RANKS_TO_SHARE = 96;
 
@@ -49,6 +52,7 @@ public final class MiniLmClaims implements EvidenceSource {
                 new VariantsTuned(List.of(new VariantsTuned.Setting(task, 5e-4, 3, 2, SEEDS, 0, 50, 100, 2))),
                 new TwoRates(List.of(new TwoRates.Setting(task, 2.5e-4, 4, 3, SEEDS, task.epochs()))),
                 new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, SEEDS, task.epochs(), RANKS_TO_SHARE))),
+                new Intruders(List.of(new Intruders.Setting(task, LOOKED_AT, new double[] {1e-3, 1e-3, 1e-3, 2.5e-4}, SEEDS, true))),
                 new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 1))));
         return claims.<Claim>map(OnMiniLm::new).toList();
     }
