@@ -32,7 +32,7 @@ class EncoderClaimsTest {
     @Test
     void theSnippetTrainsAnEncoderAsTheLibraryDoes() {
         Finding finding = examine(new TrainsAlike(List.of(
-                new TrainsAlike.Setting(new TinyEncoder(), TinyEncoder.HEAD, 1e-3, 1, 3, 0.1))));
+                new TrainsAlike.Setting(new TinyEncoder(), TinyEncoder.HEAD, 1e-3, 1, 3, 1e-3, 0.1))));
 
         assertThat(finding.checks()).isNotEmpty().allSatisfy(check -> assertThat(check.holds()).as(check.toString()).isTrue());
     }

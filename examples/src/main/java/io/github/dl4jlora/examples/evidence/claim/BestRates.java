@@ -19,22 +19,21 @@ public final class BestRates implements Claim {
     static final int SEEDS = 5;
     static final int FEW_SEEDS = 3;
 
-    private static final double FACTOR = 2;
-
     private final List<Setting> settings;
 
     /**
      * What is tried on a task.
      *
      * @param ranks  of LoRA, ascending
-     * @param lowest of the rates, each twice the one before
+     * @param lowest of the rates
+     * @param factor between two
      * @param rates  how many
      * @param seeds  how many
      * @param low    of the picture's axis
      * @param high   likewise
      * @param behind how far LoRA's best may be behind, in the task's unit
      */
-    public record Setting(Task task, int[] ranks, double lowest, int rates, int seeds, double low, double high, double behind) {
+    public record Setting(Task task, int[] ranks, double lowest, double factor, int rates, int seeds, double low, double high, double behind) {
 
         private List<Method> loras() {
             return IntStream.of(ranks).mapToObj(Method::lora).toList();
@@ -47,17 +46,17 @@ public final class BestRates implements Claim {
 
     /** {@return what is tried on digits} */
     public static Setting digits(Task task) {
-        return new Setting(task, new int[] {1, 2, 8, 32, 64}, 2.5e-4, 8, SEEDS, 80, 100, 2);
+        return new Setting(task, new int[] {1, 2, 8, 32, 64}, 2.5e-4, 2, 8, SEEDS, 80, 100, 2);
     }
 
     /** {@return what is tried on Fashion-MNIST} */
     public static Setting fashion(Task task) {
-        return new Setting(task, new int[] {1, 8, 64}, 2.5e-4, 8, FEW_SEEDS, 60, 90, 2);
+        return new Setting(task, new int[] {1, 8, 64}, 2.5e-4, 2, 8, FEW_SEEDS, 60, 90, 2);
     }
 
     /** {@return what is tried on Shakespeare} */
     public static Setting shakespeare(Task task) {
-        return new Setting(task, new int[] {4, 32}, 2.5e-3, 5, FEW_SEEDS, 2.5, 3.5, .1);
+        return new Setting(task, new int[] {4, 32}, 2.5e-3, 2, 5, FEW_SEEDS, 2.5, 3.5, .1);
     }
 
     @Override
@@ -98,7 +97,7 @@ public final class BestRates implements Claim {
         List<Method> all = new ArrayList<>(loras);
         all.add(Method.full());
         String name = setting.task.name();
-        Rates rates = new Rates(lab, setting.task, all, lab.rates(setting.lowest, FACTOR, setting.rates), lab.seeds(setting.seeds));
+        Rates rates = new Rates(lab, setting.task, all, lab.rates(setting.lowest, setting.factor, setting.rates), lab.seeds(setting.seeds));
         finding.plot("rates-" + Finding.file(name), rates.plot("Learning rates, " + name, setting.low, setting.high));
         rows.addAll(rates.rows(setting.task.isLoss() ? 3 : 1));
         double full = rates.bestLearned(Method.full()).mean();

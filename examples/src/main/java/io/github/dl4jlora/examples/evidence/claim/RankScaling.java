@@ -28,7 +28,7 @@ public final class RankScaling implements Claim {
     /** Has 64 inputs, and so no use for a rank above. */
     private static final String NARROW = "fc1";
     private static final int SEEDS = 3;
-    private static final int FIRST_STEPS = 42;
+    private static final int FIRST_STEPS = 5;
     private static final int EPOCHS = 5;
     private static final double RATE = 5e-4;
 
@@ -38,7 +38,7 @@ public final class RankScaling implements Claim {
     }
 
     /**
-     * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first epoch: later it says how
+     * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first steps: later it says how
      * much is left to learn.
      */
     private static final class GradientNorm extends BaseTrainingListener {
@@ -96,7 +96,7 @@ public final class RankScaling implements Claim {
             Trained trained = lab.train(training, network);
             return new Result(training, norm.sum / norm.steps, trained);
         });
-        Plot gradients = Plot.curves("Mean norm of the gradient, first epoch", "rank", "norm").logarithmicX().logarithmicY();
+        Plot gradients = Plot.curves("Mean norm of the gradient, first five steps", "rank", "norm").logarithmicX().logarithmicY();
         Plot losses = Plot.curves("Loss at the end, rate 5e-4 for all", "rank", "loss").logarithmicX();
         List<List<String>> rows = new ArrayList<>();
         Finding finding = new Finding();
