@@ -23,8 +23,8 @@ final class RateSection {
         StringBuilder html = new StringBuilder("<section><h2>Learning rates</h2>\n<figure class=\"wide short\">")
                 .append(chart().map(chart -> outlines.shared(chart.svg("rates"))).orElse(""))
                 .append("<figcaption><p>The loss after a few steps from the same start, at each rate that was tried. S is the "
-                + "rate that is suggested, the lowest that comes nearly as far as B, the best: a few steps reward a rate that a whole "
-                + "training does not survive.</p><ul>");
+                + "rate that is suggested, the lowest that comes nearly as far as B, the best: a few steps reward a rate that a "
+                + "whole training does not survive.</p><ul>");
         sweeps.forEach((name, rates) -> html.append("<li>").append(names.size() == 1 ? "" : Look.named(names, name) + ": ")
                 .append(Html.escaped(outcome(rates))).append("</li>"));
         // Out of the figure, which is to stay on one sheet of paper while these are opened there.
