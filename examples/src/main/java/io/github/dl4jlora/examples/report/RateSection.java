@@ -20,18 +20,19 @@ final class RateSection {
     }
 
     String html(Outlines outlines) {
-        StringBuilder html = new StringBuilder("<section><h2>Learning rates</h2>\n<p>The loss after a few steps from the same "
-                + "start, at each rate that was tried. S is the rate that is suggested, the lowest that comes nearly as far as B,"
-                + " the best: a few steps reward a rate that a whole training does not survive.</p>\n"
-                + "<figure class=\"wide short\">").append(chart().map(chart -> outlines.shared(chart.svg("rates"))).orElse(""))
-                .append("<figcaption><ul>");
+        StringBuilder html = new StringBuilder("<section><h2>Learning rates</h2>\n<figure class=\"wide short\">")
+                .append(chart().map(chart -> outlines.shared(chart.svg("rates"))).orElse(""))
+                .append("<figcaption><p>The loss after a few steps from the same start, at each rate that was tried. S is the "
+                + "rate that is suggested, the lowest that comes nearly as far as B, the best: a few steps reward a rate that a "
+                + "whole training does not survive.</p><ul>");
         sweeps.forEach((name, rates) -> html.append("<li>").append(names.size() == 1 ? "" : Look.named(names, name) + ": ")
                 .append(Html.escaped(outcome(rates))).append("</li>"));
-        html.append("</ul><details><summary>Figures</summary>");
+        // Out of the figure, which is to stay on one sheet of paper while these are opened there.
+        html.append("</ul></figcaption></figure>\n<details><summary>Figures</summary>");
         sweeps.forEach((name, rates) -> html.append(names.size() == 1 ? "" : "<h3>" + Look.named(names, name) + "</h3>")
                 .append(Html.table("Rates of " + name, List.of("rate", "loss"), List.of(true, true), rates.points().stream()
                         .map(point -> List.of(Numbers.figure(point.rate()), loss(point))).toList())));
-        return html.append("</details></figcaption></figure></section>\n").toString();
+        return html.append("</details></section>\n").toString();
     }
 
     /** Empty where every rate diverged. */
