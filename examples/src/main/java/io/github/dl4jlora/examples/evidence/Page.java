@@ -53,7 +53,7 @@ final class Page {
         StringBuilder text = new StringBuilder("# Evidence\n\n").append(intro()).append("\n\n");
         List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.says() + "](#" + section.claim.id()
                 + ")", brief ? "not judged" : section.verdict(), String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
-        text.append(Markdown.table(List.of("claim", "here", "minutes"), rows)).append("\n\n");
+        text.append(Markdown.table(List.of("claim", "here", "minutes of a core"), rows)).append("\n\n");
         sections.forEach(section -> append(text, section));
         return text.toString();
     }
@@ -64,10 +64,10 @@ final class Page {
 
                     %s
 
-                It takes %.0f minutes on %d cores (`-Dargs="--short"`: three, and shows only that everything works), and fails if a
-                figure is not where it has to be. Of each figure stands there what is published, what came out here, and the interval
-                that it must lie in. ± is one standard deviation over seeds. A training has a thread to itself, so that cores make
-                no difference; another processor rounds otherwise and moves a row a little.""", COMMAND,
+                It takes %.0f minutes of a core, here %d of them at once (`-Dargs="--short"`: a tenth, and shows only that everything
+                works), and fails if a figure is not where it has to be. Of each figure stands there what is published, what came
+                out here, and the interval that it must lie in. ± is one standard deviation over seeds. A training has a thread to
+                itself, so that the number of cores makes no difference; another processor rounds otherwise and moves a row a little.""", COMMAND,
                 sections.stream().mapToDouble(Section::minutes).sum(), Runtime.getRuntime().availableProcessors());
     }
 
