@@ -3,9 +3,9 @@
  * {@link io.github.dl4jlora.layer.LoRADenseLayer} in a configuration.
  *
  * <pre>
- *               LoRA - LoRAMerge        apply, merge, unload, disable, scale, save, load
+ *               LoRA - LoRAMerge        apply (with data: LoRAStarts), merge, unload, disable, scale, save, load (LoRAFiles)
  *              /    \
- *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, Training: its parts
+ *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, Training, Standing, FromData: its parts
  *          |         LoRAMergeReport
  *          |
  *      LoRASettings - LoRAOptions       what an adapter is, one value; the methods that every builder of it has

@@ -5,10 +5,14 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +25,7 @@ final class VariantChild {
 
     private static final int ROUNDS = 40;
     private static final int WARM_UP = 15;
+    private static final int START_BATCHES = 8;
 
     private VariantChild() {
     }
@@ -35,8 +40,23 @@ final class VariantChild {
         variants.put("PiSSA, 4 iterations", LoRAConfig.builder().loraInit(LoRAInit.PISSA).pissaIterations(4));
         variants.put("PiSSA, 16 iterations", LoRAConfig.builder().loraInit(LoRAInit.PISSA).pissaIterations(16));
         variants.put("OLoRA", LoRAConfig.builder().loraInit(LoRAInit.OLORA));
+        variants.put("EVA, 8 batches", LoRAConfig.builder().loraInit(LoRAInit.EVA));
+        variants.put("LoRA-GA, 8 batches", LoRAConfig.builder().loraInit(LoRAInit.LORA_GA));
         variants.put("biases too", LoRAConfig.builder().bias("lora_only"));
         return variants;
+    }
+
+    /** Of noise, so that EVA's components do not converge. */
+    private static DataSetIterator noise(DataSet batch) {
+        List<DataSet> batches = new ArrayList<>();
+        for (int i = 0; i < START_BATCHES; i++) {
+            batches.add(new DataSet(Nd4j.randn(batch.getFeatures().shape()), batch.getLabels()));
+        }
+        return new ExistingDataSetIterator(batches);
+    }
+
+    private static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config, DataSetIterator data) {
+        return config.loraInit().needsData() ? LoRA.apply(base, config, data) : LoRA.apply(base, config);
     }
 
     public static void main(String[] args) {
@@ -44,6 +64,7 @@ final class VariantChild {
         MultiLayerNetwork base = Networks.base(shape, false);
         DataSet batch = Networks.batch(shape);
         INDArray row = batch.getFeatures().getRow(0, true).dup();
+        DataSetIterator data = noise(batch);
         Map<String, LoRAConfig.Builder> variants = variants();
         List<String> names = List.copyOf(variants.keySet());
         MultiLayerNetwork[] networks = new MultiLayerNetwork[names.size()];
@@ -52,7 +73,7 @@ final class VariantChild {
         double[][] outputs = new double[names.size()][ROUNDS];
         for (int i = 0; i < names.size(); i++) {
             long begin = System.nanoTime();
-            networks[i] = LoRA.apply(base, variants.get(names.get(i)).rank(shape.rank()).build());
+            networks[i] = apply(base, variants.get(names.get(i)).rank(shape.rank()).build(), data);
             applied[i] = (System.nanoTime() - begin) / 1e9;
         }
         for (int round = -WARM_UP; round < ROUNDS; round++) {

@@ -16,6 +16,7 @@
  *     `- DoRAScale ----- ColumnNorms         magnitudes by norms
  *
  *   OrthogonalStart  QrStart  PrincipalStart ---- Matrices      the starts of A and B that need algebra
+ *   GradientStart                                               that of LoRA-GA
  * </pre>
  *
  * <p>Networks, files and layers are not known here.

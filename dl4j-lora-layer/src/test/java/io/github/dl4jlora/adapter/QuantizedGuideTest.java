@@ -6,20 +6,29 @@ import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.learning.config.Sgd;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Runs the code on the guide's pages about bases in fewer bits; {@link GuideTest} looks here for its lines. */
+/** Runs the guide's code about bases in fewer bits and starts from data; {@link GuideTest} looks here for its lines. */
 class QuantizedGuideTest {
 
     private final ComputationGraph base = Networks.trainedGraph();
@@ -34,6 +43,30 @@ class QuantizedGuideTest {
                 .outputSingle(input);
         INDArray original = base.outputSingle(input);
         assertThat(original.distance2(LoRA.apply(base, loftQ).outputSingle(input))).isLessThan(original.distance2(plain));
+    }
+
+    @Test
+    void startsFromData() {
+        DataSetIterator data = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 30, 1)));
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder()
+                .addInputs("in").addLayer("wide", new DenseLayer.Builder().nOut(16).build(), "in")
+                .addLayer("fc1", new DenseLayer.Builder().nOut(16).build(), "wide")
+                .addLayer("fc2", new DenseLayer.Builder().nOut(16).build(), "fc1")
+                .addLayer("out", new OutputLayer.Builder().nOut(Networks.OUT).activation(Activation.SOFTMAX).build(), "fc2")
+                .setOutputs("out").setInputTypes(InputType.feedForward(Networks.IN)).build());
+        base.init();
+        LoRAConfig eva = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+                .loraInit(LoRAInit.EVA).rankBudget(20).build();
+        LoRAConfig loraGa = LoRAConfig.builder().rank(8).alpha(8).scaling(Scaling.ALPHA_OVER_RANK)
+                .loraInit(LoRAInit.LORA_GA).startBatches(4).build();
+        loraGa = loraGa.toBuilder().exclude("wide").build();
+
+        ComputationGraph fromInputs = LoRA.apply(base, eva, data, System.out::println);
+        ComputationGraph fromGradient = LoRA.apply(base, loraGa, data);
+
+        LoRAAdapter adapter = LoRAAdapter.of(fromInputs);
+        assertThat(adapter.layers().stream().mapToInt(layer -> adapter.settings(layer).rank()).sum()).isEqualTo(20);
+        assertThat(LoRAAdapter.of(fromGradient).layers()).containsExactly("fc1", "fc2");
     }
 
     @Test

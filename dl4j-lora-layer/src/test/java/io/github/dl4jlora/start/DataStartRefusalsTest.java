@@ -92,6 +92,9 @@ class DataStartRefusalsTest {
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(graph, config(LoRAInit.EVA).build(),
                 new SingletonMultiDataSetIterator(new MultiDataSet(new INDArray[] {x, x}, new INDArray[] {x}))))
                 .withMessageContainingAll("[in]", "2 arrays");
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(graph, config(LoRAInit.LORA_GA).build(),
+                new SingletonMultiDataSetIterator(new MultiDataSet(new INDArray[] {x}, new INDArray[] {x, x}))))
+                .withMessageContainingAll("[out]", "2 arrays of labels");
     }
 
     @ParameterizedTest

@@ -11,12 +11,13 @@
  *     PlainMatrix                                an array
  *     QuantizedProduct --- GrowingScratch        a matrix in fewer bits, multiplied a block at a time
  *       SlimProduct --- ColumnFactors              by few rows
+ *   Decomposition                              singular values and vectors, all or the strongest
  *   Scratch                                    an array that each pass writes anew
  *   KeptArrays                                 whether what a forward pass kept is still there
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  *
- * <p>Knows DL4J, ND4J, {@code internal.processor} and {@code internal.quantized}; {@code internal.run} and
- * {@code internal.frozen} know it. Public classes here are no API and may change without notice.
+ * <p>Knows DL4J, ND4J, {@code internal.processor} and {@code internal.quantized}; {@code internal.run}, {@code internal.frozen}
+ * and whatever decomposes a matrix know it. Public classes here are no API and may change without notice.
  */
 package io.github.dl4jlora.internal.kernel;

@@ -84,9 +84,10 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
                 " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose "
                         + "inputs are rows of a matrix; ");
         refuse(starting, LoRAInit.LORA_GA, matrix -> !isDense(matrix.node), " is for DenseLayer, OutputLayer, RnnOutputLayer; ");
-        starting.forEach(matrix -> matrix.settings.checkFit(matrix.layer(), matrix.nIn, matrix.nOut, null));
         if (config.rankBudget() != null) {
             requireBudget(all, config);
+        } else {
+            starting.forEach(matrix -> matrix.settings.checkFit(matrix.layer(), matrix.nIn, matrix.nOut, null));
         }
         return new DataStart(from, starting, config).found(data);
     }

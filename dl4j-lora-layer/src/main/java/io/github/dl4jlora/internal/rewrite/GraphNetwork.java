@@ -134,6 +134,11 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     @Override
     void gradients(MultiDataSet batch) {
         requireInputs(batch);
+        if (batch.getLabels().length != graph.getNumOutputArrays()) {
+            throw new IllegalArgumentException("The network has the outputs " + graph.getConfiguration().getNetworkOutputs()
+                    + ", but a batch of the data has " + batch.getLabels().length + " arrays of labels. Give a "
+                    + "MultiDataSetIterator with one for each output");
+        }
         graph.getConfiguration().setBackpropType(BackpropType.Standard);
         graph.setInputs(batch.getFeatures());
         graph.setLabels(batch.getLabels());
