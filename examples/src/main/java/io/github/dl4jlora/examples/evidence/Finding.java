@@ -52,7 +52,7 @@ public final class Finding {
 
     /** {@return this, with a paragraph} */
     public Finding text(String paragraph) {
-        blocks.add(paragraph);
+        blocks.add(Markdown.paragraph(paragraph));
         return this;
     }
 

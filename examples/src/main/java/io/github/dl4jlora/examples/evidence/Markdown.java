@@ -6,6 +6,8 @@ import java.util.stream.Collectors;
 /** Tables and pictures as Markdown. */
 final class Markdown {
 
+    private static final int WIDEST = 130;
+
     private Markdown() {
     }
 
@@ -17,6 +19,19 @@ final class Markdown {
 
     private static String line(List<String> cells) {
         return "| " + String.join(" | ", cells) + " |";
+    }
+
+    /** In lines that are not longer than those of other pages. */
+    static String paragraph(String words) {
+        StringBuilder lines = new StringBuilder();
+        int column = 0;
+        for (String word : words.split(" ")) {
+            int length = word.codePointCount(0, word.length());
+            boolean breaks = column > 0 && column + 1 + length > WIDEST;
+            lines.append(column == 0 ? "" : breaks ? "\n" : " ").append(word);
+            column = column == 0 || breaks ? length : column + 1 + length;
+        }
+        return lines.toString();
     }
 
     static String image(String title, String file) {

@@ -51,6 +51,10 @@ final class Page {
 
     private String text() {
         StringBuilder text = new StringBuilder("# Evidence\n\n").append(intro()).append("\n\n");
+        text.append(Markdown.paragraph("**To choose settings**, three tables: [learning rates](#rates), [layers and rank]"
+                + "(#layers-minilm), [variants](#variants) and, beside them, [starts](#starts). How to set what they say is in the "
+                + "guide: [rates](guide/adapt.md#which-learning-rate), [layers](guide/adapt.md#choose-what-is-adapted), "
+                + "[variants](guide/variants.md).")).append("\n\n");
         List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.says() + "](#" + section.claim.id()
                 + ")", brief ? "not judged" : section.verdict(), String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
         text.append(Markdown.table(List.of("claim", "here", "minutes of a core"), rows)).append("\n\n");
@@ -74,7 +78,7 @@ final class Page {
     private void append(StringBuilder text, Section section) {
         Claim claim = section.claim;
         text.append("<a id=\"").append(claim.id()).append("\"></a>\n\n## ").append(claim.says()).append("\n\n");
-        text.append(claim.source()).append(". ").append(claim.published()).append("\n\n    ").append(section.command());
+        text.append(Markdown.paragraph(claim.source() + ". " + claim.published())).append("\n\n    ").append(section.command());
         section.finding.blocks().forEach(block -> text.append("\n\n").append(block));
         if (!brief) {
             text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "has to be", ""),
