@@ -135,7 +135,7 @@ public final class EvidenceCommand implements Callable<Integer> {
         out.printf(Locale.ROOT, "%n%s (%s, %.1f minutes of a core)%n", claim.says(), claim.id(), minutes);
         if (!brief) {
             finding.checks().forEach(check -> out.printf("  %-22s %s: %s, has to be %s%n", check.verdict().replace("*", ""),
-                    check.what(), Finding.Check.figure(check.ours()), check.tolerance()));
+                    check.what(), Finding.Check.figure(check.ours()), check.here()));
         }
         out.flush();
     }

@@ -14,39 +14,63 @@ public final class Finding {
     private final List<Check> checks = new ArrayList<>();
 
     /**
-     * A figure that must lie in an interval.
+     * A figure, where its source has it, and where it has to be here.
      *
      * @param what      it is
      * @param published what the source has for it
      * @param ours      the figure
-     * @param low       the smallest that agrees
-     * @param high      the largest that agrees
-     * @param expected  whether it is known to agree here; false: a claim that does not hold here, which is said and no failure
+     * @param claimed   in which the claim holds
+     * @param here      outside of which the command fails; another one where a claim is known not to hold
      */
-    public record Check(String what, String published, double ours, double low, double high, boolean expected) {
+    public record Check(String what, String published, double ours, Interval claimed, Interval here) {
 
         boolean holds() {
-            return ours >= low && ours <= high;
+            return claimed.contains(ours);
         }
 
         /** Whether the command has to fail. */
         boolean isBroken() {
-            return expected && !holds();
-        }
-
-        String tolerance() {
-            return high < Double.POSITIVE_INFINITY && low <= 0 ? "at most " + figure(high)
-                    : high == Double.POSITIVE_INFINITY ? "at least " + figure(low) : figure(low) + " to " + figure(high);
+            return !here.contains(ours);
         }
 
         String verdict() {
-            return holds() ? "holds" : expected ? "**FAILS**" : "**does not hold here**";
+            return isBroken() ? "**FAILS**" : holds() ? "holds" : "**does not hold here**";
         }
 
         static String figure(double value) {
             double size = Math.abs(value);
             return size != 0 && (size < 1e-3 || size >= 1e5) ? String.format(Locale.ROOT, "%.1e", value)
                     : String.format(Locale.ROOT, size >= 100 ? "%.0f" : size >= 10 ? "%.1f" : size >= 1 ? "%.2f" : "%.3f", value);
+        }
+    }
+
+    /**
+     * From one figure to another, both included.
+     *
+     * @param low  0 or minus infinity where only the other matters
+     * @param high infinite where only the other matters
+     */
+    public record Interval(double low, double high) {
+
+        /** {@return all up to this} */
+        public static Interval atMost(double high) {
+            return new Interval(Double.NEGATIVE_INFINITY, high);
+        }
+
+        /** {@return all from this on} */
+        public static Interval atLeast(double low) {
+            return new Interval(low, Double.POSITIVE_INFINITY);
+        }
+
+        boolean contains(double value) {
+            return value >= low && value <= high;
+        }
+
+        @Override
+        public String toString() {
+            return low == 0 && high < Double.POSITIVE_INFINITY || low == Double.NEGATIVE_INFINITY ? "at most " + Check.figure(high)
+                    : high == Double.POSITIVE_INFINITY ? "at least " + Check.figure(low)
+                    : Check.figure(low) + " to " + Check.figure(high);
         }
     }
 
@@ -69,15 +93,22 @@ public final class Finding {
         return this;
     }
 
-    /** {@return this, with a figure that must be in an interval, or the command fails} */
+    /** {@return this, with a figure that must be in an interval for the claim to hold, or the command fails} */
     public Finding check(String what, String published, double ours, double low, double high) {
-        checks.add(new Check(what, published, ours, low, high, true));
+        Interval interval = new Interval(low, high);
+        checks.add(new Check(what, published, ours, interval, interval));
         return this;
     }
 
-    /** {@return this, with a figure that is known not to be where the source has it} */
-    public Finding differs(String what, String published, double ours, double low, double high) {
-        checks.add(new Check(what, published, ours, low, high, false));
+    /**
+     * A figure for which the claim may be known not to hold.
+     *
+     * @param claimed in which the claim holds
+     * @param here    in which the figure is known to lie, or the command fails
+     * @return this, with it
+     */
+    public Finding check(String what, String published, double ours, Interval claimed, Interval here) {
+        checks.add(new Check(what, published, ours, claimed, here));
         return this;
     }
 

@@ -81,9 +81,9 @@ final class Page {
         text.append(Markdown.paragraph(claim.source() + ". " + claim.published())).append("\n\n    ").append(section.command());
         section.finding.blocks().forEach(block -> text.append("\n\n").append(block));
         if (!brief) {
-            text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "has to be", ""),
+            text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "claimed", "has to be", ""),
                     section.finding.checks().stream().map(check -> List.of(check.what(), check.published(),
-                            Finding.Check.figure(check.ours()), check.tolerance(), check.verdict())).toList()));
+                            Finding.Check.figure(check.ours()), check.claimed().toString(), check.here().toString(), check.verdict())).toList()));
         }
         text.append("\n\n");
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.evidence;
 
+import io.github.dl4jlora.examples.evidence.Finding.Interval;
 import org.junit.jupiter.api.Test;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -35,12 +36,14 @@ class FiguresTest {
     @Test
     void aFigureOutsideItsIntervalBreaksAPageUnlessItIsKnownToDiffer() {
         Page page = new Page(false);
-        page.add(new NoClaim(), new Finding().check("inside", "", 1, 0, 1).differs("elsewhere", "", 2, 0, 1), 0);
+        page.add(new NoClaim(), new Finding().check("inside", "", 1, 0, 1).check("elsewhere", "", 2, new Interval(0, 1), new Interval(1, 3)), 0);
         assertThat(page.broken()).isZero();
         page.add(new NoClaim(), new Finding().check("outside", "", 1.1, 0, 1), 0);
         assertThat(page.broken()).isEqualTo(1);
-        page.add(new NoClaim(), new Finding().check("no figure", "", Double.NaN, 0, 1), 0);
+        page.add(new NoClaim(), new Finding().check("elsewhere than known", "", 4, new Interval(0, 1), new Interval(1, 3)), 0);
         assertThat(page.broken()).isEqualTo(2);
+        page.add(new NoClaim(), new Finding().check("no figure", "", Double.NaN, 0, 1), 0);
+        assertThat(page.broken()).isEqualTo(3);
     }
 
     @Test
@@ -54,7 +57,7 @@ class FiguresTest {
     void anIntervalIsSaidInWords() {
         Finding finding = new Finding().check("", "", 1, 0, 2).check("", "", 1, 0.5, Double.POSITIVE_INFINITY)
                 .check("", "", 1, 0.25, 4).check("", "", 1, -10, Double.POSITIVE_INFINITY);
-        assertThat(finding.checks()).extracting(Finding.Check::tolerance).containsExactly("at most 2.00", "at least 0.500",
+        assertThat(finding.checks()).extracting(check -> check.here().toString()).containsExactly("at most 2.00", "at least 0.500",
                 "0.250 to 4.00", "at least -10.0");
     }
 

@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.evidence.minilm;
 import io.github.dl4jlora.examples.evidence.Claim;
 import io.github.dl4jlora.examples.evidence.EvidenceException;
 import io.github.dl4jlora.examples.evidence.EvidenceSource;
+import io.github.dl4jlora.examples.evidence.Finding.Interval;
 import io.github.dl4jlora.examples.evidence.Task;
 import io.github.dl4jlora.examples.evidence.claim.BestRates;
 import io.github.dl4jlora.examples.evidence.claim.DataStarts;
@@ -29,6 +30,8 @@ public final class MiniLmClaims implements EvidenceSource {
             "encoder.layer." + layer + ".attention.self." + part)).toList();
     /** Of LoRA at ranks 1, 8 and 32, and of full fine-tuning. */
     private static final double[] BEST_RATES = {1.6e-3, 1.6e-3, 1.6e-3, 1e-4};
+    /** Of LoRA's best rate to full fine-tuning's. */
+    private static final Interval RATIO = new Interval(4, 64);
     /** Eight for query and value of each of six layers. */
     private static final int RANKS_TO_SHARE = 96;
 
@@ -50,11 +53,11 @@ public final class MiniLmClaims implements EvidenceSource {
     private static List<Claim> claims(Task task) {
         Stream<Claim> claims = Stream.of(
                 new Placements(task, 5e-4, 3),
-                new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 2.5e-5, 4, 5, SEEDS, 50, 100, 2))),
-                new VariantsTuned(List.of(new VariantsTuned.Setting(task, 5e-4, 3, 2, SEEDS, 0, 50, 100, 2))),
-                new TwoRates(List.of(new TwoRates.Setting(task, 5e-4, 4, 3, 1, task.epochs()))),
+                new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 2.5e-5, 4, 5, SEEDS, 50, 100, 2, 4, RATIO))),
+                new VariantsTuned(List.of(new VariantsTuned.Setting(task, 5e-4, 3, 2, SEEDS, 0, 50, 100))),
+                new TwoRates(List.of(new TwoRates.Setting(task, 5e-4, 4, 3, 1, task.epochs(), 0.25))),
                 new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, 1, task.epochs(), RANKS_TO_SHARE))),
-                new Intruders(List.of(new Intruders.Setting(task, LOOKED_AT, BEST_RATES, SEEDS, true))),
+                new Intruders(List.of(new Intruders.Setting(task, LOOKED_AT, BEST_RATES, SEEDS, 1))),
                 new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 0.01, 3))));
         return claims.<Claim>map(OnMiniLm::new).toList();
     }
