@@ -22,7 +22,6 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 
@@ -103,7 +102,10 @@ public final class Adaptation<M extends Model> {
         List<Node> nodes = from.nodes();
         Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new Storing(from, config), true);
         PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
-        planned.nodes().stream().map(Node::adapted).filter(Objects::nonNull).forEach(AdaptedConfiguration::validate);
+        planned.nodes().stream().filter(node -> node.adapted() != null).forEach(node -> {
+            node.adapted().validate();
+            warnOfRanks(node);
+        });
         refuseUntrainable(planned);
         return planned;
     }
@@ -314,9 +316,14 @@ public final class Adaptation<M extends Model> {
         }
     }
 
+    private static void warnOfRanks(Node node) {
+        node.adapted().adapted().forEach(parameter ->
+                parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).module()));
+    }
+
     private void warn(Node node) {
         AdaptedConfiguration lora = node.adapted();
-        lora.adapted().forEach(parameter -> parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).module()));
+        warnOfRanks(node);
         if (from.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
             LOG.warn(
                     "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "

@@ -54,7 +54,8 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
     static void requireNone(Network<?> from, List<Node> nodes, LoRAConfig config) {
         if (config.rankBudget() != null) {
             throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks by what data tells, "
-                    + "but there is none here. Call LoRA.apply(base, config, data) with an iterator, or leave rankBudget out");
+                    + "but there is none here. Set loraInit(LoRAInit.EVA) and call LoRA.apply(base, config, data) with an iterator, or "
+                    + "leave rankBudget out");
         }
         boolean mayNeed = Stream.concat(Stream.of(config.loraInit()), config.overrides().values().stream()
                 .map(LayerOverride::loraInit).filter(Objects::nonNull)).anyMatch(LoRAInit::needsData);

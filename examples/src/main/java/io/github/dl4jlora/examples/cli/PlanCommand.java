@@ -69,7 +69,7 @@ final class PlanCommand extends Work {
         try {
             return LoRA.plan(base.model(), config, batch, inputs);
         } catch (IllegalArgumentException e) {
-            throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);
+            throw new IOException(base.file() + ": " + e.getMessage(), e);
         }
     }
 

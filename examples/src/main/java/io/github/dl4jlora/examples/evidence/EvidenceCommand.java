@@ -45,8 +45,8 @@ public final class EvidenceCommand implements Callable<Integer> {
             description = "Where fetched data is. Default: ${DEFAULT-VALUE}.")
     private Path data;
 
-    @Option(names = "--output", paramLabel = "<folder>", defaultValue = "examples/target/evidence",
-            description = "Where the page goes. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--output", paramLabel = "<folder>", defaultValue = "examples/target",
+            description = "Where evidence.md and its pictures go. Default: ${DEFAULT-VALUE}.")
     private Path output;
 
     @Option(names = "--threads", description = "Trainings at once. Default: as many as there are cores.")
@@ -102,7 +102,7 @@ public final class EvidenceCommand implements Callable<Integer> {
         } finally {
             line.clear();
         }
-        out.println("Look at it: " + page.write(output));
+        out.println("Look at it: " + page.write(output).toUri());
         return page.broken() == 0 ? CommandLine.ExitCode.OK : FAILED;
     }
 

@@ -13,6 +13,9 @@ final class Page {
     private static final String COMMAND = "mvn -q -pl examples -am compile exec:exec@evidence";
     private static final String FOLDER = "evidence";
 
+    private static final String BRIEF = "The short form, with one seed, one rate and one epoch: everything works, and no figure here "
+            + "means anything.";
+
     private final List<Section> sections = new ArrayList<>();
     private final boolean brief;
 
@@ -50,7 +53,7 @@ final class Page {
     }
 
     private String text() {
-        StringBuilder text = new StringBuilder("# Evidence\n\n").append(intro()).append("\n\n");
+        StringBuilder text = new StringBuilder("# Evidence\n\n").append(brief ? BRIEF : intro()).append("\n\n");
         text.append(Markdown.paragraph("**To choose settings**, three tables: [learning rates](#rates), [layers and rank]"
                 + "(#layers-minilm), [variants](#variants) and, beside them, [starts](#starts). How to set what they say is in the "
                 + "guide: [rates](guide/adapt.md#which-learning-rate), [layers](guide/adapt.md#choose-what-is-adapted), "
