@@ -47,7 +47,7 @@ elif command -v apt-get dpkg-deb > /dev/null && fetch_fashion; then
   echo "Fashion-MNIST is in examples/$FASHION"
 else
   {
-    echo "Fashion-MNIST is not there: it comes from Debian's package dataset-fashion-mnist, for which apt-get and dpkg-deb are needed."
+    echo "Fashion-MNIST is not there: it comes from Debian's package dataset-fashion-mnist, by apt-get and dpkg-deb."
     echo "Or put four files of https://github.com/zalandoresearch/fashion-mnist into examples/$FASHION yourself:"
     printf '  %s\n' "${FASHION_FILES[@]}"
     echo "Without them the claims on clothes are left out."

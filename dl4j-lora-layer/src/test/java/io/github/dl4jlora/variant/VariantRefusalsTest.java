@@ -159,8 +159,8 @@ class VariantRefusalsTest {
     @Test
     void declaredLayersHaveEveryVariant() {
         for (Variant variant : new Variant[] {new PlainLoRA(), new FrozenALoRA(), new DoRA()}) {
-            // Of all starts, that of what quantising a base loses needs one.
-            for (LoRAInit init : EnumSet.complementOf(EnumSet.of(LoRAInit.LOFTQ))) {
+            // Of all starts, that of what quantising a base loses needs one, as do those from data.
+            for (LoRAInit init : EnumSet.complementOf(EnumSet.of(LoRAInit.LOFTQ, LoRAInit.EVA, LoRAInit.LORA_GA))) {
                 MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3)
                         .updater(new Sgd(0.1)).list()
                         .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(variant).loraInit(init).trainBias(true)

@@ -100,7 +100,8 @@ public final class Adaptation<M extends Model> {
     static <M extends Model> PlannedNetwork<M> planned(M base, LoRAConfig config) {
         Network<M> from = stock(base, config);
         List<Node> nodes = from.nodes();
-        Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new Storing(from, config), true);
+        Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new Storing(from, config),
+                true);
         PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
         planned.nodes().stream().filter(node -> node.adapted() != null).forEach(node -> {
             node.adapted().validate();
@@ -227,8 +228,8 @@ public final class Adaptation<M extends Model> {
     /** What {@code fit} of a frozen network says. */
     static IllegalStateException nothingTrains() {
         return new IllegalStateException("The network is frozen, so there is nothing to fit: LoRA.freeze made it for inference. "
-                + "Adapt it with LoRA.apply(network, config), or train the network that it was made of, or what LoRA.merge makes "
-                + "of it");
+                + "Adapt it with LoRA.apply(network, config), or train the network that it was made of, or what LoRA.merge "
+                + "makes of it");
     }
 
     /** What {@code setParams} of a frozen network does: DL4J would hand out a vector to layers that take none of it. */

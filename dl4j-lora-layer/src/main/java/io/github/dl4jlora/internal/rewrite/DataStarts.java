@@ -54,16 +54,16 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
     static void requireNone(Network<?> from, List<Node> nodes, LoRAConfig config) {
         if (config.rankBudget() != null) {
             throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks by what data tells, "
-                    + "but there is none here. Set loraInit(LoRAInit.EVA) and call LoRA.apply(base, config, data) with an iterator, or "
-                    + "leave rankBudget out");
+                    + "but there is none here. Set loraInit(LoRAInit.EVA) and call LoRA.apply(base, config, data) with an "
+                    + "iterator, or leave rankBudget out");
         }
         boolean mayNeed = Stream.concat(Stream.of(config.loraInit()), config.overrides().values().stream()
                 .map(LayerOverride::loraInit).filter(Objects::nonNull)).anyMatch(LoRAInit::needsData);
         for (Starting matrix : mayNeed ? matrices(from, nodes, config) : List.<Starting>of()) {
             if (matrix.settings.loraInit().needsData()) {
                 throw new IllegalArgumentException(matrix.layer() + ": LoRAInit." + matrix.settings.loraInit() + " starts from "
-                        + "data, but there is none here. Call LoRA.apply(base, config, data) with an iterator over the data that "
-                        + "the network is to be trained on, or choose another start");
+                        + "data, but there is none here. Call LoRA.apply(base, config, data) with an iterator over the data "
+                        + "that the network is to be trained on, or choose another start");
             }
         }
     }
@@ -78,8 +78,8 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
         List<Starting> starting = all.stream().filter(matrix -> matrix.settings.loraInit().needsData()).toList();
         if (starting.isEmpty()) {
             throw new IllegalArgumentException("Data was given, but no adapter starts from data: the start is LoRAInit."
-                    + config.loraInit() + ". Set loraInit(LoRAInit.EVA) or loraInit(LoRAInit.LORA_GA), or call "
-                    + "LoRA.apply(base, config)");
+                    + config.loraInit() + ". Set loraInit(LoRAInit.EVA) or loraInit(LoRAInit.LORA_GA), or call LoRA.apply(base, "
+                    + "config)");
         }
         refuse(starting, LoRAInit.EVA, matrix -> !hasRows(matrix.node),
                 " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose "

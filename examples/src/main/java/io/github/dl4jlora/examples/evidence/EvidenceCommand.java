@@ -25,8 +25,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 
 /** Examines what is claimed of LoRA, and writes a page about it. */
-@Command(name = "evidence", sortOptions = false, description = "Examines what papers say of LoRA on real data, writes a page about "
-        + "it, and fails if a figure is not where it has to be.")
+@Command(name = "evidence", sortOptions = false, description = "Examines what papers say of LoRA on real data, writes a page "
+        + "about it, and fails if a figure is not where it has to be.")
 public final class EvidenceCommand implements Callable<Integer> {
 
     private static final int FAILED = 1;

@@ -68,7 +68,8 @@ public final class Finding {
 
         @Override
         public String toString() {
-            return low == 0 && high < Double.POSITIVE_INFINITY || low == Double.NEGATIVE_INFINITY ? "at most " + Check.figure(high)
+            return low == 0 && high < Double.POSITIVE_INFINITY || low == Double.NEGATIVE_INFINITY ? "at most "
+                    + Check.figure(high)
                     : high == Double.POSITIVE_INFINITY ? "at least " + Check.figure(low)
                     : Check.figure(low) + " to " + Check.figure(high);
         }

@@ -10,11 +10,11 @@ import java.util.Locale;
 /** What was found as a page of Markdown, its pictures in a folder beside it. */
 final class Page {
 
-    private static final String COMMAND = "mvn -q -pl examples -am compile exec:exec@evidence";
+    private static final String COMMAND = "mvn -q -Pminilm -pl examples -am compile exec:exec@evidence";
     private static final String FOLDER = "evidence";
 
-    private static final String BRIEF = "The short form, with one seed, one rate and one epoch: everything works, and no figure here "
-            + "means anything.";
+    private static final String BRIEF = "The short form, with one seed, one rate and one epoch: everything works, and no figure "
+            + "here means anything.";
 
     private final List<Section> sections = new ArrayList<>();
     private final boolean brief;
@@ -32,7 +32,8 @@ final class Page {
         }
 
         String command() {
-            return "mvn -q " + claim.profiles() + "-pl examples -am compile exec:exec@evidence -Dargs=\"--only " + claim.id() + "\"";
+            return "mvn -q " + claim.profiles() + "-pl examples -am compile exec:exec@evidence -Dargs=\"--only " + claim.id()
+                    + "\"";
         }
     }
 
@@ -54,10 +55,10 @@ final class Page {
 
     private String text() {
         StringBuilder text = new StringBuilder("# Evidence\n\n").append(brief ? BRIEF : intro()).append("\n\n");
-        text.append(Markdown.paragraph("**To choose settings**, three tables: [learning rates](#rates), [layers and rank]"
-                + "(#layers-minilm), [variants](#variants) and, beside them, [starts](#starts). How to set what they say is in the "
-                + "guide: [rates](guide/adapt.md#which-learning-rate), [layers](guide/adapt.md#choose-what-is-adapted), "
-                + "[variants](guide/variants.md).")).append("\n\n");
+        text.append(Markdown.paragraph("**To choose settings**, three tables: [learning rates](#rates), [layers and "
+                + "rank](#layers-minilm), [variants](#variants) and, beside them, [starts](#starts). How to set what they say "
+                + "is in the guide: [rates](guide/adapt.md#which-learning-rate), "
+                + "[layers](guide/adapt.md#choose-what-is-adapted), [variants](guide/variants.md).")).append("\n\n");
         List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.says() + "](#" + section.claim.id()
                 + ")", brief ? "not judged" : section.verdict(), String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
         text.append(Markdown.table(List.of("claim", "here", "minutes of a core"), rows)).append("\n\n");
@@ -66,16 +67,15 @@ final class Page {
     }
 
     private String intro() {
-        return String.format(Locale.ROOT, """
-                What papers say of LoRA, examined with this library on real data. This page is what a program wrote:
-
-                    %s
-
-                It takes %.0f minutes of a core, here %d of them at once (`-Dargs="--short"`: a tenth, and shows only that everything
-                works), and fails if a figure is not where it has to be. Of each figure stands there what is published, what came
-                out here, and the interval that it must lie in. ± is one standard deviation over seeds. A training has a thread to
-                itself, so that the number of cores makes no difference; another processor rounds otherwise and moves a row a little.""", COMMAND,
-                sections.stream().mapToDouble(Section::minutes).sum(), Runtime.getRuntime().availableProcessors());
+        return Markdown.paragraph("What papers say of LoRA, examined with this library on real data. This page is what a program "
+                + "wrote, digits and all:") + "\n\n    " + PictureClaims.SCRIPT + "\n    " + COMMAND + "\n\n"
+                + Markdown.paragraph(String.format(Locale.ROOT, "It takes %.0f minutes of a core, here %d of them at once "
+                + "(`-Dargs=\"--short\"`: a tenth, and shows that all works), and fails if a figure is not where it has to be. Of each "
+                + "figure stands there what is published, what came out here, where the claim has it, and where it has to be: "
+                + "another place where the claim is known not to hold here. ± is one standard deviation over seeds. A training "
+                + "has a thread to itself, so that the number of cores makes no difference; another processor rounds otherwise "
+                + "and moves a row a little.", sections.stream().mapToDouble(Section::minutes).sum(),
+                Runtime.getRuntime().availableProcessors()));
     }
 
     private void append(StringBuilder text, Section section) {
@@ -86,7 +86,8 @@ final class Page {
         if (!brief) {
             text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "claimed", "has to be", ""),
                     section.finding.checks().stream().map(check -> List.of(check.what(), check.published(),
-                            Finding.Check.figure(check.ours()), check.claimed().toString(), check.here().toString(), check.verdict())).toList()));
+                            Finding.Check.figure(check.ours()), check.claimed().toString(), check.here().toString(),
+                                    check.verdict())).toList()));
         }
         text.append("\n\n");
     }

@@ -72,7 +72,8 @@ public final class Plot {
         chart.getStyler().setAxisTickLabelsFont(FONT).setAxisTitleFont(FONT);
         chart.getStyler().setShowValue(true).setValueFont(FONT).setValueFontColor(Color.BLACK)
                 .setHeatMapValueDecimalPattern(decimals)
-                .setHeatMapDecimalValueFormatter(value -> new DecimalFormat(decimals).format(value)).setRangeColors(new Color[] {COLD, HOT});
+                .setHeatMapDecimalValueFormatter(value -> new DecimalFormat(decimals).format(value))
+                .setRangeColors(new Color[] {COLD, HOT});
         List<Number[]> cells = IntStream.range(0, rows.size()).boxed().flatMap(row -> IntStream.range(0, columns.size())
                 .mapToObj(column -> new Number[] {column, row, values[row][column]})).toList();
         chart.addSeries("values", columns, rows, cells);

@@ -18,9 +18,9 @@ final class AdviceSection {
     }
 
     static String html(Map<String, LoRAAdapter> adapters, Map<String, ScoreHistory> histories, List<String> names, Model base) {
-        StringBuilder html = new StringBuilder("<section><h2>Advice</h2>\n<p>What these trainings tell about their settings. It"
-                + " is drawn from the figures beside it, not from what the adapters are for: what the base's own task lost is not "
-                + "looked at.</p>\n");
+        StringBuilder html = new StringBuilder("<section><h2>Advice</h2>\n<p>What these trainings tell about their settings. It "
+                + "is drawn from the figures beside it, not from what the adapters are for: what the base's own task lost is "
+                + "not looked at.</p>\n");
         adapters.forEach((name, adapter) -> {
             ScoreHistory history = histories.get(name);
             List<LoRAAdvice> advice = LoRAAdvice.about(adapter).base(base)

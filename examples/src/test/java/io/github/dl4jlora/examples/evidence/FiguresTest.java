@@ -36,7 +36,8 @@ class FiguresTest {
     @Test
     void aFigureOutsideItsIntervalBreaksAPageUnlessItIsKnownToDiffer() {
         Page page = new Page(false);
-        page.add(new NoClaim(), new Finding().check("inside", "", 1, 0, 1).check("elsewhere", "", 2, new Interval(0, 1), new Interval(1, 3)), 0);
+        page.add(new NoClaim(), new Finding().check("inside", "", 1, 0, 1).check("elsewhere", "", 2, new Interval(0, 1),
+                new Interval(1, 3)), 0);
         assertThat(page.broken()).isZero();
         page.add(new NoClaim(), new Finding().check("outside", "", 1.1, 0, 1), 0);
         assertThat(page.broken()).isEqualTo(1);
@@ -57,7 +58,8 @@ class FiguresTest {
     void anIntervalIsSaidInWords() {
         Finding finding = new Finding().check("", "", 1, 0, 2).check("", "", 1, 0.5, Double.POSITIVE_INFINITY)
                 .check("", "", 1, 0.25, 4).check("", "", 1, -10, Double.POSITIVE_INFINITY);
-        assertThat(finding.checks()).extracting(check -> check.here().toString()).containsExactly("at most 2.00", "at least 0.500",
+        assertThat(finding.checks()).extracting(check -> check.here().toString()).containsExactly("at most 2.00", "at least "
+                + "0.500",
                 "0.250 to 4.00", "at least -10.0");
     }
 

@@ -38,8 +38,8 @@ public final class BestRates implements Claim {
      * @param behind how far it is here at most
      * @param ratio  of LoRA's best rate to full fine-tuning's, here
      */
-    public record Setting(Task task, int[] ranks, double lowest, double factor, int rates, int seeds, double low, double high, double close,
-                          double behind, Interval ratio) {
+    public record Setting(Task task, int[] ranks, double lowest, double factor, int rates, int seeds, double low, double high,
+                          double close, double behind, Interval ratio) {
 
         private List<Method> loras() {
             return IntStream.of(ranks).mapToObj(Method::lora).toList();
@@ -72,20 +72,21 @@ public final class BestRates implements Claim {
 
     @Override
     public String says() {
-        return "LoRA comes close to full fine-tuning when each has its own best learning rate, and that rate hardly depends on rank";
+        return "LoRA comes close to full fine-tuning when each has its own best learning rate, and that rate hardly depends on "
+                + "rank";
     }
 
     @Override
     public Source source() {
-        return new Source("Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); Biderman et al. 2024, "
-                + "\"LoRA Learns Less and Forgets Less\"", "2405.09673");
+        return new Source("Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); Biderman et al. "
+                + "2024, \"LoRA Learns Less and Forgets Less\"", "2405.09673");
     }
 
     @Override
     public String published() {
-        return "Llama 3 and Qwen 3: at its best rate LoRA learns as much as full fine-tuning, on data that its rank can hold; the best "
-                + "rate is about the same for all ranks, since alpha is divided by the rank, and about ten times that of full "
-                + "fine-tuning.";
+        return "Llama 3 and Qwen 3: at its best rate LoRA learns as much as full fine-tuning, on data that its rank can hold; "
+                + "the best rate is about the same for all ranks, since alpha is divided by the rank, and about ten times that "
+                + "of full fine-tuning.";
     }
 
     @Override
@@ -103,7 +104,8 @@ public final class BestRates implements Claim {
         List<Method> all = new ArrayList<>(loras);
         all.add(Method.full());
         String name = setting.task.name();
-        Rates rates = new Rates(lab, setting.task, all, lab.rates(setting.lowest, setting.factor, setting.rates), lab.seeds(setting.seeds));
+        Rates rates = new Rates(lab, setting.task, all, lab.rates(setting.lowest, setting.factor, setting.rates),
+                lab.seeds(setting.seeds));
         finding.plot("rates-" + Finding.file(name), rates.plot("Learning rates, " + name, setting.low, setting.high));
         rows.addAll(rates.rows(setting.task.isLoss() ? 3 : 1));
         double full = rates.bestLearned(Method.full()).mean();

@@ -54,8 +54,8 @@ public final class DataStarts implements Claim {
 
     @Override
     public String published() {
-        return "EVA: the loss falls faster than with any other start, on language, vision and reinforcement learning. LoRA-GA: two to "
-                + "four times as fast as LoRA, on T5 and Llama 2, at the pace of full fine-tuning.";
+        return "EVA: the loss falls faster than with any other start, on language, vision and reinforcement learning. LoRA-GA: "
+                + "two to four times as fast as LoRA, on T5 and Llama 2, at the pace of full fine-tuning.";
     }
 
     @Override

@@ -90,8 +90,8 @@ public final class Intruders implements Claim {
 
     @Override
     public String published() {
-        return "RoBERTa and Llama 2: matrices that LoRA has changed have intruders among their strongest singular vectors, which have "
-                + "a small cosine with every one of the base's; those of full fine-tuning have none.";
+        return "RoBERTa and Llama 2: matrices that LoRA has changed have intruders among their strongest singular vectors, "
+                + "which have a small cosine with every one of the base's; those of full fine-tuning have none.";
     }
 
     @Override
@@ -99,8 +99,8 @@ public final class Intruders implements Claim {
         Finding finding = new Finding();
         List<List<String>> rows = new ArrayList<>();
         settings.forEach(setting -> examine(lab, setting, finding, rows));
-        return finding.table(List.of("task", "method", "rate", "intruders among the first 10", "learned"), rows).text("An intruder's "
-                + "cosine with every left singular vector of the base's matrix is below " + ALIKE + ".");
+        return finding.table(List.of("task", "method", "rate", "intruders among the first 10", "learned"), rows).text("An "
+                + "intruder's cosine with every left singular vector of the base's matrix is below " + ALIKE + ".");
     }
 
     private static void examine(Lab lab, Setting setting, Finding finding, List<List<String>> rows) {

@@ -65,8 +65,8 @@ public final class LearnsAndForgets implements Claim {
 
     @Override
     public String published() {
-        return "Llama 2 7B, code and mathematics: LoRA's curves of learning against forgetting lie at less learned and less forgotten; "
-                + "at the same learned it forgets less or as much; lower ranks forget less.";
+        return "Llama 2 7B, code and mathematics: LoRA's curves of learning against forgetting lie at less learned and less "
+                + "forgotten; at the same learned it forgets less or as much; lower ranks forget less.";
     }
 
     /** Rates are those at which each learns most, from the claim on rates. */
@@ -110,10 +110,10 @@ public final class LearnsAndForgets implements Claim {
         finding.check("share of adapters that give the base's outputs back, bit for bit, once off", "1", givenBack ? 1 : 0, 1, 1);
         finding.check("kept at the end, LoRA of rank 8 less full fine-tuning, points", "above 0",
                 ends.get(Method.lora(8)).mean() - ends.get(Method.full()).mean(), 5, Double.POSITIVE_INFINITY);
-        finding.text("How much is forgotten is a matter of the rate first: full fine-tuning at a quarter of its best rate is where "
-                + "LoRA is at its best one.");
-        return finding.check("kept when " + (int) ENOUGH + " % were learned, LoRA of rank 8 less full fine-tuning at the better of "
-                + "its rates, points", "0 or more", at95.get(Method.lora(8)).mean()
+        finding.text("How much is forgotten is a matter of the rate first: full fine-tuning at a quarter of its best rate is "
+                + "where LoRA is at its best one.");
+        return finding.check("kept when " + (int) ENOUGH + " % were learned, LoRA of rank 8 less full fine-tuning at the better "
+                + "of its rates, points", "0 or more", at95.get(Method.lora(8)).mean()
                 - Math.max(at95.get(Method.full()).mean(), at95.get(SLOWER).mean()), -10, Double.POSITIVE_INFINITY);
     }
 

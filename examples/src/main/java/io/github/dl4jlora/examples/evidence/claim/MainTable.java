@@ -37,7 +37,8 @@ public final class MainTable implements Claim {
 
     @Override
     public String says() {
-        return "At its own best rate LoRA comes close to full fine-tuning with a fourteenth of its trained values, and forgets less";
+        return "At its own best rate LoRA comes close to full fine-tuning with a fourteenth of its trained values, and forgets "
+                + "less";
     }
 
     @Override
@@ -72,7 +73,8 @@ public final class MainTable implements Claim {
                 rows.add(List.of("LoRA, adapter off", "", "", baseLearned.toString(1), baseKept.toString(1)));
             }
         });
-        Finding finding = new Finding().table(List.of("", "trained values", "rate", "turned digits, %", "upright digits, %"), rows);
+        Finding finding = new Finding().table(List.of("", "trained values", "rate", "turned digits, %", "upright digits, "
+                + "%"), rows);
         finding.text("Rates were chosen with seeds 1 to " + BestRates.SEEDS + ", the table is of " + others.length
                 + " others: other parts for learning and testing, other bases.");
         finding.check("full fine-tuning less LoRA, turned digits, points", "", spread(outcomes.get(Method.full()),

@@ -37,14 +37,14 @@ public final class PissaFaster implements Claim {
 
     @Override
     public Source source() {
-        return new Source("Meng et al. 2024, \"PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language "
-                + "Models\", figure 2", "2404.02948");
+        return new Source("Meng et al. 2024, \"PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large "
+                + "Language Models\", figure 2", "2404.02948");
     }
 
     @Override
     public String published() {
-        return "A network of two layers that knows MNIST's odd digits learns the even ones: at the same rank, rate and steps the loss "
-                + "of PiSSA falls faster and lower than LoRA's, and follows that of full fine-tuning.";
+        return "A network of two layers that knows MNIST's odd digits learns the even ones: at the same rank, rate and steps "
+                + "the loss of PiSSA falls faster and lower than LoRA's, and follows that of full fine-tuning.";
     }
 
     @Override
@@ -59,6 +59,7 @@ public final class PissaFaster implements Claim {
         starts.report(finding);
         finding.text("Steps are those to the loss that LoRA comes to in half of its own, over these: 0.5 is twice as fast.");
         finding.check("PiSSA's steps over LoRA's, one rate for all", "below 1", starts.atOneRate(pissa), 0, 0.8);
-        return finding.check("PiSSA's steps over LoRA's, each at its own best rate", "not told", starts.atOwnRates(pissa), 0, 1.1);
+        return finding.check("PiSSA's steps over LoRA's, each at its own best rate", "not "
+                + "told", starts.atOwnRates(pissa), 0, 1.1);
     }
 }

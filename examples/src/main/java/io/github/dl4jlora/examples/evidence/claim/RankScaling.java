@@ -38,7 +38,8 @@ public final class RankScaling implements Claim {
     }
 
     /**
-     * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first steps: later it says how
+     * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first steps: later it says
+     * how
      * much is left to learn.
      */
     private static final class GradientNorm extends BaseTrainingListener {
@@ -66,7 +67,8 @@ public final class RankScaling implements Claim {
 
     @Override
     public String says() {
-        return "With alpha / rank gradients collapse as the rank grows, with alpha / √rank they do not, and high ranks learn faster";
+        return "With alpha / rank gradients collapse as the rank grows, with alpha / √rank they do not, and high ranks learn "
+                + "faster";
     }
 
     @Override
@@ -76,9 +78,9 @@ public final class RankScaling implements Claim {
 
     @Override
     public String published() {
-        return "Llama 2 7B on OpenOrca, ranks 4 to 2048: with alpha / rank the mean norm of the gradient falls as the rank grows and "
-                + "all ranks come to the same perplexity; with alpha / √rank it stays within the same order, and perplexity falls "
-                + "with rank.";
+        return "Llama 2 7B on OpenOrca, ranks 4 to 2048: with alpha / rank the mean norm of the gradient falls as the rank "
+                + "grows and all ranks come to the same perplexity; with alpha / √rank it stays within the same order, and "
+                + "perplexity falls with rank.";
     }
 
     @Override

@@ -65,9 +65,9 @@ public final class TrainsAlike implements Claim {
 
     @Override
     public String published() {
-        return "Both compute the same function. What tells them apart is rounding, and DL4J's SameDiff layers, whose gradients are "
-                + "twice as large as they should be: of A and B Adam does not notice, which divides by their size, but what goes "
-                + "down to the layers below is a little off.";
+        return "Both compute the same function. What tells them apart is rounding, and DL4J's SameDiff layers, whose gradients "
+                + "are twice as large as they should be: of A and B Adam does not notice, which divides by their size, but what "
+                + "goes down to the layers below is a little off.";
     }
 
     @Override
@@ -95,7 +95,8 @@ public final class TrainsAlike implements Claim {
                 apart = Math.max(apart, Math.abs(ours.get(i).learned() - theirs.get(i).learned()));
                 lossApart = Math.max(lossApart, furthest(ours.get(i).losses(), theirs.get(i).losses()));
             }
-            finding.check(name + ": largest difference of a loss in the first " + EARLY + " steps, any seed, over the loss", "0", lossApart, 0,
+            finding.check(name + ": largest difference of a loss in the first " + EARLY + " steps, any seed, over the "
+                    + "loss", "0", lossApart, 0,
                     setting.early);
             finding.check(name + ": largest difference of what is learned, any seed, " + setting.task.measure(), "0", apart, 0,
                     setting.alike);

@@ -108,8 +108,8 @@ public final class TwoRates implements Claim {
         List<String> labels = DoubleStream.of(rates).mapToObj(rate -> String.format(Locale.ROOT, "%.1e", rate)).toList();
         finding.plot("loraplus-" + Finding.file(name), Plot.heat(name + ": " + setting.task.measure(),
                 "learning rate of A", "learning rate of B", labels, labels, learned, "0.0"));
-        finding.text(String.format(Locale.ROOT, "%s, %d epochs: best at %.1e (A) and %.1e (B), %.1f; with one rate for both at %.1e, "
-                + "%.1f.", name, setting.epochs, best.a, best.b, best.learned, bestEqual.a, bestEqual.learned));
+        finding.text(String.format(Locale.ROOT, "%s, %d epochs: best at %.1e (A) and %.1e (B), %.1f; with one rate for both at "
+                + "%.1e, %.1f.", name, setting.epochs, best.a, best.b, best.learned, bestEqual.a, bestEqual.learned));
         finding.check(name + ": B's rate above A's, less the same two rates exchanged, mean of all pairs, points", "above 0",
                 (above - below) / pairs, 0.5, Double.POSITIVE_INFINITY);
         finding.check(name + ": B's rate over A's where it is best", "16, or more", best.b / best.a, Interval.atLeast(4),

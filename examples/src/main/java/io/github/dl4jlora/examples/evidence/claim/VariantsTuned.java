@@ -56,21 +56,21 @@ public final class VariantsTuned implements Claim {
 
     @Override
     public String says() {
-        return "Variants of LoRA lie within one to two points of each other once each has its own learning rate; at low rank DoRA is "
-                + "ahead";
+        return "Variants of LoRA lie within one to two points of each other once each has its own learning rate; at low rank "
+                + "DoRA is ahead";
     }
 
     @Override
     public Source source() {
         return new Source("Liu et al. 2024, \"DoRA: Weight-Decomposed Low-Rank Adaptation\", "
-                + "[arXiv:2402.09353](https://arxiv.org/abs/2402.09353); \"Learning Rate Matters: Vanilla LoRA May Suffice for LLM "
-                + "Fine-tuning\"", "2602.04998");
+                + "[arXiv:2402.09353](https://arxiv.org/abs/2402.09353); \"Learning Rate Matters: Vanilla LoRA May Suffice for "
+                + "LLM Fine-tuning\"", "2602.04998");
     }
 
     @Override
     public String published() {
-        return "The former: LLaMA 7B on commonsense reasoning, rank 4: DoRA 61.89 %, LoRA 39.49 %, at the same rate. The latter: with a "
-                + "rate of its own each variant comes to within 1 to 2 points of plain LoRA.";
+        return "The former: LLaMA 7B on commonsense reasoning, rank 4: DoRA 61.89 %, LoRA 39.49 %, at the same rate. The "
+                + "latter: with a rate of its own each variant comes to within 1 to 2 points of plain LoRA.";
     }
 
     /** {@return what differs about each variant} */
