@@ -70,11 +70,12 @@ final class Page {
         return Markdown.paragraph("What papers say of LoRA, examined with this library on real data. This page is what a program "
                 + "wrote, digits and all:") + "\n\n    " + PictureClaims.SCRIPT + "\n    " + COMMAND + "\n\n"
                 + Markdown.paragraph(String.format(Locale.ROOT, "It takes %.0f minutes of a core, here %d of them at once "
-                + "(`-Dargs=\"--short\"`: a tenth, and shows that all works), and fails if a figure is not where it has to be. Of each "
-                + "figure stands there what is published, what came out here, where the claim has it, and where it has to be: "
-                + "another place where the claim is known not to hold here. ± is one standard deviation over seeds. A training "
-                + "has a thread to itself, so that the number of cores makes no difference; another processor rounds otherwise "
-                + "and moves a row a little.", sections.stream().mapToDouble(Section::minutes).sum(),
+                + "(`-Dargs=\"--short\"`: a tenth, and shows that all works), and fails if a figure is not where it has to "
+                + "be. Of each figure stands there what is published, what came out here, where the claim has it, and where "
+                + "it has to be: another place where the claim is known not to hold here. ± is one standard deviation over "
+                + "seeds. A training has a thread to itself, so that the number of cores makes no difference; another "
+                + "processor rounds otherwise and moves a row a little.",
+                sections.stream().mapToDouble(Section::minutes).sum(),
                 Runtime.getRuntime().availableProcessors()));
     }
 
