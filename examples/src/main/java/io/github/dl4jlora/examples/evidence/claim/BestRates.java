@@ -97,7 +97,8 @@ public final class BestRates implements Claim {
             examine(lab, setting, finding, rows);
         }
         return finding.table(Rates.header(), rows).text("A rate of LoRA's well above full fine-tuning's is a matter of "
-                + "pretrained weights, of which little may move: MiniLM has it, small networks that were trained for seconds have not.");
+                + "pretrained weights, of which little may move: MiniLM has it, small networks that were trained for "
+                + "seconds have not.");
     }
 
     private static void examine(Lab lab, Setting setting, Finding finding, List<List<String>> rows) {
