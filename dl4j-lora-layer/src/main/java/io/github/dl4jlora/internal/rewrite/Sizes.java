@@ -152,7 +152,8 @@ final class Sizes {
 
     /** DL4J does not ask. Of words a layer's nIn is how many there are. */
     private void requireWidth(Node node, InputType type) {
-        if (!(node.unwrappedLayer() instanceof FeedForwardLayer layer) || node.matrices().type() == LayerType.EMBEDDING) {
+        if (!(node.unwrappedLayer() instanceof FeedForwardLayer layer) || node.numParams() == 0
+                || node.matrices().type() == LayerType.EMBEDDING) {
             return;
         }
         long width = type instanceof InputTypeFeedForward rows ? rows.getSize()
