@@ -156,13 +156,13 @@ public final class LoRAConfig {
     }
 
     /**
-     * This configuration with overrides that win over those it has.
+     * This configuration with other overrides in place of those it has.
      *
-     * @param first by pattern, as {@link #overrides} has them
+     * @param overrides by pattern, as {@link #overrides} has them
      * @return the configuration
      */
-    public LoRAConfig overriddenBy(Map<Pattern, LayerOverride> first) {
-        return new LoRAConfig(settings, selection.overridden(first), training, base, data);
+    public LoRAConfig withOverrides(Map<Pattern, LayerOverride> overrides) {
+        return new LoRAConfig(settings, selection.withOverrides(overrides), training, base, data);
     }
 
     /** {@return rank, alpha, variant and whatever else makes an adapter, of all layers but for {@link #overrides}} */

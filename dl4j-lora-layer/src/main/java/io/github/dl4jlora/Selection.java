@@ -24,11 +24,9 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
         overrides = Collections.unmodifiableMap(new LinkedHashMap<>(overrides));
     }
 
-    /** The same with overrides that win over its own. */
-    Selection overridden(Map<Pattern, LoRAConfig.LayerOverride> first) {
-        Map<Pattern, LoRAConfig.LayerOverride> all = new LinkedHashMap<>(first);
-        all.putAll(overrides);
-        return new Selection(targets, types, this.all, exclude, trainable, all);
+    /** The same with others in place of its overrides. */
+    Selection withOverrides(Map<Pattern, LoRAConfig.LayerOverride> others) {
+        return new Selection(targets, types, all, exclude, trainable, others);
     }
 
     /**

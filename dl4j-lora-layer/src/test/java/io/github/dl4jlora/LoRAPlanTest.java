@@ -3,6 +3,7 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.DoRA;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -19,6 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.AMSGrad;
 import org.nd4j.linalg.learning.config.Adam;
@@ -237,5 +239,36 @@ class LoRAPlanTest {
         MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
         network.init();
         return network;
+    }
+
+    /** Whatever the data, which a plan does not have. */
+    @Test
+    void startsFromDataThatNoDataMakesPossibleAreRefused() {
+        DataSetIterator data = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 30, 1)));
+        for (LoRAConfig.Builder builder : List.of(LoRAConfig.builder().rank(2).loraInit(LoRAInit.EVA).rankBudget(400),
+                LoRAConfig.builder().rank(2).rankBudget(3), LoRAConfig.builder().rank(2).loraInit(LoRAInit.EVA).rankBudget(3)
+                        .override("fc2", o -> o.loraInit(LoRAInit.PISSA)))) {
+            Throwable expected = catchThrowable(() -> LoRA.apply(Networks.trainedLayers(), builder.build(), data));
+
+            assertThatThrownBy(() -> LoRA.plan(Networks.trainedLayers(), builder.build(), BATCH))
+                    .isInstanceOf(IllegalArgumentException.class).hasMessage(expected.getMessage());
+        }
+        MultiLayerNetwork sequences = network(InputType.recurrent(3), new LSTM.Builder().name("lstm").nOut(4).build(),
+                new RnnOutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build());
+        assertThatThrownBy(() -> LoRA.plan(sequences, LoRAConfig.builder().targets("lstm").loraInit(LoRAInit.EVA).build(), BATCH,
+                InputType.recurrent(3, 5))).hasMessageContaining("LoRAInit.EVA").hasMessageContaining("\"lstm\" (LSTM)");
+    }
+
+    @Test
+    void anInputOfAnotherWidthIsRefused() {
+        LoRAConfig config = LoRAConfig.builder().rank(2).build();
+        MultiLayerNetwork sequences = network(InputType.recurrent(3), new LSTM.Builder().nOut(4).build(),
+                new DenseLayer.Builder().nOut(4).build(), output());
+
+        assertThatThrownBy(() -> LoRA.plan(Networks.trainedLayers(), config, BATCH, InputType.feedForward(99)))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("\"fc1\" (DenseLayer) takes 6 values")
+                .hasMessageContaining("99");
+        assertThatThrownBy(() -> LoRA.plan(sequences, config, BATCH, InputType.recurrent(9, 5)))
+                .hasMessageContaining("\"layer0\" (LSTM) takes 3 values").hasMessageContaining("9");
     }
 }

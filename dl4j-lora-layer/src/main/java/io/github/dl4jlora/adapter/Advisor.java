@@ -47,6 +47,8 @@ public final class Advisor {
     static final double FLAT = 0.1;
     /** ‖A − A0‖ / ‖A0‖ below which A did not move. Digits: 0.09 and more, even where a low rate had learned little. */
     static final double UNMOVED = 0.01;
+    /** ‖ΔW‖ beside |s|·‖A‖·‖B‖ of a product that would be zero but for rounding. */
+    private static final double ROUNDING = 1e-6;
 
     private final LoRAAdapter adapter;
     private Model base;
@@ -94,7 +96,8 @@ public final class Advisor {
      * Looks.
      *
      * @return what was found, most urgent first; empty if all is well as far as this can be seen
-     * @throws IllegalArgumentException if the base is not the one that the adapter was made for
+     * @throws IllegalArgumentException if the base is not the one that the adapter was made for, or the start has other layers or
+     *                                  ranks
      */
     public List<LoRAAdvice> list() {
         List<LoRAAdvice> found = new ArrayList<>();
@@ -120,7 +123,7 @@ public final class Advisor {
         }
         Map<String, RankUse> uses = RankUse.of(adapter);
         for (String layer : adapter.layers()) {
-            if (NothingLearned.isNothing(adapter.content().delta(layer))) {
+            if (NothingLearned.isNothing(adapter.content().delta(layer)) || isRounding(layer)) {
                 found.add(new LoRAAdvice(Kind.UNTRAINED, layer, "A·B is what it was before training, so the layer computes what "
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
@@ -138,6 +141,13 @@ public final class Advisor {
     private boolean isBroken(String layer) {
         Delta delta = adapter.content().delta(layer);
         return !Double.isFinite(sum(delta.a())) || !Double.isFinite(sum(delta.b()));
+    }
+
+    /** A and B may be orthogonal, as they are where they start so. */
+    private boolean isRounding(String layer) {
+        Delta delta = adapter.content().delta(layer);
+        return !delta.kind().init().isTakenFromW() && adapter.norm(layer) <= ROUNDING * Math.abs(delta.factor())
+                * delta.a().norm2Number().doubleValue() * delta.b().norm2Number().doubleValue();
     }
 
     private static double sum(INDArray array) {
@@ -163,6 +173,11 @@ public final class Advisor {
     private void movesOfA(String layer, List<LoRAAdvice> found) {
         if (start == null || adapter.settings(layer).variant() instanceof FrozenALoRA) {
             return;
+        }
+        if (!start.layers().contains(layer) || start.rank(layer) != adapter.rank(layer)) {
+            throw new IllegalArgumentException(layer + ": the adapter's rank is " + adapter.rank(layer) + ", but start(...) has "
+                    + (start.layers().contains(layer) ? "rank " + start.rank(layer) : "only the layers " + start.layers())
+                    + ". Give what LoRAAdapter.of(network) was before this training, or leave start out");
         }
         INDArray before = start.content().delta(layer).a();
         double size = before.norm2Number().doubleValue();

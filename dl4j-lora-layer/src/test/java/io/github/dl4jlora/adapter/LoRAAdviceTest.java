@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.DoRA;
@@ -260,5 +261,26 @@ class LoRAAdviceTest {
 
         assertThatThrownBy(() -> LoRAAdvice.about(adapter).base(stranger).list()).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("fc1");
+    }
+
+    @Test
+    void aProductThatIsZeroButForRoundingIsUntrained() {
+        LoRAAdapter orthogonal = LoRAAdapter.of(LoRA.apply(base, config().loraInit(LoRAInit.ORTHOGONAL).build()));
+
+        assertThat(LoRAAdvice.about(orthogonal).base(base).list()).extracting(LoRAAdvice::kind)
+                .containsExactly(Kind.UNTRAINED, Kind.UNTRAINED, Kind.UNTRAINED);
+        assertThat(train(config().loraInit(LoRAInit.ORTHOGONAL), 1).kinds()).doesNotContain(Kind.UNTRAINED);
+    }
+
+    @Test
+    void aStartOfAnotherTrainingIsRefused() {
+        LoRAAdapter adapter = train(config(), 1).adapter;
+        LoRAAdapter narrower = train(config().rank(2), 0).adapter;
+        LoRAAdapter smaller = train(config().targets("fc1"), 0).adapter;
+
+        assertThatThrownBy(() -> LoRAAdvice.about(adapter).start(narrower).list()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("fc1", "rank is 8", "rank 2", "leave start out");
+        assertThatThrownBy(() -> LoRAAdvice.about(adapter).start(smaller).list()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("fc2", "only the layers [fc1]");
     }
 }

@@ -6,6 +6,7 @@ import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -26,6 +27,7 @@ import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.ArrayList;
@@ -196,5 +198,31 @@ class DataStartRefusalsTest {
         assertThat(one.output(features)).isEqualTo(base.output(features));
         assertThat(config(LoRAInit.EVA).rankBudget(3, 1.5).startBatches(2).build().toBuilder().build()).hasToString(
                 config(LoRAInit.EVA).rankBudget(3, 1.5).startBatches(2).build().toString());
+    }
+
+    @Test
+    void whatIsSaidOfALayerWithoutRankIsForNone() {
+        for (String layer : List.of("fc1", "fc2")) {
+            LoRAConfig config = config(LoRAInit.EVA).rankBudget(1).override(layer, o -> o.alpha(7)).variant(new FrozenALoRA())
+                    .build();
+
+            LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, config, data()));
+
+            String adapted = adapter.layers().get(0);
+            assertThat(adapter.layers()).hasSize(1);
+            assertThat(adapter.settings(adapted).variant()).isEqualTo(new FrozenALoRA());
+            double alpha = adapted.equals(layer) ? 7 : config.alpha();
+            assertThat(adapter.settings(adapted).factor()).isCloseTo(config.scaling().factor(alpha, 2), within(1e-12));
+        }
+    }
+
+    @Test
+    void inputsThatDifferByRoundingAloneHaveNoComponents() {
+        DataSet tenths = new DataSet(Nd4j.valueArrayOf(new long[] {30, Networks.IN}, 0.1, DataType.DOUBLE),
+                Networks.data(DataType.DOUBLE, 30, 1).getLabels());
+        MultiLayerNetwork doubles = Networks.trainedLayers(DataType.DOUBLE, new Sgd(0.1));
+
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(doubles, config(LoRAInit.EVA).build(), of(tenths)))
+                .withMessageContainingAll("\"fc1\"", "inputs are the same in all of the data");
     }
 }

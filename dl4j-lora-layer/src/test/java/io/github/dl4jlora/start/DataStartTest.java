@@ -350,4 +350,43 @@ class DataStartTest {
         assertThat(table.get(Variant.START_A)).isEqualTo(table.get(Variant.A));
         assertThat(table.get(Variant.START_B)).isEqualTo(table.get(Variant.B));
     }
+
+    @Test
+    void wholeNumbersAreInputsToo() {
+        DataSet data = Networks.data(DataType.DOUBLE, ROWS, 100);
+        INDArray whole = data.getFeatures().mul(9).castTo(DataType.INT);
+
+        MultiLayerNetwork adapted = LoRA.apply(base(), config(LoRAInit.EVA).build(), of(new DataSet(whole, data.getLabels())));
+
+        assertThat(adapted.params()).isEqualTo(LoRA.apply(base(), config(LoRAInit.EVA).build(),
+                of(new DataSet(whole.castTo(DataType.DOUBLE), data.getLabels()))).params());
+    }
+
+    /** DL4J's convolution computes the steps that a mask leaves out as well. */
+    @Test
+    void maskedStepsOfAConvolutionDoNotCount() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+                .updater(new Sgd(0.1)).list()
+                .layer(new Convolution1D.Builder(1).name("conv").nIn(4).nOut(5).convolutionMode(ConvolutionMode.Same).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(5).nOut(3).build())
+                .build());
+        base.init();
+        INDArray features = Networks.random(DataType.DOUBLE, 1, 7, 4, 6);
+        INDArray mask = Nd4j.zeros(DataType.DOUBLE, 7, 6);
+        List<double[]> counted = new ArrayList<>();
+        for (int row = 0; row < 7; row++) {
+            for (int step = 0; step <= row % 5; step++) {
+                mask.putScalar(row, step, 1);
+                counted.add(features.get(NDArrayIndex.point(row), NDArrayIndex.all(), NDArrayIndex.point(step))
+                        .toDoubleVector());
+            }
+        }
+        INDArray rows = Nd4j.create(counted.toArray(double[][]::new));
+        DataSet masked = new DataSet(features, Networks.random(DataType.DOUBLE, 2, 7, 3, 6), mask, mask);
+
+        MultiLayerNetwork adapted = LoRA.apply(base, config(LoRAInit.EVA).targets("conv").build(), of(masked));
+
+        assertSameDirections(adapted.getParam("0_W.A"), new SingularValueDecomposition(new Array2DRowRealMatrix(
+                rows.subRowVector(rows.mean(0)).toDoubleMatrix())).getV().getData(), 1);
+    }
 }

@@ -121,4 +121,24 @@ class InputComponentsTest {
         assertThat(RankBudget.distribute(explained, 50)).containsExactly(Map.entry("fc1", 3), Map.entry("fc2", 2),
                 Map.entry("fc3", 1));
     }
+
+    /** A mean of so many tenths is not a tenth. */
+    @Test
+    void roundingIsNoVariation() {
+        assertThat(of(Nd4j.valueArrayOf(new long[] {61, WIDTH}, 0.1, DataType.DOUBLE), 7, 2).directions()).isZero();
+        INDArray besides = Nd4j.valueArrayOf(new long[] {61, WIDTH}, 1e8, DataType.DOUBLE);
+        besides.getColumn(2).assign(Networks.random(DataType.DOUBLE, 1, 61));
+        assertThat(of(besides, 7, 2).directions()).as("what varies beside a large constant").isEqualTo(1);
+    }
+
+    @Test
+    void nothingHasConvergedBeforeTheInputsVary() {
+        InputComponents components = of(Nd4j.zeros(DataType.DOUBLE, 20, WIDTH), 5, 2);
+        assertThat(components.hasConverged(2)).isFalse();
+
+        components.add(rows(40, 1));
+        components.add(rows(40, 1));
+
+        assertThat(components.hasConverged(2)).isTrue();
+    }
 }

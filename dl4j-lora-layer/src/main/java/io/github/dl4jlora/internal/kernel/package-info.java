@@ -14,6 +14,7 @@
  *   Decomposition                              singular values and vectors, all or the strongest
  *   Scratch                                    an array that each pass writes anew
  *   KeptArrays                                 whether what a forward pass kept is still there
+ *   MaskedSteps                                a layer that knows of masked steps and computes them all the same
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  *

@@ -101,6 +101,7 @@ public final class Adaptation<M extends Model> {
     static <M extends Model> PlannedNetwork<M> planned(M base, LoRAConfig config) {
         Network<M> from = stock(base, config);
         List<Node> nodes = from.nodes();
+        DataStarts.requirePossible(from, nodes, config);
         Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new Storing(from, config), true);
         PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
         planned.nodes().stream().map(Node::adapted).filter(Objects::nonNull).forEach(AdaptedConfiguration::validate);

@@ -66,8 +66,9 @@ final class DataStart {
         @Override
         public void input(INDArray rows) {
             if (matrix.isBy(LoRAInit.EVA) && !shared && rows != null) {
-                requireFinite(rows, "input");
-                inputs.add(rows.castTo(DataType.DOUBLE));
+                INDArray values = rows.castTo(DataType.DOUBLE);
+                requireFinite(values, "input");
+                inputs.add(values);
             }
         }
 
@@ -244,7 +245,7 @@ final class DataStart {
         return ranks;
     }
 
-    /** The factor s of each stays what it was. */
+    /** Each is said in full, since an override of a matrix without rank would be for none. The factor s stays what it was. */
     private LoRAConfig withRanks(Map<String, Integer> ranks) {
         Map<Pattern, LayerOverride> overrides = new LinkedHashMap<>();
         LoRAConfig.Builder builder = config.toBuilder();
@@ -256,9 +257,10 @@ final class DataStart {
             } else {
                 LoRASettings settings = matrix.settings();
                 double alpha = settings.factor() / settings.scaling().factor(1, rank);
-                overrides.put(Pattern.compile(pattern), new LayerOverride(rank, alpha, null, null, null));
+                overrides.put(Pattern.compile(pattern), new LayerOverride(rank, alpha, settings.variant(), settings.loraInit(),
+                        settings.pissaIterations()));
             }
         }
-        return builder.build().overriddenBy(overrides);
+        return builder.build().withOverrides(overrides);
     }
 }

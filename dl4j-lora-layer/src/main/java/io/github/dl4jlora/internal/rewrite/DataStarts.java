@@ -56,14 +56,26 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
             throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks by what data tells, "
                     + "but there is none here. Call LoRA.apply(base, config, data) with an iterator, or leave rankBudget out");
         }
-        boolean mayNeed = Stream.concat(Stream.of(config.loraInit()), config.overrides().values().stream()
-                .map(LayerOverride::loraInit).filter(Objects::nonNull)).anyMatch(LoRAInit::needsData);
-        for (Starting matrix : mayNeed ? matrices(from, nodes, config) : List.<Starting>of()) {
+        for (Starting matrix : mayNeedData(config) ? matrices(from, nodes, config) : List.<Starting>of()) {
             if (matrix.settings.loraInit().needsData()) {
                 throw new IllegalArgumentException(matrix.layer() + ": LoRAInit." + matrix.settings.loraInit() + " starts from "
                         + "data, but there is none here. Call LoRA.apply(base, config, data) with an iterator over the data that "
                         + "the network is to be trained on, or choose another start");
             }
+        }
+    }
+
+    private static boolean mayNeedData(LoRAConfig config) {
+        return Stream.concat(Stream.of(config.loraInit()), config.overrides().values().stream().map(LayerOverride::loraInit)
+                .filter(Objects::nonNull)).anyMatch(LoRAInit::needsData);
+    }
+
+    /**
+     * @throws IllegalArgumentException if there is something that could not start from data, whatever the data
+     */
+    static void requirePossible(Network<?> from, List<Node> nodes, LoRAConfig config) {
+        if (config.rankBudget() != null || mayNeedData(config)) {
+            starting(from, nodes, config);
         }
     }
 
@@ -73,13 +85,18 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
      * @throws IllegalArgumentException if there is none to find, if a layer cannot have its, or the data does not serve
      */
     static DataStarts found(Network<?> from, List<Node> nodes, LoRAConfig config, DataPass data) {
-        List<Starting> all = matrices(from, nodes, config);
-        List<Starting> starting = all.stream().filter(matrix -> matrix.settings.loraInit().needsData()).toList();
+        List<Starting> starting = starting(from, nodes, config);
         if (starting.isEmpty()) {
             throw new IllegalArgumentException("Data was given, but no adapter starts from data: the start is LoRAInit."
                     + config.loraInit() + ". Set loraInit(LoRAInit.EVA) or loraInit(LoRAInit.LORA_GA), or call "
                     + "LoRA.apply(base, config)");
         }
+        return new DataStart(from, starting, config).found(data);
+    }
+
+    private static List<Starting> starting(Network<?> from, List<Node> nodes, LoRAConfig config) {
+        List<Starting> all = matrices(from, nodes, config);
+        List<Starting> starting = all.stream().filter(matrix -> matrix.settings.loraInit().needsData()).toList();
         refuse(starting, LoRAInit.EVA, matrix -> !hasRows(matrix.node),
                 " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose "
                         + "inputs are rows of a matrix; ");
@@ -89,7 +106,7 @@ record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, INDArra
         } else {
             starting.forEach(matrix -> matrix.settings.checkFit(matrix.layer(), matrix.nIn, matrix.nOut, null));
         }
-        return new DataStart(from, starting, config).found(data);
+        return starting;
     }
 
     private static List<Starting> matrices(Network<?> from, List<Node> nodes, LoRAConfig config) {

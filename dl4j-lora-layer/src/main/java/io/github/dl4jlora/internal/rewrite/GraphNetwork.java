@@ -104,11 +104,13 @@ public final class GraphNetwork extends Network<ComputationGraph> {
 
     @Override
     void fit(MultiDataSet batch) {
+        requireLabels(batch);
         graph.fit(batch);
     }
 
     @Override
     double score(MultiDataSet batch) {
+        requireLabels(batch);
         return graph.score(batch, false);
     }
 
@@ -134,17 +136,21 @@ public final class GraphNetwork extends Network<ComputationGraph> {
     @Override
     void gradients(MultiDataSet batch) {
         requireInputs(batch);
-        if (batch.getLabels().length != graph.getNumOutputArrays()) {
-            throw new IllegalArgumentException("The network has the outputs " + graph.getConfiguration().getNetworkOutputs()
-                    + ", but a batch of the data has " + batch.getLabels().length + " arrays of labels. Give a "
-                    + "MultiDataSetIterator with one for each output");
-        }
+        requireLabels(batch);
         graph.getConfiguration().setBackpropType(BackpropType.Standard);
         graph.setInputs(batch.getFeatures());
         graph.setLabels(batch.getLabels());
         graph.setLayerMaskArrays(batch.getFeaturesMaskArrays(), batch.getLabelsMaskArrays());
         graph.computeGradientAndScore();
         graph.clearLayerMaskArrays();
+    }
+
+    private void requireLabels(MultiDataSet batch) {
+        if (batch.getLabels() == null || batch.getLabels().length != graph.getNumOutputArrays()) {
+            throw new IllegalArgumentException("The network has the outputs " + graph.getConfiguration().getNetworkOutputs()
+                    + ", but a batch of the data has " + (batch.getLabels() == null ? 0 : batch.getLabels().length)
+                    + " arrays of labels. Give a MultiDataSetIterator with one for each output");
+        }
     }
 
     private void requireInputs(MultiDataSet batch) {

@@ -1,8 +1,10 @@
 package io.github.dl4jlora.internal.rewrite;
 
+import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.internal.cost.Passage;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.inputs.InputType.InputTypeConvolutional;
 import org.deeplearning4j.nn.conf.inputs.InputType.InputTypeFeedForward;
 import org.deeplearning4j.nn.conf.inputs.InputType.InputTypeRecurrent;
 import org.deeplearning4j.nn.conf.layers.AutoEncoder;
@@ -133,6 +135,9 @@ final class Sizes {
                 preprocessed.put(node.name(), counted(node, List.of(before), after));
                 inputs = List.of(after);
             }
+            if (node.layer() != null && network.inputs().contains(node.inputs().get(0))) {
+                requireWidth(node, inputs.get(0).type());
+            }
             InputType output = node.layer() != null ? output(node.unwrappedLayer(), inputs.get(0).type())
                     : node.unwrappedVertex().getOutputType(0, inputs.stream().map(Size::type).toArray(InputType[]::new));
             Size size = new Size(withSteps(output, inputs), inputs.get(0).rows());
@@ -142,6 +147,21 @@ final class Sizes {
             throw new IllegalArgumentException("\"" + node.name() + "\" (" + node.type() + ") does not take "
                     + inputs.stream().map(Size::type).toList() + ": " + e.getMessage() + ". Give the network's InputType"
                     + (network.inputs().size() == 1 ? "" : "s"), e);
+        }
+    }
+
+    /** DL4J does not ask. Of words a layer's nIn is how many there are. */
+    private void requireWidth(Node node, InputType type) {
+        if (!(node.unwrappedLayer() instanceof FeedForwardLayer layer) || node.matrices().type() == LayerType.EMBEDDING) {
+            return;
+        }
+        long width = type instanceof InputTypeFeedForward rows && FLAT.contains(layer.getClass()) ? rows.getSize()
+                : type instanceof InputTypeRecurrent sequence ? sequence.getSize()
+                : type instanceof InputTypeConvolutional images ? images.getChannels() : layer.getNIn();
+        if (width != layer.getNIn()) {
+            throw new IllegalArgumentException("\"" + node.name() + "\" (" + node.type() + ") takes " + layer.getNIn()
+                    + " values or channels, but gets " + type + ". Give the network's InputType"
+                    + (network.inputs().size() == 1 ? "" : "s"));
         }
     }
 

@@ -166,8 +166,8 @@ public final class Targets {
 
     /** What to do about a name that, read as a regular expression, does not match itself. */
     static String literally(Pattern pattern, List<String> names) {
-        return names.contains(pattern.pattern()) ? ". As a regular expression \"" + pattern + "\" does not match that name: "
-                + "quote it with Pattern.quote" : "";
+        return names.contains(pattern.pattern()) && !pattern.matcher(pattern.pattern()).matches()
+                ? ". As a regular expression \"" + pattern + "\" does not match that name: quote it with Pattern.quote" : "";
     }
 
     private static String target(Pattern pattern) {

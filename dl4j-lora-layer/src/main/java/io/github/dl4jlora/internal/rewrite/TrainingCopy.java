@@ -10,6 +10,7 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.Nesterovs;
 
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -104,6 +105,10 @@ public final class TrainingCopy implements AutoCloseable {
             IUpdater updater = block.getGradientUpdater().getConfig().clone();
             if (updater.hasLearningRate()) {
                 UpdaterBlock.ParamState any = block.getLayersAndVariablesInBlock().get(0);
+                if (rate == 0 && updater instanceof Nesterovs) {
+                    // Its velocity would go on without a rate.
+                    block.getUpdaterView().assign(0);
+                }
                 updater.setLrAndSchedule(rate * ratio(any.getLayer(), any.getParamName()), null);
                 block.setGradientUpdater(updater.instantiate(block.getUpdaterView(), false));
             }

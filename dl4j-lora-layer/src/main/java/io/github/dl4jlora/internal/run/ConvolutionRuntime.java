@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.MaskedSteps;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
@@ -29,12 +30,13 @@ import java.util.stream.IntStream;
  * weights, but reads their values as {@code [kernel, nIn, nOut]}; so A's rows are in that order there, and are turned
  * around for the kernel, as W is, once.
  */
-final class ConvolutionRuntime extends KernelRuntime {
+final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
     private INDArray w;
     private final Dropout dropout;
     private INDArray u;
     private INDArray dropped;
+    private INDArray stepMask;
 
     ConvolutionRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
@@ -156,7 +158,20 @@ final class ConvolutionRuntime extends KernelRuntime {
     /** As DL4J's layers do: sequences are masked, images and volumes are not. */
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
-        return feedForwardStockMask(mask, state, minibatch);
+        Pair<INDArray, MaskState> output = feedForwardStockMask(mask, state, minibatch);
+        stepMask = output != null && layout().isSequence() ? output.getFirst() : null;
+        return output;
+    }
+
+    @Override
+    public void setMaskArray(INDArray mask) {
+        super.setMaskArray(mask);
+        stepMask = null;
+    }
+
+    @Override
+    public INDArray stepMask() {
+        return stepMask;
     }
 
     @Override

@@ -28,6 +28,8 @@ public final class InputComponents {
     private static final double CONVERGED = 0.99;
     /** Below this share of the largest singular value a direction is rounding. */
     private static final double NOTHING = 1e-6;
+    /** Deviations of so small a share of the mean are rounding: three units in the last place of a float. */
+    private static final double ROUNDING = 2e-7;
 
     private final int most;
     private INDArray components;
@@ -35,7 +37,8 @@ public final class InputComponents {
     private double[] cosines = new double[0];
     private INDArray mean;
     private long seen;
-    private double variance;
+    /** Squares of the deviations from the mean, summed up by input. */
+    private INDArray deviations;
 
     /** @param most how many components are kept */
     public InputComponents(int most) {
@@ -57,13 +60,13 @@ public final class InputComponents {
             long count = rows.size(0);
             INDArray batchMean = rows.mean(true, 0);
             rows.subiRowVector(batchMean);
-            variance += squares(rows);
             INDArray stacked = rows;
             if (mean == null) {
                 mean = batchMean;
+                deviations = squares(rows);
             } else {
                 INDArray correction = mean.sub(batchMean).muli(Math.sqrt((double) seen * count / (seen + count)));
-                variance += squares(correction);
+                deviations.addi(squares(rows)).addi(squares(correction));
                 stacked = Nd4j.vstack(components.mulColumnVector(Nd4j.createFromArray(values)), rows, correction);
                 mean.muli(seen).addi(batchMean.mul(count)).divi(seen + count);
             }
@@ -72,9 +75,10 @@ public final class InputComponents {
         }
     }
 
-    private static double squares(INDArray array) {
-        double norm = array.norm2Number().doubleValue();
-        return norm * norm;
+    /** Summed up by column. */
+    private static INDArray squares(INDArray rows) {
+        INDArray norms = rows.norm2(true, 0);
+        return norms.muli(norms);
     }
 
     private void take(Decomposition found) {
@@ -100,20 +104,28 @@ public final class InputComponents {
         return values[i] <= NOTHING * values[0];
     }
 
-    /** Whether the first components are what they were a batch ago. */
+    /** Whether the first components are what they were a batch ago; never before the inputs have varied. */
     public boolean hasConverged(int rank) {
-        return cosines.length >= Math.min(rank, most)
+        return directions() > 0 && cosines.length >= Math.min(rank, most)
                 && Arrays.stream(cosines).limit(rank).allMatch(cosine -> cosine >= CONVERGED);
     }
 
     /** In how many directions the inputs vary, as far as components are kept; 0: not at all. */
     public int directions() {
-        return variance == 0 ? 0 : (int) Arrays.stream(values).filter(value -> value > NOTHING * values[0]).count();
+        return !vary() ? 0 : (int) Arrays.stream(values).filter(value -> value > NOTHING * values[0]).count();
+    }
+
+    private boolean vary() {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return mean != null && deviations.gt(mean.mul(mean).muli(ROUNDING * ROUNDING * seen)).any();
+        }
     }
 
     /** The share of each component in the variance of the inputs, the largest first; none where they do not vary. */
     public double[] explained() {
-        return Arrays.stream(values).limit(directions()).map(value -> value * value / variance).toArray();
+        int directions = directions();
+        double variance = directions == 0 ? 0 : deviations.sumNumber().doubleValue();
+        return Arrays.stream(values).limit(directions).map(value -> value * value / variance).toArray();
     }
 
     /**

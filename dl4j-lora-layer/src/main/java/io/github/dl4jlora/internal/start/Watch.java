@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.start;
 
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.kernel.MaskedSteps;
 import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.LayerWeights;
 import io.github.dl4jlora.variant.OutputScale;
@@ -11,7 +12,6 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
-import org.deeplearning4j.util.ConvolutionUtils;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -82,7 +82,7 @@ public final class Watch implements Variant {
             public void forward(INDArray p, boolean training, LayerWorkspaceMgr workspaces) {
                 if (!training) {
                     try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                        observer.input(counted(rows(running.input()), running.getMaskArray()));
+                        observer.input(counted(rows(running.input()), mask(running)));
                     }
                 }
             }
@@ -117,15 +117,16 @@ public final class Watch implements Variant {
         return Windows.of(convolution, x).rows(x);
     }
 
+    private static INDArray mask(Layer running) {
+        return running instanceof MaskedSteps steps ? steps.stepMask() : running.getMaskArray();
+    }
+
     /** Without the rows that a mask leaves out. */
-    private INDArray counted(INDArray rows, INDArray mask) {
+    private static INDArray counted(INDArray rows, INDArray mask) {
         if (mask == null) {
             return rows;
         }
-        INDArray byRow = convolution == null ? mask : ConvolutionUtils.cnn1dMaskReduction(mask, convolution.getKernelSize()[0],
-                convolution.getStride()[0], convolution.getPadding()[0], convolution.getDilation()[0],
-                convolution.getConvolutionMode());
-        INDArray flags = byRow.dup('c').reshape('c', rows.size(0), byRow.length() / rows.size(0)).amax(1);
+        INDArray flags = mask.dup('c').reshape('c', rows.size(0), mask.length() / rows.size(0)).amax(1);
         int[] counted = IntStream.range(0, Math.toIntExact(rows.size(0))).filter(row -> flags.getDouble(row) != 0).toArray();
         return counted.length == rows.size(0) ? rows : counted.length == 0 ? null : Nd4j.pullRows(rows, 1, counted);
     }
