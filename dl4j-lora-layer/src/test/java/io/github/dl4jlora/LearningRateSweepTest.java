@@ -26,7 +26,6 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.NoOp;
-import org.nd4j.linalg.learning.config.Nesterovs;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.linalg.schedule.ExponentialSchedule;
@@ -389,26 +388,5 @@ class LearningRateSweepTest {
         network.init();
 
         assertThat(sweep(network).run(batches(3)).points().get(0).loss()).isEqualTo(thirdLoss(network));
-    }
-
-    @Test
-    void momentumDoesNotGoOnWhereNothingIsLearned() {
-        MultiLayerNetwork network = adapted(adam().updater(new Nesterovs(0.5, 0.95)));
-        DataSet batch = Networks.data(DataType.FLOAT, 8, 1);
-        for (int i = 0; i < 5; i++) {
-            network.fit(batch);
-        }
-
-        assertThat(sweep(network).steps(9).run(new ExistingDataSetIterator(List.of(batch))).untrained())
-                .isCloseTo(network.score(batch), within(1e-5));
-    }
-
-    @Test
-    void dataWithoutLabelsIsRefused() {
-        INDArray features = Networks.random(DataType.FLOAT, 1, 8, Networks.IN);
-
-        assertThatThrownBy(() -> sweep(Networks.trainedGraph()).run(new ExistingDataSetIterator(List.of(
-                new DataSet(features, null))))).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("[out]", "0 arrays of labels");
     }
 }

@@ -158,4 +158,15 @@ class DataStartFilesTest {
         assertThatThrownBy(() -> gradients.applyTo(pissa)).hasMessageContainingAll("fc1", "LORA_GA", "PISSA");
         assertThatThrownBy(() -> gradients.applyTo(inputs)).hasMessageContainingAll("fc1", "toPlainLoRA()");
     }
+
+    @Test
+    void anAdapterIsTrainedOnWithTheConfigurationThatItWasMadeWith() throws Exception {
+        LoRAConfig config = config(LoRAInit.EVA).build();
+        MultiLayerNetwork tuned = tuned(config);
+        LoRAAdapter.of(tuned).save(folder.resolve("adapter"));
+
+        MultiLayerNetwork more = LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter")), config);
+
+        assertThat(Models.outputs(more)).containsExactly(Models.outputs(tuned));
+    }
 }

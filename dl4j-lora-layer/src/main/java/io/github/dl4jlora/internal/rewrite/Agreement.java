@@ -46,7 +46,10 @@ public final class Agreement {
                     + "has its ranks. " + CURE);
         }
         same("variant", config.variant(), DEFAULTS.variant(), adapter.variant());
-        same("loraInit", config.loraInit(), DEFAULTS.loraInit(), adapter.loraInit());
+        if (!config.loraInit().needsData()) {
+            // What an adapter started from data as is in its A and B; its file does not tell.
+            same("loraInit", config.loraInit(), DEFAULTS.loraInit(), adapter.loraInit());
+        }
         same("pissaIterations", config.pissaIterations(), DEFAULTS.pissaIterations(), adapter.pissaIterations());
         if (config.bias() == BiasTraining.LORA_ONLY && adapter.bias() == BiasTraining.ALL) {
             same("bias", config.bias(), BiasTraining.NONE, adapter.bias());

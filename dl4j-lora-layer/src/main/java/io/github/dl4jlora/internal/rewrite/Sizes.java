@@ -156,13 +156,13 @@ final class Sizes {
                 || node.matrices().type() == LayerType.EMBEDDING) {
             return;
         }
-        long width = type instanceof InputTypeFeedForward rows ? rows.getSize()
+        long width = type instanceof InputTypeFeedForward rows && FLAT.contains(layer.getClass()) ? rows.getSize()
                 : type instanceof InputTypeRecurrent sequence ? sequence.getSize()
                 : type instanceof InputTypeConvolutional images ? images.getChannels() : layer.getNIn();
         if (width != layer.getNIn()) {
             throw new IllegalArgumentException("\"" + node.name() + "\" (" + node.type() + ") takes " + layer.getNIn()
-                    + " values or channels, but gets " + type + ". Give the InputType of the network's input \""
-                    + node.inputs().get(0) + "\" as it is");
+                    + " values or channels, but gets " + type + ". Give the network's InputType"
+                    + (network.inputs().size() == 1 ? "" : "s"));
         }
     }
 
