@@ -44,6 +44,11 @@ public final class Rates {
         return rates[best(method)];
     }
 
+    /** {@return whether that is the lowest or the highest that was tried} */
+    public boolean isAtTheEdge(Method method) {
+        return best(method) == 0 || best(method) == rates.length - 1;
+    }
+
     /** {@return what was learned at that rate} */
     public Spread bestLearned(Method method) {
         return learned.get(method).get(best(method));
@@ -59,18 +64,6 @@ public final class Rates {
         return IntStream.range(0, rates.length).boxed().max(task.isLoss() ? byMean.reversed() : byMean).orElseThrow();
     }
 
-    /**
-     * {@return how far rates reach, the highest over the lowest, at which a method is this close to its best}
-     *
-     * @param points in the task's unit
-     */
-    public double width(Method method, double points) {
-        double best = bestLearned(method).mean();
-        double[] good = IntStream.range(0, rates.length).filter(i ->
-                Math.abs(learned.get(method).get(i).mean() - best) <= points).mapToDouble(i -> rates[i]).toArray();
-        return good[good.length - 1] / good[0];
-    }
-
     /** {@return a picture of all methods} */
     public Plot plot(String title, double low, double high) {
         Plot plot = Plot.curves(title, "learning rate", task.measure()).logarithmicX().between(low, high);
@@ -82,7 +75,7 @@ public final class Rates {
     public List<List<String>> rows(int decimals) {
         return learned.keySet().stream().map(method -> List.of(task.name(), method.name(),
                 String.format(Locale.ROOT, "%.1e", bestRate(method)), bestLearned(method).toString(decimals),
-                bestKept(method).toString(decimals))).toList();
+                Double.isNaN(bestKept(method).mean()) ? "-" : bestKept(method).toString(decimals))).toList();
     }
 
     /** {@return the head of {@link #rows}} */
