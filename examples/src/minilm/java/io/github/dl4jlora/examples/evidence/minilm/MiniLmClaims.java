@@ -54,7 +54,7 @@ public final class MiniLmClaims implements EvidenceSource {
         Stream<Claim> claims = Stream.of(
                 new Placements(task, 5e-4, 3),
                 new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 2.5e-5, 4, 5, SEEDS, 50, 100, 2, 4, RATIO))),
-                new VariantsTuned(List.of(new VariantsTuned.Setting(task, 1.5e-4, 3, 4, 1, 0, 50, 100))),
+                new VariantsTuned(List.of(new VariantsTuned.Setting(task, 1.5e-4, 3, 4, 1, 0, 50, 100, 20))),
                 new TwoRates(List.of(new TwoRates.Setting(task, 1.25e-4, 4, 3, 1, task.epochs(), -20, 0.25))),
                 new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, 1, task.epochs(), RANKS_TO_SHARE))),
                 new Intruders(List.of(new Intruders.Setting(task, LOOKED_AT, BEST_RATES, SEEDS, 1))),
