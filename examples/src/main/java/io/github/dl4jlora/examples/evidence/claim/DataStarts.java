@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.evidence.claim;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.examples.evidence.Claim;
 import io.github.dl4jlora.examples.evidence.Finding;
+import io.github.dl4jlora.examples.evidence.Finding.Interval;
 import io.github.dl4jlora.examples.evidence.Lab;
 import io.github.dl4jlora.examples.evidence.Method;
 import io.github.dl4jlora.examples.evidence.Task;
@@ -13,6 +14,9 @@ import java.util.List;
 public final class DataStarts implements Claim {
 
     private static final int RANK = 8;
+    private static final Interval FEWER = Interval.atMost(1);
+    /** Another processor, which rounds otherwise, moves a ratio by a tenth or so. */
+    private static final Interval ABOUT = Interval.atMost(1.2);
 
     private final List<Setting> settings;
 
@@ -80,8 +84,8 @@ public final class DataStarts implements Claim {
         starts.report(finding);
         for (Method method : List.of(eva, shared, gradient)) {
             finding.check(name + ": steps of " + method.name() + " over those of the random start, one rate for all", "below 1",
-                    starts.atOneRate(method), 0, 1);
-            finding.check(name + ": the same, each at its own rate", "below 1", starts.atOwnRates(method), 0, 1);
+                    starts.atOneRate(method), FEWER, ABOUT);
+            finding.check(name + ": the same, each at its own rate", "below 1", starts.atOwnRates(method), FEWER, ABOUT);
         }
     }
 }

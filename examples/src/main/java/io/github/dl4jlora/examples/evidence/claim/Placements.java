@@ -30,7 +30,7 @@ public final class Placements implements Claim {
     private static final int SEEDS = 3;
     private static final double FACTOR = 3;
     /** Points by which a difference of two means of three seeds may miss what is claimed. */
-    private static final double SLACK = 3;
+    private static final double SLACK = 5;
     private static final double LOW = 50;
     private static final double HIGH = 100;
 

@@ -44,7 +44,7 @@ public final class TrainsAlike implements Claim {
 
     /** {@return the setting of a task of pictures} */
     public static Setting pictures(Task task) {
-        return new Setting(task, "out", 1e-3, SEEDS, task.epochs(), 1e-3, 1);
+        return new Setting(task, "out", 1e-3, SEEDS, task.epochs(), 1e-3, 2);
     }
 
     @Override
