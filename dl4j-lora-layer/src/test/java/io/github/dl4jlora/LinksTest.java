@@ -21,6 +21,7 @@ class LinksTest {
 
     private static final Path TOP = Path.of("..");
     private static final Pattern LINK = Pattern.compile("\\]\\(([^)\\s]+)\\)");
+    private static final Pattern ANCHOR = Pattern.compile("<a id=\"([^\"]+)\"></a>");
 
     @Test
     void everyLinkLeadsSomewhere() throws IOException {
@@ -52,11 +53,12 @@ class LinksTest {
                 || anchors(to).contains(target.substring(hash + 1)));
     }
 
-    /** As GitHub makes them of headings. */
+    /** As GitHub makes them of headings, and those that a page has itself. */
     private static Set<String> anchors(Path page) throws IOException {
-        return Files.readAllLines(page).stream().filter(line -> line.startsWith("#"))
-                .map(line -> line.replaceFirst("^#+\\s*", "").replaceAll("\\[([^\\]]*)\\]\\([^)]*\\)", "$1").strip()
-                        .toLowerCase(Locale.ROOT).replaceAll("[^\\p{L}\\p{N}_\\- ]", "").replace(' ', '-'))
-                .collect(Collectors.toSet());
+        String text = Files.readString(page);
+        return Stream.concat(ANCHOR.matcher(text).results().map(anchor -> anchor.group(1)), text.lines()
+                .filter(line -> line.startsWith("#")).map(line -> line.replaceFirst("^#+\\s*", "")
+                        .replaceAll("\\[([^\\]]*)\\]\\([^)]*\\)", "$1").strip().toLowerCase(Locale.ROOT)
+                        .replaceAll("[^\\p{L}\\p{N}_\\- ]", "").replace(' ', '-'))).collect(Collectors.toSet());
     }
 }

@@ -142,7 +142,7 @@ class NativeMemoryTest {
             w.times(x, z);
         }
 
-        assertThat(residentBytes() - before).isLessThan(4 * LIMIT);
+        assertThat(residentBytes() - before).isLessThan(8 * LIMIT);
     }
 
     /** Resident bytes that so many rounds add, once as many have gone before. */
