@@ -242,7 +242,7 @@ abstract class Comparison implements Callable<Integer> {
     }
 
     private StepTimer teach(String name, MultiLayerNetwork network, Supplier<DataSetIterator> data) {
-        rate.find(name, network, data.get());
+        rate.find(name, network, data.get(), isShort());
         return train(name, network, data.get());
     }
 

@@ -18,6 +18,9 @@ import java.util.stream.Collectors;
 /** At which learning rate each way is taught: the example's own, a given one, or one that a sweep finds for each. */
 final class RateOption {
 
+    private static final int FEW_POINTS = 6;
+    private static final int FEW_STEPS = 5;
+
     @ArgGroup
     private final Choice choice = new Choice();
 
@@ -54,12 +57,17 @@ final class RateOption {
         return choice.sweep;
     }
 
-    /** Gives a network the rate that a sweep suggests, if one is asked for. */
-    void find(String name, MultiLayerNetwork network, DataSetIterator data) {
+    /**
+     * Gives a network the rate that a sweep suggests, if one is asked for.
+     *
+     * @param brief whether to show that it works rather than what a good rate is
+     */
+    void find(String name, MultiLayerNetwork network, DataSetIterator data, boolean brief) {
         if (!choice.sweep) {
             return;
         }
-        LearningRates rates = LearningRateSweep.of(network).run(data);
+        LearningRateSweep sweep = LearningRateSweep.of(network);
+        LearningRates rates = (brief ? sweep.points(FEW_POINTS).steps(FEW_STEPS) : sweep).run(data);
         swept.put(name, rates);
         network.setLearningRate(rates.suggested());
         command.commandLine().getOut().printf(Locale.ROOT, "  %-16s learning rate %.2e suggested, of %d from %.0e to %.0e; after "
