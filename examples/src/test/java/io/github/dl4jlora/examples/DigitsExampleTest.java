@@ -53,7 +53,7 @@ class DigitsExampleTest {
         assertThat(run("--short", "--sweep", "--output", folder.toString())).as(err.toString()).isZero();
 
         assertThat(out.toString().lines().filter(line -> line.matches(
-                " +(head-only|LoRA|full fine-tuning) +learning rate .*e-0\\d suggested, of 16 .*"))).hasSize(3);
+                " +(head-only|LoRA|full fine-tuning) +learning rate .*e-0\\d suggested, of 6 .*"))).hasSize(3);
         assertThat(folder.resolve("report.html")).content().contains("<h2>Learning rates</h2>",
                 "each with a learning rate of its own", ", swept, Adam");
     }

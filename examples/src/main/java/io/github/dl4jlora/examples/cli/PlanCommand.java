@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -53,6 +54,9 @@ final class PlanCommand extends Work {
 
     @Override
     void run(Progress progress, Facts facts) throws IOException {
+        if (batch < 1) {
+            throw new ParameterException(spec().commandLine(), "--batch is " + batch + ", but must be at least 1");
+        }
         LoRAConfig config = fresh.config(spec().commandLine()).quantize(quantize).build();
         progress.expect(1).step("reading " + network);
         SavedNetwork base = SavedNetwork.read(network).stock();
@@ -69,7 +73,7 @@ final class PlanCommand extends Work {
         try {
             return LoRA.plan(base.model(), config, batch, inputs);
         } catch (IllegalArgumentException e) {
-            throw new IOException(base.file() + ": " + e.getMessage(), e);
+            throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);
         }
     }
 

@@ -85,6 +85,12 @@ class PlanCommandTest {
     }
 
     @Test
+    void anEmptyBatchIsRefused() throws IOException {
+        assertThat(shell.run("plan", "@base.zip", "--batch", "0")).isEqualTo(2);
+        assertThat(shell.err()).contains("--batch is 0, but must be at least 1");
+    }
+
+    @Test
     void sizesThatTheFileDoesNotTellAreAskedFor() throws IOException {
         assertThat(shell.run("plan", "@images.zip", "--targets", "conv")).isEqualTo(1);
         assertThat(shell.err()).contains("\"conv\" (ConvolutionLayer)", "Give it with --input: rows:SIZE", "images:HEIGHT")
