@@ -4,6 +4,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.dataset.DataSet;
 
 import java.util.List;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -55,19 +56,25 @@ public interface Task {
         return 100.0 * right / all;
     }
 
-    /** What all trainings of one seed have in common. */
-    interface Start {
+    /**
+     * What all trainings of one seed have in common.
+     *
+     * @param base     never written to
+     * @param batches  to learn from, in the order in which each epoch has them
+     * @param learning what a network has learned of the new, on examples that nothing learned from
+     * @param keeping  what is left of what the base could do, in the same unit; NaN where there is nothing to ask
+     */
+    record Start(ComputationGraph base, List<DataSet> batches, ToDoubleFunction<ComputationGraph> learning,
+                 ToDoubleFunction<ComputationGraph> keeping) {
 
-        /** {@return the base, never written to} */
-        ComputationGraph base();
+        /** {@return what a network has learned of the new} */
+        public double learned(ComputationGraph network) {
+            return learning.applyAsDouble(network);
+        }
 
-        /** {@return batches to learn from, in the order in which each epoch has them} */
-        List<DataSet> batches();
-
-        /** {@return what a network has learned of the new, on examples that nothing learned from} */
-        double learned(ComputationGraph network);
-
-        /** {@return what is left of what the base could do, in the same unit; NaN where there is nothing to ask} */
-        double kept(ComputationGraph network);
+        /** {@return what is left of what the base could do} */
+        public double kept(ComputationGraph network) {
+            return keeping.applyAsDouble(network);
+        }
     }
 }

@@ -63,27 +63,7 @@ final class TinyEncoder implements Task {
         base.init();
         Random random = new Random(seed);
         List<DataSet> batches = IntStream.range(0, BATCHES).mapToObj(i -> batch(random)).toList();
-        return new Start() {
-            @Override
-            public ComputationGraph base() {
-                return base;
-            }
-
-            @Override
-            public List<DataSet> batches() {
-                return batches;
-            }
-
-            @Override
-            public double learned(ComputationGraph network) {
-                return Task.percentRight(network, batches);
-            }
-
-            @Override
-            public double kept(ComputationGraph network) {
-                return Double.NaN;
-            }
-        };
+        return new Start(base, batches, network -> Task.percentRight(network, batches), network -> Double.NaN);
     }
 
     private static DataSet batch(Random random) {

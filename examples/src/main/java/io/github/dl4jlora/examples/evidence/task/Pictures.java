@@ -59,27 +59,8 @@ public abstract class Pictures implements Task {
         Lesson then = then(seed);
         ComputationGraph base = network(seed);
         base.fit(new ExistingDataSetIterator(before.train), baseEpochs);
-        return new Start() {
-            @Override
-            public ComputationGraph base() {
-                return base;
-            }
-
-            @Override
-            public List<DataSet> batches() {
-                return then.train;
-            }
-
-            @Override
-            public double learned(ComputationGraph network) {
-                return Task.percentRight(network, then.test);
-            }
-
-            @Override
-            public double kept(ComputationGraph network) {
-                return Task.percentRight(network, before.test);
-            }
-        };
+        return new Start(base, then.train, network -> Task.percentRight(network, then.test),
+                network -> Task.percentRight(network, before.test));
     }
 
     private ComputationGraph network(long seed) {

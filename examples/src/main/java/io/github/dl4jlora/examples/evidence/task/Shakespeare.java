@@ -65,27 +65,7 @@ public final class Shakespeare implements Task {
         List<DataSet> ofCarroll = carroll.test().list(BATCH, STEPS);
         ComputationGraph base = network(seed);
         base.fit(new ExistingDataSetIterator(carroll.train().list(BATCH, STEPS)), BASE_EPOCHS);
-        return new Start() {
-            @Override
-            public ComputationGraph base() {
-                return base;
-            }
-
-            @Override
-            public List<DataSet> batches() {
-                return batches;
-            }
-
-            @Override
-            public double learned(ComputationGraph network) {
-                return bits(network, ofShakespeare);
-            }
-
-            @Override
-            public double kept(ComputationGraph network) {
-                return bits(network, ofCarroll);
-            }
-        };
+        return new Start(base, batches, network -> bits(network, ofShakespeare), network -> bits(network, ofCarroll));
     }
 
     private static ComputationGraph network(long seed) {

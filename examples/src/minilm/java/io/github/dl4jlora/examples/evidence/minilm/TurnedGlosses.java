@@ -88,28 +88,8 @@ public final class TurnedGlosses implements Task {
             throw new UncheckedIOException(e);
         }
         Collections.shuffle(train, new Random(seed));
-        return new Start() {
-            @Override
-            public ComputationGraph base() {
-                return base;
-            }
-
-            @Override
-            public List<DataSet> batches() {
-                return train;
-            }
-
-            @Override
-            public double learned(ComputationGraph network) {
-                return Task.percentRight(network, test);
-            }
-
-            /** MiniLM could classify nothing before. */
-            @Override
-            public double kept(ComputationGraph network) {
-                return Double.NaN;
-            }
-        };
+        // MiniLM could classify nothing before.
+        return new Start(base, train, network -> Task.percentRight(network, test), network -> Double.NaN);
     }
 
     /** Each holds definitions of about one length, so that little of it is padding. */
