@@ -25,6 +25,10 @@ final class JettyErrors extends ErrorHandler {
     protected void generateAcceptableResponse(Request base, HttpServletRequest request, HttpServletResponse response, int code,
                                               String message) throws IOException {
         response.setContentType(Body.JSON);
+        if (code == HttpStatus.SERVICE_UNAVAILABLE_503) {
+            // Jetty refuses so once it ends, before the service itself is asked, which would say it too.
+            response.setHeader(HttpHeader.CONNECTION.asString(), "close");
+        }
         response.getOutputStream().write(json(code, message).getBytes(StandardCharsets.UTF_8));
         base.setHandled(true);
     }

@@ -256,9 +256,9 @@ class RoutesTest {
             await(ending.service()::isDraining);
             late.getOutputStream().write("\r\n".getBytes(StandardCharsets.US_ASCII));
             late.getOutputStream().write(body);
-            // To the connection's end: whether it is announced depends on how far Jetty is with ending.
             String refused = new String(late.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(refused).startsWith("HTTP/1.1 503").contains("{\"error\":{\"message\":", "server_error");
+            assertThat(refused).startsWith("HTTP/1.1 503")
+                    .contains("Connection: close", "{\"error\":{\"message\":", "server_error");
 
             assertThat(end).isNotDone();
             in.getOutputStream().write(body);
