@@ -136,13 +136,16 @@ class NativeMemoryTest {
                 (line, values) -> Arrays.fill(values, line)), DataType.HALF, true);
         INDArray x = Nd4j.ones(DataType.HALF, 4000, 64);
         INDArray z = Nd4j.create(DataType.HALF, 4000, 1000);
-        w.times(x, z);
+        // The allocator keeps some of what the first ones gave back.
+        for (int i = 0; i < 30; i++) {
+            w.times(x, z);
+        }
         long before = residentBytes();
         for (int i = 0; i < 30; i++) {
             w.times(x, z);
         }
 
-        assertThat(residentBytes() - before).isLessThan(8 * LIMIT);
+        assertThat(residentBytes() - before).isLessThan(4 * LIMIT);
     }
 
     /** Resident bytes that so many rounds add, once as many have gone before. */
