@@ -51,18 +51,14 @@ public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory fu
         String head = "bytes of training, batch " + batch;
         text.append(line(head, "LoRA", "all parameters"));
         for (int i = 0; i < PARTS.size(); i++) {
-            text.append(line(PARTS.get(i), number(adapted.parts().get(i)), number(full.parts().get(i))));
+            text.append(line(PARTS.get(i), LoRASummary.number(adapted.parts().get(i)), LoRASummary.number(full.parts().get(i))));
         }
-        text.append(line("adapter in a file", number(adapterBytes), ""));
+        text.append(line("adapter in a file", LoRASummary.number(adapterBytes), ""));
         if (rankBudget != null) {
             text.append("Counted with each matrix's own rank: rankBudget(").append(rankBudget)
                     .append(") shares ranks out once data is given.");
         }
         return text.toString().stripTrailing();
-    }
-
-    private static String number(long bytes) {
-        return String.format(Locale.ROOT, "%,d", bytes);
     }
 
     private static String line(String name, String ofAdapted, String ofFull) {

@@ -142,8 +142,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
         if (loraInit == LoRAInit.EVA && nIn > 0 && rank > nIn) {
             throw new IllegalArgumentException(of + ": LoRAInit.EVA takes A from the directions of the inputs, of which there "
-                    + "are "
-                    + nIn + ", but the adapter's rank is " + rank + ". Choose a smaller one");
+                    + "are " + nIn + ", but the adapter's rank is " + rank + ". Choose a smaller one");
         }
         if (loraPlusRatio != 1 && updater != null && !updater.hasLearningRate()) {
             throw new IllegalArgumentException(of + ": loraPlusRatio is " + loraPlusRatio + ", but "

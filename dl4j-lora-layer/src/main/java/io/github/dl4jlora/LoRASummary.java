@@ -83,7 +83,7 @@ public record LoRASummary(List<Row> rows) {
                 number(row.bytes), Double.isNaN(row.error) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error));
     }
 
-    private static String number(long value) {
+    static String number(long value) {
         return String.format(Locale.ROOT, "%,d", value);
     }
 

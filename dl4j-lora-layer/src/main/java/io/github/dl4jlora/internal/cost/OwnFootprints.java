@@ -7,7 +7,6 @@ import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
@@ -78,7 +77,7 @@ public final class OwnFootprints {
         boolean multiplies = lora.stockLayer() instanceof DenseLayer || lora.stockLayer() instanceof BaseOutputLayer;
         boolean convolves = lora.stockLayer() instanceof ConvolutionLayer;
         long slim = passage.rows(matrix.nOut()) * matrix.rank();
-        long scaled = settings.variant() instanceof DoRA ? passage.out() : 0;
+        long scaled = settings.variant().isAdditive() ? 0 : passage.out();
         long dropped = lora.stockLayer().getIDropout() == null ? 0 : passage.in();
         long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
         long start = settings.loraInit().isTakenFromW() ? slim : 0;

@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.cost;
 import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -21,7 +20,7 @@ public final class QuantizedScratch {
      * @param lora  null for a frozen layer
      */
     public void add(StoredForm form, Layer stock, AdaptedConfiguration lora, Passage passage) {
-        boolean whole = stock instanceof ConvolutionLayer || lora != null && lora.settings().variant() instanceof DoRA;
+        boolean whole = stock instanceof ConvolutionLayer || lora != null && !lora.settings().variant().isAdditive();
         for (StoredForm.Part part : form.parts()) {
             if (part.isQuantized()) {
                 block = Math.max(block, QuantizedProduct.blockValues(passage.positions(), part.lines(), part.length()));

@@ -12,7 +12,6 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -131,12 +130,8 @@ public final class LayersNetwork extends Network<MultiLayerNetwork> {
                     + batch.getFeatures().length + " features and " + (batch.getLabels() == null ? 0 : batch.getLabels().length)
                     + " labels. Give it data of one each, or use a ComputationGraph");
         }
-        return new DataSet(batch.getFeatures(0), batch.getLabels(0), only(batch.getFeaturesMaskArrays()),
-                only(batch.getLabelsMaskArrays()));
-    }
-
-    private static INDArray only(INDArray[] masks) {
-        return masks == null ? null : masks[0];
+        return new DataSet(batch.getFeatures(0), batch.getLabels(0), DataPass.first(batch.getFeaturesMaskArrays()),
+                DataPass.first(batch.getLabelsMaskArrays()));
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.rewrite;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAPlan;
+import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.cost.Footprint;
 import io.github.dl4jlora.internal.cost.OwnFootprints;
@@ -53,13 +54,13 @@ public final class Planning {
     public static LoRAPlan of(Model base, LoRAConfig config, int batch, InputType... inputs) {
         PlannedNetwork<?> planned = Adaptation.planned(base, config);
         Planning planning = new Planning(planned, config, Sizes.of(planned.from(), batch, inputs));
-        return new LoRAPlan(Summaries.of(planned), batch, planning.adapted(), planning.full(), planning.adapterBytes(),
+        LoRASummary layers = Summaries.of(planned);
+        return new LoRAPlan(layers, batch, planning.adapted(layers.trainableParams()), planning.full(), planning.adapterBytes(),
                 config.rankBudget());
     }
 
-    private LoRAPlan.Memory adapted() {
+    private LoRAPlan.Memory adapted(long trained) {
         long vector = length(planned);
-        long trained = Summaries.of(planned).trainableParams();
         long state = planned.nodes().stream().mapToLong(this::state).sum();
         Map<String, InputGradient> gradients = InputGradients.of(planned);
         List<Step> steps = steps(planned, node -> footprint(node, gradients.get(node.name()) == InputGradient.NEEDED));

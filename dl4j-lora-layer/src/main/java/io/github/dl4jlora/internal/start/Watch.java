@@ -6,7 +6,7 @@ import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.LayerWeights;
 import io.github.dl4jlora.variant.OutputScale;
 import io.github.dl4jlora.variant.Parameter;
-import io.github.dl4jlora.variant.Parameter.Role;
+import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
@@ -27,6 +27,7 @@ import java.util.stream.IntStream;
 public final class Watch implements Variant {
 
     private static final long serialVersionUID = 1L;
+    private static final Variant PLAIN = new PlainLoRA();
 
     /** What is told. */
     public interface Observer {
@@ -65,7 +66,7 @@ public final class Watch implements Variant {
 
     @Override
     public List<Parameter> parameters(long nIn, long nOut, int rank) {
-        return List.of(new Parameter(A, nIn, rank, Role.WEIGHT), new Parameter(B, rank, nOut, Role.WEIGHT));
+        return PLAIN.parameters(nIn, nOut, rank);
     }
 
     @Override
