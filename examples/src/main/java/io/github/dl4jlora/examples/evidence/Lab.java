@@ -23,8 +23,7 @@ import java.util.stream.LongStream;
 
 /**
  * Runs trainings, as many at once as there are cores, each on one thread, so that what comes out does not depend on how many
- * those
- * are. A training that several claims ask for is run once.
+ * those are. A training that several claims ask for is run once.
  */
 public final class Lab implements AutoCloseable {
 

@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.evidence;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Locale;
+import java.util.function.ToDoubleFunction;
 
 /**
  * Mean and spread over seeds.
@@ -20,9 +21,9 @@ public record Spread(double mean, double deviation, int number) {
         return new Spread(mean, values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)), values.length);
     }
 
-    /** {@return of some values} */
-    public static Spread of(Collection<Double> values) {
-        return of(values.stream().mapToDouble(Double::doubleValue).toArray());
+    /** {@return of a figure of several things} */
+    public static <X> Spread of(Collection<X> things, ToDoubleFunction<X> figure) {
+        return of(things.stream().mapToDouble(figure).toArray());
     }
 
     /** {@return mean ± deviation, with so many decimals} */

@@ -1,6 +1,9 @@
 package io.github.dl4jlora.examples.evidence;
 
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * A training that can be repeated.
@@ -12,6 +15,12 @@ public record Training(Task task, Method method, double rate, long seed, int epo
     /** As long as the task has it. */
     public Training(Task task, Method method, double rate, long seed) {
         this(task, method, rate, seed, task.epochs());
+    }
+
+    /** {@return each method at its rate, with each seed} */
+    public static List<Training> atRates(Task task, Map<Method, Double> rates, long[] seeds) {
+        return rates.entrySet().stream().flatMap(entry -> Arrays.stream(seeds).mapToObj(seed ->
+                new Training(task, entry.getKey(), entry.getValue(), seed))).toList();
     }
 
     @Override

@@ -22,6 +22,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /** LoRA puts strong singular vectors into weights that are like none of the base's, full fine-tuning does not. */
@@ -31,6 +33,8 @@ public final class Intruders implements Claim {
     /** Of the paper: among the first 10 vectors, those whose cosine with every vector of the base is below 0.5. */
     private static final int FIRST = 10;
     private static final double ALIKE = 0.5;
+    /** Intruders of a layer, of which so few are none. */
+    private static final double NONE = 0.1;
     private static final int DRAWN = 40;
 
     private final List<Setting> settings;
@@ -105,9 +109,12 @@ public final class Intruders implements Claim {
 
     private static void examine(Lab lab, Setting setting, Finding finding, List<List<String>> rows) {
         String name = setting.task.name();
-        List<Training> trainings = setting.methods().entrySet().stream().flatMap(entry -> Arrays.stream(lab.seeds(setting.seeds))
-                .mapToObj(seed -> new Training(setting.task, entry.getKey(), entry.getValue(), seed))).toList();
-        List<Spectrum> spectra = lab.each(trainings, training -> spectrum(lab, training, setting.layers));
+        List<Training> trainings = Training.atRates(setting.task, setting.methods(), lab.seeds(setting.seeds));
+        // Of each seed all methods have one base.
+        Map<String, RealMatrix> ofBases = new ConcurrentHashMap<>();
+        List<Spectrum> spectra = lab.each(trainings, training -> spectrum(lab, training, setting.layers, layer ->
+                ofBases.computeIfAbsent(training.seed() + " " + layer, key ->
+                        left(lab.start(training.task(), training.seed()).base(), layer))));
         Plot plot = Plot.curves("How like the base's a trained layer's singular vectors are, " + name,
                 "singular vector, strongest first", "largest cosine with one of the base's");
         Map<Method, Spread> intruders = new LinkedHashMap<>();
@@ -116,31 +123,30 @@ public final class Intruders implements Claim {
             plot.line(method.name(), IntStream.rangeClosed(1, DRAWN).asDoubleStream().toArray(),
                     IntStream.range(0, DRAWN).mapToDouble(i -> some.stream().mapToDouble(of -> of.alike[i]).average()
                             .orElseThrow()).toArray());
-            intruders.put(method, Spread.of(some.stream().map(Spectrum::intruders).toList()));
+            intruders.put(method, Spread.of(some, Spectrum::intruders));
             rows.add(List.of(name, method.name(), String.format(Locale.ROOT, "%.0e", rate), intruders.get(method).toString(1),
-                    Spread.of(some.stream().map(Spectrum::learned).toList()).toString(1)));
+                    Spread.of(some, Spectrum::learned).toString(1)));
         });
         finding.plot("intruders-" + Finding.file(name), plot);
         double ofLora = intruders.get(Method.lora(RANKS[1])).mean();
         double ofFull = intruders.get(Method.full()).mean();
         finding.check(name + ": intruders among the first ten of a layer, LoRA of rank 8", "several", ofLora,
-                new Interval(1, FIRST), new Interval(0.1, FIRST));
-        if (ofFull > 0.1) {
+                new Interval(1, FIRST), new Interval(NONE, FIRST));
+        if (ofFull > NONE) {
             finding.text(name + ": full fine-tuning has them too. The base is a small network not far from its random start; its "
                     + "singular values lie close together, and any change of W mixes the vectors that belong to them.");
         }
-        finding.check(name + ": the same, full fine-tuning", "0", ofFull, new Interval(0, 0.1), new Interval(0, setting.ofFull));
+        finding.check(name + ": the same, full fine-tuning", "0", ofFull, new Interval(0, NONE), new Interval(0, setting.ofFull));
     }
 
-    private static Spectrum spectrum(Lab lab, Training training, List<String> layers) {
+    private static Spectrum spectrum(Lab lab, Training training, List<String> layers, Function<String, RealMatrix> ofBase) {
         ComputationGraph network = lab.prepare(training);
         Trained trained = lab.train(training, network);
         ComputationGraph merged = network.getLayer(layers.get(0)).getParam("W") == null ? LoRA.merge(network) : network;
-        ComputationGraph base = lab.start(training.task(), training.seed()).base();
         double[] alike = new double[DRAWN];
         double intruders = 0;
         for (String layer : layers) {
-            RealMatrix cosines = left(base, layer).transpose().multiply(left(merged, layer));
+            RealMatrix cosines = ofBase.apply(layer).transpose().multiply(left(merged, layer));
             for (int i = 0; i < DRAWN; i++) {
                 double most = Arrays.stream(cosines.getColumn(i)).map(Math::abs).max().orElseThrow();
                 alike[i] += most / layers.size();

@@ -15,7 +15,6 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -85,8 +84,7 @@ public final class LearnsAndForgets implements Claim {
     @Override
     public Finding examine(Lab lab) {
         Map<Method, Double> methods = methods();
-        List<Training> trainings = methods.entrySet().stream().flatMap(entry -> Arrays.stream(lab.seeds(SEEDS)).mapToObj(seed ->
-                new Training(task, entry.getKey(), entry.getValue(), seed))).toList();
+        List<Training> trainings = Training.atRates(task, methods, lab.seeds(SEEDS));
         List<Course> courses = lab.each(trainings, training -> course(lab, training));
         Plot plot = Plot.curves("Learned and kept, from top left along the training", task.measure(), "of upright ones, %");
         List<List<String>> rows = new ArrayList<>();
@@ -98,10 +96,11 @@ public final class LearnsAndForgets implements Claim {
             int points = some.get(0).learned.length;
             plot.path(method.name(), means(some.stream().map(Course::learned).toList(), points),
                     means(some.stream().map(Course::kept).toList(), points));
-            ends.put(method, Spread.of(some.stream().map(course -> course.kept[points - 1]).toList()));
-            at95.put(method, Spread.of(some.stream().map(Course::keptWhenLearned).filter(kept -> !kept.isNaN()).toList()));
+            ends.put(method, Spread.of(some, course -> course.kept[points - 1]));
+            at95.put(method, Spread.of(some.stream().mapToDouble(Course::keptWhenLearned)
+                    .filter(kept -> !Double.isNaN(kept)).toArray()));
             rows.add(List.of(method.name(), String.format(Locale.ROOT, "%.0e", methods.get(method)),
-                    Spread.of(some.stream().map(course -> course.learned[points - 1]).toList()).toString(1),
+                    Spread.of(some, course -> course.learned[points - 1]).toString(1),
                     ends.get(method).toString(1), at95.get(method).number() == some.size() ? at95.get(method).toString(1) : "-"));
         });
         Finding finding = new Finding().plot("forgetting", plot).table(List.of("method", "rate", "learned, %",

@@ -6,6 +6,7 @@ import io.github.dl4jlora.examples.evidence.Lab;
 import io.github.dl4jlora.examples.evidence.Method;
 import io.github.dl4jlora.examples.evidence.Rates;
 import io.github.dl4jlora.examples.evidence.Spread;
+import io.github.dl4jlora.examples.evidence.Task;
 import io.github.dl4jlora.examples.evidence.Trained;
 import io.github.dl4jlora.examples.evidence.Training;
 import io.github.dl4jlora.examples.evidence.task.Pictures;
@@ -16,7 +17,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.function.ToDoubleFunction;
 import java.util.stream.LongStream;
 
 /** Each way to teach a base at its own best rate, on seeds with which no rate was chosen. */
@@ -59,16 +59,15 @@ public final class MainTable implements Claim {
         Map<Method, List<Trained>> outcomes = new LinkedHashMap<>();
         methods.forEach(method -> outcomes.put(method, List.copyOf(lab.run(Arrays.stream(others).mapToObj(seed ->
                 new Training(task, method, rates.bestRate(method), seed)).toList()).values())));
-        Spread baseLearned = Spread.of(lab.each(Arrays.stream(others).boxed().toList(), seed ->
-                lab.start(task, seed).learned(lab.start(task, seed).base())));
-        Spread baseKept = Spread.of(lab.each(Arrays.stream(others).boxed().toList(), seed ->
-                lab.start(task, seed).kept(lab.start(task, seed).base())));
+        List<Task.Start> starts = Arrays.stream(others).mapToObj(seed -> lab.start(task, seed)).toList();
+        Spread baseLearned = Spread.of(starts, start -> start.learned(start.base()));
+        Spread baseKept = Spread.of(starts, start -> start.kept(start.base()));
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("base", "", "", baseLearned.toString(1), baseKept.toString(1)));
         outcomes.forEach((method, some) -> {
             rows.add(List.of(method.name(), String.format(Locale.ROOT, "%,d", some.get(0).values()),
-                    String.format(Locale.ROOT, "%.0e", rates.bestRate(method)), spread(some, Trained::learned).toString(1),
-                    spread(some, Trained::kept).toString(1)));
+                    String.format(Locale.ROOT, "%.0e", rates.bestRate(method)), Spread.of(some, Trained::learned).toString(1),
+                    Spread.of(some, Trained::kept).toString(1)));
             if (method.equals(Method.lora(8))) {
                 rows.add(List.of("LoRA, adapter off", "", "", baseLearned.toString(1), baseKept.toString(1)));
             }
@@ -77,13 +76,9 @@ public final class MainTable implements Claim {
                 + "%"), rows);
         finding.text("Rates were chosen with seeds 1 to " + BestRates.SEEDS + ", the table is of " + others.length
                 + " others: other parts for learning and testing, other bases.");
-        finding.check("full fine-tuning less LoRA, turned digits, points", "", spread(outcomes.get(Method.full()),
-                Trained::learned).mean() - spread(outcomes.get(Method.lora(8)), Trained::learned).mean(), -1, 3);
-        return finding.check("LoRA less full fine-tuning, upright digits, points", "", spread(outcomes.get(Method.lora(8)),
-                Trained::kept).mean() - spread(outcomes.get(Method.full()), Trained::kept).mean(), 5, 100);
-    }
-
-    private static Spread spread(List<Trained> some, ToDoubleFunction<Trained> figure) {
-        return Spread.of(some.stream().mapToDouble(figure).toArray());
+        finding.check("full fine-tuning less LoRA, turned digits, points", "", Spread.of(outcomes.get(Method.full()),
+                Trained::learned).mean() - Spread.of(outcomes.get(Method.lora(8)), Trained::learned).mean(), -1, 3);
+        return finding.check("LoRA less full fine-tuning, upright digits, points", "", Spread.of(outcomes.get(Method.lora(8)),
+                Trained::kept).mean() - Spread.of(outcomes.get(Method.full()), Trained::kept).mean(), 5, 100);
     }
 }

@@ -39,8 +39,7 @@ public final class RankScaling implements Claim {
 
     /**
      * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first steps: later it says
-     * how
-     * much is left to learn.
+     * how much is left to learn.
      */
     private static final class GradientNorm extends BaseTrainingListener {
 
@@ -106,9 +105,8 @@ public final class RankScaling implements Claim {
         names.forEach((scaling, name) -> {
             List<List<Result>> byRank = IntStream.of(RANKS).mapToObj(rank -> results.stream().filter(result ->
                     result.training.method().equals(method(scaling, name, rank))).toList()).toList();
-            List<Spread> norms = byRank.stream().map(some -> Spread.of(some.stream().map(Result::gradient).toList())).toList();
-            List<Spread> ends = byRank.stream().map(some -> Spread.of(some.stream().map(result ->
-                    result.trained.lastLoss()).toList())).toList();
+            List<Spread> norms = byRank.stream().map(some -> Spread.of(some, Result::gradient)).toList();
+            List<Spread> ends = byRank.stream().map(some -> Spread.of(some, result -> result.trained.lastLoss())).toList();
             gradients.add(name, ranks, norms);
             losses.add(name, ranks, ends);
             rows.add(row(name + ": norm of the gradient", norms));

@@ -1,21 +1,18 @@
 package io.github.dl4jlora.examples.evidence.claim;
 
 import io.github.dl4jlora.examples.evidence.Finding;
+import io.github.dl4jlora.examples.evidence.Grid;
 import io.github.dl4jlora.examples.evidence.Lab;
 import io.github.dl4jlora.examples.evidence.Method;
 import io.github.dl4jlora.examples.evidence.Plot;
-import io.github.dl4jlora.examples.evidence.Spread;
 import io.github.dl4jlora.examples.evidence.Task;
 import io.github.dl4jlora.examples.evidence.Trained;
-import io.github.dl4jlora.examples.evidence.Training;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
@@ -30,9 +27,7 @@ final class Starts {
     private final List<Method> methods;
     private final double rate;
     private final double[] rates;
-    private final long[] seeds;
-    private final int epochs;
-    private final Map<Training, Trained> outcomes;
+    private final Grid grid;
 
     /**
      * @param methods the usual start first
@@ -43,16 +38,7 @@ final class Starts {
         this.methods = methods;
         this.rate = Arrays.stream(rates).anyMatch(some -> some == rate) ? rate : rates[0];
         this.rates = rates;
-        this.seeds = seeds;
-        this.epochs = epochs;
-        List<Training> trainings = new ArrayList<>();
-        methods.forEach(method -> Arrays.stream(rates).forEach(some -> Arrays.stream(seeds).forEach(seed ->
-                trainings.add(training(method, some, seed)))));
-        outcomes = lab.run(trainings);
-    }
-
-    private Training training(Method method, double some, long seed) {
-        return new Training(task, method, some, seed, epochs);
+        grid = new Grid(lab, task, methods, rates, seeds, epochs);
     }
 
     /** The losses of all starts at one rate, means of the seeds. */
@@ -60,8 +46,7 @@ final class Starts {
         Plot plot = Plot.curves(String.format(Locale.ROOT, "Loss, %s, rate %.1e for all", task.name(), rate), "steps", "loss")
                 .logarithmicY();
         methods.forEach(method -> {
-            List<double[]> losses = Arrays.stream(seeds).mapToObj(seed ->
-                    outcomes.get(training(method, rate, seed)).losses()).toList();
+            List<double[]> losses = grid.of(method, rate).stream().map(Trained::losses).toList();
             plot.losses(method.name(), IntStream.range(0, losses.get(0).length).mapToDouble(step ->
                     losses.stream().mapToDouble(some -> some[step]).average().orElseThrow()).toArray());
         });
@@ -90,27 +75,29 @@ final class Starts {
 
     /** The mean over seeds of the steps to the loss that the usual start has half-way; all steps, if it is not come to. */
     private double steps(Method method, double some, double ofTarget) {
-        return Spread.of(Arrays.stream(seeds).mapToObj(seed -> {
-            Trained usual = outcomes.get(training(methods.get(0), ofTarget, seed));
-            int half = usual.losses().length / 2;
-            int steps = outcomes.get(training(method, some, seed)).stepsTo(usual.loss(half - WINDOW, half), WINDOW);
-            return (double) (steps < 0 ? usual.losses().length : steps);
-        }).toList()).mean();
+        List<Trained> usual = grid.of(methods.get(0), ofTarget);
+        List<Trained> others = grid.of(method, some);
+        return IntStream.range(0, usual.size()).mapToDouble(i -> {
+            int all = usual.get(i).losses().length;
+            int steps = others.get(i).stepsTo(usual.get(i).loss(all / 2 - WINDOW, all / 2), WINDOW);
+            return steps < 0 ? all : steps;
+        }).average().orElseThrow();
     }
 
     /** What each learns at one rate and at its best, and how soon it gets to the usual one's loss. */
     void report(Finding finding) {
         List<List<String>> rows = new ArrayList<>();
         for (Method method : methods) {
-            Map<Double, Spread> learned = new LinkedHashMap<>();
-            Arrays.stream(rates).forEach(some -> learned.put(some, Spread.of(Arrays.stream(seeds).mapToObj(seed ->
-                    outcomes.get(training(method, some, seed)).learned()).toList())));
             rows.add(List.of(task.name(), method.name(), ratio(atOneRate(method)), ratio(atOwnRates(method)),
-                    String.format(Locale.ROOT, "%.1e", ownRate(method)), learned.get(rate).toString(1),
-                    learned.get(ownRate(method)).toString(1)));
+                    String.format(Locale.ROOT, "%.1e", ownRate(method)), learned(method, rate),
+                    learned(method, ownRate(method))));
         }
         finding.table(List.of("task", "start", String.format(Locale.ROOT, "steps, rate %.1e for all", rate),
                 "steps, each at its own rate", "own rate", "learned, one rate", "learned, own rate"), rows);
+    }
+
+    private String learned(Method method, double some) {
+        return grid.spread(method, some, Trained::learned).toString(1);
     }
 
     private static String ratio(double value) {

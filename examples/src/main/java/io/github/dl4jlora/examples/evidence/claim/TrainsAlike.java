@@ -96,8 +96,7 @@ public final class TrainsAlike implements Claim {
                 lossApart = Math.max(lossApart, furthest(ours.get(i).losses(), theirs.get(i).losses()));
             }
             finding.check(name + ": largest difference of a loss in the first " + EARLY + " steps, any seed, over the "
-                    + "loss", "0", lossApart, 0,
-                    setting.early);
+                    + "loss", "0", lossApart, 0, setting.early);
             finding.check(name + ": largest difference of what is learned, any seed, " + setting.task.measure(), "0", apart, 0,
                     setting.alike);
         }
@@ -117,7 +116,7 @@ public final class TrainsAlike implements Claim {
     }
 
     private static List<String> row(String task, String name, List<Trained> outcomes) {
-        return List.of(task, name, Spread.of(outcomes.stream().map(Trained::learned).toList()).toString(2),
-                Spread.of(outcomes.stream().map(trained -> trained.lastLoss()).toList()).toString(4));
+        return List.of(task, name, Spread.of(outcomes, Trained::learned).toString(2),
+                Spread.of(outcomes, Trained::lastLoss).toString(4));
     }
 }

@@ -6,7 +6,6 @@ import io.github.dl4jlora.examples.evidence.Finding.Interval;
 import io.github.dl4jlora.examples.evidence.Lab;
 import io.github.dl4jlora.examples.evidence.Method;
 import io.github.dl4jlora.examples.evidence.Plot;
-import io.github.dl4jlora.examples.evidence.Spread;
 import io.github.dl4jlora.examples.evidence.Task;
 import io.github.dl4jlora.examples.evidence.Trained;
 import io.github.dl4jlora.examples.evidence.Training;
@@ -98,8 +97,8 @@ public final class TwoRates implements Claim {
             for (int a = 0; a < rates.length; a++) {
                 double rateA = rates[a];
                 double rateB = rates[b];
-                learned[b][a] = Spread.of(Arrays.stream(lab.seeds(setting.seeds)).mapToObj(seed ->
-                        outcomes.get(training(setting, rateA, rateB, seed)).learned()).toList()).mean();
+                learned[b][a] = Arrays.stream(lab.seeds(setting.seeds)).mapToDouble(seed ->
+                        outcomes.get(training(setting, rateA, rateB, seed)).learned()).average().orElseThrow();
                 above += b > a ? learned[b][a] : 0;
                 below += b < a ? learned[b][a] : 0;
                 Cell cell = new Cell(rateA, rateB, learned[b][a]);

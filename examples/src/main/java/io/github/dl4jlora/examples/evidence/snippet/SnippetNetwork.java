@@ -21,8 +21,7 @@ import java.util.Map;
 
 /**
  * A base with {@link SnippetLayer}s beside its dense layers, put together by hand out of DL4J's own parts: the dense layer,
- * frozen,
- * the snippet beside it, their sum, and the activation on top.
+ * frozen, the snippet beside it, their sum, and the activation on top.
  */
 public final class SnippetNetwork {
 
