@@ -61,6 +61,8 @@ public final class LearningRateSweep {
     }
 
     /**
+     * A sweep over rates for a network, which stays as it is.
+     *
      * @param network initialised; adapted, or DL4J's own
      * @return a sweep with the defaults
      */
