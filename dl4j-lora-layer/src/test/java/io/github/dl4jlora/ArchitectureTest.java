@@ -240,8 +240,8 @@ class ArchitectureTest {
     private static Map<Path, List<String>> sources() throws IOException {
         Map<Path, List<String>> sources = new TreeMap<>();
         Path project = Path.of("..");
-        for (String folder : List.of("dl4j-lora-layer/src", "examples/src", "examples/spark/src", "examples/serve/src",
-                "benchmarks/src")) {
+        for (String folder : List.of("dl4j-lora-layer/src", "examples/transformers/src", "examples/src", "examples/spark/src",
+                "examples/serve/src", "benchmarks/src")) {
             try (Stream<Path> files = Files.walk(project.resolve(folder))) {
                 for (Path file : files.filter(path -> path.toString().endsWith(".java")).toList()) {
                     sources.put(project.relativize(file), Files.readAllLines(file));

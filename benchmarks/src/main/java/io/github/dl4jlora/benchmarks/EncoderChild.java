@@ -2,8 +2,8 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.examples.bert.BertEncoder;
-import io.github.dl4jlora.examples.bert.BertShape;
+import io.github.dl4jlora.transformers.layer.BertEncoder;
+import io.github.dl4jlora.transformers.layer.BertShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.examples.minilm;
 
-import io.github.dl4jlora.examples.bert.BertEncoder;
-import io.github.dl4jlora.examples.bert.BertShape;
-import io.github.dl4jlora.examples.bert.InBatchNegatives;
+import io.github.dl4jlora.transformers.layer.BertEncoder;
+import io.github.dl4jlora.transformers.layer.BertShape;
+import io.github.dl4jlora.transformers.layer.InBatchNegatives;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;

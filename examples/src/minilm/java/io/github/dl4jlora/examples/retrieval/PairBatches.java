@@ -17,7 +17,7 @@ import java.util.Random;
 import java.util.stream.Stream;
 
 /**
- * Pairs as {@link io.github.dl4jlora.examples.bert.InBatchNegatives} wants them: queries above their documents, and the number of
+ * Pairs as {@link io.github.dl4jlora.transformers.layer.InBatchNegatives} wants them: queries above their documents, and the number of
  * each one's group. A batch holds pairs of about one length, so that little of it is padding.
  */
 final class PairBatches {

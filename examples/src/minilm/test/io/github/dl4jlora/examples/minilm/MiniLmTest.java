@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.minilm;
 
-import io.github.dl4jlora.examples.bert.Cosine;
+import io.github.dl4jlora.transformers.Cosine;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.evidence;
 
-import io.github.dl4jlora.examples.bert.BertEncoder;
-import io.github.dl4jlora.examples.bert.BertShape;
+import io.github.dl4jlora.transformers.layer.BertEncoder;
+import io.github.dl4jlora.transformers.layer.BertShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;

@@ -2,8 +2,8 @@ package io.github.dl4jlora.examples.serve;
 
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
-import io.github.dl4jlora.examples.bert.BertShape;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
+import io.github.dl4jlora.transformers.layer.BertShape;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;

@@ -1,0 +1,56 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.bytedeco.javacpp.FloatPointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.executioner.OpExecutioner;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * The values of an array without gaps, of type FLOAT and in the memory of the CPU, for loops in Java.
+ *
+ * <p>Copy a block into a Java array, compute, copy it back: HotSpot turns loops over Java arrays into vector
+ * instructions, but not loops over memory outside the heap. Blocks that fit the first-level cache make the copies cheap.
+ */
+final class HostFloats {
+
+    /** Values in a block that loops element by element work on. */
+    static final int BLOCK = 2048;
+
+    private final FloatPointer pointer;
+
+    private HostFloats(FloatPointer pointer) {
+        this.pointer = pointer;
+    }
+
+    /** Whether the arrays are such: other types and devices take ND4J's operations instead. */
+    static boolean reaches(INDArray... arrays) {
+        if (Nd4j.getExecutioner().type() != OpExecutioner.ExecutionerType.NATIVE_CPU) {
+            return false;
+        }
+        for (INDArray array : arrays) {
+            if (array.dataType() != DataType.FLOAT || array.elementWiseStride() != 1) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    static HostFloats of(INDArray array) {
+        // A copy of the pointer object, since reading moves its position.
+        return new HostFloats(new FloatPointer(array.data().addressPointer()));
+    }
+
+    /** The address of the value at an index. The object may be the same at the next call. */
+    FloatPointer at(long index) {
+        return pointer.position(index);
+    }
+
+    void read(long from, float[] block, int length) {
+        at(from).get(block, 0, length);
+    }
+
+    void write(long to, float[] block, int length) {
+        at(to).put(block, 0, length);
+    }
+}

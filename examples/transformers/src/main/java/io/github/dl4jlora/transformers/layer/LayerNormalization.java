@@ -1,0 +1,75 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.ParamInitializer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Layer normalisation (Ba, Kiros, Hinton 2016, arXiv:1607.06450): {@code y = g · (x - mean(x)) / √(var(x) + 1e-12) + b},
+ * mean and variance over a row's columns.
+ *
+ * <pre>
+ * x, y  [rows, size]
+ * g, b  [1, size]
+ * </pre>
+ */
+public final class LayerNormalization extends FeedForwardLayer implements MatrixParams.Holder {
+
+    static final String GAIN = "g";
+    static final String BIAS = "b";
+    /** BERT's. */
+    static final double EPSILON = 1e-12;
+
+    private static final long serialVersionUID = 1L;
+
+    LayerNormalization() {
+        // For JSON.
+    }
+
+    public LayerNormalization(long size) {
+        this.nIn = size;
+        this.nOut = size;
+        this.activationFn = new ActivationIdentity();
+    }
+
+    @Override
+    public Map<String, long[]> matrices() {
+        Map<String, long[]> shapes = new LinkedHashMap<>();
+        shapes.put(GAIN, new long[]{1, nOut});
+        shapes.put(BIAS, new long[]{1, nOut});
+        return shapes;
+    }
+
+    @Override
+    public void fill(Map<String, INDArray> matrices) {
+        matrices.get(GAIN).assign(1);
+        matrices.get(BIAS).assign(0);
+    }
+
+    @Override
+    public Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
+                             boolean initialize, DataType type) {
+        return MatrixLayer.prepared(new LayerNormalizationRuntime(conf, type), listeners, index, view, initialize);
+    }
+
+    @Override
+    public ParamInitializer initializer() {
+        return MatrixParams.INSTANCE;
+    }
+
+    @Override
+    public LayerMemoryReport getMemoryReport(InputType inputType) {
+        return MatrixLayer.memoryReport(this, inputType);
+    }
+}

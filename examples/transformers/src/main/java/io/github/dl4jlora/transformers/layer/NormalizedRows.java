@@ -1,0 +1,81 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** The loops of {@link LayerNormalizationRuntime}, over {@link HostFloats} in 'c' order, some rows at a time. */
+final class NormalizedRows {
+
+    private NormalizedRows() {
+    }
+
+    /** A whole number of rows, about as long as a block. */
+    private static int block(int size) {
+        return Math.max(1, HostFloats.BLOCK / size) * size;
+    }
+
+    static void forward(INDArray x, INDArray gain, INDArray bias, INDArray y) {
+        int size = (int) x.size(1);
+        float[] g = gain.toFloatVector();
+        float[] b = bias.toFloatVector();
+        float[] n = new float[block(size)];
+        HostFloats in = HostFloats.of(x);
+        HostFloats out = HostFloats.of(y);
+        for (long at = 0; at < x.length(); at += n.length) {
+            int length = (int) Math.min(n.length, x.length() - at);
+            in.read(at, n, length);
+            for (int row = 0; row < length; row += size) {
+                normalize(n, row, size);
+                for (int j = 0; j < size; j++) {
+                    n[row + j] = n[row + j] * g[j] + b[j];
+                }
+            }
+            out.write(at, n, length);
+        }
+    }
+
+    static void backward(INDArray x, INDArray gain, INDArray dy, INDArray dx, INDArray dGain, INDArray dBias) {
+        int size = (int) x.size(1);
+        float[] g = gain.toFloatVector();
+        float[] gainSum = new float[size];
+        float[] biasSum = new float[size];
+        float[] n = new float[block(size)];
+        float[] e = new float[block(size)];
+        HostFloats in = HostFloats.of(x);
+        HostFloats errors = HostFloats.of(dy);
+        HostFloats out = HostFloats.of(dx);
+        for (long at = 0; at < x.length(); at += n.length) {
+            int length = (int) Math.min(n.length, x.length() - at);
+            in.read(at, n, length);
+            errors.read(at, e, length);
+            for (int row = 0; row < length; row += size) {
+                float inverse = normalize(n, row, size);
+                for (int j = 0; j < size; j++) {
+                    gainSum[j] += e[row + j] * n[row + j];
+                    biasSum[j] += e[row + j];
+                    e[row + j] *= g[j];
+                }
+                float mean = RowSums.sum(e, row, size) / size;
+                float projection = RowSums.dot(e, n, row, size) / size;
+                for (int j = row; j < row + size; j++) {
+                    e[j] = (e[j] - mean - n[j] * projection) * inverse;
+                }
+            }
+            out.write(at, e, length);
+        }
+        HostFloats.of(dGain).write(0, gainSum, size);
+        HostFloats.of(dBias).write(0, biasSum, size);
+    }
+
+    /** Replaces x by (x - mean) / σ, gives back 1/σ. */
+    private static float normalize(float[] x, int from, int size) {
+        float mean = RowSums.sum(x, from, size) / size;
+        for (int j = from; j < from + size; j++) {
+            x[j] -= mean;
+        }
+        float inverse = (float) (1 / Math.sqrt(RowSums.dot(x, x, from, size) / size + LayerNormalization.EPSILON));
+        for (int j = from; j < from + size; j++) {
+            x[j] *= inverse;
+        }
+        return inverse;
+    }
+}

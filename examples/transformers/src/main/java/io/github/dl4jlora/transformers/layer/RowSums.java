@@ -1,0 +1,63 @@
+package io.github.dl4jlora.transformers.layer;
+
+/**
+ * Sums over a piece of a Java array, eight at a time: Java must not reorder the additions of a single sum, so each would
+ * wait for the one before it.
+ */
+final class RowSums {
+
+    private RowSums() {
+    }
+
+    static float sum(float[] x, int from, int length) {
+        float s0 = 0;
+        float s1 = 0;
+        float s2 = 0;
+        float s3 = 0;
+        float s4 = 0;
+        float s5 = 0;
+        float s6 = 0;
+        float s7 = 0;
+        int i = from;
+        for (; i + 7 < from + length; i += 8) {
+            s0 += x[i];
+            s1 += x[i + 1];
+            s2 += x[i + 2];
+            s3 += x[i + 3];
+            s4 += x[i + 4];
+            s5 += x[i + 5];
+            s6 += x[i + 6];
+            s7 += x[i + 7];
+        }
+        for (; i < from + length; i++) {
+            s0 += x[i];
+        }
+        return s0 + s1 + (s2 + s3) + (s4 + s5 + (s6 + s7));
+    }
+
+    static float dot(float[] x, float[] y, int from, int length) {
+        float s0 = 0;
+        float s1 = 0;
+        float s2 = 0;
+        float s3 = 0;
+        float s4 = 0;
+        float s5 = 0;
+        float s6 = 0;
+        float s7 = 0;
+        int i = from;
+        for (; i + 7 < from + length; i += 8) {
+            s0 += x[i] * y[i];
+            s1 += x[i + 1] * y[i + 1];
+            s2 += x[i + 2] * y[i + 2];
+            s3 += x[i + 3] * y[i + 3];
+            s4 += x[i + 4] * y[i + 4];
+            s5 += x[i + 5] * y[i + 5];
+            s6 += x[i + 6] * y[i + 6];
+            s7 += x[i + 7] * y[i + 7];
+        }
+        for (; i < from + length; i++) {
+            s0 += x[i] * y[i];
+        }
+        return s0 + s1 + (s2 + s3) + (s4 + s5 + (s6 + s7));
+    }
+}

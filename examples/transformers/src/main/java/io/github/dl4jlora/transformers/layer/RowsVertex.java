@@ -1,0 +1,42 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.nn.conf.memory.MemoryReport;
+
+/** A vertex without parameters whose inputs are rows, and, last, the token ids that tell which of them are padding. */
+abstract class RowsVertex extends GraphVertex {
+
+    private final int inputs;
+
+    RowsVertex(int inputs) {
+        this.inputs = inputs;
+    }
+
+    @Override
+    public final long numParams(boolean backprop) {
+        return 0;
+    }
+
+    @Override
+    public final int minVertexInputs() {
+        return inputs;
+    }
+
+    @Override
+    public final int maxVertexInputs() {
+        return inputs;
+    }
+
+    @Override
+    public final InputType getOutputType(int layerIndex, InputType... types) {
+        return types[0];
+    }
+
+    @Override
+    public final MemoryReport getMemoryReport(InputType... types) {
+        return new LayerMemoryReport.Builder(null, getClass(), types[0], types[0])
+                .standardMemory(0, 0).workingMemory(0, 0, 0, 0).cacheMemory(0, 0).build();
+    }
+}

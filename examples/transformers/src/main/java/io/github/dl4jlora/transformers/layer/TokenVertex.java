@@ -1,0 +1,83 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.vertex.BaseGraphVertex;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Arrays;
+
+/** A vertex without parameters whose last input is the token ids {@code [minibatch, tokens]}. */
+@SuppressWarnings("overrides")
+abstract class TokenVertex extends BaseGraphVertex {
+
+    private static final long serialVersionUID = 1L;
+
+    TokenVertex(ComputationGraph graph, String name, int index, DataType type) {
+        super(graph, name, index, null, null, type);
+    }
+
+    /** Token ids; what the other inputs have as many rows as, is minibatch times tokens. */
+    final INDArray checkedIds() {
+        INDArray ids = inputs[inputs.length - 1];
+        if (ids.rank() != 2 || ids.length() != inputs[0].size(0)) {
+            throw new IllegalStateException("Vertex \"" + vertexName + "\": its last input has shape "
+                    + Arrays.toString(ids.shape())
+                    + ", expected token ids [minibatch, tokens] for the " + inputs[0].size(0) + " rows of its first");
+        }
+        return ids;
+    }
+
+    /**
+     * The number of tokens of each text. Only zeros at the end are padding: a text that spells out "[PAD]" has token 0 in
+     * its midst, and is meant to.
+     *
+     * @throws IllegalArgumentException if a text has none
+     */
+    final int[] lengths(INDArray ids) {
+        float[][] rows = ids.toFloatMatrix();
+        int[] lengths = new int[rows.length];
+        for (int text = 0; text < rows.length; text++) {
+            lengths[text] = rows[text].length;
+            while (lengths[text] > 0 && rows[text][lengths[text] - 1] == 0) {
+                lengths[text]--;
+            }
+            if (lengths[text] == 0) {
+                throw new IllegalArgumentException("Vertex \"" + vertexName + "\": text " + text
+                        + " of the minibatch has no token. Even an empty text has two, [CLS] and [SEP]: was it cut into tokens "
+                        + "by the model's own tokenizer?");
+            }
+        }
+        return lengths;
+    }
+
+    @Override
+    public final boolean hasLayer() {
+        return false;
+    }
+
+    @Override
+    public final org.deeplearning4j.nn.api.Layer getLayer() {
+        return null;
+    }
+
+    @Override
+    public final void setBackpropGradientsViewArray(INDArray view) {
+        if (view != null) {
+            throw new IllegalStateException("Vertex \"" + vertexName + "\" has no parameters, so no gradients to write");
+        }
+    }
+
+    /** Padding is known from the ids; DL4J's masks are not used. */
+    @Override
+    public final Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
+        return null;
+    }
+
+    @Override
+    public final String toString() {
+        return getClass().getSimpleName() + "(\"" + vertexName + "\")";
+    }
+}
