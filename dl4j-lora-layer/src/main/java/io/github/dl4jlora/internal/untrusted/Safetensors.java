@@ -67,8 +67,7 @@ public final class Safetensors implements AutoCloseable {
     public INDArray read(String name) throws IOException {
         SafetensorsHeader.Entry entry = header.entries().get(name);
         StoredType stored = entry.type();
-        long length = (entry.end() - entry.begin()) / stored.width();
-        return RawValues.filled(stored.type(name), length, values -> {
+        return RawValues.filled(stored.type(name), entry.shape(), values -> {
             channel.position(begin + entry.begin());
             boolean whole = stored.isStoredAsIs() ? RawValues.fill(values, channel)
                     : RawValues.forEachChunkOf(values, floats -> decode(stored, floats));
@@ -76,7 +75,7 @@ public final class Safetensors implements AutoCloseable {
                 throw shortened(file);
             }
             requireFinite(name, values);
-        }).reshape('c', entry.shape());
+        });
     }
 
     private boolean decode(StoredType stored, ByteBuffer floats) throws IOException {
