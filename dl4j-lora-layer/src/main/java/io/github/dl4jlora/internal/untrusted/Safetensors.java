@@ -32,7 +32,7 @@ public final class Safetensors implements AutoCloseable {
 
     private static final int LONGEST_HEADER = 100_000_000;
     private static final int LENGTH_BYTES = 8;
-    /** Values that are converted at a time. */
+    /** Values that are converted, or bytes that are compared, at a time. */
     private static final int PIECE = 1 << 20;
 
     private final Path file;
@@ -128,6 +128,26 @@ public final class Safetensors implements AutoCloseable {
         boolean whole = RawValues.fill(bytes, channel);
         stored.decode(bytes.flip(), floats);
         return whole;
+    }
+
+    /** {@return whether two tensors have the same type, shape and bytes; neither is in memory as a whole} */
+    public boolean isSame(String name, Safetensors others, String other) throws IOException {
+        SafetensorsHeader.Entry mine = header.entries().get(name);
+        SafetensorsHeader.Entry theirs = others.header.entries().get(other);
+        if (mine.type() != theirs.type() || !Arrays.equals(mine.shape(), theirs.shape())) {
+            return false;
+        }
+        long size = mine.end() - mine.begin();
+        for (long from = 0; from < size; from += PIECE) {
+            int length = (int) Math.min(PIECE, size - from);
+            channel.position(begin + mine.begin() + from);
+            ByteBuffer piece = read(file, channel, length);
+            others.channel.position(others.begin + theirs.begin() + from);
+            if (!piece.equals(read(others.file, others.channel, length))) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private void requireFinite(String name, INDArray values) throws AdapterFormatException {
