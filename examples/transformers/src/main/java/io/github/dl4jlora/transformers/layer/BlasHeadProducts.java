@@ -12,20 +12,23 @@ final class BlasHeadProducts implements HeadProducts {
     private final int texts;
     private final int heads;
     private final int tokens;
-    private final int width;
     private final int headWidth;
 
     BlasHeadProducts(int texts, int heads, INDArray rows) {
         this.texts = texts;
         this.heads = heads;
         this.tokens = (int) rows.size(0) / texts;
-        this.width = (int) rows.size(1);
-        this.headWidth = width / heads;
+        this.headWidth = (int) rows.size(1) / heads;
     }
 
     /** Where a block begins in rows. */
-    private long row(int text, int head) {
-        return (long) text * tokens * width + (long) head * headWidth;
+    private long row(int text, int head, int leading) {
+        return (long) text * tokens * leading + (long) head * headWidth;
+    }
+
+    /** From one row to the next. */
+    private static int leading(INDArray rows) {
+        return (int) Math.max(rows.stride(0), rows.size(1));
     }
 
     /** Where a block begins in scores. */
@@ -38,11 +41,13 @@ final class BlasHeadProducts implements HeadProducts {
         HostFloats left = HostFloats.of(x);
         HostFloats right = HostFloats.of(y);
         HostFloats out = HostFloats.of(scores);
+        int ofX = leading(x);
+        int ofY = leading(y);
         for (int text = 0; text < texts; text++) {
             for (int head = 0; head < heads; head++) {
                 openblas.cblas_sgemm(openblas.CblasRowMajor, openblas.CblasNoTrans, openblas.CblasTrans, tokens,
                         tokens, headWidth,
-                        (float) scale, left.at(row(text, head)), width, right.at(row(text, head)), width, 0,
+                        (float) scale, left.at(row(text, head, ofX)), ofX, right.at(row(text, head, ofY)), ofY, 0,
                         out.at(square(text, head)), tokens);
             }
         }
@@ -53,11 +58,13 @@ final class BlasHeadProducts implements HeadProducts {
         HostFloats left = HostFloats.of(scores);
         HostFloats right = HostFloats.of(y);
         HostFloats out = HostFloats.of(rows);
+        int ofY = leading(y);
+        int ofRows = leading(rows);
         for (int text = 0; text < texts; text++) {
             for (int head = 0; head < heads; head++) {
                 openblas.cblas_sgemm(openblas.CblasRowMajor, transpose ? openblas.CblasTrans : openblas.CblasNoTrans,
                         openblas.CblasNoTrans, tokens, headWidth, tokens, (float) scale, left.at(square(text, head)), tokens,
-                        right.at(row(text, head)), width, 0, out.at(row(text, head)), width);
+                        right.at(row(text, head, ofY)), ofY, 0, out.at(row(text, head, ofRows)), ofRows);
             }
         }
     }

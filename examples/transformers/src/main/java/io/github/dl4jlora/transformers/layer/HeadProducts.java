@@ -6,7 +6,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * The two kinds of matrix product that attention consists of, for all texts and heads at once.
  *
  * <pre>
- * rows    [minibatch · tokens, heads · d]                 one head of one text is a [tokens, d] block of it
+ * rows    [minibatch · tokens, heads · d]                 one head of one text is a [tokens, d] block of it;
+ *                                                        a view of a wider matrix will do
  * scores  [minibatch · heads · tokens, tokens]            one head of one text is a [tokens, tokens] block of it
  * </pre>
  */
@@ -20,6 +21,6 @@ interface HeadProducts {
 
     /** The fastest there is for arrays like this one. */
     static HeadProducts of(INDArray rows, int texts, int heads) {
-        return HostFloats.reaches(rows) ? new BlasHeadProducts(texts, heads, rows) : new PermutedHeadProducts(texts, heads, rows);
+        return HostFloats.reachesRows(rows) ? new BlasHeadProducts(texts, heads, rows) : new PermutedHeadProducts(texts, heads, rows);
     }
 }

@@ -6,7 +6,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.Arrays;
 
-/** The softmax of attention scores {@code [texts · heads · tokens, tokens]}, in place, padding left out. */
+/** The softmax of attention scores {@code [texts · heads · tokens, tokens]}, in place, padding and, if asked, what comes later left out. */
 final class MaskedSoftmax {
 
     private MaskedSoftmax() {
@@ -14,11 +14,12 @@ final class MaskedSoftmax {
 
     /**
      * @param lengths tokens of each text; the rest is padding
+     * @param causal  whether row i of a head leaves out the columns after i
      */
-    static void forward(INDArray scores, int[] lengths, int heads) {
+    static void forward(INDArray scores, int[] lengths, int heads, boolean causal) {
         int tokens = (int) scores.size(1);
         if (HostFloats.reaches(scores)) {
-            forwardInJava(scores, lengths, heads, tokens);
+            forwardInJava(scores, lengths, heads, tokens, causal);
             return;
         }
         INDArray byText = scores.reshape('c', lengths.length, (long) heads * tokens, tokens);
@@ -28,13 +29,20 @@ final class MaskedSoftmax {
                         .assign(Double.NEGATIVE_INFINITY);
             }
         }
+        if (causal) {
+            INDArray byHead = scores.reshape('c', (long) lengths.length * heads, tokens, tokens);
+            for (int token = 0; token < tokens - 1; token++) {
+                byHead.get(NDArrayIndex.all(), NDArrayIndex.point(token), NDArrayIndex.interval(token + 1, tokens))
+                        .assign(Double.NEGATIVE_INFINITY);
+            }
+        }
         scores.subiColumnVector(scores.max(true, 1));
         Transforms.exp(scores, false);
         scores.diviColumnVector(scores.sum(true, 1));
     }
 
     /** Block by block, a head of a text each. */
-    private static void forwardInJava(INDArray scores, int[] lengths, int heads, int tokens) {
+    private static void forwardInJava(INDArray scores, int[] lengths, int heads, int tokens, boolean causal) {
         HostFloats values = HostFloats.of(scores);
         float[] block = new float[tokens * tokens];
         long at = 0;
@@ -42,8 +50,9 @@ final class MaskedSoftmax {
             for (int head = 0; head < heads; head++, at += block.length) {
                 values.read(at, block, block.length);
                 for (int row = 0; row < block.length; row += tokens) {
-                    softmax(block, row, length);
-                    Arrays.fill(block, row + length, row + tokens, 0);
+                    int seen = causal ? Math.min(length, row / tokens + 1) : length;
+                    softmax(block, row, seen);
+                    Arrays.fill(block, row + seen, row + tokens, 0);
                 }
                 values.write(at, block, block.length);
             }

@@ -8,6 +8,9 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.util.Arrays;
 
 /**
  * Runs {@link MultiHeadAttention}. With P = softmax(Q·Kᵀ/√d), which a training forward pass keeps in the activations
@@ -23,18 +26,23 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
     private static final long serialVersionUID = 1L;
 
     private final int heads;
+    private final boolean causal;
+    private final boolean joint;
     private transient INDArray probabilities;
 
-    MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, int heads, DataType type) {
-        super(graph, name, index, type);
-        this.heads = heads;
+    MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, MultiHeadAttention conf, DataType type) {
+        super(graph, name, index, conf.getPadding(), type);
+        this.heads = conf.getHeads();
+        this.causal = conf.isCausal();
+        this.joint = conf.isJoint();
     }
 
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
         INDArray p = probabilities(workspaces, training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM);
         probabilities = training ? p : null;
-        INDArray output = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, inputs[0].shape(), 'c');
+        INDArray output = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                new long[]{inputs[0].size(0), hidden()}, 'c');
         products().apply(p, false, rows(2), output, 1);
         return output;
     }
@@ -44,7 +52,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
         INDArray p = workspaces.createUninitialized(lifetime, dataType,
                 new long[]{ids.size(0) * heads * ids.size(1), ids.size(1)}, 'c');
         products().outer(rows(0), rows(1), p, scale());
-        MaskedSoftmax.forward(p, lengths(ids), heads);
+        MaskedSoftmax.forward(p, lengths(ids), heads, causal);
         return p;
     }
 
@@ -53,11 +61,21 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
     }
 
     private double scale() {
-        return 1 / Math.sqrt((double) inputs[0].size(1) / heads);
+        return 1 / Math.sqrt((double) hidden() / heads);
     }
 
-    private INDArray rows(int input) {
-        return rows(inputs[input]);
+    private long hidden() {
+        return joint ? inputs[0].size(1) / 3 : inputs[0].size(1);
+    }
+
+    /** Queries, keys or values. */
+    private INDArray rows(int part) {
+        return joint ? part(rows(inputs[0]), part) : rows(inputs[part]);
+    }
+
+    /** A view of one of three parts that are side by side. */
+    private INDArray part(INDArray all, int part) {
+        return all.get(NDArrayIndex.all(), NDArrayIndex.interval(part * hidden(), (part + 1) * hidden()));
     }
 
     private INDArray rows(INDArray array) {
@@ -71,9 +89,13 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
         INDArray p = KeptArrays.isUsable(probabilities) ? probabilities : probabilities(workspaces, ArrayType.BP_WORKING_MEM);
         HeadProducts products = products();
         INDArray dOutput = rows(epsilon);
-        INDArray dQuery = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
-        INDArray dKey = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
-        INDArray dValue = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
+        INDArray[] dInputs = new INDArray[joint ? 1 : 3];
+        for (int i = 0; i < dInputs.length; i++) {
+            dInputs[i] = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
+        }
+        INDArray dQuery = joint ? part(dInputs[0], 0) : dInputs[0];
+        INDArray dKey = joint ? part(dInputs[0], 1) : dInputs[1];
+        INDArray dValue = joint ? part(dInputs[0], 2) : dInputs[2];
         INDArray dScores = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, p.shape(), 'c');
         products.apply(p, true, dOutput, dValue, 1);
         products.outer(dOutput, rows(2), dScores, 1);
@@ -81,7 +103,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
         products.apply(dScores, false, rows(1), dQuery, scale());
         products.apply(dScores, true, rows(0), dKey, scale());
         probabilities = null;
-        return new Pair<>(null, new INDArray[]{dQuery, dKey, dValue, null});
+        return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
     }
 
     @Override

@@ -17,7 +17,12 @@ final class PermutedHeadProducts implements HeadProducts {
     }
 
     private INDArray blocks(INDArray rows) {
-        return rows.reshape('c', texts, tokens, heads, rows.size(1) / heads).permute(0, 2, 1, 3);
+        return byHead(rows).permute(0, 2, 1, 3);
+    }
+
+    /** A view, so that it can be written to. */
+    private INDArray byHead(INDArray rows) {
+        return rows.reshape('c', true, texts, tokens, heads, rows.size(1) / heads);
     }
 
     private INDArray square(INDArray scores) {
@@ -32,6 +37,6 @@ final class PermutedHeadProducts implements HeadProducts {
     @Override
     public void apply(INDArray scores, boolean transpose, INDArray y, INDArray rows, double scale) {
         INDArray product = Nd4j.matmul(square(scores), blocks(y), transpose, false, false);
-        rows.reshape('c', texts, tokens, heads, rows.size(1) / heads).assign(product.permute(0, 2, 1, 3)).muli(scale);
+        byHead(rows).assign(product.permute(0, 2, 1, 3)).muli(scale);
     }
 }

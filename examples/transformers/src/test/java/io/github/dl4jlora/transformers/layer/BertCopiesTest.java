@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
@@ -88,7 +89,7 @@ class BertCopiesTest {
 
     @Test
     void sizesThatCannotBeAreRefused() {
-        assertThatThrownBy(() -> new BertShape(11, 7, 6, 8, 2, 4)).hasMessageContainingAll("hidden is 6", "4 heads");
-        assertThatThrownBy(() -> new BertShape(11, 7, 6, 8, 0, 2)).hasMessageContainingAll("layers 0", "at least 1");
+        assertThatThrownBy(() -> TransformerShape.bert(11, 7, 6, 8, 2, 4)).hasMessageContainingAll("hidden is 6", "4 heads");
+        assertThatThrownBy(() -> TransformerShape.bert(11, 7, 6, 8, 0, 2)).hasMessageContainingAll("layers is 0", "at least 1");
     }
 }

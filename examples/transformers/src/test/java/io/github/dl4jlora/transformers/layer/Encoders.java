@@ -1,5 +1,8 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -14,7 +17,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 /** Tiny encoders with random weights under a classifier, and something for them to read. */
 final class Encoders {
 
-    static final BertShape TINY = new BertShape(11, 7, 6, 8, 2, 2);
+    static final TransformerShape TINY = TransformerShape.bert(11, 7, 6, 8, 2, 2);
     static final int CLASSES = 3;
 
     private Encoders() {
@@ -22,9 +25,9 @@ final class Encoders {
 
     static ComputationGraph tiny(DataType type, IUpdater updater) {
         GraphBuilder configuration = new NeuralNetConfiguration.Builder().seed(3).dataType(type).updater(updater).graphBuilder();
-        BertEncoder.addTo(configuration, TINY).addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT)
+        Transformer.addTo(configuration, TINY, Head.meanPooling()).addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT)
                 .nIn(TINY.hidden())
-                .nOut(CLASSES).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs("classifier");
+                .nOut(CLASSES).activation(Activation.SOFTMAX).build(), Transformer.POOLING).setOutputs("classifier");
         ComputationGraph graph = new ComputationGraph(configuration.build());
         graph.init();
         // Embeddings start at a scale where layer normalisation makes most of their differences; spread everything out.
