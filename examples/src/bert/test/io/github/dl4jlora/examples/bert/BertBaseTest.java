@@ -26,7 +26,7 @@ class BertBaseTest {
     private static final long PARAMETERS = 110_104_890;
 
     /** Seen from the module's folder. */
-    private static final Path FOLDER = Path.of("..").resolve(BertBase.FOLDER).normalize();
+    static final Path FOLDER = Path.of("..").resolve(BertBase.FOLDER).normalize();
 
     @BeforeAll
     static void convert() throws IOException {
