@@ -28,6 +28,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -38,6 +39,7 @@ import java.util.stream.Collectors;
         + "with LoRA, and tells its perplexity on those of other presidents before and after.")
 final class AdaptCommand implements Callable<Integer> {
 
+    private static final String NONE = "-";
     private static final int TOKENS = 128;
     private static final int BATCH = 8;
     private static final int RANK = 8;
@@ -85,45 +87,49 @@ final class AdaptCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    private PrintWriter out;
+
     @Override
     public Integer call() throws IOException {
         requireOptions();
-        PrintWriter out = spec.commandLine().getOut();
+        out = spec.commandLine().getOut();
         Checkpoint opened = checkpoint.open();
         try (Tokenizer tokenizer = checkpoint.tokenizer(opened, TOKENS)) {
             Domain domain = Domain.load(texts, tokenizer, brief ? Math.min(passages, FEW) : passages, brief ? FEW : TESTED);
+            out.printf(Locale.ROOT, "%,d passages to learn from, %,d of other presidents to be tested on, up to %d tokens of "
+                    + "each%n", domain.train().size(), domain.test().size(), tokenizer.maxTokens());
+            out.flush();
             MaskedBatches masks = new MaskedBatches(tokenizer.id(Guess.MASK), opened.shape().vocabulary());
-            List<MultiDataSet> test = masks.of(domain.test(), BATCH, 0);
-            ComputationGraph network = adapted(opened.model(Head.maskedWordsAtPositions()));
-            out.printf(Locale.ROOT, "%,d passages to learn from, %,d of other presidents to be tested on, up to %d tokens of each%n",
-                    domain.train().size(), domain.test().size(), tokenizer.maxTokens());
-            out.flush();
-            double before;
-            List<String> baseSays;
-            try (LoRA.Scope off = LoRA.disabled(network)) {
-                before = Perplexity.of(network, test);
-                baseSays = say(network, tokenizer);
-            }
-            PeakMemory.reset();
-            double seconds = new MaskedTraining(network, spec.commandLine()).run(epoch -> masks.of(domain.train(), BATCH,
-                    seed + epoch), epochs);
-            long peak = PeakMemory.mebibytes();
-            LoRAAdapter.of(network).save(output);
-            ResultTable table = new ResultTable("", "perplexity", "trained parameters", "minutes", "peak memory", "adapter bytes");
-            table.row("base", format("%.2f", before), "-", "-", "-", "-");
-            table.row("LoRA, query and value", format("%.2f", Perplexity.of(network, test)),
-                    format("%,d", LoRA.summary(network).trainableParams()), format("%.1f", seconds / 60),
-                    peak == 0 ? "-" : format("%,d MiB", peak), format("%,d", Figures.size(output)));
-            out.println();
-            out.print(table.toString(Program.columns(spec.commandLine())));
-            List<String> adapterSays = say(network, tokenizer);
-            for (int i = 0; i < SENTENCES.size(); i++) {
-                out.printf("%n%s%n  base     %s%n  adapter  %s%n", SENTENCES.get(i), baseSays.get(i), adapterSays.get(i));
-            }
-            out.println("\nKept in " + output);
-            out.flush();
+            compare(adapted(opened.model(Head.maskedWordsAtPositions())), tokenizer, domain, masks);
         }
+        out.println("\nKept in " + output);
+        out.flush();
         return 0;
+    }
+
+    /** The base is the adapted network with its adapter off. */
+    private void compare(ComputationGraph network, Tokenizer tokenizer, Domain domain, MaskedBatches masks) throws IOException {
+        List<MultiDataSet> test = masks.of(domain.test(), BATCH, 0);
+        ResultTable table = new ResultTable("", "perplexity", "trained values", "minutes", "peak memory", "adapter bytes");
+        List<String> baseSays;
+        try (LoRA.Scope off = LoRA.disabled(network)) {
+            table.row("base", format("%.2f", Perplexity.of(network, test)), NONE, NONE, NONE, NONE);
+            baseSays = say(network, tokenizer);
+        }
+        PeakMemory.reset();
+        double seconds = new MaskedTraining(network, spec.commandLine()).run(epoch -> masks.of(domain.train(), BATCH,
+                seed + epoch), epochs);
+        long peak = PeakMemory.mebibytes();
+        LoRAAdapter.of(network).save(output);
+        table.row("LoRA, query and value", format("%.2f", Perplexity.of(network, test)),
+                format("%,d", LoRA.summary(network).trainableParams()), format("%.1f", seconds / 60),
+                peak == 0 ? NONE : format("%,d MiB", peak), format("%,d", Figures.size(output)));
+        out.println();
+        out.print(table.toString(Program.columns(spec.commandLine())));
+        List<String> adapterSays = say(network, tokenizer);
+        for (int i = 0; i < SENTENCES.size(); i++) {
+            out.printf("%n%s%n  base     %s%n  adapter  %s%n", SENTENCES.get(i), baseSays.get(i), adapterSays.get(i));
+        }
     }
 
     private void requireOptions() {
@@ -148,12 +154,12 @@ final class AdaptCommand implements Callable<Integer> {
     }
 
     private static List<String> say(ComputationGraph network, Tokenizer tokenizer) throws IOException {
-        StringBuilder all = new StringBuilder();
+        List<String> said = new ArrayList<>();
         for (String sentence : SENTENCES) {
-            all.append(Guess.of(network, tokenizer, sentence, WORDS).get(0).stream().map(Guess::toString)
-                    .collect(Collectors.joining(", "))).append('\n');
+            said.add(Guess.of(network, tokenizer, sentence, WORDS).get(0).stream().map(Guess::toString)
+                    .collect(Collectors.joining(", ")));
         }
-        return all.toString().lines().toList();
+        return said;
     }
 
     private static String format(String pattern, Object value) {

@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * Texts with some of their tokens masked, as BERT was trained on (Devlin et al. 2018, section 3.1): of a text's tokens 15 % are to
- * be told, of which 80 % are [MASK], 10 % another token at random, and 10 % as they were.
+ * Texts with some of their tokens masked, as BERT was trained on (Devlin et al. 2018, section 3.1): of a text's tokens 15 % are
+ * to be told, of which 80 % are [MASK], 10 % another token at random, and 10 % as they were.
  *
  * <pre>
  * features  token ids  [texts, tokens], padded with 0

@@ -41,13 +41,13 @@ class BertExampleTest {
     void anAdapterIsTrainedTestedAndFillsIn(@TempDir Path folder) throws Exception {
         Path texts = Files.createDirectories(folder.resolve("texts"));
         for (int i = 0; i < PRESIDENTS.size(); i++) {
-            Files.writeString(texts.resolve((1800 + i) + "_" + PRESIDENTS.get(i) + "_d.txt"), "In this year the " + PRESIDENTS.get(i)
-                    + " of our union has seen many things of which I speak to you, my friends. ".repeat(5));
+            String president = PRESIDENTS.get(i);
+            Files.writeString(texts.resolve((1800 + i) + "_" + president + "_d.txt"), "In this year the " + president + " of our union has seen many things of which I speak to you, my friends. ".repeat(5));
         }
         Path output = folder.resolve("new/adapter");
 
-        assertThat(run("adapt", "--short", "--passages", "4", "--quantize", "INT8", "--checkpoint", BertBaseTest.FOLDER.toString(),
-                "--texts", texts.toString(), "--output", output.toString())).as(err.toString()).isZero();
+        assertThat(run("adapt", "--short", "--passages", "4", "--quantize", "INT8", "--checkpoint",
+                BertBaseTest.FOLDER.toString(), "--texts", texts.toString(), "--output", output.toString())).as(err.toString()).isZero();
 
         assertThat(out.toString()).contains("4 passages to learn from", "base", "LoRA, query and value", "294,912",
                 "Kept in " + output);
