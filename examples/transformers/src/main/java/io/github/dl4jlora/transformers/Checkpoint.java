@@ -4,6 +4,7 @@ import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.transformers.checkpoint.Architectures;
 import io.github.dl4jlora.transformers.checkpoint.CheckpointFolder;
 import io.github.dl4jlora.transformers.checkpoint.CheckpointWriter;
+import io.github.dl4jlora.transformers.checkpoint.KeptRandom;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -146,8 +147,11 @@ public final class Checkpoint {
      * @param seed    of the new head's weights
      */
     public BaseSource<ComputationGraph> classifier(int classes, IUpdater updater, long seed) throws IOException {
-        GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
-        return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead());
+        // DL4J's builder seeds ND4J's generator.
+        try (KeptRandom kept = new KeptRandom()) {
+            GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
+            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead());
+        }
     }
 
     /** What sequence classification adds to a pretrained model. */

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -101,14 +102,14 @@ final class ConfigFile {
         if (value == null) {
             return List.of();
         }
-        String[] texts = new String[value.size()];
-        for (int i = 0; i < texts.length; i++) {
-            if (!value.isArray() || !value.get(i).isTextual()) {
-                throw refused(new String[] {key}, value, "a list of texts");
-            }
-            texts[i] = value.get(i).textValue();
+        List<String> texts = new ArrayList<>();
+        for (JsonNode text : value) {
+            texts.add(text.textValue());
         }
-        return List.of(texts);
+        if (!value.isArray() || texts.contains(null)) {
+            throw refused(new String[] {key}, value, "a list of texts");
+        }
+        return texts;
     }
 
     /** {@return the object below a key; null if it is missing} */

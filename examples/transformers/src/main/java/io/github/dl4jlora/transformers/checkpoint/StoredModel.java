@@ -9,7 +9,6 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.rng.Random;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
@@ -120,18 +119,13 @@ final class StoredModel implements BaseSource.Values {
         }
     }
 
-    /** As DL4J starts it. ND4J's generator goes on as if nothing had been drawn. */
+    /** As DL4J starts it. */
     private static void start(String layer, NeuralNetConfiguration conf, Map<String, INDArray> parameters) {
-        Random random = Nd4j.getRandom();
-        long root = random.rootState();
-        long node = random.nodeState();
         INDArray any = parameters.values().iterator().next();
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+        try (KeptRandom kept = new KeptRandom(); MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              INDArray flat = Nd4j.zeros(any.dataType(), 1, conf.getLayer().initializer().numParams(conf))) {
-            random.setSeed(conf.getSeed() + layer.hashCode());
+            Nd4j.getRandom().setSeed(conf.getSeed() + layer.hashCode());
             conf.getLayer().initializer().init(conf.clone(), flat, true).forEach((key, values) -> parameters.get(key).assign(values));
-        } finally {
-            random.setStates(root, node);
         }
     }
 }

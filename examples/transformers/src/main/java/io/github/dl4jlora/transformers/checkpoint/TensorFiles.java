@@ -61,11 +61,14 @@ final class TensorFiles {
         for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) map::fields) {
             namesOf.computeIfAbsent(entry.getValue().asText(), file -> new LinkedHashSet<>()).add(entry.getKey());
         }
-        for (Map.Entry<String, Set<String>> file : namesOf.entrySet()) {
-            if (!file.getKey().matches("[\\w.-]+\\.safetensors")) {
-                throw new IOException(index + " names the file \"" + file.getKey() + "\", which is no *.safetensors beside it");
+        for (String file : namesOf.keySet()) {
+            if (!file.matches("[\\w.-]+\\.safetensors")) {
+                throw new IOException(index + " names the file \"" + file + "\", which is no *.safetensors beside it");
             }
-            add(inside(folder, file.getKey()), file.getValue());
+            inside(folder, file);
+        }
+        for (Map.Entry<String, Set<String>> file : namesOf.entrySet()) {
+            add(folder.resolve(file.getKey()), file.getValue());
         }
     }
 
