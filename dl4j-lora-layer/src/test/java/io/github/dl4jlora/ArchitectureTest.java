@@ -24,6 +24,7 @@ import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import io.github.dl4jlora.layer.Engine;
 import org.junit.jupiter.api.Test;
 
