@@ -85,6 +85,10 @@ public record Tiny(TransformerShape shape, Head head) {
         return Nd4j.createFromArray(new double[][]{{10, 9, 4, 9, 2}, {3, midst, 2, p, p}, {8, p, p, p, p}}).castTo(type);
     }
 
+    boolean languageModel() {
+        return head.isLanguageModel();
+    }
+
     INDArray[] inputs(DataType type) {
         return head.kind() != Head.Kind.MASKED_WORDS_AT_POSITIONS ? new INDArray[]{ids(type)}
                 : new INDArray[]{ids(type), Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}}).castTo(type)};

@@ -109,6 +109,19 @@ class TransformerCopiesTest {
 
     @ParameterizedTest
     @MethodSource(EVERY)
+    void aPlanAndSummariesTellWhatTrains(Tiny tiny) {
+        ComputationGraph base = network(tiny);
+        long planned = LoRA.plan(base, config().build(), 3).trainable();
+        String stock = base.summary();
+        ComputationGraph adapted = LoRA.apply(base, config().build());
+
+        assertThat(planned).isEqualTo(adapted.params().length());
+        assertThat(stock).contains(tiny.languageModel() ? "TiedDecoderRuntime" : "OutputLayer");
+        assertThat(LoRA.summary(adapted).toString()).contains("embeddings");
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
     void frozenItComputesTheSame(Tiny tiny) {
         ComputationGraph graph = network(tiny);
         ComputationGraph frozen = LoRA.freeze(graph);

@@ -136,8 +136,8 @@ final class TiedDecoderRuntime extends LossLayer {
         double[] sum = new double[1];
         eachChunk(counted, workspaces, ArrayType.BP_WORKING_MEM, (from, rows, logits, ids) -> {
             sum[0] += TokenCrossEntropy.toGradient(logits, ids, scale);
-            Nd4j.gemm(logits, words, dPacked.get(NDArrayIndex.interval(from, from + ids.length), NDArrayIndex.all()), false, false,
-                    1, 0);
+            INDArray dRows = dPacked.get(NDArrayIndex.interval(from, from + ids.length), NDArrayIndex.all());
+            Nd4j.gemm(logits, words, dRows, false, false, 1, 0);
             if (dWords != null) {
                 Nd4j.gemm(logits, rows, dWords, true, false, 1, 1);
             }
