@@ -22,6 +22,7 @@ import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.layer.Engine;
 import org.junit.jupiter.api.Test;
@@ -195,11 +196,11 @@ class ArchitectureTest {
                 })).check(LIBRARY);
     }
 
-    /** Four of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
+    /** Five of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(),
-                KeptArrays.class.getName(), Safetensors.class.getName());
+                KeptArrays.class.getName(), RawValues.class.getName(), Safetensors.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();

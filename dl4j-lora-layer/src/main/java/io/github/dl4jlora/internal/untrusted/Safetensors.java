@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -13,6 +14,8 @@ import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -64,8 +67,7 @@ public final class Safetensors implements AutoCloseable {
     public INDArray read(String name) throws IOException {
         SafetensorsHeader.Entry entry = header.entries().get(name);
         StoredType stored = entry.type();
-        long length = (entry.end() - entry.begin()) / stored.width();
-        return RawValues.filled(stored.type(name), length, values -> {
+        return RawValues.filled(stored.type(name), entry.shape(), values -> {
             channel.position(begin + entry.begin());
             boolean whole = stored.isStoredAsIs() ? RawValues.fill(values, channel)
                     : RawValues.forEachChunkOf(values, floats -> decode(stored, floats));
@@ -73,7 +75,7 @@ public final class Safetensors implements AutoCloseable {
                 throw shortened(file);
             }
             requireFinite(name, values);
-        }).reshape('c', entry.shape());
+        });
     }
 
     private boolean decode(StoredType stored, ByteBuffer floats) throws IOException {
@@ -157,13 +159,59 @@ public final class Safetensors implements AutoCloseable {
      * @param tensors by name; any floating-point type, any order in memory
      */
     public static void write(OutputStream out, Map<String, INDArray> tensors, Map<String, String> metadata) throws IOException {
+        Map<String, Later> announced = new LinkedHashMap<>();
+        tensors.forEach((name, array) -> announced.put(name, new Later(array.dataType(), array.shape(), () -> array)));
+        writeHeader(out, announced, metadata);
+        for (INDArray array : tensors.values()) {
+            writeValues(out, array);
+        }
+    }
+
+    /** Makes a tensor. */
+    @FunctionalInterface
+    public interface Values {
+        INDArray make() throws IOException;
+    }
+
+    /**
+     * A tensor that is made when its turn to be written has come.
+     *
+     * @param values makes an array of that type and shape, which is closed as soon as it is written
+     */
+    public record Later(DataType type, long[] shape, Values values) {
+    }
+
+    /**
+     * As {@link #write}, of tensors of which no more than one is in memory at a time.
+     *
+     * @param tensors by name; any floating-point type
+     * @throws IllegalStateException if one is made in another type or shape than it was announced in
+     */
+    public static void writeOneByOne(OutputStream out, Map<String, Later> tensors, Map<String, String> metadata)
+            throws IOException {
+        writeHeader(out, tensors, metadata);
+        for (Map.Entry<String, Later> tensor : tensors.entrySet()) {
+            Later announced = tensor.getValue();
+            try (INDArray array = announced.values.make()) {
+                if (array.dataType() != announced.type || !Arrays.equals(array.shape(), announced.shape)) {
+                    throw new IllegalStateException("Tensor \"" + tensor.getKey() + "\" was announced as " + announced.type
+                            + Arrays.toString(announced.shape) + ", but is " + array.dataType() + Arrays.toString(array.shape()));
+                }
+                writeValues(out, array);
+            }
+        }
+    }
+
+    private static void writeHeader(OutputStream out, Map<String, Later> tensors, Map<String, String> metadata)
+            throws IOException {
         byte[] header = SafetensorsHeader.text(tensors, metadata);
         out.write(ByteBuffer.allocate(LENGTH_BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length).array());
         out.write(header);
-        for (INDArray array : tensors.values()) {
-            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                RawValues.write(RawValues.flat(array), out);
-            }
+    }
+
+    private static void writeValues(OutputStream out, INDArray array) throws IOException {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            RawValues.write(RawValues.flat(array), out);
         }
     }
 }

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonToken;
@@ -45,15 +44,15 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
     }
 
     /** Of tensors that lie one after the other, padded with spaces so that they begin at a multiple of eight. */
-    static byte[] text(Map<String, INDArray> tensors, Map<String, String> metadata) throws IOException {
+    static byte[] text(Map<String, Safetensors.Later> tensors, Map<String, String> metadata) throws IOException {
         Map<String, Object> header = new LinkedHashMap<>();
         header.put(METADATA, metadata);
         long position = 0;
-        for (Map.Entry<String, INDArray> tensor : tensors.entrySet()) {
-            INDArray array = tensor.getValue();
-            long end = position + array.length() * array.dataType().width();
-            header.put(tensor.getKey(), Map.of("dtype", StoredType.of(array.dataType()).name(), "shape", array.shape(),
-                    "data_offsets", new long[] {position, end}));
+        for (Map.Entry<String, Safetensors.Later> tensor : tensors.entrySet()) {
+            StoredType type = StoredType.of(tensor.getValue().type());
+            long[] shape = tensor.getValue().shape();
+            long end = position + Arrays.stream(shape).reduce(type.width(), Math::multiplyExact);
+            header.put(tensor.getKey(), Map.of("dtype", type.name(), "shape", shape, "data_offsets", new long[] {position, end}));
             position = end;
         }
         ByteArrayOutputStream text = new ByteArrayOutputStream();

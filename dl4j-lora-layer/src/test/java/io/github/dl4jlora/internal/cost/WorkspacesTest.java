@@ -34,6 +34,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -187,9 +188,10 @@ class WorkspacesTest {
             for (int step = 0; step < STEPS; step++) {
                 Models.fit(network, data);
             }
-            Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread().forEach(workspace ->
-                    sizes[workspace.getId().equals("WS_ALL_LAYERS_ACT") ? 0 : 1] += workspace.getCurrentSize());
-            Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+            for (MemoryWorkspace workspace : Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread()) {
+                sizes[workspace.getId().equals("WS_ALL_LAYERS_ACT") ? 0 : 1] += workspace.getCurrentSize();
+                Nd4j.getWorkspaceManager().destroyWorkspace(workspace);
+            }
         });
         thread.start();
         thread.join();

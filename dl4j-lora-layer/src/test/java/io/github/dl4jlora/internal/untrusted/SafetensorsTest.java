@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
@@ -21,8 +22,10 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
@@ -57,6 +60,39 @@ class SafetensorsTest {
             assertThat(Networks.difference(found, tensor.getValue())).isZero();
         }
         assertThat((AdapterFiles.headerLength(Files.readAllBytes(file)) + 8) % 8).as("aligned data").isZero();
+    }
+
+    @Test
+    void tensorsThatAreMadeOneByOneGiveTheSameBytesAndAreClosedAtOnce() throws IOException {
+        Map<String, INDArray> tensors = new LinkedHashMap<>();
+        tensors.put("matrix", Networks.random(DataType.FLOAT, 1, 3, 4));
+        tensors.put("vector", Networks.random(DataType.HALF, 3, 7));
+        List<INDArray> made = new ArrayList<>();
+        Map<String, Safetensors.Later> later = new LinkedHashMap<>();
+        tensors.forEach((name, array) -> later.put(name, new Safetensors.Later(array.dataType(), array.shape(), () -> {
+            assertThat(made).allMatch(INDArray::wasClosed);
+            made.add(array.dup());
+            return made.get(made.size() - 1);
+        })));
+        ByteArrayOutputStream atOnce = new ByteArrayOutputStream();
+        ByteArrayOutputStream oneByOne = new ByteArrayOutputStream();
+
+        Safetensors.write(atOnce, tensors, Map.of());
+        Safetensors.writeOneByOne(oneByOne, later, Map.of());
+
+        assertThat(oneByOne.toByteArray()).isEqualTo(atOnce.toByteArray());
+        assertThat(made).hasSize(2).allMatch(INDArray::wasClosed);
+    }
+
+    @Test
+    void aTensorThatIsNotAsAnnouncedIsNotWritten() {
+        INDArray array = Networks.random(DataType.FLOAT, 1, 3, 4);
+        for (Safetensors.Later wrong : List.of(new Safetensors.Later(DataType.FLOAT, new long[] {4, 3}, array::dup),
+                new Safetensors.Later(DataType.DOUBLE, new long[] {3, 4}, array::dup))) {
+            assertThatThrownBy(() -> Safetensors.writeOneByOne(new ByteArrayOutputStream(), Map.of("t", wrong), Map.of()))
+                    .isInstanceOf(IllegalStateException.class).hasMessageContaining("\"t\" was announced as")
+                    .hasMessageContaining("but is FLOAT[3, 4]");
+        }
     }
 
     static Stream<Arguments> lies() {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers;
 
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -92,6 +93,10 @@ public record Tiny(TransformerShape shape, Head head) {
     INDArray[] inputs(DataType type) {
         return head.kind() != Head.Kind.MASKED_WORDS_AT_POSITIONS ? new INDArray[]{ids(type)}
                 : new INDArray[]{ids(type), Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}}).castTo(type)};
+    }
+
+    InputType[] inputTypes() {
+        return Stream.of(inputs(DataType.FLOAT)).map(input -> InputType.feedForward(input.size(1))).toArray(InputType[]::new);
     }
 
     INDArray labels(DataType type) {

@@ -111,7 +111,7 @@ class TransformerCopiesTest {
     @MethodSource(EVERY)
     void aPlanAndSummariesTellWhatTrains(Tiny tiny) {
         ComputationGraph base = network(tiny);
-        long planned = LoRA.plan(base, config().build(), 3).trainable();
+        long planned = LoRA.plan(base, config().build(), 3, tiny.inputTypes()).layers().trainableParams();
         String stock = base.summary();
         ComputationGraph adapted = LoRA.apply(base, config().build());
 
