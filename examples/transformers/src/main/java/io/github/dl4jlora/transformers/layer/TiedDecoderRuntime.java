@@ -50,7 +50,8 @@ final class TiedDecoderRuntime extends LossLayer {
         MatrixLayer<?> holder = vertex == null ? null : MatrixLayer.inside(MatrixLayer.class, vertex.getLayer());
         if (holder == null) {
             throw new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" is tied to layer \"" + name
-                    + "\", which " + (graph == null ? "it cannot reach, as its vertex was replaced: use TiedDecoder.addTo"
+                    + "\", which " + (graph == null ? "it cannot reach, as its vertex was replaced, which TransferLearning does: freeze layers by "
+                            + "LoRA.apply, which trains what is targeted or trainable"
                             : vertex == null ? "the network lacks" : "has no matrices: it is " + vertex.getLayer()));
         }
         return holder;
