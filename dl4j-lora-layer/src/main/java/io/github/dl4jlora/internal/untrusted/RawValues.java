@@ -112,14 +112,14 @@ public final class RawValues {
     /**
      * Reads values, and no more of the source.
      *
-     * @param length that the source can hold
-     * @return shape {@code [length]}
+     * @param shape of as many values as the source can hold
+     * @return that shape, 'c' order
      * @throws EOFException if there are fewer
      */
-    public static INDArray read(InputStream in, DataType type, long length) throws IOException {
-        return filled(type, length, values -> {
+    public static INDArray read(InputStream in, DataType type, long... shape) throws IOException {
+        return filled(type, shape, values -> {
             if (!fill(values, Channels.newChannel(in))) {
-                throw new EOFException("It ends before " + length + " values of type " + type);
+                throw new EOFException("It ends before " + values.length() + " values of type " + type);
             }
         });
     }
@@ -141,11 +141,16 @@ public final class RawValues {
      * @return shape {@code [length]}, in no workspace
      */
     public static <E extends Exception> INDArray filled(DataType type, long length, Filling<E> filling) throws E {
+        return filled(type, new long[] {length}, filling);
+    }
+
+    /** As {@link #filled(DataType, long, Filling)}, of any shape, 'c' order; no view, which could not be closed. */
+    static <E extends Exception> INDArray filled(DataType type, long[] shape, Filling<E> filling) throws E {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray values = Nd4j.createUninitialized(type, length);
+            INDArray values = Nd4j.createUninitialized(type, shape, 'c');
             boolean filled = false;
             try {
-                filling.fill(values);
+                filling.fill(values.reshape(values.length()));
                 filled = true;
                 return values;
             } finally {

@@ -70,12 +70,11 @@ public final class Safetensors implements AutoCloseable {
     public INDArray read(String name) throws IOException {
         SafetensorsHeader.Entry entry = header.entries().get(name);
         StoredType stored = entry.type();
-        long length = (entry.end() - entry.begin()) / stored.width();
-        return RawValues.filled(stored.type(name), length, values -> {
+        return RawValues.filled(stored.type(name), entry.shape(), values -> {
             channel.position(begin + entry.begin());
             fill(stored, values);
             requireFinite(name, values);
-        }).reshape('c', entry.shape());
+        });
     }
 
     /**

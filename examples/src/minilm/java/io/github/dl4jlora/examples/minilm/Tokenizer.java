@@ -8,6 +8,8 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 
@@ -27,16 +29,34 @@ public final class Tokenizer implements AutoCloseable {
     private final int maxTokens;
 
     /**
+     * MiniLM's own.
+     *
      * @param maxTokens longer texts are cut, {@code [CLS]} and {@code [SEP]} included; at most 512
      * @throws IOException if the artifact with the tokenizer is not on the classpath, or cannot be read
      */
     public Tokenizer(int maxTokens) throws IOException {
-        if (maxTokens < 2 || maxTokens > 512) {
-            throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
-        }
-        this.maxTokens = maxTokens;
-        try (InputStream file = ModelFiles.open(ModelFiles.TOKENIZER)) {
-            tokenizer = HuggingFaceTokenizer.newInstance(file, Map.of("padding", "false", "truncation", "true",
+        this(ModelFiles.open(ModelFiles.TOKENIZER), maxTokens);
+    }
+
+    /**
+     * A checkpoint's own.
+     *
+     * @param json      {@code tokenizer.json}
+     * @param maxTokens longer texts are cut, what the tokenizer puts around them included; at most 512
+     * @throws IOException naming the file, if it is not there, or describes no tokenizer
+     */
+    public Tokenizer(Path json, int maxTokens) throws IOException {
+        this(Files.newInputStream(json), maxTokens);
+    }
+
+    /** @param description is closed */
+    private Tokenizer(InputStream description, int maxTokens) throws IOException {
+        try (description) {
+            if (maxTokens < 2 || maxTokens > 512) {
+                throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
+            }
+            this.maxTokens = maxTokens;
+            tokenizer = HuggingFaceTokenizer.newInstance(description, Map.of("padding", "false", "truncation", "true",
                     "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
         }
     }

@@ -17,8 +17,8 @@ import java.util.Random;
 import java.util.stream.Stream;
 
 /**
- * Pairs as {@link io.github.dl4jlora.transformers.layer.InBatchNegatives} wants them: queries above their documents, and the number of
- * each one's group. A batch holds pairs of about one length, so that little of it is padding.
+ * Pairs as {@link io.github.dl4jlora.transformers.layer.InBatchNegatives} wants them: queries above their documents, and the
+ * number of each one's group. A batch holds pairs of about one length, so that little of it is padding.
  */
 final class PairBatches {
 

@@ -6,7 +6,10 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.Arrays;
 
-/** The softmax of attention scores {@code [texts · heads · tokens, tokens]}, in place, padding and, if asked, what comes later left out. */
+/**
+ * The softmax of attention scores {@code [texts · heads · tokens, tokens]}, in place, padding and, if asked, what comes later
+ * left out.
+ */
 final class MaskedSoftmax {
 
     private MaskedSoftmax() {
