@@ -150,12 +150,14 @@ public final class EnlargeExample implements Callable<Integer> {
                     kept.put(way, way.keep(one.network(), output));
                 }
             }
+            if (i == 0) {
+                pictures(base, first);
+            }
         }
         ResultTable results = results(base, first);
         say("");
         spec.commandLine().getOut().print(results.toString(Program.columns(spec.commandLine())));
         say(brief ? SHORT : "");
-        pictures(base, first);
         report(base, results);
         return check(base, before, first.print().get(0).half().array());
     }

@@ -23,7 +23,7 @@ import java.util.stream.Stream;
 enum Way {
 
     /** Trains the last convolution alone. */
-    HEAD("last layer", 2e-3) {
+    HEAD("last layer", 4.6e-4) {
         @Override
         ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed) {
             Map<String, List<String>> inputs = base.getConfiguration().getVertexInputs();
@@ -34,7 +34,7 @@ enum Way {
     },
 
     /** Trains adapters on all convolutions but those whose weights are smaller than an adapter. */
-    LORA("LoRA", 4e-3) {
+    LORA("LoRA", 1e-3) {
         @Override
         ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed) {
             String[] targets = convolutions(base).filter(convolution -> convolution.getNOut() > rank).map(Layer::getLayerName)
@@ -52,7 +52,7 @@ enum Way {
     },
 
     /** Trains every weight. */
-    FULL("full fine-tuning", 5e-4) {
+    FULL("full fine-tuning", 1e-4) {
         @Override
         ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed) {
             return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew(rate, seed)).build();
