@@ -2,8 +2,9 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.transformers.layer.BertEncoder;
-import io.github.dl4jlora.transformers.layer.BertShape;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -47,18 +48,18 @@ final class EncoderChild {
     }
 
     static ComputationGraph base() {
-        GraphBuilder configuration = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4))
-                .graphBuilder(), BertShape.MINI_LM_L6);
-        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(BertShape.MINI_LM_L6.hidden())
+        GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4))
+                .graphBuilder(), TransformerShape.MINI_LM_L6, Head.meanPooling());
+        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(TransformerShape.MINI_LM_L6.hidden())
                 .nOut(CLASSES)
-                .activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs("classifier");
+                .activation(Activation.SOFTMAX).build(), Transformer.POOLING).setOutputs("classifier");
         ComputationGraph base = new ComputationGraph(configuration.build());
         base.init();
         return base;
     }
 
     static DataSet batch(int texts, int tokens) {
-        INDArray ids = Nd4j.rand(DataType.FLOAT, texts, tokens).muli(BertShape.MINI_LM_L6.vocabulary() - 2).addi(1);
+        INDArray ids = Nd4j.rand(DataType.FLOAT, texts, tokens).muli(TransformerShape.MINI_LM_L6.vocabulary() - 2).addi(1);
         INDArray labels = Nd4j.zeros(texts, CLASSES);
         for (int text = 0; text < texts; text++) {
             labels.putScalar(text, text % CLASSES, 1);

@@ -1,7 +1,8 @@
 package io.github.dl4jlora.examples.minilm;
 
-import io.github.dl4jlora.transformers.layer.BertEncoder;
-import io.github.dl4jlora.transformers.layer.BertShape;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -31,7 +32,8 @@ public final class MiniLm {
     /** The output of {@link #contrastive}. */
     public static final String CONTRAST = "contrast";
 
-    private static final BertShape SHAPE = BertShape.MINI_LM_L6;
+    private static final TransformerShape SHAPE = TransformerShape.MINI_LM_L6;
+    private static final String EMBEDDINGS_NORM = "embeddings.LayerNorm";
     private static final List<String> DENSE = List.of("attention.self.query", "attention.self.key", "attention.self.value",
             "attention.output.dense", "intermediate.dense", "output.dense");
     private static final List<String> NORMS = List.of("attention.output.LayerNorm", "output.LayerNorm");
@@ -46,8 +48,9 @@ public final class MiniLm {
      * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
      */
     public static ComputationGraph sentenceEncoder() throws IOException {
-        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE);
-        graph.addVertex(SENTENCE, new L2NormalizeVertex(), BertEncoder.POOLING).setOutputs(SENTENCE);
+        GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE,
+                Head.meanPooling());
+        graph.addVertex(SENTENCE, new L2NormalizeVertex(), Transformer.POOLING).setOutputs(SENTENCE);
         return pretrained(graph);
     }
 
@@ -59,10 +62,10 @@ public final class MiniLm {
      * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
      */
     public static ComputationGraph classifier(int classes, IUpdater updater, long seed) throws IOException {
-        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(updater)
-                .graphBuilder(), SHAPE);
+        GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(updater)
+                .graphBuilder(), SHAPE, Head.meanPooling());
         graph.addLayer(CLASSIFIER, new OutputLayer.Builder(LossFunction.MCXENT).nIn(SHAPE.hidden()).nOut(classes)
-                .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), BertEncoder.POOLING)
+                .weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), Transformer.POOLING)
                 .setOutputs(CLASSIFIER);
         return pretrained(graph);
     }
@@ -75,9 +78,10 @@ public final class MiniLm {
      * @throws IOException if the artifact with the weights is not on the classpath, or cannot be read
      */
     public static ComputationGraph contrastive(double scale) throws IOException {
-        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE);
+        GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE,
+                Head.meanPooling());
         graph.addLayer(CONTRAST, new LossLayer.Builder(new InBatchNegatives(scale)).activation(Activation.IDENTITY).build(),
-                BertEncoder.POOLING).setOutputs(CONTRAST);
+                Transformer.POOLING).setOutputs(CONTRAST);
         return pretrained(graph);
     }
 
@@ -88,17 +92,17 @@ public final class MiniLm {
         try (InputStream file = ModelFiles.open(ModelFiles.WEIGHTS)) {
             tensors = OnnxTensors.read(file);
         }
-        Map<String, INDArray> embeddings = graph.getLayer(BertEncoder.EMBEDDINGS).paramTable();
+        Map<String, INDArray> embeddings = graph.getLayer(Transformer.EMBEDDINGS).paramTable();
         tensors.copy("embeddings.word_embeddings.weight", embeddings.get("W"));
         tensors.copy("embeddings.position_embeddings.weight", embeddings.get("P"));
         tensors.copy("embeddings.token_type_embeddings.weight", embeddings.get("T"));
-        norm(graph, BertEncoder.EMBEDDINGS_NORM, tensors);
+        norm(graph, EMBEDDINGS_NORM, tensors);
         for (int layer = 0; layer < SHAPE.layers(); layer++) {
             for (String part : DENSE) {
-                dense(graph, BertEncoder.name(layer, part), tensors);
+                dense(graph, SHAPE.family().name(layer, part), tensors);
             }
             for (String part : NORMS) {
-                norm(graph, BertEncoder.name(layer, part), tensors);
+                norm(graph, SHAPE.family().name(layer, part), tensors);
             }
         }
         return graph;

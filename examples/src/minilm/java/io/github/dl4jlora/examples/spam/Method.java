@@ -6,7 +6,7 @@ import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.minilm.MiniLm;
-import io.github.dl4jlora.transformers.layer.BertEncoder;
+import io.github.dl4jlora.transformers.Transformer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
@@ -26,7 +26,7 @@ enum Method {
         ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
             FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).build();
             return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew)
-                    .setFeatureExtractor(BertEncoder.POOLING).build();
+                    .setFeatureExtractor(Transformer.POOLING).build();
         }
     },
 

@@ -1,7 +1,8 @@
 package io.github.dl4jlora.examples.evidence;
 
-import io.github.dl4jlora.transformers.layer.BertEncoder;
-import io.github.dl4jlora.transformers.layer.BertShape;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -23,7 +24,7 @@ final class TinyEncoder implements Task {
     static final int LAYERS = 2;
     static final String HEAD = "classifier";
 
-    private static final BertShape SHAPE = new BertShape(11, 4, WIDTH, 4 * WIDTH, LAYERS, 2);
+    private static final TransformerShape SHAPE = TransformerShape.bert(11, 4, WIDTH, 4 * WIDTH, LAYERS, 2);
     private static final int CLASSES = 2;
     private static final int BATCHES = 6;
     private static final int BATCH = 5;
@@ -55,10 +56,10 @@ final class TinyEncoder implements Task {
 
     @Override
     public Start start(long seed) {
-        GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam()).graphBuilder(),
-                SHAPE);
+        GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam()).graphBuilder(),
+                SHAPE, Head.meanPooling());
         graph.addLayer(HEAD, new OutputLayer.Builder(LossFunction.MCXENT).nIn(WIDTH).nOut(CLASSES)
-                .activation(Activation.SOFTMAX).build(), BertEncoder.POOLING).setOutputs(HEAD);
+                .activation(Activation.SOFTMAX).build(), Transformer.POOLING).setOutputs(HEAD);
         ComputationGraph base = new ComputationGraph(graph.build());
         base.init();
         Random random = new Random(seed);

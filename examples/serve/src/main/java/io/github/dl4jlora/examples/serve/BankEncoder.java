@@ -3,7 +3,7 @@ package io.github.dl4jlora.examples.serve;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
-import io.github.dl4jlora.transformers.layer.BertShape;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -26,7 +26,7 @@ final class BankEncoder {
 
     /** The model, by the name under which others know it. */
     static final String NAME = "all-MiniLM-L6-v2";
-    static final int WIDTH = BertShape.MINI_LM_L6.hidden();
+    static final int WIDTH = TransformerShape.MINI_LM_L6.hidden();
 
     private static final int STEP = 16;
     /** Texts in a pass: more would cost memory, and make others wait. */
@@ -60,9 +60,9 @@ final class BankEncoder {
             throw Problem.badRequest("An input has " + ids.length + " tokens; it may have 1 to " + tokenizer.maxTokens());
         }
         for (int id : ids) {
-            if (id < 1 || id >= BertShape.MINI_LM_L6.vocabulary()) {
+            if (id < 1 || id >= TransformerShape.MINI_LM_L6.vocabulary()) {
                 throw Problem.badRequest("An input has the token " + id + "; those of " + NAME + " are 1 to "
-                        + (BertShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer cut it");
+                        + (TransformerShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer cut it");
             }
         }
         return new Tokenizer.Tokens(ids, false);
@@ -112,7 +112,7 @@ final class BankEncoder {
     }
 
     private static int paddedLength(int[] ids) {
-        return Math.min((ids.length + STEP - 1) / STEP * STEP, BertShape.MINI_LM_L6.positions());
+        return Math.min((ids.length + STEP - 1) / STEP * STEP, TransformerShape.MINI_LM_L6.positions());
     }
 
     /** With zeros, which the network does not attend to. */

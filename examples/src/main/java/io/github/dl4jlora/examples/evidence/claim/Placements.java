@@ -39,7 +39,7 @@ public final class Placements implements Claim {
     private final int rates;
 
     /**
-     * @param task   on an encoder as BertEncoder makes it
+     * @param task   on an encoder as Transformer makes it
      * @param lowest of the rates, each three times the one before
      * @param rates  how many
      */

@@ -36,6 +36,12 @@ final class HostFloats {
         return true;
     }
 
+    /** Whether the rows of a matrix are such, though there may be gaps between them. */
+    static boolean reachesRows(INDArray matrix) {
+        return Nd4j.getExecutioner().type() == OpExecutioner.ExecutionerType.NATIVE_CPU && matrix.dataType() == DataType.FLOAT
+                && matrix.stride(1) == 1;
+    }
+
     static HostFloats of(INDArray array) {
         // A copy of the pointer object, since reading moves its position.
         return new HostFloats(new FloatPointer(array.data().addressPointer()));

@@ -16,7 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Layer normalisation (Ba, Kiros, Hinton 2016, arXiv:1607.06450): {@code y = g · (x - mean(x)) / √(var(x) + 1e-12) + b},
+ * Layer normalisation (Ba, Kiros, Hinton 2016, arXiv:1607.06450): {@code y = g · (x - mean(x)) / √(var(x) + epsilon) + b},
  * mean and variance over a row's columns.
  *
  * <pre>
@@ -28,19 +28,39 @@ public final class LayerNormalization extends FeedForwardLayer implements Matrix
 
     static final String GAIN = "g";
     static final String BIAS = "b";
-    /** BERT's. */
-    static final double EPSILON = 1e-12;
+    /** BERT's; configurations saved before it was theirs to say mean it. */
+    private static final double EPSILON = 1e-12;
 
     private static final long serialVersionUID = 1L;
+
+    private double epsilon = EPSILON;
 
     LayerNormalization() {
         // For JSON.
     }
 
-    public LayerNormalization(long size) {
+    /**
+     * @param epsilon added to the variance: 1e-12 in BERT, 1e-5 in RoBERTa and GPT-2
+     */
+    public LayerNormalization(long size, double epsilon) {
         this.nIn = size;
         this.nOut = size;
+        this.epsilon = epsilon;
         this.activationFn = new ActivationIdentity();
+    }
+
+    public double getEpsilon() {
+        return epsilon;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return super.equals(other) && epsilon == ((LayerNormalization) other).epsilon;
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * super.hashCode() + Double.hashCode(epsilon);
     }
 
     @Override

@@ -30,7 +30,7 @@ final class LayerNormalizationRuntime extends MatrixLayer<LayerNormalization> {
         INDArray gain = getParam(LayerNormalization.GAIN);
         INDArray bias = getParam(LayerNormalization.BIAS);
         if (isFast(x)) {
-            NormalizedRows.forward(x, gain, bias, y);
+            NormalizedRows.forward(x, gain, bias, y, layerConf().getEpsilon());
             return y;
         }
         normalize(x, y);
@@ -42,10 +42,10 @@ final class LayerNormalizationRuntime extends MatrixLayer<LayerNormalization> {
     }
 
     /** Writes n, gives back σ as a column. */
-    private static INDArray normalize(INDArray x, INDArray n) {
+    private INDArray normalize(INDArray x, INDArray n) {
         n.assign(x);
         n.subiColumnVector(n.mean(true, 1));
-        INDArray deviation = Transforms.sqrt(n.mul(n).mean(true, 1).addi(LayerNormalization.EPSILON), false);
+        INDArray deviation = Transforms.sqrt(n.mul(n).mean(true, 1).addi(layerConf().getEpsilon()), false);
         n.diviColumnVector(deviation);
         return deviation;
     }
@@ -60,7 +60,7 @@ final class LayerNormalizationRuntime extends MatrixLayer<LayerNormalization> {
         INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c');
         INDArray dy = epsilon.ordering() == 'c' ? epsilon : epsilon.dup('c');
         if (isFast(x) && HostFloats.reaches(dy, dGain, dBias)) {
-            NormalizedRows.backward(x, gain, dy, dx, dGain, dBias);
+            NormalizedRows.backward(x, gain, dy, dx, dGain, dBias, layerConf().getEpsilon());
             return new Pair<>(gradients(), dx);
         }
         INDArray n = x.dup('c');

@@ -8,14 +8,19 @@ import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.BaseLayer;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Collection;
+import java.util.HashSet;
+import java.util.Set;
 
 /** What runs a layer whose parameters are the matrices of a {@link MatrixParams.Holder}. */
 abstract class MatrixLayer<C extends FeedForwardLayer> extends BaseLayer<C> {
+
+    private final Set<String> shared = new HashSet<>();
 
     MatrixLayer(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
@@ -38,11 +43,37 @@ abstract class MatrixLayer<C extends FeedForwardLayer> extends BaseLayer<C> {
                 .cacheMemory(0, 0).build();
     }
 
+    /** Every forward pass of a layer that shares its parameters calls this. */
+    final void beginPass() {
+        shared.clear();
+    }
+
+    /**
+     * Where another part of the network, which uses a parameter of this layer too, adds its gradient. It is further from the
+     * input, so it does so before this layer's own backward pass.
+     */
+    final INDArray shareOf(String key) {
+        INDArray view = gradientViews.get(key);
+        return shared.add(key) ? view.assign(0) : view;
+    }
+
+    /** Where this layer adds its gradient: to that of others who use the parameter, or to zeros. */
+    final INDArray sumOf(String key) {
+        INDArray view = gradientViews.get(key);
+        return shared.contains(key) ? view : view.assign(0);
+    }
+
     /** The gradients that {@code backpropGradient} has written into its views. */
     final Gradient gradients() {
         Gradient gradient = new DefaultGradient();
         gradientViews.forEach((key, view) -> gradient.setGradientFor(key, view, 'c'));
         return gradient;
+    }
+
+    /** What runs a layer inside DL4J's and the library's freezing wrappers; null if it is no such. */
+    static <T extends Layer> T inside(Class<T> type, Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper ? inside(type, wrapper.getUnderlying())
+                : type.isInstance(layer) ? type.cast(layer) : null;
     }
 
     @Override

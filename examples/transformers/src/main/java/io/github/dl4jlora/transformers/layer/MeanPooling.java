@@ -3,40 +3,44 @@ package io.github.dl4jlora.transformers.layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
  * The mean of a text's token vectors, padding left out.
  *
  * <pre>
  * inputs  rows       [minibatch · tokens, hidden]
- *         token ids  [minibatch, tokens], zeros at the end are padding; the last input, as it has no gradient
+ *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
  * output             [minibatch, hidden]
  * </pre>
  */
 public final class MeanPooling extends RowsVertex {
 
-    public MeanPooling() {
-        super(2);
+    /**
+     * @param padding the token id that is padding at the end of a text
+     */
+    public MeanPooling(@JsonProperty("padding") int padding) {
+        super(2, padding);
     }
 
     @Override
     public MeanPooling clone() {
-        return new MeanPooling();
+        return new MeanPooling(getPadding());
     }
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof MeanPooling;
+        return other instanceof MeanPooling that && getPadding() == that.getPadding();
     }
 
     @Override
     public int hashCode() {
-        return MeanPooling.class.hashCode();
+        return getPadding();
     }
 
     @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
-        return new MeanPoolingRuntime(graph, name, index, type);
+        return new MeanPoolingRuntime(graph, name, index, getPadding(), type);
     }
 }

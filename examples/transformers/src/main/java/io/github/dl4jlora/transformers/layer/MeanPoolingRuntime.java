@@ -17,8 +17,8 @@ final class MeanPoolingRuntime extends TokenVertex {
 
     private static final long serialVersionUID = 1L;
 
-    MeanPoolingRuntime(ComputationGraph graph, String name, int index, DataType type) {
-        super(graph, name, index, type);
+    MeanPoolingRuntime(ComputationGraph graph, String name, int index, int padding, DataType type) {
+        super(graph, name, index, padding, type);
     }
 
     /** {@code [minibatch, 1, tokens]} */

@@ -1,52 +1,81 @@
 package io.github.dl4jlora.transformers.layer;
 
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
+import java.util.Objects;
+
 /**
  * Scaled dot-product attention in several heads (Vaswani et al. 2017, arXiv:1706.03762), without weights of its own:
  * for every text and head {@code O = softmax(Q·Kᵀ / √d) · V}, d = hidden / heads, tokens that are padding left out of the
- * softmax.
+ * softmax, and, where it is causal, tokens that come later.
  *
  * <pre>
- * inputs  Q, K, V    [minibatch · tokens, hidden], head h in columns h·d to (h+1)·d
- *         token ids  [minibatch, tokens], zeros at the end are padding; the last input, as it has no gradient
+ * inputs  Q, K, V    [minibatch · tokens, hidden], head h in columns h·d to (h+1)·d; or, joint, one input that has the three
+ *                    side by side, [minibatch · tokens, 3 · hidden]
+ *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
  * output  O          [minibatch · tokens, hidden]
  * </pre>
  */
 public final class MultiHeadAttention extends RowsVertex {
 
     private final int heads;
+    private final boolean causal;
+    private final boolean joint;
 
-    public MultiHeadAttention(@JsonProperty("heads") int heads) {
-        super(4);
+    /**
+     * @param causal  whether a token sees only itself and those before it
+     * @param joint   whether queries, keys and values come as one input
+     * @param padding the token id that is padding at the end of a text
+     */
+    public MultiHeadAttention(@JsonProperty("heads") int heads, @JsonProperty("causal") boolean causal,
+                              @JsonProperty("joint") boolean joint, @JsonProperty("padding") int padding) {
+        super(joint ? 2 : 4, padding);
         this.heads = heads;
+        this.causal = causal;
+        this.joint = joint;
     }
 
     public int getHeads() {
         return heads;
     }
 
+    public boolean isCausal() {
+        return causal;
+    }
+
+    public boolean isJoint() {
+        return joint;
+    }
+
+    @Override
+    public InputType getOutputType(int layerIndex, InputType... types) {
+        return joint && types[0] instanceof InputType.InputTypeFeedForward wide ? InputType.feedForward(wide.getSize() / 3)
+                : types[0];
+    }
+
     @Override
     public MultiHeadAttention clone() {
-        return new MultiHeadAttention(heads);
+        return new MultiHeadAttention(heads, causal, joint, getPadding());
     }
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof MultiHeadAttention that && heads == that.heads;
+        return other instanceof MultiHeadAttention that && heads == that.heads && causal == that.causal && joint == that.joint
+                && getPadding() == that.getPadding();
     }
 
     @Override
     public int hashCode() {
-        return heads;
+        return Objects.hash(heads, causal, joint, getPadding());
     }
 
     @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
-        return new MultiHeadAttentionRuntime(graph, name, index, heads, type);
+        return new MultiHeadAttentionRuntime(graph, name, index, this, type);
     }
 }

@@ -13,7 +13,7 @@ final class NormalizedRows {
         return Math.max(1, HostFloats.BLOCK / size) * size;
     }
 
-    static void forward(INDArray x, INDArray gain, INDArray bias, INDArray y) {
+    static void forward(INDArray x, INDArray gain, INDArray bias, INDArray y, double epsilon) {
         int size = (int) x.size(1);
         float[] g = gain.toFloatVector();
         float[] b = bias.toFloatVector();
@@ -24,7 +24,7 @@ final class NormalizedRows {
             int length = (int) Math.min(n.length, x.length() - at);
             in.read(at, n, length);
             for (int row = 0; row < length; row += size) {
-                normalize(n, row, size);
+                normalize(n, row, size, epsilon);
                 for (int j = 0; j < size; j++) {
                     n[row + j] = n[row + j] * g[j] + b[j];
                 }
@@ -33,7 +33,8 @@ final class NormalizedRows {
         }
     }
 
-    static void backward(INDArray x, INDArray gain, INDArray dy, INDArray dx, INDArray dGain, INDArray dBias) {
+    static void backward(INDArray x, INDArray gain, INDArray dy, INDArray dx, INDArray dGain, INDArray dBias,
+                         double epsilon) {
         int size = (int) x.size(1);
         float[] g = gain.toFloatVector();
         float[] gainSum = new float[size];
@@ -48,7 +49,7 @@ final class NormalizedRows {
             in.read(at, n, length);
             errors.read(at, e, length);
             for (int row = 0; row < length; row += size) {
-                float inverse = normalize(n, row, size);
+                float inverse = normalize(n, row, size, epsilon);
                 for (int j = 0; j < size; j++) {
                     gainSum[j] += e[row + j] * n[row + j];
                     biasSum[j] += e[row + j];
@@ -67,12 +68,12 @@ final class NormalizedRows {
     }
 
     /** Replaces x by (x - mean) / σ, gives back 1/σ. */
-    private static float normalize(float[] x, int from, int size) {
+    private static float normalize(float[] x, int from, int size, double epsilon) {
         float mean = RowSums.sum(x, from, size) / size;
         for (int j = from; j < from + size; j++) {
             x[j] -= mean;
         }
-        float inverse = (float) (1 / Math.sqrt(RowSums.dot(x, x, from, size) / size + LayerNormalization.EPSILON));
+        float inverse = (float) (1 / Math.sqrt(RowSums.dot(x, x, from, size) / size + epsilon));
         for (int j = from; j < from + size; j++) {
             x[j] *= inverse;
         }

@@ -9,9 +9,18 @@ import org.deeplearning4j.nn.conf.memory.MemoryReport;
 abstract class RowsVertex extends GraphVertex {
 
     private final int inputs;
+    private final int padding;
 
-    RowsVertex(int inputs) {
+    /**
+     * @param padding the token id that is padding at the end of a text; 0 in configurations saved before there was a choice
+     */
+    RowsVertex(int inputs, int padding) {
         this.inputs = inputs;
+        this.padding = padding;
+    }
+
+    public final int getPadding() {
+        return padding;
     }
 
     @Override
@@ -30,7 +39,7 @@ abstract class RowsVertex extends GraphVertex {
     }
 
     @Override
-    public final InputType getOutputType(int layerIndex, InputType... types) {
+    public InputType getOutputType(int layerIndex, InputType... types) {
         return types[0];
     }
 

@@ -15,8 +15,11 @@ abstract class TokenVertex extends BaseGraphVertex {
 
     private static final long serialVersionUID = 1L;
 
-    TokenVertex(ComputationGraph graph, String name, int index, DataType type) {
+    private final int padding;
+
+    TokenVertex(ComputationGraph graph, String name, int index, int padding, DataType type) {
         super(graph, name, index, null, null, type);
+        this.padding = padding;
     }
 
     /** Token ids; what the other inputs have as many rows as, is minibatch times tokens. */
@@ -31,8 +34,8 @@ abstract class TokenVertex extends BaseGraphVertex {
     }
 
     /**
-     * The number of tokens of each text. Only zeros at the end are padding: a text that spells out "[PAD]" has token 0 in
-     * its midst, and is meant to.
+     * The number of tokens of each text. Only what is at the end is padding: a text that spells out "[PAD]" has that
+     * token in its midst, and is meant to.
      *
      * @throws IllegalArgumentException if a text has none
      */
@@ -41,13 +44,13 @@ abstract class TokenVertex extends BaseGraphVertex {
         int[] lengths = new int[rows.length];
         for (int text = 0; text < rows.length; text++) {
             lengths[text] = rows[text].length;
-            while (lengths[text] > 0 && rows[text][lengths[text] - 1] == 0) {
+            while (lengths[text] > 0 && rows[text][lengths[text] - 1] == padding) {
                 lengths[text]--;
             }
             if (lengths[text] == 0) {
                 throw new IllegalArgumentException("Vertex \"" + vertexName + "\": text " + text
-                        + " of the minibatch has no token. Even an empty text has two, [CLS] and [SEP]: was it cut into tokens "
-                        + "by the model's own tokenizer?");
+                        + " of the minibatch has no token, only padding. Even an empty text has a token that begins or ends it, "
+                        + "such as [CLS] and [SEP]: was it cut into tokens by the model's own tokenizer?");
             }
         }
         return lengths;

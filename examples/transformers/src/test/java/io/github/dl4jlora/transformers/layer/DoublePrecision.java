@@ -7,7 +7,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
 
 /** Makes DOUBLE the default type while a class's tests run, as DL4J's GradientCheckUtil demands. */
-final class DoublePrecision implements BeforeAllCallback, AfterAllCallback {
+public final class DoublePrecision implements BeforeAllCallback, AfterAllCallback {
 
     private DataType type;
     private DataType floatingPointType;

@@ -3,6 +3,9 @@ package io.github.dl4jlora.transformers.layer;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.transformers.Cosine;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Tiny;
+import io.github.dl4jlora.transformers.Transformer;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -96,10 +99,10 @@ class InBatchNegativesTest {
 
     /** An encoder that reads four texts: two queries and their documents. */
     private static ComputationGraph encoder() {
-        ComputationGraphConfiguration.GraphBuilder graph = BertEncoder.addTo(new NeuralNetConfiguration.Builder().seed(3)
-                .dataType(DataType.DOUBLE).updater(new NoOp()).graphBuilder(), Encoders.TINY);
+        ComputationGraphConfiguration.GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3)
+                .dataType(DataType.DOUBLE).updater(new NoOp()).graphBuilder(), Tiny.meanPooling().shape(), Head.meanPooling());
         graph.addLayer("contrast", new LossLayer.Builder(new InBatchNegatives(4)).activation(IDENTITY).build(),
-                BertEncoder.POOLING).setOutputs("contrast");
+                Transformer.POOLING).setOutputs("contrast");
         ComputationGraph network = new ComputationGraph(graph.build());
         network.init();
         network.params().addi(Nd4j.randn(DataType.DOUBLE, network.params().shape()).muli(0.3));

@@ -1,0 +1,88 @@
+package io.github.dl4jlora.transformers;
+
+/**
+ * What a network is for: what goes on top of the token vectors.
+ *
+ * @param kind    which
+ * @param classes of a classifier; 0 for all others
+ */
+public record Head(Kind kind, int classes) {
+
+    /** The kinds of head. */
+    public enum Kind {
+        /** None: the vectors of all tokens, {@code [minibatch · tokens, hidden]}. */
+        TOKEN_VECTORS,
+        /** The mean of a text's token vectors, {@code [minibatch, hidden]}. */
+        MEAN_POOLING,
+        /** BERT's pooler: a dense layer with tanh on a text's first token, {@code [minibatch, hidden]}. */
+        POOLER,
+        /** Probabilities of classes, {@code [minibatch, classes]}. */
+        CLASSIFIER,
+        /** Logits of the words that were masked, {@code [minibatch · tokens, vocabulary]}. */
+        MASKED_WORDS,
+        /** The same for the tokens that a second input names alone, {@code [minibatch · k, vocabulary]}. */
+        MASKED_WORDS_AT_POSITIONS,
+        /** Logits of each token's successor, {@code [minibatch · tokens, vocabulary]}. */
+        NEXT_WORD
+    }
+
+    /**
+     * @throws IllegalArgumentException if a classifier has less than two classes, or another head has any
+     */
+    public Head {
+        if (kind == Kind.CLASSIFIER ? classes < 2 : classes != 0) {
+            throw new IllegalArgumentException("A head of kind " + kind + " with " + classes + " classes: "
+                    + "a classifier has at least 2, any other head 0");
+        }
+    }
+
+    /** {@return no head: the vectors of all tokens} */
+    public static Head tokenVectors() {
+        return new Head(Kind.TOKEN_VECTORS, 0);
+    }
+
+    /** {@return the mean of a text's token vectors} */
+    public static Head meanPooling() {
+        return new Head(Kind.MEAN_POOLING, 0);
+    }
+
+    /** {@return the pooler of BERT and RoBERTa} */
+    public static Head pooler() {
+        return new Head(Kind.POOLER, 0);
+    }
+
+    /** {@return the family's head for sequence classification} */
+    public static Head classifier(int classes) {
+        return new Head(Kind.CLASSIFIER, classes);
+    }
+
+    /** {@return the masked language model, with logits for every token} */
+    public static Head maskedWords() {
+        return new Head(Kind.MASKED_WORDS, 0);
+    }
+
+    /**
+     * {@return the masked language model, with logits for the tokens that a second input names, so that training does not
+     * compute those of all others}
+     */
+    public static Head maskedWordsAtPositions() {
+        return new Head(Kind.MASKED_WORDS_AT_POSITIONS, 0);
+    }
+
+    /** {@return the causal language model} */
+    public static Head nextWord() {
+        return new Head(Kind.NEXT_WORD, 0);
+    }
+
+    /** {@return what the names of the model's modules begin with: the family's prefix, or nothing for the bare model} */
+    public String prefix(Family family) {
+        return switch (kind) {
+            case TOKEN_VECTORS, MEAN_POOLING, POOLER -> "";
+            default -> family.prefix();
+        };
+    }
+
+    boolean isLanguageModel() {
+        return kind == Kind.MASKED_WORDS || kind == Kind.MASKED_WORDS_AT_POSITIONS || kind == Kind.NEXT_WORD;
+    }
+}

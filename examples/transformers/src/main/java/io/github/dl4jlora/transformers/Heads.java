@@ -1,0 +1,115 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MeanPooling;
+import io.github.dl4jlora.transformers.layer.PickedRows;
+import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.TiedDecoder;
+import io.github.dl4jlora.transformers.layer.VocabularyBias;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationReLU;
+import org.nd4j.linalg.activations.impl.ActivationTanH;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+/** Puts a head on the token vectors of a transformer, named as in Hugging Face's class for it. */
+final class Heads {
+
+    private static final String FIRST_TOKEN = "first_token";
+    private static final String LAST_TOKEN = "last_token";
+    private static final String MASKED_ROWS = "masked_rows";
+
+    private final GraphBuilder graph;
+    private final TransformerShape shape;
+    private final Family family;
+    private final Head head;
+
+    Heads(GraphBuilder graph, TransformerShape shape, Head head) {
+        this.graph = graph;
+        this.shape = shape;
+        this.family = shape.family();
+        this.head = head;
+        if (!family.hasHead(head.kind())) {
+            throw new IllegalArgumentException("A transformer of the family " + family + " has no head of kind " + head.kind());
+        }
+    }
+
+    /** {@return the output layer of a classifier} */
+    static String classifier(Family family) {
+        return switch (family) {
+            case BERT, DISTILBERT -> "classifier";
+            case ROBERTA -> "classifier.out_proj";
+            case GPT2 -> "score";
+        };
+    }
+
+    /** {@return the name of the head's output} */
+    String on(String rows) {
+        return switch (head.kind()) {
+            case TOKEN_VECTORS -> rows;
+            case MEAN_POOLING -> {
+                graph.addVertex(Transformer.POOLING, new MeanPooling(shape.padding()), rows, Transformer.INPUT_IDS);
+                yield Transformer.POOLING;
+            }
+            case POOLER -> pooler("pooler.dense", rows);
+            case CLASSIFIER -> classifier(rows);
+            case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> languageModel(rows);
+        };
+    }
+
+    private String pooler(String name, String rows) {
+        return onFirstToken(name, rows, new ActivationTanH());
+    }
+
+    private String onFirstToken(String name, String rows, IActivation activation) {
+        graph.addVertex(FIRST_TOKEN, new PickedToken(PickedToken.Which.FIRST, shape.padding()), rows, Transformer.INPUT_IDS);
+        return Transformer.dense(graph, name, FIRST_TOKEN, shape.hidden(), shape.hidden(), activation);
+    }
+
+    private String classifier(String rows) {
+        String pooled = switch (family) {
+            case BERT -> pooler(family.prefix() + "pooler.dense", rows);
+            case ROBERTA -> onFirstToken("classifier.dense", rows, new ActivationTanH());
+            case DISTILBERT -> onFirstToken("pre_classifier", rows, new ActivationReLU());
+            case GPT2 -> {
+                graph.addVertex(LAST_TOKEN, new PickedToken(PickedToken.Which.LAST, shape.padding()), rows,
+                        Transformer.INPUT_IDS);
+                yield LAST_TOKEN;
+            }
+        };
+        String name = classifier(family);
+        graph.addLayer(name, new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(head.classes())
+                .hasBias(family != Family.GPT2).weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), pooled);
+        return name;
+    }
+
+    private String languageModel(String rows) {
+        String scored = rows;
+        if (head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS) {
+            graph.addInputs(Transformer.MASKED_POSITIONS);
+            graph.addVertex(MASKED_ROWS, new PickedRows(), rows, Transformer.MASKED_POSITIONS, Transformer.INPUT_IDS);
+            scored = MASKED_ROWS;
+        }
+        String bias = switch (family) {
+            case BERT -> transformed("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions",
+                    shape.activation(), scored);
+            // RobertaLMHead has the exact GELU whatever the configuration says.
+            case ROBERTA -> transformed("lm_head.dense", "lm_head.layer_norm", "lm_head", Nonlinearity.GELU, scored);
+            case DISTILBERT -> transformed("vocab_transform", "vocab_layer_norm", "vocab_projector", shape.activation(), scored);
+            case GPT2 -> null;
+        };
+        TiedDecoder.addTo(graph, Transformer.LOGITS, bias == null ? scored : bias, shape.hidden(), shape.vocabulary(),
+                family.prefix() + Transformer.EMBEDDINGS, bias, family.isCausal());
+        return Transformer.LOGITS;
+    }
+
+    private String transformed(String dense, String norm, String bias, Nonlinearity activation, String rows) {
+        Transformer.dense(graph, dense, rows, shape.hidden(), shape.hidden(), activation.activation());
+        graph.addLayer(norm, new LayerNormalization(shape.hidden(), shape.epsilon()), dense);
+        graph.addLayer(bias, new VocabularyBias(shape.hidden(), shape.vocabulary()), norm);
+        return bias;
+    }
+}

@@ -1,0 +1,165 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+
+/**
+ * Adds a transformer to a graph, with its layers named as PyTorch names the modules of Hugging Face's class for that head:
+ * {@code encoder.layer.0.attention.self.query} in BertModel, {@code bert.encoder.layer.0.attention.self.query} below a head.
+ */
+public final class Transformer {
+
+    /** Token ids {@code [minibatch, tokens]}, the first input. */
+    public static final String INPUT_IDS = "input_ids";
+    /** Which tokens of a text were masked, {@code [minibatch, k]}, counted from 0; the second input where there is one. */
+    public static final String MASKED_POSITIONS = "masked_positions";
+    /** Sum of word, position and type embeddings: {@code W}, {@code P} and {@code T} of one layer. After the prefix. */
+    public static final String EMBEDDINGS = "embeddings";
+    /** The mean of a text's token vectors, {@code [minibatch, hidden]}. */
+    public static final String POOLING = "pooling";
+    /** The output of a language model. */
+    public static final String LOGITS = "logits";
+
+    private final GraphBuilder graph;
+    private final TransformerShape shape;
+    private final Family family;
+    private final String prefix;
+
+    Transformer(GraphBuilder graph, TransformerShape shape, String prefix) {
+        this.graph = graph;
+        this.shape = shape;
+        this.family = shape.family();
+        this.prefix = prefix;
+    }
+
+    /**
+     * Adds inputs, transformer and head, and sets the head's output as the graph's. Whoever puts a head of their own on top
+     * calls {@code setOutputs} again.
+     *
+     * @throws IllegalArgumentException if the family has no such head
+     */
+    public static GraphBuilder addTo(GraphBuilder graph, TransformerShape shape, Head head) {
+        Heads heads = new Heads(graph, shape, head);
+        graph.addInputs(INPUT_IDS);
+        String rows = new Transformer(graph, shape, head.prefix(shape.family())).tokenVectors();
+        return graph.setOutputs(heads.on(rows));
+    }
+
+    /** {@return the name of what {@link #addTo} sets as the output, which a layer of one's own goes on top of} */
+    public static String output(TransformerShape shape, Head head) {
+        return switch (head.kind()) {
+            case TOKEN_VECTORS -> tokenVectors(shape);
+            case MEAN_POOLING -> POOLING;
+            case POOLER -> "pooler.dense";
+            case CLASSIFIER -> Heads.classifier(shape.family());
+            case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> LOGITS;
+        };
+    }
+
+    private static String tokenVectors(TransformerShape shape) {
+        int last = shape.layers() - 1;
+        return switch (shape.family()) {
+            case BERT, ROBERTA -> shape.family().name(last, "output.LayerNorm");
+            case DISTILBERT -> shape.family().name(last, "output_layer_norm");
+            case GPT2 -> "ln_f";
+        };
+    }
+
+    private String tokenVectors() {
+        String last = add(EMBEDDINGS);
+        graph.addLayer(last, new TokenEmbeddings.Builder(shape.vocabulary(), shape.positions(), shape.hidden())
+                .types(shape.tokenTypes()).padding(shape.padding())
+                .positionsFromPadding(family.countsPositionsFromPadding()).build(), INPUT_IDS);
+        if (family == Family.GPT2) {
+            for (int layer = 0; layer < shape.layers(); layer++) {
+                last = normFirst(layer, last);
+            }
+            return norm(add("ln_f"), last);
+        }
+        last = norm(add("embeddings.LayerNorm"), last);
+        for (int layer = 0; layer < shape.layers(); layer++) {
+            last = family == Family.DISTILBERT ? normLast(layer, last, Modules.DISTILBERT) : normLast(layer, last, Modules.BERT);
+        }
+        return last;
+    }
+
+    /** The modules of a block that normalises last. */
+    private record Modules(String query, String key, String value, String attention, String mixed, String mixedNorm,
+                           String wide, String narrow, String narrowNorm) {
+
+        static final Modules BERT = new Modules("attention.self.query", "attention.self.key", "attention.self.value",
+                "attention.self", "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense",
+                "output.LayerNorm");
+        static final Modules DISTILBERT = new Modules("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention",
+                "attention.out_lin", "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm");
+    }
+
+    /** norm(x + attention(x)), then norm of that and its feed-forward part. */
+    private String normLast(int layer, String x, Modules modules) {
+        int hidden = shape.hidden();
+        String query = dense(name(layer, modules.query), x, hidden, hidden);
+        String key = dense(name(layer, modules.key), x, hidden, hidden);
+        String value = dense(name(layer, modules.value), x, hidden, hidden);
+        String heads = name(layer, modules.attention);
+        graph.addVertex(heads, new MultiHeadAttention(shape.heads(), false, false, shape.padding()), query, key, value,
+                INPUT_IDS);
+        String mixed = dense(name(layer, modules.mixed), heads, hidden, hidden);
+        String attended = norm(name(layer, modules.mixedNorm), sum(mixed + ".sum", mixed, x));
+        String narrow = feedForward(layer, modules.wide, modules.narrow, attended);
+        return norm(name(layer, modules.narrowNorm), sum(narrow + ".sum", narrow, attended));
+    }
+
+    /** y = x + attention(norm(x)), then y + feed-forward part of norm(y). */
+    private String normFirst(int layer, String x) {
+        int hidden = shape.hidden();
+        String first = norm(name(layer, "ln_1"), x);
+        String joint = dense(name(layer, "attn.c_attn"), first, hidden, 3 * hidden);
+        String heads = name(layer, "attn");
+        graph.addVertex(heads, new MultiHeadAttention(shape.heads(), true, true, shape.padding()), joint, INPUT_IDS);
+        String mixed = dense(name(layer, "attn.c_proj"), heads, hidden, hidden);
+        String attended = sum(mixed + ".sum", mixed, x);
+        String second = norm(name(layer, "ln_2"), attended);
+        String narrow = feedForward(layer, "mlp.c_fc", "mlp.c_proj", second);
+        return sum(narrow + ".sum", narrow, attended);
+    }
+
+    private String feedForward(int layer, String wide, String narrow, String x) {
+        String between = dense(graph, name(layer, wide), x, shape.hidden(), shape.intermediate(), shape.activation().activation());
+        return dense(name(layer, narrow), between, shape.intermediate(), shape.hidden());
+    }
+
+    private String name(int layer, String part) {
+        return add(family.name(layer, part));
+    }
+
+    private String add(String name) {
+        return prefix + name;
+    }
+
+    private String dense(String name, String input, int nIn, int nOut) {
+        return dense(graph, name, input, nIn, nOut, new ActivationIdentity());
+    }
+
+    static String dense(GraphBuilder graph, String name, String input, int nIn, int nOut, IActivation activation) {
+        graph.addLayer(name, new DenseLayer.Builder().nIn(nIn).nOut(nOut).weightInit(WeightInit.XAVIER)
+                .activation(activation).build(), input);
+        return name;
+    }
+
+    private String norm(String name, String input) {
+        graph.addLayer(name, new LayerNormalization(shape.hidden(), shape.epsilon()), input);
+        return name;
+    }
+
+    private String sum(String name, String... inputs) {
+        graph.addVertex(name, new ElementWiseVertex(ElementWiseVertex.Op.Add), inputs);
+        return name;
+    }
+}

@@ -1,0 +1,94 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Arrays;
+
+/** The rows of a language model's output whose tokens count, in order, and their labels. */
+final class CountedTokens {
+
+    private final int[] rows;
+    private final int[] labels;
+    private final int texts;
+    private final int rowsOfText;
+
+    private CountedTokens(int[] rows, int[] labels, int texts, int rowsOfText) {
+        this.rows = rows;
+        this.labels = labels;
+        this.texts = texts;
+        this.rowsOfText = rowsOfText;
+    }
+
+    /**
+     * @param labels {@code [minibatch, k]}
+     * @param rows   minibatch · k
+     * @param layer  for messages
+     * @throws IllegalArgumentException for labels of another shape, or a label that is neither a token id nor
+     *                                  {@link TiedDecoder#IGNORED}
+     */
+    static CountedTokens of(INDArray labels, long rows, TiedDecoder decoder, String layer) {
+        if (labels.rank() != 2 || labels.length() != rows) {
+            throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but there are " + rows
+                    + " rows of logits: give a token id for each, [minibatch, k], and " + TiedDecoder.IGNORED
+                    + " for tokens that do not count " + layer);
+        }
+        int k = (int) labels.size(1);
+        int shift = decoder.isShifted() ? 1 : 0;
+        double[] ids = labels.dup('c').data().asDouble();
+        int[] counted = new int[ids.length];
+        int[] their = new int[ids.length];
+        int size = 0;
+        for (int i = 0; i < ids.length; i++) {
+            int id = requireLabel(ids[i], i, k, decoder.getNOut(), layer);
+            if (id != TiedDecoder.IGNORED && i % k >= shift) {
+                counted[size] = i - shift;
+                their[size++] = id;
+            }
+        }
+        return new CountedTokens(Arrays.copyOf(counted, size), Arrays.copyOf(their, size), (int) labels.size(0), k);
+    }
+
+    private static int requireLabel(double label, int index, int k, long vocabulary, String layer) {
+        int id = (int) label;
+        if (id != label || id != TiedDecoder.IGNORED && (id < 0 || id >= vocabulary)) {
+            throw new IllegalArgumentException("Label " + label + " of token " + index % k + " of text " + index / k
+                    + " is neither a token id below " + vocabulary + " nor " + TiedDecoder.IGNORED
+                    + ", which is for tokens that do not count " + layer);
+        }
+        return id;
+    }
+
+    /** @throws IllegalArgumentException if there is none, so that there is no mean either */
+    void requireSome(String layer) {
+        if (size() == 0) {
+            throw new IllegalArgumentException("No label of the minibatch is a token id, so there is no mean loss: leave out "
+                    + "minibatches in which no token counts " + layer);
+        }
+    }
+
+    int size() {
+        return rows.length;
+    }
+
+    int[] rows() {
+        return rows;
+    }
+
+    int[] labels(int from, int to) {
+        return Arrays.copyOfRange(labels, from, to);
+    }
+
+    /** Means over each text's losses; 0 where it has none. */
+    double[] meansOfTexts(double[] losses) {
+        double[] means = new double[texts];
+        int[] counts = new int[texts];
+        for (int i = 0; i < losses.length; i++) {
+            means[rows[i] / rowsOfText] += losses[i];
+            counts[rows[i] / rowsOfText]++;
+        }
+        for (int text = 0; text < texts; text++) {
+            means[text] /= Math.max(1, counts[text]);
+        }
+        return means;
+    }
+}

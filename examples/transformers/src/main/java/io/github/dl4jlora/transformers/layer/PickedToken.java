@@ -1,0 +1,63 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+import java.util.Objects;
+
+/**
+ * The vector of one token of each text.
+ *
+ * <pre>
+ * inputs  rows       [minibatch · tokens, hidden]
+ *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
+ * output             [minibatch, hidden]
+ * </pre>
+ */
+public final class PickedToken extends RowsVertex {
+
+    /** Which token. */
+    public enum Which {
+        /** BERT's [CLS]. */
+        FIRST,
+        /** The last that is not padding. */
+        LAST
+    }
+
+    private final Which which;
+
+    /**
+     * @param padding the token id that is padding at the end of a text
+     */
+    public PickedToken(@JsonProperty("which") Which which, @JsonProperty("padding") int padding) {
+        super(2, padding);
+        this.which = which;
+    }
+
+    public Which getWhich() {
+        return which;
+    }
+
+    @Override
+    public PickedToken clone() {
+        return new PickedToken(which, getPadding());
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof PickedToken that && which == that.which && getPadding() == that.getPadding();
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(which, getPadding());
+    }
+
+    @Override
+    public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
+                                                                      INDArray view, boolean initialize, DataType type) {
+        return new PickedRowsRuntime(graph, name, index, getPadding(), which, type);
+    }
+}

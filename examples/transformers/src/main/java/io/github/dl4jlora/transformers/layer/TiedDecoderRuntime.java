@@ -1,0 +1,207 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.vertex.GraphVertex;
+import org.deeplearning4j.nn.layers.LossLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/**
+ * Runs {@link TiedDecoder}. For training and scores it computes the logits of tokens that count alone, some rows at a time, so
+ * that there is never an array of all logits; with G = dL/d(logits):
+ *
+ * <pre>
+ * d(rows) = G·W      dW += Gᵀ·rows      db += Σ_rows G
+ * </pre>
+ */
+final class TiedDecoderRuntime extends LossLayer {
+
+    /** Logits at a time: 16 MB in FLOAT, and rows enough for BLAS. */
+    private static final int CHUNK = 1 << 22;
+
+    private transient ComputationGraph graph;
+    /** The loss that the backward pass came by, until there is another input or label. */
+    private Double known;
+
+    TiedDecoderRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    void setGraph(ComputationGraph graph) {
+        this.graph = graph;
+    }
+
+    private TiedDecoder decoder() {
+        return (TiedDecoder) (Object) layerConf();
+    }
+
+    /** The layer that holds a matrix, perhaps frozen. */
+    private MatrixLayer<?> holder(String name) {
+        GraphVertex vertex = graph == null ? null : graph.getVertex(name);
+        MatrixLayer<?> holder = vertex == null ? null : MatrixLayer.inside(MatrixLayer.class, vertex.getLayer());
+        if (holder == null) {
+            throw new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" is tied to layer \"" + name
+                    + "\", which " + (graph == null ? "it cannot reach, as its vertex was replaced: use TiedDecoder.addTo"
+                            : vertex == null ? "the network lacks" : "has no matrices: it is " + vertex.getLayer()));
+        }
+        return holder;
+    }
+
+    private boolean trains(String name) {
+        return graph.getVertex(name).getLayer() instanceof MatrixLayer;
+    }
+
+    private INDArray words() {
+        return holder(decoder().getWords()).getParam(TokenEmbeddings.WORDS);
+    }
+
+    /** {@code rows · Wᵀ + b} */
+    private void logits(INDArray rows, INDArray logits) {
+        Nd4j.gemm(rows, words(), logits, false, true, 1, 0);
+        if (decoder().getBiases() != null) {
+            logits.addiRowVector(holder(decoder().getBiases()).getParam(VocabularyBias.BIAS));
+        }
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        assertInputSet(false);
+        INDArray logits = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                new long[]{input.size(0), decoder().getNOut()}, 'c');
+        logits(rows(), logits);
+        return logits;
+    }
+
+    private INDArray rows() {
+        INDArray rows = input.castTo(dataType);
+        return rows.ordering() == 'c' && rows.elementWiseStride() == 1 ? rows : rows.dup('c');
+    }
+
+    /** What becomes of a chunk of logits and the label of each of its rows. */
+    private interface Step {
+        void take(int from, INDArray rows, INDArray logits, int[] labels);
+    }
+
+    /** Rows that count, packed, and their logits, chunk by chunk. */
+    private void eachChunk(CountedTokens counted, LayerWorkspaceMgr workspaces, ArrayType lifetime, Step step) {
+        INDArray packed = workspaces.createUninitialized(lifetime, dataType,
+                new long[]{counted.size(), decoder().getNIn()}, 'c');
+        Nd4j.pullRows(rows(), packed, 1, counted.rows());
+        int most = (int) Math.max(1, CHUNK / decoder().getNOut());
+        INDArray buffer = workspaces.createUninitialized(lifetime, dataType,
+                new long[]{Math.min(most, counted.size()), decoder().getNOut()}, 'c');
+        for (int from = 0; from < counted.size(); from += most) {
+            int to = Math.min(from + most, counted.size());
+            INDArray rows = packed.get(NDArrayIndex.interval(from, to), NDArrayIndex.all());
+            INDArray logits = buffer.get(NDArrayIndex.interval(0, to - from), NDArrayIndex.all());
+            logits(rows, logits);
+            step.take(from, rows, logits, counted.labels(from, to));
+        }
+    }
+
+    private CountedTokens counted() {
+        if (input == null || labels == null) {
+            throw new IllegalStateException("There is no loss without input and labels " + layerId());
+        }
+        if (maskArray != null) {
+            throw new IllegalArgumentException("This output takes no mask of labels: give tokens that should not count the label "
+                    + TiedDecoder.IGNORED + " " + layerId());
+        }
+        return CountedTokens.of(labels, input.size(0), decoder(), layerId());
+    }
+
+    @Override
+    @SuppressWarnings("deprecation")
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        assertInputSet(true);
+        CountedTokens counted = counted();
+        counted.requireSome(layerId());
+        // DL4J divides the gradients by the size of the minibatch.
+        double scale = (graph.conf().isMiniBatch() ? graph.batchSize() : 1.0) / counted.size();
+        INDArray words = words();
+        INDArray dWords = trains(decoder().getWords()) ? holder(decoder().getWords()).shareOf(TokenEmbeddings.WORDS) : null;
+        String biases = decoder().getBiases();
+        INDArray dBias = biases != null && trains(biases) ? holder(biases).shareOf(VocabularyBias.BIAS) : null;
+        INDArray dPacked = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
+                new long[]{counted.size(), decoder().getNIn()}, 'c');
+        double[] sum = new double[1];
+        eachChunk(counted, workspaces, ArrayType.BP_WORKING_MEM, (from, rows, logits, ids) -> {
+            sum[0] += TokenCrossEntropy.toGradient(logits, ids, scale);
+            Nd4j.gemm(logits, words, dPacked.get(NDArrayIndex.interval(from, from + ids.length), NDArrayIndex.all()), false, false,
+                    1, 0);
+            if (dWords != null) {
+                Nd4j.gemm(logits, rows, dWords, true, false, 1, 1);
+            }
+            if (dBias != null) {
+                dBias.addi(logits.sum(true, 0));
+            }
+        });
+        known = sum[0] / counted.size();
+        INDArray dRows = workspaces.create(ArrayType.ACTIVATION_GRAD, dataType, input.shape(), 'c');
+        Nd4j.getExecutioner().scatterUpdate(ScatterUpdate.UpdateOp.ADD, dRows, Nd4j.createFromArray(counted.rows()), dPacked,
+                new int[]{1});
+        return new Pair<>(new DefaultGradient(), dRows);
+    }
+
+    @Override
+    public double computeScore(double regularization, boolean training, LayerWorkspaceMgr workspaces) {
+        if (known == null) {
+            CountedTokens counted = counted();
+            counted.requireSome(layerId());
+            double sum = 0;
+            for (double loss : losses(counted, workspaces)) {
+                sum += loss;
+            }
+            known = sum / counted.size();
+        }
+        score = known + regularization;
+        return score;
+    }
+
+    private double[] losses(CountedTokens counted, LayerWorkspaceMgr workspaces) {
+        double[] losses = new double[counted.size()];
+        eachChunk(counted, workspaces, ArrayType.FF_WORKING_MEM, (from, rows, logits, ids) ->
+                System.arraycopy(TokenCrossEntropy.losses(logits, ids), 0, losses, from, ids.length));
+        return losses;
+    }
+
+    /** {@return the mean loss over the tokens that count of each text, {@code [minibatch, 1]}; 0 for a text without any} */
+    @Override
+    public INDArray computeScoreForExamples(double regularization, LayerWorkspaceMgr workspaces) {
+        CountedTokens counted = counted();
+        double[] losses = counted.size() == 0 ? new double[0] : losses(counted, workspaces);
+        INDArray means = Nd4j.createFromArray(counted.meansOfTexts(losses)).castTo(dataType).addi(regularization);
+        return workspaces.leverageTo(ArrayType.ACTIVATIONS, means.reshape(means.length(), 1));
+    }
+
+    @Override
+    public void setInput(INDArray input, LayerWorkspaceMgr workspaces) {
+        known = null;
+        super.setInput(input, workspaces);
+    }
+
+    @Override
+    public void setLabels(INDArray labels) {
+        if (labels != this.labels) {
+            known = null;
+        }
+        super.setLabels(labels);
+    }
+
+    /** DL4J's would free the caller's labels. */
+    @Override
+    public void clear() {
+        labels = null;
+        known = null;
+        super.clear();
+    }
+}

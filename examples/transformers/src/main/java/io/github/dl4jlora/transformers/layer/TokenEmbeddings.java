@@ -1,0 +1,169 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.ParamInitializer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * What a transformer begins with: {@code row[b·tokens + t] = W[id[b, t]] + P[position of t] + T[0]}.
+ *
+ * <pre>
+ * input    token ids  [minibatch, tokens]
+ * output              [minibatch · tokens, hidden]
+ * W        words      [vocabulary, hidden]
+ * P        positions  [positions, hidden]
+ * T        types      [types, hidden]; every token is of the first type; left out where there are none
+ * </pre>
+ *
+ * <p>The position of token t is t; in RoBERTa, padding + the number of tokens up to t that are not padding, and the padding id
+ * for those that are. A padding id that is no token's, -1, is looked up as token 0.
+ */
+public final class TokenEmbeddings extends FeedForwardLayer implements MatrixParams.Holder {
+
+    /** Key of the word embeddings, which a {@link TiedDecoder} multiplies by too. */
+    public static final String WORDS = "W";
+    static final String POSITIONS = "P";
+    static final String TYPES = "T";
+
+    private static final long serialVersionUID = 1L;
+    /** All of the families'. */
+    private static final double STANDARD_DEVIATION = 0.02;
+
+    private long positions;
+    // What configurations mean that were saved before there was a choice.
+    private long types = 2;
+    private int padding;
+    private boolean positionsFromPadding;
+
+    TokenEmbeddings() {
+        // For JSON.
+    }
+
+    private TokenEmbeddings(Builder builder) {
+        this.nIn = builder.vocabulary;
+        this.nOut = builder.hidden;
+        this.positions = builder.positions;
+        this.types = builder.types;
+        this.padding = builder.padding;
+        this.positionsFromPadding = builder.positionsFromPadding;
+        this.activationFn = new ActivationIdentity();
+    }
+
+    /** Collects the sizes. */
+    public static final class Builder {
+
+        private final long vocabulary;
+        private final long positions;
+        private final long hidden;
+        private long types;
+        private int padding;
+        private boolean positionsFromPadding;
+
+        /** No token types, and padding 0. */
+        public Builder(long vocabulary, long positions, long hidden) {
+            this.vocabulary = vocabulary;
+            this.positions = positions;
+            this.hidden = hidden;
+        }
+
+        /** Rows of the type embeddings; 0 for none. */
+        public Builder types(long rows) {
+            this.types = rows;
+            return this;
+        }
+
+        /** The token id that is padding at the end of a text. */
+        public Builder padding(int id) {
+            this.padding = id;
+            return this;
+        }
+
+        /** Whether positions count from the padding id on, over tokens that are not padding. */
+        public Builder positionsFromPadding(boolean fromPadding) {
+            this.positionsFromPadding = fromPadding;
+            return this;
+        }
+
+        public TokenEmbeddings build() {
+            return new TokenEmbeddings(this);
+        }
+    }
+
+    public long getPositions() {
+        return positions;
+    }
+
+    public long getTypes() {
+        return types;
+    }
+
+    public int getPadding() {
+        return padding;
+    }
+
+    public boolean isPositionsFromPadding() {
+        return positionsFromPadding;
+    }
+
+    /** The longest text that has a position for each token. */
+    long longestText() {
+        return positionsFromPadding ? positions - padding - 1 : positions;
+    }
+
+    @Override
+    public Map<String, long[]> matrices() {
+        Map<String, long[]> shapes = new LinkedHashMap<>();
+        shapes.put(WORDS, new long[]{nIn, nOut});
+        shapes.put(POSITIONS, new long[]{positions, nOut});
+        if (types > 0) {
+            shapes.put(TYPES, new long[]{types, nOut});
+        }
+        return shapes;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return super.equals(other) && other instanceof TokenEmbeddings that && positions == that.positions
+                && types == that.types && padding == that.padding && positionsFromPadding == that.positionsFromPadding;
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(super.hashCode(), positions, types, padding, positionsFromPadding);
+    }
+
+    @Override
+    public void fill(Map<String, INDArray> matrices) {
+        matrices.values().forEach(matrix -> matrix.assign(Nd4j.randn(matrix.dataType(), matrix.shape())
+                .muli(STANDARD_DEVIATION)));
+    }
+
+    @Override
+    public Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
+                             boolean initialize, DataType type) {
+        return MatrixLayer.prepared(new TokenEmbeddingsRuntime(conf, type), listeners, index, view, initialize);
+    }
+
+    @Override
+    public ParamInitializer initializer() {
+        return MatrixParams.INSTANCE;
+    }
+
+    @Override
+    public LayerMemoryReport getMemoryReport(InputType inputType) {
+        return MatrixLayer.memoryReport(this, inputType);
+    }
+}

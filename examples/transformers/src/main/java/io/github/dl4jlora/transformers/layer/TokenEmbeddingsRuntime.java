@@ -1,0 +1,129 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.util.Arrays;
+
+/** Runs {@link TokenEmbeddings}. There is no gradient of ids, so backpropagation gives null below. */
+final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
+
+    TokenEmbeddingsRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        assertInputSet(false);
+        beginPass();
+        int[] ids = checkedIds();
+        INDArray words = getParam(TokenEmbeddings.WORDS);
+        long texts = input.size(0);
+        long tokens = input.size(1);
+        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, words.dataType(),
+                new long[]{texts * tokens, words.size(1)}, 'c');
+        Nd4j.pullRows(words, rows, 1, inVocabulary(ids));
+        addPositions(ids, rows, workspaces);
+        return layerConf().getTypes() == 0 ? rows : rows.addiRowVector(getParam(TokenEmbeddings.TYPES).getRow(0, true));
+    }
+
+    private void addPositions(int[] ids, INDArray rows, LayerWorkspaceMgr workspaces) {
+        INDArray matrix = getParam(TokenEmbeddings.POSITIONS);
+        long tokens = input.size(1);
+        if (layerConf().isPositionsFromPadding()) {
+            INDArray positions = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, rows.dataType(), rows.shape(), 'c');
+            Nd4j.pullRows(matrix, positions, 1, positionsFromPadding(ids));
+            rows.addi(positions);
+        } else {
+            rows.reshape('c', input.size(0), tokens * rows.size(1)).addiRowVector(first(matrix, tokens));
+        }
+    }
+
+    /** The first positions one after the other, as a row vector. */
+    private static INDArray first(INDArray matrix, long tokens) {
+        return matrix.get(NDArrayIndex.interval(0, tokens), NDArrayIndex.all()).reshape('c', 1, tokens * matrix.size(1));
+    }
+
+    /** RoBERTa's: see {@link TokenEmbeddings}. */
+    private int[] positionsFromPadding(int[] ids) {
+        int padding = layerConf().getPadding();
+        int tokens = (int) input.size(1);
+        int[] positions = new int[ids.length];
+        for (int text = 0; text < ids.length; text += tokens) {
+            int last = padding;
+            for (int i = text; i < text + tokens; i++) {
+                positions[i] = ids[i] == padding ? padding : ++last;
+            }
+        }
+        return positions;
+    }
+
+    private int[] checkedIds() {
+        if (input.rank() != 2) {
+            throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape())
+                    + ", expected [minibatch, tokens] " + layerId());
+        }
+        int[] ids = input.dup('c').data().asInt();
+        int tokens = (int) input.size(1);
+        for (int i = 0; i < ids.length; i++) {
+            if (ids[i] != layerConf().getPadding() && (ids[i] < 0 || ids[i] >= layerConf().getNIn())) {
+                throw new IllegalArgumentException("Token id " + ids[i] + ", token " + i % tokens + " of text " + i / tokens
+                        + ", is outside the vocabulary of " + layerConf().getNIn() + " tokens: was the text cut into tokens by "
+                        + "another model's tokenizer? " + layerId());
+            }
+        }
+        requireRoom(ids, tokens);
+        return ids;
+    }
+
+    /** Only RoBERTa's positions leave padding out, so that it may reach beyond them. */
+    private void requireRoom(int[] ids, int tokens) {
+        long room = layerConf().longestText();
+        for (int text = 0; tokens > room && text < input.size(0); text++) {
+            long taken = layerConf().isPositionsFromPadding() ? Arrays.stream(ids, text * tokens, (text + 1) * tokens)
+                    .filter(id -> id != layerConf().getPadding()).count() : tokens;
+            if (taken > room) {
+                throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape()) + ", and text " + text
+                        + " has " + taken + " tokens, but there are positions for at most " + room + " tokens: cut longer texts "
+                        + layerId());
+            }
+        }
+    }
+
+    /** With token 0 for padding that is no token. */
+    private static int[] inVocabulary(int[] ids) {
+        return Arrays.stream(ids).map(id -> Math.max(id, 0)).toArray();
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        assertInputSet(true);
+        int[] ids = checkedIds();
+        INDArray rows = epsilon.ordering() == 'c' ? epsilon : epsilon.dup('c');
+        scatter(rows, inVocabulary(ids), sumOf(TokenEmbeddings.WORDS));
+        INDArray positions = sumOf(TokenEmbeddings.POSITIONS);
+        if (layerConf().isPositionsFromPadding()) {
+            scatter(rows, positionsFromPadding(ids), positions);
+        } else {
+            long tokens = input.size(1);
+            first(positions, tokens).addi(rows.reshape('c', input.size(0), tokens * rows.size(1)).sum(true, 0));
+        }
+        if (layerConf().getTypes() > 0) {
+            sumOf(TokenEmbeddings.TYPES).getRow(0, true).addi(rows.sum(true, 0));
+        }
+        return new Pair<>(gradients(), null);
+    }
+
+    @SuppressWarnings("deprecation")
+    private static void scatter(INDArray rows, int[] to, INDArray sums) {
+        Nd4j.getExecutioner().scatterUpdate(ScatterUpdate.UpdateOp.ADD, sums, Nd4j.createFromArray(to), rows, new int[]{1});
+    }
+}

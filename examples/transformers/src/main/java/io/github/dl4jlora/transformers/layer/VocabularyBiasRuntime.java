@@ -1,0 +1,31 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** Runs {@link VocabularyBias}. */
+final class VocabularyBiasRuntime extends MatrixLayer<VocabularyBias> {
+
+    VocabularyBiasRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        assertInputSet(false);
+        beginPass();
+        return workspaces.dup(ArrayType.ACTIVATIONS, input, 'c');
+    }
+
+    /** The decoder has written the bias's gradient. */
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        sumOf(VocabularyBias.BIAS);
+        return new Pair<>(gradients(), workspaces.dup(ArrayType.ACTIVATION_GRAD, epsilon, 'c'));
+    }
+}

@@ -1,0 +1,133 @@
+package io.github.dl4jlora.transformers;
+
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Stream;
+
+/**
+ * A tiny transformer with random weights, and something for it to read. On top of a head that is no output goes a classifier of
+ * the user's own.
+ *
+ * @param shape one of each family
+ * @param head  on top of it
+ */
+public record Tiny(TransformerShape shape, Head head) {
+
+    public static final int CLASSES = 3;
+    static final int VOCABULARY = 11;
+
+    private static final List<TransformerShape> SHAPES = List.of(
+            TransformerShape.bert(VOCABULARY, 7, 6, 8, 2, 2), TransformerShape.roberta(VOCABULARY, 9, 6, 8, 2, 2),
+            TransformerShape.distilBert(VOCABULARY, 7, 6, 8, 2, 2), TransformerShape.gpt2(VOCABULARY, 7, 6, 2, 2));
+
+    static Stream<TransformerShape> shapes() {
+        return SHAPES.stream();
+    }
+
+    static TransformerShape shape(Family family) {
+        return SHAPES.get(family.ordinal());
+    }
+
+    /** Every family below a classifier. */
+    static Stream<Tiny> classifiers() {
+        return shapes().map(shape -> new Tiny(shape, Head.classifier(CLASSES)));
+    }
+
+    /** Every family as a language model, and one with its masked tokens named. */
+    static Stream<Tiny> languageModels() {
+        return Stream.concat(shapes().map(shape -> new Tiny(shape, shape.family().isCausal() ? Head.nextWord()
+                : Head.maskedWords())), Stream.of(new Tiny(shape(Family.BERT), Head.maskedWordsAtPositions())));
+    }
+
+    static Stream<Tiny> all() {
+        return Stream.of(classifiers(), languageModels(), Stream.of(meanPooling(), new Tiny(shape(Family.BERT), Head.pooler())))
+                .flatMap(Function.identity());
+    }
+
+    /** The encoder of sentences: BERT under the mean of its token vectors. */
+    public static Tiny meanPooling() {
+        return new Tiny(shape(Family.BERT), Head.meanPooling());
+    }
+
+    public ComputationGraph network(DataType type, IUpdater updater) {
+        GraphBuilder builder = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).dataType(type).updater(updater)
+                .graphBuilder(), shape, head);
+        if (head.kind() == Head.Kind.MEAN_POOLING || head.kind() == Head.Kind.POOLER) {
+            builder.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
+                    .activation(Activation.SOFTMAX).build(), Transformer.output(shape, head)).setOutputs("own");
+        }
+        ComputationGraph graph = new ComputationGraph(builder.build());
+        graph.init();
+        // Embeddings start at a scale where layer normalisation makes most of their differences; spread everything out.
+        graph.params().addi(Nd4j.randn(type, graph.params().shape()).muli(0.3));
+        return graph;
+    }
+
+    /** Three texts of 5, 3 and 1 tokens; the second has the padding token in its midst, the third is the least there is. */
+    public INDArray ids(DataType type) {
+        int p = shape.padding();
+        int midst = Math.max(p, 0);
+        return Nd4j.createFromArray(new double[][]{{10, 9, 4, 9, 2}, {3, midst, 2, p, p}, {8, p, p, p, p}}).castTo(type);
+    }
+
+    INDArray[] inputs(DataType type) {
+        return head.kind() != Head.Kind.MASKED_WORDS_AT_POSITIONS ? new INDArray[]{ids(type)}
+                : new INDArray[]{ids(type), Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}}).castTo(type)};
+    }
+
+    INDArray labels(DataType type) {
+        return (switch (head.kind()) {
+            case CLASSIFIER, MEAN_POOLING, POOLER -> Nd4j.eye(CLASSES);
+            case MASKED_WORDS_AT_POSITIONS -> Nd4j.createFromArray(new double[][]{{7, 9}, {2, -100}, {5, -100}});
+            default -> Nd4j.createFromArray(new double[][]{
+                    {-100, 7, -100, 9, 1}, {-100, -100, 2, -100, -100}, {5, -100, -100, -100, -100}});
+        }).castTo(type);
+    }
+
+    MultiDataSet batch(DataType type) {
+        return new MultiDataSet(inputs(type), new INDArray[]{labels(type)});
+    }
+
+    public INDArray output(ComputationGraph network) {
+        return network.output(inputs(network.getConfiguration().getDataType()))[0];
+    }
+
+    public INDArray gradients(ComputationGraph network) {
+        return fed(network).gradient().dup();
+    }
+
+    /** By layer and key. */
+    Map<String, INDArray> gradientTable(ComputationGraph network) {
+        Map<String, INDArray> table = new HashMap<>();
+        fed(network).gradientForVariable().forEach((key, gradient) -> table.put(key, gradient.dup()));
+        return table;
+    }
+
+    private Gradient fed(ComputationGraph network) {
+        DataType type = network.getConfiguration().getDataType();
+        network.setInputs(inputs(type));
+        network.setLabels(labels(type));
+        network.computeGradientAndScore();
+        return network.gradient();
+    }
+
+    @Override
+    public String toString() {
+        return shape.family() + " " + head.kind();
+    }
+}

@@ -1,0 +1,140 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
+
+import java.io.File;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+/** Copies of every kind compute and train as what they were made of, tied decoders included. */
+class TransformerCopiesTest {
+
+    private static final String EVERY = "io.github.dl4jlora.transformers.Tiny#all";
+    private static final String LAYERS = ".*(query|value|q_lin|v_lin|c_attn|c_proj)";
+
+    private static ComputationGraph network(Tiny tiny) {
+        return tiny.network(DataType.FLOAT, new Adam(1e-2));
+    }
+
+    private static LoRAConfig.Builder config() {
+        return LoRAConfig.builder().rank(2).targets(LAYERS).updater(new Adam(1e-2));
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void clonesAndSavedNetworksComputeTheSameAndTrainTheSame(Tiny tiny, @TempDir File folder) throws Exception {
+        ComputationGraph graph = network(tiny);
+        File file = new File(folder, "network.zip");
+        ModelSerializer.writeModel(graph, file, true);
+        ComputationGraph restored = ModelSerializer.restoreComputationGraph(file, true);
+        ComputationGraph clone = graph.clone();
+
+        assertThat(tiny.output(restored)).isEqualTo(tiny.output(graph));
+        assertThat(tiny.output(clone)).isEqualTo(tiny.output(graph));
+        for (ComputationGraph each : new ComputationGraph[]{graph, restored, clone}) {
+            each.fit(tiny.batch(DataType.FLOAT));
+            each.fit(tiny.batch(DataType.FLOAT));
+        }
+        assertThat(restored.params()).isEqualTo(graph.params());
+        assertThat(clone.params()).isEqualTo(graph.params());
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void jsonAndYamlKeepTheConfiguration(Tiny tiny) {
+        ComputationGraphConfiguration configuration = network(tiny).getConfiguration();
+
+        assertThat(ComputationGraphConfiguration.fromJson(configuration.toJson())).isEqualTo(configuration);
+        assertThat(ComputationGraphConfiguration.fromYaml(configuration.toYaml())).isEqualTo(configuration);
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void inFloatItComputesAndDifferentiatesWhatItDoesInDouble(Tiny tiny) {
+        ComputationGraph floats = tiny.network(DataType.FLOAT, new NoOp());
+        ComputationGraph doubles = floats.convertDataType(DataType.DOUBLE);
+
+        assertThat(distance(tiny.output(floats), tiny.output(doubles))).isLessThan(2e-5);
+        assertThat(distance(tiny.gradients(floats), tiny.gradients(doubles))).isLessThan(2e-5);
+        assertThat(floats.score(tiny.batch(DataType.FLOAT), false))
+                .isCloseTo(doubles.score(tiny.batch(DataType.DOUBLE), false), within(2e-5));
+    }
+
+    private static double distance(INDArray actual, INDArray expected) {
+        return actual.castTo(DataType.DOUBLE).distance2(expected) / expected.norm2Number().doubleValue();
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void freshlyAdaptedItComputesTheSameAndUnloadedItIsTheBase(Tiny tiny) {
+        ComputationGraph base = network(tiny);
+        INDArray before = tiny.output(base);
+        ComputationGraph adapted = LoRA.apply(base, config().build());
+
+        assertThat(distance(tiny.output(adapted), before.castTo(DataType.DOUBLE))).isLessThan(1e-5);
+        assertThat(LoRA.unload(adapted).params()).isEqualTo(base.params());
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void trainedAdaptersLeaveTheBaseAloneAndMergeIntoAStockNetwork(Tiny tiny) {
+        ComputationGraph base = network(tiny);
+        INDArray weights = base.params().dup();
+        ComputationGraph adapted = LoRA.apply(base, config().build());
+        double before = adapted.score(tiny.batch(DataType.FLOAT), false);
+        for (int step = 0; step < 10; step++) {
+            adapted.fit(tiny.batch(DataType.FLOAT));
+        }
+        ComputationGraph merged = LoRA.merge(adapted);
+
+        assertThat(adapted.score(tiny.batch(DataType.FLOAT), false)).isLessThan(before);
+        assertThat(base.params()).isEqualTo(weights);
+        assertThat(merged.getConfiguration().getVertices().keySet()).isEqualTo(base.getConfiguration().getVertices().keySet());
+        assertThat(distance(tiny.output(merged), tiny.output(adapted).castTo(DataType.DOUBLE))).isLessThan(1e-4);
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void frozenItComputesTheSame(Tiny tiny) {
+        ComputationGraph graph = network(tiny);
+        ComputationGraph frozen = LoRA.freeze(graph);
+
+        assertThat(distance(tiny.output(frozen), tiny.output(graph).castTo(DataType.DOUBLE))).isLessThan(1e-5);
+        assertThat(LoRA.merge(frozen).params()).isEqualTo(graph.params());
+    }
+
+    /** Embeddings stay as they are, and with them what is tied to them. */
+    @ParameterizedTest
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#languageModels")
+    void onAQuantisedBaseItLearns(Tiny tiny, @TempDir Path folder) throws Exception {
+        for (Quantization scheme : new Quantization[]{Quantization.INT8, Quantization.NF4}) {
+            ComputationGraph adapted = LoRA.apply(network(tiny), config().quantize(scheme).build());
+            INDArray fresh = tiny.output(adapted);
+            double before = adapted.score(tiny.batch(DataType.FLOAT), false);
+            for (int step = 0; step < 10; step++) {
+                adapted.fit(tiny.batch(DataType.FLOAT));
+            }
+            Path file = folder.resolve(scheme + ".zip");
+            LoRA.save(adapted, file, false);
+
+            assertThat(fresh.isNaN().any()).isFalse();
+            assertThat(adapted.score(tiny.batch(DataType.FLOAT), false)).isLessThan(before);
+            assertThat(tiny.output(LoRA.loadComputationGraph(file))).isEqualTo(tiny.output(adapted));
+            assertThat(distance(tiny.output(LoRA.merge(adapted)), tiny.output(adapted).castTo(DataType.DOUBLE))).isLessThan(1e-4);
+        }
+    }
+}

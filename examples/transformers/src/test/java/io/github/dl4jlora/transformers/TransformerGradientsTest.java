@@ -1,0 +1,84 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.transformers.layer.DoublePrecision;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.NoOp;
+
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+@ExtendWith(DoublePrecision.class)
+class TransformerGradientsTest {
+
+    private static final double STEP = 1e-6;
+    private static final String QUERY_AND_VALUE = ".*(query|value|q_lin|v_lin|c_attn)";
+
+    @ParameterizedTest
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#all")
+    void everyParameterHasTheGradientThatFiniteDifferencesShow(Tiny tiny) {
+        check(tiny, tiny.network(DataType.DOUBLE, new NoOp()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#all")
+    void adaptersOnQueryAndValueHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
+        check(tiny, adapted(tiny, LoRAConfig.builder().targets(QUERY_AND_VALUE)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#languageModels")
+    void adaptersOnAllDenseLayersHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
+        check(tiny, adapted(tiny, LoRAConfig.builder().targets(".*(query|key|value|dense|lin[12]?|c_attn|c_proj|c_fc|vocab_transform)")));
+    }
+
+    /** What trains in full beside adapters is in the vector, whatever is tied to it. */
+    @Test
+    void wordsAndBiasThatTrainBesideAdaptersHaveTheGradientThatFiniteDifferencesShow() {
+        Tiny tiny = new Tiny(Tiny.shape(Family.BERT), Head.maskedWords());
+        for (String trained : new String[]{"bert\\.embeddings", "cls\\.predictions"}) {
+            check(tiny, adapted(tiny, LoRAConfig.builder().targets(QUERY_AND_VALUE).trainable(trained)));
+        }
+    }
+
+    private static ComputationGraph adapted(Tiny tiny, LoRAConfig.Builder config) {
+        ComputationGraph adapted = LoRA.apply(tiny.network(DataType.DOUBLE, new NoOp()),
+                config.rank(2).alpha(2).updater(new NoOp()).build());
+        adapted.params().addi(Nd4j.randn(DataType.DOUBLE, adapted.params().shape()).muli(0.3));
+        return adapted;
+    }
+
+    /**
+     * What finite differences show along one random direction in each parameter: a wrong gradient is none of them by chance, and
+     * element by element it would take minutes.
+     */
+    private static void check(Tiny tiny, ComputationGraph graph) {
+        Map<String, INDArray> gradients = tiny.gradientTable(graph);
+        Map<String, INDArray> parameters = graph.paramTable();
+        assertThat(gradients.keySet()).isEqualTo(parameters.keySet());
+        parameters.forEach((key, values) -> {
+            INDArray direction = Nd4j.randn(DataType.DOUBLE, values.shape()).muli(STEP);
+            double shown = (score(tiny, graph, values, direction) - score(tiny, graph, values, direction.neg())) / 2;
+            // DL4J divides gradients by the minibatch later.
+            double told = gradients.get(key).mul(direction).sumNumber().doubleValue() / tiny.ids(DataType.DOUBLE).size(0);
+            assertThat(told).as(key).isCloseTo(shown, within(1e-5 * Math.abs(shown) + 1e-8 * STEP));
+        });
+    }
+
+    private static double score(Tiny tiny, ComputationGraph graph, INDArray values, INDArray direction) {
+        values.addi(direction);
+        double score = graph.score(tiny.batch(DataType.DOUBLE), true);
+        values.subi(direction);
+        return score;
+    }
+}
