@@ -98,9 +98,9 @@ public final class Checkpoint {
         Map<String, Head.Kind> known = Architectures.of(shape.family());
         Head.Kind kind = architectures().isEmpty() ? null : known.get(architectures().get(0));
         if (kind == null) {
-            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is one "
-                    + "of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), classifier(2, updater, "
-                    + "seed)…");
+            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is "
+                    + "one of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), "
+                    + "classifier(2, updater, seed)…");
         }
         return kind == Head.Kind.CLASSIFIER ? classifier() : model(new Head(kind, 0));
     }

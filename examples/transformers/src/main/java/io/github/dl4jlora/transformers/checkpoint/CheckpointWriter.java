@@ -68,8 +68,8 @@ public final class CheckpointWriter {
             String room = configured.getClass().getPackageName();
             if (room.startsWith("io.github.dl4jlora.layer") || room.startsWith("io.github.dl4jlora.frozen")) {
                 throw new IllegalArgumentException("Layer \"" + vertex.getKey() + "\" is a "
-                        + configured.getClass().getSimpleName() + ": the network is adapted or frozen. Write what LoRA.merge makes of it, or the adapter alone: "
-                        + "LoRAAdapter.of(network).save(folder)");
+                        + configured.getClass().getSimpleName() + ": the network is adapted or frozen. Write what "
+                        + "LoRA.merge makes of it, or the adapter alone: LoRAAdapter.of(network).save(folder)");
             }
             if (vertex.getValue().numParams(true) > 0) {
                 layers.put(vertex.getKey(), configured instanceof Layer layer ? layer : null);
