@@ -98,8 +98,9 @@ public final class Checkpoint {
         Map<String, Head.Kind> known = Architectures.of(shape.family());
         Head.Kind kind = architectures().isEmpty() ? null : known.get(architectures().get(0));
         if (kind == null) {
-            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is one of "
-                    + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), classifier(2, updater, seed)…");
+            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is "
+                    + "one of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), "
+                    + "classifier(2, updater, seed)…");
         }
         return kind == Head.Kind.CLASSIFIER ? classifier() : model(new Head(kind, 0));
     }
@@ -178,8 +179,8 @@ public final class Checkpoint {
     /**
      * {@return a graph of one's own on the folder's values}
      *
-     * @param graph     {@link Transformer#addTo} and what goes on top of it, of this checkpoint's {@link #shape}; with the updater,
-     *                  seed and data type that the network is to have
+     * @param graph     {@link Transformer#addTo} and what goes on top of it, of this checkpoint's {@link #shape}; with the
+     *                  updater, seed and data type that the network is to have
      * @param newLayers which are not in the folder: they start as they are configured, by the graph's seed
      * @throws IOException              if a tensor of another layer is missing or of another shape, or there are unknown ones
      * @throws IllegalArgumentException if another layer is none that a transformer has
