@@ -113,12 +113,30 @@ abstract class LoRAFiles {
      * @throws IOException              if the file is missing, truncated, damaged or of another kind
      */
     public static Model loadQuantized(Path path, LoRAConfig config) throws IOException {
+        requireQuantized(config, "restore it with DL4J's ModelSerializer");
+        return Adaptation.apply(stream(path), config);
+    }
+
+    private static void requireQuantized(LoRAConfig config, String asItIs) {
         if (config == null || config.quantization() == null) {
             throw new IllegalArgumentException("LoRA.loadQuantized needs a LoRAConfig that says how: "
-                    + "quantize(Quantization.INT8), for example. To keep the base as it is, restore it with DL4J's "
-                    + "ModelSerializer and call LoRA.apply");
+                    + "quantize(Quantization.INT8), for example. To keep the base as it is, " + asItIs + " and call LoRA.apply");
         }
-        return Adaptation.apply(stream(path), config);
+    }
+
+    /**
+     * As {@link LoRA#loadQuantized(Path, LoRAConfig)}, of values that come from elsewhere.
+     *
+     * @param base   read once
+     * @param config with {@code quantize}
+     * @param <M>    the network type
+     * @return an adapted network
+     * @throws IllegalArgumentException if the configuration is null or does not say quantize, and as there
+     * @throws IOException              that the source throws
+     */
+    public static <M extends Model> M loadQuantized(BaseSource<M> base, LoRAConfig config) throws IOException {
+        requireQuantized(config, "take the source's network()");
+        return of(base, streamed -> Adaptation.apply(streamed, config));
     }
 
     /**
@@ -133,6 +151,32 @@ abstract class LoRAFiles {
     public static Model loadQuantized(Path path, Quantization scheme) throws IOException {
         Objects.requireNonNull(scheme, "The scheme is null; Quantization.INT8, for example, is one");
         return Adaptation.freeze(stream(path), scheme);
+    }
+
+    /**
+     * As {@link LoRA#loadQuantized(Path, Quantization)}, of values that come from elsewhere.
+     *
+     * @param base   read once
+     * @param scheme how matrices are kept
+     * @param <M>    the network type
+     * @return a frozen network
+     * @throws IOException that the source throws
+     */
+    public static <M extends Model> M loadQuantized(BaseSource<M> base, Quantization scheme) throws IOException {
+        Objects.requireNonNull(scheme, "The scheme is null; Quantization.INT8, for example, is one");
+        return of(base, streamed -> Adaptation.freeze(streamed, scheme));
+    }
+
+    /** Makes a network of what is read layer by layer. */
+    @FunctionalInterface
+    private interface Making {
+        Model of(StreamedBase base) throws IOException;
+    }
+
+    /** What is made of a source's configuration is of its type. */
+    @SuppressWarnings("unchecked")
+    private static <M extends Model> M of(BaseSource<M> base, Making making) throws IOException {
+        return (M) making.of(Objects.requireNonNull(base, "The source of the base is null").streamed());
     }
 
     private static StreamedBase stream(Path path) throws IOException {
@@ -166,6 +210,22 @@ abstract class LoRAFiles {
         AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
         MappedBase.write(Adaptation.freeze(base, scheme, "Write the base that it stands on or what LoRA.merge makes of it, or "
                 + "write base and adapters with LoRA.save"), path, options);
+    }
+
+    /**
+     * As {@link LoRA#writeBase(Model, Path, Quantization, SaveOption...)}, of values that come from elsewhere, layer by layer:
+     * what takes memory is what is kept, and the largest layer as it was.
+     *
+     * @param base    read once
+     * @param path    of the file
+     * @param scheme  how matrices are kept; null: as they are
+     * @param options each at most once
+     * @throws IllegalArgumentException as there
+     * @throws IOException              that the source throws, and as there
+     */
+    public static void writeBase(BaseSource<?> base, Path path, Quantization scheme, SaveOption... options) throws IOException {
+        AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
+        MappedBase.write(of(base, streamed -> Adaptation.freeze(streamed, scheme)), path, options);
     }
 
     /**

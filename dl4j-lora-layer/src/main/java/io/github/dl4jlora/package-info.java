@@ -4,7 +4,7 @@
  *
  * <pre>
  *               LoRA - LoRAMerge        apply (with data: LoRAStarts), merge, unload, disable, scale, save, load (LoRAFiles)
- *              /    \
+ *              /    \   - BaseSource    what to load where the values are in no file that the library knows
  *      LoRAConfig    LoRASummary        what is asked, what is told; Selection, Training, Standing, FromData: its parts
  *          |         LoRAMergeReport
  *          |

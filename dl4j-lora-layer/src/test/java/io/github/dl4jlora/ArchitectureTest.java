@@ -24,6 +24,7 @@ import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import io.github.dl4jlora.layer.Engine;
 import org.junit.jupiter.api.Test;
 
@@ -58,8 +59,8 @@ class ArchitectureTest {
 
     private static final Predicate<String> ALL = name -> true;
     private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "LearningRateSweep", "Threads", "Doctor", "Diagnosis",
-            "StepProbe")::contains;
+            Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "BaseSource", "LearningRateSweep", "Threads", "Doctor",
+            "Diagnosis", "StepProbe")::contains;
     private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport", "LoRAPlan",
             "LearningRates", "Selection", "Training", "Standing", "FromData")::contains;
     private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;

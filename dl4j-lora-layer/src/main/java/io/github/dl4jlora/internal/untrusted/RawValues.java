@@ -60,8 +60,12 @@ public final class RawValues {
 
     /** All values in 'c' order, shape {@code [n]}; a copy only where they do not lie so. */
     static INDArray flat(INDArray array) {
-        boolean isFlat = array.ordering() == 'c' && array.elementWiseStride() == 1;
-        return (isFlat ? array : array.dup('c')).reshape(array.length());
+        return (isFlat(array) ? array : array.dup('c')).reshape(array.length());
+    }
+
+    /** Whether an array's values lie one after the other, in 'c' order. */
+    static boolean isFlat(INDArray array) {
+        return array.ordering() == 'c' && array.elementWiseStride() == 1;
     }
 
     /**

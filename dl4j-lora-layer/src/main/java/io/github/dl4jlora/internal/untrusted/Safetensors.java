@@ -5,6 +5,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.io.IOException;
 import java.io.OutputStream;
@@ -31,6 +32,8 @@ public final class Safetensors implements AutoCloseable {
 
     private static final int LONGEST_HEADER = 100_000_000;
     private static final int LENGTH_BYTES = 8;
+    /** Values that are converted, or bytes that are compared, at a time. */
+    private static final int PIECE = 1 << 20;
 
     private final Path file;
     private final SafetensorsHeader header;
@@ -69,13 +72,54 @@ public final class Safetensors implements AutoCloseable {
         StoredType stored = entry.type();
         return RawValues.filled(stored.type(name), entry.shape(), values -> {
             channel.position(begin + entry.begin());
-            boolean whole = stored.isStoredAsIs() ? RawValues.fill(values, channel)
-                    : RawValues.forEachChunkOf(values, floats -> decode(stored, floats));
-            if (!whole) {
-                throw shortened(file);
-            }
+            fill(stored, values);
             requireFinite(name, values);
         });
+    }
+
+    /**
+     * Copies one tensor out of the file into an array, converting it to the array's type. Nothing of its size is made if the
+     * array lies in memory as the tensor does, row after row.
+     *
+     * @param target of the tensor's shape; of floating-point numbers
+     * @throws AdapterFormatException as {@link #read}, and if a value is out of the array's range
+     * @throws IOException            if the file cannot be read any more
+     */
+    public void readInto(String name, INDArray target) throws IOException {
+        SafetensorsHeader.Entry entry = header.entries().get(name);
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            if (!RawValues.isFlat(target)) {
+                try (INDArray read = read(name)) {
+                    target.assign(read);
+                }
+            } else if (entry.type().type(name) == target.dataType() && entry.type().isStoredAsIs()) {
+                channel.position(begin + entry.begin());
+                fill(entry.type(), RawValues.flat(target));
+            } else {
+                convertInto(entry, RawValues.flat(target));
+            }
+            requireFinite(name, target);
+        }
+    }
+
+    /** A piece at a time. */
+    private void convertInto(SafetensorsHeader.Entry entry, INDArray flat) throws IOException {
+        StoredType stored = entry.type();
+        channel.position(begin + entry.begin());
+        for (long from = 0; from < flat.length(); from += PIECE) {
+            INDArray into = flat.get(NDArrayIndex.interval(from, Math.min(flat.length(), from + PIECE)));
+            try (INDArray piece = RawValues.filled(stored.type(entry.name()), into.length(), values -> fill(stored, values))) {
+                into.assign(piece);
+            }
+        }
+    }
+
+    private void fill(StoredType stored, INDArray flat) throws IOException {
+        boolean whole = stored.isStoredAsIs() ? RawValues.fill(flat, channel)
+                : RawValues.forEachChunkOf(flat, floats -> decode(stored, floats));
+        if (!whole) {
+            throw shortened(file);
+        }
     }
 
     private boolean decode(StoredType stored, ByteBuffer floats) throws IOException {
@@ -83,6 +127,26 @@ public final class Safetensors implements AutoCloseable {
         boolean whole = RawValues.fill(bytes, channel);
         stored.decode(bytes.flip(), floats);
         return whole;
+    }
+
+    /** {@return whether two tensors have the same type, shape and bytes; neither is in memory as a whole} */
+    public boolean isSame(String name, Safetensors others, String other) throws IOException {
+        SafetensorsHeader.Entry mine = header.entries().get(name);
+        SafetensorsHeader.Entry theirs = others.header.entries().get(other);
+        if (mine.type() != theirs.type() || !Arrays.equals(mine.shape(), theirs.shape())) {
+            return false;
+        }
+        long size = mine.end() - mine.begin();
+        for (long from = 0; from < size; from += PIECE) {
+            int length = (int) Math.min(PIECE, size - from);
+            channel.position(begin + mine.begin() + from);
+            ByteBuffer piece = read(file, channel, length);
+            others.channel.position(others.begin + theirs.begin() + from);
+            if (!piece.equals(read(others.file, others.channel, length))) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private void requireFinite(String name, INDArray values) throws AdapterFormatException {

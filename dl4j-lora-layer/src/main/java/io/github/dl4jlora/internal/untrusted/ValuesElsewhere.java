@@ -18,7 +18,9 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** What a network whose values are elsewhere consists of. */
 public final class ValuesElsewhere {
@@ -85,6 +87,20 @@ public final class ValuesElsewhere {
         // By the arrays: a graph's own numParams() leaves vertices out that are no layers.
         layers.removeIf(layer -> length(layer.params()) == 0);
         return layers;
+    }
+
+    /**
+     * What a layer's parameters would be on another vector.
+     *
+     * @param flat shape {@code [n]}, with an offset of 0, as long as the layer's own vector
+     * @return views by DL4J's keys
+     */
+    public static Map<String, INDArray> sameViews(Trainable layer, INDArray flat) {
+        Map<String, INDArray> views = new LinkedHashMap<>();
+        long begin = layer.params().offset();
+        layer.paramTable(false).forEach((key, own) -> views.put(key,
+                Nd4j.create(flat.data(), own.shape(), own.stride(), own.offset() - begin, own.ordering())));
+        return views;
     }
 
     /** How many parameters are in an array of them, which may be null. */

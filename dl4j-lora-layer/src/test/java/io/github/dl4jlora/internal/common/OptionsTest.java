@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import org.deeplearning4j.nn.api.Model;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,7 +26,7 @@ class OptionsTest {
     void oneThatIsGivenTwiceIsNamed(@TempDir Path folder) {
         assertThatThrownBy(() -> Options.of(ApplyOption.FORCE, ApplyOption.FORCE)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessage("ApplyOption.FORCE is given twice. Give each option once");
-        assertThatThrownBy(() -> LoRA.writeBase(null, folder.resolve("base"), Quantization.INT8, SaveOption.NEW_ONLY,
+        assertThatThrownBy(() -> LoRA.writeBase((Model) null, folder.resolve("base"), Quantization.INT8, SaveOption.NEW_ONLY,
                 SaveOption.NEW_ONLY)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessage("SaveOption.NEW_ONLY is given twice. Give each option once");
     }

@@ -13,6 +13,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -212,5 +214,52 @@ class SafetensorsTest {
         assertThatThrownBy(() -> Safetensors.open(file)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContaining(file.toString())
                 .hasMessageContaining(reason);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"DOUBLE", "FLOAT", "HALF", "BFLOAT16"})
+    void aTensorIsReadIntoPartsOfAVector(DataType type) throws IOException {
+        // Longer than a piece that is converted at a time.
+        INDArray stored = Networks.random(type, 1, 3, 400_000);
+        Path file = folder.resolve("file");
+        AdapterFiles.write(file, Map.of("it", stored), Map.of());
+        INDArray vector = Nd4j.zeros(DataType.FLOAT, 2 + 2 * stored.length());
+        INDArray rows = vector.get(NDArrayIndex.interval(1, 1 + stored.length())).reshape('c', 3, 400_000);
+        INDArray columns = vector.get(NDArrayIndex.interval(1 + stored.length(), 1 + 2 * stored.length()))
+                .reshape('f', 400_000, 3);
+
+        try (Safetensors read = Safetensors.open(file)) {
+            read.readInto("it", rows);
+            read.readInto("it", columns.transpose());
+        }
+
+        INDArray expected = stored.castTo(DataType.FLOAT);
+        assertThat(rows).isEqualTo(expected);
+        assertThat(columns).isEqualTo(expected.transpose());
+        assertThat(vector.getFloat(0)).isZero();
+        assertThat(vector.getFloat(vector.length() - 1)).isZero();
+    }
+
+    @Test
+    void aTensorIsReadIntoWhatLiesOtherwise() throws IOException {
+        INDArray stored = Networks.random(DataType.FLOAT, 1, 3, 4);
+        AdapterFiles.write(folder.resolve("file"), Map.of("it", stored), Map.of());
+        INDArray target = Nd4j.zeros(DataType.FLOAT, 4, 3).transpose();
+
+        try (Safetensors read = Safetensors.open(folder.resolve("file"))) {
+            read.readInto("it", target);
+        }
+
+        assertThat(target).isEqualTo(stored);
+    }
+
+    @Test
+    void whatBecomesInfiniteInANarrowerArrayIsRefused() throws IOException {
+        AdapterFiles.write(folder.resolve("file"), Map.of("it", Nd4j.createFromArray(1, 1e300)), Map.of());
+
+        try (Safetensors read = Safetensors.open(folder.resolve("file"))) {
+            assertThatThrownBy(() -> read.readInto("it", Nd4j.zeros(DataType.FLOAT, 2))).hasMessageContaining("\"it\"")
+                    .hasMessageContaining("infinity at position 1");
+        }
     }
 }

@@ -9,8 +9,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** BERT-base from its artifact to what it says. */
-@Command(name = "bert", subcommands = ConvertCommand.class,
-        description = "Makes a folder in Hugging Face's form of BERT-base.")
+@Command(name = "bert", subcommands = {ConvertCommand.class, FillCommand.class, AdaptCommand.class},
+        description = "BERT-base, or another masked language model: from its files to what it says.")
 public final class BertExample {
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")

@@ -21,8 +21,8 @@ final class ConvertCommand implements Callable<Integer> {
             description = "The folder. Default: ${DEFAULT-VALUE}.")
     private Path output;
 
-    @Option(names = "--tensorflow", paramLabel = "<prefix>", description = "Another BERT, of a TensorFlow checkpoint of Google's: "
-            + "bert_model.ckpt where bert_model.ckpt.index and vocab.txt are.")
+    @Option(names = "--tensorflow", paramLabel = "<prefix>", description = "Another BERT, of a TensorFlow checkpoint of "
+            + "Google's: bert_model.ckpt where bert_model.ckpt.index and vocab.txt are.")
     private Path prefix;
 
     @Option(names = "--cased", description = "That checkpoint tells capital letters from small ones.")

@@ -86,6 +86,24 @@ public final class Tokenizer implements AutoCloseable {
         return new Tokens(result, encoding.exceedMaxLength());
     }
 
+    /**
+     * {@return a token's id, of one that is written as it is, such as {@code [MASK]}}
+     *
+     * @throws IllegalArgumentException if the tokenizer has none of that name
+     */
+    public int id(String token) {
+        long[] ids = tokenizer.encode(token, false, false).getIds();
+        if (ids.length != 1 || !token(Math.toIntExact(ids[0])).equals(token)) {
+            throw new IllegalArgumentException("The tokenizer has no token \"" + token + "\"");
+        }
+        return Math.toIntExact(ids[0]);
+    }
+
+    /** {@return what a token's id stands for} */
+    public String token(int id) {
+        return tokenizer.decode(new long[] {id}, false).strip();
+    }
+
     /** How many tokens of a text count. */
     public int maxTokens() {
         return maxTokens;

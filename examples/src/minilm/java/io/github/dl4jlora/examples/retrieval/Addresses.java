@@ -17,10 +17,9 @@ import java.util.stream.Stream;
  * State of the Union addresses, cut into passages. A president's are all for learning or all for testing, in a text file each,
  * named for example {@code 1790_george_washington_n.txt}: year, president, party.
  */
-final class Addresses {
+public final class Addresses {
 
     private static final Pattern NAME = Pattern.compile("(\\d{4})_(\\w+)_[a-z]+\\.txt");
-    /** A sentence ends a passage that has so many words. */
     private static final int PASSAGE_WORDS = 25;
     /** Of an address at most so many, or the longest would be most of what there is. */
     private static final int PAIRS = 40;
@@ -29,53 +28,73 @@ final class Addresses {
     private Addresses() {
     }
 
+    /** What one president said once. */
+    public record Address(String president, String text) {
+
+        /** {@return whether it is for testing and never learned from} */
+        public boolean isForTest() {
+            return Samples.isForTest(president);
+        }
+
+        /**
+         * Whole sentences; what is left at the end is no passage.
+         *
+         * @param words a sentence ends a passage that has so many
+         */
+        public List<String> passages(int words) {
+            List<String> passages = new ArrayList<>();
+            StringBuilder passage = new StringBuilder();
+            int length = 0;
+            for (String word : text.strip().split("\\s+")) {
+                passage.append(length++ == 0 ? "" : " ").append(word);
+                if (length >= words && word.matches(".*[.!?][\"')]?")) {
+                    passages.add(passage.toString());
+                    passage.setLength(0);
+                    length = 0;
+                }
+            }
+            return passages;
+        }
+    }
+
     /**
-     * From a passage to the one that comes after it.
+     * Reads all there are, in the order of their names.
      *
      * @param folder of text files
-     * @throws IOException if there is none, or a file cannot be read
+     * @throws IOException if there is none, with what to do about it, or a file cannot be read
      */
-    static Samples load(Path folder) throws IOException {
+    public static List<Address> read(Path folder) throws IOException {
         List<Path> files;
         try (Stream<Path> found = Files.list(Texts.folder(folder))) {
             files = found.sorted().toList();
         }
-        List<Sample> train = new ArrayList<>();
-        List<Sample> test = new ArrayList<>();
+        List<Address> addresses = new ArrayList<>();
         for (Path file : files) {
             Matcher name = NAME.matcher(file.getFileName().toString());
             if (name.matches()) {
-                boolean tested = Samples.isForTest(name.group(2));
-                (tested ? test : train).addAll(pairs(new String(Files.readAllBytes(file), StandardCharsets.UTF_8),
-                        tested ? TEST_PAIRS : PAIRS));
+                addresses.add(new Address(name.group(2), new String(Files.readAllBytes(file), StandardCharsets.UTF_8)));
             }
+        }
+        return addresses;
+    }
+
+    /** From a passage to the one that comes after it, of all in a folder. */
+    static Samples load(Path folder) throws IOException {
+        List<Sample> train = new ArrayList<>();
+        List<Sample> test = new ArrayList<>();
+        for (Address address : read(folder)) {
+            (address.isForTest() ? test : train).addAll(pairs(address, address.isForTest() ? TEST_PAIRS : PAIRS));
         }
         return new Samples(train, test);
     }
 
     /** No passage is in two pairs. */
-    private static List<Sample> pairs(String address, int most) {
-        List<String> passages = passages(address).stream().distinct().toList();
+    private static List<Sample> pairs(Address address, int most) {
+        List<String> passages = address.passages(PASSAGE_WORDS).stream().distinct().toList();
         List<Sample> pairs = new ArrayList<>();
         for (int i = 0; i + 1 < passages.size(); i += 2) {
             pairs.add(new Sample(passages.get(i), passages.get(i + 1), passages.get(i + 1)));
         }
         return pairs.stream().sorted(Comparator.comparingLong(pair -> StableHash.of(pair.query()))).limit(most).toList();
-    }
-
-    /** Whole sentences, as many as it takes; what is left at the end is no passage. */
-    static List<String> passages(String address) {
-        List<String> passages = new ArrayList<>();
-        StringBuilder passage = new StringBuilder();
-        int words = 0;
-        for (String word : address.strip().split("\\s+")) {
-            passage.append(words++ == 0 ? "" : " ").append(word);
-            if (words >= PASSAGE_WORDS && word.matches(".*[.!?][\"')]?")) {
-                passages.add(passage.toString());
-                passage.setLength(0);
-                words = 0;
-            }
-        }
-        return passages;
     }
 }

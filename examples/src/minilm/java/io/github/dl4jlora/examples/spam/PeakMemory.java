@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** The largest this process was, as Linux counts it. */
-final class PeakMemory {
+public final class PeakMemory {
 
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final Path RESET = Path.of("/proc/self/clear_refs");
@@ -14,7 +14,7 @@ final class PeakMemory {
     }
 
     /** Begins anew, without what loading has left behind. */
-    static void reset() throws IOException {
+    public static void reset() throws IOException {
         System.gc();
         if (Files.isWritable(RESET)) {
             Files.writeString(RESET, "5");
@@ -22,7 +22,7 @@ final class PeakMemory {
     }
 
     /** 0 on systems that do not say. */
-    static long mebibytes() throws IOException {
+    public static long mebibytes() throws IOException {
         if (!Files.isReadable(STATUS)) {
             return 0;
         }

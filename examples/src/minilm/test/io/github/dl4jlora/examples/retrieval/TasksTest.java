@@ -82,10 +82,9 @@ class TasksTest {
 
     @Test
     void passagesAreWholeSentencesInNoMoreThanOnePair(@TempDir Path folder) throws Exception {
-        assertThat(Addresses.passages("One two. " + "word ".repeat(23) + "end. Next \"" + "word ".repeat(24)
-                + "quoted.\" Left over."))
+        assertThat(passages("One two. " + "word ".repeat(23) + "end. Next \"" + "word ".repeat(24) + "quoted.\" Left over."))
                 .containsExactly("One two. " + "word ".repeat(23) + "end.", "Next \"" + "word ".repeat(24) + "quoted.\"");
-        assertThat(Addresses.passages(" ")).isEmpty();
+        assertThat(passages(" ")).isEmpty();
 
         List<Sample> samples = both(Task.UNION.load(TextFolder.fill(folder)));
         assertThat(texts(samples)).hasSize(2 * samples.size()).hasSizeGreaterThan(8 * TextFolder.PRESIDENTS.size());
@@ -93,6 +92,10 @@ class TasksTest {
             assertThat(sample.query()).startsWith("In sentence 0 ");
             assertThat(sample.document()).startsWith("In sentence 2 ");
         });
+    }
+
+    private static List<String> passages(String text) {
+        return new Addresses.Address("somebody", text).passages(25);
     }
 
     @ParameterizedTest

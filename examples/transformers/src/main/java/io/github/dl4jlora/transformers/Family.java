@@ -41,6 +41,20 @@ public enum Family {
         return this == GPT2;
     }
 
+    /**
+     * {@return whether some class of the family has such a head}
+     *
+     * @param kind which
+     */
+    public boolean hasHead(Head.Kind kind) {
+        return switch (kind) {
+            case TOKEN_VECTORS, MEAN_POOLING, CLASSIFIER -> true;
+            case POOLER -> this == BERT || this == ROBERTA;
+            case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS -> !isCausal();
+            case NEXT_WORD -> isCausal();
+        };
+    }
+
     /** {@return the module of the word embeddings, which is a matrix of the layer {@link Transformer#EMBEDDINGS} here} */
     public String words() {
         return this == GPT2 ? "wte" : "embeddings.word_embeddings";

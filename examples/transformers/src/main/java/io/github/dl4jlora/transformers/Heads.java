@@ -32,17 +32,7 @@ final class Heads {
         this.shape = shape;
         this.family = shape.family();
         this.head = head;
-        requireHead();
-    }
-
-    private void requireHead() {
-        boolean exists = switch (head.kind()) {
-            case TOKEN_VECTORS, MEAN_POOLING, CLASSIFIER -> true;
-            case POOLER -> family == Family.BERT || family == Family.ROBERTA;
-            case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS -> !family.isCausal();
-            case NEXT_WORD -> family.isCausal();
-        };
-        if (!exists) {
+        if (!family.hasHead(head.kind())) {
             throw new IllegalArgumentException("A transformer of the family " + family + " has no head of kind " + head.kind());
         }
     }

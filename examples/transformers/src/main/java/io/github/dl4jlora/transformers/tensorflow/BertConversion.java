@@ -38,8 +38,8 @@ public final class BertConversion {
      * @param folder     that is made, with the folders above it
      * @return how many parameters the network has
      * @throws FileAlreadyExistsException if there is something of that name
-     * @throws IOException                naming the file, if the checkpoint or the vocabulary is not there, damaged, or not that of
-     *                                    a BERT, or the folder cannot be written
+     * @throws IOException                naming the file, if the checkpoint or the vocabulary is not there, damaged, or not that
+     *                                    of a BERT, or the folder cannot be written
      */
     public static long convert(Path prefix, Path vocabulary, boolean lowerCase, Path folder) throws IOException {
         if (Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {

@@ -44,8 +44,8 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
     }
 
     /**
-     * @throws IOException if these are not exactly the variables of a BERT with its masked-language-model head, or one has another
-     *                     shape than the others say
+     * @throws IOException if these are not exactly the variables of a BERT with its masked-language-model head, or one has
+     *                     another shape than the others say
      */
     static BertVariables of(TensorBundle bundle) throws IOException {
         Set<String> names = new TreeSet<>(bundle.names());

@@ -32,9 +32,9 @@ import java.util.zip.CheckedInputStream;
  *   PREFIX.data-00000-of-00001    the values, row by row, little-endian; maybe in several such files
  * </pre>
  *
- * <p>The format: https://github.com/tensorflow/tensorflow, core/protobuf/tensor_bundle.proto and core/util/tensor_bundle. What the
- * index claims is checked against the files' sizes when they are opened, what they hold against the checksums when a tensor is
- * read. A SavedModel's prefix is {@code FOLDER/variables/variables}. For one thread at a time.
+ * <p>The format: https://github.com/tensorflow/tensorflow, core/protobuf/tensor_bundle.proto and core/util/tensor_bundle. What
+ * the index claims is checked against the files' sizes when they are opened, what they hold against the checksums when a tensor
+ * is read. A SavedModel's prefix is {@code FOLDER/variables/variables}. For one thread at a time.
  */
 public final class TensorBundle implements AutoCloseable {
 

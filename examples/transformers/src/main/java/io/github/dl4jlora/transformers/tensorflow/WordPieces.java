@@ -14,8 +14,8 @@ import java.util.Map;
 
 /**
  * The vocabulary of a BERT, a token in each line of {@code vocab.txt}, as the description of a tokenizer that Hugging Face's
- * libraries read, {@code tokenizer.json}: WordPiece (Wu et al. 2016, arXiv:1609.08144) on words that BERT's rules cut off, between
- * {@code [CLS]} and {@code [SEP]}.
+ * libraries read, {@code tokenizer.json}: WordPiece (Wu et al. 2016, arXiv:1609.08144) on words that BERT's rules cut off,
+ * between {@code [CLS]} and {@code [SEP]}.
  *
  * @param file as it was found
  * @param ids  by token, in the order of the ids

@@ -116,7 +116,8 @@ class BertConversionTest {
                     "cls.predictions.bias", "cls/predictions/output_bias",
                     "cls.seq_relationship.weight", "cls/seq_relationship/output_weights",
                     "cls.seq_relationship.bias", "cls/seq_relationship/output_bias")
-                    .forEach((name, variable) -> assertThat(read(tensors, name)).as(name).isEqualTo(variables.get(scope + variable)));
+                    .forEach((name, variable) -> assertThat(read(tensors, name)).as(name)
+                            .isEqualTo(variables.get(scope + variable)));
             Map.of("bert.encoder.layer.1.intermediate.dense.weight", "bert/encoder/layer_1/intermediate/dense/kernel",
                     "bert.encoder.layer.0.attention.self.query.weight", "bert/encoder/layer_0/attention/self/query/kernel",
                     "bert.encoder.layer.0.output.dense.weight", "bert/encoder/layer_0/output/dense/kernel",

@@ -62,7 +62,8 @@ class SortedTableTest {
                 arguments("nothing but a footer", Arrays.copyOfRange(good, good.length - 48, good.length), "does not fit"),
                 arguments("cut off", Arrays.copyOf(good, good.length - 1), "is no index of a TensorFlow checkpoint"),
                 arguments("another magic", Arrays.copyOf(good, good.length + 8), "last eight bytes are 0, expected db47"),
-                arguments("keys not in order", new TableBytes().of(List.of(Map.entry("b", bytes("1")), Map.entry("a", bytes("2"))), 3),
+                arguments("keys not in order",
+                        new TableBytes().of(List.of(Map.entry("b", bytes("1")), Map.entry("a", bytes("2"))), 3),
                         "its key \"a\" comes after \"b\""),
                 arguments("keys not in order over blocks",
                         new TableBytes().of(List.of(Map.entry("b", bytes("1")), Map.entry("a", bytes("2"))), 1),
@@ -148,7 +149,8 @@ class SortedTableTest {
             channel.position(1L << 33).write(ByteBuffer.allocate(1));
         }
 
-        assertThatThrownBy(() -> SortedTable.read(large)).isInstanceOf(IOException.class).hasMessageContaining("8589934593 bytes");
+        assertThatThrownBy(() -> SortedTable.read(large)).isInstanceOf(IOException.class)
+                .hasMessageContaining("8589934593 bytes");
         assertThatThrownBy(() -> SortedTable.read(folder.resolve("none"))).isInstanceOf(IOException.class)
                 .hasMessageContaining("does not exist");
     }

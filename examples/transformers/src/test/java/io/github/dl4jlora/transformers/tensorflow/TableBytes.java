@@ -79,7 +79,8 @@ final class TableBytes {
     }
 
     byte[] ending(byte[] metaindex, byte[] index) {
-        byte[] footer = ByteBuffer.allocate(48).order(ByteOrder.LITTLE_ENDIAN).put(metaindex).put(index).putLong(40, MAGIC).array();
+        byte[] footer = ByteBuffer.allocate(48).order(ByteOrder.LITTLE_ENDIAN).put(metaindex).put(index).putLong(40, MAGIC)
+                .array();
         out.writeBytes(footer);
         return out.toByteArray();
     }

@@ -1,0 +1,222 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.BaseSource;
+import io.github.dl4jlora.transformers.checkpoint.Architectures;
+import io.github.dl4jlora.transformers.checkpoint.CheckpointFolder;
+import io.github.dl4jlora.transformers.checkpoint.CheckpointWriter;
+import io.github.dl4jlora.transformers.checkpoint.KeptRandom;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * A Hugging Face folder of BERT, RoBERTa, DistilBERT or GPT-2: {@code config.json} and {@code model.safetensors}, whole or in the
+ * shards that {@code model.safetensors.index.json} names.
+ *
+ * <pre>
+ * Checkpoint checkpoint = Checkpoint.open(folder);
+ * ComputationGraph network = checkpoint.maskedLanguageModel().network();
+ * ComputationGraph tuned = LoRA.loadQuantized(checkpoint.classifier(2, new Adam(1e-3), 42), config);
+ * LoRA.writeBase(checkpoint.encoder(), file, Quantization.INT8);
+ * </pre>
+ *
+ * <p>Each method that names a model gives a {@link BaseSource}: who has the values, and nothing of them in memory. They are read
+ * tensor by tensor when a network is made of it, as FLOAT whatever they are stored in. Layers have the names of PyTorch's modules
+ * in the class of that model, so that PEFT's adapters for it load by name. Dropout, and what else config.json says of training
+ * or of generating text, is not used; a setting that changes what the model computes is either followed or refused.
+ *
+ * <p>A folder may be a stranger's: sizes are compared with what its files hold before anything of that size is made. Whatever is
+ * wrong with it ends in an {@link IOException} that names file and tensor. No part is ever made up: a layer starts at random only
+ * where a new head was asked for.
+ */
+public final class Checkpoint {
+
+    /** The output of {@link #sentenceEncoder}. */
+    public static final String SENTENCE = "sentence";
+
+    /** transformers' own. */
+    private static final long SHARD_BYTES = 5_000_000_000L;
+
+    private final CheckpointFolder folder;
+    private final TransformerShape shape;
+
+    private Checkpoint(CheckpointFolder folder) {
+        this.folder = folder;
+        this.shape = folder.config().shape();
+    }
+
+    /**
+     * Reads config.json and the tensors' names and shapes.
+     *
+     * @param folder which holds them; nothing in it stays open
+     * @throws IOException if a file is missing, damaged or of another kind, the files contradict each other, or config.json asks
+     *                     for what is not supported; the message names the file, and the key or tensor
+     */
+    public static Checkpoint open(Path folder) throws IOException {
+        return new Checkpoint(CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null")));
+    }
+
+    /** {@return what kind of transformer it is, and its sizes} */
+    public TransformerShape shape() {
+        return shape;
+    }
+
+    /** {@return the classes that config.json says the weights were saved of, such as {@code BertForMaskedLM}} */
+    public List<String> architectures() {
+        return folder.config().architectures();
+    }
+
+    /** {@return what the weights were saved in, as PyTorch calls it; they are read as FLOAT} */
+    public Optional<String> storedType() {
+        return Optional.ofNullable(folder.config().dataType());
+    }
+
+    /** {@return the folder's tokenizer.json, for whoever reads texts; this class does not} */
+    public Optional<Path> tokenizer() {
+        return Optional.of(folder.path().resolve("tokenizer.json")).filter(Files::isRegularFile);
+    }
+
+    /**
+     * {@return the model as the class that config.json names first: bare, …ForMaskedLM, …ForSequenceClassification or
+     * GPT2LMHeadModel}
+     *
+     * @throws IOException if it names none of these, or the tensors are not those of the class
+     */
+    public BaseSource<ComputationGraph> model() throws IOException {
+        Map<String, Head.Kind> known = Architectures.of(shape.family());
+        Head.Kind kind = architectures().isEmpty() ? null : known.get(architectures().get(0));
+        if (kind == null) {
+            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is one of "
+                    + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), classifier(2, updater, seed)…");
+        }
+        return kind == Head.Kind.CLASSIFIER ? classifier() : model(new Head(kind, 0));
+    }
+
+    /** {@return token ids {@code [minibatch, tokens]} in, the vectors of all tokens {@code [minibatch · tokens, hidden]} out} */
+    public BaseSource<ComputationGraph> encoder() throws IOException {
+        return model(Head.tokenVectors());
+    }
+
+    /**
+     * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} of length 1 out: the mean of a
+     * text's token vectors, as most models of sentence-transformers have it}
+     */
+    public BaseSource<ComputationGraph> sentenceEncoder() throws IOException {
+        GraphBuilder graph = Transformer.addTo(builder(), shape, Head.meanPooling());
+        graph.addVertex(SENTENCE, new L2NormalizeVertex(), Transformer.POOLING).setOutputs(SENTENCE);
+        return model(graph.build());
+    }
+
+    /** {@return the encoder under BERT's pooler, {@code [minibatch, hidden]}} */
+    public BaseSource<ComputationGraph> pooler() throws IOException {
+        return model(Head.pooler());
+    }
+
+    /** {@return logits {@code [minibatch · tokens, vocabulary]} of the word at every token, of BERT, RoBERTa or DistilBERT} */
+    public BaseSource<ComputationGraph> maskedLanguageModel() throws IOException {
+        return model(Head.maskedWords());
+    }
+
+    /** {@return logits {@code [minibatch · tokens, vocabulary]} of the word after every token, of GPT-2} */
+    public BaseSource<ComputationGraph> causalLanguageModel() throws IOException {
+        return model(Head.nextWord());
+    }
+
+    /** {@return probabilities {@code [minibatch, classes]} by the stored head for sequence classification} */
+    public BaseSource<ComputationGraph> classifier() throws IOException {
+        return model(Head.classifier(folder.classes(Heads.classifier(shape.family()))));
+    }
+
+    /**
+     * {@return probabilities {@code [minibatch, classes]} by a new head, whatever head the folder has}
+     *
+     * @param classes at least 2
+     * @param updater of what trains; adapters have one of their own
+     * @param seed    of the new head's weights
+     */
+    public BaseSource<ComputationGraph> classifier(int classes, IUpdater updater, long seed) throws IOException {
+        // DL4J's builder seeds ND4J's generator.
+        try (KeptRandom kept = new KeptRandom()) {
+            GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
+            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead());
+        }
+    }
+
+    /** What sequence classification adds to a pretrained model. */
+    private String[] newHead() {
+        return switch (shape.family()) {
+            case BERT -> new String[] {"classifier"};
+            case ROBERTA -> new String[] {"classifier.dense", "classifier.out_proj"};
+            case DISTILBERT -> new String[] {"pre_classifier", "classifier"};
+            case GPT2 -> new String[] {"score"};
+        };
+    }
+
+    /**
+     * {@return the model with a head, all of which is stored}
+     *
+     * @param head of a kind that the family has
+     * @throws IOException              if a tensor of it is missing or of another shape, or there are tensors that are unknown
+     * @throws IllegalArgumentException if the family has no such head
+     */
+    public BaseSource<ComputationGraph> model(Head head) throws IOException {
+        return model(Transformer.addTo(builder(), shape, head).build());
+    }
+
+    /**
+     * {@return a graph of one's own on the folder's values}
+     *
+     * @param graph     {@link Transformer#addTo} and what goes on top of it, of this checkpoint's {@link #shape}; with the updater,
+     *                  seed and data type that the network is to have
+     * @param newLayers which are not in the folder: they start as they are configured, by the graph's seed
+     * @throws IOException              if a tensor of another layer is missing or of another shape, or there are unknown ones
+     * @throws IllegalArgumentException if another layer is none that a transformer has
+     */
+    public BaseSource<ComputationGraph> model(ComputationGraphConfiguration graph, String... newLayers) throws IOException {
+        return BaseSource.of(graph, folder.values(graph, Set.of(newLayers)));
+    }
+
+    private static GraphBuilder builder() {
+        return new NeuralNetConfiguration.Builder().graphBuilder();
+    }
+
+    /**
+     * Writes a network that was made of this checkpoint, trained or merged, as a folder that transformers reads: config.json with
+     * this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's tokenizer. A
+     * bare model keeps this folder's pooler if the network has none. The folder appears whole or not at all.
+     *
+     * @param network a stock network, with a head of the family or none
+     * @param target  a folder that does not exist, or is empty
+     * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is of another family or other
+     *                                  sizes, or has a head of one's own; or a weight is NaN or infinite. The message names the
+     *                                  layer
+     * @throws IOException              if the folder has something in it, or cannot be written
+     */
+    public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {
+        writeCheckpoint(network, target, SHARD_BYTES);
+    }
+
+    /**
+     * As {@link #writeCheckpoint(ComputationGraph, Path)}.
+     *
+     * @param network    as there
+     * @param target     as there
+     * @param shardBytes above which there are shards; none holds more, unless a single tensor does
+     * @throws IOException as there
+     */
+    public void writeCheckpoint(ComputationGraph network, Path target, long shardBytes) throws IOException {
+        new CheckpointWriter(folder, Objects.requireNonNull(network, "The network is null")).write(target, shardBytes);
+    }
+}

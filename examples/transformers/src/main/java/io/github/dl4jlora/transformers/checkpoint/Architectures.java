@@ -1,0 +1,33 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Head;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** The classes of transformers that can be read and written. */
+public final class Architectures {
+
+    private Architectures() {
+    }
+
+    /** {@return kinds of head by the name of the family's class for it} */
+    public static Map<String, Head.Kind> of(Family family) {
+        String name = switch (family) {
+            case BERT -> "Bert";
+            case ROBERTA -> "Roberta";
+            case DISTILBERT -> "DistilBert";
+            case GPT2 -> "GPT2";
+        };
+        Map<String, Head.Kind> classes = new LinkedHashMap<>();
+        classes.put(name + "Model", Head.Kind.TOKEN_VECTORS);
+        if (family.isCausal()) {
+            classes.put(name + "LMHeadModel", Head.Kind.NEXT_WORD);
+        } else {
+            classes.put(name + "ForMaskedLM", Head.Kind.MASKED_WORDS);
+        }
+        classes.put(name + "ForSequenceClassification", Head.Kind.CLASSIFIER);
+        return classes;
+    }
+}

@@ -1,0 +1,146 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Nonlinearity;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What config.json says. Keys that are missing have the values that transformers gives them; those that only matter to training
+ * or to generating text, such as dropout, are not used.
+ *
+ * @param shape         whose sizes are claims, until the tensors are seen to have them
+ * @param architectures classes that the weights were saved of
+ * @param dataType      what the weights were trained in, as PyTorch calls it; null if it is not said
+ */
+public record CheckpointConfig(TransformerShape shape, List<String> architectures, String dataType, ConfigFile file) {
+
+    private static final Map<String, Family> FAMILIES = Map.of("bert", Family.BERT, "roberta", Family.ROBERTA,
+            "distilbert", Family.DISTILBERT, "gpt2", Family.GPT2);
+    private static final Map<String, Nonlinearity> ACTIVATIONS = Map.of("gelu", Nonlinearity.GELU,
+            "gelu_python", Nonlinearity.GELU, "gelu_new", Nonlinearity.GELU_NEW, "gelu_fast", Nonlinearity.GELU_NEW,
+            "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
+    private static final String PADDING = "pad_token_id";
+
+    /**
+     * @throws IOException if the file is missing or no such configuration, or has a setting that is not supported and changes
+     *                     what the model computes; the message names key and value
+     */
+    static CheckpointConfig read(Path path) throws IOException {
+        ConfigFile file = ConfigFile.read(path);
+        String type = file.text("", "model_type");
+        Family family = FAMILIES.get(type);
+        if (family == null) {
+            throw file.refused("model_type", type, "one of " + FAMILIES.keySet().stream().sorted().toList());
+        }
+        for (String key : List.of("quantization_config", "is_decoder", "is_encoder_decoder", "add_cross_attention",
+                "pruned_heads", "scale_attn_by_inverse_layer_idx", "embedding_size")) {
+            file.requireNone(key);
+        }
+        file.requireOnly("position_embedding_type", "absolute");
+        file.requireOnly("scale_attn_weights", true);
+        try {
+            return new CheckpointConfig(shape(file, family), file.texts("architectures"),
+                    file.text(null, "torch_dtype", "dtype"), file);
+        } catch (IllegalArgumentException e) {
+            throw new IOException(path + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static TransformerShape shape(ConfigFile file, Family family) throws IOException {
+        return switch (family) {
+            case BERT -> bert(file, family, 30522, 0);
+            case ROBERTA -> bert(file, family, 50265, 1);
+            case DISTILBERT -> new TransformerShape(family, file.number(1, 30522, "vocab_size"),
+                    file.number(1, 512, "max_position_embeddings"), 0, file.number(1, 768, "dim", "hidden_size"),
+                    file.number(1, 3072, "hidden_dim"), file.number(1, 6, "n_layers", "num_hidden_layers"),
+                    file.number(1, 12, "n_heads", "num_attention_heads"), 1e-12, activation(file, "activation", "gelu"),
+                    padding(file, 0));
+            case GPT2 -> gpt2(file, file.number(1, 768, "n_embd", "hidden_size"));
+        };
+    }
+
+    private static TransformerShape bert(ConfigFile file, Family family, int vocabulary, int padding) throws IOException {
+        return new TransformerShape(family, file.number(1, vocabulary, "vocab_size"),
+                file.number(1, 512, "max_position_embeddings"), file.number(0, 2, "type_vocab_size"),
+                file.number(1, 768, "hidden_size"), file.number(1, 3072, "intermediate_size"),
+                file.number(1, 12, "num_hidden_layers"), file.number(1, 12, "num_attention_heads"),
+                file.fraction(1e-12, "layer_norm_eps"), activation(file, "hidden_act", "gelu"), padding(file, padding));
+    }
+
+    private static TransformerShape gpt2(ConfigFile file, int hidden) throws IOException {
+        return new TransformerShape(Family.GPT2, file.number(1, 50257, "vocab_size"),
+                file.number(1, 1024, "n_positions", "max_position_embeddings"), 0, hidden,
+                file.number(1, (int) Math.min(4L * hidden, Integer.MAX_VALUE), "n_inner"),
+                file.number(1, 12, "n_layer", "num_hidden_layers"), file.number(1, 12, "n_head", "num_attention_heads"),
+                file.fraction(1e-5, "layer_norm_epsilon"), activation(file, "activation_function", "gelu_new"),
+                padding(file, TransformerShape.NO_TOKEN));
+    }
+
+    private static int padding(ConfigFile file, int ifMissing) throws IOException {
+        return file.isExplicitlyNull(PADDING) ? TransformerShape.NO_TOKEN : file.number(TransformerShape.NO_TOKEN, ifMissing, PADDING);
+    }
+
+    private static Nonlinearity activation(ConfigFile file, String key, String ifMissing) throws IOException {
+        String name = file.text(ifMissing, key);
+        Nonlinearity activation = ACTIVATIONS.get(name);
+        if (activation == null) {
+            throw file.refused(key, name, "one of " + ACTIVATIONS.keySet().stream().sorted().toList());
+        }
+        return activation;
+    }
+
+    /**
+     * @throws IOException if the decoder of a language model has weights of its own
+     */
+    void requireTiedDecoder() throws IOException {
+        file.requireOnly("tie_word_embeddings", true);
+    }
+
+    /**
+     * @param classes that the stored head has
+     * @throws IOException if the file says that there are others, or that outputs are no probabilities of classes
+     */
+    void requireClassifierOf(int classes) throws IOException {
+        file.requireOnly("problem_type", "single_label_classification");
+        int said = classes(classes);
+        if (said != classes) {
+            throw new IOException(file + " has " + said + " labels, but the stored head " + classes + " classes");
+        }
+        if (classes < 2) {
+            throw new IOException(file + " is of a head with one output, which is a regression's; classifiers have at least two");
+        }
+    }
+
+    private int classes(int ifMissing) throws IOException {
+        ObjectNode labels = file.object("id2label");
+        return file.number(1, labels == null ? ifMissing : labels.size(), "num_labels");
+    }
+
+    /**
+     * {@return the text of config.json for a network of that class, all else being as it is}
+     *
+     * @param classes  of a classifier; 0 for others
+     * @param dataType of the weights, as PyTorch calls it
+     */
+    byte[] with(String architecture, int classes, String dataType) throws IOException {
+        ObjectNode content = file.content();
+        content.putArray("architectures").add(architecture);
+        content.put(content.has("dtype") ? "dtype" : "torch_dtype", dataType);
+        if (classes > 0 && (classes(0) != classes || file.object("id2label") == null && classes != 2)) {
+            content.remove("num_labels");
+            ObjectNode labels = content.putObject("id2label");
+            ObjectNode ids = content.putObject("label2id");
+            for (int i = 0; i < classes; i++) {
+                labels.put(String.valueOf(i), "LABEL_" + i);
+                ids.put("LABEL_" + i, i);
+            }
+        }
+        return ConfigFile.text(content);
+    }
+}

@@ -1,0 +1,142 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.BaseSource;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** A folder whose config.json and tensors agree in all sizes: what a graph of its shape takes is bounded by what the files hold. */
+public final class CheckpointFolder {
+
+    private static final String CONFIG = "config.json";
+
+    private final Path path;
+    private final CheckpointConfig config;
+    private final TensorFiles files;
+    private final TensorNames names;
+
+    private CheckpointFolder(Path path, CheckpointConfig config, TensorFiles files) throws IOException {
+        this.path = path;
+        this.config = config;
+        this.files = files;
+        this.names = new TensorNames(config.shape().family(), files, path.toString());
+    }
+
+    /**
+     * Reads config.json and the headers of the tensors' files.
+     *
+     * @throws IOException if one of them is missing, damaged or not supported, or they contradict each other
+     */
+    public static CheckpointFolder open(Path path) throws IOException {
+        CheckpointFolder folder = new CheckpointFolder(path, CheckpointConfig.read(TensorFiles.inside(path, CONFIG)),
+                TensorFiles.open(path));
+        folder.requireSizes();
+        return folder;
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    public CheckpointConfig config() {
+        return config;
+    }
+
+    private void requireSizes() throws IOException {
+        TransformerShape shape = config.shape();
+        Family family = shape.family();
+        require(family.words(), shape.vocabulary(), shape.hidden());
+        require(family.positions(), shape.positions(), shape.hidden());
+        if (shape.tokenTypes() > 0) {
+            require(family.types(), shape.tokenTypes(), shape.hidden());
+        }
+        String wide = switch (family) {
+            case BERT, ROBERTA -> "intermediate.dense";
+            case DISTILBERT -> "ffn.lin1";
+            case GPT2 -> "mlp.c_fc";
+        };
+        for (int layer = 0; layer < shape.layers(); layer++) {
+            String module = family.name(layer, wide);
+            if (names.find(module + ".weight") == null) {
+                throw new IOException(path + ": " + CONFIG + " has " + shape.layers() + " layers, but the tensors are those of "
+                        + layer + ": there is no \"" + module + ".weight\"");
+            }
+            if (family.storesInByOut()) {
+                require(module, shape.hidden(), shape.intermediate());
+            } else {
+                require(module, shape.intermediate(), shape.hidden());
+            }
+        }
+    }
+
+    private void require(String module, long... shape) throws IOException {
+        String found = names.find(module + ".weight");
+        if (found == null) {
+            throw new IOException(path + " lacks the tensor \"" + module + ".weight\", with or without \""
+                    + config.shape().family().prefix() + "\" before it");
+        }
+        files.requireShape(found, shape);
+    }
+
+    /**
+     * {@return how many classes the stored head for sequence classification has}
+     *
+     * @param module whose rows are the classes
+     * @throws IOException if there is none, or its outputs are no probabilities of classes
+     */
+    public int classes(String module) throws IOException {
+        String found = names.find(module + ".weight");
+        if (found == null) {
+            throw new IOException(path + " has no head for classification, which would hold the tensor \"" + module
+                    + ".weight\". Ask for a new one: classifier(classes, updater, seed)");
+        }
+        long[] shape = files.shape(found);
+        if (shape.length != 2 || shape[0] > Integer.MAX_VALUE) {
+            files.requireShape(found, config.file().number(2, 2, "num_labels"), config.shape().hidden());
+        }
+        config.requireClassifierOf((int) shape[0]);
+        return (int) shape[0];
+    }
+
+    /**
+     * {@return the values of a graph}
+     *
+     * @param added layers that start as their configuration says
+     * @throws IOException              if the tensors of the others are not all there, in their shapes, or there are unknown ones
+     * @throws IllegalArgumentException if a layer that was not added is not of the family
+     */
+    public BaseSource.Values values(ComputationGraphConfiguration graph, Set<String> added) throws IOException {
+        if (graph.getVertices().containsKey(Transformer.LOGITS)) {
+            config.requireTiedDecoder();
+        }
+        return StoredModel.of(graph, config.shape().family(), files, names, added);
+    }
+
+    /** {@return the pooler of a folder whose network does without it, by the names that a bare model has for its tensors} */
+    Map<String, Safetensors.Later> pooler(DataType type) {
+        Map<String, Safetensors.Later> tensors = new LinkedHashMap<>();
+        for (String name : List.of("pooler.dense.weight", "pooler.dense.bias")) {
+            String found = names.find(name);
+            if (found != null) {
+                tensors.put(name, new Safetensors.Later(type, files.shape(found), () -> {
+                    INDArray read = Nd4j.createUninitialized(type, files.shape(found));
+                    files.readInto(found, read);
+                    return read;
+                }));
+            }
+        }
+        return tensors;
+    }
+}

@@ -1,0 +1,245 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+
+/** Writes a stock network as a folder that transformers reads, by the names that it has for the network's layers. */
+public final class CheckpointWriter {
+
+    private static final Map<String, String> METADATA = Map.of("format", "pt");
+    private static final Map<DataType, String> TYPES = Map.of(DataType.FLOAT, "float32", DataType.HALF, "float16",
+            DataType.BFLOAT16, "bfloat16", DataType.DOUBLE, "float64");
+    private static final List<String> BESIDE = List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+            "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "generation_config.json");
+
+    private final CheckpointFolder origin;
+    private final ComputationGraph network;
+    private final TransformerShape shape;
+    private final Map<String, Layer> layers;
+    private final Head.Kind kind;
+    private final int classes;
+
+    /**
+     * @param origin whose settings the network has
+     * @throws IllegalArgumentException if the network is adapted or frozen, or is no class of the origin's family and sizes
+     */
+    public CheckpointWriter(CheckpointFolder origin, ComputationGraph network) {
+        this.origin = origin;
+        this.network = network;
+        this.shape = origin.config().shape();
+        this.layers = stockLayers(network);
+        this.kind = kind();
+        this.classes = kind == Head.Kind.CLASSIFIER ? classes(layers) : 0;
+        requireSizes();
+    }
+
+    private static Map<String, Layer> stockLayers(ComputationGraph network) {
+        Map<String, Layer> layers = new LinkedHashMap<>();
+        for (Map.Entry<String, GraphVertex> vertex : network.getConfiguration().getVertices().entrySet()) {
+            Object configured = vertex.getValue() instanceof LayerVertex layer ? layer.getLayerConf().getLayer() : vertex.getValue();
+            String room = configured.getClass().getPackageName();
+            if (room.startsWith("io.github.dl4jlora.layer") || room.startsWith("io.github.dl4jlora.frozen")) {
+                throw new IllegalArgumentException("Layer \"" + vertex.getKey() + "\" is a " + configured.getClass().getSimpleName()
+                        + ": the network is adapted or frozen. Write what LoRA.merge makes of it, or the adapter alone: "
+                        + "LoRAAdapter.of(network).save(folder)");
+            }
+            if (vertex.getValue().numParams(true) > 0) {
+                layers.put(vertex.getKey(), configured instanceof Layer layer ? layer : null);
+            }
+        }
+        return layers;
+    }
+
+    private Head.Kind kind() {
+        Family family = shape.family();
+        Set<String> fewest = null;
+        for (Head.Kind kind : Head.Kind.values()) {
+            Set<String> differing = family.hasHead(kind) ? difference(layers.keySet(), expected(kind).keySet()) : layers.keySet();
+            if (differing.isEmpty()) {
+                return kind;
+            }
+            fewest = fewest == null || differing.size() < fewest.size() ? differing : fewest;
+        }
+        throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with " + shape.layers()
+                + " layers: from the nearest it differs in " + TensorNames.told(List.copyOf(fewest))
+                + ". Heads of one's own have no place in a checkpoint");
+    }
+
+    private static Set<String> difference(Set<String> one, Set<String> other) {
+        Set<String> differing = new TreeSet<>(one);
+        differing.addAll(other);
+        differing.removeIf(name -> one.contains(name) && other.contains(name));
+        return differing;
+    }
+
+    private Map<String, Layer> expected(Head.Kind kind) {
+        Map<String, Layer> expected = new LinkedHashMap<>();
+        Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape,
+                new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0)).build().getVertices()
+                .forEach((name, vertex) -> {
+                    if (vertex.numParams(true) > 0) {
+                        expected.put(name, ((LayerVertex) vertex).getLayerConf().getLayer());
+                    }
+                });
+        return expected;
+    }
+
+    /** Of what would be the output layer of a classifier. */
+    private int classes(Map<String, Layer> of) {
+        Layer output = of.get(Transformer.output(shape, Head.classifier(2)));
+        return output instanceof FeedForwardLayer layer ? (int) layer.getNOut() : 0;
+    }
+
+    private void requireSizes() {
+        expected(kind).forEach((name, layer) -> {
+            List<StoredParameter> found = layers.get(name) == null ? null
+                    : StoredParameter.of(name, layers.get(name), shape.family());
+            List<StoredParameter> wanted = StoredParameter.of(name, layer, shape.family());
+            if (found == null || !shapes(found).equals(shapes(wanted))) {
+                throw new IllegalArgumentException("Layer \"" + name + "\" has " + (found == null ? "another type: it is a "
+                        + (layers.get(name) == null ? "vertex" : layers.get(name).getClass().getSimpleName())
+                        : "the tensors " + shapes(found)) + ", but by " + origin.path() + " it is a "
+                        + layer.getClass().getSimpleName() + " with " + shapes(wanted));
+            }
+        });
+    }
+
+    private static List<String> shapes(List<StoredParameter> parameters) {
+        return parameters.stream().map(parameter -> parameter.tensor() + Arrays.toString(parameter.shape())).toList();
+    }
+
+    /**
+     * Writes the folder, which appears whole or not at all.
+     *
+     * @param shardBytes the most that a file of tensors is to have, unless one tensor has more
+     * @throws IllegalArgumentException if a weight is NaN or infinite
+     * @throws IOException              if the folder has something in it, or cannot be written
+     */
+    public void write(Path folder, long shardBytes) throws IOException {
+        requireNew(folder);
+        DataType type = network.params().dataType();
+        Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
+        byte[] config = origin.config().with(architecture(), classes, TYPES.get(type));
+        files.put("config.json", out -> out.write(config));
+        addTensors(files, tensors(type), shardBytes);
+        for (String name : BESIDE) {
+            if (Files.exists(origin.path().resolve(name))) {
+                Path file = TensorFiles.inside(origin.path(), name);
+                files.put(name, out -> Files.copy(file, out));
+            }
+        }
+        AtomicFile.writeFolder(folder, files);
+    }
+
+    private static void requireNew(Path folder) throws IOException {
+        if (Files.isDirectory(folder)) {
+            try (Stream<Path> there = Files.list(folder)) {
+                if (there.findAny().isEmpty()) {
+                    return;
+                }
+            }
+        } else if (Files.notExists(folder)) {
+            return;
+        }
+        throw new FileAlreadyExistsException(folder.toString(), null, "it is there and not empty, and a checkpoint among other "
+                + "files would be mistaken for them. Choose another name. Nothing was written");
+    }
+
+    private String architecture() {
+        Head.Kind saved = switch (kind) {
+            case MEAN_POOLING, POOLER -> Head.Kind.TOKEN_VECTORS;
+            case MASKED_WORDS_AT_POSITIONS -> Head.Kind.MASKED_WORDS;
+            default -> kind;
+        };
+        return Architectures.of(shape.family()).entrySet().stream().filter(entry -> entry.getValue() == saved).findFirst()
+                .orElseThrow().getKey();
+    }
+
+    private Map<String, Safetensors.Later> tensors(DataType type) {
+        Map<String, Safetensors.Later> tensors = new LinkedHashMap<>();
+        for (String name : expected(kind).keySet()) {
+            for (StoredParameter parameter : StoredParameter.of(name, layers.get(name), shape.family())) {
+                tensors.put(parameter.tensor(), new Safetensors.Later(type, parameter.shape(), () -> copy(parameter)));
+            }
+        }
+        if (architecture().endsWith("Model") && kind != Head.Kind.NEXT_WORD) {
+            origin.pooler(type).forEach(tensors::putIfAbsent);
+        }
+        return tensors;
+    }
+
+    private INDArray copy(StoredParameter parameter) {
+        INDArray values = parameter.oriented(network.getLayer(parameter.layer()).getParam(parameter.key())).dup('c');
+        if (!Double.isFinite(values.sumNumber().doubleValue())) {
+            values.close();
+            throw new IllegalArgumentException("Layer \"" + parameter.layer() + "\": " + parameter.key() + " holds NaN or infinity");
+        }
+        return values;
+    }
+
+    private static void addTensors(Map<String, AtomicFile.Content> files, Map<String, Safetensors.Later> tensors, long shardBytes)
+            throws IOException {
+        List<Map<String, Safetensors.Later>> shards = shards(tensors, shardBytes);
+        if (shards.size() == 1) {
+            files.put(TensorFiles.WHOLE, out -> Safetensors.writeOneByOne(out, tensors, METADATA));
+            return;
+        }
+        ObjectNode index = new ObjectMapper().createObjectNode();
+        index.putObject("metadata").put("total_size", tensors.values().stream().mapToLong(CheckpointWriter::bytes).sum());
+        ObjectNode places = index.putObject("weight_map");
+        for (int i = 0; i < shards.size(); i++) {
+            String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+            Map<String, Safetensors.Later> shard = shards.get(i);
+            shard.keySet().forEach(tensor -> places.put(tensor, name));
+            files.put(name, out -> Safetensors.writeOneByOne(out, shard, METADATA));
+        }
+        byte[] text = ConfigFile.text(index);
+        files.put(TensorFiles.INDEX, out -> out.write(text));
+    }
+
+    private static List<Map<String, Safetensors.Later>> shards(Map<String, Safetensors.Later> tensors, long most) {
+        List<Map<String, Safetensors.Later>> shards = new ArrayList<>(List.of(new LinkedHashMap<>()));
+        long size = 0;
+        for (Map.Entry<String, Safetensors.Later> tensor : tensors.entrySet()) {
+            long bytes = bytes(tensor.getValue());
+            if (size > 0 && size + bytes > most) {
+                shards.add(new LinkedHashMap<>());
+                size = 0;
+            }
+            shards.get(shards.size() - 1).put(tensor.getKey(), tensor.getValue());
+            size += bytes;
+        }
+        return shards;
+    }
+
+    private static long bytes(Safetensors.Later tensor) {
+        return Arrays.stream(tensor.shape()).reduce(tensor.type().width(), Math::multiplyExact);
+    }
+}

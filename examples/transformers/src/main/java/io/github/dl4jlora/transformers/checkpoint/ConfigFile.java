@@ -1,0 +1,164 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** A JSON object in a file that anybody may have written. What is wrong with it is told with file, key and value. */
+final class ConfigFile {
+
+    private static final int LONGEST = 64 << 20;
+    private static final int DEEPEST = 32;
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final Path file;
+    private final ObjectNode root;
+
+    private ConfigFile(Path file, ObjectNode root) {
+        this.file = file;
+        this.root = root;
+    }
+
+    /**
+     * @throws IOException if there is no such file, or it is no JSON object, or a very long or deep one
+     */
+    static ConfigFile read(Path file) throws IOException {
+        if (!Files.isRegularFile(file)) {
+            throw new IOException(file + " does not exist or is no file: a checkpoint is a folder with config.json and "
+                    + "model.safetensors");
+        }
+        byte[] text;
+        try (InputStream in = Files.newInputStream(file)) {
+            text = in.readNBytes(LONGEST + 1);
+        }
+        if (text.length > LONGEST) {
+            throw new IOException(file + " is longer than " + LONGEST + " bytes");
+        }
+        try {
+            UntrustedJson.refuseExcess(text, DEEPEST);
+            if (JSON.readTree(text) instanceof ObjectNode object) {
+                return new ConfigFile(file, object);
+            }
+        } catch (IOException e) {
+            throw new IOException(file + " is no JSON, or damaged: " + e.getMessage(), e);
+        }
+        throw new IOException(file + " is no JSON object");
+    }
+
+    /** {@return a copy} */
+    ObjectNode content() {
+        return root.deepCopy();
+    }
+
+    static byte[] text(JsonNode node) throws IOException {
+        return JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(node);
+    }
+
+    /** {@return the value of the first of the keys that is there and not null; otherwise null} */
+    private JsonNode value(String... keys) {
+        return Arrays.stream(keys).filter(root::hasNonNull).findFirst().map(root::get).orElse(null);
+    }
+
+    /** {@return a whole number of at least {@code least}, below 2³¹} */
+    int number(int least, int ifMissing, String... keys) throws IOException {
+        JsonNode value = value(keys);
+        if (value == null) {
+            return ifMissing;
+        }
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least) {
+            throw refused(keys, value, "a whole number of at least " + least + ", below 2^31");
+        }
+        return value.intValue();
+    }
+
+    double fraction(double ifMissing, String key) throws IOException {
+        JsonNode value = value(key);
+        if (value != null && !value.isNumber()) {
+            throw refused(new String[] {key}, value, "a number");
+        }
+        return value == null ? ifMissing : value.doubleValue();
+    }
+
+    String text(String ifMissing, String... keys) throws IOException {
+        JsonNode value = value(keys);
+        if (value != null && !value.isTextual()) {
+            throw refused(keys, value, "a text");
+        }
+        return value == null ? ifMissing : value.textValue();
+    }
+
+    /** {@return the texts of a list, none if it is missing} */
+    List<String> texts(String key) throws IOException {
+        JsonNode value = value(key);
+        if (value == null) {
+            return List.of();
+        }
+        List<String> texts = new ArrayList<>();
+        for (JsonNode text : value) {
+            texts.add(text.textValue());
+        }
+        if (!value.isArray() || texts.contains(null)) {
+            throw refused(new String[] {key}, value, "a list of texts");
+        }
+        return texts;
+    }
+
+    /** {@return the object below a key; null if it is missing} */
+    ObjectNode object(String key) throws IOException {
+        JsonNode value = value(key);
+        if (value != null && !value.isObject()) {
+            throw refused(new String[] {key}, value, "an object");
+        }
+        return (ObjectNode) value;
+    }
+
+    boolean isExplicitlyNull(String key) {
+        return root.has(key) && root.get(key).isNull();
+    }
+
+    /**
+     * @param only the one value that is understood, which a missing key has too
+     * @throws IOException if the file says otherwise
+     */
+    void requireOnly(String key, Object only) throws IOException {
+        JsonNode value = value(key);
+        if (value != null && !value.equals(JSON.valueToTree(only))) {
+            throw refused(new String[] {key}, value, "only " + JSON.valueToTree(only) + ": it changes what the model computes, in a "
+                    + "way that is not supported");
+        }
+    }
+
+    /** @throws IOException if the key has a value that is neither empty nor false */
+    void requireNone(String key) throws IOException {
+        JsonNode value = value(key);
+        if (value != null && !(value.isContainerNode() && value.isEmpty()) && !(value.isBoolean() && !value.booleanValue())) {
+            throw refused(new String[] {key}, value, "nothing: it changes what the model computes, in a way that is not supported");
+        }
+    }
+
+    /** {@return an exception that names a key, what the file says, and what is understood} */
+    IOException refused(String[] keys, JsonNode value, String expected) {
+        String key = Arrays.stream(keys).filter(root::hasNonNull).findFirst().orElse(keys[0]);
+        String found = value.toString();
+        return new IOException(file + " says \"" + key + "\": " + (found.length() > 200 ? found.substring(0, 200) + "…" : found)
+                + ", expected is " + expected);
+    }
+
+    IOException refused(String key, String value, String expected) {
+        return new IOException(file + " says \"" + key + "\": \"" + value + "\", expected is " + expected);
+    }
+
+    @Override
+    public String toString() {
+        return file.toString();
+    }
+}

@@ -1,0 +1,131 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.BaseSource;
+import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Transformer;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** The values of one graph out of a folder: every parameter is known to be there, in its shape, before the first is read. */
+final class StoredModel implements BaseSource.Values {
+
+    private final TensorFiles files;
+    private final TensorNames names;
+    private final Map<String, List<StoredParameter>> layers = new LinkedHashMap<>();
+    private final Map<String, NeuralNetConfiguration> newLayers = new LinkedHashMap<>();
+    private Map<String, String> tied = Map.of();
+
+    private StoredModel(TensorFiles files, TensorNames names) {
+        this.files = files;
+        this.names = names;
+    }
+
+    /**
+     * Finds the tensors of a graph's layers.
+     *
+     * @param added layers that start as their configuration says, whatever the files have
+     * @throws IOException              if the files lack a tensor, have it in another shape, or have one that is unknown
+     * @throws IllegalArgumentException if a layer is not of the family and was not added, or one was added that is not there
+     */
+    static StoredModel of(ComputationGraphConfiguration graph, Family family, TensorFiles files, TensorNames names,
+            Set<String> added) throws IOException {
+        StoredModel model = new StoredModel(files, names);
+        for (Map.Entry<String, GraphVertex> vertex : graph.getVertices().entrySet()) {
+            if (vertex.getValue().numParams(true) > 0) {
+                model.add(vertex.getKey(), vertex.getValue(), family, added.contains(vertex.getKey()));
+            }
+        }
+        if (!model.newLayers.keySet().containsAll(added)) {
+            throw new IllegalArgumentException("Of the new layers " + added + " the graph has only " + model.newLayers.keySet());
+        }
+        model.requireAll(graph.getVertices().containsKey(Transformer.LOGITS));
+        return model;
+    }
+
+    private void add(String name, GraphVertex vertex, Family family, boolean isNew) {
+        NeuralNetConfiguration conf = vertex instanceof LayerVertex layer ? layer.getLayerConf() : null;
+        List<StoredParameter> stored = conf == null ? null : StoredParameter.of(name, conf.getLayer(), family);
+        if (isNew && conf != null) {
+            newLayers.put(name, conf);
+        } else if (stored != null) {
+            layers.put(name, stored);
+        } else {
+            throw new IllegalArgumentException("Layer \"" + name + "\" is a " + (conf == null ? vertex : conf.getLayer())
+                    .getClass().getSimpleName() + ", which no checkpoint of " + family + " has. Name it among the new layers");
+        }
+    }
+
+    private void requireAll(boolean isLanguageModel) throws IOException {
+        Set<String> used = new HashSet<>();
+        for (StoredParameter parameter : parameters()) {
+            String found = names.find(parameter.tensor());
+            if (found == null) {
+                throw missing(parameter);
+            }
+            files.requireShape(found, parameter.shape());
+            used.add(found);
+        }
+        if (isLanguageModel) {
+            tied = names.tied();
+            used.addAll(tied.keySet());
+        }
+        names.requireKnown(used, newLayers.keySet());
+    }
+
+    private List<StoredParameter> parameters() {
+        return layers.values().stream().flatMap(List::stream).toList();
+    }
+
+    private IOException missing(StoredParameter parameter) {
+        List<String> all = new ArrayList<>();
+        parameters().stream().filter(other -> names.find(other.tensor()) == null).forEach(other -> all.add(other.tensor()));
+        return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
+                + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was, or for a new head");
+    }
+
+    @Override
+    public void fill(String layer, Map<String, INDArray> parameters) throws IOException {
+        if (newLayers.containsKey(layer)) {
+            start(layer, newLayers.get(layer), parameters);
+            return;
+        }
+        for (StoredParameter parameter : layers.get(layer)) {
+            String found = names.find(parameter.tensor());
+            files.readInto(found, parameter.oriented(parameters.get(parameter.key())));
+            requireTied(found);
+        }
+    }
+
+    /** A decoder of its own would be another model. */
+    private void requireTied(String to) throws IOException {
+        for (Map.Entry<String, String> pair : tied.entrySet()) {
+            if (pair.getValue().equals(to) && !files.isSame(pair.getKey(), to)) {
+                throw new IOException(files.fileOf(to) + ": tensor \"" + pair.getKey() + "\" differs from \"" + to + "\", but only "
+                        + "decoders that are tied to it are supported (tie_word_embeddings: true)");
+            }
+        }
+    }
+
+    /** As DL4J starts it. */
+    private static void start(String layer, NeuralNetConfiguration conf, Map<String, INDArray> parameters) {
+        INDArray any = parameters.values().iterator().next();
+        try (KeptRandom kept = new KeptRandom(); MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+             INDArray flat = Nd4j.zeros(any.dataType(), 1, conf.getLayer().initializer().numParams(conf))) {
+            Nd4j.getRandom().setSeed(conf.getSeed() + layer.hashCode());
+            conf.getLayer().initializer().init(conf.clone(), flat, true).forEach((key, values) -> parameters.get(key).assign(values));
+        }
+    }
+}

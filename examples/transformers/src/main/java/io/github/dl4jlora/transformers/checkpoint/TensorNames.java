@@ -1,0 +1,153 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.transformers.Family;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+
+/**
+ * Under which names a folder's tensors are known. Names vary as transformers allows: the bare model's with the family's prefix or
+ * without, {@code LayerNorm.gamma} and {@code beta} for {@code weight} and {@code bias}.
+ */
+final class TensorNames {
+
+    private static final Logger LOG = LoggerFactory.getLogger(TensorNames.class);
+    /** What modules keep beside their weights: positions, masks, and the value of what is masked. */
+    private static final Pattern BUFFER = Pattern.compile(
+            "(.+\\.)?embeddings\\.(position_ids|token_type_ids)|(transformer\\.)?h\\.\\d+\\.attn\\.(bias|masked_bias)");
+    private static final int MOST_TOLD = 10;
+
+    private final Family family;
+    private final TensorFiles files;
+    private final String origin;
+    /** The files' own names by those without prefix. */
+    private final Map<String, String> byModule = new HashMap<>();
+
+    /** @param origin of the names, for messages */
+    TensorNames(Family family, TensorFiles files, String origin) throws IOException {
+        this.family = family;
+        this.files = files;
+        this.origin = origin;
+        for (String name : files.names()) {
+            String twin = byModule.put(module(name), name);
+            if (twin != null) {
+                throw new IOException(origin + " holds \"" + twin + "\" and \"" + name + "\", which are the same tensor by two names");
+            }
+        }
+    }
+
+    private String module(String name) {
+        String current = name.endsWith("LayerNorm.gamma") ? name.replaceAll("gamma$", "weight")
+                : name.endsWith("LayerNorm.beta") ? name.replaceAll("beta$", "bias") : name;
+        // DistilBERT's modules are transformer.layer..., and its prefix is another.
+        return current.startsWith(family.prefix()) ? current.substring(family.prefix().length()) : current;
+    }
+
+    /** {@return the files' name of a tensor; null if they have none} */
+    String find(String tensor) {
+        String found = byModule.get(module(tensor));
+        return found != null ? found : byModule.get(heldTwice(module(tensor)));
+    }
+
+    /** The decoder's bias is one tensor with two names, of which a file may have either. */
+    private String heldTwice(String module) {
+        return switch (module) {
+            case "cls.predictions.bias" -> "cls.predictions.decoder.bias";
+            case "lm_head.bias" -> "lm_head.decoder.bias";
+            default -> module;
+        };
+    }
+
+    /** Modules of heads, each of which some class has. The pooler is one. */
+    private List<String> heads() {
+        return switch (family) {
+            case BERT -> List.of("cls.predictions", "cls.seq_relationship", "classifier", "qa_outputs", "pooler");
+            case ROBERTA -> List.of("lm_head", "classifier", "qa_outputs", "pooler");
+            case DISTILBERT -> List.of("vocab_transform", "vocab_layer_norm", "vocab_projector", "pre_classifier", "classifier",
+                    "qa_outputs");
+            case GPT2 -> List.of("lm_head", "score", "classifier", "multiple_choice_head");
+        };
+    }
+
+    /** {@return what the decoder of a language model is tied to, by those of the decoder's tensors that the files have} */
+    Map<String, String> tied() {
+        Map<String, String> tied = new LinkedHashMap<>();
+        String words = family.words() + ".weight";
+        switch (family) {
+            case BERT -> {
+                tied.put("cls.predictions.decoder.weight", words);
+                tied.put("cls.predictions.decoder.bias", "cls.predictions.bias");
+            }
+            case ROBERTA -> {
+                tied.put("lm_head.decoder.weight", words);
+                tied.put("lm_head.decoder.bias", "lm_head.bias");
+            }
+            case DISTILBERT -> tied.put("vocab_projector.weight", words);
+            case GPT2 -> tied.put("lm_head.weight", words);
+        }
+        Map<String, String> found = new LinkedHashMap<>();
+        tied.forEach((decoder, to) -> {
+            if (find(decoder) != null && !find(decoder).equals(find(to))) {
+                found.put(find(decoder), find(to));
+            }
+        });
+        return found;
+    }
+
+    /**
+     * Looks at what the files have besides.
+     *
+     * @param used     the files' names of what the model takes
+     * @param newHeads modules of which the stored ones are not wanted
+     * @throws IOException if there is a tensor that no class of the family has; heads of other classes are told in the log
+     */
+    void requireKnown(Set<String> used, Set<String> newHeads) throws IOException {
+        Set<String> usedHeads = new HashSet<>();
+        used.forEach(name -> heads().stream().filter(head -> isBelow(name, head)).forEach(usedHeads::add));
+        usedHeads.removeAll(newHeads);
+        Set<String> left = new TreeSet<>();
+        List<String> unknown = new ArrayList<>();
+        for (String name : files.names()) {
+            if (used.contains(name) || BUFFER.matcher(name).matches()) {
+                continue;
+            }
+            String head = heads().stream().filter(module -> isBelow(name, module)).findFirst().orElse(null);
+            if (head == null || usedHeads.contains(head)) {
+                unknown.add(name);
+            } else {
+                left.add(head);
+            }
+        }
+        if (!unknown.isEmpty()) {
+            throw new IOException(origin + " holds tensors that are of no " + family + " of this config.json, or of none that is "
+                    + "supported: " + told(unknown));
+        }
+        if (!left.isEmpty()) {
+            LOG.info("{}: heads that are not asked for are left out: {}", origin, left);
+        }
+    }
+
+    private boolean isBelow(String name, String head) {
+        return module(name).startsWith(head + ".");
+    }
+
+    static String told(List<String> names) {
+        return names.size() <= MOST_TOLD ? names.toString()
+                : names.subList(0, MOST_TOLD) + " and " + (names.size() - MOST_TOLD) + " more";
+    }
+
+    @Override
+    public String toString() {
+        return origin;
+    }
+}

@@ -1,0 +1,227 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** What can be made of a checkpoint, and what a network can be written as. */
+class CheckpointModelsTest {
+
+    private static final INDArray IDS = Nd4j.createFromArray(new float[][] {{3, 5, 7}, {4, 2, 0}});
+    private static final String QUERY = "bert.encoder.layer.0.attention.self.query";
+
+    @TempDir
+    Path folder;
+
+    private static Checkpoint open(String name) throws IOException {
+        return Checkpoint.open(ChangedFolder.original(name));
+    }
+
+    @Test
+    void tellsWhatItIs() throws IOException {
+        Checkpoint checkpoint = open("roberta-classifier");
+
+        assertThat(checkpoint.shape()).isEqualTo(TransformerShape.roberta(19, 10, 8, 12, 2, 2));
+        assertThat(checkpoint.architectures()).containsExactly("RobertaForSequenceClassification");
+        assertThat(checkpoint.storedType()).contains("float32");
+        assertThat(checkpoint.tokenizer()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @EnumSource(Quantization.class)
+    void isReadIntoFewerBitsAsTheNetworkWouldBe(Quantization scheme) throws IOException {
+        Checkpoint checkpoint = open("bert-lm-old");
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets(".*query", ".*value").quantize(scheme).build();
+
+        ComputationGraph read = LoRA.loadQuantized(checkpoint.maskedLanguageModel(), config);
+        ComputationGraph applied = LoRA.apply(checkpoint.maskedLanguageModel().network(), config);
+
+        assertThat(read.outputSingle(IDS)).isEqualTo(applied.outputSingle(IDS));
+        LoRA.writeBase(checkpoint.model(), folder.resolve("base"), scheme);
+        assertThat(LoRA.openComputationGraphBase(folder.resolve("base")).outputSingle(IDS))
+                .isEqualTo(LoRA.freeze(checkpoint.model().network(), scheme).outputSingle(IDS));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"roberta-classifier", "distilbert-lm", "gpt2-lm"})
+    void aNewHeadIsMadeWhereItIsAskedForAndByItsSeed(String name) throws IOException {
+        Checkpoint checkpoint = open(name);
+
+        ComputationGraph one = checkpoint.classifier(4, new Adam(1e-3), 42).network();
+        ComputationGraph other = checkpoint.classifier(4, new Adam(1e-3), 43).network();
+
+        assertThat(one.outputSingle(IDS).shape()).isEqualTo(new long[] {2, 4});
+        assertThat(checkpoint.classifier(4, new Adam(1e-3), 42).network().params()).isEqualTo(one.params());
+        assertThat(one.params()).isNotEqualTo(other.params());
+        String head = Transformer.output(checkpoint.shape(), Head.classifier(4));
+        assertThat(one.getParam(head + "_W").amaxNumber().doubleValue()).isBetween(0.1, 5.0);
+        assertThat(one.getParam(checkpoint.shape().family().prefix() + "embeddings_W"))
+                .isEqualTo(other.getParam(checkpoint.shape().family().prefix() + "embeddings_W"));
+    }
+
+    @Test
+    void aPartThatWasNotSavedIsNeverMadeUp() throws IOException {
+        assertThatThrownBy(() -> open("gpt2-lm").classifier()).isInstanceOf(IOException.class)
+                .hasMessageContaining("score.weight").hasMessageContaining("classifier(classes, updater, seed)");
+        assertThatThrownBy(() -> open("bert-lm-old").classifier(2, new Adam(), 1)).isInstanceOf(IOException.class)
+                .hasMessageContaining("bert.pooler.dense.weight").hasMessageContaining("never made up");
+        assertThatThrownBy(() -> open("roberta-classifier").maskedLanguageModel()).isInstanceOf(IOException.class)
+                .hasMessageContaining("lm_head.dense.weight");
+        assertThatThrownBy(() -> open("gpt2-lm").maskedLanguageModel()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("GPT2");
+    }
+
+    private static GraphBuilder meanUnderAHead(Checkpoint checkpoint, DataType type) {
+        GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(7).dataType(type).graphBuilder();
+        return Transformer.addTo(graph, checkpoint.shape(), Head.meanPooling())
+                .addLayer("mine", new OutputLayer.Builder(LossFunction.MCXENT).nIn(8).nOut(3).activation(Activation.SOFTMAX)
+                        .build(), Transformer.POOLING).setOutputs("mine");
+    }
+
+    @Test
+    void aHeadOfOnesOwnGoesOnTop() throws IOException {
+        Checkpoint checkpoint = open("bert-lm-old");
+        ComputationGraphConfiguration graph = meanUnderAHead(checkpoint, DataType.DOUBLE).build();
+
+        ComputationGraph network = checkpoint.model(graph, "mine").network();
+
+        assertThat(network.params().dataType()).isEqualTo(DataType.DOUBLE);
+        assertThat(network.outputSingle(IDS.castTo(DataType.DOUBLE)).shape()).isEqualTo(new long[] {2, 3});
+        assertThatThrownBy(() -> checkpoint.model(graph)).hasMessageContaining("mine.weight");
+        assertThatThrownBy(() -> checkpoint.model(graph, "mine", "other")).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("other");
+        assertThatThrownBy(() -> checkpoint.writeCheckpoint(network, folder.resolve("new")))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("mine");
+    }
+
+    @Test
+    void randomNumbersGoOnAsIfNothingHadBeenDrawn() throws IOException {
+        Nd4j.getRandom().setSeed(3);
+        INDArray expected = Nd4j.rand(4);
+        Nd4j.getRandom().setSeed(3);
+
+        open("distilbert-lm").classifier(2, new Adam(), 1).network();
+
+        assertThat(Nd4j.rand(4)).isEqualTo(expected);
+    }
+
+    @Test
+    void adaptersAreSavedByPeftsNames() throws IOException {
+        ComputationGraph adapted = LoRA.apply(open("bert-lm-old").model().network(),
+                LoRAConfig.builder().rank(2).targets(".*query", ".*value").build());
+
+        LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
+
+        try (Safetensors file = Safetensors.open(folder.resolve("adapter/adapter_model.safetensors"))) {
+            assertThat(file.names()).hasSize(8).contains("base_model.model." + QUERY + ".lora_A.weight");
+            assertThat(file.shape("base_model.model." + QUERY + ".lora_A.weight")).isEqualTo(new long[] {2, 8});
+        }
+    }
+
+    @Test
+    void aCheckpointIsWrittenWithTheSettingsAndTheTokenizerOfItsFolder() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("gpt2-lm", folder.resolve("it"));
+        changed.config(config -> config.put("task_specific", "kept"));
+        Files.writeString(changed.path().resolve("tokenizer.json"), "{}");
+        Checkpoint checkpoint = Checkpoint.open(changed.path());
+        ComputationGraph network = checkpoint.model().network().convertDataType(DataType.HALF);
+
+        checkpoint.writeCheckpoint(network, folder.resolve("new"));
+
+        assertThat(folder.resolve("new")).isDirectoryContaining("glob:**/{tokenizer,config}.json");
+        Checkpoint again = Checkpoint.open(folder.resolve("new"));
+        assertThat(Files.readString(folder.resolve("new/config.json"))).contains("\"task_specific\" : \"kept\"");
+        assertThat(again.storedType()).contains("float16");
+        assertThat(again.model().network().params()).isEqualTo(network.params().castTo(DataType.FLOAT));
+        try (Safetensors file = Safetensors.open(folder.resolve("new/model.safetensors"))) {
+            assertThat(file.metadata()).containsEntry("format", "pt");
+            assertThat(file.shape("transformer.h.0.attn.c_attn.weight")).isEqualTo(new long[] {8, 24});
+        }
+    }
+
+    @Test
+    void aBareModelKeepsThePoolerOfItsFolderAndANewHeadGetsLabels() throws IOException {
+        Checkpoint roberta = open("roberta-classifier");
+        roberta.writeCheckpoint(roberta.classifier(5, new Adam(), 1).network(), folder.resolve("five"));
+        assertThat(Checkpoint.open(folder.resolve("five")).model().network().layerSize("classifier.out_proj")).isEqualTo(5);
+
+        ChangedFolder changed = ChangedFolder.of("bert-lm-old", folder.resolve("it"));
+        changed.tensors(all -> {
+            all.put("bert.pooler.dense.weight", Nd4j.rand(8, 8));
+            all.put("bert.pooler.dense.bias", Nd4j.rand(8));
+        });
+        Checkpoint bert = Checkpoint.open(changed.path());
+        bert.writeCheckpoint(bert.sentenceEncoder().network(), folder.resolve("bare"));
+
+        Checkpoint bare = Checkpoint.open(folder.resolve("bare"));
+        assertThat(bare.architectures()).containsExactly("BertModel");
+        assertThat(bare.pooler().network().params()).isEqualTo(bert.pooler().network().params());
+    }
+
+    @Test
+    void tensorsAreInShardsAboveASize() throws IOException {
+        Checkpoint checkpoint = open("distilbert-lm");
+        ComputationGraph network = checkpoint.model().network();
+
+        checkpoint.writeCheckpoint(network, folder.resolve("new"), 2000);
+
+        try (Stream<Path> files = Files.list(folder.resolve("new"))) {
+            List<Path> shards = files.filter(file -> file.toString().endsWith(".safetensors")).toList();
+            assertThat(shards).hasSizeGreaterThan(2).allSatisfy(shard -> assertThat(Files.size(shard)).isLessThan(5000));
+            assertThat(shards).anySatisfy(shard -> assertThat(shard).hasFileName(
+                    String.format("model-00002-of-%05d.safetensors", shards.size())));
+        }
+        assertThat(Checkpoint.open(folder.resolve("new")).model().network().params()).isEqualTo(network.params());
+    }
+
+    @Test
+    void whatCannotBeWrittenIsNamedAndNothingIsLeft() throws IOException {
+        Checkpoint bert = open("bert-lm-old");
+        ComputationGraph network = bert.model().network();
+        ComputationGraph adapted = LoRA.apply(network, LoRAConfig.builder().rank(2).targets(QUERY).build());
+
+        assertThatThrownBy(() -> bert.writeCheckpoint(adapted, folder.resolve("new"))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("adapted or frozen").hasMessageContaining("LoRA.merge");
+        assertThatThrownBy(() -> bert.writeCheckpoint(LoRA.freeze(network), folder.resolve("new")))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("LoRA.merge");
+        assertThatThrownBy(() -> bert.writeCheckpoint(open("gpt2-lm").model().network(), folder.resolve("new")))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("BertForMaskedLM");
+        network.getLayer(QUERY).getParam("W").putScalar(3, Double.POSITIVE_INFINITY);
+        assertThatThrownBy(() -> bert.writeCheckpoint(network, folder.resolve("new"))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining(QUERY).hasMessageContaining("infinity");
+        assertThat(folder).isEmptyDirectory();
+        network.getLayer(QUERY).getParam("W").putScalar(3, 1);
+
+        Files.writeString(Files.createDirectories(folder.resolve("new")).resolve("mine.txt"), "");
+        assertThatThrownBy(() -> bert.writeCheckpoint(network, folder.resolve("new"))).isInstanceOf(FileAlreadyExistsException.class)
+                .hasMessageContaining("not empty");
+    }
+}

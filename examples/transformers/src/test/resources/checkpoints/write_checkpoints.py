@@ -1,0 +1,404 @@
+"""Tiny random checkpoints in Hugging Face's format, with what they compute, in plain PyTorch after the papers' formulas.
+
+write_checkpoints.py FOLDER [CASE...]   every case, or these, each in a folder of its own:
+    config.json, model.safetensors (or shards and their index)
+    expected.safetensors      input_ids [texts, tokens], and what the model of config.json's class gives for them
+    adapter/                  an adapter in PEFT's format for that class; "adapted" in expected.safetensors is with it
+
+All is computed in float64 from the weights as they are stored. Texts are padded at their ends.
+"""
+import json
+import math
+import os
+import sys
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+HIDDEN, WIDE, LAYERS, HEADS, VOCABULARY, POSITIONS, CLASSES, RANK, ALPHA = 8, 12, 2, 2, 19, 10, 3, 2, 3
+LENGTHS = [7, 4, 1, 6]
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3))),
+    "relu": F.relu,
+}
+
+
+class Model:
+    """A state of named tensors, and functions of it; adapters add to what dense layers compute."""
+
+    def __init__(self, prefix, config, adapter=None, replaced=None):
+        self.prefix, self.config = prefix, config
+        self.state, self.shapes, self.conv1d = {}, {}, set()
+        self.adapter, self.replaced = adapter or {}, replaced or {}
+
+    def get(self, name):
+        return self.replaced.get(name, self.state[name])
+
+    def dense(self, name, x):
+        weight = self.get(name + ".weight")
+        y = x @ (weight if name in self.conv1d else weight.T)
+        if name + ".bias" in self.state:
+            y = y + self.get(name + ".bias")
+        if name in self.adapter:
+            a, b = self.adapter[name]
+            y = y + ALPHA / RANK * (x @ a.T @ b.T)
+        return y
+
+    def norm(self, name, x, epsilon):
+        mean = x.mean(-1, keepdim=True)
+        variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+        return (x - mean) / torch.sqrt(variance + epsilon) * self.get(name + ".weight") + self.get(name + ".bias")
+
+
+def attention(query, key, value, seen):
+    """softmax(Q·Kᵀ/√d)·V in each head; seen [texts, tokens, tokens] says which tokens a token sees."""
+    texts, tokens, hidden = query.shape
+
+    def heads(x):
+        return x.view(texts, tokens, HEADS, hidden // HEADS).transpose(1, 2)
+
+    scores = heads(query) @ heads(key).transpose(2, 3) / math.sqrt(hidden // HEADS)
+    scores = scores.masked_fill(~seen[:, None], -math.inf)
+    return (torch.softmax(scores, -1) @ heads(value)).transpose(1, 2).reshape(texts, tokens, hidden)
+
+
+def bert(m, ids, padding):
+    c, p = m.config, m.prefix
+    act, epsilon = ACTIVATIONS[c["hidden_act"]], c["layer_norm_eps"]
+    real = ids != padding
+    if c["model_type"] == "roberta":
+        positions = torch.cumsum(real.long(), 1) * real.long() + padding
+    else:
+        positions = torch.arange(ids.shape[1]).expand(ids.shape)
+    e = p + "embeddings."
+    x = m.get(e + "word_embeddings.weight")[ids] + m.get(e + "position_embeddings.weight")[positions] \
+        + m.get(e + "token_type_embeddings.weight")[0]
+    x = m.norm(e + "LayerNorm", x, epsilon)
+    for i in range(LAYERS):
+        b = f"{p}encoder.layer.{i}."
+        s = b + "attention.self."
+        mixed = attention(m.dense(s + "query", x), m.dense(s + "key", x), m.dense(s + "value", x),
+                          real[:, None, :].expand(-1, ids.shape[1], -1))
+        x = m.norm(b + "attention.output.LayerNorm", x + m.dense(b + "attention.output.dense", mixed), epsilon)
+        wide = act(m.dense(b + "intermediate.dense", x))
+        x = m.norm(b + "output.LayerNorm", x + m.dense(b + "output.dense", wide), epsilon)
+    return x
+
+
+def distilbert(m, ids, padding):
+    p = m.prefix
+    real = ids != padding
+    e = p + "embeddings."
+    x = m.get(e + "word_embeddings.weight")[ids] + m.get(e + "position_embeddings.weight")[torch.arange(ids.shape[1])]
+    x = m.norm(e + "LayerNorm", x, 1e-12)
+    for i in range(LAYERS):
+        b = f"{p}transformer.layer.{i}."
+        a = b + "attention."
+        mixed = attention(m.dense(a + "q_lin", x), m.dense(a + "k_lin", x), m.dense(a + "v_lin", x),
+                          real[:, None, :].expand(-1, ids.shape[1], -1))
+        x = m.norm(b + "sa_layer_norm", x + m.dense(a + "out_lin", mixed), 1e-12)
+        wide = ACTIVATIONS[m.config["activation"]](m.dense(b + "ffn.lin1", x))
+        x = m.norm(b + "output_layer_norm", x + m.dense(b + "ffn.lin2", wide), 1e-12)
+    return x
+
+
+def gpt2(m, ids, padding):
+    p, epsilon = m.prefix, m.config["layer_norm_epsilon"]
+    tokens = ids.shape[1]
+    x = m.get(p + "wte.weight")[ids] + m.get(p + "wpe.weight")[torch.arange(tokens)]
+    seen = torch.tril(torch.ones(tokens, tokens, dtype=torch.bool)).expand(len(ids), -1, -1)
+    for i in range(LAYERS):
+        b = f"{p}h.{i}."
+        query, key, value = m.dense(b + "attn.c_attn", m.norm(b + "ln_1", x, epsilon)).split(HIDDEN, -1)
+        x = x + m.dense(b + "attn.c_proj", attention(query, key, value, seen))
+        wide = ACTIVATIONS[m.config["activation_function"]](m.dense(b + "mlp.c_fc", m.norm(b + "ln_2", x, epsilon)))
+        x = x + m.dense(b + "mlp.c_proj", wide)
+    return m.norm(p + "ln_f", x, epsilon)
+
+
+def decode(m, x, words, bias=None):
+    return x @ m.get(m.prefix + words + ".weight").T + (0 if bias is None else m.get(bias))
+
+
+def outputs(m, family, head, ids, padding):
+    x = {"bert": bert, "roberta": bert, "distilbert": distilbert, "gpt2": gpt2}[family](m, ids, padding)
+    words = "wte" if family == "gpt2" else "embeddings.word_embeddings"
+    if head == "bare":
+        result = {"hidden": x}
+        if m.prefix + "pooler.dense.weight" in m.state:
+            result["pooler"] = torch.tanh(m.dense(m.prefix + "pooler.dense", x[:, 0]))
+        real = (ids != padding).double()[:, :, None]
+        mean = (x * real).sum(1) / real.sum(1)
+        result["sentence"] = mean / torch.linalg.norm(mean, dim=1, keepdim=True)
+        return result
+    if head == "lm":
+        if family == "bert":
+            t = ACTIVATIONS[m.config["hidden_act"]](m.dense("cls.predictions.transform.dense", x))
+            t = m.norm("cls.predictions.transform.LayerNorm", t, m.config["layer_norm_eps"])
+            logits = decode(m, t, words, "cls.predictions.bias")
+        elif family == "roberta":
+            t = m.norm("lm_head.layer_norm", F.gelu(m.dense("lm_head.dense", x)), m.config["layer_norm_eps"])
+            logits = decode(m, t, words, "lm_head.bias")
+        elif family == "distilbert":
+            t = m.norm("vocab_layer_norm", ACTIVATIONS[m.config["activation"]](m.dense("vocab_transform", x)), 1e-12)
+            logits = decode(m, t, words, "vocab_projector.bias")
+        else:
+            logits = decode(m, x, words)
+        return {"hidden": x, "logits": logits}
+    if family == "bert":
+        logits = m.dense("classifier", torch.tanh(m.dense(m.prefix + "pooler.dense", x[:, 0])))
+    elif family == "roberta":
+        logits = m.dense("classifier.out_proj", torch.tanh(m.dense("classifier.dense", x[:, 0])))
+    elif family == "distilbert":
+        logits = m.dense("classifier", F.relu(m.dense("pre_classifier", x[:, 0])))
+    else:
+        last = (ids != padding).sum(1) - 1
+        logits = m.dense("score", x[torch.arange(len(ids)), last])
+    return {"probabilities": torch.softmax(logits, -1)}
+
+
+def config_of(family, head):
+    names = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "gpt2": "GPT2"}
+    suffix = {"bare": "Model", "lm": "LMHeadModel" if family == "gpt2" else "ForMaskedLM", "classifier": "ForSequenceClassification"}
+    config = {"model_type": family, "architectures": [names[family] + suffix[head]], "vocab_size": VOCABULARY,
+              "torch_dtype": "float32", "transformers_version": "4.55.0"}
+    if family in ("bert", "roberta"):
+        config.update(hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=WIDE,
+                      hidden_act="gelu", max_position_embeddings=POSITIONS, type_vocab_size=2 if family == "bert" else 1,
+                      layer_norm_eps=1e-12 if family == "bert" else 1e-5, pad_token_id=0 if family == "bert" else 1,
+                      hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1, initializer_range=0.02,
+                      position_embedding_type="absolute")
+    elif family == "distilbert":
+        config.update(dim=HIDDEN, n_layers=LAYERS, n_heads=HEADS, hidden_dim=WIDE, activation="gelu",
+                      max_position_embeddings=POSITIONS, pad_token_id=0, dropout=0.1, sinusoidal_pos_embds=False,
+                      tie_weights_=True)
+    else:
+        config.update(n_embd=HIDDEN, n_layer=LAYERS, n_head=HEADS, n_inner=None, n_positions=POSITIONS, n_ctx=POSITIONS,
+                      activation_function="gelu_new", layer_norm_epsilon=1e-5, resid_pdrop=0.1, pad_token_id=VOCABULARY - 1)
+    if head == "classifier":
+        config.update(id2label={str(i): f"LABEL_{i}" for i in range(CLASSES)},
+                      label2id={f"LABEL_{i}": i for i in range(CLASSES)})
+    return config
+
+
+def fill(m, family, head, generator):
+    """Random values in the shapes that PyTorch's modules have, of order one in what they compute."""
+
+    def add(name, *shape, scale=0.4, shift=0.0):
+        m.state[name] = torch.randn(shape, generator=generator, dtype=torch.float64) * scale + shift
+
+    def dense(name, n_in, n_out, bias=True):
+        add(name + ".weight", n_out, n_in, scale=1.5 / math.sqrt(n_in))
+        if bias:
+            add(name + ".bias", n_out)
+
+    def conv1d(name, n_in, n_out):
+        m.conv1d.add(name)
+        add(name + ".weight", n_in, n_out, scale=1.5 / math.sqrt(n_in))
+        add(name + ".bias", n_out)
+
+    def norm(name):
+        add(name + ".weight", HIDDEN, scale=0.2, shift=1.0)
+        add(name + ".bias", HIDDEN, scale=0.2)
+
+    p = m.prefix
+    if family == "gpt2":
+        add(p + "wte.weight", VOCABULARY, HIDDEN)
+        add(p + "wpe.weight", POSITIONS, HIDDEN)
+        for i in range(LAYERS):
+            b = f"{p}h.{i}."
+            norm(b + "ln_1")
+            conv1d(b + "attn.c_attn", HIDDEN, 3 * HIDDEN)
+            conv1d(b + "attn.c_proj", HIDDEN, HIDDEN)
+            norm(b + "ln_2")
+            conv1d(b + "mlp.c_fc", HIDDEN, 4 * HIDDEN)
+            conv1d(b + "mlp.c_proj", 4 * HIDDEN, HIDDEN)
+        norm(p + "ln_f")
+        if head == "classifier":
+            dense("score", HIDDEN, CLASSES, bias=False)
+        return
+    add(p + "embeddings.word_embeddings.weight", VOCABULARY, HIDDEN)
+    add(p + "embeddings.position_embeddings.weight", POSITIONS, HIDDEN)
+    norm(p + "embeddings.LayerNorm")
+    if family == "distilbert":
+        for i in range(LAYERS):
+            b = f"{p}transformer.layer.{i}."
+            for part in ("q_lin", "k_lin", "v_lin", "out_lin"):
+                dense(b + "attention." + part, HIDDEN, HIDDEN)
+            norm(b + "sa_layer_norm")
+            dense(b + "ffn.lin1", HIDDEN, WIDE)
+            dense(b + "ffn.lin2", WIDE, HIDDEN)
+            norm(b + "output_layer_norm")
+        if head == "lm":
+            dense("vocab_transform", HIDDEN, HIDDEN)
+            norm("vocab_layer_norm")
+            add("vocab_projector.bias", VOCABULARY)
+        elif head == "classifier":
+            dense("pre_classifier", HIDDEN, HIDDEN)
+            dense("classifier", HIDDEN, CLASSES)
+        return
+    add(p + "embeddings.token_type_embeddings.weight", m.config["type_vocab_size"], HIDDEN)
+    for i in range(LAYERS):
+        b = f"{p}encoder.layer.{i}."
+        for part in ("query", "key", "value"):
+            dense(b + "attention.self." + part, HIDDEN, HIDDEN)
+        dense(b + "attention.output.dense", HIDDEN, HIDDEN)
+        norm(b + "attention.output.LayerNorm")
+        dense(b + "intermediate.dense", HIDDEN, WIDE)
+        dense(b + "output.dense", WIDE, HIDDEN)
+        norm(b + "output.LayerNorm")
+    if head == "bare" or family == "bert" and head == "classifier":
+        dense(p + "pooler.dense", HIDDEN, HIDDEN)
+    if head == "lm" and family == "bert":
+        dense("cls.predictions.transform.dense", HIDDEN, HIDDEN)
+        norm("cls.predictions.transform.LayerNorm")
+        add("cls.predictions.bias", VOCABULARY)
+    elif head == "lm":
+        dense("lm_head.dense", HIDDEN, HIDDEN)
+        norm("lm_head.layer_norm")
+        add("lm_head.bias", VOCABULARY)
+    elif head == "classifier" and family == "bert":
+        dense("classifier", HIDDEN, CLASSES)
+    elif head == "classifier":
+        dense("classifier.dense", HIDDEN, HIDDEN)
+        dense("classifier.out_proj", HIDDEN, CLASSES)
+
+
+TARGETS = {"bert": ["query", "value", "intermediate.dense"], "roberta": ["query", "value"],
+           "distilbert": ["q_lin", "v_lin", "lin1"], "gpt2": ["c_attn", "c_fc"]}
+
+
+def write_adapter(m, family, head, folder, generator):
+    """Plain LoRA as PEFT saves it; of a classifier the head too, as PEFT's task type SEQ_CLS has it."""
+    adapter, tensors, replaced = {}, {}, {}
+    for name in [key[:-len(".weight")] for key in m.state if key.endswith(".weight")]:
+        if any(name.endswith("." + target) for target in TARGETS[family]):
+            weight = m.state[name + ".weight"]
+            n_in, n_out = weight.shape if name in m.conv1d else weight.shape[::-1]
+            a = torch.randn(RANK, n_in, generator=generator, dtype=torch.float64) * 0.3
+            b = torch.randn(n_out, RANK, generator=generator, dtype=torch.float64) * 0.3
+            adapter[name] = a.float().double(), b.float().double()
+            tensors[f"base_model.model.{name}.lora_A.weight"] = a.float()
+            tensors[f"base_model.model.{name}.lora_B.weight"] = b.float()
+    saved = []
+    if head == "classifier":
+        saved = ["classifier", "score"]
+        for key in m.state:
+            if key.split(".")[0] in saved:
+                value = torch.randn(m.state[key].shape, generator=generator, dtype=torch.float64).float()
+                tensors["base_model.model." + key] = value
+                replaced[key] = value.double()
+    os.makedirs(folder, exist_ok=True)
+    save_file(tensors, os.path.join(folder, "adapter_model.safetensors"), metadata={"format": "pt"})
+    with open(os.path.join(folder, "adapter_config.json"), "w") as file:
+        json.dump({"peft_type": "LORA", "task_type": {"bare": "FEATURE_EXTRACTION", "classifier": "SEQ_CLS",
+                                                      "lm": "CAUSAL_LM" if family == "gpt2" else None}[head],
+                   "base_model_name_or_path": "tiny", "r": RANK, "lora_alpha": ALPHA, "lora_dropout": 0.0, "bias": "none",
+                   "fan_in_fan_out": family == "gpt2", "init_lora_weights": True, "inference_mode": True,
+                   "modules_to_save": saved or None, "target_modules": TARGETS[family], "use_rslora": False,
+                   "use_dora": False, "rank_pattern": {}, "alpha_pattern": {}}, file, indent=2)
+    return adapter, replaced
+
+
+def stored(m, family, head, options):
+    """What is in the files: names as options want them, and what old files have besides."""
+    tensors = dict(m.state)
+    if "tied" in options:
+        words = m.prefix + ("wte" if family == "gpt2" else "embeddings.word_embeddings") + ".weight"
+        decoder = {"bert": "cls.predictions.decoder.weight", "roberta": "lm_head.decoder.weight",
+                   "distilbert": "vocab_projector.weight", "gpt2": "lm_head.weight"}[family]
+        tensors[decoder] = tensors[words].clone()
+        if family == "bert":
+            tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
+        elif family == "roberta":
+            # Of two names for one tensor a file may have either.
+            tensors["lm_head.decoder.bias"] = tensors.pop("lm_head.bias")
+    if "gamma" in options:
+        tensors = {key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+                   for key, value in tensors.items()}
+    if "bare-names" in options:
+        tensors = {key.removeprefix(m.prefix): value for key, value in tensors.items()}
+    if "prefixed" in options:
+        prefix = {"bert": "bert.", "roberta": "roberta.", "distilbert": "distilbert.", "gpt2": "transformer."}[family]
+        tensors = {prefix + key: value for key, value in tensors.items()}
+    dtype = torch.float16 if "f16" in options else torch.bfloat16 if "bf16" in options else torch.float32
+    tensors = {key: value.to(dtype).contiguous() for key, value in tensors.items()}
+    if "buffers" in options:
+        if family == "gpt2":
+            for i in range(LAYERS):
+                tensors[f"h.{i}.attn.bias"] = torch.tril(torch.ones(1, 1, POSITIONS, POSITIONS))
+                tensors[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+        else:
+            tensors[m.prefix + "embeddings.position_ids"] = torch.arange(POSITIONS)[None]
+    if "other-heads" in options:
+        tensors["cls.seq_relationship.weight"] = torch.randn(2, HIDDEN)
+        tensors["cls.seq_relationship.bias"] = torch.randn(2)
+    return tensors
+
+
+def save(tensors, folder, options):
+    if "sharded" not in options:
+        save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+        return
+    names = sorted(tensors)
+    shards = [names[0::3], names[1::3], names[2::3]]
+    places = {}
+    for i, shard in enumerate(shards):
+        file = f"model-{i + 1:05}-of-{len(shards):05}.safetensors"
+        save_file({name: tensors[name] for name in shard}, os.path.join(folder, file), metadata={"format": "pt"})
+        places.update({name: file for name in shard})
+    with open(os.path.join(folder, "model.safetensors.index.json"), "w") as file:
+        json.dump({"metadata": {"total_size": sum(t.numel() * t.element_size() for t in tensors.values())},
+                   "weight_map": places}, file, indent=2)
+
+
+def write(folder, family, head, options, seed):
+    generator = torch.Generator().manual_seed(seed)
+    config = config_of(family, head)
+    if "relu" in options:
+        config["activation" if family == "distilbert" else "hidden_act"] = "relu"
+    if "gelu-new" in options:
+        config["hidden_act"] = "gelu_new"
+    prefix = "" if head == "bare" else {"gpt2": "transformer."}.get(family, family + ".")
+    m = Model(prefix, config)
+    fill(m, family, head, generator)
+    tensors = stored(m, family, head, options)
+    dtype = torch.float16 if "f16" in options else torch.bfloat16 if "bf16" in options else torch.float32
+    m.state = {key: value.to(dtype).double() for key, value in m.state.items()}
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "config.json"), "w") as file:
+        json.dump(config, file, indent=2)
+    save(tensors, folder, options)
+    padding = config["pad_token_id"]
+    ids = torch.full((len(LENGTHS), max(LENGTHS)), padding)
+    for text, length in enumerate(LENGTHS):
+        ids[text, :length] = torch.randint(2, VOCABULARY - 1, (length,), generator=generator)
+    expected = {"input_ids": ids.float()}
+    expected.update(outputs(m, family, head, ids, padding))
+    m.adapter, m.replaced = write_adapter(m, family, head, os.path.join(folder, "adapter"), generator)
+    expected.update({"adapted " + key: value for key, value in outputs(m, family, head, ids, padding).items()})
+    save_file({key: value.float().contiguous() for key, value in expected.items()},
+              os.path.join(folder, "expected.safetensors"))
+
+
+CASES = {f"{family}-{head}": (family, head, [])
+         for family in ("bert", "roberta", "distilbert", "gpt2") for head in ("bare", "lm", "classifier")}
+CASES.update({
+    "bert-lm-old": ("bert", "lm", ["gamma", "tied", "buffers", "other-heads"]),
+    "bert-lm-sharded-f16": ("bert", "lm", ["sharded", "f16"]),
+    "bert-bare-prefixed": ("bert", "bare", ["prefixed", "gelu-new"]),
+    "roberta-lm-tied": ("roberta", "lm", ["tied", "sharded"]),
+    "roberta-bare-bf16": ("roberta", "bare", ["bf16", "relu"]),
+    "distilbert-lm-tied": ("distilbert", "lm", ["tied", "relu", "buffers"]),
+    "distilbert-classifier-f16": ("distilbert", "classifier", ["f16"]),
+    "gpt2-lm-original": ("gpt2", "lm", ["bare-names", "buffers"]),
+    "gpt2-lm-tied": ("gpt2", "lm", ["tied"]),
+    "gpt2-bare-sharded": ("gpt2", "bare", ["sharded", "prefixed"]),
+})
+
+if __name__ == "__main__":
+    for number, (case, arguments) in enumerate(CASES.items()):
+        if len(sys.argv) == 2 or case in sys.argv[2:]:
+            write(os.path.join(sys.argv[1], case), *arguments, seed=number)
