@@ -64,7 +64,7 @@ public final class EnlargeExample implements Callable<Integer> {
     @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
     private int rank;
 
-    @Option(names = "--epochs", defaultValue = "4", description = "Of " + USUAL_BATCHES + " batches. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--epochs", defaultValue = "3", description = "Of " + USUAL_BATCHES + " batches. Default: ${DEFAULT-VALUE}.")
     private int epochs;
 
     @Mixin
@@ -132,6 +132,10 @@ public final class EnlargeExample implements Callable<Integer> {
 
     private int compare() throws IOException {
         ComputationGraph base = base(data.resolve("network"));
+        if (rank >= Way.widest(base)) {
+            throw new ParameterException(spec.commandLine(), "--rank is " + rank + ", but must be below " + Way.widest(base)
+                    + ", the most filters that a convolution of this network has");
+        }
         INDArray before = base.params().dup();
         Teaching teaching = new Teaching(base, rank, brief ? 1 : epochs, brief, rate, ui, spec.commandLine());
         Material first = material(seed);
@@ -146,12 +150,14 @@ public final class EnlargeExample implements Callable<Integer> {
                     kept.put(way, way.keep(one.network(), output));
                 }
             }
+            if (i == 0) {
+                pictures(base, first);
+            }
         }
         ResultTable results = results(base, first);
         say("");
         spec.commandLine().getOut().print(results.toString(Program.columns(spec.commandLine())));
         say(brief ? SHORT : "");
-        pictures(base, first);
         report(base, results);
         return check(base, before, first.print().get(0).half().array());
     }

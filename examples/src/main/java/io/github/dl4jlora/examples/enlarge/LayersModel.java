@@ -23,7 +23,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * A convolutional network in TensorFlow.js's files as a {@link ComputationGraph} of stock layers, named as in the file, for pictures
@@ -35,6 +34,8 @@ final class LayersModel {
     /** The name of the output. */
     static final String LOSS = "loss";
 
+    private static final List<String> KNOWN = List.of("InputLayer", "Conv2D", "Activation", "Concatenate", "Add", "UpSampling2D");
+    private static final List<String> SEVERAL = List.of("Concatenate", "Add");
     private static final int MOST_LAYERS = 1000;
     private static final int LARGEST = 1 << 16;
 
@@ -94,7 +95,10 @@ final class LayersModel {
         if (!channels.keySet().containsAll(from)) {
             throw files.refused(name, "its inputs are " + from + ", of which one does not come before it");
         }
-        if (from.isEmpty() != type.equals("InputLayer") || from.size() > 1 && !Set.of("Concatenate", "Add").contains(type)) {
+        if (!KNOWN.contains(type)) {
+            throw files.refused(name, "a " + type + ", but read are " + String.join(", ", KNOWN));
+        }
+        if (from.isEmpty() != type.equals("InputLayer") || from.size() > 1 && !SEVERAL.contains(type)) {
             throw files.refused(name, "a " + type + " with " + from.size() + " inputs");
         }
         requireOnly(name, settings, "data_format", "channels_last");
@@ -105,8 +109,7 @@ final class LayersModel {
             case "Concatenate" -> concatenation(name, settings, from);
             case "Add" -> sum(name, from);
             case "UpSampling2D" -> enlargement(name, settings, from.get(0));
-            default -> throw files.refused(name, "a " + type + ", but read are InputLayer, Conv2D, Activation, Concatenate, Add and "
-                    + "UpSampling2D");
+            default -> throw new IllegalStateException(type);
         });
         last = name;
     }

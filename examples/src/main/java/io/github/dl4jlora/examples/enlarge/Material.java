@@ -16,20 +16,20 @@ import java.util.Random;
  * Print to learn from; print and photographs to be tested on. What is tested is set in a typeface, and of a text, that are not
  * learned from.
  *
- * @param batches     features [8, 3, 24, 24], labels [8, 3, 48, 48]
+ * @param batches     features [4, 3, 24, 24], labels [4, 3, 48, 48]
  * @param print       pages
  * @param photographs which the network was made for
  */
 record Material(List<DataSet> batches, List<Picture> print, List<Picture> photographs) {
 
     /** Pictures of a batch. */
-    static final int BATCH = 8;
+    static final int BATCH = 4;
     /** Pixels of what is to be enlarged, high and wide. */
     static final int SIDE = 24;
 
-    private static final List<String> LEARNED_FACES = List.of("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf",
+    static final List<String> LEARNED_FACES = List.of("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf",
             "DejaVuSansMono.ttf", "DejaVuSerif.ttf", "DejaVuSerif-Bold.ttf", "DejaVuSerif-Italic.ttf");
-    private static final List<String> TESTED_FACES = List.of("400Regular/Lora_400Regular.ttf",
+    static final List<String> TESTED_FACES = List.of("400Regular/Lora_400Regular.ttf",
             "400Regular_Italic/Lora_400Regular_Italic.ttf", "700Bold/Lora_700Bold.ttf");
     private static final float[] TESTED_SIZES = {16, 20, 24, 28};
     private static final int TESTED_SIDE = 192;

@@ -13,6 +13,7 @@ import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import picocli.CommandLine;
 
 import java.util.List;
+import java.util.Locale;
 
 /**
  * Teaches a base in one way after the other, with the same data.
@@ -39,8 +40,11 @@ record Teaching(ComputationGraph base, int rank, int epochs, boolean brief, Rate
         ui.listeners(way.title).forEach(network::addListeners);
         network.fit(new ExistingDataSetIterator(material.batches()), epochs);
         network.setListeners(List.of());
-        return new Taught(network, LoRA.summary(network).trainableParams(), timer.totalSeconds(), ScoreHistory.of(losses),
-                Measure.of(material.print(), picture -> Enlarger.enlarge(network, picture)),
-                Measure.of(material.photographs(), picture -> Enlarger.enlarge(network, picture)));
+        Measure print = Measure.of(material.print(), picture -> Enlarger.enlarge(network, picture));
+        Measure photographs = Measure.of(material.photographs(), picture -> Enlarger.enlarge(network, picture));
+        line.getOut().printf(Locale.ROOT, "  %-16s print %.2f dB, photographs %.2f dB%n", way.title, print.psnr(), photographs.psnr());
+        line.getOut().flush();
+        return new Taught(network, LoRA.summary(network).trainableParams(), timer.totalSeconds(), ScoreHistory.of(losses), print,
+                photographs);
     }
 }

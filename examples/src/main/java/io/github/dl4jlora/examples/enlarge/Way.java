@@ -17,12 +17,13 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** A way to teach a network. */
 enum Way {
 
     /** Trains the last convolution alone. */
-    HEAD("last layer", 2e-3) {
+    HEAD("last layer", 4.6e-4) {
         @Override
         ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed) {
             Map<String, List<String>> inputs = base.getConfiguration().getVertexInputs();
@@ -33,12 +34,11 @@ enum Way {
     },
 
     /** Trains adapters on all convolutions but those whose weights are smaller than an adapter. */
-    LORA("LoRA", 4e-3) {
+    LORA("LoRA", 1e-3) {
         @Override
         ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed) {
-            String[] targets = Arrays.stream(base.getLayers()).map(layer -> layer.conf().getLayer())
-                    .filter(layer -> layer instanceof ConvolutionLayer convolution && convolution.getNOut() > rank)
-                    .map(Layer::getLayerName).toArray(String[]::new);
+            String[] targets = convolutions(base).filter(convolution -> convolution.getNOut() > rank).map(Layer::getLayerName)
+                    .toArray(String[]::new);
             return LoRA.apply(base, LoRAConfig.builder().rank(rank).alpha(2 * rank).scaling(Scaling.ALPHA_OVER_RANK)
                     .targets(targets).updater(new Adam(rate)).seed(seed).build());
         }
@@ -52,7 +52,7 @@ enum Way {
     },
 
     /** Trains every weight. */
-    FULL("full fine-tuning", 5e-4) {
+    FULL("full fine-tuning", 1e-4) {
         @Override
         ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed) {
             return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew(rate, seed)).build();
@@ -76,6 +76,16 @@ enum Way {
         Path kept = folder.resolve(title.replace(' ', '-') + ".zip");
         ModelSerializer.writeModel(network, kept.toFile(), false);
         return kept;
+    }
+
+    private static Stream<ConvolutionLayer> convolutions(ComputationGraph network) {
+        return Arrays.stream(network.getLayers()).map(layer -> layer.conf().getLayer())
+                .filter(ConvolutionLayer.class::isInstance).map(ConvolutionLayer.class::cast);
+    }
+
+    /** {@return the most filters that a convolution has: a rank that is as high has nothing to adapt} */
+    static long widest(ComputationGraph network) {
+        return convolutions(network).mapToLong(ConvolutionLayer::getNOut).max().orElse(0);
     }
 
     private static FineTuneConfiguration anew(double rate, long seed) {
