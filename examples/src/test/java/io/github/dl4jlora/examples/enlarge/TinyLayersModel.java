@@ -72,8 +72,9 @@ final class TinyLayersModel {
             }
         }
         Files.write(folder.resolve("shard.bin"), bytes.array());
-        Files.writeString(folder.resolve(LayersFiles.MODEL), "{\"format\": \"layers-model\", "
-                + "\"modelTopology\": {\"model_config\": {\"config\": {\"layers\": [" + String.join(",\n", layers) + "]}}}, \"weightsManifest\": [{\"paths\": "
-                + "[\"shard.bin\"], \"weights\": [" + String.join(",\n", weights) + "]}]}");
+        String topology = "{\"model_config\": {\"config\": {\"layers\": [" + String.join(",\n", layers) + "]}}}";
+        String manifest = "[{\"paths\": [\"shard.bin\"], \"weights\": [" + String.join(",\n", weights) + "]}]";
+        Files.writeString(folder.resolve(LayersFiles.MODEL), "{\"format\": \"layers-model\", \"modelTopology\": " + topology
+                + ", \"weightsManifest\": " + manifest + "}");
     }
 }
