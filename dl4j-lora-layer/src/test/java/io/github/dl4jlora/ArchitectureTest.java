@@ -200,8 +200,8 @@ class ArchitectureTest {
     /** Six of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
-        Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(),
-                KeptArrays.class.getName(), RawValues.class.getName(), Safetensors.class.getName(), UntrustedJson.class.getName());
+        Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(), KeptArrays.class.getName(),
+                RawValues.class.getName(), Safetensors.class.getName(), UntrustedJson.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();

@@ -119,8 +119,8 @@ public final class EnlargeExample implements Callable<Integer> {
             ui.linger(spec.commandLine().getOut(), System.in);
             return exitCode;
         } catch (FileNotFoundException e) {
-            throw new IOException(e.getMessage() + ". Fetch it with " + SCRIPT + ", or say with --data FOLDER where network, fonts "
-                    + "and photographs are", e);
+            throw new IOException(e.getMessage() + ". Fetch it with " + SCRIPT + ", or say with --data FOLDER where network, "
+                    + "fonts and photographs are", e);
         }
     }
 
@@ -234,10 +234,10 @@ public final class EnlargeExample implements Callable<Integer> {
     private void report(ComputationGraph base, ResultTable results) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a network that enlarges pictures", base)
                 .add(Way.LORA.title, LoRAAdapter.of(tuned()))
-                .about("A network that makes photographs twice as large is taught to do so with print, in three ways that get the "
-                        + "same pictures.")
-                .about("PSNR and SSIM compare what is enlarged with what it was before it was made small: more is better. Typeface "
-                        + "and text that are tested were not learned from.")
+                .about("A network that makes photographs twice as large is taught to do so with print, in three ways that get "
+                        + "the same pictures.")
+                .about("PSNR and SSIM compare what is enlarged with what it was before it was made small: more is better. "
+                        + "Typeface and text that are tested were not learned from.")
                 .results(results).fact("seeds", seeds + " from " + seed);
         taught.forEach((way, all) -> {
             report.fact("learning rate, " + way.title, rate.told(way.usualRate));

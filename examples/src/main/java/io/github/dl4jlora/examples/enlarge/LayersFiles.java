@@ -18,9 +18,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The files of a TensorFlow.js layers model: {@code model.json}, with Keras's topology and a manifest of the weights, and beside it
- * the shards, which hold the weights one after the other, little-endian. Anybody may have written them: what the manifest says is
- * compared with the sizes of the shards before anything of that size is made.
+ * The files of a TensorFlow.js layers model: {@code model.json}, with Keras's topology and a manifest of the weights, and beside
+ * it the shards, which hold the weights one after the other, little-endian. Anybody may have written them: what the manifest says
+ * is compared with the sizes of the shards before anything of that size is made.
  */
 final class LayersFiles {
 

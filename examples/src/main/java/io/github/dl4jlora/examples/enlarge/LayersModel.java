@@ -25,9 +25,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A convolutional network in TensorFlow.js's files as a {@link ComputationGraph} of stock layers, named as in the file, for pictures
- * of any size: {@code [minibatch, channels, height, width]} in, the same with other sizes out. DL4J's own importer reads HDF5 alone,
- * and wants to know how large pictures are. On top is a {@link CnnLossLayer} of the mean squared error, which has no parameters.
+ * A convolutional network in TensorFlow.js's files as a {@link ComputationGraph} of stock layers, named as in the file, for
+ * pictures of any size: {@code [minibatch, channels, height, width]} in, the same with other sizes out. DL4J's own importer takes
+ * weights from HDF5 alone. On top is a {@link CnnLossLayer} of the mean squared error, which has no parameters.
  */
 final class LayersModel {
 

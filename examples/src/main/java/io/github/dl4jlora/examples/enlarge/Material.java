@@ -44,7 +44,8 @@ record Material(List<DataSet> batches, List<Picture> print, List<Picture> photog
      * @param brief  whether to test with a few pictures only
      */
     static Material of(Path folder, int number, boolean brief, long seed) throws IOException {
-        Print learned = new Print(Print.faces(folder.resolve("fonts/dejavu"), LEARNED_FACES), Text.load(LEARNED_TEXT).characters());
+        Print learned = new Print(Print.faces(folder.resolve("fonts/dejavu"), LEARNED_FACES),
+                Text.load(LEARNED_TEXT).characters());
         List<Picture> print = testedPrint(Print.faces(folder.resolve("fonts/lora"), TESTED_FACES));
         List<Picture> photographs = Photographs.read(folder.resolve("photographs"), TESTED_SIDE);
         return new Material(batches(learned, number, seed), brief ? print.subList(0, 1) : print,

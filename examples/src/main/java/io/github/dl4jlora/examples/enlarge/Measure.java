@@ -7,8 +7,8 @@ import java.util.function.UnaryOperator;
  * How close a picture comes to the one that it should be, over pictures. What is compared has whole values of colours, 0 to 255.
  *
  * @param psnr peak signal-to-noise ratio in decibels, 10·log₁₀(255² / mean squared error), over all colours
- * @param ssim structural similarity of the grey values, at most 1: Wang et al. 2004, doi 10.1109/TIP.2003.819861, with the paper's
- *             window of 11×11 pixels, Gaussian of deviation 1.5, and constants 0.01 and 0.03
+ * @param ssim structural similarity of the grey values, at most 1: Wang et al. 2004, doi 10.1109/TIP.2003.819861, with the
+ *             paper's window of 11×11 pixels, Gaussian of deviation 1.5, and constants 0.01 and 0.03
  */
 record Measure(double psnr, double ssim) {
 

@@ -28,7 +28,8 @@ record Teaching(ComputationGraph base, int rank, int epochs, boolean brief, Rate
      *
      * @param trained parameters
      */
-    record Taught(ComputationGraph network, long trained, double seconds, ScoreHistory losses, Measure print, Measure photographs) {
+    record Taught(ComputationGraph network, long trained, double seconds, ScoreHistory losses, Measure print,
+                  Measure photographs) {
     }
 
     Taught teach(Way way, Material material, long seed) {
@@ -42,7 +43,8 @@ record Teaching(ComputationGraph base, int rank, int epochs, boolean brief, Rate
         network.setListeners(List.of());
         Measure print = Measure.of(material.print(), picture -> Enlarger.enlarge(network, picture));
         Measure photographs = Measure.of(material.photographs(), picture -> Enlarger.enlarge(network, picture));
-        line.getOut().printf(Locale.ROOT, "  %-16s print %.2f dB, photographs %.2f dB%n", way.title, print.psnr(), photographs.psnr());
+        line.getOut().printf(Locale.ROOT, "  %-16s print %.2f dB, photographs %.2f dB%n", way.title, print.psnr(),
+                photographs.psnr());
         line.getOut().flush();
         return new Taught(network, LoRA.summary(network).trainableParams(), timer.totalSeconds(), ScoreHistory.of(losses), print,
                 photographs);

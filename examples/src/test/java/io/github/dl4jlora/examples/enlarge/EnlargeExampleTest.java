@@ -104,8 +104,8 @@ class EnlargeExampleTest {
 
     @Test
     void aSweepFindsEachWayARateOfItsOwn() throws IOException {
-        assertThat(run("--short", "--sweep", "--data", data().toString(), "--output", folder.resolve("output").toString(), "--rank",
-                "2")).as(err.toString()).isZero();
+        assertThat(run("--short", "--sweep", "--rank", "2", "--data", data().toString(), "--output",
+                folder.resolve("output").toString())).as(err.toString()).isZero();
 
         assertThat(out.toString().lines().filter(line -> line.contains("suggested, of 6"))).hasSize(3);
     }
@@ -144,8 +144,8 @@ class EnlargeExampleTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"--rank, 0, --rank is 0", "--epochs, 0, --epochs is 0", "--seeds, 0, --seeds is 0", "--seed, x, 'is no whole number'",
-            "--rank, 8, '--rank is 8, but must be below 8'"})
+    @CsvSource({"--rank, 0, --rank is 0", "--epochs, 0, --epochs is 0", "--seeds, 0, --seeds is 0",
+            "--seed, x, 'is no whole number'", "--rank, 8, '--rank is 8, but must be below 8'"})
     void aBadValueIsNamedWithWhatIsExpected(String option, String value, String message) throws IOException {
         assertThat(run("--data", data().toString(), "--output", folder.resolve("output").toString(), option, value))
                 .isEqualTo(CommandLine.ExitCode.USAGE);

@@ -89,7 +89,8 @@ class LayersModelTest {
         Path log = folder.resolve("log");
         String script = Path.of(LayersModelTest.class.getResource("layers_model.py").toURI()).toString();
         int status = new ProcessBuilder(PYTHON, script, model.toString(), source.toString(), target.toString(),
-                String.valueOf(HEIGHT), String.valueOf(WIDTH)).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
+                String.valueOf(HEIGHT), String.valueOf(WIDTH)).redirectErrorStream(true).redirectOutput(log.toFile()).start()
+                .waitFor();
         assertThat(status).as("python says %s", Files.readString(log)).isZero();
 
         INDArray here = LayersModel.open(model, 1).outputSingle(input);
@@ -127,7 +128,7 @@ class LayersModelTest {
             "\"shape\": [3, 3, 12, 8] | \"shape\": [3, 3, 12, 9] | bytes",
             "\"shape\": [3, 3, 12, 8] | \"shape\": [2000000000, 2000000000, 2000000000] | the shape is",
             "\"shape\": [3, 3, 12, 8] | \"shape\": [3, -3, 12, 8] | the shape is",
-            "\"dtype\": \"float32\"}, | \"dtype\": \"uint8\"}, | only float32 that is not quantised",
+            "\"dtype\": \"float32\", \"shape\" | \"dtype\": \"uint8\", \"shape\" | only float32 that is not quantised",
             "\"name\": \"second/bias\" | \"name\": \"first/bias\" | two weights of name",
             "{\"format\" | {{\"format\" | is no JSON, or damaged"})
     void whatIsNotUnderstoodIsNamed(String found, String changed, String message) throws IOException {
@@ -146,7 +147,8 @@ class LayersModelTest {
         byte[] bytes = Files.readAllBytes(shard);
 
         Files.write(shard, Arrays.copyOf(bytes, bytes.length - 4));
-        assertThatThrownBy(() -> LayersModel.open(folder, 1)).isInstanceOf(IOException.class).hasMessageContaining("more weights");
+        assertThatThrownBy(() -> LayersModel.open(folder, 1)).isInstanceOf(IOException.class)
+                .hasMessageContaining("more weights");
         Files.write(shard, Arrays.copyOf(bytes, bytes.length + 4));
         assertThatThrownBy(() -> LayersModel.open(folder, 1)).isInstanceOf(IOException.class).hasMessageContaining("describes");
         ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(8, Float.NaN);

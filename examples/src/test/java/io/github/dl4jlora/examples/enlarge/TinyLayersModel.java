@@ -58,7 +58,8 @@ final class TinyLayersModel {
         for (int i = 0; i < drawn.length; i++) {
             drawn[i] = (float) random.nextGaussian() / 4;
         }
-        weights.add("{\"name\": \"" + name + "\", \"shape\": " + LongStream.of(shape).boxed().toList() + ", \"dtype\": \"float32\"}");
+        weights.add("{\"name\": \"" + name + "\", \"dtype\": \"float32\", \"shape\": "
+                + LongStream.of(shape).boxed().toList() + "}");
         values.add(drawn);
     }
 
@@ -71,8 +72,9 @@ final class TinyLayersModel {
             }
         }
         Files.write(folder.resolve("shard.bin"), bytes.array());
-        Files.writeString(folder.resolve(LayersFiles.MODEL), "{\"format\": \"layers-model\", \"modelTopology\": {\"model_config\": "
-                + "{\"config\": {\"layers\": [" + String.join(",\n", layers) + "]}}}, \"weightsManifest\": [{\"paths\": "
-                + "[\"shard.bin\"], \"weights\": [" + String.join(",\n", weights) + "]}]}");
+        String topology = "{\"model_config\": {\"config\": {\"layers\": [" + String.join(",\n", layers) + "]}}}";
+        String manifest = "[{\"paths\": [\"shard.bin\"], \"weights\": [" + String.join(",\n", weights) + "]}]";
+        Files.writeString(folder.resolve(LayersFiles.MODEL), "{\"format\": \"layers-model\", \"modelTopology\": " + topology
+                + ", \"weightsManifest\": " + manifest + "}");
     }
 }
