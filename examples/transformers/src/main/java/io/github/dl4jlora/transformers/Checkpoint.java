@@ -151,17 +151,20 @@ public final class Checkpoint {
         // DL4J's builder seeds ND4J's generator.
         try (KeptRandom kept = new KeptRandom()) {
             GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
-            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead());
+            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead().toArray(String[]::new));
         }
     }
 
-    /** What sequence classification adds to a pretrained model. */
-    private String[] newHead() {
+    /**
+     * {@return the layers that {@link #classifier(int, IUpdater, long)} adds to a pretrained model, the output layer last} They
+     * start at random, so they are to be trained beside adapters: {@code LoRAConfig.trainable}, PEFT's {@code modules_to_save}.
+     */
+    public List<String> newHead() {
         return switch (shape.family()) {
-            case BERT -> new String[] {"classifier"};
-            case ROBERTA -> new String[] {"classifier.dense", "classifier.out_proj"};
-            case DISTILBERT -> new String[] {"pre_classifier", "classifier"};
-            case GPT2 -> new String[] {"score"};
+            case BERT -> List.of("classifier");
+            case ROBERTA -> List.of("classifier.dense", "classifier.out_proj");
+            case DISTILBERT -> List.of("pre_classifier", "classifier");
+            case GPT2 -> List.of("score");
         };
     }
 
