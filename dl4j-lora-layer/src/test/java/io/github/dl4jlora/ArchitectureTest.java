@@ -201,7 +201,8 @@ class ArchitectureTest {
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(),
-                KeptArrays.class.getName(), RawValues.class.getName(), Safetensors.class.getName(), UntrustedJson.class.getName());
+                KeptArrays.class.getName(), RawValues.class.getName(), Safetensors.class.getName(),
+                UntrustedJson.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();
