@@ -114,7 +114,8 @@ public final class Checkpoint {
      * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} of length 1 out: the mean of a
      * text's token vectors, as most models of sentence-transformers have it}
      *
-     * @throws IOException if the folder has sentence-transformers' settings, and they say another pooling; and as {@link #model(Head)}
+     * @throws IOException if the folder has settings of sentence-transformers that say another pooling, and as
+     *                     {@link #model(Head)}
      */
     public BaseSource<ComputationGraph> sentenceEncoder() throws IOException {
         folder.requireMeanPooling();
