@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.LearningRateSweep;
 import io.github.dl4jlora.LearningRates;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import picocli.CommandLine.ArgGroup;
@@ -16,7 +17,7 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /** At which learning rate each way is taught: the example's own, a given one, or one that a sweep finds for each. */
-final class RateOption {
+public final class RateOption {
 
     private static final int FEW_POINTS = 6;
     private static final int FEW_STEPS = 5;
@@ -42,7 +43,7 @@ final class RateOption {
     }
 
     /** The rate that is given, or the example's own. */
-    double or(double usual) {
+    public double or(double usual) {
         if (choice.rate == null) {
             return usual;
         }
@@ -62,27 +63,36 @@ final class RateOption {
      *
      * @param brief whether to show that it works rather than what a good rate is
      */
-    void find(String name, MultiLayerNetwork network, DataSetIterator data, boolean brief) {
-        if (!choice.sweep) {
-            return;
+    public void find(String name, MultiLayerNetwork network, DataSetIterator data, boolean brief) {
+        if (choice.sweep) {
+            network.setLearningRate(find(name, LearningRateSweep.of(network), data, brief));
         }
-        LearningRateSweep sweep = LearningRateSweep.of(network);
+    }
+
+    /** As {@link #find(String, MultiLayerNetwork, DataSetIterator, boolean)}. */
+    public void find(String name, ComputationGraph network, DataSetIterator data, boolean brief) {
+        if (choice.sweep) {
+            network.setLearningRate(find(name, LearningRateSweep.of(network), data, brief));
+        }
+    }
+
+    private double find(String name, LearningRateSweep sweep, DataSetIterator data, boolean brief) {
         LearningRates rates = (brief ? sweep.points(FEW_POINTS).steps(FEW_STEPS) : sweep).run(data);
         swept.put(name, rates);
-        network.setLearningRate(rates.suggested());
         command.commandLine().getOut().printf(Locale.ROOT, "  %-16s learning rate %.2e suggested, of %d from %.0e to %.0e; after "
                 + "%d steps %.1e is best%n", name, rates.suggested(), rates.points().size(), rates.points().get(0).rate(),
                 rates.points().get(rates.points().size() - 1).rate(), rates.steps(), rates.best().rate());
         command.commandLine().getOut().flush();
+        return rates.suggested();
     }
 
     /** By the way's name. */
-    Map<String, LearningRates> swept() {
+    public Map<String, LearningRates> swept() {
         return swept;
     }
 
     /** What the page says of it. */
-    String told(double usual) {
+    public String told(double usual) {
         return (swept.isEmpty() ? String.valueOf(or(usual)) : swept.entrySet().stream().map(entry ->
                 String.format(Locale.ROOT, "%s %.2e", entry.getKey(), entry.getValue().suggested()))
                 .collect(Collectors.joining(", ", "", ", swept"))) + ", Adam";

@@ -53,8 +53,8 @@ public final class ValuesElsewhere {
     }
 
     /**
-     * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros over
-     * it. Larger ones are pages that nobody has touched, of which those that are too many cost nothing.
+     * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros
+     * over it. Larger ones are pages that nobody has touched, of which those that are too many cost nothing.
      */
     private static Pointer untouched(long length, int width) {
         return Pointer.calloc(length * width < KEPT_AT_LEAST ? length : Math.max(length, FRESH / width), width);

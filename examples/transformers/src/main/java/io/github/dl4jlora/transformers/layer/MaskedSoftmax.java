@@ -7,8 +7,8 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 import java.util.Arrays;
 
 /**
- * The softmax of attention scores {@code [texts · heads · tokens, tokens]}, in place, padding and, if asked, what comes later
- * left out.
+ * The softmax of one text's attention scores {@code [heads · tokens, tokens]}, in place, padding and, if asked, what comes
+ * later left out.
  */
 final class MaskedSoftmax {
 
@@ -16,24 +16,20 @@ final class MaskedSoftmax {
     }
 
     /**
-     * @param lengths tokens of each text; the rest is padding
-     * @param causal  whether row i of a head leaves out the columns after i
+     * @param length tokens of the text; the rest is padding
+     * @param causal whether row i of a head leaves out the columns after i
      */
-    static void forward(INDArray scores, int[] lengths, int heads, boolean causal) {
+    static void forward(INDArray scores, int length, boolean causal) {
         int tokens = (int) scores.size(1);
         if (HostFloats.reaches(scores)) {
-            forwardInJava(scores, lengths, heads, tokens, causal);
+            forwardInJava(scores, length, tokens, causal);
             return;
         }
-        INDArray byText = scores.reshape('c', lengths.length, (long) heads * tokens, tokens);
-        for (int text = 0; text < lengths.length; text++) {
-            if (lengths[text] < tokens) {
-                byText.get(NDArrayIndex.point(text), NDArrayIndex.all(), NDArrayIndex.interval(lengths[text], tokens))
-                        .assign(Double.NEGATIVE_INFINITY);
-            }
+        if (length < tokens) {
+            scores.get(NDArrayIndex.all(), NDArrayIndex.interval(length, tokens)).assign(Double.NEGATIVE_INFINITY);
         }
         if (causal) {
-            INDArray byHead = scores.reshape('c', (long) lengths.length * heads, tokens, tokens);
+            INDArray byHead = scores.reshape('c', scores.size(0) / tokens, tokens, tokens);
             for (int token = 0; token < tokens - 1; token++) {
                 byHead.get(NDArrayIndex.all(), NDArrayIndex.point(token), NDArrayIndex.interval(token + 1, tokens))
                         .assign(Double.NEGATIVE_INFINITY);
@@ -44,21 +40,18 @@ final class MaskedSoftmax {
         scores.diviColumnVector(scores.sum(true, 1));
     }
 
-    /** Block by block, a head of a text each. */
-    private static void forwardInJava(INDArray scores, int[] lengths, int heads, int tokens, boolean causal) {
+    /** Block by block, a head each. */
+    private static void forwardInJava(INDArray scores, int length, int tokens, boolean causal) {
         HostFloats values = HostFloats.of(scores);
         float[] block = new float[tokens * tokens];
-        long at = 0;
-        for (int length : lengths) {
-            for (int head = 0; head < heads; head++, at += block.length) {
-                values.read(at, block, block.length);
-                for (int row = 0; row < block.length; row += tokens) {
-                    int seen = causal ? Math.min(length, row / tokens + 1) : length;
-                    softmax(block, row, seen);
-                    Arrays.fill(block, row + seen, row + tokens, 0);
-                }
-                values.write(at, block, block.length);
+        for (long at = 0; at < scores.length(); at += block.length) {
+            values.read(at, block, block.length);
+            for (int row = 0; row < block.length; row += tokens) {
+                int seen = causal ? Math.min(length, row / tokens + 1) : length;
+                softmax(block, row, seen);
+                Arrays.fill(block, row + seen, row + tokens, 0);
             }
+            values.write(at, block, block.length);
         }
     }
 

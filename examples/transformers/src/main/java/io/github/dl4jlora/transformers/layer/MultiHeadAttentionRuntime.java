@@ -1,6 +1,5 @@
 package io.github.dl4jlora.transformers.layer;
 
-import io.github.dl4jlora.internal.kernel.KeptArrays;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -13,12 +12,14 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.Arrays;
 
 /**
- * Runs {@link MultiHeadAttention}. With P = softmax(Q·Kᵀ/√d), which a training forward pass keeps in the activations
- * workspace:
+ * Runs {@link MultiHeadAttention}. With P = softmax(Q·Kᵀ/√d), text by text, so that scores stay in the cache:
  *
  * <pre>
  * dV = Pᵀ·dO      dP = dO·Vᵀ      dS = P ⊙ (dP - rowsum(P ⊙ dP))      dQ = dS·K / √d      dK = dSᵀ·Q / √d
  * </pre>
+ *
+ * P is computed again in the backward pass, as by Dao et al. 2022 (arXiv:2205.14135): to keep it would take tokens / d times
+ * as much memory as Q takes.
  */
 @SuppressWarnings("overrides")
 final class MultiHeadAttentionRuntime extends TokenVertex {
@@ -28,7 +29,6 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
     private final int heads;
     private final boolean causal;
     private final boolean joint;
-    private transient INDArray probabilities;
 
     MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, MultiHeadAttention conf, DataType type) {
         super(graph, name, index, conf.getPadding(), type);
@@ -39,25 +39,34 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
 
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
-        INDArray p = probabilities(workspaces, training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM);
-        probabilities = training ? p : null;
+        INDArray query = rows(0);
+        INDArray key = rows(1);
+        INDArray value = rows(2);
         INDArray output = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 new long[]{inputs[0].size(0), hidden()}, 'c');
-        products().apply(p, false, rows(2), output, 1);
+        INDArray p = scores(ArrayType.FF_WORKING_MEM, workspaces);
+        int[] lengths = lengths(checkedIds());
+        HeadProducts products = products(query);
+        for (int text = 0; text < lengths.length; text++) {
+            probabilities(products, text, query, key, p, lengths[text]);
+            products.apply(text, p, false, value, output, 1);
+        }
         return output;
     }
 
-    private INDArray probabilities(LayerWorkspaceMgr workspaces, ArrayType lifetime) {
-        INDArray ids = checkedIds();
-        INDArray p = workspaces.createUninitialized(lifetime, dataType,
-                new long[]{ids.size(0) * heads * ids.size(1), ids.size(1)}, 'c');
-        products().outer(rows(0), rows(1), p, scale());
-        MaskedSoftmax.forward(p, lengths(ids), heads, causal);
-        return p;
+    /** Of one text. */
+    private INDArray scores(ArrayType lifetime, LayerWorkspaceMgr workspaces) {
+        long tokens = checkedIds().size(1);
+        return workspaces.createUninitialized(lifetime, dataType, new long[]{heads * tokens, tokens}, 'c');
     }
 
-    private HeadProducts products() {
-        return HeadProducts.of(rows(0), (int) checkedIds().size(0), heads);
+    private void probabilities(HeadProducts products, int text, INDArray query, INDArray key, INDArray p, int length) {
+        products.outer(text, query, key, p, scale());
+        MaskedSoftmax.forward(p, length, causal);
+    }
+
+    private HeadProducts products(INDArray rows) {
+        return HeadProducts.of(rows, (int) checkedIds().size(0), heads);
     }
 
     private double scale() {
@@ -85,9 +94,9 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        // Kept by the forward pass of the same step; computed again where somebody fed forward for inference in between.
-        INDArray p = KeptArrays.isUsable(probabilities) ? probabilities : probabilities(workspaces, ArrayType.BP_WORKING_MEM);
-        HeadProducts products = products();
+        INDArray query = rows(0);
+        INDArray key = rows(1);
+        INDArray value = rows(2);
         INDArray dOutput = rows(epsilon);
         INDArray[] dInputs = new INDArray[joint ? 1 : 3];
         for (int i = 0; i < dInputs.length; i++) {
@@ -96,19 +105,18 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
         INDArray dQuery = joint ? part(dInputs[0], 0) : dInputs[0];
         INDArray dKey = joint ? part(dInputs[0], 1) : dInputs[1];
         INDArray dValue = joint ? part(dInputs[0], 2) : dInputs[2];
-        INDArray dScores = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, p.shape(), 'c');
-        products.apply(p, true, dOutput, dValue, 1);
-        products.outer(dOutput, rows(2), dScores, 1);
-        MaskedSoftmax.backward(p, dScores);
-        products.apply(dScores, false, rows(1), dQuery, scale());
-        products.apply(dScores, true, rows(0), dKey, scale());
-        probabilities = null;
+        INDArray p = scores(ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray dScores = scores(ArrayType.BP_WORKING_MEM, workspaces);
+        int[] lengths = lengths(checkedIds());
+        HeadProducts products = products(query);
+        for (int text = 0; text < lengths.length; text++) {
+            probabilities(products, text, query, key, p, lengths[text]);
+            products.apply(text, p, true, dOutput, dValue, 1);
+            products.outer(text, dOutput, value, dScores, 1);
+            MaskedSoftmax.backward(p, dScores);
+            products.apply(text, dScores, false, key, dQuery, scale());
+            products.apply(text, dScores, true, query, dKey, scale());
+        }
         return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
-    }
-
-    @Override
-    public void clear() {
-        super.clear();
-        probabilities = null;
     }
 }

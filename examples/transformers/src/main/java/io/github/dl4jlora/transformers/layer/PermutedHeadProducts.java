@@ -16,27 +16,28 @@ final class PermutedHeadProducts implements HeadProducts {
         this.tokens = rows.size(0) / texts;
     }
 
-    private INDArray blocks(INDArray rows) {
-        return byHead(rows).permute(0, 2, 1, 3);
+    private INDArray blocks(int text, INDArray rows) {
+        return byHead(text, rows).permute(1, 0, 2);
     }
 
-    /** A view, so that it can be written to. */
-    private INDArray byHead(INDArray rows) {
-        return rows.reshape('c', true, texts, tokens, heads, rows.size(1) / heads);
+    /** A view, so that it can be written to. {@code get} and {@code slice} find no rows in what is a view of columns already. */
+    private INDArray byHead(int text, INDArray rows) {
+        return rows.reshape('c', true, texts, tokens, heads, rows.size(1) / heads)
+                .tensorAlongDimension(text, 1, 2, 3);
     }
 
     private INDArray square(INDArray scores) {
-        return scores.reshape('c', texts, heads, tokens, tokens);
+        return scores.reshape('c', heads, tokens, tokens);
     }
 
     @Override
-    public void outer(INDArray x, INDArray y, INDArray scores, double scale) {
-        square(scores).assign(Nd4j.matmul(blocks(x), blocks(y), false, true, false)).muli(scale);
+    public void outer(int text, INDArray x, INDArray y, INDArray scores, double scale) {
+        square(scores).assign(Nd4j.matmul(blocks(text, x), blocks(text, y), false, true, false)).muli(scale);
     }
 
     @Override
-    public void apply(INDArray scores, boolean transpose, INDArray y, INDArray rows, double scale) {
-        INDArray product = Nd4j.matmul(square(scores), blocks(y), transpose, false, false);
-        byHead(rows).assign(product.permute(0, 2, 1, 3)).muli(scale);
+    public void apply(int text, INDArray scores, boolean transpose, INDArray y, INDArray rows, double scale) {
+        INDArray product = Nd4j.matmul(square(scores), blocks(text, y), transpose, false, false);
+        byHead(text, rows).assign(product.permute(1, 0, 2)).muli(scale);
     }
 }
