@@ -26,6 +26,9 @@ import java.util.Map;
 public final class ValuesElsewhere {
 
     private static final Cleaner CLEANER = Cleaner.create();
+    /** Bytes; smaller blocks are not worth pages of their own. */
+    private static final long KEPT_AT_LEAST = 128 << 10;
+    private static final long FRESH = 33 << 20;
 
     private ValuesElsewhere() {
     }
@@ -39,7 +42,7 @@ public final class ValuesElsewhere {
      */
     public static INDArray vector(DataType type, long length) {
         boolean onCpu = Nd4j.getBackend().getEnvironment().isCPU();
-        Pointer block = onCpu ? Pointer.calloc(length, type.width()) : null;
+        Pointer block = onCpu ? untouched(length, type.width()) : null;
         if (block == null || block.isNull()) {
             return Nd4j.zeros(type, 1, length);
         }
@@ -47,6 +50,14 @@ public final class ValuesElsewhere {
         // ND4J frees only what it has allocated. Views hold the buffer, so it goes with the last of them.
         CLEANER.register(buffer, () -> Pointer.free(block));
         return Nd4j.create(buffer, 1, length);
+    }
+
+    /**
+     * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros
+     * over it. Larger ones are pages that nobody has touched, of which those that are too many cost nothing.
+     */
+    private static Pointer untouched(long length, int width) {
+        return Pointer.calloc(length * width < KEPT_AT_LEAST ? length : Math.max(length, FRESH / width), width);
     }
 
     /**

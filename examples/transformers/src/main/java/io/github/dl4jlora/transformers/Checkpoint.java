@@ -113,8 +113,12 @@ public final class Checkpoint {
     /**
      * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} of length 1 out: the mean of a
      * text's token vectors, as most models of sentence-transformers have it}
+     *
+     * @throws IOException if the folder has settings of sentence-transformers that say another pooling, and as
+     *                     {@link #model(Head)}
      */
     public BaseSource<ComputationGraph> sentenceEncoder() throws IOException {
+        folder.requireMeanPooling();
         GraphBuilder graph = Transformer.addTo(builder(), shape, Head.meanPooling());
         graph.addVertex(SENTENCE, new L2NormalizeVertex(), Transformer.POOLING).setOutputs(SENTENCE);
         return model(graph.build());

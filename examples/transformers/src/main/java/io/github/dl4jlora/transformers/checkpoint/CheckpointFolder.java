@@ -11,6 +11,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -108,6 +109,22 @@ public final class CheckpointFolder {
         }
         config.requireClassifierOf((int) shape[0]);
         return (int) shape[0];
+    }
+
+    /**
+     * @throws IOException if sentence-transformers, whose settings lie in a folder of their own, would not take the mean
+     */
+    public void requireMeanPooling() throws IOException {
+        Path settings = path.resolve("1_Pooling").resolve(CONFIG);
+        if (!Files.exists(settings)) {
+            return;
+        }
+        ConfigFile pooling = ConfigFile.read(settings);
+        pooling.requireOnly("pooling_mode", "mean");
+        pooling.requireOnly("pooling_mode_mean_tokens", true);
+        for (String other : List.of("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")) {
+            pooling.requireNone("pooling_mode_" + other);
+        }
     }
 
     /**

@@ -82,7 +82,7 @@ final class StoredModel implements BaseSource.Values {
             tied = names.tied();
             used.addAll(tied.keySet());
         }
-        names.requireKnown(used, newLayers.keySet());
+        names.requireKnown(used);
     }
 
     private List<StoredParameter> parameters() {

@@ -107,14 +107,12 @@ final class TensorNames {
     /**
      * Looks at what the files have besides.
      *
-     * @param used     the files' names of what the model takes
-     * @param newHeads modules of which the stored ones are not wanted
+     * @param used the files' names of what the model takes
      * @throws IOException if there is a tensor that no class of the family has; heads of other classes are told in the log
      */
-    void requireKnown(Set<String> used, Set<String> newHeads) throws IOException {
+    void requireKnown(Set<String> used) throws IOException {
         Set<String> usedHeads = new HashSet<>();
         used.forEach(name -> heads().stream().filter(head -> isBelow(name, head)).forEach(usedHeads::add));
-        usedHeads.removeAll(newHeads);
         Set<String> left = new TreeSet<>();
         List<String> unknown = new ArrayList<>();
         for (String name : files.names()) {
