@@ -1,8 +1,10 @@
 """Times a BERT encoder in PyTorch: the architecture of all-MiniLM-L6-v2 with random weights, mean pooling, a classifier,
 and LoRA on query and value, as EncoderChild has it in Deeplearning4j.
 
-usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK THREADS
+usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK THREADS [sdpa|eager]
        THREADS: a number, or "default"
+       sdpa, eager: the sizes of BERT-base, with that attention; also prints the bytes that the runs took beyond what was
+       resident before, and the most that was resident
 """
 import statistics
 import sys
@@ -11,7 +13,15 @@ import time
 VOCABULARY, POSITIONS, HIDDEN, INTERMEDIATE, LAYERS, HEADS, CLASSES = 30522, 512, 384, 1536, 6, 12, 2
 
 
-def main(mode, texts, tokens, rank, threads):
+def status(field):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
+
+
+def main(mode, texts, tokens, rank, threads, attention):
+    global HIDDEN, INTERMEDIATE, LAYERS
+    if attention:
+        HIDDEN, INTERMEDIATE, LAYERS = 768, 3072, 12
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -31,6 +41,11 @@ def main(mode, texts, tokens, rank, threads):
         def forward(self, x):
             return self.base(x) + x @ self.lora_a.T @ self.lora_b.T
 
+    def eager(q, k, v, mask):
+        return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask, -1) @ v
+
+    attend = eager if attention == "eager" else F.scaled_dot_product_attention
+
     class Layer(nn.Module):
         def __init__(self):
             super().__init__()
@@ -45,7 +60,7 @@ def main(mode, texts, tokens, rank, threads):
             return x.view(texts, tokens, HEADS, HIDDEN // HEADS).transpose(1, 2)
 
         def forward(self, x, mask):
-            o = F.scaled_dot_product_attention(self.heads(self.query(x)), self.heads(self.key(x)), self.heads(self.value(x)), mask)
+            o = attend(self.heads(self.query(x)), self.heads(self.key(x)), self.heads(self.value(x)), mask)
             x = self.mix_norm(x + self.mix(o.transpose(1, 2).reshape(texts, tokens, HIDDEN)))
             return self.norm(x + self.narrow(F.gelu(self.widen(x))))
 
@@ -93,9 +108,16 @@ def main(mode, texts, tokens, rank, threads):
             times.append((time.perf_counter() - t) * 1e3)
         return times
 
-    timed(2.0, 5)
-    return statistics.median(timed(5.0, 15))
+    if not attention:
+        timed(2.0, 5)
+        return statistics.median(timed(5.0, 15))
+    before = status("VmRSS:")
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+    timed(0, 2)
+    millis = statistics.median(timed(0, 6))
+    return f"{millis} {status('VmHWM:') - before} {status('VmHWM:')}"
 
 
 if __name__ == "__main__":
-    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:5]), sys.argv[5]))
+    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:5]), *(sys.argv[5:] + [None])[:2]))

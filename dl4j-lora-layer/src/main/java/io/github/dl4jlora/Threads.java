@@ -27,6 +27,8 @@ public final class Threads {
     private static final String OPEN_MP = "OMP_NUM_THREADS";
     private static final String BLAS = "OPENBLAS_NUM_THREADS";
     private static final String WAITING = "OMP_WAIT_POLICY";
+    private static final String MALLOC = "MALLOC_MMAP_THRESHOLD_";
+    private static final int LARGE_BLOCK = 1 << 20;
     private static final Pattern COUNT = Pattern.compile("[1-9]\\d{0,3}");
     /** JavaCPP reads both spellings. */
     private static final List<String> PHYSICAL =
@@ -53,6 +55,9 @@ public final class Threads {
      *
      * <p>Later it sets the numbers of threads in the process, those of ND4J's loops for the calling thread, and keeps OpenMP's
      * threads from spinning by a team of them that rests. {@code maxphysicalbytes} stays what it is then.
+     *
+     * <p>Arrays of 1 MiB and more that are freed go back to the system at once, where C's allocator is GNU's; {@code
+     * MALLOC_MMAP_THRESHOLD_} in the environment is left as it is.
      *
      * <p>A second call changes nothing. On a CUDA backend, or without a backend on the class path, nothing is done.
      *
@@ -94,6 +99,9 @@ public final class Threads {
         Quarrel.settled(true);
         tellOfThreads(variables, late);
         tellOfMemory(free);
+        if (System.getenv(MALLOC) == null && NativeLibraries.giveBackBlocksFrom(LARGE_BLOCK)) {
+            words.add("C's allocator gives blocks of 1 MiB and more back to the system when they are freed.");
+        }
     }
 
     /** What is to be set: nothing that the environment has. */

@@ -18,7 +18,7 @@ import io.github.dl4jlora.frozen.BaseOpener;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
-import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
@@ -200,7 +200,7 @@ class ArchitectureTest {
     /** Six of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
-        Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(), KeptArrays.class.getName(),
+        Set<String> known = Set.of(AtomicFile.class.getName(), Temporary.class.getName(), PassingOutput.class.getName(),
                 RawValues.class.getName(), Safetensors.class.getName(), UntrustedJson.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)

@@ -34,8 +34,8 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--output", description = "Folder for report.md and report.html.")
     private Path output = Path.of("benchmarks", "target", "report");
 
-    @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but ACCURACY, "
-            + "LAYERS and VARIANTS, which are in --full.")
+    @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but "
+            + "BERT_BASE, ACCURACY, LAYERS and VARIANTS, which are in --full.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
@@ -43,7 +43,8 @@ public final class Compare implements Callable<Integer> {
 
     /** What can be measured by itself. */
     enum Part {
-        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, STORAGE, SERVING, PLAN, ACCURACY, LAYERS, VARIANTS
+        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN, ACCURACY,
+        LAYERS, VARIANTS
     }
 
     public static void main(String[] args) {
@@ -93,6 +94,7 @@ public final class Compare implements Callable<Integer> {
             case INFERENCE -> measurements.inference();
             case DISK -> measurements.disk(grid);
             case ENCODER -> measurements.encoder();
+            case BERT_BASE -> measurements.bertBase();
             case STORAGE -> measurements.storage();
             case SERVING -> measurements.serving();
             case PLAN -> measurements.plans();

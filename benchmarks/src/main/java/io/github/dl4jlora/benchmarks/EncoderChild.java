@@ -15,6 +15,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /**
@@ -48,11 +49,14 @@ final class EncoderChild {
     }
 
     static ComputationGraph base() {
-        GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4))
-                .graphBuilder(), TransformerShape.MINI_LM_L6, Head.meanPooling());
-        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT)
-                .nIn(TransformerShape.MINI_LM_L6.hidden()).nOut(CLASSES).activation(Activation.SOFTMAX).build(),
-                Transformer.POOLING).setOutputs("classifier");
+        return base(TransformerShape.MINI_LM_L6);
+    }
+
+    static ComputationGraph base(TransformerShape shape) {
+        GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new NoOp())
+                .graphBuilder(), shape, Head.meanPooling());
+        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
+                .activation(Activation.SOFTMAX).build(), Transformer.POOLING).setOutputs("classifier");
         ComputationGraph base = new ComputationGraph(configuration.build());
         base.init();
         return base;

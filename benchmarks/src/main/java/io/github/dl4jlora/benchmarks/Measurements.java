@@ -250,6 +250,33 @@ final class Measurements {
         }
     }
 
+    void bertBase() {
+        for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
+            Map<String, List<double[]>> found = new LinkedHashMap<>();
+            for (int round = 0; round < rounds; round++) {
+                for (BertBaseTask task : BertBaseTask.values()) {
+                    String what = "BERT-base, " + task.title() + ", " + settings.title();
+                    attempt(what, () -> Child.java(settings, BertBaseChild.class, task.name()), figures ->
+                            found.computeIfAbsent(task.name(), key -> new ArrayList<>()).add(numbers(figures.split(" "))));
+                    for (String attention : task.peer() == task && hasPyTorch() ? List.of("sdpa", "eager") : List.<String>of()) {
+                        attempt("PyTorch, " + what, () -> Child.python(settings.ofPyTorch(), python, "encoder.py",
+                                task.arguments(threads(settings), attention)), figures -> found.computeIfAbsent(
+                                        task.name() + attention, key -> new ArrayList<>()).add(numbers(figures.split(" "))));
+                    }
+                }
+            }
+            Map<BertBaseTask, Results.BertBase> costs = new EnumMap<>(BertBaseTask.class);
+            for (BertBaseTask task : BertBaseTask.values()) {
+                Results.Cost sdpa = Results.Cost.medianOf(found.get(task.peer().name() + "sdpa"));
+                Results.Cost eager = Results.Cost.medianOf(found.get(task.peer().name() + "eager"));
+                costs.put(task, new Results.BertBase(Results.Cost.medianOf(found.get(task.name())),
+                        eager.millis() < sdpa.millis() ? eager : sdpa));
+            }
+            results.bertBase.put(settings, costs);
+            say("BERT-base, " + settings.title() + ": " + costs);
+        }
+    }
+
     void storage() throws IOException {
         StorageMeasurements storage = new StorageMeasurements(this, results);
         storage.times(rounds);

@@ -70,6 +70,9 @@ final class Report {
         if (!results.encoder.isEmpty()) {
             tables.add(encoder());
         }
+        if (!results.bertBase.isEmpty()) {
+            tables.add(bertBase());
+        }
         tables.addAll(StorageMeasurements.tables(results));
         tables.addAll(ServingMeasurements.tables(results));
         tables.addAll(PlanMeasurements.tables(results));
@@ -178,6 +181,23 @@ final class Report {
                         number(of.here() / of.pyTorch())))));
         return new Table("A BERT encoder", "The sizes of all-MiniLM-L6-v2 with random weights, 8 texts of 64 tokens, Adam. "
                 + "Medians of each process's median.", rows);
+    }
+
+    private Table bertBase() {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("", "ms", "PyTorch", "ratio", "MB beyond what was there", "PyTorch", "ratio", "MB in all", "PyTorch",
+                "ratio"));
+        results.bertBase.forEach((settings, tasks) -> tasks.forEach((task, of) -> {
+            Results.Cost here = of.here();
+            Results.Cost there = of.pyTorch();
+            rows.add(List.of(task.title() + "; " + settings.title(), number(here.millis()), number(there.millis()),
+                    number(here.millis() / there.millis()), number(here.beyond() / 1e6), number(there.beyond() / 1e6),
+                    number(here.beyond() / there.beyond()), number(here.peak() / 1e6), number(there.peak() / 1e6),
+                    number(here.peak() / there.peak())));
+        }));
+        return new Table("BERT-base", "The sizes of BERT-base with random weights, 8 texts of 128 tokens, LoRA of rank 8 "
+                + "on query and value, Adam. Medians of each process's median. PyTorch's base is frozen and FLOAT, its attention "
+                + "the faster of scaled_dot_product_attention and plain products.", rows);
     }
 
     private Table steps() {

@@ -33,6 +33,19 @@ final class Results {
     record Encoder(double here, double pyTorch) {
     }
 
+    /** Milliseconds; bytes beyond what was resident before, and most resident. */
+    record Cost(double millis, double beyond, double peak) {
+
+        static Cost medianOf(List<double[]> found) {
+            return found == null ? new Cost(Double.NaN, Double.NaN, Double.NaN) : new Cost(Measurements.medianOf(found, 0),
+                    Measurements.medianOf(found, 1), Measurements.medianOf(found, 2));
+        }
+    }
+
+    /** Of BERT-base, with DL4J and with PyTorch, whichever of its two attentions takes less time. */
+    record BertBase(Cost here, Cost pyTorch) {
+    }
+
     /** Arrays that a step makes, and bytes on Java's heap. */
     record Made(double arrays, double bytes) {
     }
@@ -55,6 +68,7 @@ final class Results {
     final List<String> failures = new ArrayList<>();
     final Map<LayerTask, Map<LayerSide, LayerCost>> layers = new EnumMap<>(LayerTask.class);
     final Map<String, VariantCost> variants = new LinkedHashMap<>();
+    final Map<Settings, Map<BertBaseTask, BertBase>> bertBase = new EnumMap<>(Settings.class);
     final Map<Settings, Map<EncoderTask, Encoder>> encoder = new EnumMap<>(Settings.class);
     /** Milliseconds of a step. */
     final Map<Shape, Map<Run, Double>> steps = new LinkedHashMap<>();

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
@@ -22,11 +23,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * the identity, and computed again where it is missing. Input or masks that the product has no business with are left to
  * the stock layer.
  */
-final class FrozenKernel extends FrozenArithmetic {
+final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker {
 
     private final FrozenProduct product;
     private INDArray z;
     private boolean stock;
+    private PassingOutput place;
 
     FrozenKernel(Layer stock, FrozenProduct product) {
         super(stock);
@@ -37,6 +39,11 @@ final class FrozenKernel extends FrozenArithmetic {
     public void setStock(boolean asStock) {
         z = null;
         stock = asStock;
+    }
+
+    @Override
+    public void setPassingOutput(PassingOutput output) {
+        place = output;
     }
 
     private IActivation activation() {
@@ -76,12 +83,17 @@ final class FrozenKernel extends FrozenArithmetic {
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         z = null;
         if (!isOurs()) {
+            if (training && input() != null && !input().isAttached()) {
+                // The stock layer looks at its input in the backward pass, when others may have been here: PassingOutput.
+                super.setInput(workspaces.dup(ArrayType.INPUT, input()), workspaces);
+            }
             return asStock(workspaces).activate(training, workspaces);
         }
-        INDArray result = product.forward(underlying.input(), workspaces);
-        if (training && !isIdentity()) {
+        boolean keep = training && !isIdentity();
+        INDArray result = product.forward(underlying.input(), training && !keep ? place : null, workspaces);
+        if (keep) {
             z = result;
-            result = DenseArithmetic.activated(activation(), z, workspaces);
+            result = DenseArithmetic.activated(activation(), z, place, workspaces);
         } else {
             result = DenseArithmetic.activate(activation(), result, training);
         }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.api.Layer;
@@ -68,6 +69,11 @@ abstract sealed class FrozenProduct {
         return CONVOLUTIONS.contains(type) ? new Convolution((ConvolutionLayer) stock, weights.get()) : null;
     }
 
+    /** Whether the backward pass of one for a configured layer looks at the layer's input. It is rows, of which none does. */
+    static boolean looksBack(org.deeplearning4j.nn.conf.layers.Layer conf) {
+        return !exists(conf) || CONFIGURATIONS.contains(conf.getClass());
+    }
+
     /** Whether there is one for a configured layer. */
     static boolean exists(org.deeplearning4j.nn.conf.layers.Layer conf) {
         boolean dense = conf.getClass() == org.deeplearning4j.nn.conf.layers.DenseLayer.class;
@@ -106,7 +112,16 @@ abstract sealed class FrozenProduct {
     abstract boolean takes(INDArray input, INDArray mask);
 
     /** z in the activations workspace, in an array of its own. */
-    abstract INDArray forward(INDArray input, LayerWorkspaceMgr workspaces);
+    final INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
+        return forward(input, null, workspaces);
+    }
+
+    /**
+     * z in an array of its own.
+     *
+     * @param place for that of a training forward pass; null, or the product is of another kind: the activations workspace
+     */
+    abstract INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces);
 
     /** dx in the workspace of activation gradients. */
     abstract INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces);
@@ -131,9 +146,11 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = input.castTo(type());
-            INDArray z = matrix(workspaces, ArrayType.ACTIVATIONS, x.size(0), w().columns());
+            long[] shape = {x.size(0), w().columns()};
+            INDArray z = PassingOutput.create(place, true, workspaces, type(), shape,
+                    DenseArithmetic.resultOrder(shape[0], shape[1]));
             w().times(x, z);
             if (bias() != null) {
                 DenseArithmetic.addBias(z, bias());
@@ -143,7 +160,9 @@ abstract sealed class FrozenProduct {
 
         @Override
         INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
-            INDArray dx = matrix(workspaces, ArrayType.ACTIVATION_GRAD, dz.size(0), w().rows());
+            long[] shape = {dz.size(0), w().rows()};
+            INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, type(), shape,
+                    DenseArithmetic.resultOrder(shape[0], shape[1]));
             w().timesTransposed(dz, dx);
             return dx;
         }
@@ -151,11 +170,6 @@ abstract sealed class FrozenProduct {
         @Override
         void mask(INDArray output, INDArray mask) {
             output.muliColumnVector(mask.castTo(output.dataType()));
-        }
-
-        private INDArray matrix(LayerWorkspaceMgr workspaces, ArrayType type, long rows, long columns) {
-            return workspaces.createUninitialized(type, type(), new long[] {rows, columns},
-                    DenseArithmetic.resultOrder(rows, columns));
         }
     }
 
@@ -185,7 +199,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
             long nOut = layout.conf().getNOut();
@@ -232,7 +246,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces) {
             int[] words = layout.words(input, "(layer " + stock.conf().getLayer().getLayerName() + ")");
             INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
                     new long[] {words.length, w().columns()}, 'c');

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.stock.HiddenState;
 import io.github.dl4jlora.internal.stock.OutputDelegate;
 import io.github.dl4jlora.internal.stock.RecurrentDelegate;
@@ -33,7 +34,7 @@ import java.util.function.Function;
  * that are never updated), and what DL4J looks for in a running layer: state, labels and scores, arrays that the next layer
  * may overwrite.
  */
-public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
+public class FrozenRuntime extends BaseWrapperLayer implements Disableable, PassingOutput.Maker {
 
     private static final StackWalker CALLERS = StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);
 
@@ -42,6 +43,7 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     private final boolean overwritesInput;
     private boolean inputModificationAllowed;
     private int disabled;
+    private PassingOutput place;
     private TrainingConfig config;
     private NeuralNetConfiguration declared;
 
@@ -83,6 +85,20 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
     public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock) {
         Class<?> type = stock.getClass();
         return type == OutputLayer.class || type == RnnOutputLayer.class || FrozenProduct.exists(StockLayers.innermost(stock));
+    }
+
+    /**
+     * Whether the backward pass of a frozen layer looks at the layer's input.
+     *
+     * @param stock out of DL4J's freezing wrappers
+     */
+    public static boolean looksBack(org.deeplearning4j.nn.conf.layers.Layer stock) {
+        return FrozenProduct.looksBack(stock);
+    }
+
+    @Override
+    public void setPassingOutput(PassingOutput output) {
+        place = output;
     }
 
     private static FrozenRuntime declaredAs(NeuralNetConfiguration conf, FrozenRuntime runtime) {
@@ -179,6 +195,9 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable {
         if (underlying instanceof DropoutLayer && underlying.getMaskArray() != null) {
             // It applies its mask to the input itself.
             underlying.setInput(workspaces.dup(ArrayType.ACTIVATIONS, underlying.input()), workspaces);
+        }
+        if (underlying instanceof PassingOutput.Maker maker) {
+            maker.setPassingOutput(place);
         }
         INDArray input = underlying.input();
         INDArray output = underlying.activate(training || overwritesInput, workspaces);

@@ -51,15 +51,21 @@ public final class DenseArithmetic {
      * @param z left as it is
      */
     public static INDArray activated(IActivation activation, INDArray z, LayerWorkspaceMgr workspaces) {
-        if (isPlainReLU(activation)) {
-            INDArray y = workspaces.createUninitialized(ArrayType.ACTIVATIONS, z.dataType(), z.shape(), z.ordering());
-            if (Rectifier.takes(z, y)) {
-                Rectifier.forward(z, y);
-                return y;
-            }
-            return activation.getActivation(y.assign(z), true);
+        return activated(activation, z, null, workspaces);
+    }
+
+    /**
+     * As {@link #activated(IActivation, INDArray, LayerWorkspaceMgr)}, in a training forward pass.
+     *
+     * @param place for y; null: the activations' workspace
+     */
+    public static INDArray activated(IActivation activation, INDArray z, PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray y = PassingOutput.create(place, z.rank() == 2, workspaces, z.dataType(), z.shape(), z.ordering());
+        if (isPlainReLU(activation) && Rectifier.takes(z, y)) {
+            Rectifier.forward(z, y);
+            return y;
         }
-        return activation.getActivation(workspaces.dup(ArrayType.ACTIVATIONS, z, z.ordering()), true);
+        return activation.getActivation(y.assign(z), true);
     }
 
     /** y = activation(z), in the place of z where the activation works there. */

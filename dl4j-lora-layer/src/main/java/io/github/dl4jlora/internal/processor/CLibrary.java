@@ -18,6 +18,12 @@ final class CLibrary {
         NativeLibrary.getProcess().getFunction("malloc_trim").invokeInt(new Object[] {0L});
     }
 
+    /** Has GNU's allocator take blocks of so many bytes and more from the system, and give them back when they are freed. */
+    static boolean mapFrom(int bytes) {
+        final int mmapThreshold = -3;
+        return NativeLibrary.getProcess().getFunction("mallopt").invokeInt(new Object[] {mmapThreshold, bytes}) == 1;
+    }
+
     /** What a function without arguments of a library answers. */
     static String text(String library, String function) {
         return NativeLibrary.getInstance(library).getFunction(function).invokeString(new Object[0], false);

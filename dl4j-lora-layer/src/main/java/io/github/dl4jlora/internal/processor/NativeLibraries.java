@@ -85,6 +85,21 @@ public final class NativeLibraries {
         }
     }
 
+    /**
+     * Has C's allocator give large blocks back to the system as soon as they are freed. By its own rule it would keep blocks of
+     * up to 32 MiB once it has seen one: the arrays of a first training step, beside the workspace that DL4J makes of them.
+     *
+     * @param bytes from which on a block is large
+     * @return whether it could be told
+     */
+    public static boolean giveBackBlocksFrom(int bytes) {
+        try {
+            return CLibrary.mapFrom(bytes);
+        } catch (LinkageError e) {
+            return false;
+        }
+    }
+
     /** What OpenBLAS says by a function such as {@code openblas_get_corename}; nothing before it is loaded or without JNA. */
     static Optional<String> openBlas(String function) {
         Optional<String> library = Loader.getLoadedLibraries().values().stream()

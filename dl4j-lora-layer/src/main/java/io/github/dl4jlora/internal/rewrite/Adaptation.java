@@ -223,6 +223,7 @@ public final class Adaptation<M extends Model> {
             return restored.rebuild(Map.of(), Map.of()).model();
         }
         InputGradients.leaveOut(restored);
+        PassingOutputs.assign(restored);
         return network;
     }
 
@@ -269,6 +270,7 @@ public final class Adaptation<M extends Model> {
     private M run() {
         Network<M> adapted = rewritten();
         InputGradients.leaveOut(adapted);
+        PassingOutputs.assign(adapted);
         refuseUntrainable(adapted);
         adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
         FirstSteps.watch(adapted);

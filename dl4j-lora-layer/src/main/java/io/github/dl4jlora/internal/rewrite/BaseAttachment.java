@@ -44,6 +44,7 @@ public final class BaseAttachment {
         found.forEach(FrozenReference::bind);
         bindTrainedInFull(network, from);
         InputGradients.leaveOut(network);
+        PassingOutputs.assign(network);
         FirstSteps.resume(network);
     }
 

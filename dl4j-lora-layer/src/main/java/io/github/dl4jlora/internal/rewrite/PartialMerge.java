@@ -73,6 +73,7 @@ final class PartialMerge<M extends Model> {
         result.resetCounts();
         adapted.nodes().forEach(node -> fill(node, result));
         InputGradients.leaveOut(result);
+        PassingOutputs.assign(result);
         FirstSteps.resume(result);
         Adaptation.refuseUntrainable(result);
         return result.model();

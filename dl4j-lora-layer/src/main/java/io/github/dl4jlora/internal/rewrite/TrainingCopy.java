@@ -66,6 +66,7 @@ public final class TrainingCopy implements AutoCloseable {
         Network<?> from = Network.of(original);
         Network<?> to = from.rebuild(Map.of(), Map.of());
         InputGradients.leaveOut(to);
+        PassingOutputs.assign(to);
         to.model().params().assign(from.model().params());
         TrainingCopy copy = new TrainingCopy(to);
         copy.requireRate(what);

@@ -24,6 +24,7 @@
  *
  *    Adaptation -&gt; Replacements      the configurations that take the place of the network's own
  *    Adaptation -&gt; FirstSteps        warns of a B to which no gradient comes
+ *    Adaptation, BaseAttachment -&gt; PassingOutputs       outputs that need not be kept for a backward pass
  *    Adaptation &lt;-&gt; DataStarts, DataStart, DataPass
  *                                    starts from data: a network of the base, in which layers are watched, walks over it
  *    Unadaptation -&gt; PartialMerge -&gt; MergedLayer        some layers; what becomes of one, and what rounding takes of it

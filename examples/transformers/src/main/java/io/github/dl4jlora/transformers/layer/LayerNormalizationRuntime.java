@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -16,17 +17,24 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * dL/dx = (e - mean(e) - n · mean(e · n)) / σ      dL/dg = Σ_rows dL/dy · n      dL/db = Σ_rows dL/dy
  * </pre>
  */
-final class LayerNormalizationRuntime extends MatrixLayer<LayerNormalization> {
+final class LayerNormalizationRuntime extends MatrixLayer<LayerNormalization> implements PassingOutput.Maker {
+
+    private PassingOutput place;
 
     LayerNormalizationRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
     }
 
     @Override
+    public void setPassingOutput(PassingOutput output) {
+        place = output;
+    }
+
+    @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
         INDArray x = input.castTo(dataType);
-        INDArray y = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, x.shape(), 'c');
+        INDArray y = PassingOutput.create(place, training, workspaces, dataType, x.shape(), 'c');
         INDArray gain = getParam(LayerNormalization.GAIN);
         INDArray bias = getParam(LayerNormalization.BIAS);
         if (isFast(x)) {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -22,13 +23,14 @@ import java.util.Arrays;
  * as much memory as Q takes.
  */
 @SuppressWarnings("overrides")
-final class MultiHeadAttentionRuntime extends TokenVertex {
+final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutput.Maker {
 
     private static final long serialVersionUID = 1L;
 
     private final int heads;
     private final boolean causal;
     private final boolean joint;
+    private transient PassingOutput place;
 
     MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, MultiHeadAttention conf, DataType type) {
         super(graph, name, index, conf.getPadding(), type);
@@ -38,11 +40,16 @@ final class MultiHeadAttentionRuntime extends TokenVertex {
     }
 
     @Override
+    public void setPassingOutput(PassingOutput output) {
+        place = output;
+    }
+
+    @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
         INDArray query = rows(0);
         INDArray key = rows(1);
         INDArray value = rows(2);
-        INDArray output = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+        INDArray output = PassingOutput.create(place, training, workspaces, dataType,
                 new long[]{inputs[0].size(0), hidden()}, 'c');
         INDArray p = scores(ArrayType.FF_WORKING_MEM, workspaces);
         int[] lengths = lengths(checkedIds());

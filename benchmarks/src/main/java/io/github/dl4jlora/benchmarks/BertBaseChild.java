@@ -1,0 +1,59 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.Adam;
+
+/**
+ * A child process: a training step or forward pass of BERT-base's architecture with random weights. Prints the median in
+ * milliseconds, the bytes that it took beyond what was resident before the first, and the most that was resident.
+ */
+final class BertBaseChild {
+
+    static final TransformerShape SHAPE = TransformerShape.bert(30522, 512, 768, 3072, 12, 12);
+
+    private static final int WARM_UP = 2;
+    private static final int MEASURED = 6;
+
+    private BertBaseChild() {
+    }
+
+    public static void main(String[] args) throws InterruptedException {
+        BertBaseTask task = BertBaseTask.valueOf(args[0]);
+        ComputationGraph network = network(task.scheme());
+        DataSet batch = EncoderChild.batch(BertBaseTask.TEXTS, BertBaseTask.TOKENS);
+        Runnable measured = task.isStep() ? () -> network.fit(batch) : () -> network.output(batch.getFeatures());
+        for (int i = 0; i < 3; i++) {
+            // ND4J frees what the collector found on a thread of its own.
+            System.gc();
+            Thread.sleep(200);
+        }
+        long before = Memory.resident();
+        Memory.resetPeak();
+        double[] millis = new double[MEASURED];
+        for (int i = -WARM_UP; i < MEASURED; i++) {
+            long from = System.nanoTime();
+            measured.run();
+            if (i >= 0) {
+                millis[i] = (System.nanoTime() - from) / 1e6;
+            }
+        }
+        System.out.println(Child.RESULT + StepChild.median(millis) + " " + (Memory.peak() - before) + " " + Memory.peak());
+        System.exit(0);
+    }
+
+    private static ComputationGraph network(Quantization scheme) {
+        ComputationGraph base = EncoderChild.base(SHAPE);
+        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(BertBaseTask.RANK)
+                .targets("encoder\\..*\\.(query|value)").trainable("classifier").updater(new Adam(1e-4))
+                .quantize(scheme).build());
+        if (scheme != null) {
+            base.close();
+        }
+        return adapted;
+    }
+}

@@ -1,0 +1,50 @@
+package io.github.dl4jlora.internal.kernel;
+
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.function.BooleanSupplier;
+
+/**
+ * Where a layer of a graph puts an output that no backward pass looks at: in memory that layers further up use again. DL4J's
+ * own workspace keeps all outputs of a training forward pass to the end of the step.
+ */
+public final class PassingOutput {
+
+    /** A running layer or vertex that can do so. */
+    public interface Maker {
+
+        /** @param place for its outputs; null: none, they are kept */
+        void setPassingOutput(PassingOutput place);
+    }
+
+    /** In this workspace of DL4J's are all outputs of a training step, and of nothing else. */
+    private static final String OF_A_STEP = "WS_ALL_LAYERS_ACT";
+
+    private final GrowingScratch memory = new GrowingScratch();
+    private final BooleanSupplier watched;
+
+    /** @param watched whether somebody looks at all outputs after a forward pass */
+    public PassingOutput(BooleanSupplier watched) {
+        this.watched = watched;
+    }
+
+    /**
+     * A matrix for an output, whose values are whatever they are.
+     *
+     * @param place    null: in the workspace of activations
+     * @param training whether the pass is followed by a backward pass
+     */
+    public static INDArray create(PassingOutput place, boolean training, LayerWorkspaceMgr workspaces, DataType type,
+            long[] shape, char order) {
+        return place != null && training && order == 'c' && place.isOpen(workspaces) ? place.memory.of(type, shape[0], shape[1])
+                : workspaces.createUninitialized(ArrayType.ACTIVATIONS, type, shape, order);
+    }
+
+    private boolean isOpen(LayerWorkspaceMgr workspaces) {
+        return workspaces.hasConfiguration(ArrayType.ACTIVATIONS)
+                && OF_A_STEP.equals(workspaces.getWorkspaceName(ArrayType.ACTIVATIONS)) && !watched.getAsBoolean();
+    }
+}
