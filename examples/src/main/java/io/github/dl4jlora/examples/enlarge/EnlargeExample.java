@@ -226,9 +226,9 @@ public final class EnlargeExample implements Callable<Integer> {
         ways.put("bicubic", Bicubic::enlarge);
         ways.put(BASE, with(base));
         ways.put("with the adapter", with(tuned()));
-        Sheet.write(output.resolve("print.png"), material.print(), ways);
-        Sheet.write(output.resolve("photographs.png"), material.photographs(), ways);
-        say("Look at it: " + output.resolve("print.png") + ", photographs.png");
+        Path sheet = output.resolve("pictures.png");
+        Sheet.write(sheet, material.some(), ways);
+        say("Look at it: " + sheet);
     }
 
     private void report(ComputationGraph base, ResultTable results) throws IOException {

@@ -52,6 +52,16 @@ record Material(List<DataSet> batches, List<Picture> print, List<Picture> photog
                 brief ? photographs.subList(0, 1) : photographs);
     }
 
+    /** {@return pages of several faces and sizes, and a photograph} */
+    List<Picture> some() {
+        List<Picture> some = new ArrayList<>();
+        for (int i = 0; i < print.size(); i += TESTED_FACES.size() + 1) {
+            some.add(print.get(i));
+        }
+        some.add(photographs.get(0));
+        return some;
+    }
+
     private static List<Picture> testedPrint(List<Font> faces) {
         Print tested = new Print(faces, Text.load(TESTED_TEXT).characters());
         Random random = new Random(TESTED);

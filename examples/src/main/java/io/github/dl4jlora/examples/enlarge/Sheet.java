@@ -18,10 +18,13 @@ import java.util.function.UnaryOperator;
 /** Parts of pictures as each way enlarges them, side by side, with its name above. */
 final class Sheet {
 
-    private static final int HEIGHT = 84;
-    private static final int WIDTH = 152;
+    private static final int HEIGHT = 48;
+    private static final int WIDTH = 80;
+    /** Pixels of the sheet for one of a picture, high and wide. */
+    private static final int ZOOM = 2;
     private static final int GAP = 6;
     private static final int LINE = 20;
+    private static final Color GROUND = new Color(225, 225, 225);
     private static final Font FONT = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
 
     private Sheet() {
@@ -34,16 +37,16 @@ final class Sheet {
     static void write(Path file, List<Picture> pictures, Map<String, UnaryOperator<Picture>> ways) throws IOException {
         List<String> names = new ArrayList<>(ways.keySet());
         names.add("as it was");
-        BufferedImage sheet = new BufferedImage(names.size() * (WIDTH + GAP) - GAP, LINE + pictures.size() * (HEIGHT + GAP) - GAP,
-                BufferedImage.TYPE_INT_RGB);
+        BufferedImage sheet = new BufferedImage(names.size() * (ZOOM * WIDTH + GAP) - GAP,
+                LINE + pictures.size() * (ZOOM * HEIGHT + GAP) - GAP, BufferedImage.TYPE_INT_RGB);
         Graphics2D pen = sheet.createGraphics();
-        pen.setColor(Color.WHITE);
+        pen.setColor(GROUND);
         pen.fillRect(0, 0, sheet.getWidth(), sheet.getHeight());
         pen.setColor(Color.BLACK);
         pen.setFont(FONT);
         pen.setRenderingHint(RenderingHints.KEY_TEXT_ANTIALIASING, RenderingHints.VALUE_TEXT_ANTIALIAS_ON);
         for (int i = 0; i < names.size(); i++) {
-            pen.drawString(names.get(i), i * (WIDTH + GAP), LINE - GAP);
+            pen.drawString(names.get(i), i * (ZOOM * WIDTH + GAP), LINE - GAP);
         }
         for (int row = 0; row < pictures.size(); row++) {
             Picture picture = pictures.get(row);
@@ -59,6 +62,6 @@ final class Sheet {
 
     private static void draw(Graphics2D pen, Picture picture, int row, int column) {
         pen.drawImage(picture.part((picture.height() - HEIGHT) / 2, (picture.width() - WIDTH) / 2, HEIGHT, WIDTH).image(),
-                column * (WIDTH + GAP), LINE + row * (HEIGHT + GAP), null);
+                column * (ZOOM * WIDTH + GAP), LINE + row * (ZOOM * HEIGHT + GAP), ZOOM * WIDTH, ZOOM * HEIGHT, null);
     }
 }
