@@ -15,6 +15,7 @@ import picocli.CommandLine.Spec;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -72,6 +73,7 @@ final class TrainCommand implements Callable<Integer> {
             try (ui) {
                 ui.open(out);
                 new Trial(only, opened, data, start, spec.commandLine(), ui.listeners(only.title)).run(output).write(outcome(only));
+                System.gc();
                 ui.linger(out, System.in);
             }
         } else {
@@ -135,10 +137,11 @@ final class TrainCommand implements Callable<Integer> {
 
     /** Each method has a process to itself, so that none pays for, or is helped by, what another left behind. */
     private void inAnotherProcess(Method method) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx1g",
-                "-Dorg.bytedeco.javacpp.maxbytes=6g", "-cp", System.getProperty("java.class.path"),
-                SpamExample.class.getName(), "train",
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        // With the memory that this one was given.
+        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), SpamExample.class.getName(), "train",
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
         command.addAll(List.of(data.arguments()));
         command.addAll(base.arguments());
