@@ -111,7 +111,7 @@ final class TrainCommand implements Callable<Integer> {
     /** What was compared and what came of it, as a page. */
     private void report(ResultTable results, Mails mails, Base opened) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a pretrained encoder: spam",
-                opened.shown(start.quantization(), start.seed()))
+                opened.kept(start.quantization(), start.seed()))
                 .about("The pretrained encoder " + opened.title() + " is taught to tell spam from other e-mail, with a new head. All methods start from the same network and get the same e-mails and epochs.")
                 .about("F1, precision and recall are those of spam, on e-mails that nothing was trained on. Minutes are those of "
                         + "training, peak memory is the process's.")

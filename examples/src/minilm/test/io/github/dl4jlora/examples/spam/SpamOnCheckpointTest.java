@@ -92,7 +92,8 @@ class SpamOnCheckpointTest {
         String adapter = folder.resolve("output/lora_query_value").toString();
         assertThat(LoRAAdapter.load(Path.of(adapter)).config().trainable()).extracting(Pattern::toString)
                 .containsExactly(Pattern.quote("classifier.dense"), Pattern.quote("classifier.out_proj"));
-        String[] on = {"classify", "--checkpoint", folder.resolve("roberta-classifier").toString(), "--adapter", adapter};
+        String[] on = {"classify", "--checkpoint", folder.resolve("roberta-classifier").toString(), "--adapter", adapter,
+                "--quantize", scheme.name()};
         out.getBuffer().setLength(0);
         assertThat(run(Stream.concat(Stream.of(on), Stream.of("Free", "cash")).toArray(String[]::new))).as(err.toString()).isZero();
         String adapted = out.toString();
