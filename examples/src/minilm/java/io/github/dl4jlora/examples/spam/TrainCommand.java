@@ -72,7 +72,8 @@ final class TrainCommand implements Callable<Integer> {
         if (only != null) {
             try (ui) {
                 ui.open(out);
-                new Trial(only, opened, data, start, spec.commandLine(), ui.listeners(only.title)).run(output).write(outcome(only));
+                new Trial(only, opened, data, start, spec.commandLine(), ui.listeners(only.title)).run(output)
+                        .write(outcome(only));
                 System.gc();
                 ui.linger(out, System.in);
             }
@@ -112,7 +113,8 @@ final class TrainCommand implements Callable<Integer> {
     private void report(ResultTable results, Mails mails, Base opened) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a pretrained encoder: spam",
                 opened.kept(start.quantization(), start.seed()))
-                .about("The pretrained encoder " + opened.title() + " is taught to tell spam from other e-mail, with a new head. All methods start from the same network and get the same e-mails and epochs.")
+                .about("The pretrained encoder " + opened.title() + " is taught to tell spam from other e-mail, with a new head. "
+                        + "All methods start from the same network and get the same e-mails and epochs.")
                 .about("F1, precision and recall are those of spam, on e-mails that nothing was trained on. Minutes are those of "
                         + "training, peak memory is the process's.")
                 .results(results)
@@ -120,7 +122,8 @@ final class TrainCommand implements Callable<Integer> {
                         mails.test().size()) + format(", up to %d tokens of each", data.tokens()))
                 .fact("learning rate", methods().stream().map(method -> start.or(method.learningRate) + " (" + method.title + ")")
                         .collect(Collectors.joining(", ")) + ", Adam")
-                .fact("epochs", data.epochs() + " each, in batches of " + start.batch()).fact("seed", String.valueOf(start.seed()));
+                .fact("epochs", data.epochs() + " each, in batches of " + start.batch())
+                .fact("seed", String.valueOf(start.seed()));
         if (start.quantization() != null) {
             report.fact("base of LoRA", "in fewer bits, " + start.quantization());
         }

@@ -59,8 +59,8 @@ class SpamOnCheckpointTest {
     private Outcome train(String checkpoint, Method method, String... more) throws Exception {
         Path output = folder.resolve("output");
         List<String> arguments = List.of("train", "--short", "--only", method.name(), "--checkpoint",
-                checkpoint(checkpoint).toString(), "--mails", SpamExampleTest.mails(folder.resolve("mails")).toString(), "--output",
-                output.toString());
+                checkpoint(checkpoint).toString(), "--mails", SpamExampleTest.mails(folder.resolve("mails")).toString(),
+                "--output", output.toString());
 
         assertThat(run(Stream.concat(arguments.stream(), Stream.of(more)).toArray(String[]::new))).as(err.toString()).isZero();
 
@@ -95,7 +95,8 @@ class SpamOnCheckpointTest {
         String[] on = {"classify", "--checkpoint", folder.resolve("roberta-classifier").toString(), "--adapter", adapter,
                 "--quantize", scheme.name()};
         out.getBuffer().setLength(0);
-        assertThat(run(Stream.concat(Stream.of(on), Stream.of("Free", "cash")).toArray(String[]::new))).as(err.toString()).isZero();
+        assertThat(run(Stream.concat(Stream.of(on), Stream.of("Free", "cash")).toArray(String[]::new))).as(err.toString())
+                .isZero();
         String adapted = out.toString();
         out.getBuffer().setLength(0);
         assertThat(run(Stream.concat(Stream.of(on), Stream.of("--merged", "Free cash")).toArray(String[]::new))).isZero();
