@@ -36,9 +36,15 @@ interface Base {
         return LoRA.apply(network(config.updater(), seed), config);
     }
 
-    /** {@return what a report looks at: in fewer bits only where it has never been in more} */
-    default ComputationGraph shown(Quantization quantization, long seed) throws IOException {
-        return network(new Adam(), seed);
+    /**
+     * {@return a network to put adapters on that are there already}
+     *
+     * @param quantization null: as it is
+     * @param seed         of the head
+     */
+    default ComputationGraph kept(Quantization quantization, long seed) throws IOException {
+        ComputationGraph network = network(new Adam(), seed);
+        return quantization == null ? network : LoRA.freeze(network, quantization);
     }
 
     /** all-MiniLM-L6-v2: a new output layer on the mean of a text's token vectors. */
@@ -95,8 +101,8 @@ interface Base {
         }
 
         @Override
-        public ComputationGraph shown(Quantization quantization, long seed) throws IOException {
-            return quantization == null ? Base.super.shown(null, seed)
+        public ComputationGraph kept(Quantization quantization, long seed) throws IOException {
+            return quantization == null ? Base.super.kept(null, seed)
                     : LoRA.loadQuantized(checkpoint.classifier(Batches.CLASSES, new Adam(), seed), quantization);
         }
     }

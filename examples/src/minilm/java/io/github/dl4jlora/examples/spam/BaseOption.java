@@ -25,13 +25,13 @@ final class BaseOption {
         }
         if (!Files.isDirectory(folder)) {
             throw new FileNotFoundException("There is no folder " + folder.toAbsolutePath().normalize()
-                    + ". --checkpoint is a folder with config.json, model.safetensors and tokenizer.json; docs/models.md says how to "
-                    + "make that of BERT-base");
+                    + ". --checkpoint is a folder with config.json, model.safetensors and tokenizer.json; docs/models.md says how "
+                    + "to make that of BERT-base");
         }
         Checkpoint checkpoint = Checkpoint.open(folder);
         if (checkpoint.shape().family().isCausal()) {
-            throw new IOException(folder + " is a " + checkpoint.shape().family() + ", whose tokenizer and head know no padding: give "
-                    + "a folder of BERT, RoBERTa or DistilBERT");
+            throw new IOException(folder + " is a " + checkpoint.shape().family() + ", whose tokenizer and head know no padding: "
+                    + "give a folder of BERT, RoBERTa or DistilBERT");
         }
         return new Base.OfCheckpoint(folder, checkpoint);
     }

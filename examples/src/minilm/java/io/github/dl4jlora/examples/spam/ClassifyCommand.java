@@ -1,10 +1,10 @@
 package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -37,6 +37,9 @@ final class ClassifyCommand implements Callable<Integer> {
             description = "Default: lora_query_value where train keeps what it has learned.")
     private Path adapter;
 
+    @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+    private Quantization quantization;
+
     @Option(names = "--merged", description = "Merge the adapter into a plain network first.")
     private boolean merged;
 
@@ -55,7 +58,7 @@ final class ClassifyCommand implements Callable<Integer> {
         }
         Base opened = base.open();
         // Whatever the head starts from, the adapter brings the one that was trained.
-        ComputationGraph network = LoRA.apply(opened.network(new Adam(), DataOptions.SEED), LoRAAdapter.load(folder));
+        ComputationGraph network = LoRA.apply(opened.kept(quantization, DataOptions.SEED), LoRAAdapter.load(folder));
         if (merged) {
             network = LoRA.merge(network);
         }

@@ -15,6 +15,7 @@ import picocli.CommandLine.Spec;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -71,7 +72,9 @@ final class TrainCommand implements Callable<Integer> {
         if (only != null) {
             try (ui) {
                 ui.open(out);
-                new Trial(only, opened, data, start, spec.commandLine(), ui.listeners(only.title)).run(output).write(outcome(only));
+                new Trial(only, opened, data, start, spec.commandLine(), ui.listeners(only.title)).run(output)
+                        .write(outcome(only));
+                System.gc();
                 ui.linger(out, System.in);
             }
         } else {
@@ -109,8 +112,9 @@ final class TrainCommand implements Callable<Integer> {
     /** What was compared and what came of it, as a page. */
     private void report(ResultTable results, Mails mails, Base opened) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a pretrained encoder: spam",
-                opened.shown(start.quantization(), start.seed()))
-                .about("The pretrained encoder " + opened.title() + " is taught to tell spam from other e-mail, with a new head. All methods start from the same network and get the same e-mails and epochs.")
+                opened.kept(start.quantization(), start.seed()))
+                .about("The pretrained encoder " + opened.title() + " is taught to tell spam from other e-mail, with a new head. "
+                        + "All methods start from the same network and get the same e-mails and epochs.")
                 .about("F1, precision and recall are those of spam, on e-mails that nothing was trained on. Minutes are those of "
                         + "training, peak memory is the process's.")
                 .results(results)
@@ -118,7 +122,8 @@ final class TrainCommand implements Callable<Integer> {
                         mails.test().size()) + format(", up to %d tokens of each", data.tokens()))
                 .fact("learning rate", methods().stream().map(method -> start.or(method.learningRate) + " (" + method.title + ")")
                         .collect(Collectors.joining(", ")) + ", Adam")
-                .fact("epochs", data.epochs() + " each, in batches of " + start.batch()).fact("seed", String.valueOf(start.seed()));
+                .fact("epochs", data.epochs() + " each, in batches of " + start.batch())
+                .fact("seed", String.valueOf(start.seed()));
         if (start.quantization() != null) {
             report.fact("base of LoRA", "in fewer bits, " + start.quantization());
         }
@@ -135,10 +140,11 @@ final class TrainCommand implements Callable<Integer> {
 
     /** Each method has a process to itself, so that none pays for, or is helped by, what another left behind. */
     private void inAnotherProcess(Method method) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx1g",
-                "-Dorg.bytedeco.javacpp.maxbytes=6g", "-cp", System.getProperty("java.class.path"),
-                SpamExample.class.getName(), "train",
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        // With the memory that this one was given.
+        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), SpamExample.class.getName(), "train",
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
         command.addAll(List.of(data.arguments()));
         command.addAll(base.arguments());

@@ -10,6 +10,7 @@ import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 import picocli.CommandLine;
 
 import java.io.IOException;
@@ -67,7 +68,10 @@ final class Trial {
         Path kept = method.in(Files.createDirectories(output), "");
         method.save(tuned, kept);
         scores.exportScores(method.in(output, ".tsv").toFile());
-        return new Outcome(evaluation.f1(Batches.SPAM), evaluation.precision(Batches.SPAM), evaluation.recall(Batches.SPAM),
-                LoRA.summary(tuned).trainableParams(), seconds, peak, Figures.size(kept));
+        Outcome outcome = new Outcome(evaluation.f1(Batches.SPAM), evaluation.precision(Batches.SPAM),
+                evaluation.recall(Batches.SPAM), LoRA.summary(tuned).trainableParams(), seconds, peak, Figures.size(kept));
+        // Whoever comes next, the page of the report for one, does not have to find room beside it.
+        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+        return outcome;
     }
 }

@@ -20,7 +20,7 @@ class SpamExampleTest {
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
 
-    private static Path mails(Path folder) throws Exception {
+    static Path mails(Path folder) throws Exception {
         String[] openings = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
                 "lambda", "mu"};
         for (String opening : openings) {
