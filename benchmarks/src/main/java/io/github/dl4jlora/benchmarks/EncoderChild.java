@@ -50,9 +50,9 @@ final class EncoderChild {
     static ComputationGraph base() {
         GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(1e-4))
                 .graphBuilder(), TransformerShape.MINI_LM_L6, Head.meanPooling());
-        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(TransformerShape.MINI_LM_L6.hidden())
-                .nOut(CLASSES)
-                .activation(Activation.SOFTMAX).build(), Transformer.POOLING).setOutputs("classifier");
+        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT)
+                .nIn(TransformerShape.MINI_LM_L6.hidden()).nOut(CLASSES).activation(Activation.SOFTMAX).build(),
+                Transformer.POOLING).setOutputs("classifier");
         ComputationGraph base = new ComputationGraph(configuration.build());
         base.init();
         return base;

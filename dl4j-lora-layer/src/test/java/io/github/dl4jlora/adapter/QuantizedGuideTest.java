@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -79,6 +81,7 @@ class QuantizedGuideTest {
         LoRAAdapter adapter = LoRAAdapter.of(tuned);
         adapter.applyTo(tuned, LoRAAdapter.ApplyOption.STRICT);
         read(folder.resolve("base.zip"), config);
+        give(base.getConfiguration(), config);
         map(folder.resolve("base.mapped"));
     }
 
@@ -86,6 +89,17 @@ class QuantizedGuideTest {
         ModelSerializer.writeModel(base, file.toFile(), false);
         Model tuned = LoRA.loadQuantized(file, config);
         System.out.println(LoRA.summary(tuned));
+    }
+
+    private void give(ComputationGraphConfiguration configuration, LoRAConfig config) throws IOException {
+        BaseSource<ComputationGraph> source = BaseSource.of(configuration, (layer, parameters) ->
+                parameters.forEach((key, values) -> values.assign(myValues(layer, key))));
+        ComputationGraph tuned = LoRA.loadQuantized(source, config);
+        assertThat(tuned.numParams()).isPositive();
+    }
+
+    private INDArray myValues(String layer, String key) {
+        return base.getLayer(layer).getParam(key);
     }
 
     private void map(Path file) throws IOException {

@@ -30,7 +30,6 @@ final class CheckpointOption {
 
     /** @param maxTokens of a text that are read */
     Tokenizer tokenizer(Checkpoint checkpoint, int maxTokens) throws IOException {
-        return new Tokenizer(checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder
-                + " has no tokenizer.json")), Math.min(maxTokens, checkpoint.shape().longestText()));
+        return Tokenizer.of(folder, checkpoint, maxTokens);
     }
 }

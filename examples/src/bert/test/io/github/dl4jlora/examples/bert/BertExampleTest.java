@@ -42,12 +42,14 @@ class BertExampleTest {
         Path texts = Files.createDirectories(folder.resolve("texts"));
         for (int i = 0; i < PRESIDENTS.size(); i++) {
             String president = PRESIDENTS.get(i);
-            Files.writeString(texts.resolve((1800 + i) + "_" + president + "_d.txt"), "In this year the " + president + " of our union has seen many things of which I speak to you, my friends. ".repeat(5));
+            Files.writeString(texts.resolve((1800 + i) + "_" + president + "_d.txt"), "In this year the " + president
+                    + " of our union has seen many things of which I speak to you, my friends. ".repeat(5));
         }
         Path output = folder.resolve("new/adapter");
 
         assertThat(run("adapt", "--short", "--passages", "4", "--quantize", "INT8", "--checkpoint",
-                BertBaseTest.FOLDER.toString(), "--texts", texts.toString(), "--output", output.toString())).as(err.toString()).isZero();
+                BertBaseTest.FOLDER.toString(), "--texts", texts.toString(), "--output", output.toString()))
+                .as(err.toString()).isZero();
 
         assertThat(out.toString()).contains("4 passages to learn from", "base", "LoRA, query and value", "294,912",
                 "Kept in " + output);

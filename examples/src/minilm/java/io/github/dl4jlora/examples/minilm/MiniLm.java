@@ -3,7 +3,9 @@ package io.github.dl4jlora.examples.minilm;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.checkpoint.StoredParameter;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
@@ -12,14 +14,11 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.List;
-import java.util.Map;
 
 /** all-MiniLM-L6-v2 as a DL4J network, with the pretrained weights. */
 public final class MiniLm {
@@ -33,10 +32,6 @@ public final class MiniLm {
     public static final String CONTRAST = "contrast";
 
     private static final TransformerShape SHAPE = TransformerShape.MINI_LM_L6;
-    private static final String EMBEDDINGS_NORM = "embeddings.LayerNorm";
-    private static final List<String> DENSE = List.of("attention.self.query", "attention.self.key", "attention.self.value",
-            "attention.output.dense", "intermediate.dense", "output.dense");
-    private static final List<String> NORMS = List.of("attention.output.LayerNorm", "output.LayerNorm");
 
     private MiniLm() {
     }
@@ -85,6 +80,7 @@ public final class MiniLm {
         return pretrained(graph);
     }
 
+    /** The encoder's layers take the tensors by which PyTorch knows them; a head starts as DL4J starts it. */
     private static ComputationGraph pretrained(GraphBuilder configuration) throws IOException {
         ComputationGraph graph = new ComputationGraph(configuration.build());
         graph.init();
@@ -92,31 +88,13 @@ public final class MiniLm {
         try (InputStream file = ModelFiles.open(ModelFiles.WEIGHTS)) {
             tensors = OnnxTensors.read(file);
         }
-        Map<String, INDArray> embeddings = graph.getLayer(Transformer.EMBEDDINGS).paramTable();
-        tensors.copy("embeddings.word_embeddings.weight", embeddings.get("W"));
-        tensors.copy("embeddings.position_embeddings.weight", embeddings.get("P"));
-        tensors.copy("embeddings.token_type_embeddings.weight", embeddings.get("T"));
-        norm(graph, EMBEDDINGS_NORM, tensors);
-        for (int layer = 0; layer < SHAPE.layers(); layer++) {
-            for (String part : DENSE) {
-                dense(graph, SHAPE.family().name(layer, part), tensors);
-            }
-            for (String part : NORMS) {
-                norm(graph, SHAPE.family().name(layer, part), tensors);
+        for (Layer layer : graph.getLayers()) {
+            String name = layer.conf().getLayer().getLayerName();
+            if (layer.numParams() > 0 && !name.equals(CLASSIFIER)) {
+                StoredParameter.of(name, layer.conf().getLayer(), SHAPE.family()).forEach(parameter ->
+                        tensors.copy(parameter.tensor(), layer.getParam(parameter.key())));
             }
         }
         return graph;
-    }
-
-    private static void dense(ComputationGraph graph, String name, OnnxTensors tensors) {
-        Map<String, INDArray> table = graph.getLayer(name).paramTable();
-        tensors.copy(name + ".weight", table.get("W"));
-        tensors.copy(name + ".bias", table.get("b"));
-    }
-
-    private static void norm(ComputationGraph graph, String name, OnnxTensors tensors) {
-        Map<String, INDArray> table = graph.getLayer(name).paramTable();
-        tensors.copy(name + ".weight", table.get("g"));
-        tensors.copy(name + ".bias", table.get("b"));
     }
 }

@@ -2,14 +2,17 @@ package io.github.dl4jlora.examples.minilm;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.github.dl4jlora.transformers.Checkpoint;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
@@ -27,6 +30,7 @@ public final class Tokenizer implements AutoCloseable {
 
     private final HuggingFaceTokenizer tokenizer;
     private final int maxTokens;
+    private final int padding;
 
     /**
      * MiniLM's own.
@@ -35,27 +39,41 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IOException if the artifact with the tokenizer is not on the classpath, or cannot be read
      */
     public Tokenizer(int maxTokens) throws IOException {
-        this(ModelFiles.open(ModelFiles.TOKENIZER), maxTokens);
+        this(ModelFiles.open(ModelFiles.TOKENIZER), maxTokens, 0);
     }
 
     /**
-     * A checkpoint's own.
+     * A model's own, which pads with 0.
      *
      * @param json      {@code tokenizer.json}
      * @param maxTokens longer texts are cut, what the tokenizer puts around them included; at most 512
      * @throws IOException naming the file, if it is not there, or describes no tokenizer
      */
     public Tokenizer(Path json, int maxTokens) throws IOException {
-        this(Files.newInputStream(json), maxTokens);
+        this(Files.newInputStream(json), maxTokens, 0);
+    }
+
+    /**
+     * A checkpoint's own, which pads as its network expects.
+     *
+     * @param folder    of the checkpoint
+     * @param maxTokens longer texts are cut; the network's longest text is the most
+     * @throws IOException naming the file, if there is no tokenizer.json, or it describes no tokenizer
+     */
+    public static Tokenizer of(Path folder, Checkpoint checkpoint, int maxTokens) throws IOException {
+        Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json"));
+        return new Tokenizer(Files.newInputStream(json), Math.min(maxTokens, checkpoint.shape().longestText()),
+                checkpoint.shape().padding());
     }
 
     /** @param description is closed */
-    private Tokenizer(InputStream description, int maxTokens) throws IOException {
+    private Tokenizer(InputStream description, int maxTokens, int padding) throws IOException {
         try (description) {
             if (maxTokens < 2 || maxTokens > 512) {
                 throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
             }
             this.maxTokens = maxTokens;
+            this.padding = padding;
             tokenizer = HuggingFaceTokenizer.newInstance(description, Map.of("padding", "false", "truncation", "true",
                     "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
         }
@@ -109,15 +127,26 @@ public final class Tokenizer implements AutoCloseable {
         return maxTokens;
     }
 
-    /** A network input {@code [texts, longest]}, padded with 0. */
+    /** The id that a shorter text of a batch ends with. */
+    public int padding() {
+        return padding;
+    }
+
+    /** A network input {@code [texts, longest]}, padded. */
     public INDArray batch(List<String> texts) {
-        return padded(texts.stream().map(this::ids).toList());
+        return padded(texts.stream().map(this::ids).toList(), padding);
     }
 
     /** A network input {@code [texts, longest]} of token ids, padded with 0. */
     public static INDArray padded(List<int[]> texts) {
+        return padded(texts, 0);
+    }
+
+    /** A network input {@code [texts, longest]} of token ids, padded with another. */
+    public static INDArray padded(List<int[]> texts, int padding) {
         int longest = texts.stream().mapToInt(ids -> ids.length).max().orElseThrow();
         float[] batch = new float[texts.size() * longest];
+        Arrays.fill(batch, padding);
         for (int text = 0; text < texts.size(); text++) {
             int[] ids = texts.get(text);
             for (int i = 0; i < ids.length; i++) {

@@ -32,17 +32,17 @@ final class Batches {
                 .sorted(Comparator.comparingInt(sample -> sample.ids().length)).toList();
         List<DataSet> batches = new ArrayList<>();
         for (int from = 0; from < samples.size(); from += batchSize) {
-            batches.add(batch(samples.subList(from, Math.min(from + batchSize, samples.size()))));
+            batches.add(batch(samples.subList(from, Math.min(from + batchSize, samples.size())), tokenizer.padding()));
         }
         Collections.shuffle(batches, new Random(seed));
         return new ExistingDataSetIterator(batches);
     }
 
-    private static DataSet batch(List<Sample> samples) {
+    private static DataSet batch(List<Sample> samples, int padding) {
         INDArray labels = Nd4j.zeros(samples.size(), CLASSES);
         for (int i = 0; i < samples.size(); i++) {
             labels.putScalar(i, samples.get(i).label(), 1);
         }
-        return new DataSet(Tokenizer.padded(samples.stream().map(Sample::ids).toList()), labels);
+        return new DataSet(Tokenizer.padded(samples.stream().map(Sample::ids).toList(), padding), labels);
     }
 }

@@ -2,11 +2,11 @@ package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -30,8 +30,11 @@ final class ClassifyCommand implements Callable<Integer> {
     @Parameters(arity = "1..*", paramLabel = "<text>", description = "Subject and text of an e-mail.")
     private List<String> text;
 
-    @Option(names = "--adapter", paramLabel = "<folder>", defaultValue = SpamExample.OUTPUT + "/lora_query_value",
-            description = "Default: ${DEFAULT-VALUE}.")
+    @Mixin
+    private BaseOption base;
+
+    @Option(names = "--adapter", paramLabel = "<folder>",
+            description = "Default: lora_query_value where train keeps what it has learned.")
     private Path adapter;
 
     @Option(names = "--merged", description = "Merge the adapter into a plain network first.")
@@ -45,17 +48,18 @@ final class ClassifyCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (!Files.isDirectory(adapter)) {
-            throw new FileNotFoundException("There is no adapter " + adapter.toAbsolutePath().normalize()
+        Path folder = adapter == null ? Method.LORA_QUERY_VALUE.in(base.output(), "") : adapter;
+        if (!Files.isDirectory(folder)) {
+            throw new FileNotFoundException("There is no adapter " + folder.toAbsolutePath().normalize()
                     + ". Make one with train, or name one with --adapter FOLDER");
         }
-        // Whatever the output layer starts from, the adapter brings the one that was trained.
-        ComputationGraph base = MiniLm.classifier(Batches.CLASSES, new Adam(), DataOptions.SEED);
-        ComputationGraph network = LoRA.apply(base, LoRAAdapter.load(adapter));
+        Base opened = base.open();
+        // Whatever the head starts from, the adapter brings the one that was trained.
+        ComputationGraph network = LoRA.apply(opened.network(new Adam(), DataOptions.SEED), LoRAAdapter.load(folder));
         if (merged) {
             network = LoRA.merge(network);
         }
-        try (Tokenizer tokenizer = new Tokenizer(TOKENS)) {
+        try (Tokenizer tokenizer = opened.tokenizer(TOKENS)) {
             double spam = network.outputSingle(tokenizer.batch(List.of(String.join(" ", text)))).getDouble(0, Batches.SPAM);
             spec.commandLine().getOut().printf(Locale.ROOT, "%s (probability of spam %.4f)%n",
                     spam >= 0.5 ? "spam" : "ham", spam);

@@ -2,11 +2,9 @@ package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.examples.minilm.MiniLm;
-import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.examples.minilm.EncoderTargets;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
@@ -20,38 +18,38 @@ import java.util.Locale;
 /** A way to fine-tune the pretrained network. */
 enum Method {
 
-    /** The output layer alone, on frozen sentence embeddings; DL4J's own means. */
+    /** The new head alone, on a frozen encoder; DL4J's own means. */
     HEAD_ONLY("head-only", 5e-3) {
         @Override
-        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
-            FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).build();
-            return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew)
-                    .setFeatureExtractor(Transformer.POOLING).build();
+        ComputationGraph prepare(Base base, TrialOptions start) throws IOException {
+            ComputationGraph network = base.network(new Adam(start.or(learningRate)), start.seed());
+            FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(start.or(learningRate))).build();
+            return new TransferLearning.GraphBuilder(network).fineTuneConfiguration(anew)
+                    .setFeatureExtractor(network.getConfiguration().getVertexInputs().get(base.head().get(0)).get(0)).build();
         }
     },
 
-    /** Adapters where the paper has them (Hu et al. 2021, section 4.2), and the output layer. */
+    /** Adapters where the paper has them (Hu et al. 2021, section 4.2), and the new head. */
     LORA_QUERY_VALUE("LoRA, query and value", 1e-3) {
         @Override
-        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
-            return LoRA.apply(base, lora("encoder\\..*\\.(query|value)", quantization));
+        ComputationGraph prepare(Base base, TrialOptions start) throws IOException {
+            return base.adapted(lora(EncoderTargets.QUERY_VALUE, base, start), start.seed());
         }
     },
 
-    /** Adapters on all dense layers of the encoder, and the output layer. */
+    /** Adapters on all dense layers of the encoder, and the new head. */
     LORA_LINEAR("LoRA, all linear layers", 1e-3) {
         @Override
-        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
-            return LoRA.apply(base, lora("encoder\\..*\\.(query|key|value|dense)", quantization));
+        ComputationGraph prepare(Base base, TrialOptions start) throws IOException {
+            return base.adapted(lora(EncoderTargets.LINEAR, base, start), start.seed());
         }
     },
 
     /** Every weight. */
     FULL("full fine-tuning", 5e-5) {
         @Override
-        ComputationGraph prepare(ComputationGraph base, Quantization quantization) {
-            FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(learningRate)).build();
-            return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(anew).build();
+        ComputationGraph prepare(Base base, TrialOptions start) throws IOException {
+            return base.network(new Adam(start.or(learningRate)), start.seed());
         }
     };
 
@@ -67,16 +65,13 @@ enum Method {
         this.learningRate = learningRate;
     }
 
-    /**
-     * The network whose trainer sees what this method trains.
-     *
-     * @param quantization of the base under adapters; null: as it is
-     */
-    abstract ComputationGraph prepare(ComputationGraph base, Quantization quantization);
+    /** The network whose trainer sees what this method trains. */
+    abstract ComputationGraph prepare(Base base, TrialOptions start) throws IOException;
 
-    final LoRAConfig lora(String targets, Quantization quantization) {
+    final LoRAConfig lora(String targets, Base base, TrialOptions start) {
         return LoRAConfig.builder().rank(RANK).alpha(ALPHA).scaling(Scaling.ALPHA_OVER_RANK).targets(targets)
-                .quantize(quantization).trainable(MiniLm.CLASSIFIER).updater(new Adam(learningRate)).build();
+                .quantize(start.quantization()).trainable(base.head().toArray(String[]::new))
+                .updater(new Adam(start.or(learningRate))).build();
     }
 
     final boolean isLoRA() {

@@ -8,12 +8,10 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Fine-tunes all-MiniLM-L6-v2 to tell spam, on real e-mails, with LoRA and without. */
+/** Fine-tunes all-MiniLM-L6-v2, or an encoder of the user's, to tell spam, on real e-mails, with LoRA and without. */
 @Command(name = "spam", subcommands = {TrainCommand.class, ClassifyCommand.class},
-        description = "Fine-tunes the sentence encoder all-MiniLM-L6-v2 to tell spam from other e-mail.")
+        description = "Fine-tunes the sentence encoder all-MiniLM-L6-v2, or a BERT of yours, to tell spam from other e-mail.")
 public final class SpamExample {
-
-    static final String OUTPUT = "examples/target/spam";
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
     private boolean help;

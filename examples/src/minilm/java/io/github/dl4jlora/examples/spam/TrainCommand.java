@@ -4,10 +4,8 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.UiOption;
-import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.report.AdapterReport;
 import io.github.dl4jlora.examples.report.ScoreHistory;
-import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,11 +25,14 @@ import java.util.stream.Collectors;
 
 /** Trains in all four ways and prints a table of what they came to. */
 @Command(name = "train", sortOptions = false,
-        description = "Trains all-MiniLM-L6-v2 to tell spam in four ways and compares them. "
+        description = "Trains all-MiniLM-L6-v2, or a BERT of yours, to tell spam in four ways and compares them. "
         + "Keeps what each has learned.")
 final class TrainCommand implements Callable<Integer> {
 
     private static final String UNKNOWN = "-";
+
+    @Mixin
+    private BaseOption base;
 
     @Mixin
     private DataOptions data;
@@ -39,8 +40,8 @@ final class TrainCommand implements Callable<Integer> {
     @Mixin
     private TrialOptions start;
 
-    @Option(names = "--output", paramLabel = "<folder>", defaultValue = SpamExample.OUTPUT,
-            description = "Where adapters and networks are kept. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--output", paramLabel = "<folder>", description = "Where adapters and networks are kept. Default: "
+            + "examples/target/spam, or with a checkpoint spam- and its folder's name beside that.")
     private Path output;
 
     @Option(names = "--only", paramLabel = "<method>", description = "One method: ${COMPLETION-CANDIDATES}.")
@@ -63,12 +64,14 @@ final class TrainCommand implements Callable<Integer> {
         if (only == null) {
             ui.refuse("with all methods, each in a process of its own: choose one with --only");
         }
+        Base opened = base.open();
+        output = output == null ? base.output() : output;
         Mails mails = data.load();
         Files.createDirectories(output);
         if (only != null) {
             try (ui) {
                 ui.open(out);
-                new Trial(only, data, start, spec.commandLine(), ui.listeners(only.title)).run(output).write(outcome(only));
+                new Trial(only, opened, data, start, spec.commandLine(), ui.listeners(only.title)).run(output).write(outcome(only));
                 ui.linger(out, System.in);
             }
         } else {
@@ -85,7 +88,7 @@ final class TrainCommand implements Callable<Integer> {
         out.print(results.toString(Program.columns(spec.commandLine())));
         out.println("Kept in " + output);
         if (methods().stream().anyMatch(Method::isLoRA)) {
-            report(results, mails);
+            report(results, mails, opened);
         }
         out.flush();
         return 0;
@@ -104,19 +107,18 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     /** What was compared and what came of it, as a page. */
-    private void report(ResultTable results, Mails mails) throws IOException {
-        AdapterReport report = new AdapterReport("LoRA on a sentence encoder: spam",
-                MiniLm.classifier(Batches.CLASSES, new Adam(), start.seed()))
-                .about("The pretrained sentence encoder all-MiniLM-L6-v2 is taught to tell spam from other e-mail, with a new "
-                        + "output layer. All methods start from the same network and get the same e-mails and epochs.")
+    private void report(ResultTable results, Mails mails, Base opened) throws IOException {
+        AdapterReport report = new AdapterReport("LoRA on a pretrained encoder: spam",
+                opened.shown(start.quantization(), start.seed()))
+                .about("The pretrained encoder " + opened.title() + " is taught to tell spam from other e-mail, with a new head. All methods start from the same network and get the same e-mails and epochs.")
                 .about("F1, precision and recall are those of spam, on e-mails that nothing was trained on. Minutes are those of "
                         + "training, peak memory is the process's.")
                 .results(results)
                 .fact("data", format("%,d e-mails to learn from", mails.train().size()) + format(", %,d to be tested on",
                         mails.test().size()) + format(", up to %d tokens of each", data.tokens()))
-                .fact("learning rate", methods().stream().map(method -> method.learningRate + " (" + method.title + ")")
+                .fact("learning rate", methods().stream().map(method -> start.or(method.learningRate) + " (" + method.title + ")")
                         .collect(Collectors.joining(", ")) + ", Adam")
-                .fact("epochs", data.epochs() + " each").fact("seed", String.valueOf(start.seed()));
+                .fact("epochs", data.epochs() + " each, in batches of " + start.batch()).fact("seed", String.valueOf(start.seed()));
         if (start.quantization() != null) {
             report.fact("base of LoRA", "in fewer bits, " + start.quantization());
         }
@@ -139,6 +141,7 @@ final class TrainCommand implements Callable<Integer> {
                 SpamExample.class.getName(), "train",
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
         command.addAll(List.of(data.arguments()));
+        command.addAll(base.arguments());
         command.addAll(start.arguments());
         File log = method.in(output, ".log").toFile();
         Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log).start();

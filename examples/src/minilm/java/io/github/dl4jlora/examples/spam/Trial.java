@@ -4,14 +4,12 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.StatusLine;
-import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
-import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine;
 
 import java.io.IOException;
@@ -22,9 +20,8 @@ import java.util.List;
 /** One method from the pretrained network to its figures. */
 final class Trial {
 
-    private static final int BATCH = 16;
-
     private final Method method;
+    private final Base base;
     private final DataOptions data;
     private final TrialOptions start;
     private final CommandLine line;
@@ -34,8 +31,9 @@ final class Trial {
      * @param line     where to tell how far it is
      * @param watchers what else follows the training
      */
-    Trial(Method method, DataOptions data, TrialOptions start, CommandLine line, List<TrainingListener> watchers) {
+    Trial(Method method, Base base, DataOptions data, TrialOptions start, CommandLine line, List<TrainingListener> watchers) {
         this.method = method;
+        this.base = base;
         this.data = data;
         this.start = start;
         this.line = line;
@@ -49,12 +47,11 @@ final class Trial {
         Mails mails = data.load();
         DataSetIterator train;
         DataSetIterator test;
-        try (Tokenizer tokenizer = new Tokenizer(data.tokens())) {
-            train = Batches.of(mails.train(), tokenizer, BATCH, start.seed());
-            test = Batches.of(mails.test(), tokenizer, BATCH, start.seed());
+        try (Tokenizer tokenizer = base.tokenizer(data.tokens())) {
+            train = Batches.of(mails.train(), tokenizer, start.batch(), start.seed());
+            test = Batches.of(mails.test(), tokenizer, start.batch(), start.seed());
         }
-        ComputationGraph tuned = method.prepare(MiniLm.classifier(Batches.CLASSES, new Adam(method.learningRate),
-                start.seed()), start.quantization());
+        ComputationGraph tuned = method.prepare(base, start);
 
         PeakMemory.reset();
         long begin = System.nanoTime();

@@ -98,8 +98,9 @@ public final class Checkpoint {
         Map<String, Head.Kind> known = Architectures.of(shape.family());
         Head.Kind kind = architectures().isEmpty() ? null : known.get(architectures().get(0));
         if (kind == null) {
-            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is one of "
-                    + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), classifier(2, updater, seed)…");
+            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is "
+                    + "one of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), "
+                    + "classifier(2, updater, seed)…");
         }
         return kind == Head.Kind.CLASSIFIER ? classifier() : model(new Head(kind, 0));
     }
@@ -150,17 +151,20 @@ public final class Checkpoint {
         // DL4J's builder seeds ND4J's generator.
         try (KeptRandom kept = new KeptRandom()) {
             GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
-            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead());
+            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead().toArray(String[]::new));
         }
     }
 
-    /** What sequence classification adds to a pretrained model. */
-    private String[] newHead() {
+    /**
+     * {@return the layers that {@link #classifier(int, IUpdater, long)} adds to a pretrained model, the output layer last} They
+     * start at random, so they are to be trained beside adapters: {@code LoRAConfig.trainable}, PEFT's {@code modules_to_save}.
+     */
+    public List<String> newHead() {
         return switch (shape.family()) {
-            case BERT -> new String[] {"classifier"};
-            case ROBERTA -> new String[] {"classifier.dense", "classifier.out_proj"};
-            case DISTILBERT -> new String[] {"pre_classifier", "classifier"};
-            case GPT2 -> new String[] {"score"};
+            case BERT -> List.of("classifier");
+            case ROBERTA -> List.of("classifier.dense", "classifier.out_proj");
+            case DISTILBERT -> List.of("pre_classifier", "classifier");
+            case GPT2 -> List.of("score");
         };
     }
 
@@ -178,8 +182,8 @@ public final class Checkpoint {
     /**
      * {@return a graph of one's own on the folder's values}
      *
-     * @param graph     {@link Transformer#addTo} and what goes on top of it, of this checkpoint's {@link #shape}; with the updater,
-     *                  seed and data type that the network is to have
+     * @param graph     {@link Transformer#addTo} and what goes on top of it, of this checkpoint's {@link #shape}; with the
+     *                  updater, seed and data type that the network is to have
      * @param newLayers which are not in the folder: they start as they are configured, by the graph's seed
      * @throws IOException              if a tensor of another layer is missing or of another shape, or there are unknown ones
      * @throws IllegalArgumentException if another layer is none that a transformer has

@@ -131,7 +131,8 @@ public final class Transformer {
     }
 
     private String feedForward(int layer, String wide, String narrow, String x) {
-        String between = dense(graph, name(layer, wide), x, shape.hidden(), shape.intermediate(), shape.activation().activation());
+        String between = dense(graph, name(layer, wide), x, shape.hidden(), shape.intermediate(),
+                shape.activation().activation());
         return dense(name(layer, narrow), between, shape.intermediate(), shape.hidden());
     }
 

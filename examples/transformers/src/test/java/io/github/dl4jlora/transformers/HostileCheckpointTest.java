@@ -37,7 +37,8 @@ class HostileCheckpointTest {
     }
 
     private static Arguments config(String key, Object value, String... told) {
-        return folder("config.json says " + key + " " + value, changed -> changed.config(config -> config.putPOJO(key, value)), told);
+        return folder("config.json says " + key + " " + value,
+                changed -> changed.config(config -> config.putPOJO(key, value)), told);
     }
 
     private static Arguments tensors(String what, Consumer<Map<String, INDArray>> change, String... told) {
@@ -64,8 +65,8 @@ class HostileCheckpointTest {
                 folder("config.json is cut", changed -> changed.configText("{\"model_type\": \"be"), "config.json", "no JSON"),
                 folder("config.json is a list", changed -> changed.configText("[]"), "config.json", "no JSON object"),
                 folder("config.json is deep", changed -> changed.configText("[".repeat(100_000)), "config.json", "nested"),
-                folder("config.json has a long number", changed -> changed.configText("{\"vocab_size\": " + "9".repeat(100_000) + "}"),
-                        "config.json", "digits"),
+                folder("config.json has a long number", changed -> changed.configText("{\"vocab_size\": " + "9".repeat(100_000)
+                        + "}"), "config.json", "digits"),
                 config("model_type", "t5", "\"model_type\": \"t5\"", "[bert, distilbert, gpt2, roberta]"),
                 config("model_type", 3, "\"model_type\": 3"),
                 config("hidden_size", "8", "\"hidden_size\": \"8\"", "whole number"),
@@ -83,7 +84,8 @@ class HostileCheckpointTest {
                 config("layer_norm_eps", 0, "epsilon is 0"),
                 config("pad_token_id", 19, "padding is 19"),
                 config("hidden_act", "silu", "\"hidden_act\": \"silu\"", "gelu_new"),
-                config("position_embedding_type", "relative_key", "\"position_embedding_type\": \"relative_key\"", "\"absolute\""),
+                config("position_embedding_type", "relative_key", "\"position_embedding_type\": \"relative_key\"",
+                        "\"absolute\""),
                 config("is_decoder", true, "\"is_decoder\": true"),
                 config("add_cross_attention", true, "\"add_cross_attention\": true"),
                 config("quantization_config", Map.of("bits", 4), "\"quantization_config\": {\"bits\":4}"),
@@ -113,9 +115,10 @@ class HostileCheckpointTest {
                 folder("the file is empty", changed -> changed.shorten(Files.size(changed.tensorFile())), "model.safetensors",
                         "0 bytes"),
                 folder("there are no tensors", changed -> Files.delete(changed.tensorFile()), "neither model.safetensors nor"),
-                folder("there is a pickle", changed -> Files.move(changed.tensorFile(), changed.path().resolve("pytorch_model.bin")),
-                        "pytorch_model.bin", "safe_serialization=True"),
-                place("../model.safetensors"), place("/etc/passwd"), place("more/model.safetensors"), place("..\\\\a.safetensors"),
+                folder("there is a pickle", changed -> Files.move(changed.tensorFile(), changed.path().resolve(
+                        "pytorch_model.bin")), "pytorch_model.bin", "safe_serialization=True"),
+                place("../model.safetensors"), place("/etc/passwd"), place("more/model.safetensors"),
+                place("..\\\\a.safetensors"),
                 index("a shard is missing", index -> ((ObjectNode) index.get("weight_map")).put(WORDS, "other.safetensors"),
                         "other.safetensors", "does not exist"),
                 index("a tensor is in two shards", index -> ((ObjectNode) index.get("weight_map")).put(QUERY,

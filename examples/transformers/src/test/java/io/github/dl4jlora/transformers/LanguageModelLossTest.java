@@ -107,6 +107,19 @@ class LanguageModelLossTest {
     }
 
     @Test
+    void oneTokenIsEnough() {
+        ComputationGraph graph = MASKED.network(DataType.FLOAT, new Sgd(1e-2));
+        INDArray labels = Nd4j.valueArrayOf(new long[]{3, 5}, -100.0, DataType.FLOAT).putScalar(1, 2, 4);
+        DataSet batch = new DataSet(MASKED.ids(DataType.FLOAT), labels);
+        double before = graph.score(batch);
+        graph.fit(batch);
+
+        assertThat(before).isCloseTo(byHand(MASKED, MASKED.output(MASKED.network(DataType.FLOAT, new NoOp())).toDoubleMatrix(),
+                labels.toDoubleMatrix()), within(1e-5));
+        assertThat(graph.score(batch)).isLessThan(before);
+    }
+
+    @Test
     void labelsThatAreNoneAreNamedWithTheCure() {
         ComputationGraph graph = MASKED.network(DataType.FLOAT, new NoOp());
         INDArray ids = MASKED.ids(DataType.FLOAT);

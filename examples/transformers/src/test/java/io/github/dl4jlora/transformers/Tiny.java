@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers;
 
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -85,9 +86,17 @@ public record Tiny(TransformerShape shape, Head head) {
         return Nd4j.createFromArray(new double[][]{{10, 9, 4, 9, 2}, {3, midst, 2, p, p}, {8, p, p, p, p}}).castTo(type);
     }
 
+    boolean languageModel() {
+        return head.isLanguageModel();
+    }
+
     INDArray[] inputs(DataType type) {
         return head.kind() != Head.Kind.MASKED_WORDS_AT_POSITIONS ? new INDArray[]{ids(type)}
                 : new INDArray[]{ids(type), Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}}).castTo(type)};
+    }
+
+    InputType[] inputTypes() {
+        return Stream.of(inputs(DataType.FLOAT)).map(input -> InputType.feedForward(input.size(1))).toArray(InputType[]::new);
     }
 
     INDArray labels(DataType type) {

@@ -3,21 +3,31 @@ package io.github.dl4jlora.transformers;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.File;
 import java.nio.file.Path;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** Copies of every kind compute and train as what they were made of, tied decoders included. */
@@ -60,6 +70,20 @@ class TransformerCopiesTest {
 
         assertThat(ComputationGraphConfiguration.fromJson(configuration.toJson())).isEqualTo(configuration);
         assertThat(ComputationGraphConfiguration.fromYaml(configuration.toYaml())).isEqualTo(configuration);
+    }
+
+    /** Families came later than BERT under a mean. */
+    @Test
+    void configurationsSavedBeforeThereWereFamiliesMeanWhatTheyMeant() throws Exception {
+        // Without Adam, which has an epsilon too.
+        ComputationGraphConfiguration configuration = Tiny.meanPooling().network(DataType.FLOAT, new NoOp()).getConfiguration();
+        JsonNode json = new ObjectMapper().readTree(configuration.toJson());
+        for (String field : new String[]{"types", "padding", "positionsFromPadding", "epsilon", "causal", "joint"}) {
+            json.findParents(field).forEach(parent -> ((ObjectNode) parent).remove(field));
+        }
+
+        assertThat(json.toString()).doesNotContain("positionsFromPadding", "causal", "epsilon");
+        assertThat(ComputationGraphConfiguration.fromJson(json.toString())).isEqualTo(configuration);
     }
 
     @ParameterizedTest
@@ -109,12 +133,58 @@ class TransformerCopiesTest {
 
     @ParameterizedTest
     @MethodSource(EVERY)
+    void aPlanAndSummariesTellWhatTrains(Tiny tiny) {
+        ComputationGraph base = network(tiny);
+        long planned = LoRA.plan(base, config().build(), 3, tiny.inputTypes()).layers().trainableParams();
+        String stock = base.summary();
+        ComputationGraph adapted = LoRA.apply(base, config().build());
+
+        assertThat(planned).isEqualTo(adapted.params().length());
+        assertThat(stock).contains(tiny.languageModel() ? "TiedDecoderRuntime" : "OutputLayer");
+        assertThat(LoRA.summary(adapted).toString()).contains("embeddings");
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
     void frozenItComputesTheSame(Tiny tiny) {
         ComputationGraph graph = network(tiny);
         ComputationGraph frozen = LoRA.freeze(graph);
 
         assertThat(distance(tiny.output(frozen), tiny.output(graph).castTo(DataType.DOUBLE))).isLessThan(1e-5);
         assertThat(LoRA.merge(frozen).params()).isEqualTo(graph.params());
+    }
+
+    @Test
+    void dl4jsTransferLearningIsRefusedByName() {
+        Tiny tiny = new Tiny(Tiny.shape(Family.BERT), Head.maskedWords());
+        ComputationGraph partly = new TransferLearning.GraphBuilder(network(tiny))
+                .setFeatureExtractor("bert.encoder.layer.0.output.LayerNorm").build();
+
+        assertThatThrownBy(() -> tiny.output(partly)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContainingAll("\"logits\"", "bert.embeddings", "TransferLearning", "LoRA.apply");
+    }
+
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void aBankServesAdaptersOfItInOneBatch(Tiny tiny) {
+        ComputationGraph base = network(tiny);
+        ComputationGraph adapted = LoRA.apply(base, config().build());
+        for (int step = 0; step < 5; step++) {
+            adapted.fit(tiny.batch(DataType.FLOAT));
+        }
+        try (AdapterBank bank = new AdapterBank(base)) {
+            bank.add("own", LoRAAdapter.of(adapted));
+            INDArray mixed = bank.outputs(new String[]{"own", AdapterBank.BASE, "own"}, tiny.inputs(DataType.FLOAT))[0];
+            INDArray own = bank.outputs("own", tiny.inputs(DataType.FLOAT))[0];
+            INDArray none = bank.outputs(AdapterBank.BASE, tiny.inputs(DataType.FLOAT))[0];
+            long rows = own.size(0) / 3;
+            INDArray expected = Nd4j.concat(0, own.get(NDArrayIndex.interval(0, rows), NDArrayIndex.all()),
+                    none.get(NDArrayIndex.interval(rows, 2 * rows), NDArrayIndex.all()),
+                    own.get(NDArrayIndex.interval(2 * rows, 3 * rows), NDArrayIndex.all()));
+
+            assertThat(distance(mixed, expected.castTo(DataType.DOUBLE))).isLessThan(1e-5);
+            assertThat(distance(own, tiny.output(adapted).castTo(DataType.DOUBLE))).isLessThan(1e-5);
+        }
     }
 
     /** Embeddings stay as they are, and with them what is tied to them. */

@@ -83,7 +83,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     private static int padding(ConfigFile file, int ifMissing) throws IOException {
-        return file.isExplicitlyNull(PADDING) ? TransformerShape.NO_TOKEN : file.number(TransformerShape.NO_TOKEN, ifMissing, PADDING);
+        return file.isExplicitlyNull(PADDING) ? TransformerShape.NO_TOKEN
+                : file.number(TransformerShape.NO_TOKEN, ifMissing, PADDING);
     }
 
     private static Nonlinearity activation(ConfigFile file, String key, String ifMissing) throws IOException {

@@ -17,7 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** A folder whose config.json and tensors agree in all sizes: what a graph of its shape takes is bounded by what the files hold. */
+/** A folder whose config.json and tensors agree in all sizes: the files bound what a graph of its shape takes. */
 public final class CheckpointFolder {
 
     private static final String CONFIG = "config.json";

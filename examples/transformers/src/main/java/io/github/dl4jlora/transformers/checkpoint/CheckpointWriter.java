@@ -63,12 +63,13 @@ public final class CheckpointWriter {
     private static Map<String, Layer> stockLayers(ComputationGraph network) {
         Map<String, Layer> layers = new LinkedHashMap<>();
         for (Map.Entry<String, GraphVertex> vertex : network.getConfiguration().getVertices().entrySet()) {
-            Object configured = vertex.getValue() instanceof LayerVertex layer ? layer.getLayerConf().getLayer() : vertex.getValue();
+            Object configured = vertex.getValue() instanceof LayerVertex layer ? layer.getLayerConf().getLayer()
+                    : vertex.getValue();
             String room = configured.getClass().getPackageName();
             if (room.startsWith("io.github.dl4jlora.layer") || room.startsWith("io.github.dl4jlora.frozen")) {
-                throw new IllegalArgumentException("Layer \"" + vertex.getKey() + "\" is a " + configured.getClass().getSimpleName()
-                        + ": the network is adapted or frozen. Write what LoRA.merge makes of it, or the adapter alone: "
-                        + "LoRAAdapter.of(network).save(folder)");
+                throw new IllegalArgumentException("Layer \"" + vertex.getKey() + "\" is a "
+                        + configured.getClass().getSimpleName() + ": the network is adapted or frozen. Write what "
+                        + "LoRA.merge makes of it, or the adapter alone: LoRAAdapter.of(network).save(folder)");
             }
             if (vertex.getValue().numParams(true) > 0) {
                 layers.put(vertex.getKey(), configured instanceof Layer layer ? layer : null);
@@ -87,8 +88,8 @@ public final class CheckpointWriter {
             }
             fewest = fewest == null || differing.size() < fewest.size() ? differing : fewest;
         }
-        throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with " + shape.layers()
-                + " layers: from the nearest it differs in " + TensorNames.told(List.copyOf(fewest))
+        throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with "
+                + shape.layers() + " layers: from the nearest it differs in " + TensorNames.told(List.copyOf(fewest))
                 + ". Heads of one's own have no place in a checkpoint");
     }
 
@@ -199,7 +200,8 @@ public final class CheckpointWriter {
         INDArray values = parameter.oriented(network.getLayer(parameter.layer()).getParam(parameter.key())).dup('c');
         if (!Double.isFinite(values.sumNumber().doubleValue())) {
             values.close();
-            throw new IllegalArgumentException("Layer \"" + parameter.layer() + "\": " + parameter.key() + " holds NaN or infinity");
+            throw new IllegalArgumentException("Layer \"" + parameter.layer() + "\": " + parameter.key()
+                    + " holds NaN or infinity");
         }
         return values;
     }

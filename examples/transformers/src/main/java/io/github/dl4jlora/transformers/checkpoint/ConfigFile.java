@@ -18,6 +18,7 @@ final class ConfigFile {
 
     private static final int LONGEST = 64 << 20;
     private static final int DEEPEST = 32;
+    private static final String UNSUPPORTED = ": it changes what the model computes, in a way that is not supported";
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path file;
@@ -132,8 +133,7 @@ final class ConfigFile {
     void requireOnly(String key, Object only) throws IOException {
         JsonNode value = value(key);
         if (value != null && !value.equals(JSON.valueToTree(only))) {
-            throw refused(new String[] {key}, value, "only " + JSON.valueToTree(only) + ": it changes what the model computes, in a "
-                    + "way that is not supported");
+            throw refused(new String[] {key}, value, "only " + JSON.valueToTree(only) + UNSUPPORTED);
         }
     }
 
@@ -141,7 +141,7 @@ final class ConfigFile {
     void requireNone(String key) throws IOException {
         JsonNode value = value(key);
         if (value != null && !(value.isContainerNode() && value.isEmpty()) && !(value.isBoolean() && !value.booleanValue())) {
-            throw refused(new String[] {key}, value, "nothing: it changes what the model computes, in a way that is not supported");
+            throw refused(new String[] {key}, value, "nothing" + UNSUPPORTED);
         }
     }
 

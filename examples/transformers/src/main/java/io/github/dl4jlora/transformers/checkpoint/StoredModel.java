@@ -93,7 +93,8 @@ final class StoredModel implements BaseSource.Values {
         List<String> all = new ArrayList<>();
         parameters().stream().filter(other -> names.find(other.tensor()) == null).forEach(other -> all.add(other.tensor()));
         return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
-                + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was, or for a new head");
+                + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was, or for a new "
+                + "head");
     }
 
     @Override
@@ -113,8 +114,8 @@ final class StoredModel implements BaseSource.Values {
     private void requireTied(String to) throws IOException {
         for (Map.Entry<String, String> pair : tied.entrySet()) {
             if (pair.getValue().equals(to) && !files.isSame(pair.getKey(), to)) {
-                throw new IOException(files.fileOf(to) + ": tensor \"" + pair.getKey() + "\" differs from \"" + to + "\", but only "
-                        + "decoders that are tied to it are supported (tie_word_embeddings: true)");
+                throw new IOException(files.fileOf(to) + ": tensor \"" + pair.getKey() + "\" differs from \"" + to + "\", but "
+                        + "only decoders that are tied to it are supported (tie_word_embeddings: true)");
             }
         }
     }
@@ -125,7 +126,8 @@ final class StoredModel implements BaseSource.Values {
         try (KeptRandom kept = new KeptRandom(); MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              INDArray flat = Nd4j.zeros(any.dataType(), 1, conf.getLayer().initializer().numParams(conf))) {
             Nd4j.getRandom().setSeed(conf.getSeed() + layer.hashCode());
-            conf.getLayer().initializer().init(conf.clone(), flat, true).forEach((key, values) -> parameters.get(key).assign(values));
+            conf.getLayer().initializer().init(conf.clone(), flat, true)
+                    .forEach((key, values) -> parameters.get(key).assign(values));
         }
     }
 }

@@ -37,14 +37,17 @@ public record StoredParameter(String layer, String key, String tensor, long[] sh
                     new StoredParameter(name, "b", name + ".bias", shape, false));
         }
         if (layer instanceof VocabularyBias bias) {
-            return List.of(new StoredParameter(name, VocabularyBias.BIAS, name + ".bias", new long[] {bias.getVocabulary()}, false));
+            long[] shape = {bias.getVocabulary()};
+            return List.of(new StoredParameter(name, VocabularyBias.BIAS, name + ".bias", shape, false));
         }
         if (layer instanceof TokenEmbeddings embeddings) {
             return embeddings(name, embeddings, family);
         }
         // Their own classes only: subclasses have other parameters.
-        return layer.getClass() == DenseLayer.class ? dense(name, (DenseLayer) layer, ((DenseLayer) layer).hasBias(), family)
-                : layer.getClass() == OutputLayer.class ? dense(name, (OutputLayer) layer, ((OutputLayer) layer).hasBias(), family)
+        if (layer.getClass() == DenseLayer.class) {
+            return dense(name, (DenseLayer) layer, ((DenseLayer) layer).hasBias(), family);
+        }
+        return layer.getClass() == OutputLayer.class ? dense(name, (OutputLayer) layer, ((OutputLayer) layer).hasBias(), family)
                 : null;
     }
 

@@ -94,8 +94,9 @@ final class TensorFiles {
         try (Safetensors tensors = Safetensors.open(file)) {
             for (String name : tensors.names()) {
                 if (expected != null && !expected.contains(name)) {
-                    throw new IOException(file + " holds the tensor \"" + name + "\", which " + INDEX + " has "
-                            + (places.containsKey(name) ? "in " + places.get(name).file.getFileName() + " too" : "elsewhere or not"));
+                    String elsewhere = places.containsKey(name) ? "in " + places.get(name).file.getFileName() + " too"
+                            : "elsewhere or not";
+                    throw new IOException(file + " holds the tensor \"" + name + "\", which " + INDEX + " has " + elsewhere);
                 }
                 places.put(name, new Place(file, tensors.shape(name)));
             }

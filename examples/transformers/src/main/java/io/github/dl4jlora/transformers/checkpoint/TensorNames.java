@@ -41,7 +41,7 @@ final class TensorNames {
         for (String name : files.names()) {
             String twin = byModule.put(module(name), name);
             if (twin != null) {
-                throw new IOException(origin + " holds \"" + twin + "\" and \"" + name + "\", which are the same tensor by two names");
+                throw new IOException(origin + " holds \"" + twin + "\" and \"" + name + "\", which are one tensor by two names");
             }
         }
     }

@@ -22,6 +22,7 @@ interface HeadProducts {
 
     /** The fastest there is for arrays like this one. */
     static HeadProducts of(INDArray rows, int texts, int heads) {
-        return HostFloats.reachesRows(rows) ? new BlasHeadProducts(texts, heads, rows) : new PermutedHeadProducts(texts, heads, rows);
+        return HostFloats.reachesRows(rows) ? new BlasHeadProducts(texts, heads, rows)
+                : new PermutedHeadProducts(texts, heads, rows);
     }
 }

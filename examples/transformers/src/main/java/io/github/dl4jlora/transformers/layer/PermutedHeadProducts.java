@@ -2,15 +2,16 @@ package io.github.dl4jlora.transformers.layer;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /** Head products by ND4J's batched matmul on permuted views: any data type, any backend. */
 final class PermutedHeadProducts implements HeadProducts {
 
+    private final long texts;
     private final long heads;
     private final long tokens;
 
     PermutedHeadProducts(long texts, long heads, INDArray rows) {
+        this.texts = texts;
         this.heads = heads;
         this.tokens = rows.size(0) / texts;
     }
@@ -19,10 +20,10 @@ final class PermutedHeadProducts implements HeadProducts {
         return byHead(text, rows).permute(1, 0, 2);
     }
 
-    /** A view, so that it can be written to. */
+    /** A view, so that it can be written to. {@code get} and {@code slice} find no rows in what is a view of columns already. */
     private INDArray byHead(int text, INDArray rows) {
-        return rows.get(NDArrayIndex.interval(text * tokens, (text + 1) * tokens), NDArrayIndex.all())
-                .reshape('c', true, tokens, heads, rows.size(1) / heads);
+        return rows.reshape('c', true, texts, tokens, heads, rows.size(1) / heads)
+                .tensorAlongDimension(text, 1, 2, 3);
     }
 
     private INDArray square(INDArray scores) {

@@ -46,14 +46,21 @@ final class TiedDecoderRuntime extends LossLayer {
 
     /** The layer that holds a matrix, perhaps frozen. */
     private MatrixLayer<?> holder(String name) {
-        GraphVertex vertex = graph == null ? null : graph.getVertex(name);
+        if (graph == null) {
+            throw notTied(name, "which it cannot reach, as its vertex was replaced. TransferLearning does that: freeze layers by "
+                    + "LoRA.apply, which trains what is targeted or trainable");
+        }
+        GraphVertex vertex = graph.getVertex(name);
         MatrixLayer<?> holder = vertex == null ? null : MatrixLayer.inside(MatrixLayer.class, vertex.getLayer());
         if (holder == null) {
-            throw new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" is tied to layer \"" + name
-                    + "\", which " + (graph == null ? "it cannot reach, as its vertex was replaced: use TiedDecoder.addTo"
-                            : vertex == null ? "the network lacks" : "has no matrices: it is " + vertex.getLayer()));
+            throw notTied(name, vertex == null ? "which the network lacks" : "which has no matrices: it is " + vertex.getLayer());
         }
         return holder;
+    }
+
+    private IllegalStateException notTied(String name, String why) {
+        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" is tied to layer \"" + name + "\", "
+                + why);
     }
 
     private boolean trains(String name) {
@@ -136,8 +143,8 @@ final class TiedDecoderRuntime extends LossLayer {
         double[] sum = new double[1];
         eachChunk(counted, workspaces, ArrayType.BP_WORKING_MEM, (from, rows, logits, ids) -> {
             sum[0] += TokenCrossEntropy.toGradient(logits, ids, scale);
-            Nd4j.gemm(logits, words, dPacked.get(NDArrayIndex.interval(from, from + ids.length), NDArrayIndex.all()), false, false,
-                    1, 0);
+            INDArray dRows = dPacked.get(NDArrayIndex.interval(from, from + ids.length), NDArrayIndex.all());
+            Nd4j.gemm(logits, words, dRows, false, false, 1, 0);
             if (dWords != null) {
                 Nd4j.gemm(logits, rows, dWords, true, false, 1, 1);
             }

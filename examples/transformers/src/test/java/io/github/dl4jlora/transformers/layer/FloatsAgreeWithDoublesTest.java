@@ -76,7 +76,8 @@ class FloatsAgreeWithDoublesTest {
         for (double x : new double[]{-3, -0.7, 0, 0.4, 2.5}) {
             double formula = 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * Math.pow(x, 3))));
 
-            assertThat(new TanhGelu().getActivation(Nd4j.createFromArray(x), true).getDouble(0)).isCloseTo(formula, within(1e-14));
+            assertThat(new TanhGelu().getActivation(Nd4j.createFromArray(x), true).getDouble(0))
+                    .isCloseTo(formula, within(1e-14));
         }
     }
 }
