@@ -103,6 +103,7 @@ class EnlargeExampleTest {
     }
 
     @Test
+    @Tag("heavy")
     void aSweepFindsEachWayARateOfItsOwn() throws IOException {
         assertThat(run("--short", "--sweep", "--rank", "2", "--data", data().toString(), "--output",
                 folder.resolve("output").toString())).as(err.toString()).isZero();
