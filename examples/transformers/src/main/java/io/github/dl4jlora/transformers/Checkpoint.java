@@ -207,9 +207,9 @@ public final class Checkpoint {
      *
      * @param network a stock network, with a head of the family or none
      * @param target  a folder that does not exist, or is empty
-     * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is of another family or other
-     *                                  sizes, or has a head of one's own; or a weight is NaN or infinite. The message names the
-     *                                  layer
+     * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is not initialised; if it is of
+     *                                  another family, sizes or settings (heads, padding, epsilon, activation) than this folder,
+     *                                  or has a head of one's own; or a weight is NaN or infinite. The message names the layer
      * @throws IOException              if the folder has something in it, or cannot be written
      */
     public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {

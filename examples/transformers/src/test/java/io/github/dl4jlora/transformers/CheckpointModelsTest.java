@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -21,12 +22,15 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -223,5 +227,56 @@ class CheckpointModelsTest {
         Files.writeString(Files.createDirectories(folder.resolve("new")).resolve("mine.txt"), "");
         assertThatThrownBy(() -> bert.writeCheckpoint(network, folder.resolve("new")))
                 .isInstanceOf(FileAlreadyExistsException.class).hasMessageContaining("not empty");
+    }
+
+    @Test
+    void aNetworkOfOtherSettingsIsNotWrittenAmongThese() throws IOException {
+        ComputationGraph bert = open("bert-lm-old").encoder().network();
+        Map<String, Consumer<ObjectNode>> changes = Map.of("2 heads", config -> config.put("num_attention_heads", 4),
+                "the epsilon 1.0E-12", config -> config.put("layer_norm_eps", 1e-5),
+                "ErfGelu", config -> config.put("hidden_act", "relu"),
+                "the padding 0", config -> config.put("pad_token_id", 3));
+        for (Map.Entry<String, Consumer<ObjectNode>> change : changes.entrySet()) {
+            ChangedFolder other = ChangedFolder.of("bert-lm-old", folder.resolve(change.getKey()));
+            other.config(change.getValue());
+            assertThatThrownBy(() -> Checkpoint.open(other.path()).writeCheckpoint(bert, folder.resolve("new")))
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining(change.getKey());
+        }
+        ComputationGraph empty = new ComputationGraph(bert.getConfiguration());
+        assertThatThrownBy(() -> open("bert-lm-old").writeCheckpoint(empty, folder.resolve("new")))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("init()");
+        assertThat(folder.resolve("new")).doesNotExist();
+    }
+
+    @Test
+    void weightsAreFiniteThoughTheirSumIsNotInSixteenBits() throws IOException {
+        ComputationGraph half = open("bert-lm-old").encoder().network().convertDataType(DataType.HALF);
+        half.params().assign(30000);
+        open("bert-lm-old").writeCheckpoint(half, folder.resolve("new"));
+
+        assertThat(Checkpoint.open(folder.resolve("new")).encoder().network().params().meanNumber().floatValue())
+                .isEqualTo(30000);
+    }
+
+    @Test
+    void aNewClassifierOnARegressionsFolderIsWrittenAsAClassifier() throws IOException {
+        ChangedFolder regression = ChangedFolder.of("roberta-classifier", folder.resolve("regression"));
+        regression.config(config -> config.put("problem_type", "regression").put("num_labels", 1).remove("id2label"));
+        Checkpoint checkpoint = Checkpoint.open(regression.path());
+        ComputationGraph network = checkpoint.classifier(2, new Adam(1e-3), 5).network();
+        checkpoint.writeCheckpoint(network, folder.resolve("new"));
+
+        assertThat(Checkpoint.open(folder.resolve("new")).classifier().network().params()).isEqualTo(network.params());
+    }
+
+    @Test
+    void embeddingsOfAnotherNameAreToldToBeNew() throws IOException {
+        ComputationGraphConfiguration graph = new NeuralNetConfiguration.Builder().graphBuilder().addInputs("ids")
+                .addLayer("words", new TokenEmbeddings.Builder(19, 10, 8).build(), "ids")
+                .addLayer("own", new OutputLayer.Builder(LossFunction.MSE).nIn(8).nOut(2).build(), "words")
+                .setOutputs("own").build();
+
+        assertThatThrownBy(() -> open("bert-lm-old").model(graph, "own")).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"words\"", "among the new layers");
     }
 }

@@ -130,6 +130,8 @@ class LanguageModelLossTest {
         }
         assertThatThrownBy(() -> graph.fit(new DataSet(ids, Nd4j.ones(3, 4))))
                 .hasMessageContainingAll("[3, 4]", "15 rows", "[minibatch, k]");
+        assertThatThrownBy(() -> graph.score(new DataSet(ids, Nd4j.ones(5, 3))))
+                .hasMessageContainingAll("[5, 3]", "3 texts", "[minibatch, k]");
         assertThatThrownBy(() -> graph.fit(new DataSet(ids, Nd4j.valueArrayOf(3, 5, -100))))
                 .hasMessageContaining("No label of the minibatch is a token id");
         assertThatThrownBy(() -> graph.fit(new DataSet(ids, MASKED.labels(DataType.FLOAT), null, Nd4j.ones(3, 5))))

@@ -135,6 +135,11 @@ class TransformerTest {
                 .hasMessageContainingAll("Token id 11", "token 1 of text 1", "vocabulary of 11", "embeddings");
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{3, -2}})))
                 .hasMessageContaining("Token id -2");
+        for (float none : new float[]{1.5f, Float.NaN}) {
+            assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{3, 2}, {3, none}})))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("Token id " + none, "number 1 of text 1", "no whole number", "embeddings");
+        }
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.ones(DataType.FLOAT, 1, 8).addi(3)))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("[1, 8]", "text 0", "at most 7 tokens");
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{3, 2}, {padding, padding}})))
@@ -164,6 +169,8 @@ class TransformerTest {
                 .hasMessageContainingAll("masked_rows", "position 5 of text 1", "5 tokens");
         assertThatThrownBy(() -> graph.output(tiny.ids(DataType.FLOAT), Nd4j.createFromArray(new float[][]{{0}})))
                 .hasMessageContainingAll("[1, 1]", "[3, k]");
+        assertThatThrownBy(() -> graph.output(tiny.ids(DataType.FLOAT), Nd4j.createFromArray(new float[][]{{0}, {0.5f}, {1}})))
+                .hasMessageContainingAll("Position 0.5", "text 1", "masked_rows");
     }
 
     @Test

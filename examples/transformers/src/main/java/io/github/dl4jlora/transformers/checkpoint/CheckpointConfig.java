@@ -26,6 +26,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             "gelu_python", Nonlinearity.GELU, "gelu_new", Nonlinearity.GELU_NEW, "gelu_fast", Nonlinearity.GELU_NEW,
             "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
     private static final String PADDING = "pad_token_id";
+    private static final String ONE_LABEL = "single_label_classification";
 
     /**
      * @throws IOException if the file is missing or no such configuration, or has a setting that is not supported and changes
@@ -108,7 +109,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * @throws IOException if the file says that there are others, or that outputs are no probabilities of classes
      */
     void requireClassifierOf(int classes) throws IOException {
-        file.requireOnly("problem_type", "single_label_classification");
+        file.requireOnly("problem_type", ONE_LABEL);
         int said = classes(classes);
         if (said != classes) {
             throw new IOException(file + " has " + said + " labels, but the stored head " + classes + " classes");
@@ -133,6 +134,10 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         ObjectNode content = file.content();
         content.putArray("architectures").add(architecture);
         content.put(content.has("dtype") ? "dtype" : "torch_dtype", dataType);
+        if (classes > 0 && content.has("problem_type")) {
+            // The origin's may be a regression's.
+            content.put("problem_type", ONE_LABEL);
+        }
         if (classes > 0 && (classes(0) != classes || file.object("id2label") == null && classes != 2)) {
             content.remove("num_labels");
             ObjectNode labels = content.putObject("id2label");

@@ -1,16 +1,24 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
+import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -48,16 +56,26 @@ public final class CheckpointWriter {
 
     /**
      * @param origin whose settings the network has
-     * @throws IllegalArgumentException if the network is adapted or frozen, or is no class of the origin's family and sizes
+     * @throws IllegalArgumentException if the network is not initialised, adapted or frozen, or is no class of the origin's
+     *                                  family, sizes and settings
      */
     public CheckpointWriter(CheckpointFolder origin, ComputationGraph network) {
         this.origin = origin;
         this.network = network;
         this.shape = origin.config().shape();
+        requireInitialised(network);
         this.layers = stockLayers(network);
         this.kind = kind();
         this.classes = kind == Head.Kind.CLASSIFIER ? classes(layers) : 0;
         requireSizes();
+        requireSettings();
+    }
+
+    private static void requireInitialised(ComputationGraph network) {
+        if (network.getVertices() == null) {
+            throw new IllegalArgumentException("The network is not initialised, so it has no weights to write: call init(), "
+                    + "train it or restore it first");
+        }
     }
 
     private static Map<String, Layer> stockLayers(ComputationGraph network) {
@@ -102,14 +120,17 @@ public final class CheckpointWriter {
 
     private Map<String, Layer> expected(Head.Kind kind) {
         Map<String, Layer> expected = new LinkedHashMap<>();
-        Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape,
-                new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0)).build().getVertices()
-                .forEach((name, vertex) -> {
-                    if (vertex.numParams(true) > 0) {
-                        expected.put(name, ((LayerVertex) vertex).getLayerConf().getLayer());
-                    }
-                });
+        expectedVertices(kind).forEach((name, vertex) -> {
+            if (vertex.numParams(true) > 0) {
+                expected.put(name, ((LayerVertex) vertex).getLayerConf().getLayer());
+            }
+        });
         return expected;
+    }
+
+    private Map<String, GraphVertex> expectedVertices(Head.Kind kind) {
+        return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape,
+                new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0)).build().getVertices();
     }
 
     /** Of what would be the output layer of a classifier. */
@@ -130,6 +151,36 @@ public final class CheckpointWriter {
                         + layer.getClass().getSimpleName() + " with " + shapes(wanted));
             }
         });
+    }
+
+    /** Tensors do not tell them, so that config.json would have the network compute something else. */
+    private void requireSettings() {
+        expectedVertices(kind).forEach((name, vertex) -> {
+            GraphVertex found = network.getConfiguration().getVertices().get(name);
+            if (!settings(vertex).equals(settings(found))) {
+                throw new IllegalArgumentException("Layer \"" + name + "\" has " + settings(found) + ", but by " + origin.path()
+                        + " it has " + settings(vertex) + ". Write it by the checkpoint that it was made of");
+            }
+        });
+    }
+
+    /** {@return what config.json says of a layer or vertex, beside sizes} */
+    private static String settings(GraphVertex vertex) {
+        if (vertex instanceof MultiHeadAttention attention) {
+            return attention.getHeads() + " heads and the padding " + attention.getPadding();
+        }
+        if (vertex instanceof PickedToken token) {
+            return "the padding " + token.getPadding();
+        }
+        Layer layer = vertex instanceof LayerVertex holder ? holder.getLayerConf().getLayer() : null;
+        if (layer instanceof LayerNormalization norm) {
+            return "the epsilon " + norm.getEpsilon();
+        }
+        if (layer instanceof TokenEmbeddings embeddings) {
+            return "the padding " + embeddings.getPadding();
+        }
+        return layer instanceof DenseLayer || layer instanceof OutputLayer
+                ? "the activation " + ((BaseLayer) layer).getActivationFn().getClass().getSimpleName() : "no settings";
     }
 
     private static List<String> shapes(List<StoredParameter> parameters) {
@@ -198,7 +249,7 @@ public final class CheckpointWriter {
 
     private INDArray copy(StoredParameter parameter) {
         INDArray values = parameter.oriented(network.getLayer(parameter.layer()).getParam(parameter.key())).dup('c');
-        if (!Double.isFinite(values.sumNumber().doubleValue())) {
+        if (RawValues.firstNotFinite(values) >= 0) {
             values.close();
             throw new IllegalArgumentException("Layer \"" + parameter.layer() + "\": " + parameter.key()
                     + " holds NaN or infinity");

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import io.github.dl4jlora.transformers.layer.VocabularyBias;
@@ -25,7 +26,7 @@ import java.util.List;
 public record StoredParameter(String layer, String key, String tensor, long[] shape, boolean transposed) {
 
     /**
-     * {@return the parameters of a layer; null if it is none of those that transformers are made of}
+     * {@return the parameters of a layer; null if it is none of those that transformers are made of, or is named otherwise}
      *
      * @param name  in the graph
      * @param layer as configured
@@ -40,7 +41,7 @@ public record StoredParameter(String layer, String key, String tensor, long[] sh
             long[] shape = {bias.getVocabulary()};
             return List.of(new StoredParameter(name, VocabularyBias.BIAS, name + ".bias", shape, false));
         }
-        if (layer instanceof TokenEmbeddings embeddings) {
+        if (layer instanceof TokenEmbeddings embeddings && name.endsWith(Transformer.EMBEDDINGS)) {
             return embeddings(name, embeddings, family);
         }
         // Their own classes only: subclasses have other parameters.
@@ -52,7 +53,7 @@ public record StoredParameter(String layer, String key, String tensor, long[] sh
     }
 
     private static List<StoredParameter> embeddings(String name, TokenEmbeddings layer, Family family) {
-        String prefix = name.substring(0, name.lastIndexOf("embeddings"));
+        String prefix = name.substring(0, name.length() - Transformer.EMBEDDINGS.length());
         List<StoredParameter> parameters = new ArrayList<>();
         layer.matrices().forEach((key, shape) -> {
             String module = switch (key) {

@@ -21,16 +21,17 @@ final class CountedTokens {
 
     /**
      * @param labels {@code [minibatch, k]}
+     * @param texts  minibatch
      * @param rows   minibatch · k
      * @param layer  for messages
      * @throws IllegalArgumentException for labels of another shape, or a label that is neither a token id nor
      *                                  {@link TiedDecoder#IGNORED}
      */
-    static CountedTokens of(INDArray labels, long rows, TiedDecoder decoder, String layer) {
-        if (labels.rank() != 2 || labels.length() != rows) {
+    static CountedTokens of(INDArray labels, long texts, long rows, TiedDecoder decoder, String layer) {
+        if (labels.rank() != 2 || labels.size(0) != texts || labels.length() != rows) {
             throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but there are " + rows
-                    + " rows of logits: give a token id for each, [minibatch, k], and " + TiedDecoder.IGNORED
-                    + " for tokens that do not count " + layer);
+                    + " rows of logits of " + texts + " texts: give a token id for each, [minibatch, k], and "
+                    + TiedDecoder.IGNORED + " for tokens that do not count " + layer);
         }
         int k = (int) labels.size(1);
         int shift = decoder.isShifted() ? 1 : 0;
@@ -61,8 +62,9 @@ final class CountedTokens {
     /** @throws IllegalArgumentException if there is none, so that there is no mean either */
     void requireSome(String layer) {
         if (size() == 0) {
-            throw new IllegalArgumentException("No label of the minibatch is a token id, so there is no mean loss: leave out "
-                    + "minibatches in which no token counts " + layer);
+            throw new IllegalArgumentException("No label of the minibatch is a token id, or none but those of first tokens in a "
+                    + "causal model, which no token comes before, so there is no mean loss: leave out minibatches in which no "
+                    + "token counts " + layer);
         }
     }
 

@@ -47,7 +47,7 @@ final class PickedRowsRuntime extends TokenVertex {
                     + Arrays.toString(positions.shape()) + ", expected [" + texts + ", k] for the " + texts
                     + " texts of the minibatch");
         }
-        int[] picked = positions.dup('c').data().asInt();
+        int[] picked = WholeNumbers.in(positions, "Position", "(vertex name: " + vertexName + ")");
         int each = (int) positions.size(1);
         for (int i = 0; i < picked.length; i++) {
             if (picked[i] < 0 || picked[i] >= tokens) {

@@ -123,7 +123,8 @@ final class TiedDecoderRuntime extends LossLayer {
             throw new IllegalArgumentException("This output takes no mask of labels: give tokens that should not count the label "
                     + TiedDecoder.IGNORED + " " + layerId());
         }
-        return CountedTokens.of(labels, input.size(0), decoder(), layerId());
+        holder(decoder().getWords());
+        return CountedTokens.of(labels, graph.getInput(0).size(0), input.size(0), decoder(), layerId());
     }
 
     @Override

@@ -71,7 +71,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
             throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape())
                     + ", expected [minibatch, tokens] " + layerId());
         }
-        int[] ids = input.dup('c').data().asInt();
+        int[] ids = WholeNumbers.in(input, "Token id", layerId());
         int tokens = (int) input.size(1);
         for (int i = 0; i < ids.length; i++) {
             if (ids[i] != layerConf().getPadding() && (ids[i] < 0 || ids[i] >= layerConf().getNIn())) {
