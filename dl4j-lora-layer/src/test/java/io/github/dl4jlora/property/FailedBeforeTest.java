@@ -27,6 +27,9 @@ class FailedBeforeTest {
     /** The settings that failures shrink to. */
     private static final Settings PLAIN = with(Which.PLAIN, BiasTraining.NONE);
 
+    private static final Settings EVA = new Settings(Which.PLAIN, LoRAInit.EVA, 0, BiasTraining.NONE, false, 1.0, Scaling.ALPHA,
+            1, Engine.FUSED, Place.SHARED, false);
+
     private static Settings with(Which variant, BiasTraining bias) {
         return new Settings(variant, LoRAInit.KAIMING_UNIFORM, 0, bias, false, 1.0, Scaling.ALPHA, 1, Engine.FUSED,
                 Place.SHARED, false);
@@ -127,6 +130,11 @@ class FailedBeforeTest {
                         Path.CLONE),
                 failed("a plan takes the steps in a wrapper for sequences", false, Input.SEQUENCE,
                         List.of(layer(Kind.DENSE, Role.FROZEN, 0, Wrap.TIME_DISTRIBUTED)), PLAIN, false, Path.CLONE),
+                failed("a plan of sequences whose length a wrapper forgets", false, Input.SEQUENCE,
+                        List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 1, Wrap.MASK_ZERO)), PLAIN, false, Path.CLONE),
+                failed("a start from data that a plan went before", false, Input.WORD_SEQUENCE,
+                        List.of(layer(Kind.DENSE, Role.FROZEN, 0), layer(Kind.LOCALLY_CONNECTED_1D, Role.FROZEN, 0)),
+                        EVA, false, Path.CLONE),
                 failed("what was loaded moves with a base of equal values", true, Input.FLAT,
                         List.of(layer(Kind.DENSE, Role.ADAPTED, 0), layer(Kind.DENSE, Role.FROZEN, 0)), PLAIN, false,
                         Path.WITHOUT_BASE));

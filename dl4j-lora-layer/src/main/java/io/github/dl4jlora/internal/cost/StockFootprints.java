@@ -125,7 +125,13 @@ public final class StockFootprints {
 
     /** Of a layer in a wrapper, whose output the wrapper turns into another one. */
     private static Footprint within(Layer layer, Passage passage) {
-        return inner(layer, new Passage(passage.batch(), passage.input(), layer.getOutputType(0, passage.input())));
+        InputType output = layer.clone().getOutputType(0, passage.input());
+        if (output instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() < 1
+                && passage.output() instanceof InputType.InputTypeRecurrent wrapped) {
+            // DL4J forgets it.
+            output = InputType.recurrent(sequence.getSize(), wrapped.getTimeSeriesLength(), sequence.getFormat());
+        }
+        return inner(layer, new Passage(passage.batch(), passage.input(), output));
     }
 
     /** Arrays of z's size that a gradient dL/dz takes. */

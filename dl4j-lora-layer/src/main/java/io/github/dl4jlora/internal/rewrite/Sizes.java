@@ -139,7 +139,7 @@ final class Sizes {
                 requireWidth(node, inputs.get(0).type());
             }
             InputType output = node.layer() != null ? output(node.unwrappedLayer(), inputs.get(0).type())
-                    : node.unwrappedVertex().getOutputType(0, inputs.stream().map(Size::type).toArray(InputType[]::new));
+                    : node.unwrappedVertex().clone().getOutputType(0, inputs.stream().map(Size::type).toArray(InputType[]::new));
             Size size = new Size(withSteps(output, inputs), inputs.get(0).rows());
             passages.put(node.name(), counted(node, inputs, size));
             sizes.put(node.name(), size);
@@ -192,8 +192,8 @@ final class Sizes {
                 && pooling.isCollapseDimensions()) {
             return InputType.feedForward(sequence.getSize());
         }
-        // It says nOut, which nobody sets there.
-        return layer instanceof LossLayer ? input : layer.getOutputType(0, input);
+        // It says nOut, which nobody sets there. Some layers take note of what they are asked: the network's own must not.
+        return layer instanceof LossLayer ? input : layer.clone().getOutputType(0, input);
     }
 
     /** Where DL4J forgets how long a sequence is: as long as what comes in, or as the network's own. */
