@@ -132,6 +132,8 @@ class FailedBeforeTest {
                         List.of(layer(Kind.DENSE, Role.FROZEN, 0, Wrap.TIME_DISTRIBUTED)), PLAIN, false, Path.CLONE),
                 failed("a plan of sequences whose length a wrapper forgets", false, Input.SEQUENCE,
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 1, Wrap.MASK_ZERO)), PLAIN, false, Path.CLONE),
+                failed("a plan of sequences of which a wrapper lets one step through", false, Input.SEQUENCE,
+                        List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 1, Wrap.LAST_TIME_STEP)), PLAIN, false, Path.CLONE),
                 failed("a start from data that a plan went before", false, Input.WORD_SEQUENCE,
                         List.of(layer(Kind.DENSE, Role.FROZEN, 0), layer(Kind.LOCALLY_CONNECTED_1D, Role.FROZEN, 0)),
                         EVA, false, Path.CLONE),

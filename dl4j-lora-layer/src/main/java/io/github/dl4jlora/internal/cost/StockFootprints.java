@@ -127,9 +127,9 @@ public final class StockFootprints {
     private static Footprint within(Layer layer, Passage passage) {
         InputType output = layer.clone().getOutputType(0, passage.input());
         if (output instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() < 1
-                && passage.output() instanceof InputType.InputTypeRecurrent wrapped) {
+                && passage.input() instanceof InputType.InputTypeRecurrent before) {
             // DL4J forgets it.
-            output = InputType.recurrent(sequence.getSize(), wrapped.getTimeSeriesLength(), sequence.getFormat());
+            output = InputType.recurrent(sequence.getSize(), before.getTimeSeriesLength(), sequence.getFormat());
         }
         return inner(layer, new Passage(passage.batch(), passage.input(), output));
     }
