@@ -1,7 +1,5 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.nd4j.common.primitives.Pair;
-import org.nd4j.linalg.activations.BaseActivationFunction;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.transforms.strict.Erf;
 import org.nd4j.linalg.factory.Nd4j;
@@ -16,7 +14,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * <p>In FLOAT on the CPU, Φ is Abramowitz and Stegun's 7.1.26 (absolute error 1.5e-7), which needs one exponential that
  * φ shares. Elsewhere it is ND4J's error function.
  */
-public final class ErfGelu extends BaseActivationFunction {
+public final class ErfGelu extends BlockActivation {
 
     private static final long serialVersionUID = 1L;
 
@@ -32,55 +30,22 @@ public final class ErfGelu extends BaseActivationFunction {
     private static final float A5 = 0.5f * 1.061405429f;
     private static final float DENSITY = (float) (1 / ROOT_2_PI);
 
-    /** Works in place, as DL4J's activations do. */
-    @Override
-    public INDArray getActivation(INDArray x, boolean training) {
-        if (!HostFloats.reaches(x)) {
-            return x.muli(phi(x));
-        }
-        HostFloats values = HostFloats.of(x);
-        float[] block = new float[HostFloats.BLOCK];
-        for (long i = 0; i < x.length(); i += block.length) {
-            int length = (int) Math.min(block.length, x.length() - i);
-            values.read(i, block, length);
-            activate(block, length);
-            values.write(i, block, length);
-        }
-        return x;
-    }
-
-    /** Overwrites x with dL/dx. */
-    @Override
-    public Pair<INDArray, INDArray> backprop(INDArray x, INDArray epsilon) {
-        assertShape(x, epsilon);
-        if (!HostFloats.reaches(x, epsilon) || x.ordering() != epsilon.ordering()) {
-            INDArray density = Transforms.exp(x.mul(x).muli(-0.5), false).divi(ROOT_2_PI);
-            INDArray slope = phi(x).addi(density.muli(x));
-            return new Pair<>(x.assign(slope.muli(epsilon)), null);
-        }
-        HostFloats values = HostFloats.of(x);
-        HostFloats errors = HostFloats.of(epsilon);
-        float[] block = new float[HostFloats.BLOCK];
-        float[] error = new float[HostFloats.BLOCK];
-        float[] exp = new float[HostFloats.BLOCK];
-        for (long i = 0; i < x.length(); i += block.length) {
-            int length = (int) Math.min(block.length, x.length() - i);
-            values.read(i, block, length);
-            errors.read(i, error, length);
-            differentiate(block, error, exp, length);
-            values.write(i, block, length);
-        }
-        return new Pair<>(x, null);
-    }
-
     /** Φ = (1 + erf(x/√2)) / 2 */
-    private static INDArray phi(INDArray x) {
+    @Override
+    INDArray factor(INDArray x) {
         INDArray erf = x.div(ROOT_2);
         Nd4j.getExecutioner().exec(new Erf(erf, erf));
         return erf.addi(1).muli(0.5);
     }
 
-    private static void activate(float[] x, int length) {
+    @Override
+    INDArray slope(INDArray x) {
+        INDArray density = Transforms.exp(x.mul(x).muli(-0.5), false).divi(ROOT_2_PI);
+        return factor(x).addi(density.muli(x));
+    }
+
+    @Override
+    void activate(float[] x, int length) {
         for (int i = 0; i < length; i++) {
             float magnitude = Math.abs(x[i]);
             float tail = tail(magnitude, FastExp.exp(-0.5f * x[i] * x[i]));
@@ -89,7 +54,8 @@ public final class ErfGelu extends BaseActivationFunction {
     }
 
     /** Two loops: HotSpot vectorises neither if the exponential is used twice in the loop that computes it. */
-    private static void differentiate(float[] x, float[] error, float[] exp, int length) {
+    @Override
+    void differentiate(float[] x, float[] error, float[] exp, int length) {
         for (int i = 0; i < length; i++) {
             exp[i] = FastExp.exp(-0.5f * x[i] * x[i]);
         }
@@ -106,16 +72,6 @@ public final class ErfGelu extends BaseActivationFunction {
     private static float tail(float magnitude, float exp) {
         float t = 1 / (1 + P * magnitude);
         return t * (A1 + t * (A2 + t * (A3 + t * (A4 + t * A5)))) * exp;
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof ErfGelu;
-    }
-
-    @Override
-    public int hashCode() {
-        return ErfGelu.class.hashCode();
     }
 
     @Override

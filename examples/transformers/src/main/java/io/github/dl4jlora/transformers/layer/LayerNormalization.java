@@ -1,17 +1,9 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.deeplearning4j.nn.api.Layer;
-import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
-import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
-import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -24,7 +16,7 @@ import java.util.Map;
  * g, b  [1, size]
  * </pre>
  */
-public final class LayerNormalization extends FeedForwardLayer implements MatrixParams.Holder {
+public final class LayerNormalization extends MatrixConfiguration {
 
     static final String GAIN = "g";
     static final String BIAS = "b";
@@ -43,10 +35,8 @@ public final class LayerNormalization extends FeedForwardLayer implements Matrix
      * @param epsilon added to the variance: 1e-12 in BERT, 1e-5 in RoBERTa and GPT-2
      */
     public LayerNormalization(long size, double epsilon) {
-        this.nIn = size;
-        this.nOut = size;
+        super(size, size);
         this.epsilon = epsilon;
-        this.activationFn = new ActivationIdentity();
     }
 
     public double getEpsilon() {
@@ -72,24 +62,13 @@ public final class LayerNormalization extends FeedForwardLayer implements Matrix
     }
 
     @Override
-    public void fill(Map<String, INDArray> matrices) {
+    void fill(Map<String, INDArray> matrices) {
         matrices.get(GAIN).assign(1);
         matrices.get(BIAS).assign(0);
     }
 
     @Override
-    public Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
-                             boolean initialize, DataType type) {
-        return MatrixLayer.prepared(new LayerNormalizationRuntime(conf, type), listeners, index, view, initialize);
-    }
-
-    @Override
-    public ParamInitializer initializer() {
-        return MatrixParams.INSTANCE;
-    }
-
-    @Override
-    public LayerMemoryReport getMemoryReport(InputType inputType) {
-        return MatrixLayer.memoryReport(this, inputType);
+    MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type) {
+        return new LayerNormalizationRuntime(conf, type);
     }
 }

@@ -16,15 +16,6 @@ import java.util.Map;
  */
 final class MatrixParams implements ParamInitializer {
 
-    /** A layer whose parameters are matrices. */
-    interface Holder {
-        /** Rows and columns by key, in the order of the vector. Keys hold no underscore, at which DL4J would split them. */
-        Map<String, long[]> matrices();
-
-        /** Writes the values a layer that nobody has trained starts from. */
-        void fill(Map<String, INDArray> matrices);
-    }
-
     static final MatrixParams INSTANCE = new MatrixParams();
 
     private MatrixParams() {
@@ -41,7 +32,7 @@ final class MatrixParams implements ParamInitializer {
     }
 
     private static Map<String, long[]> matrices(Layer layer) {
-        return ((Holder) layer).matrices();
+        return ((MatrixConfiguration) layer).matrices();
     }
 
     @Override
@@ -74,7 +65,7 @@ final class MatrixParams implements ParamInitializer {
         Map<String, INDArray> views = views(conf.getLayer(), vector);
         views.keySet().forEach(conf::addVariable);
         if (initialize) {
-            ((Holder) conf.getLayer()).fill(views);
+            ((MatrixConfiguration) conf.getLayer()).fill(views);
         }
         return views;
     }

@@ -1,7 +1,5 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.nd4j.common.primitives.Pair;
-import org.nd4j.linalg.activations.BaseActivationFunction;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
@@ -12,58 +10,23 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  *
  * <p>DL4J's own, called precise, cubes the factor as well.
  */
-public final class TanhGelu extends BaseActivationFunction {
+public final class TanhGelu extends BlockActivation {
 
     private static final long serialVersionUID = 1L;
 
     private static final double TWICE_ROOT_2_PI = 2 * Math.sqrt(2 / Math.PI);
     private static final double CUBIC = 0.044715;
 
-    /** Works in place, as DL4J's activations do. */
-    @Override
-    public INDArray getActivation(INDArray x, boolean training) {
-        if (!HostFloats.reaches(x)) {
-            return x.muli(sigma(x));
-        }
-        HostFloats values = HostFloats.of(x);
-        float[] block = new float[HostFloats.BLOCK];
-        for (long i = 0; i < x.length(); i += block.length) {
-            int length = (int) Math.min(block.length, x.length() - i);
-            values.read(i, block, length);
-            activate(block, length);
-            values.write(i, block, length);
-        }
-        return x;
-    }
-
-    /** Overwrites x with dL/dx. */
-    @Override
-    public Pair<INDArray, INDArray> backprop(INDArray x, INDArray epsilon) {
-        assertShape(x, epsilon);
-        if (!HostFloats.reaches(x, epsilon) || x.ordering() != epsilon.ordering()) {
-            INDArray sigma = sigma(x);
-            INDArray slope = x.mul(x).muli(3 * CUBIC).addi(1).muli(TWICE_ROOT_2_PI).muli(x).muli(sigma.rsub(1)).addi(1)
-                    .muli(sigma);
-            return new Pair<>(x.assign(slope.muli(epsilon)), null);
-        }
-        HostFloats values = HostFloats.of(x);
-        HostFloats errors = HostFloats.of(epsilon);
-        float[] block = new float[HostFloats.BLOCK];
-        float[] error = new float[HostFloats.BLOCK];
-        float[] sigma = new float[HostFloats.BLOCK];
-        for (long i = 0; i < x.length(); i += block.length) {
-            int length = (int) Math.min(block.length, x.length() - i);
-            values.read(i, block, length);
-            errors.read(i, error, length);
-            differentiate(block, error, sigma, length);
-            values.write(i, block, length);
-        }
-        return new Pair<>(x, null);
-    }
-
     /** σ(2u) */
-    private static INDArray sigma(INDArray x) {
+    @Override
+    INDArray factor(INDArray x) {
         return Transforms.sigmoid(x.mul(x).muli(CUBIC).addi(1).muli(x).muli(TWICE_ROOT_2_PI), false);
+    }
+
+    @Override
+    INDArray slope(INDArray x) {
+        INDArray sigma = factor(x);
+        return x.mul(x).muli(3 * CUBIC).addi(1).muli(TWICE_ROOT_2_PI).muli(x).muli(sigma.rsub(1)).addi(1).muli(sigma);
     }
 
     private static float sigma(float x) {
@@ -73,14 +36,16 @@ public final class TanhGelu extends BaseActivationFunction {
         return (twice < 0 ? exp : 1) / (1 + exp);
     }
 
-    private static void activate(float[] x, int length) {
+    @Override
+    void activate(float[] x, int length) {
         for (int i = 0; i < length; i++) {
             x[i] *= sigma(x[i]);
         }
     }
 
     /** Two loops, as in {@link ErfGelu}. */
-    private static void differentiate(float[] x, float[] error, float[] sigma, int length) {
+    @Override
+    void differentiate(float[] x, float[] error, float[] sigma, int length) {
         for (int i = 0; i < length; i++) {
             sigma[i] = sigma(x[i]);
         }
@@ -88,16 +53,6 @@ public final class TanhGelu extends BaseActivationFunction {
             float slope = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * x[i] * x[i]);
             x[i] = error[i] * sigma[i] * (1 + x[i] * (1 - sigma[i]) * slope);
         }
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof TanhGelu;
-    }
-
-    @Override
-    public int hashCode() {
-        return TanhGelu.class.hashCode();
     }
 
     @Override

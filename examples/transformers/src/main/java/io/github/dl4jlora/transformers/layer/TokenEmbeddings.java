@@ -1,18 +1,10 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.deeplearning4j.nn.api.Layer;
-import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
-import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
-import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -31,7 +23,7 @@ import java.util.Objects;
  * <p>The position of token t is t; in RoBERTa, padding + the number of tokens up to t that are not padding, and the padding id
  * for those that are. A padding id that is no token's, -1, is looked up as token 0.
  */
-public final class TokenEmbeddings extends FeedForwardLayer implements MatrixParams.Holder {
+public final class TokenEmbeddings extends MatrixConfiguration {
 
     /** Key of the word embeddings, which a {@link TiedDecoder} multiplies by too. */
     public static final String WORDS = "W";
@@ -53,13 +45,11 @@ public final class TokenEmbeddings extends FeedForwardLayer implements MatrixPar
     }
 
     private TokenEmbeddings(Builder builder) {
-        this.nIn = builder.vocabulary;
-        this.nOut = builder.hidden;
+        super(builder.vocabulary, builder.hidden);
         this.positions = builder.positions;
         this.types = builder.types;
         this.padding = builder.padding;
         this.positionsFromPadding = builder.positionsFromPadding;
-        this.activationFn = new ActivationIdentity();
     }
 
     /** Collects the sizes. */
@@ -146,24 +136,13 @@ public final class TokenEmbeddings extends FeedForwardLayer implements MatrixPar
     }
 
     @Override
-    public void fill(Map<String, INDArray> matrices) {
+    void fill(Map<String, INDArray> matrices) {
         matrices.values().forEach(matrix -> matrix.assign(Nd4j.randn(matrix.dataType(), matrix.shape())
                 .muli(STANDARD_DEVIATION)));
     }
 
     @Override
-    public Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
-                             boolean initialize, DataType type) {
-        return MatrixLayer.prepared(new TokenEmbeddingsRuntime(conf, type), listeners, index, view, initialize);
-    }
-
-    @Override
-    public ParamInitializer initializer() {
-        return MatrixParams.INSTANCE;
-    }
-
-    @Override
-    public LayerMemoryReport getMemoryReport(InputType inputType) {
-        return MatrixLayer.memoryReport(this, inputType);
+    MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type) {
+        return new TokenEmbeddingsRuntime(conf, type);
     }
 }

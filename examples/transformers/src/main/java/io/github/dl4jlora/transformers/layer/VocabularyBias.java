@@ -1,17 +1,9 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.deeplearning4j.nn.api.Layer;
-import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
-import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
-import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.Collection;
 import java.util.Map;
 
 /**
@@ -23,7 +15,7 @@ import java.util.Map;
  * b              bias  [1, vocabulary]
  * </pre>
  */
-public final class VocabularyBias extends FeedForwardLayer implements MatrixParams.Holder {
+public final class VocabularyBias extends MatrixConfiguration {
 
     /** Key of the bias. */
     public static final String BIAS = "b";
@@ -37,10 +29,8 @@ public final class VocabularyBias extends FeedForwardLayer implements MatrixPara
     }
 
     public VocabularyBias(long hidden, long vocabulary) {
-        this.nIn = hidden;
-        this.nOut = hidden;
+        super(hidden, hidden);
         this.vocabulary = vocabulary;
-        this.activationFn = new ActivationIdentity();
     }
 
     public long getVocabulary() {
@@ -53,7 +43,7 @@ public final class VocabularyBias extends FeedForwardLayer implements MatrixPara
     }
 
     @Override
-    public void fill(Map<String, INDArray> matrices) {
+    void fill(Map<String, INDArray> matrices) {
         matrices.get(BIAS).assign(0);
     }
 
@@ -68,18 +58,7 @@ public final class VocabularyBias extends FeedForwardLayer implements MatrixPara
     }
 
     @Override
-    public Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
-                             boolean initialize, DataType type) {
-        return MatrixLayer.prepared(new VocabularyBiasRuntime(conf, type), listeners, index, view, initialize);
-    }
-
-    @Override
-    public ParamInitializer initializer() {
-        return MatrixParams.INSTANCE;
-    }
-
-    @Override
-    public LayerMemoryReport getMemoryReport(InputType inputType) {
-        return MatrixLayer.memoryReport(this, inputType);
+    MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type) {
+        return new VocabularyBiasRuntime(conf, type);
     }
 }

@@ -1,0 +1,63 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.ParamInitializer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Collection;
+import java.util.Map;
+
+/** A layer whose parameters are matrices, laid out by {@link MatrixParams} and run by a {@link MatrixLayer}. */
+abstract class MatrixConfiguration extends FeedForwardLayer {
+
+    private static final long serialVersionUID = 1L;
+
+    MatrixConfiguration() {
+        // For JSON.
+    }
+
+    MatrixConfiguration(long in, long out) {
+        this.nIn = in;
+        this.nOut = out;
+        this.activationFn = new ActivationIdentity();
+    }
+
+    /** Rows and columns by key, in the order of the vector. Keys hold no underscore, at which DL4J would split them. */
+    public abstract Map<String, long[]> matrices();
+
+    /** Writes the values a layer that nobody has trained starts from. */
+    abstract void fill(Map<String, INDArray> matrices);
+
+    /** What runs it. */
+    abstract MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type);
+
+    @Override
+    public final Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
+                                   boolean initialize, DataType type) {
+        MatrixLayer<?> layer = runtime(conf, type);
+        layer.setListeners(listeners);
+        layer.setIndex(index);
+        layer.setParamsViewArray(view);
+        layer.setParamTable(MatrixParams.INSTANCE.init(layer.conf(), view, initialize));
+        return layer;
+    }
+
+    @Override
+    public final ParamInitializer initializer() {
+        return MatrixParams.INSTANCE;
+    }
+
+    @Override
+    public final LayerMemoryReport getMemoryReport(InputType input) {
+        long params = MatrixParams.INSTANCE.numParams(this);
+        return new LayerMemoryReport.Builder(getLayerName(), getClass(), input, InputType.feedForward(nOut))
+                .standardMemory(params, getIUpdater().stateSize(params)).workingMemory(0, 0, 0, 0).cacheMemory(0, 0).build();
+    }
+}
