@@ -2,7 +2,6 @@ package io.github.dl4jlora.examples.enlarge;
 
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.nd4j.shade.jackson.databind.JsonNode;
-import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -29,7 +28,6 @@ final class LayersFiles {
     private static final int LONGEST = 4 << 20;
     private static final int DEEPEST = 64;
     private static final int MOST_DIMENSIONS = 8;
-    private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path file;
     private final JsonNode layers;
@@ -57,7 +55,7 @@ final class LayersFiles {
      */
     static LayersFiles read(Path folder) throws IOException {
         Path file = require(folder.resolve(MODEL));
-        JsonNode root = json(file);
+        JsonNode root = UntrustedJson.read(file, LONGEST, DEEPEST);
         if (!"layers-model".equals(root.path("format").asText())) {
             throw new IOException(file + " says \"format\": " + shown(root.path("format")) + ", but only a layers-model is read");
         }
@@ -92,22 +90,6 @@ final class LayersFiles {
             throw new FileNotFoundException("There is no file " + file.toAbsolutePath().normalize());
         }
         return file;
-    }
-
-    private static JsonNode json(Path file) throws IOException {
-        byte[] text;
-        try (InputStream in = Files.newInputStream(file)) {
-            text = in.readNBytes(LONGEST + 1);
-        }
-        if (text.length > LONGEST) {
-            throw new IOException(file + " is longer than " + LONGEST + " bytes");
-        }
-        try {
-            UntrustedJson.refuseExcess(text, DEEPEST);
-            return JSON.readTree(text);
-        } catch (IOException e) {
-            throw new IOException(file + " is no JSON, or damaged: " + e.getMessage(), e);
-        }
     }
 
     /** Weights that lie in common shards. */

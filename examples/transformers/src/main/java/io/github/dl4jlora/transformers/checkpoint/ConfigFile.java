@@ -6,7 +6,6 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -37,20 +36,8 @@ final class ConfigFile {
             throw new IOException(file + " does not exist or is no file: a checkpoint is a folder with config.json and "
                     + "model.safetensors");
         }
-        byte[] text;
-        try (InputStream in = Files.newInputStream(file)) {
-            text = in.readNBytes(LONGEST + 1);
-        }
-        if (text.length > LONGEST) {
-            throw new IOException(file + " is longer than " + LONGEST + " bytes");
-        }
-        try {
-            UntrustedJson.refuseExcess(text, DEEPEST);
-            if (JSON.readTree(text) instanceof ObjectNode object) {
-                return new ConfigFile(file, object);
-            }
-        } catch (IOException e) {
-            throw new IOException(file + " is no JSON, or damaged: " + e.getMessage(), e);
+        if (UntrustedJson.read(file, LONGEST, DEEPEST) instanceof ObjectNode object) {
+            return new ConfigFile(file, object);
         }
         throw new IOException(file + " is no JSON object");
     }
