@@ -164,12 +164,7 @@ public final class Checkpoint {
      * start at random, so they are to be trained beside adapters: {@code LoRAConfig.trainable}, PEFT's {@code modules_to_save}.
      */
     public List<String> newHead() {
-        return switch (shape.family()) {
-            case BERT -> List.of("classifier");
-            case ROBERTA -> List.of("classifier.dense", "classifier.out_proj");
-            case DISTILBERT -> List.of("pre_classifier", "classifier");
-            case GPT2 -> List.of("score");
-        };
+        return Heads.ofClassifier(shape.family());
     }
 
     /**

@@ -70,6 +70,15 @@ public enum Family {
         return "embeddings.token_type_embeddings";
     }
 
+    /** {@return the part of a transformer layer that widens, {@code [hidden, intermediate]}, for {@link #name}} */
+    public String wide() {
+        return switch (this) {
+            case BERT, ROBERTA -> "intermediate.dense";
+            case DISTILBERT -> "ffn.lin1";
+            case GPT2 -> "mlp.c_fc";
+        };
+    }
+
     /**
      * @param layer from 0
      * @param part  such as {@code "attention.self.query"}

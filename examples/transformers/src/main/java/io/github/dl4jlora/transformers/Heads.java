@@ -15,6 +15,8 @@ import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.activations.impl.ActivationTanH;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.util.List;
+
 /** Puts a head on the token vectors of a transformer, named as in Hugging Face's class for it. */
 final class Heads {
 
@@ -37,13 +39,20 @@ final class Heads {
         }
     }
 
+    /** {@return the layers that a classifier adds to the pretrained model, the output layer last} */
+    static List<String> ofClassifier(Family family) {
+        return switch (family) {
+            case BERT -> List.of("classifier");
+            case ROBERTA -> List.of("classifier.dense", "classifier.out_proj");
+            case DISTILBERT -> List.of("pre_classifier", "classifier");
+            case GPT2 -> List.of("score");
+        };
+    }
+
     /** {@return the output layer of a classifier} */
     static String classifier(Family family) {
-        return switch (family) {
-            case BERT, DISTILBERT -> "classifier";
-            case ROBERTA -> "classifier.out_proj";
-            case GPT2 -> "score";
-        };
+        List<String> layers = ofClassifier(family);
+        return layers.get(layers.size() - 1);
     }
 
     /** {@return the name of the head's output} */
@@ -72,8 +81,8 @@ final class Heads {
     private String classifier(String rows) {
         String pooled = switch (family) {
             case BERT -> pooler(family.prefix() + "pooler.dense", rows);
-            case ROBERTA -> onFirstToken("classifier.dense", rows, new ActivationTanH());
-            case DISTILBERT -> onFirstToken("pre_classifier", rows, new ActivationReLU());
+            case ROBERTA -> onFirstToken(ofClassifier(family).get(0), rows, new ActivationTanH());
+            case DISTILBERT -> onFirstToken(ofClassifier(family).get(0), rows, new ActivationReLU());
             case GPT2 -> {
                 graph.addVertex(LAST_TOKEN, new PickedToken(PickedToken.Which.LAST, shape.padding()), rows,
                         Transformer.INPUT_IDS);

@@ -92,13 +92,12 @@ public final class Transformer {
 
     /** The modules of a block that normalises last. */
     private record Modules(String query, String key, String value, String attention, String mixed, String mixedNorm,
-                           String wide, String narrow, String narrowNorm) {
+                           String narrow, String narrowNorm) {
 
         static final Modules BERT = new Modules("attention.self.query", "attention.self.key", "attention.self.value",
-                "attention.self", "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense",
-                "output.LayerNorm");
+                "attention.self", "attention.output.dense", "attention.output.LayerNorm", "output.dense", "output.LayerNorm");
         static final Modules DISTILBERT = new Modules("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention",
-                "attention.out_lin", "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm");
+                "attention.out_lin", "sa_layer_norm", "ffn.lin2", "output_layer_norm");
     }
 
     /** norm(x + attention(x)), then norm of that and its feed-forward part. */
@@ -112,7 +111,7 @@ public final class Transformer {
                 INPUT_IDS);
         String mixed = dense(name(layer, modules.mixed), heads, hidden, hidden);
         String attended = norm(name(layer, modules.mixedNorm), sum(mixed + ".sum", mixed, x));
-        String narrow = feedForward(layer, modules.wide, modules.narrow, attended);
+        String narrow = feedForward(layer, modules.narrow, attended);
         return norm(name(layer, modules.narrowNorm), sum(narrow + ".sum", narrow, attended));
     }
 
@@ -126,12 +125,12 @@ public final class Transformer {
         String mixed = dense(name(layer, "attn.c_proj"), heads, hidden, hidden);
         String attended = sum(mixed + ".sum", mixed, x);
         String second = norm(name(layer, "ln_2"), attended);
-        String narrow = feedForward(layer, "mlp.c_fc", "mlp.c_proj", second);
+        String narrow = feedForward(layer, "mlp.c_proj", second);
         return sum(narrow + ".sum", narrow, attended);
     }
 
-    private String feedForward(int layer, String wide, String narrow, String x) {
-        String between = dense(graph, name(layer, wide), x, shape.hidden(), shape.intermediate(),
+    private String feedForward(int layer, String narrow, String x) {
+        String between = dense(graph, name(layer, family.wide()), x, shape.hidden(), shape.intermediate(),
                 shape.activation().activation());
         return dense(name(layer, narrow), between, shape.intermediate(), shape.hidden());
     }

@@ -63,13 +63,8 @@ public final class CheckpointFolder {
         if (shape.tokenTypes() > 0) {
             require(family.types(), shape.tokenTypes(), shape.hidden());
         }
-        String wide = switch (family) {
-            case BERT, ROBERTA -> "intermediate.dense";
-            case DISTILBERT -> "ffn.lin1";
-            case GPT2 -> "mlp.c_fc";
-        };
         for (int layer = 0; layer < shape.layers(); layer++) {
-            String module = family.name(layer, wide);
+            String module = family.name(layer, family.wide());
             if (names.find(module + ".weight") == null) {
                 throw new IOException(path + ": " + CONFIG + " has " + shape.layers() + " layers, but the tensors are those of "
                         + layer + ": there is no \"" + module + ".weight\"");
