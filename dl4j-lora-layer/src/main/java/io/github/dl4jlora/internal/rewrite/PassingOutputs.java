@@ -22,6 +22,18 @@ final class PassingOutputs {
 
     private static final Set<Class<?>> SILENT = Set.of(TrainingListener.class, BaseTrainingListener.class);
 
+    /** Whether listeners of a class are told of all outputs and do something about it: asked by each layer in each pass. */
+    private static final ClassValue<Boolean> WATCHES = new ClassValue<>() {
+        @Override
+        protected Boolean computeValue(Class<?> listener) {
+            try {
+                return !SILENT.contains(listener.getMethod("onForwardPass", Model.class, Map.class).getDeclaringClass());
+            } catch (NoSuchMethodException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    };
+
     private final Network<?> network;
     private final Map<String, Integer> lastReader = new HashMap<>();
     private final List<PassingOutput> places = new ArrayList<>();
@@ -75,18 +87,10 @@ final class PassingOutputs {
                 return places.get(i);
             }
         }
-        PassingOutput added = new PassingOutput(() -> graph.getListeners().stream().anyMatch(PassingOutputs::watches));
+        PassingOutput added = new PassingOutput(() -> graph.getListeners().stream()
+                .anyMatch(listener -> WATCHES.get(listener.getClass())));
         places.add(added);
         busyUntil.add(to);
         return added;
-    }
-
-    /** Whether a listener is told of all outputs and does something about it. */
-    private static boolean watches(TrainingListener listener) {
-        try {
-            return !SILENT.contains(listener.getClass().getMethod("onForwardPass", Model.class, Map.class).getDeclaringClass());
-        } catch (NoSuchMethodException e) {
-            throw new IllegalStateException(e);
-        }
     }
 }
