@@ -1,8 +1,8 @@
 package io.github.dl4jlora.transformers;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.transformers.layer.DoublePrecision;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.transformers.Cosine;
