@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
@@ -12,6 +13,7 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -19,14 +21,18 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * {@code dx = (dy ⊙ act'(z))·Wᵀ}. The stock layer takes four, and copies: it forms z anew in the backward pass, and dW,
  * which nobody reads. What · means is a {@link FrozenProduct}.
  *
- * <p>z is kept in the activations workspace from the training forward pass to the backward pass, unless the activation is
- * the identity, and computed again where it is missing. Input or masks that the product has no business with are left to
- * the stock layer.
+ * <p>z, or the activation's slopes if it {@linkplain PackedSlopes packs} them, is kept in the activations workspace from the
+ * training forward pass to the backward pass, unless the activation is the identity, and computed again where it is missing.
+ * Input or masks that the product has no business with are left to the stock layer.
  */
 final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker {
 
     private final FrozenProduct product;
     private INDArray z;
+    /** In the place of z. */
+    private INDArray slopes;
+    /** In which z lay. */
+    private char order;
     private boolean stock;
     private PassingOutput place;
 
@@ -37,7 +43,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
 
     @Override
     public void setStock(boolean asStock) {
-        z = null;
+        forget();
         stock = asStock;
     }
 
@@ -69,19 +75,24 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
 
     @Override
     public void setInput(INDArray input, LayerWorkspaceMgr workspaces) {
-        z = null;
+        forget();
         super.setInput(input, workspaces);
     }
 
     @Override
     public void clear() {
-        z = null;
+        forget();
         super.clear();
+    }
+
+    private void forget() {
+        z = null;
+        slopes = null;
     }
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        z = null;
+        forget();
         if (!isOurs()) {
             if (training && input() != null && !input().isAttached()) {
                 // The stock layer looks at its input in the backward pass, when others may have been here: PassingOutput.
@@ -89,9 +100,14 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
             }
             return asStock(workspaces).activate(training, workspaces);
         }
-        boolean keep = training && !isIdentity();
+        boolean packs = training && activation() instanceof PackedSlopes packer && packer.packs(product.type());
+        boolean keep = training && !packs && !isIdentity();
         INDArray result = product.forward(underlying.input(), training && !keep ? place : null, workspaces);
-        if (keep) {
+        if (packs) {
+            slopes = workspaces.createUninitialized(ArrayType.ACTIVATIONS, DataType.INT, (result.length() + 1) / 2);
+            order = result.ordering();
+            ((PackedSlopes) activation()).activate(result, slopes);
+        } else if (keep) {
             z = result;
             result = DenseArithmetic.activated(activation(), z, place, workspaces);
         } else {
@@ -117,11 +133,13 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
             delta = workspaces.dup(ArrayType.BP_WORKING_MEM, delta);
             product.mask(delta, underlying.getMaskArray());
         }
-        if (!isIdentity()) {
+        if (KeptArrays.isUsable(slopes)) {
+            delta = DenseArithmetic.packedGradient((PackedSlopes) activation(), slopes, order, delta, workspaces);
+        } else if (!isIdentity()) {
             INDArray preActivation = KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
             delta = DenseArithmetic.activationGradient(activation(), preActivation, delta, workspaces);
         }
-        z = null;
+        forget();
         return new Pair<>(new DefaultGradient(), product.backward(delta, input, workspaces));
     }
 }

@@ -100,6 +100,24 @@ public final class DenseArithmetic {
         return activation.backprop(z, epsilon).getFirst();
     }
 
+    /**
+     * dL/dz from dL/dy and the slopes dy/dz that an activation packed.
+     *
+     * @param order   in which z lay
+     * @param epsilon dL/dy, left as it is
+     */
+    public static INDArray packedGradient(PackedSlopes activation, INDArray slopes, char order, INDArray epsilon,
+            LayerWorkspaceMgr workspaces) {
+        INDArray alike = Blas.inOrder(epsilon, order, workspaces);
+        if (alike.ordering() != order || alike.elementWiseStride() != 1) {
+            alike = workspaces.dup(ArrayType.BP_WORKING_MEM, epsilon, order);
+        }
+        INDArray delta = alike != epsilon ? alike
+                : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, epsilon.dataType(), epsilon.shape(), order);
+        activation.backprop(slopes, alike, delta);
+        return delta;
+    }
+
     /** Adds a bias to each row of a product, in place. */
     public static void addBias(INDArray product, INDArray bias) {
         Blas.addRow(product, bias);

@@ -39,7 +39,7 @@ public final class PassingOutput {
      */
     public static INDArray create(PassingOutput place, boolean training, LayerWorkspaceMgr workspaces, DataType type,
             long[] shape, char order) {
-        return place != null && training && order == 'c' && place.isOpen(workspaces) ? place.memory.of(type, shape[0], shape[1])
+        return place != null && training && place.isOpen(workspaces) ? place.memory.of(type, shape[0], shape[1], order)
                 : workspaces.createUninitialized(ArrayType.ACTIVATIONS, type, shape, order);
     }
 

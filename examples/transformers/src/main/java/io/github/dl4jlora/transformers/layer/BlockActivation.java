@@ -1,14 +1,16 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.BaseActivationFunction;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * An activation that is computed element by element: in FLOAT on the CPU by loops over blocks that fit the first-level cache,
  * elsewhere by ND4J's operations. Works in place, as DL4J's activations do. All of one class are equal.
  */
-abstract class BlockActivation extends BaseActivationFunction {
+abstract class BlockActivation extends BaseActivationFunction implements PackedSlopes {
 
     private static final long serialVersionUID = 1L;
 
@@ -21,8 +23,8 @@ abstract class BlockActivation extends BaseActivationFunction {
     /** Overwrites x with y. */
     abstract void activate(float[] x, int length);
 
-    /** Overwrites x with {@code error · dy/dx}; scratch is as long as they are. */
-    abstract void differentiate(float[] x, float[] error, float[] scratch, int length);
+    /** Overwrites x with y and slope, as long as x, with dy/dx. */
+    abstract void activate(float[] x, float[] slope, int length);
 
     @Override
     public final INDArray getActivation(INDArray x, boolean training) {
@@ -50,16 +52,67 @@ abstract class BlockActivation extends BaseActivationFunction {
         HostFloats values = HostFloats.of(x);
         HostFloats errors = HostFloats.of(epsilon);
         float[] block = new float[HostFloats.BLOCK];
-        float[] error = new float[HostFloats.BLOCK];
-        float[] scratch = new float[HostFloats.BLOCK];
+        float[] slope = new float[HostFloats.BLOCK];
         for (long i = 0; i < x.length(); i += block.length) {
             int length = (int) Math.min(block.length, x.length() - i);
             values.read(i, block, length);
-            errors.read(i, error, length);
-            differentiate(block, error, scratch, length);
+            activate(block, slope, length);
+            errors.read(i, block, length);
+            for (int j = 0; j < length; j++) {
+                block[j] *= slope[j];
+            }
             values.write(i, block, length);
         }
         return new Pair<>(x, null);
+    }
+
+    @Override
+    public final boolean packs(DataType type) {
+        return HostFloats.reaches(type);
+    }
+
+    @Override
+    public final void activate(INDArray z, INDArray slopes) {
+        HostFloats values = HostFloats.of(z);
+        HostFloats packed = HostFloats.bits(slopes);
+        float[] block = new float[HostFloats.BLOCK];
+        float[] slope = new float[HostFloats.BLOCK];
+        int[] fixed = new int[HostFloats.BLOCK];
+        for (long i = 0; i < z.length(); i += block.length) {
+            int length = (int) Math.min(block.length, z.length() - i);
+            values.read(i, block, length);
+            activate(block, slope, length);
+            FixedPoint.bias(slope, length);
+            // What is written is read as bits again at once: HotSpot has no vector instruction that looks at bits of a float.
+            values.write(i, slope, length);
+            values.readBits(i, fixed, length);
+            packed.writeBits(i / 2, fixed, FixedPoint.pack(fixed, length));
+            values.write(i, block, length);
+        }
+    }
+
+    @Override
+    public final void backprop(INDArray slopes, INDArray epsilon, INDArray delta) {
+        HostFloats packed = HostFloats.bits(slopes);
+        HostFloats errors = HostFloats.of(epsilon);
+        HostFloats out = HostFloats.of(delta);
+        float[] error = new float[HostFloats.BLOCK];
+        float[] slope = new float[HostFloats.BLOCK];
+        int[] pairs = new int[HostFloats.BLOCK / 2];
+        int[] fixed = new int[HostFloats.BLOCK];
+        for (long i = 0; i < epsilon.length(); i += error.length) {
+            int length = (int) Math.min(error.length, epsilon.length() - i);
+            errors.read(i, error, length);
+            packed.readBits(i / 2, pairs, (length + 1) / 2);
+            FixedPoint.unpack(pairs, fixed, length);
+            out.writeBits(i, fixed, length);
+            out.read(i, slope, length);
+            FixedPoint.unbias(slope, length);
+            for (int j = 0; j < length; j++) {
+                error[j] *= slope[j];
+            }
+            out.write(i, error, length);
+        }
     }
 
     @Override

@@ -55,16 +55,17 @@ public final class ErfGelu extends BlockActivation {
 
     /** Two loops: HotSpot vectorises neither if the exponential is used twice in the loop that computes it. */
     @Override
-    void differentiate(float[] x, float[] error, float[] exp, int length) {
+    void activate(float[] x, float[] slope, int length) {
         for (int i = 0; i < length; i++) {
-            exp[i] = FastExp.exp(-0.5f * x[i] * x[i]);
+            slope[i] = FastExp.exp(-0.5f * x[i] * x[i]);
         }
         for (int i = 0; i < length; i++) {
             float magnitude = Math.abs(x[i]);
+            float tail = tail(magnitude, slope[i]);
             // Φ is tail for negative x and 1 - tail for positive; at 0, where the sign comes out 0, both are 1/2.
             float sign = x[i] / (magnitude + Float.MIN_NORMAL);
-            float phi = 0.5f + sign * (0.5f - tail(magnitude, exp[i]));
-            x[i] = error[i] * (phi + x[i] * DENSITY * exp[i]);
+            slope[i] = 0.5f + sign * (0.5f - tail) + x[i] * DENSITY * slope[i];
+            x[i] = Math.max(x[i], 0) - magnitude * tail;
         }
     }
 

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.transformers.layer;
 
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
+import org.bytedeco.javacpp.Pointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.executioner.OpExecutioner;
@@ -25,26 +27,31 @@ final class HostFloats {
 
     /** Whether the arrays are such: other types and devices take ND4J's operations instead. */
     static boolean reaches(INDArray... arrays) {
-        if (Nd4j.getExecutioner().type() != OpExecutioner.ExecutionerType.NATIVE_CPU) {
-            return false;
-        }
         for (INDArray array : arrays) {
-            if (array.dataType() != DataType.FLOAT || array.elementWiseStride() != 1) {
+            if (!reaches(array.dataType()) || array.elementWiseStride() != 1) {
                 return false;
             }
         }
         return true;
     }
 
+    static boolean reaches(DataType type) {
+        return type == DataType.FLOAT && Nd4j.getExecutioner().type() == OpExecutioner.ExecutionerType.NATIVE_CPU;
+    }
+
     /** Whether the rows of a matrix are such, though there may be gaps between them. */
     static boolean reachesRows(INDArray matrix) {
-        return Nd4j.getExecutioner().type() == OpExecutioner.ExecutionerType.NATIVE_CPU && matrix.dataType() == DataType.FLOAT
-                && matrix.stride(1) == 1;
+        return reaches(matrix.dataType()) && matrix.stride(1) == 1;
     }
 
     static HostFloats of(INDArray array) {
         // A copy of the pointer object, since reading moves its position.
         return new HostFloats(new FloatPointer(array.data().addressPointer()));
+    }
+
+    /** Of an array of INT, to read and write as bits. */
+    static HostFloats bits(INDArray array) {
+        return new HostFloats(new FloatPointer((Pointer) array.data().addressPointer()));
     }
 
     /** The address of the value at an index. The object may be the same at the next call. */
@@ -58,5 +65,13 @@ final class HostFloats {
 
     void write(long to, float[] block, int length) {
         at(to).put(block, 0, length);
+    }
+
+    void readBits(long from, int[] block, int length) {
+        new IntPointer(at(from)).get(block, 0, length);
+    }
+
+    void writeBits(long to, int[] block, int length) {
+        new IntPointer(at(to)).put(block, 0, length);
     }
 }

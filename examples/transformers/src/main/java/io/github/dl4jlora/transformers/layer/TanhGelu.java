@@ -45,13 +45,15 @@ public final class TanhGelu extends BlockActivation {
 
     /** Two loops, as in {@link ErfGelu}. */
     @Override
-    void differentiate(float[] x, float[] error, float[] sigma, int length) {
+    void activate(float[] x, float[] slope, int length) {
         for (int i = 0; i < length; i++) {
-            sigma[i] = sigma(x[i]);
+            slope[i] = sigma(x[i]);
         }
         for (int i = 0; i < length; i++) {
-            float slope = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * x[i] * x[i]);
-            x[i] = error[i] * sigma[i] * (1 + x[i] * (1 - sigma[i]) * slope);
+            float sigma = slope[i];
+            float twice = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * x[i] * x[i]);
+            slope[i] = sigma * (1 + x[i] * (1 - sigma) * twice);
+            x[i] *= sigma;
         }
     }
 

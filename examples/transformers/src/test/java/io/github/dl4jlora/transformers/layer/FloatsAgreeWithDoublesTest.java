@@ -1,6 +1,8 @@
 package io.github.dl4jlora.transformers.layer;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -68,6 +70,25 @@ class FloatsAgreeWithDoublesTest {
             INDArray expectedValue = gelu.getActivation(x.dup(), true);
             assertThat(value.sub(expectedValue).amaxNumber().doubleValue()).as(gelu.toString()).isLessThan(2e-6);
             assertThat(slope.sub(expectedSlope).amaxNumber().doubleValue()).as(gelu.toString()).isLessThan(2e-6);
+        }
+    }
+
+    /** In blocks that are full, even and odd. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 7, 2048, 2049, 10_001})
+    void packedSlopesOfEitherGeluAreThoseToTheLastOf16Bits(int length) {
+        INDArray x = length == 1 ? Nd4j.createFromArray(0.3f) : Nd4j.linspace(DataType.FLOAT, -12, 24.0 / (length - 1), length);
+        INDArray error = Nd4j.rand(DataType.FLOAT, length);
+        for (BlockActivation gelu : new BlockActivation[]{new ErfGelu(), new TanhGelu()}) {
+            INDArray value = x.dup();
+            INDArray slopes = Nd4j.create(DataType.INT, (length + 1) / 2);
+            INDArray delta = Nd4j.create(DataType.FLOAT, length);
+            gelu.activate(value, slopes);
+            gelu.backprop(slopes, error, delta);
+
+            assertThat(value).as(gelu.toString()).isEqualTo(gelu.getActivation(x.dup(), true));
+            INDArray difference = delta.sub(gelu.backprop(x.dup(), error).getFirst()).divi(error);
+            assertThat(difference.amaxNumber().doubleValue()).as(gelu.toString()).isLessThan(1.01 / (1 << 16) + 1e-6);
         }
     }
 
