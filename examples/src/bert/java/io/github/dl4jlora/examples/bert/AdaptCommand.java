@@ -99,7 +99,8 @@ final class AdaptCommand implements Callable<Integer> {
             out.printf(Locale.ROOT, "%,d passages to learn from, %,d of other presidents to be tested on, up to %d tokens of "
                     + "each%n", domain.train().size(), domain.test().size(), tokenizer.maxTokens());
             out.flush();
-            MaskedBatches masks = new MaskedBatches(tokenizer.id(Guess.MASK), opened.shape().vocabulary());
+            MaskedBatches masks = new MaskedBatches(tokenizer.id(tokenizer.mask()), tokenizer.padding(),
+                    opened.shape().vocabulary());
             compare(adapted(opened.model(Head.maskedWordsAtPositions())), tokenizer, domain, masks);
         }
         out.println("\nKept in " + output);

@@ -20,7 +20,7 @@ import java.util.stream.IntStream;
  */
 record Guess(String word, double probability) {
 
-    static final String MASK = "[MASK]";
+    private static final String MASK = "[MASK]";
 
     /**
      * @param network   with a second input, the positions that are to be told
@@ -29,8 +29,8 @@ record Guess(String word, double probability) {
      * @throws IOException if the text has no such place, or it is beyond what the tokenizer reads of a text
      */
     static List<List<Guess>> of(ComputationGraph network, Tokenizer tokenizer, String text, int most) throws IOException {
-        int[] ids = tokenizer.ids(text);
-        int mask = tokenizer.id(MASK);
+        int[] ids = tokenizer.ids(text.replace(MASK, tokenizer.mask()));
+        int mask = tokenizer.id(tokenizer.mask());
         int[] places = IntStream.range(0, ids.length).filter(i -> ids[i] == mask).toArray();
         if (places.length == 0) {
             throw new IOException("There is no " + MASK + " in the first " + tokenizer.maxTokens() + " tokens of \"" + text

@@ -18,15 +18,16 @@ import java.util.Random;
  * to be told, of which 80 % are [MASK], 10 % another token at random, and 10 % as they were.
  *
  * <pre>
- * features  token ids  [texts, tokens], padded with 0
+ * features  token ids  [texts, tokens], padded
  *           positions  [texts, k], of the tokens that are to be told; k is that of the text with the most of them
  * labels    token ids  [texts, k], as they were; -100 beyond a text's own
  * </pre>
  *
  * @param mask       the id of [MASK]
+ * @param padding    the id that shorter texts end with
  * @param vocabulary how many ids there are
  */
-record MaskedBatches(int mask, int vocabulary) {
+record MaskedBatches(int mask, int padding, int vocabulary) {
 
     private static final double SHARE = 0.15;
     private static final double MASKED = 0.8;
@@ -75,13 +76,19 @@ record MaskedBatches(int mask, int vocabulary) {
             if (chance < MASKED) {
                 masked[position] = mask;
             } else if (chance < REPLACED) {
-                masked[position] = random.nextInt(vocabulary);
+                masked[position] = another(random);
             }
         }
         return new Holes(masked, positions, Arrays.stream(positions).map(position -> ids[position]).toArray());
     }
 
-    private static MultiDataSet batch(List<Holes> texts) {
+    /** Padding would end the text. */
+    private int another(Random random) {
+        int id = random.nextInt(vocabulary - 1);
+        return id < padding ? id : id + 1;
+    }
+
+    private MultiDataSet batch(List<Holes> texts) {
         int most = texts.stream().mapToInt(text -> text.positions.length).max().orElseThrow();
         INDArray positions = Nd4j.zeros(texts.size(), most);
         INDArray labels = Nd4j.valueArrayOf(new long[] {texts.size(), most}, (double) TiedDecoder.IGNORED);
@@ -91,7 +98,7 @@ record MaskedBatches(int mask, int vocabulary) {
                 labels.putScalar(text, i, texts.get(text).were[i]);
             }
         }
-        INDArray ids = Tokenizer.padded(texts.stream().map(Holes::ids).toList());
+        INDArray ids = Tokenizer.padded(texts.stream().map(Holes::ids).toList(), padding);
         return new MultiDataSet(new INDArray[] {ids, positions}, new INDArray[] {labels});
     }
 

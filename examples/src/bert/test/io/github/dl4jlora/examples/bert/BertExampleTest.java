@@ -20,6 +20,9 @@ class BertExampleTest {
     private static final List<String> PRESIDENTS = List.of("ada_alder", "ben_birch", "cleo_cedar", "dan_dogwood", "eve_elm",
             "finn_fir", "gus_gum", "hal_hazel");
 
+    /** A width of 8, two layers and 19 words. */
+    private static final Path TINY = Path.of("transformers/src/test/resources/checkpoints/distilbert-lm");
+
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
 
@@ -58,6 +61,37 @@ class BertExampleTest {
         assertThat(run("fill", "--checkpoint", BertBaseTest.FOLDER.toString(), "--adapter", output.toString(),
                 "my [MASK] , the union is strong .")).as(err.toString()).isZero();
         assertThat(out.toString()).containsPattern("\\w+ 0\\.\\d{3}, ");
+    }
+
+    /** RoBERTa's tokenizer calls a hole {@code <mask>}. */
+    @Test
+    void aModelWhoseHolesHaveAnotherNameFillsThemAndLearnsTo(@TempDir Path folder) throws IOException {
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(TINY.resolve(file), folder.resolve(file));
+        }
+        Files.writeString(folder.resolve("tokenizer.json"), """
+                {"version": "1.0", "truncation": null, "padding": null, "decoder": null, "post_processor": null,
+                 "added_tokens": [{"id": 10, "content": "<mask>", "single_word": false, "lstrip": true, "rstrip": false,
+                                   "normalized": false, "special": true}],
+                 "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
+                 "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {"[UNK]": 3, "the": 4, "union": 5, "is": 6}}}
+                """);
+        Path texts = Files.createDirectories(folder.resolve("texts"));
+        for (int i = 0; i < PRESIDENTS.size(); i++) {
+            Files.writeString(texts.resolve((1800 + i) + "_" + PRESIDENTS.get(i) + "_d.txt"), ("The union is what "
+                    + PRESIDENTS.get(i) + " says it is, the union, my friends. ").repeat(9));
+        }
+        String output = folder.resolve("adapter").toString();
+
+        assertThat(run("adapt", "--checkpoint", folder.toString(), "--texts", texts.toString(), "--output", output))
+                .as(err.toString()).isZero();
+        assertThat(filled(folder, "the <mask> is")).isEqualTo(filled(folder, "the [MASK] is")).containsPattern("0\\.\\d{3}, ");
+    }
+
+    private String filled(Path checkpoint, String text) {
+        out.getBuffer().setLength(0);
+        assertThat(run("fill", "--checkpoint", checkpoint.toString(), text)).as(err.toString()).isZero();
+        return out.toString();
     }
 
     @Test

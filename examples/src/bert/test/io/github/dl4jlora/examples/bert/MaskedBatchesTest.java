@@ -22,7 +22,7 @@ class MaskedBatchesTest {
     private static final int LAST = 102;
     private static final int VOCABULARY = 30000;
 
-    private final MaskedBatches masks = new MaskedBatches(MASK, VOCABULARY);
+    private final MaskedBatches masks = new MaskedBatches(MASK, 0, VOCABULARY);
 
     /** Texts of 10 to 100 tokens that differ from each other in the second; no id is one that means something. */
     private static List<int[]> texts(int count) {
@@ -83,6 +83,23 @@ class MaskedBatchesTest {
             length--;
         }
         return length;
+    }
+
+    @Test
+    void shorterTextsEndWithThePaddingThatIsAskedForAndNoOthersDo() {
+        for (MultiDataSet batch : new MaskedBatches(4, 1, 5).of(texts(200), 8, 7)) {
+            INDArray ids = batch.getFeatures(0);
+            for (int text = 0; text < ids.size(0); text++) {
+                int last = (int) ids.size(1) - 1;
+                while (ids.getInt(text, last) == 1) {
+                    last--;
+                }
+                assertThat(ids.getInt(text, last)).isEqualTo(LAST);
+                for (int i = 0; i < last; i++) {
+                    assertThat(ids.getInt(text, i)).isNotEqualTo(1);
+                }
+            }
+        }
     }
 
     @Test

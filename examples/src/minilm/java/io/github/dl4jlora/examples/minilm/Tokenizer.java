@@ -28,6 +28,8 @@ public final class Tokenizer implements AutoCloseable {
         System.setProperty("ai.djl.offline", "true");
     }
 
+    private static final List<String> MASKS = List.of("[MASK]", "<mask>");
+
     private final HuggingFaceTokenizer tokenizer;
     private final int maxTokens;
     private final int padding;
@@ -110,11 +112,25 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the tokenizer has none of that name
      */
     public int id(String token) {
-        long[] ids = tokenizer.encode(token, false, false).getIds();
-        if (ids.length != 1 || !token(Math.toIntExact(ids[0])).equals(token)) {
+        if (!has(token)) {
             throw new IllegalArgumentException("The tokenizer has no token \"" + token + "\"");
         }
-        return Math.toIntExact(ids[0]);
+        return Math.toIntExact(tokenizer.encode(token, false, false).getIds()[0]);
+    }
+
+    /**
+     * {@return how a hole is written that a masked language model fills: {@code [MASK]} or, as RoBERTa has it, {@code <mask>}}
+     *
+     * @throws IllegalArgumentException if the tokenizer has neither
+     */
+    public String mask() {
+        return MASKS.stream().filter(this::has).findFirst().orElseThrow(() -> new IllegalArgumentException("The tokenizer has "
+                + "neither " + String.join(" nor ", MASKS) + ": its network was trained to fill no holes"));
+    }
+
+    private boolean has(String token) {
+        long[] ids = tokenizer.encode(token, false, false).getIds();
+        return ids.length == 1 && token(Math.toIntExact(ids[0])).equals(token);
     }
 
     /** {@return what a token's id stands for} */

@@ -18,11 +18,16 @@ final class MaskedSoftmax {
     /**
      * @param length tokens of the text; the rest is padding
      * @param causal whether row i of a head leaves out the columns after i
+     * @param scales {@code [2 · rows]}: the largest score of each row, and what it is scaled by. Null: not wanted; where scores
+     *               are not in reach of Java, nothing is written
      */
-    static void forward(INDArray scores, int length, boolean causal) {
+    static void forward(INDArray scores, int length, boolean causal, float[] scales) {
         int tokens = (int) scores.size(1);
         if (HostFloats.reaches(scores)) {
-            forwardInJava(scores, length, tokens, causal);
+            HostFloats values = HostFloats.of(scores);
+            float[] own = scales == null ? new float[2 * (int) scores.size(0)] : scales;
+            forEachRow(values, scores.length(), tokens, length, causal, (block, row, seen, at) ->
+                    softmax(block, row, seen, own, at));
             return;
         }
         if (length < tokens) {
@@ -40,22 +45,37 @@ final class MaskedSoftmax {
         scores.diviColumnVector(scores.sum(true, 1));
     }
 
+    /**
+     * The same of the same scores once more, bit for bit, without another look for what they are scaled by.
+     *
+     * @param scales that {@link #forward} wrote
+     */
+    static void again(INDArray scores, int length, boolean causal, float[] scales) {
+        forEachRow(HostFloats.of(scores), scores.length(), (int) scores.size(1), length, causal, (block, row, seen, at) ->
+                scale(block, row, seen, scales[2 * at], scales[2 * at + 1]));
+    }
+
+    /** Softmax of a row, the {@code at}th, in the place of its first scores. */
+    @FunctionalInterface
+    private interface Row {
+        void run(float[] block, int from, int length, int at);
+    }
+
     /** Block by block, a head each. */
-    private static void forwardInJava(INDArray scores, int length, int tokens, boolean causal) {
-        HostFloats values = HostFloats.of(scores);
+    private static void forEachRow(HostFloats values, long count, int tokens, int length, boolean causal, Row softmax) {
         float[] block = new float[tokens * tokens];
-        for (long at = 0; at < scores.length(); at += block.length) {
+        for (long at = 0; at < count; at += block.length) {
             values.read(at, block, block.length);
             for (int row = 0; row < block.length; row += tokens) {
                 int seen = causal ? Math.min(length, row / tokens + 1) : length;
-                softmax(block, row, seen);
+                softmax.run(block, row, seen, (int) ((at + row) / tokens));
                 Arrays.fill(block, row + seen, row + tokens, 0);
             }
             values.write(at, block, block.length);
         }
     }
 
-    private static void softmax(float[] x, int from, int length) {
+    private static void softmax(float[] x, int from, int length, float[] scales, int at) {
         float max = x[from];
         for (int i = from + 1; i < from + length; i++) {
             max = Math.max(max, x[i]);
@@ -66,6 +86,14 @@ final class MaskedSoftmax {
         float inverse = 1 / RowSums.sum(x, from, length);
         for (int i = from; i < from + length; i++) {
             x[i] *= inverse;
+        }
+        scales[2 * at] = max;
+        scales[2 * at + 1] = inverse;
+    }
+
+    private static void scale(float[] x, int from, int length, float max, float inverse) {
+        for (int i = from; i < from + length; i++) {
+            x[i] = FastExp.exp(x[i] - max) * inverse;
         }
     }
 

@@ -20,7 +20,7 @@ import java.util.Arrays;
  * </pre>
  *
  * P is computed again in the backward pass, as by Dao et al. 2022 (arXiv:2205.14135): to keep it would take tokens / d times
- * as much memory as Q takes.
+ * as much memory as Q takes. What its rows are scaled by is kept.
  */
 @SuppressWarnings("overrides")
 final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutput.Maker {
@@ -31,6 +31,9 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
     private final boolean causal;
     private final boolean joint;
     private transient PassingOutput place;
+    /** Of each text's rows, from a training forward pass with these queries and keys. */
+    private transient float[][] scales;
+    private transient INDArray[] scaled;
 
     MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, MultiHeadAttention conf, DataType type) {
         super(graph, name, index, conf.getPadding(), type);
@@ -54,22 +57,27 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray p = scores(ArrayType.FF_WORKING_MEM, workspaces);
         int[] lengths = lengths(checkedIds());
         HeadProducts products = products(query);
+        scales = training && HostFloats.reaches(p) ? new float[lengths.length][2 * (int) p.size(0)] : null;
+        scaled = inputs.clone();
         for (int text = 0; text < lengths.length; text++) {
-            probabilities(products, text, query, key, p, lengths[text]);
+            products.outer(text, query, key, p, scale());
+            MaskedSoftmax.forward(p, lengths[text], causal, scales == null ? null : scales[text]);
             products.apply(text, p, false, value, output, 1);
         }
         return output;
+    }
+
+    @Override
+    public void clear() {
+        super.clear();
+        scales = null;
+        scaled = null;
     }
 
     /** Of one text. */
     private INDArray scores(ArrayType lifetime, LayerWorkspaceMgr workspaces) {
         long tokens = checkedIds().size(1);
         return workspaces.createUninitialized(lifetime, dataType, new long[]{heads * tokens, tokens}, 'c');
-    }
-
-    private void probabilities(HeadProducts products, int text, INDArray query, INDArray key, INDArray p, int length) {
-        products.outer(text, query, key, p, scale());
-        MaskedSoftmax.forward(p, length, causal);
     }
 
     private HeadProducts products(INDArray rows) {
@@ -116,8 +124,14 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray dScores = scores(ArrayType.BP_WORKING_MEM, workspaces);
         int[] lengths = lengths(checkedIds());
         HeadProducts products = products(query);
+        float[][] kept = isScaled() ? scales : null;
         for (int text = 0; text < lengths.length; text++) {
-            probabilities(products, text, query, key, p, lengths[text]);
+            products.outer(text, query, key, p, scale());
+            if (kept == null) {
+                MaskedSoftmax.forward(p, lengths[text], causal, null);
+            } else {
+                MaskedSoftmax.again(p, lengths[text], causal, kept[text]);
+            }
             products.apply(text, p, true, dOutput, dValue, 1);
             products.outer(text, dOutput, value, dScores, 1);
             MaskedSoftmax.backward(p, dScores);
@@ -125,5 +139,18 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
             products.apply(text, dScores, true, query, dKey, scale());
         }
         return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
+    }
+
+    /** Not where somebody fed forward something else in between. */
+    private boolean isScaled() {
+        if (scales == null) {
+            return false;
+        }
+        for (int i = 0; i < inputs.length; i++) {
+            if (inputs[i] != scaled[i]) {
+                return false;
+            }
+        }
+        return true;
     }
 }
