@@ -2,6 +2,8 @@ package io.github.dl4jlora.benchmarks;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.function.ToDoubleFunction;
 
 import static io.github.dl4jlora.benchmarks.Settings.AS_FOUND;
 import static io.github.dl4jlora.benchmarks.Settings.BY_HAND;
@@ -59,6 +61,13 @@ record Target(String what, double limit, double value) {
         targets.add(encoder(results, EncoderTask.STEP, 1));
         targets.add(encoder(results, EncoderTask.FORWARD, 1));
         targets.add(encoder(results, EncoderTask.FROZEN_FORWARD, 1.05));
+        for (Settings settings : List.of(SETTLED, ONE_THREAD)) {
+            for (BertBaseTask task : List.of(BertBaseTask.STEP, BertBaseTask.FORWARD)) {
+                targets.add(bertBase(results, settings, task, ": time", 1, cost -> cost.here().millis() / cost.pyTorch().millis()));
+            }
+        }
+        targets.add(bertBase(results, SETTLED, BertBaseTask.STEP_INT8, ": memory, in all", 0.6,
+                cost -> cost.here().peak() / cost.pyTorch().peak()));
         targets.add(new Target("resident memory above the base, 256 wide, " + ResidentChild.STEPS
                 + " steps, -Xmx1g, threads settled, MB", 300, results.resident.containsKey(new Results.Run(LORA, SETTLED))
                 ? results.resident.get(new Results.Run(LORA, SETTLED)) / 1e6 : Double.NaN));
@@ -68,6 +77,13 @@ record Target(String what, double limit, double value) {
         targets.addAll(ServingMeasurements.targets(results));
         targets.addAll(PlanMeasurements.targets(results));
         return targets;
+    }
+
+    private static Target bertBase(Results results, Settings settings, BertBaseTask task, String of, double limit,
+            ToDoubleFunction<Results.BertBase> ratio) {
+        Results.BertBase cost = results.bertBase.getOrDefault(settings, Map.of()).get(task);
+        return new Target("BERT-base / PyTorch, " + settings.title() + ", " + task.title() + of, limit,
+                cost == null ? Double.NaN : ratio.applyAsDouble(cost));
     }
 
     private static double settled(Results results, int width) {

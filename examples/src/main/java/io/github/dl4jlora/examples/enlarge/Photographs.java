@@ -31,7 +31,7 @@ final class Photographs {
     static List<Picture> read(Path folder, int side) throws IOException {
         List<Picture> pictures = new ArrayList<>();
         if (Files.isDirectory(folder)) {
-            try (Stream<Path> files = Files.walk(folder)) {
+            try (Stream<Path> files = Files.walk(folder.toRealPath())) {
                 for (Path file : files.filter(path -> path.toString().endsWith(".jpg")).sorted().toList()) {
                     pictures.add(Picture.of(image(file)).half().middle(side));
                 }

@@ -31,7 +31,7 @@ record Mails(List<Mail> train, List<Mail> test) {
             throw new FileNotFoundException("There is no folder " + folder.toAbsolutePath().normalize());
         }
         List<Path> files;
-        try (Stream<Path> found = Files.walk(folder, DEEPEST)) {
+        try (Stream<Path> found = Files.walk(folder.toRealPath(), DEEPEST)) {
             files = found.filter(Mails::isMail).sorted().toList();
         }
         List<Mail> mails = new ArrayList<>();

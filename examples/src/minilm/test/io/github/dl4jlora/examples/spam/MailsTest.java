@@ -2,6 +2,8 @@ package io.github.dl4jlora.examples.spam;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.FileNotFoundException;
@@ -36,6 +38,16 @@ class MailsTest {
         assertThat(mails.train().size() + mails.test().size()).isEqualTo(2);
         assertThat(concat(mails)).extracting(Mail::text, Mail::spam).containsExactlyInAnyOrder(
                 tuple("x ham one", false), tuple("y spam one", true));
+    }
+
+    @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "links need a privilege there")
+    void aLinkToAFolderIsThatFolder(@TempDir Path folder) throws Exception {
+        write(folder, "mails/ham", "1.txt", "Subject: x\n\nham one");
+        write(folder, "mails/spam", "1.txt", "Subject: y\n\nspam one");
+        Path link = Files.createSymbolicLink(folder.resolve("link"), folder.resolve("mails"));
+
+        assertThat(Mails.load(link)).isEqualTo(Mails.load(folder.resolve("mails")));
     }
 
     @Test
