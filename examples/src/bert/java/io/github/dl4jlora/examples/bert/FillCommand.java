@@ -1,7 +1,6 @@
 package io.github.dl4jlora.examples.bert;
 
-import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.minilm.KeptAdapter;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import io.github.dl4jlora.transformers.Head;
@@ -47,7 +46,7 @@ final class FillCommand implements Callable<Integer> {
         Checkpoint opened = checkpoint.open();
         ComputationGraph network = opened.model(Head.maskedWordsAtPositions()).network();
         if (adapter != null) {
-            network = LoRA.apply(network, LoRAAdapter.load(adapter));
+            network = KeptAdapter.on(network, adapter);
         }
         try (Tokenizer tokenizer = checkpoint.tokenizer(opened, TOKENS)) {
             for (List<Guess> place : Guess.of(network, tokenizer, String.join(" ", text), WORDS)) {

@@ -2,7 +2,7 @@ package io.github.dl4jlora.examples.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.examples.minilm.KeptAdapter;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import picocli.CommandLine.Command;
@@ -58,7 +58,7 @@ final class ClassifyCommand implements Callable<Integer> {
         }
         Base opened = base.open();
         // Whatever the head starts from, the adapter brings the one that was trained.
-        ComputationGraph network = LoRA.apply(opened.kept(quantization, DataOptions.SEED), LoRAAdapter.load(folder));
+        ComputationGraph network = KeptAdapter.on(opened.kept(quantization, DataOptions.SEED), folder);
         if (merged) {
             network = LoRA.merge(network);
         }
