@@ -153,6 +153,11 @@ class SafetensorsTest {
         refused(file, "the header claims " + length + " bytes");
     }
 
+    @Test
+    void aPointerOfGitLfsIsCalledSo() throws IOException {
+        refused("version https://git-lfs.github.com/spec/v1\nsize 440449768\n".getBytes(StandardCharsets.UTF_8), "git lfs pull");
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {0, 1, 7})
     void aFileTooShortForAHeaderIsRefused(int length) throws IOException {
