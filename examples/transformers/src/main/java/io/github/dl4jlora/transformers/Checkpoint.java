@@ -148,7 +148,7 @@ public final class Checkpoint {
      * {@return probabilities {@code [minibatch, classes]} by a new head, whatever head the folder has}
      *
      * @param classes at least 2
-     * @param updater of what trains; adapters have one of their own
+     * @param updater of what trains; of adapters too, unless their configuration has another
      * @param seed    of the new head's weights
      */
     public BaseSource<ComputationGraph> classifier(int classes, IUpdater updater, long seed) throws IOException {
