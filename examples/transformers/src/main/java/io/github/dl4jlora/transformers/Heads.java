@@ -15,6 +15,7 @@ import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.activations.impl.ActivationTanH;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.util.Arrays;
 import java.util.List;
 
 /** Puts a head on the token vectors of a transformer, named as in Hugging Face's class for it. */
@@ -35,7 +36,8 @@ final class Heads {
         this.family = shape.family();
         this.head = head;
         if (!family.hasHead(head.kind())) {
-            throw new IllegalArgumentException("A transformer of the family " + family + " has no head of kind " + head.kind());
+            throw new IllegalArgumentException("A transformer of the family " + family + " has no head of kind " + head.kind()
+                    + "; it has " + Arrays.stream(Head.Kind.values()).filter(family::hasHead).toList());
         }
     }
 
