@@ -96,7 +96,8 @@ class CheckpointModelsTest {
         assertThatThrownBy(() -> open("gpt2-lm").classifier()).isInstanceOf(IOException.class)
                 .hasMessageContaining("score.weight").hasMessageContaining("classifier(classes, updater, seed)");
         assertThatThrownBy(() -> open("bert-lm-old").classifier(2, new Adam(), 1)).isInstanceOf(IOException.class)
-                .hasMessageContaining("bert.pooler.dense.weight").hasMessageContaining("never made up");
+                .hasMessageContaining("bert.pooler.dense.weight").hasMessageContaining("never made up")
+                .hasMessageContaining("model(graph, newLayers…); here they would be [bert.pooler.dense]");
         assertThatThrownBy(() -> open("roberta-classifier").maskedLanguageModel()).isInstanceOf(IOException.class)
                 .hasMessageContaining("lm_head.dense.weight");
         assertThatThrownBy(() -> open("gpt2-lm").maskedLanguageModel()).isInstanceOf(IllegalArgumentException.class)

@@ -108,7 +108,7 @@ public final class CheckpointWriter {
         }
         throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with "
                 + shape.layers() + " layers: from the nearest it differs in " + TensorNames.told(List.copyOf(fewest))
-                + ". Heads of one's own have no place in a checkpoint");
+                + ". Heads of one's own have no place in a checkpoint: ModelSerializer writes any network");
     }
 
     private static Set<String> difference(Set<String> one, Set<String> other) {

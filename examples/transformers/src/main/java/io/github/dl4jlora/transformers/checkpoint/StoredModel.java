@@ -12,12 +12,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 
 /** The values of one graph out of a folder: every parameter is known to be there, in its shape, before the first is read. */
 final class StoredModel implements BaseSource.Values {
@@ -48,9 +48,7 @@ final class StoredModel implements BaseSource.Values {
                 model.add(vertex.getKey(), vertex.getValue(), family, added.contains(vertex.getKey()));
             }
         }
-        if (!model.newLayers.keySet().containsAll(added)) {
-            throw new IllegalArgumentException("Of the new layers " + added + " the graph has only " + model.newLayers.keySet());
-        }
+        model.requireAdded(added);
         model.requireAll(graph.getVertices().containsKey(Transformer.LOGITS));
         return model;
     }
@@ -68,12 +66,22 @@ final class StoredModel implements BaseSource.Values {
         }
     }
 
+    private void requireAdded(Set<String> added) {
+        Set<String> unknown = new TreeSet<>(added);
+        unknown.removeAll(newLayers.keySet());
+        if (!unknown.isEmpty()) {
+            List<String> lacking = lacking();
+            throw new IllegalArgumentException("The graph has no layers with parameters that are called " + unknown
+                    + (lacking.isEmpty() ? "" : ". Is it " + TensorNames.told(lacking) + ", which " + names + " lacks?"));
+        }
+    }
+
     private void requireAll(boolean isLanguageModel) throws IOException {
         Set<String> used = new HashSet<>();
         for (StoredParameter parameter : parameters()) {
             String found = names.find(parameter.tensor());
             if (found == null) {
-                throw missing(parameter);
+                throw missing();
             }
             files.requireShape(found, parameter.shape());
             used.add(found);
@@ -89,12 +97,22 @@ final class StoredModel implements BaseSource.Values {
         return layers.values().stream().flatMap(List::stream).toList();
     }
 
-    private IOException missing(StoredParameter parameter) {
-        List<String> all = new ArrayList<>();
-        parameters().stream().filter(other -> names.find(other.tensor()) == null).forEach(other -> all.add(other.tensor()));
+    /** {@return the layers of which the files lack a tensor} */
+    private List<String> lacking() {
+        return layers.entrySet().stream().filter(layer -> layer.getValue().stream().anyMatch(this::isMissing))
+                .map(Map.Entry::getKey).toList();
+    }
+
+    private boolean isMissing(StoredParameter parameter) {
+        return names.find(parameter.tensor()) == null;
+    }
+
+    private IOException missing() {
+        List<String> all = parameters().stream().filter(this::isMissing).map(StoredParameter::tensor).toList();
         return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
-                + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was, or for a new "
-                + "head");
+                + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name "
+                + "the layers that are to start at random, model(graph, newLayers…); here they would be "
+                + TensorNames.told(lacking()));
     }
 
     @Override

@@ -119,7 +119,8 @@ final class TensorFiles {
     void requireShape(String name, long... expected) throws IOException {
         if (!Arrays.equals(places.get(name).shape, expected)) {
             throw new IOException(fileOf(name) + ": tensor \"" + name + "\" has the shape "
-                    + Arrays.toString(places.get(name).shape) + ", but by config.json it is " + Arrays.toString(expected));
+                    + Arrays.toString(places.get(name).shape) + ", but by config.json, or by a graph of your own, it is "
+                    + Arrays.toString(expected));
         }
     }
 
