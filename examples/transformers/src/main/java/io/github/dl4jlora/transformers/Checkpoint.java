@@ -185,7 +185,8 @@ public final class Checkpoint {
      *                  updater, seed and data type that the network is to have
      * @param newLayers which are not in the folder: they start as they are configured, by the graph's seed
      * @throws IOException              if a tensor of another layer is missing or of another shape, or there are unknown ones
-     * @throws IllegalArgumentException if another layer is none that a transformer has
+     * @throws IllegalArgumentException if another layer is none that a transformer has, or has other settings (heads, padding,
+     *                                  epsilon, activation) than this folder's config.json says
      */
     public BaseSource<ComputationGraph> model(ComputationGraphConfiguration graph, String... newLayers) throws IOException {
         return BaseSource.of(graph, folder.values(graph, Set.of(newLayers)));

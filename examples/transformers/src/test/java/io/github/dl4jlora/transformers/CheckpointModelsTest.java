@@ -127,6 +127,29 @@ class CheckpointModelsTest {
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("mine");
     }
 
+    /** The tensors fit, since no shape tells the number of heads. */
+    @Test
+    void aGraphWithOtherSettingsThanTheFolderIsRefused() throws IOException {
+        Checkpoint checkpoint = open("bert-lm-old");
+        TransformerShape own = checkpoint.shape();
+        int heads = own.heads() == 1 ? 2 : 1;
+        TransformerShape otherHeads = new TransformerShape(own.family(), own.vocabulary(), own.positions(), own.tokenTypes(),
+                own.hidden(), own.intermediate(), own.layers(), heads, own.epsilon(), own.activation(), own.padding());
+        TransformerShape otherEpsilon = new TransformerShape(own.family(), own.vocabulary(), own.positions(), own.tokenTypes(),
+                own.hidden(), own.intermediate(), own.layers(), own.heads(), 2 * own.epsilon(), own.activation(), own.padding());
+
+        refused(checkpoint, otherHeads, heads + " heads", own.heads() + " heads", "Checkpoint.shape()");
+        refused(checkpoint, otherEpsilon, "the epsilon " + own.epsilon(), "LayerNorm");
+    }
+
+    private static void refused(Checkpoint checkpoint, TransformerShape shape, String... told) {
+        ComputationGraphConfiguration graph = Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape,
+                Head.maskedWords()).build();
+
+        assertThatThrownBy(() -> checkpoint.model(graph)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll(told);
+    }
+
     @Test
     void randomNumbersGoOnAsIfNothingHadBeenDrawn() throws IOException {
         Nd4j.getRandom().setSeed(3);

@@ -6,6 +6,7 @@ import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -127,13 +128,18 @@ public final class CheckpointFolder {
      *
      * @param added layers that start as their configuration says
      * @throws IOException              if the tensors of the others are not all there, in their shapes, or there are unknown ones
-     * @throws IllegalArgumentException if a layer that was not added is not of the family
+     * @throws IllegalArgumentException if a layer that was not added is not of the family, or has other settings than config.json
      */
     public BaseSource.Values values(ComputationGraphConfiguration graph, Set<String> added) throws IOException {
         if (graph.getVertices().containsKey(Transformer.LOGITS)) {
             config.requireTiedDecoder();
         }
-        return StoredModel.of(graph, config.shape().family(), files, names, added);
+        BaseSource.Values values = StoredModel.of(graph, config.shape().family(), files, names, added);
+        Map<String, GraphVertex> expected = LayerSettings.vertices(config.shape());
+        expected.keySet().retainAll(graph.getVertices().keySet());
+        expected.keySet().removeAll(added);
+        LayerSettings.require(expected, graph.getVertices(), path, "Build the graph on Checkpoint.shape()");
+        return values;
     }
 
     /** {@return the pooler of a folder whose network does without it, by the names that a bare model has for its tensors} */

@@ -7,18 +7,10 @@ import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
-import io.github.dl4jlora.transformers.layer.LayerNormalization;
-import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
-import io.github.dl4jlora.transformers.layer.PickedToken;
-import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
-import org.deeplearning4j.nn.conf.layers.BaseLayer;
-import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -68,7 +60,8 @@ public final class CheckpointWriter {
         this.kind = kind();
         this.classes = kind == Head.Kind.CLASSIFIER ? classes(layers) : 0;
         requireSizes();
-        requireSettings();
+        LayerSettings.require(expectedVertices(kind), network.getConfiguration().getVertices(), origin.path(),
+                "Write it by the checkpoint that it was made of");
     }
 
     private static void requireInitialised(ComputationGraph network) {
@@ -129,8 +122,7 @@ public final class CheckpointWriter {
     }
 
     private Map<String, GraphVertex> expectedVertices(Head.Kind kind) {
-        return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape,
-                new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0)).build().getVertices();
+        return LayerSettings.vertices(shape, new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0));
     }
 
     /** Of what would be the output layer of a classifier. */
@@ -151,36 +143,6 @@ public final class CheckpointWriter {
                         + layer.getClass().getSimpleName() + " with " + shapes(wanted));
             }
         });
-    }
-
-    /** Tensors do not tell them, so that config.json would have the network compute something else. */
-    private void requireSettings() {
-        expectedVertices(kind).forEach((name, vertex) -> {
-            GraphVertex found = network.getConfiguration().getVertices().get(name);
-            if (!settings(vertex).equals(settings(found))) {
-                throw new IllegalArgumentException("Layer \"" + name + "\" has " + settings(found) + ", but by " + origin.path()
-                        + " it has " + settings(vertex) + ". Write it by the checkpoint that it was made of");
-            }
-        });
-    }
-
-    /** {@return what config.json says of a layer or vertex, beside sizes} */
-    private static String settings(GraphVertex vertex) {
-        if (vertex instanceof MultiHeadAttention attention) {
-            return attention.getHeads() + " heads and the padding " + attention.getPadding();
-        }
-        if (vertex instanceof PickedToken token) {
-            return "the padding " + token.getPadding();
-        }
-        Layer layer = vertex instanceof LayerVertex holder ? holder.getLayerConf().getLayer() : null;
-        if (layer instanceof LayerNormalization norm) {
-            return "the epsilon " + norm.getEpsilon();
-        }
-        if (layer instanceof TokenEmbeddings embeddings) {
-            return "the padding " + embeddings.getPadding();
-        }
-        return layer instanceof DenseLayer || layer instanceof OutputLayer
-                ? "the activation " + ((BaseLayer) layer).getActivationFn().getClass().getSimpleName() : "no settings";
     }
 
     private static List<String> shapes(List<StoredParameter> parameters) {

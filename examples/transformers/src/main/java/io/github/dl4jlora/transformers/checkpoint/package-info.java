@@ -10,6 +10,7 @@
  *          |       |   StoredModel -&gt; KeptRandom                    the values of one graph
  *          |       |   |         |
  *          |       |   |   StoredParameter                          what PyTorch calls a parameter, and how it lies
+ *          |       |  LayerSettings                               heads, padding, epsilon, activation: what no tensor tells
  *          |       TensorNames                                      which names a tensor may have; what is left over
  *          |       |
  *    CheckpointConfig  TensorFiles                                  config.json; model.safetensors, or shards of it

@@ -1,0 +1,83 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
+import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * What config.json says of layers and vertices beside sizes. Tensors do not tell it, so a graph and a folder that differ in it fit
+ * all the same, and compute something else.
+ */
+final class LayerSettings {
+
+    private LayerSettings() {
+    }
+
+    /** {@return the vertices of a transformer with a head} */
+    static Map<String, GraphVertex> vertices(TransformerShape shape, Head head) {
+        return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape, head).build().getVertices();
+    }
+
+    /** {@return the vertices of a transformer with any head that its family has, but not what ends a head: its loss is the user's} */
+    static Map<String, GraphVertex> vertices(TransformerShape shape) {
+        Map<String, GraphVertex> all = new LinkedHashMap<>();
+        for (Head.Kind kind : Head.Kind.values()) {
+            if (shape.family().hasHead(kind)) {
+                vertices(shape, new Head(kind, kind == Head.Kind.CLASSIFIER ? 2 : 0)).forEach((name, vertex) -> {
+                    if (!(vertex instanceof LayerVertex layer && layer.getLayerConf().getLayer() instanceof OutputLayer)) {
+                        all.putIfAbsent(name, vertex);
+                    }
+                });
+            }
+        }
+        return all;
+    }
+
+    /**
+     * @param folder whose config.json the expected vertices are of
+     * @param fix    what to do about it
+     * @throws IllegalArgumentException naming the first layer that has other settings than expected
+     */
+    static void require(Map<String, GraphVertex> expected, Map<String, GraphVertex> found, Path folder, String fix) {
+        expected.forEach((name, vertex) -> {
+            String settings = of(found.get(name));
+            if (!of(vertex).equals(settings)) {
+                throw new IllegalArgumentException("Layer \"" + name + "\" has " + settings + ", but by " + folder + " it has "
+                        + of(vertex) + ". " + fix);
+            }
+        });
+    }
+
+    private static String of(GraphVertex vertex) {
+        if (vertex instanceof MultiHeadAttention attention) {
+            return attention.getHeads() + " heads and the padding " + attention.getPadding();
+        }
+        if (vertex instanceof PickedToken token) {
+            return "the padding " + token.getPadding();
+        }
+        Layer layer = vertex instanceof LayerVertex holder ? holder.getLayerConf().getLayer() : null;
+        if (layer instanceof LayerNormalization norm) {
+            return "the epsilon " + norm.getEpsilon();
+        }
+        if (layer instanceof TokenEmbeddings embeddings) {
+            return "the padding " + embeddings.getPadding();
+        }
+        return layer instanceof DenseLayer || layer instanceof OutputLayer
+                ? "the activation " + ((BaseLayer) layer).getActivationFn().getClass().getSimpleName() : "no settings";
+    }
+}
