@@ -31,7 +31,8 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
     private INDArray z;
     /** In the place of z. */
     private INDArray slopes;
-    /** In which z lay. */
+    /** How z lay. */
+    private long[] shape;
     private char order;
     private boolean stock;
     private PassingOutput place;
@@ -105,6 +106,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
         INDArray result = product.forward(underlying.input(), training && !keep ? place : null, workspaces);
         if (packs) {
             slopes = workspaces.createUninitialized(ArrayType.ACTIVATIONS, DataType.INT, (result.length() + 1) / 2);
+            shape = result.shape();
             order = result.ordering();
             ((PackedSlopes) activation()).activate(result, slopes);
         } else if (keep) {
@@ -134,7 +136,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
             product.mask(delta, underlying.getMaskArray());
         }
         if (KeptArrays.isUsable(slopes)) {
-            delta = DenseArithmetic.packedGradient((PackedSlopes) activation(), slopes, order, delta, workspaces);
+            delta = DenseArithmetic.packedGradient((PackedSlopes) activation(), slopes, shape, order, delta, workspaces);
         } else if (!isIdentity()) {
             INDArray preActivation = KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
             delta = DenseArithmetic.activationGradient(activation(), preActivation, delta, workspaces);

@@ -103,11 +103,17 @@ public final class DenseArithmetic {
     /**
      * dL/dz from dL/dy and the slopes dy/dz that an activation packed.
      *
+     * @param shape   of z
      * @param order   in which z lay
      * @param epsilon dL/dy, left as it is
+     * @throws IllegalStateException if epsilon has another shape, as from ND4J's activations
      */
-    public static INDArray packedGradient(PackedSlopes activation, INDArray slopes, char order, INDArray epsilon,
+    public static INDArray packedGradient(PackedSlopes activation, INDArray slopes, long[] shape, char order, INDArray epsilon,
             LayerWorkspaceMgr workspaces) {
+        if (!Arrays.equals(shape, epsilon.shape())) {
+            throw new IllegalStateException("Shapes must be equal: a layer's output has " + Arrays.toString(shape)
+                    + ", its errors have " + Arrays.toString(epsilon.shape()) + " (activation " + activation + ")");
+        }
         INDArray alike = Blas.inOrder(epsilon, order, workspaces);
         if (alike.ordering() != order || alike.elementWiseStride() != 1) {
             alike = workspaces.dup(ArrayType.BP_WORKING_MEM, epsilon, order);
