@@ -16,6 +16,8 @@ public final class TanhGelu extends BlockActivation {
 
     private static final double TWICE_ROOT_2_PI = 2 * Math.sqrt(2 / Math.PI);
     private static final double CUBIC = 0.044715;
+    /** Below it the slope is 0; but {@link FastExp} stays at 1e-13, which x³ would make as large as any. */
+    private static final float LOWEST = -10;
 
     /** σ(2u) */
     @Override
@@ -51,8 +53,9 @@ public final class TanhGelu extends BlockActivation {
         }
         for (int i = 0; i < length; i++) {
             float sigma = slope[i];
-            float twice = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * x[i] * x[i]);
-            slope[i] = sigma * (1 + x[i] * (1 - sigma) * twice);
+            float bounded = Math.max(x[i], LOWEST);
+            float twice = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * bounded * bounded);
+            slope[i] = sigma * (1 + bounded * (1 - sigma) * twice);
             x[i] *= sigma;
         }
     }

@@ -93,6 +93,23 @@ class FloatsAgreeWithDoublesTest {
     }
 
     @Test
+    void slopesOfEitherGeluAre0And1HoweverFarOut() {
+        INDArray x = Nd4j.createFromArray(-1e6f, -3e4f, -1e4f, -1e3f, 1e3f, 1e4f, 3e4f, 1e6f);
+        INDArray expected = Nd4j.createFromArray(0f, 0, 0, 0, 1, 1, 1, 1);
+        INDArray one = Nd4j.ones(DataType.FLOAT, x.length());
+        for (BlockActivation gelu : new BlockActivation[]{new ErfGelu(), new TanhGelu()}) {
+            INDArray slopes = Nd4j.create(DataType.INT, x.length() / 2);
+            INDArray unpacked = Nd4j.create(DataType.FLOAT, x.length());
+            gelu.activate(x.dup(), slopes);
+            gelu.backprop(slopes, one, unpacked);
+
+            assertThat(unpacked).as(gelu.toString()).isEqualTo(expected);
+            INDArray slope = gelu.backprop(x.dup(), one).getFirst();
+            assertThat(slope.sub(expected).amaxNumber().doubleValue()).as(gelu.toString()).isLessThan(1e-6);
+        }
+    }
+
+    @Test
     void geluByTanhIsThatOfTheFormula() {
         for (double x : new double[]{-3, -0.7, 0, 0.4, 2.5}) {
             double formula = 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * Math.pow(x, 3))));
