@@ -63,7 +63,8 @@ record Target(String what, double limit, double value) {
         targets.add(encoder(results, EncoderTask.FROZEN_FORWARD, 1.05));
         for (Settings settings : List.of(SETTLED, ONE_THREAD)) {
             for (BertBaseTask task : List.of(BertBaseTask.STEP, BertBaseTask.FORWARD)) {
-                targets.add(bertBase(results, settings, task, ": time", 1, cost -> cost.here().millis() / cost.pyTorch().millis()));
+                targets.add(bertBase(results, settings, task, ": time", 1,
+                        cost -> cost.here().millis() / cost.pyTorch().millis()));
             }
         }
         targets.add(bertBase(results, SETTLED, BertBaseTask.STEP_INT8, ": memory, in all", 0.6,

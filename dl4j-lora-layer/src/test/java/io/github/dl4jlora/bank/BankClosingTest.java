@@ -167,17 +167,17 @@ class BankClosingTest {
                 input));
         CompletableFuture<INDArray[]> loading = bank.submit(BankRequest.of("s", input));
         CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("a", input));
-        if (failure.equals("timeout")) {
-            fails = fails.orTimeout(1, TimeUnit.MILLISECONDS);
-        }
         CompletableFuture<Void> closed = fails.handle((outputs, e) -> {
             bank.close();
             return null;
         });
+        if (failure.equals("timeout")) {
+            // After handle, which on a slow machine would else find the time over, and close on this thread.
+            fails.orTimeout(1, TimeUnit.MILLISECONDS);
+        }
         loads.awaitSomebody();
         if (failure.equals("cancel")) {
-            CompletableFuture<INDArray[]> given = fails;
-            callers.submit(() -> given.cancel(false));
+            callers.submit(() -> fails.cancel(false));
         }
         if (!failure.equals("unknown")) {
             Gate.until(() -> isRefused(bank));

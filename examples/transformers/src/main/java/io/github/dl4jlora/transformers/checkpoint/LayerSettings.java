@@ -20,8 +20,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * What config.json says of layers and vertices beside sizes. Tensors do not tell it, so a graph and a folder that differ in it fit
- * all the same, and compute something else.
+ * What config.json says of layers and vertices beside sizes. Tensors do not tell it, so a graph and a folder that differ in it
+ * fit all the same, and compute something else.
  */
 final class LayerSettings {
 
@@ -33,7 +33,7 @@ final class LayerSettings {
         return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape, head).build().getVertices();
     }
 
-    /** {@return the vertices of a transformer with any head that its family has, but not what ends a head: its loss is the user's} */
+    /** {@return the vertices of a transformer with any head that its family has, but not the last, whose loss is the user's} */
     static Map<String, GraphVertex> vertices(TransformerShape shape) {
         Map<String, GraphVertex> all = new LinkedHashMap<>();
         for (Head.Kind kind : Head.Kind.values()) {
