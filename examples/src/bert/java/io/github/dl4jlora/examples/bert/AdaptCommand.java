@@ -46,7 +46,7 @@ final class AdaptCommand implements Callable<Integer> {
     private static final double ALPHA = 16;
     private static final int FEW = 16;
     private static final int WORDS = 3;
-    private static final int MANY = 1600;
+    private static final int MANY = 1200;
     private static final int TESTED = 400;
     private static final List<String> SENTENCES = List.of("the state of our [MASK] is strong .",
             "i have the honor to transmit to the [MASK] the report of the secretary .",
@@ -72,7 +72,7 @@ final class AdaptCommand implements Callable<Integer> {
     @Option(names = "--epochs", defaultValue = "1", description = "Default: ${DEFAULT-VALUE}.")
     private int epochs;
 
-    @Option(names = "--learning-rate", paramLabel = "<rate>", defaultValue = "1e-3", description = "Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--learning-rate", paramLabel = "<rate>", defaultValue = "5e-4", description = "Default: ${DEFAULT-VALUE}.")
     private double learningRate;
 
     @Option(names = "--seed", defaultValue = "7", description = "Seed of adapters, masks and batches. Default: ${DEFAULT-VALUE}.")
