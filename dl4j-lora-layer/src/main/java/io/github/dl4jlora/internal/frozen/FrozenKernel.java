@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.kernel.KeptSlopes;
 import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
 import org.deeplearning4j.nn.api.Layer;
@@ -13,7 +14,6 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -30,10 +30,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
     private final FrozenProduct product;
     private INDArray z;
     /** In the place of z. */
-    private INDArray slopes;
-    /** How z lay. */
-    private long[] shape;
-    private char order;
+    private KeptSlopes slopes;
     private boolean stock;
     private PassingOutput place;
 
@@ -101,14 +98,11 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
             }
             return asStock(workspaces).activate(training, workspaces);
         }
-        boolean packs = training && activation() instanceof PackedSlopes packer && packer.packs(product.type());
-        boolean keep = training && !packs && !isIdentity();
+        PackedSlopes packing = training && activation() instanceof PackedSlopes able && able.packs(product.type()) ? able : null;
+        boolean keep = training && packing == null && !isIdentity();
         INDArray result = product.forward(underlying.input(), training && !keep ? place : null, workspaces);
-        if (packs) {
-            slopes = workspaces.createUninitialized(ArrayType.ACTIVATIONS, DataType.INT, (result.length() + 1) / 2);
-            shape = result.shape();
-            order = result.ordering();
-            ((PackedSlopes) activation()).activate(result, slopes);
+        if (packing != null) {
+            slopes = KeptSlopes.of(packing, result, workspaces);
         } else if (keep) {
             z = result;
             result = DenseArithmetic.activated(activation(), z, place, workspaces);
@@ -135,8 +129,8 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
             delta = workspaces.dup(ArrayType.BP_WORKING_MEM, delta);
             product.mask(delta, underlying.getMaskArray());
         }
-        if (KeptArrays.isUsable(slopes)) {
-            delta = DenseArithmetic.packedGradient((PackedSlopes) activation(), slopes, shape, order, delta, workspaces);
+        if (slopes != null && KeptArrays.isUsable(slopes.packed())) {
+            delta = slopes.gradient(delta, workspaces);
         } else if (!isIdentity()) {
             INDArray preActivation = KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
             delta = DenseArithmetic.activationGradient(activation(), preActivation, delta, workspaces);

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
 import org.deeplearning4j.exception.DL4JInvalidInputException;
-import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationReLU;
@@ -98,30 +97,6 @@ public final class DenseArithmetic {
             }
         }
         return activation.backprop(z, epsilon).getFirst();
-    }
-
-    /**
-     * dL/dz from dL/dy and the slopes dy/dz that an activation packed.
-     *
-     * @param shape   of z
-     * @param order   in which z lay
-     * @param epsilon dL/dy, left as it is
-     * @throws IllegalStateException if epsilon has another shape, as from ND4J's activations
-     */
-    public static INDArray packedGradient(PackedSlopes activation, INDArray slopes, long[] shape, char order, INDArray epsilon,
-            LayerWorkspaceMgr workspaces) {
-        if (!Arrays.equals(shape, epsilon.shape())) {
-            throw new IllegalStateException("Shapes must be equal: a layer's output has " + Arrays.toString(shape)
-                    + ", its errors have " + Arrays.toString(epsilon.shape()) + " (activation " + activation + ")");
-        }
-        INDArray alike = Blas.inOrder(epsilon, order, workspaces);
-        if (alike.ordering() != order || alike.elementWiseStride() != 1) {
-            alike = workspaces.dup(ArrayType.BP_WORKING_MEM, epsilon, order);
-        }
-        INDArray delta = alike != epsilon ? alike
-                : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, epsilon.dataType(), epsilon.shape(), order);
-        activation.backprop(slopes, alike, delta);
-        return delta;
     }
 
     /** Adds a bias to each row of a product, in place. */

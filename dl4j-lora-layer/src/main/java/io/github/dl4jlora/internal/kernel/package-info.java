@@ -14,7 +14,7 @@
  *   Decomposition                              singular values and vectors, all or the strongest
  *   Scratch                                    an array that each pass writes anew
  *   PassingOutput --- GrowingScratch           outputs that no backward pass looks at
- *   PackedSlopes                               an activation that keeps its slopes in half the memory of its input
+ *   KeptSlopes --- PackedSlopes                slopes of an activation, in half the memory of its input
  *   KeptArrays                                 whether what a forward pass kept is still there
  *   MaskedSteps                                a layer that knows of masked steps and computes them all the same
  *   Disableable                                a layer that can compute what the base's own does, bit for bit

@@ -29,8 +29,9 @@ record Guess(String word, double probability) {
      * @throws IOException if the text has no such place, or it is beyond what the tokenizer reads of a text
      */
     static List<List<Guess>> of(ComputationGraph network, Tokenizer tokenizer, String text, int most) throws IOException {
-        int[] ids = tokenizer.ids(text.replace(MASK, tokenizer.mask()));
-        int mask = tokenizer.id(tokenizer.mask());
+        String hole = tokenizer.mask();
+        int[] ids = tokenizer.ids(text.replace(MASK, hole));
+        int mask = tokenizer.id(hole);
         int[] places = IntStream.range(0, ids.length).filter(i -> ids[i] == mask).toArray();
         if (places.length == 0) {
             throw new IOException("There is no " + MASK + " in the first " + tokenizer.maxTokens() + " tokens of \"" + text

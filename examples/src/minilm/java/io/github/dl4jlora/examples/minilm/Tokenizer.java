@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 
 /**
  * Cuts texts into tokens with the model's own tokenizer. DL4J's WordPiece tokenizer gives other tokens for some texts,
@@ -112,10 +113,7 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the tokenizer has none of that name
      */
     public int id(String token) {
-        if (!has(token)) {
-            throw new IllegalArgumentException("The tokenizer has no token \"" + token + "\"");
-        }
-        return Math.toIntExact(tokenizer.encode(token, false, false).getIds()[0]);
+        return find(token).orElseThrow(() -> new IllegalArgumentException("The tokenizer has no token \"" + token + "\""));
     }
 
     /**
@@ -124,13 +122,14 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the tokenizer has neither
      */
     public String mask() {
-        return MASKS.stream().filter(this::has).findFirst().orElseThrow(() -> new IllegalArgumentException("The tokenizer has "
-                + "neither " + String.join(" nor ", MASKS) + ": its network was trained to fill no holes"));
+        return MASKS.stream().filter(token -> find(token).isPresent()).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("The tokenizer has neither " + String.join(" nor ", MASKS)
+                        + ": its network was trained to fill no holes"));
     }
 
-    private boolean has(String token) {
-        long[] ids = tokenizer.encode(token, false, false).getIds();
-        return ids.length == 1 && token(Math.toIntExact(ids[0])).equals(token);
+    private OptionalInt find(String token) {
+        int[] ids = Arrays.stream(tokenizer.encode(token, false, false).getIds()).mapToInt(Math::toIntExact).toArray();
+        return ids.length == 1 && token(ids[0]).equals(token) ? OptionalInt.of(ids[0]) : OptionalInt.empty();
     }
 
     /** {@return what a token's id stands for} */

@@ -33,12 +33,11 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
         }
         HostFloats values = HostFloats.of(x);
         float[] block = new float[HostFloats.BLOCK];
-        for (long i = 0; i < x.length(); i += block.length) {
-            int length = (int) Math.min(block.length, x.length() - i);
-            values.read(i, block, length);
+        HostFloats.forEachBlock(x.length(), (from, length) -> {
+            values.read(from, block, length);
             activate(block, length);
-            values.write(i, block, length);
-        }
+            values.write(from, block, length);
+        });
         return x;
     }
 
@@ -53,16 +52,13 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
         HostFloats errors = HostFloats.of(epsilon);
         float[] block = new float[HostFloats.BLOCK];
         float[] slope = new float[HostFloats.BLOCK];
-        for (long i = 0; i < x.length(); i += block.length) {
-            int length = (int) Math.min(block.length, x.length() - i);
-            values.read(i, block, length);
+        HostFloats.forEachBlock(x.length(), (from, length) -> {
+            values.read(from, block, length);
             activate(block, slope, length);
-            errors.read(i, block, length);
-            for (int j = 0; j < length; j++) {
-                block[j] *= slope[j];
-            }
-            values.write(i, block, length);
-        }
+            errors.read(from, block, length);
+            multiply(block, slope, length);
+            values.write(from, block, length);
+        });
         return new Pair<>(x, null);
     }
 
@@ -78,17 +74,16 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
         float[] block = new float[HostFloats.BLOCK];
         float[] slope = new float[HostFloats.BLOCK];
         int[] fixed = new int[HostFloats.BLOCK];
-        for (long i = 0; i < z.length(); i += block.length) {
-            int length = (int) Math.min(block.length, z.length() - i);
-            values.read(i, block, length);
+        HostFloats.forEachBlock(z.length(), (from, length) -> {
+            values.read(from, block, length);
             activate(block, slope, length);
             FixedPoint.bias(slope, length);
             // What is written is read as bits again at once: HotSpot has no vector instruction that looks at bits of a float.
-            values.write(i, slope, length);
-            values.readBits(i, fixed, length);
-            packed.writeBits(i / 2, fixed, FixedPoint.pack(fixed, length));
-            values.write(i, block, length);
-        }
+            values.write(from, slope, length);
+            values.readBits(from, fixed, length);
+            packed.writeBits(from / 2, fixed, FixedPoint.pack(fixed, length));
+            values.write(from, block, length);
+        });
     }
 
     @Override
@@ -100,18 +95,21 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
         float[] slope = new float[HostFloats.BLOCK];
         int[] pairs = new int[HostFloats.BLOCK / 2];
         int[] fixed = new int[HostFloats.BLOCK];
-        for (long i = 0; i < epsilon.length(); i += error.length) {
-            int length = (int) Math.min(error.length, epsilon.length() - i);
-            errors.read(i, error, length);
-            packed.readBits(i / 2, pairs, (length + 1) / 2);
+        HostFloats.forEachBlock(epsilon.length(), (from, length) -> {
+            errors.read(from, error, length);
+            packed.readBits(from / 2, pairs, (length + 1) / 2);
             FixedPoint.unpack(pairs, fixed, length);
-            out.writeBits(i, fixed, length);
-            out.read(i, slope, length);
+            out.writeBits(from, fixed, length);
+            out.read(from, slope, length);
             FixedPoint.unbias(slope, length);
-            for (int j = 0; j < length; j++) {
-                error[j] *= slope[j];
-            }
-            out.write(i, error, length);
+            multiply(error, slope, length);
+            out.write(from, error, length);
+        });
+    }
+
+    private static void multiply(float[] x, float[] by, int length) {
+        for (int i = 0; i < length; i++) {
+            x[i] *= by[i];
         }
     }
 

@@ -19,6 +19,12 @@ final class HostFloats {
     /** Values in a block that loops element by element work on. */
     static final int BLOCK = 2048;
 
+    /** What is done with a block. */
+    @FunctionalInterface
+    interface Block {
+        void run(long from, int length);
+    }
+
     private final FloatPointer pointer;
 
     private HostFloats(FloatPointer pointer) {
@@ -42,6 +48,13 @@ final class HostFloats {
     /** Whether the rows of a matrix are such, though there may be gaps between them. */
     static boolean reachesRows(INDArray matrix) {
         return reaches(matrix.dataType()) && matrix.stride(1) == 1;
+    }
+
+    /** Goes through so many values, block by block. */
+    static void forEachBlock(long values, Block block) {
+        for (long from = 0; from < values; from += BLOCK) {
+            block.run(from, (int) Math.min(BLOCK, values - from));
+        }
     }
 
     static HostFloats of(INDArray array) {

@@ -18,16 +18,14 @@ final class MaskedSoftmax {
     /**
      * @param length tokens of the text; the rest is padding
      * @param causal whether row i of a head leaves out the columns after i
-     * @param scales {@code [2 · rows]}: the largest score of each row, and what it is scaled by. Null: not wanted; where scores
-     *               are not in reach of Java, nothing is written
+     * @param scales {@code [2 · rows]}, written to where scores are in reach of Java: the largest score of each row, and what
+     *               it is scaled by
      */
     static void forward(INDArray scores, int length, boolean causal, float[] scales) {
         int tokens = (int) scores.size(1);
         if (HostFloats.reaches(scores)) {
-            HostFloats values = HostFloats.of(scores);
-            float[] own = scales == null ? new float[2 * (int) scores.size(0)] : scales;
-            forEachRow(values, scores.length(), tokens, length, causal, (block, row, seen, at) ->
-                    softmax(block, row, seen, own, at));
+            forEachRow(HostFloats.of(scores), scores.length(), tokens, length, causal, (block, row, seen, at) ->
+                    softmax(block, row, seen, scales, at));
             return;
         }
         if (length < tokens) {

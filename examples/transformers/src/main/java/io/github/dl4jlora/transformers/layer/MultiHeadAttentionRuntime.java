@@ -57,11 +57,13 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray p = scores(ArrayType.FF_WORKING_MEM, workspaces);
         int[] lengths = lengths(checkedIds());
         HeadProducts products = products(query);
-        scales = training && HostFloats.reaches(p) ? new float[lengths.length][2 * (int) p.size(0)] : null;
+        boolean keep = training && HostFloats.reaches(p);
+        float[][] byText = new float[keep ? lengths.length : 1][2 * (int) p.size(0)];
+        scales = keep ? byText : null;
         scaled = inputs.clone();
         for (int text = 0; text < lengths.length; text++) {
             products.outer(text, query, key, p, scale());
-            MaskedSoftmax.forward(p, lengths[text], causal, scales == null ? null : scales[text]);
+            MaskedSoftmax.forward(p, lengths[text], causal, byText[keep ? text : 0]);
             products.apply(text, p, false, value, output, 1);
         }
         return output;
@@ -128,7 +130,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         for (int text = 0; text < lengths.length; text++) {
             products.outer(text, query, key, p, scale());
             if (kept == null) {
-                MaskedSoftmax.forward(p, lengths[text], causal, null);
+                MaskedSoftmax.forward(p, lengths[text], causal, new float[2 * (int) p.size(0)]);
             } else {
                 MaskedSoftmax.again(p, lengths[text], causal, kept[text]);
             }
