@@ -52,8 +52,13 @@ final class HostFloats {
 
     /** Goes through so many values, block by block. */
     static void forEachBlock(long values, Block block) {
-        for (long from = 0; from < values; from += BLOCK) {
-            block.run(from, (int) Math.min(BLOCK, values - from));
+        forEachBlock(values, BLOCK, block);
+    }
+
+    /** @param length of a block; the last may be shorter */
+    static void forEachBlock(long values, int length, Block block) {
+        for (long from = 0; from < values; from += length) {
+            block.run(from, (int) Math.min(length, values - from));
         }
     }
 

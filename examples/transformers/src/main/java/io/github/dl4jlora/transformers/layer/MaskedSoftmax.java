@@ -59,18 +59,23 @@ final class MaskedSoftmax {
         void run(float[] block, int from, int length, int at);
     }
 
-    /** Block by block, a head each. */
-    private static void forEachRow(HostFloats values, long count, int tokens, int length, boolean causal, Row softmax) {
-        float[] block = new float[tokens * tokens];
-        for (long at = 0; at < count; at += block.length) {
-            values.read(at, block, block.length);
-            for (int row = 0; row < block.length; row += tokens) {
-                int seen = causal ? Math.min(length, row / tokens + 1) : length;
-                softmax.run(block, row, seen, (int) ((at + row) / tokens));
+    private static void forEachRow(HostFloats scores, long count, int tokens, int length, boolean causal, Row softmax) {
+        float[] block = block(tokens);
+        HostFloats.forEachBlock(count, block.length, (from, values) -> {
+            scores.read(from, block, values);
+            for (int row = 0; row < values; row += tokens) {
+                int at = (int) ((from + row) / tokens);
+                int seen = causal ? Math.min(length, at % tokens + 1) : length;
+                softmax.run(block, row, seen, at);
                 Arrays.fill(block, row + seen, row + tokens, 0);
             }
-            values.write(at, block, block.length);
-        }
+            scores.write(from, block, values);
+        });
+    }
+
+    /** For whole rows. */
+    private static float[] block(int tokens) {
+        return new float[Math.max(1, HostFloats.BLOCK / tokens) * tokens];
     }
 
     private static void softmax(float[] x, int from, int length, float[] scales, int at) {
@@ -105,18 +110,18 @@ final class MaskedSoftmax {
         int tokens = (int) errors.size(1);
         HostFloats p = HostFloats.of(probabilities);
         HostFloats e = HostFloats.of(errors);
-        float[] probability = new float[tokens * tokens];
-        float[] error = new float[tokens * tokens];
-        for (long at = 0; at < errors.length(); at += error.length) {
-            p.read(at, probability, error.length);
-            e.read(at, error, error.length);
-            for (int row = 0; row < error.length; row += tokens) {
+        float[] probability = block(tokens);
+        float[] error = block(tokens);
+        HostFloats.forEachBlock(errors.length(), error.length, (from, values) -> {
+            p.read(from, probability, values);
+            e.read(from, error, values);
+            for (int row = 0; row < values; row += tokens) {
                 float projection = RowSums.dot(probability, error, row, tokens);
                 for (int i = row; i < row + tokens; i++) {
                     error[i] = probability[i] * (error[i] - projection);
                 }
             }
-            e.write(at, error, error.length);
-        }
+            e.write(from, error, values);
+        });
     }
 }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers.layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.BaseGraphVertex;
+import org.deeplearning4j.nn.graph.vertex.VertexIndices;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -54,6 +55,16 @@ abstract class TokenVertex extends BaseGraphVertex {
             }
         }
         return lengths;
+    }
+
+    /**
+     * Without the ids while inputs are held: ids get no gradient, and DL4J keeps those that a vertex makes until the first
+     * of its inputs has had its turn, which for the ids is the end of the backward pass.
+     */
+    @Override
+    public final VertexIndices[] getInputVertices() {
+        VertexIndices[] all = super.getInputVertices();
+        return all == null || !canDoForward() ? all : Arrays.copyOf(all, all.length - 1);
     }
 
     @Override
