@@ -1,5 +1,9 @@
 package io.github.dl4jlora.transformers;
 
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Quantization;
@@ -23,6 +27,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -89,6 +94,29 @@ class CheckpointModelsTest {
         assertThat(one.getParam(head + "_W").amaxNumber().doubleValue()).isBetween(0.1, 5.0);
         assertThat(one.getParam(checkpoint.shape().family().prefix() + "embeddings_W"))
                 .isEqualTo(other.getParam(checkpoint.shape().family().prefix() + "embeddings_W"));
+    }
+
+    @Test
+    void aLayerThatStartsAtRandomIsToldOf() throws IOException {
+        Logger logger = (Logger) LoggerFactory.getLogger("io.github.dl4jlora.transformers");
+        ListAppender<ILoggingEvent> told = new ListAppender<>();
+        told.start();
+        logger.setLevel(Level.INFO);
+        logger.setAdditive(false);
+        logger.addAppender(told);
+        try {
+            open("roberta-classifier").model().network();
+            assertThat(told.list).isEmpty();
+            Checkpoint checkpoint = open("distilbert-lm");
+            checkpoint.classifier(4, new Adam(1e-3), 42).network();
+            assertThat(told.list).extracting(ILoggingEvent::getFormattedMessage)
+                    .filteredOn(message -> message.contains("random")).hasSameSizeAs(checkpoint.newHead())
+                    .zipSatisfy(checkpoint.newHead(), (message, layer) -> assertThat(message).contains("\"" + layer + "\""));
+        } finally {
+            logger.detachAppender(told);
+            logger.setLevel(null);
+            logger.setAdditive(true);
+        }
     }
 
     @Test

@@ -10,6 +10,8 @@ import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.util.HashSet;
@@ -21,6 +23,8 @@ import java.util.TreeSet;
 
 /** The values of one graph out of a folder: every parameter is known to be there, in its shape, before the first is read. */
 final class StoredModel implements BaseSource.Values {
+
+    private static final Logger LOG = LoggerFactory.getLogger(StoredModel.class);
 
     private final TensorFiles files;
     private final TensorNames names;
@@ -118,6 +122,7 @@ final class StoredModel implements BaseSource.Values {
     @Override
     public void fill(String layer, Map<String, INDArray> parameters) throws IOException {
         if (newLayers.containsKey(layer)) {
+            LOG.info("Layer \"{}\" is new and starts at random. Train it, beside adapters by trainable(\"{}\")", layer, layer);
             start(layer, newLayers.get(layer), parameters);
             return;
         }
