@@ -4,14 +4,17 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.NoOp;
 
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -49,6 +52,23 @@ class GradientMemoryTest {
         assertThat(graph.getVertex(ATTENTION).getInputVertices()).hasSize(4);
         graph.output(Tiny.meanPooling().ids(DataType.FLOAT));
         assertThat(graph.getVertex(ATTENTION).getInputVertices()).hasSize(4);
+    }
+
+    @Test
+    void whatAStepLeavesCanBeSplitByDL4JsTransferLearning() {
+        Tiny tiny = new Tiny(TransformerShape.bert(Tiny.VOCABULARY, 7, 6, 8, 3, 2), Head.meanPooling());
+        ComputationGraph graph = tiny.network(DataType.FLOAT, new Adam(1e-2));
+        graph.fit(tiny.batch(DataType.FLOAT));
+        INDArray expected = graph.outputSingle(tiny.ids(DataType.FLOAT));
+        TransferLearningHelper helper = new TransferLearningHelper(graph, "encoder.layer.0.output.LayerNorm");
+        MultiDataSet features = helper.featurize(tiny.batch(DataType.FLOAT));
+        ComputationGraph above = helper.unfrozenGraph();
+        // In the order of their names, which is not that of the graph's inputs.
+        List<String> names = above.getConfiguration().getNetworkInputs().stream().sorted().toList();
+        assertThat(names).containsExactly("encoder.layer.0.output.LayerNorm", Transformer.INPUT_IDS);
+        INDArray[] inputs = above.getConfiguration().getNetworkInputs().stream()
+                .map(name -> features.getFeatures(names.indexOf(name))).toArray(INDArray[]::new);
+        assertThat(above.outputSingle(inputs)).isEqualTo(expected);
     }
 
     @Test
