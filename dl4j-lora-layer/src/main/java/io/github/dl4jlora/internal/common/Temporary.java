@@ -96,10 +96,10 @@ public final class Temporary implements AutoCloseable {
             if (guarded) {
                 make(maker);
             } else {
-                // Before and after: the JVM's deleting is announced by nothing else.
-                leaveToTheEnd();
-                maker.make();
-                leaveToTheEnd();
+                synchronized (deleting()) {
+                    leaveToTheEnd();
+                    maker.make();
+                }
             }
             return this;
         } catch (IllegalStateException e) {
@@ -108,6 +108,18 @@ public final class Temporary implements AutoCloseable {
         } catch (IOException e) {
             close();
             throw e;
+        }
+    }
+
+    /**
+     * What the JVM locks when it begins to delete at its end: whoever holds it and was not refused has made what he makes before
+     * that. Nothing else announces it, and the JVM does not wait for who deletes after it.
+     */
+    private static Object deleting() {
+        try {
+            return Class.forName("java.io.DeleteOnExitHook", false, null);
+        } catch (ClassNotFoundException e) {
+            return Temporary.class;
         }
     }
 

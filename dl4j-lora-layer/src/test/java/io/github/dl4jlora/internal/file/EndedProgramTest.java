@@ -18,7 +18,6 @@ import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -54,6 +53,18 @@ class EndedProgramTest {
             assertThat(path.resolve("a")).hasSize((long) EndedWriter.PIECES << 12);
             assertThat(path.resolve("b")).hasSize((long) EndedWriter.PIECES << 12);
         }
+    }
+
+    @Test
+    void whatIsBegunWhileItEndsIsNotLeftEither() throws Exception {
+        Process process = start("late");
+        try {
+            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(process.exitValue()).as(Files.readString(log())).isZero();
+        } finally {
+            process.destroyForcibly();
+        }
+        assertThat(left("")).isEmpty();
     }
 
     @Tag("heavy")
@@ -92,15 +103,10 @@ class EndedProgramTest {
     /** The exit code. */
     private int endedBy(String signal, int millis, String writer) throws Exception {
         assumeFalse(signal.equals("INT") && ignoresInterrupts(), "whoever started these tests has them ignore SIGINT");
-        Path log = folder.resolve("log");
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx512m", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + temporary, "-cp",
-                String.join(File.pathSeparator, ChildJvm.classpath()), EndedWriter.class.getName(), writer,
-                target.toString()));
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+        Process process = start(writer);
         try {
-            while (!Files.readString(log).contains(EndedWriter.READY)) {
-                assertThat(process.isAlive()).as(Files.readString(log)).isTrue();
+            while (!Files.readString(log()).contains(EndedWriter.READY)) {
+                assertThat(process.isAlive()).as(Files.readString(log())).isTrue();
                 Thread.sleep(5);
             }
             Thread.sleep(millis);
@@ -110,6 +116,17 @@ class EndedProgramTest {
         } finally {
             process.destroyForcibly();
         }
+    }
+
+    private Process start(String writer) throws IOException {
+        List<String> command = List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx512m",
+                "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + temporary, "-cp",
+                String.join(File.pathSeparator, ChildJvm.classpath()), EndedWriter.class.getName(), writer, target.toString());
+        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log().toFile()).start();
+    }
+
+    private Path log() {
+        return folder.resolve("log");
     }
 
     /** Programs that a shell runs in the background inherit that. */

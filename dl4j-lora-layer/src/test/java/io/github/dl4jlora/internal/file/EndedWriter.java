@@ -20,6 +20,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.IntStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
@@ -36,11 +38,33 @@ final class EndedWriter {
 
     public static void main(String[] arguments) throws IOException {
         Path folder = Path.of(arguments[1]);
-        if (arguments[0].equals("plain")) {
-            plain(folder);
-        } else {
-            networks(folder);
+        switch (arguments[0]) {
+            case "plain" -> plain(folder);
+            case "late" -> late();
+            default -> networks(folder);
         }
+    }
+
+    /** Ends while it makes many files, which nobody waits for. */
+    private static void late() {
+        CountDownLatch ending = new CountDownLatch(1);
+        Thread maker = new Thread(() -> {
+            try {
+                ending.await();
+                Temporary.folder("late", IntStream.range(0, 2000).mapToObj(String::valueOf).toList());
+            } catch (IOException | InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        maker.setDaemon(true);
+        maker.start();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            ending.countDown();
+            while (Path.of(System.getProperty("java.io.tmpdir")).toFile().list().length == 0) {
+                Thread.onSpinWait();
+            }
+        }));
+        System.exit(0);
     }
 
     private static void plain(Path folder) throws IOException {
