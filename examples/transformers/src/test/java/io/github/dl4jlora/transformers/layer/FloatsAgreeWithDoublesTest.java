@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers.layer;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -51,6 +52,28 @@ class FloatsAgreeWithDoublesTest {
         for (int transpose = 0; transpose < 2; transpose++) {
             assertThat(relative(rows[transpose], expectedRows[transpose])).isLessThan(TOLERANCE);
         }
+    }
+
+    /** Of heads in one block, of blocks that end in the midst of a head, and of rows that are longer than a block. */
+    @ParameterizedTest
+    @CsvSource({"1, 1, false, 3", "7, 5, true, 2", "70, 70, false, 3", "70, 41, true, 3", "128, 100, true, 2",
+            "2100, 2000, false, 1", "2100, 2100, true, 1"})
+    void softmaxAgreesHoweverItsBlocksLie(int tokens, int length, boolean causal, int heads) {
+        INDArray raw = Nd4j.rand(DataType.FLOAT, heads * tokens, tokens).subi(0.5).muli(12);
+        INDArray expected = raw.castTo(DataType.DOUBLE);
+        INDArray scores = raw.dup();
+        float[] scales = new float[2 * heads * tokens];
+        MaskedSoftmax.forward(expected, length, causal, null);
+        MaskedSoftmax.forward(scores, length, causal, scales);
+        assertThat(scores.castTo(DataType.DOUBLE).sub(expected).amaxNumber().doubleValue()).isLessThan(2e-6);
+        MaskedSoftmax.again(raw, length, causal, scales);
+        assertThat(raw).isEqualTo(scores);
+
+        INDArray errors = Nd4j.rand(DataType.FLOAT, scores.shape());
+        INDArray expectedErrors = errors.castTo(DataType.DOUBLE);
+        MaskedSoftmax.backward(expected, expectedErrors);
+        MaskedSoftmax.backward(scores, errors);
+        assertThat(errors.castTo(DataType.DOUBLE).sub(expectedErrors).amaxNumber().doubleValue()).isLessThan(2e-6);
     }
 
     private static double relative(INDArray actual, INDArray expected) {
