@@ -18,6 +18,8 @@ public final class TanhGelu extends BlockActivation {
     private static final double CUBIC = 0.044715;
     /** Below it the slope is 0; but {@link FastExp} stays at 1e-13, which x³ would make as large as any. */
     private static final float LOWEST = -10;
+    /** From there on σ is 1. */
+    private static final float HIGHEST = 30;
 
     /** σ(2u) */
     @Override
@@ -32,10 +34,12 @@ public final class TanhGelu extends BlockActivation {
     }
 
     private static float sigma(float x) {
-        float twice = (float) TWICE_ROOT_2_PI * (x + (float) CUBIC * x * x * x);
-        float exp = FastExp.exp(-Math.abs(twice));
-        // σ(-v) = 1 - σ(v), and what is not subtracted from 1 keeps its digits.
-        return (twice < 0 ? exp : 1) / (1 + exp);
+        float twice = Math.min((float) TWICE_ROOT_2_PI * (x + (float) CUBIC * x * x * x), HIGHEST);
+        float magnitude = Math.abs(twice);
+        float exp = FastExp.exp(-magnitude);
+        // σ(-v) = 1 - σ(v), and what is not subtracted from 1 keeps its digits. HotSpot would not vectorise a branch.
+        float positive = Math.max(twice, 0) / (magnitude + Float.MIN_NORMAL);
+        return (positive + (1 - positive) * exp) / (1 + exp);
     }
 
     @Override
