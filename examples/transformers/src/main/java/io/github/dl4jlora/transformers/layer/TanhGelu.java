@@ -16,8 +16,8 @@ public final class TanhGelu extends BlockActivation {
 
     private static final double TWICE_ROOT_2_PI = 2 * Math.sqrt(2 / Math.PI);
     private static final double CUBIC = 0.044715;
-    /** Below it the slope is 0; but {@link FastExp} stays at 1e-13, which x³ would make as large as any. */
-    private static final float LOWEST = -10;
+    /** Below its negative, value and slope are 0; but {@link FastExp} stays at 1e-13, which x³ would make as large as any. */
+    private static final float FAR = 10;
     /** From there on σ is 1. */
     private static final float HIGHEST = 30;
 
@@ -45,7 +45,7 @@ public final class TanhGelu extends BlockActivation {
     @Override
     void activate(float[] x, int length) {
         for (int i = 0; i < length; i++) {
-            x[i] *= sigma(x[i]);
+            x[i] = Math.max(x[i], -FAR) * sigma(x[i]);
         }
     }
 
@@ -57,10 +57,10 @@ public final class TanhGelu extends BlockActivation {
         }
         for (int i = 0; i < length; i++) {
             float sigma = slope[i];
-            float bounded = Math.max(x[i], LOWEST);
+            float bounded = Math.max(Math.min(x[i], FAR), -FAR);
             float twice = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * bounded * bounded);
             slope[i] = sigma * (1 + bounded * (1 - sigma) * twice);
-            x[i] *= sigma;
+            x[i] = Math.max(x[i], -FAR) * sigma;
         }
     }
 

@@ -8,6 +8,7 @@ import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -117,8 +118,8 @@ class FloatsAgreeWithDoublesTest {
 
     @Test
     void slopesOfEitherGeluAre0And1HoweverFarOut() {
-        INDArray x = Nd4j.createFromArray(-1e6f, -3e4f, -1e4f, -1e3f, 1e3f, 1e4f, 3e4f, 1e6f);
-        INDArray expected = Nd4j.createFromArray(0f, 0, 0, 0, 1, 1, 1, 1);
+        INDArray x = Nd4j.createFromArray(-3e38f, -1e20f, -1e13f, -1e6f, -1e4f, -1e3f, 1e3f, 1e4f, 1e6f, 1e13f, 1e20f, 3e38f);
+        INDArray expected = Nd4j.createFromArray(0f, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1);
         INDArray one = Nd4j.ones(DataType.FLOAT, x.length());
         for (BlockActivation gelu : new BlockActivation[]{new ErfGelu(), new TanhGelu()}) {
             INDArray slopes = Nd4j.create(DataType.INT, x.length() / 2);
@@ -127,6 +128,10 @@ class FloatsAgreeWithDoublesTest {
             gelu.backprop(slopes, one, unpacked);
 
             assertThat(unpacked).as(gelu.toString()).isEqualTo(expected);
+            INDArray value = gelu.getActivation(x.dup(), true);
+            assertThat(value.get(NDArrayIndex.interval(0, 6)).amaxNumber().doubleValue()).as(gelu.toString()).isLessThan(1e-11);
+            assertThat(value.get(NDArrayIndex.interval(6, 12))).as(gelu.toString())
+                    .isEqualTo(x.get(NDArrayIndex.interval(6, 12)));
             INDArray slope = gelu.backprop(x.dup(), one).getFirst();
             assertThat(slope.sub(expected).amaxNumber().doubleValue()).as(gelu.toString()).isLessThan(1e-6);
         }
