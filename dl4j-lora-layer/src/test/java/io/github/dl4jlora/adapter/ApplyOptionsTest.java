@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import org.junit.jupiter.api.BeforeEach;

@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.Scaling;

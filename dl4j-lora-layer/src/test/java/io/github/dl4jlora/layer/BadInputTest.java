@@ -1,12 +1,9 @@
 package io.github.dl4jlora.layer;
 
-import ch.qos.logback.classic.Level;
-import ch.qos.logback.classic.Logger;
-import ch.qos.logback.classic.spi.ILoggingEvent;
-import ch.qos.logback.core.read.ListAppender;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -22,7 +19,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
-import org.slf4j.LoggerFactory;
 
 import java.util.List;
 import java.util.function.Consumer;
@@ -180,22 +176,10 @@ class BadInputTest {
     }
 
     private static List<String> warnings(Runnable work) {
-        Logger logger = (Logger) LoggerFactory.getLogger(AdaptedParameter.class);
-        ListAppender<ILoggingEvent> events = new ListAppender<>();
-        events.start();
-        Level before = logger.getLevel();
-        boolean additive = logger.isAdditive();
-        logger.setLevel(Level.WARN);
-        logger.setAdditive(false);
-        logger.addAppender(events);
-        try {
+        try (LogCapture log = new LogCapture(AdaptedParameter.class)) {
             work.run();
-        } finally {
-            logger.detachAppender(events);
-            logger.setAdditive(additive);
-            logger.setLevel(before);
+            return log.messages();
         }
-        return events.list.stream().map(ILoggingEvent::getFormattedMessage).toList();
     }
 
     private static LoRADenseLayer.Builder lora() {

@@ -1,11 +1,9 @@
 package io.github.dl4jlora.transformers;
 
 import ch.qos.logback.classic.Level;
-import ch.qos.logback.classic.Logger;
-import ch.qos.logback.classic.spi.ILoggingEvent;
-import ch.qos.logback.core.read.ListAppender;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -27,7 +25,6 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
-import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -98,24 +95,13 @@ class CheckpointModelsTest {
 
     @Test
     void aLayerThatStartsAtRandomIsToldOf() throws IOException {
-        Logger logger = (Logger) LoggerFactory.getLogger("io.github.dl4jlora.transformers");
-        ListAppender<ILoggingEvent> told = new ListAppender<>();
-        told.start();
-        logger.setLevel(Level.INFO);
-        logger.setAdditive(false);
-        logger.addAppender(told);
-        try {
+        try (LogCapture log = new LogCapture("io.github.dl4jlora.transformers", Level.INFO)) {
             open("roberta-classifier").model().network();
-            assertThat(told.list).isEmpty();
+            assertThat(log.messages()).isEmpty();
             Checkpoint checkpoint = open("distilbert-lm");
             checkpoint.classifier(4, new Adam(1e-3), 42).network();
-            assertThat(told.list).extracting(ILoggingEvent::getFormattedMessage)
-                    .filteredOn(message -> message.contains("random")).hasSameSizeAs(checkpoint.newHead())
+            assertThat(log.messages()).filteredOn(message -> message.contains("random")).hasSameSizeAs(checkpoint.newHead())
                     .zipSatisfy(checkpoint.newHead(), (message, layer) -> assertThat(message).contains("\"" + layer + "\""));
-        } finally {
-            logger.detachAppender(told);
-            logger.setLevel(null);
-            logger.setAdditive(true);
         }
     }
 

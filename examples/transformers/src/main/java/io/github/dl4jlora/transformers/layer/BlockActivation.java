@@ -14,6 +14,8 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
 
     private static final long serialVersionUID = 1L;
 
+    private static final float FAR = 10;
+
     /** {@return what x is to be multiplied by, of x's shape, by ND4J's operations; x stays as it is} */
     abstract INDArray factor(INDArray x);
 
@@ -105,6 +107,14 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
             multiply(error, slope, length);
             out.write(from, error, length);
         });
+    }
+
+    /**
+     * As much of x as either unit's tails tell from more: above it they are x and below its negative 0, but {@link FastExp} stays
+     * at 1e-13, which x, or x³, would make as large as any.
+     */
+    static float bounded(float x) {
+        return Math.max(Math.min(x, FAR), -FAR);
     }
 
     private static void multiply(float[] x, float[] by, int length) {

@@ -29,8 +29,6 @@ public final class ErfGelu extends BlockActivation {
     private static final float A4 = 0.5f * -1.453152027f;
     private static final float A5 = 0.5f * 1.061405429f;
     private static final float DENSITY = (float) (1 / ROOT_2_PI);
-    /** From there on x · φ(x) is 0; but {@link FastExp} stays at 1e-13. */
-    private static final float FAR = 10;
 
     /** Φ = (1 + erf(x/√2)) / 2 */
     @Override
@@ -66,7 +64,7 @@ public final class ErfGelu extends BlockActivation {
             float tail = tail(magnitude, slope[i]);
             // Φ is tail for negative x and 1 - tail for positive; at 0, where the sign comes out 0, both are 1/2.
             float sign = x[i] / (magnitude + Float.MIN_NORMAL);
-            slope[i] = 0.5f + sign * (0.5f - tail) + Math.max(Math.min(x[i], FAR), -FAR) * DENSITY * slope[i];
+            slope[i] = 0.5f + sign * (0.5f - tail) + bounded(x[i]) * DENSITY * slope[i];
             x[i] = Math.max(x[i], 0) - magnitude * tail;
         }
     }

@@ -50,6 +50,11 @@ final class HostFloats {
         return reaches(matrix.dataType()) && matrix.stride(1) == 1;
     }
 
+    /** The length of a block of whole rows. */
+    static int wholeRows(int width) {
+        return Math.max(1, BLOCK / width) * width;
+    }
+
     /** Goes through so many values, block by block. */
     static void forEachBlock(long values, Block block) {
         forEachBlock(values, BLOCK, block);

@@ -60,7 +60,7 @@ final class MaskedSoftmax {
     }
 
     private static void forEachRow(HostFloats scores, long count, int tokens, int length, boolean causal, Row softmax) {
-        float[] block = block(tokens);
+        float[] block = new float[HostFloats.wholeRows(tokens)];
         HostFloats.forEachBlock(count, block.length, (from, values) -> {
             scores.read(from, block, values);
             for (int row = 0; row < values; row += tokens) {
@@ -71,11 +71,6 @@ final class MaskedSoftmax {
             }
             scores.write(from, block, values);
         });
-    }
-
-    /** For whole rows. */
-    private static float[] block(int tokens) {
-        return new float[Math.max(1, HostFloats.BLOCK / tokens) * tokens];
     }
 
     private static void softmax(float[] x, int from, int length, float[] scales, int at) {
@@ -110,8 +105,8 @@ final class MaskedSoftmax {
         int tokens = (int) errors.size(1);
         HostFloats p = HostFloats.of(probabilities);
         HostFloats e = HostFloats.of(errors);
-        float[] probability = block(tokens);
-        float[] error = block(tokens);
+        float[] probability = new float[HostFloats.wholeRows(tokens)];
+        float[] error = new float[HostFloats.wholeRows(tokens)];
         HostFloats.forEachBlock(errors.length(), error.length, (from, values) -> {
             p.read(from, probability, values);
             e.read(from, error, values);

@@ -8,20 +8,14 @@ final class NormalizedRows {
     private NormalizedRows() {
     }
 
-    /** A whole number of rows, about as long as a block. */
-    private static int block(int size) {
-        return Math.max(1, HostFloats.BLOCK / size) * size;
-    }
-
     static void forward(INDArray x, INDArray gain, INDArray bias, INDArray y, double epsilon) {
         int size = (int) x.size(1);
         float[] g = gain.toFloatVector();
         float[] b = bias.toFloatVector();
-        float[] n = new float[block(size)];
+        float[] n = new float[HostFloats.wholeRows(size)];
         HostFloats in = HostFloats.of(x);
         HostFloats out = HostFloats.of(y);
-        for (long at = 0; at < x.length(); at += n.length) {
-            int length = (int) Math.min(n.length, x.length() - at);
+        HostFloats.forEachBlock(x.length(), n.length, (at, length) -> {
             in.read(at, n, length);
             for (int row = 0; row < length; row += size) {
                 normalize(n, row, size, epsilon);
@@ -30,7 +24,7 @@ final class NormalizedRows {
                 }
             }
             out.write(at, n, length);
-        }
+        });
     }
 
     static void backward(INDArray x, INDArray gain, INDArray dy, INDArray dx, INDArray dGain, INDArray dBias,
@@ -39,13 +33,12 @@ final class NormalizedRows {
         float[] g = gain.toFloatVector();
         float[] gainSum = new float[size];
         float[] biasSum = new float[size];
-        float[] n = new float[block(size)];
-        float[] e = new float[block(size)];
+        float[] n = new float[HostFloats.wholeRows(size)];
+        float[] e = new float[HostFloats.wholeRows(size)];
         HostFloats in = HostFloats.of(x);
         HostFloats errors = HostFloats.of(dy);
         HostFloats out = HostFloats.of(dx);
-        for (long at = 0; at < x.length(); at += n.length) {
-            int length = (int) Math.min(n.length, x.length() - at);
+        HostFloats.forEachBlock(x.length(), n.length, (at, length) -> {
             in.read(at, n, length);
             errors.read(at, e, length);
             for (int row = 0; row < length; row += size) {
@@ -62,7 +55,7 @@ final class NormalizedRows {
                 }
             }
             out.write(at, e, length);
-        }
+        });
         HostFloats.of(dGain).write(0, gainSum, size);
         HostFloats.of(dBias).write(0, biasSum, size);
     }

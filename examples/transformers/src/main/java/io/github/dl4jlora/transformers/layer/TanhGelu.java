@@ -16,10 +16,6 @@ public final class TanhGelu extends BlockActivation {
 
     private static final double TWICE_ROOT_2_PI = 2 * Math.sqrt(2 / Math.PI);
     private static final double CUBIC = 0.044715;
-    /** Below its negative, value and slope are 0; but {@link FastExp} stays at 1e-13, which x³ would make as large as any. */
-    private static final float FAR = 10;
-    /** From there on σ is 1. */
-    private static final float HIGHEST = 30;
 
     /** σ(2u) */
     @Override
@@ -33,8 +29,9 @@ public final class TanhGelu extends BlockActivation {
         return x.mul(x).muli(3 * CUBIC).addi(1).muli(TWICE_ROOT_2_PI).muli(x).muli(sigma.rsub(1)).addi(1).muli(sigma);
     }
 
+    /** @param x bounded */
     private static float sigma(float x) {
-        float twice = Math.min((float) TWICE_ROOT_2_PI * (x + (float) CUBIC * x * x * x), HIGHEST);
+        float twice = (float) TWICE_ROOT_2_PI * (x + (float) CUBIC * x * x * x);
         float magnitude = Math.abs(twice);
         float exp = FastExp.exp(-magnitude);
         // σ(-v) = 1 - σ(v), and what is not subtracted from 1 keeps its digits. HotSpot would not vectorise a branch.
@@ -45,7 +42,8 @@ public final class TanhGelu extends BlockActivation {
     @Override
     void activate(float[] x, int length) {
         for (int i = 0; i < length; i++) {
-            x[i] = Math.max(x[i], -FAR) * sigma(x[i]);
+            float bounded = bounded(x[i]);
+            x[i] = Math.max(x[i], bounded) * sigma(bounded);
         }
     }
 
@@ -53,14 +51,14 @@ public final class TanhGelu extends BlockActivation {
     @Override
     void activate(float[] x, float[] slope, int length) {
         for (int i = 0; i < length; i++) {
-            slope[i] = sigma(x[i]);
+            slope[i] = sigma(bounded(x[i]));
         }
         for (int i = 0; i < length; i++) {
             float sigma = slope[i];
-            float bounded = Math.max(Math.min(x[i], FAR), -FAR);
+            float bounded = bounded(x[i]);
             float twice = (float) TWICE_ROOT_2_PI * (1 + (float) (3 * CUBIC) * bounded * bounded);
             slope[i] = sigma * (1 + bounded * (1 - sigma) * twice);
-            x[i] = Math.max(x[i], -FAR) * sigma;
+            x[i] = Math.max(x[i], bounded) * sigma;
         }
     }
 

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora;
 
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
@@ -8,28 +8,31 @@ import org.slf4j.LoggerFactory;
 
 import java.util.List;
 
-/** What a class, or all of the library, warns of while this is open. */
+/** What a class, or all below a package, tells while this is open. */
 public final class LogCapture implements AutoCloseable {
 
     private final Logger logger;
     private final Level level;
     private final ListAppender<ILoggingEvent> appender = new ListAppender<>();
 
-    LogCapture(Class<?> type) {
-        this(type.getName());
+    /** Its warnings. */
+    public LogCapture(Class<?> type) {
+        this(type.getName(), Level.WARN);
     }
 
-    private LogCapture(String name) {
+    /** @param least that is told */
+    public LogCapture(String name, Level least) {
         logger = (Logger) LoggerFactory.getLogger(name);
         level = logger.getLevel();
-        logger.setLevel(Level.WARN);
+        logger.setLevel(least);
         logger.setAdditive(false);
         appender.start();
         logger.addAppender(appender);
     }
 
+    /** The library's warnings. */
     public static LogCapture ofLibrary() {
-        return new LogCapture("io.github.dl4jlora");
+        return new LogCapture("io.github.dl4jlora", Level.WARN);
     }
 
     public List<String> messages() {
