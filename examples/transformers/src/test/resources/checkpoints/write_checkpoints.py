@@ -161,7 +161,8 @@ def outputs(m, family, head, ids, padding):
 
 def config_of(family, head):
     names = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "gpt2": "GPT2"}
-    suffix = {"bare": "Model", "lm": "LMHeadModel" if family == "gpt2" else "ForMaskedLM", "classifier": "ForSequenceClassification"}
+    suffix = {"bare": "Model", "lm": "LMHeadModel" if family == "gpt2" else "ForMaskedLM",
+              "classifier": "ForSequenceClassification"}
     config = {"model_type": family, "architectures": [names[family] + suffix[head]], "vocab_size": VOCABULARY,
               "torch_dtype": "float32", "transformers_version": "4.55.0"}
     if family in ("bert", "roberta"):

@@ -1,4 +1,6 @@
-"""Evaluates a TensorFlow.js layers model in PyTorch, layer by layer of its JSON: FOLDER INPUT OUTPUT HEIGHT WIDTH, float32 files."""
+"""Evaluates a TensorFlow.js layers model in PyTorch, layer by layer of its JSON:
+FOLDER INPUT OUTPUT HEIGHT WIDTH, float32 files.
+"""
 import json
 import sys
 
