@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
@@ -33,8 +34,11 @@ public final class BaseLocation {
     private static final Map<URI, BaseLocation> KNOWN = new ConcurrentHashMap<>();
 
     private final URI uri;
-    /** What layers are to be quantised as while they are read, by the content id of their original values. */
-    private final Map<String, Set<StoredForm>> forms = new ConcurrentHashMap<>();
+    /**
+     * In which forms layers were asked for, by the content id of their original values; an empty form is those values as they
+     * are. A form stays asked for: a network in one form does not end the use of a network in another.
+     */
+    private final Map<String, Set<Optional<StoredForm>>> asked = new ConcurrentHashMap<>();
     private volatile SoftReference<Map<String, FrozenWeights>> layers = new SoftReference<>(null);
     private FutureTask<Map<String, FrozenWeights>> reading;
 
@@ -70,24 +74,37 @@ public final class BaseLocation {
     /** The location, which knows from now on in what form the reference needs its layer: a network's ask before it runs. */
     private static BaseLocation of(URI location, FrozenReference to) {
         BaseLocation base = KNOWN.computeIfAbsent(location, BaseLocation::new);
-        if (to.getForm() != null) {
-            base.forms.computeIfAbsent(to.baseId(), id -> ConcurrentHashMap.newKeySet()).add(to.getForm());
-        }
+        base.asked.computeIfAbsent(to.baseId(), id -> ConcurrentHashMap.newKeySet()).add(Optional.ofNullable(to.getForm()));
         return base;
     }
 
+    /**
+     * The layers, with this one if the location has it. Only a reading that began after the layer was asked for in its form is
+     * sure to hold that form; so where a reading that another thread had begun lacks it, the location is read again.
+     */
     private Map<String, FrozenWeights> having(String id) {
-        FutureTask<Map<String, FrozenWeights>> task;
-        synchronized (this) {
-            Map<String, FrozenWeights> present = layers.get();
-            if (present != null && present.containsKey(id)) {
-                return present;
+        for (;;) {
+            FutureTask<Map<String, FrozenWeights>> task;
+            boolean begunAfter;
+            synchronized (this) {
+                Map<String, FrozenWeights> present = layers.get();
+                if (present != null && present.containsKey(id)) {
+                    return present;
+                }
+                begunAfter = reading == null;
+                if (begunAfter) {
+                    reading = new FutureTask<>(this::read);
+                }
+                task = reading;
             }
-            if (reading == null) {
-                reading = new FutureTask<>(this::read);
+            Map<String, FrozenWeights> found = result(task);
+            if (begunAfter || found.containsKey(id)) {
+                return found;
             }
-            task = reading;
         }
+    }
+
+    private Map<String, FrozenWeights> result(FutureTask<Map<String, FrozenWeights>> task) {
         try {
             // Does nothing where another thread is at it.
             task.run();
@@ -127,20 +144,17 @@ public final class BaseLocation {
     }
 
     /**
-     * @param found gets the weights in the forms that were asked for, or as they are
-     * @return whether as they are
+     * @param found gets the weights in each form that was asked for; as they are, where nobody asked for the layer
+     * @return whether it got them as they are, too
      */
     private boolean asAsked(FrozenWeights original, Map<String, FrozenWeights> found) {
-        Set<StoredForm> asked = forms.getOrDefault(original.id(), Set.of());
-        asked.stream().map(form -> original.quantized(form.scheme(), form.parts()))
+        Set<Optional<StoredForm>> forms = Set.copyOf(asked.getOrDefault(original.id(), Set.of(Optional.empty())));
+        forms.stream().map(form -> form.map(it -> original.quantized(it.scheme(), it.parts())).orElse(original))
                 .forEach(weights -> found.put(weights.id(), weights));
-        if (asked.isEmpty()) {
-            found.put(original.id(), original);
-        }
-        return asked.isEmpty();
+        return forms.contains(Optional.empty());
     }
 
-    /** As everybody so far has asked for each; the others as they are. */
+    /** Each layer in all forms that it was asked for in, so that no two networks take turns at reading. */
     private Map<String, FrozenWeights> layersThere() throws IOException {
         Map<String, FrozenWeights> found = new HashMap<>();
         List<INDArray> arrays = new ArrayList<>();
