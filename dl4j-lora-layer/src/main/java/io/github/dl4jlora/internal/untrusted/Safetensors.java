@@ -227,7 +227,7 @@ public final class Safetensors implements AutoCloseable {
      */
     public static void write(OutputStream out, Map<String, INDArray> tensors, Map<String, String> metadata) throws IOException {
         Map<String, Later> announced = new LinkedHashMap<>();
-        tensors.forEach((name, array) -> announced.put(name, new Later(array.dataType(), array.shape(), () -> array)));
+        tensors.forEach((name, array) -> announced.put(name, new Later(array.dataType(), array.shape(), null)));
         writeHeader(out, announced, metadata);
         for (INDArray array : tensors.values()) {
             writeValues(out, array);

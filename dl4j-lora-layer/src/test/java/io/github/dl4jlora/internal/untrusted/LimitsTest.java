@@ -1,0 +1,123 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import io.github.dl4jlora.adapter.AdapterFormatException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.zip.ZipEntry;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Steps, bytes and JSON of a file are bounded: what is exactly at a bound is accepted, one more is refused. */
+class LimitsTest {
+
+    @TempDir
+    private Path folder;
+
+    @Test
+    void aBudgetIsSpentToItsLastStep() throws AdapterFormatException {
+        Budget budget = new Budget(10);
+
+        budget.spend(4, "This");
+        budget.spend(6, "This");
+
+        assertThatThrownBy(() -> budget.spend(1, "This")).isInstanceOf(AdapterFormatException.class)
+                .hasMessageStartingWith("This takes too long");
+    }
+
+    @Test
+    void everyLetterThatIsReadOfAMeteredTextCostsAStep() {
+        CharSequence text = new Budget(3).metered("abcdef");
+
+        assertThat(text).hasToString("abcdef").hasSize(6);
+        assertThat(text.charAt(5)).isEqualTo('f');
+        CharSequence part = text.subSequence(1, 3);
+        assertThat(part.length()).isEqualTo(2);
+        assertThat(part).hasToString("bc");
+        assertThat(part.charAt(0)).isEqualTo('b');
+        assertThat(text.charAt(0)).isEqualTo('a');
+        assertThatThrownBy(() -> part.charAt(1)).isInstanceOf(Budget.Spent.class);
+    }
+
+    @Test
+    void aZipMayHoldAHundredTimesItsBytesAndAsMuchAsIsSmall() throws IOException {
+        Path file = Files.write(folder.resolve("a.zip"), new byte[1000]);
+        ZipEntry small = new ZipEntry("small");
+        small.setCompressedSize(10);
+        ZipEntry lying = new ZipEntry("lying");
+        lying.setCompressedSize(1L << 40);
+
+        assertThat(Expansion.most(file.toFile())).isEqualTo((64 << 20) + 100_000);
+        assertThat(Expansion.most(small, file.toFile())).isEqualTo((64 << 20) + 1_000);
+        assertThat(Expansion.most(lying, file.toFile())).as("no more than the file").isEqualTo((64 << 20) + 100_000);
+    }
+
+    @Test
+    void jsonMayBeAsLongAndAsDeepAsTheCallerSays() throws IOException {
+        Path file = Files.writeString(folder.resolve("a.json"), "{\"a\":[1]}");
+
+        assertThat(UntrustedJson.read(file, 9, 2).path("a").path(0).asInt()).isEqualTo(1);
+        assertThatThrownBy(() -> UntrustedJson.read(file, 8, 2)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("a.json", "longer than 8 bytes");
+        assertThatThrownBy(() -> UntrustedJson.read(file, 9, 1)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("a.json", "nested more than 1 deep");
+    }
+
+    @Test
+    void brothersInJsonAreNoDeeperThanOneOfThem() throws IOException {
+        UntrustedJson.refuseExcess("[[],{},[],{\"a\":{}}]".getBytes(StandardCharsets.UTF_8), 3);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "1."})
+    void aNumberMayHaveFourHundredDigits(String begin) throws IOException {
+        String longest = begin + "7".repeat(400 - begin.length());
+        UntrustedJson.refuseExcess(longest.getBytes(StandardCharsets.UTF_8), 1);
+
+        assertThatThrownBy(() -> UntrustedJson.refuseExcess((longest + "7").getBytes(StandardCharsets.UTF_8), 1))
+                .isInstanceOf(IOException.class).hasMessageContaining("a number of 401 digits");
+        UntrustedJson.refuseExcess(("\"" + longest + "7\"").getBytes(StandardCharsets.UTF_8), 1);
+    }
+
+    @Test
+    void aConfigurationMayBeAsLongAsItIsReadAndNoLonger() throws IOException {
+        byte[] text = " ".repeat(StoredConfiguration.LONGEST).getBytes(StandardCharsets.UTF_8);
+        text[0] = '[';
+        text[text.length - 1] = ']';
+        byte[] longer = (" " + new String(text, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8);
+
+        assertThat(StoredConfiguration.checked(text, id -> { })).hasSize(text.length);
+        assertThatThrownBy(() -> StoredConfiguration.checked(longer, id -> { })).isInstanceOf(IOException.class)
+                .hasMessageContaining("longer than 16777216 bytes");
+    }
+
+    @Test
+    void anArrayInAConfigurationHasNoMoreNumbersThanTheConfigurationHasBytes() throws IOException {
+        String one = "{\"numElements\":20}  ";
+        assertThat(StoredConfiguration.checked(one.getBytes(StandardCharsets.UTF_8), id -> { })).isEqualTo(one);
+
+        byte[] more = "{\"numElements\":21}  ".getBytes(StandardCharsets.UTF_8);
+        assertThatThrownBy(() -> StoredConfiguration.checked(more, id -> { }))
+                .isInstanceOf(IOException.class).hasMessageContaining("declares an array of 21 numbers");
+        StoredConfiguration.checked("{\"otherNumber\":9999}".getBytes(StandardCharsets.UTF_8), id -> { });
+    }
+
+    @Test
+    void onlyTheIdOfFrozenWeightsIsAReferenceToThem() throws IOException {
+        List<String> ids = new ArrayList<>();
+
+        StoredConfiguration.checked("{\"id\":\"no\",\"frozen\":{\"id\":\"yes\",\"name\":\"no\"},\"other\":{\"id\":\"no\"}}"
+                .getBytes(StandardCharsets.UTF_8), ids::add);
+
+        assertThat(ids).containsExactly("yes");
+    }
+}
