@@ -123,7 +123,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
             }
             return entries;
         } catch (IOException | RuntimeException e) {
-            throw new AdapterFormatException(file + ": the header is no safetensors header: " + e.getMessage(), e);
+            throw new AdapterFormatException(file + ": the header is no safetensors header: " + UntrustedJson.reason(e), e);
         }
     }
 

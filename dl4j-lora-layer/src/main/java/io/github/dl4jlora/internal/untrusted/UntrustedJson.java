@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.untrusted;
 
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.core.JsonToken;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 
 /**
  * A first look at JSON that anybody may have written, before a parser makes objects of it: depth costs stack, and digits
@@ -20,6 +22,8 @@ public final class UntrustedJson {
     private static final JsonFactory FACTORY = new JsonFactory();
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final int LONGEST_NUMBER = 400;
+    private static final int LONGEST_SHOWN = 200;
+    private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\u2028\\u2029]");
 
     /** Looks at one token; the parser knows where it stands. */
     @FunctionalInterface
@@ -49,8 +53,24 @@ public final class UntrustedJson {
             refuseExcess(text, deepest);
             return MAPPER.readTree(text);
         } catch (IOException e) {
-            throw new IOException(file + " is no JSON, or damaged: " + e.getMessage(), e);
+            throw new IOException(file + " is no JSON, or damaged: " + reason(e), e);
         }
+    }
+
+    /** {@return what is wrong with JSON, in one short line: a parser's own message has lines, and quotes what it read} */
+    public static String reason(Exception e) {
+        String told = String.valueOf(e.getMessage());
+        if (e instanceof JsonProcessingException parsing) {
+            told = parsing.getOriginalMessage() + (parsing.getLocation() == null ? "" : ", at line "
+                    + parsing.getLocation().getLineNr() + ", column " + parsing.getLocation().getColumnNr());
+        }
+        return line(told);
+    }
+
+    /** {@return a text that anybody may have written, for a message: one line, and not a long one} */
+    public static String line(String text) {
+        String shown = text.length() > LONGEST_SHOWN ? text.substring(0, LONGEST_SHOWN) + "…" : text;
+        return CONTROL.matcher(shown).replaceAll("?");
     }
 
     /**

@@ -30,10 +30,12 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     private static final List<String> MASKS = List.of("[MASK]", "<mask>");
+    private static final List<String> UNKNOWN = List.of("[UNK]", "<unk>");
 
     private final HuggingFaceTokenizer tokenizer;
     private final int maxTokens;
     private final int padding;
+    private final int unknown;
 
     /**
      * MiniLM's own.
@@ -79,6 +81,7 @@ public final class Tokenizer implements AutoCloseable {
             this.padding = padding;
             tokenizer = HuggingFaceTokenizer.newInstance(description, Map.of("padding", "false", "truncation", "true",
                     "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+            unknown = UNKNOWN.stream().map(this::find).flatMapToInt(OptionalInt::stream).findFirst().orElse(padding);
         }
     }
 
@@ -91,7 +94,10 @@ public final class Tokenizer implements AutoCloseable {
     public record Tokens(int[] ids, boolean isCut) {
     }
 
-    /** The ids of one text's tokens, {@code [CLS]} first and {@code [SEP]} last. */
+    /**
+     * The ids of one text's tokens, {@code [CLS]} first and {@code [SEP]} last. Where the text spells out the padding token, it
+     * has the unknown token: networks take padding inside a text for a mistake.
+     */
     public int[] ids(String text) {
         return tokens(text).ids;
     }
@@ -102,7 +108,7 @@ public final class Tokenizer implements AutoCloseable {
         long[] ids = encoding.getIds();
         int[] result = new int[ids.length];
         for (int i = 0; i < ids.length; i++) {
-            result[i] = (int) ids[i];
+            result[i] = ids[i] == padding ? unknown : (int) ids[i];
         }
         return new Tokens(result, encoding.exceedMaxLength());
     }

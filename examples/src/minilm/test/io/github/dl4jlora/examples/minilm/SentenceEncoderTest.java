@@ -33,6 +33,12 @@ class SentenceEncoderTest {
         tokenizer.close();
     }
 
+    /** Networks refuse padding inside a text. */
+    @Test
+    void aTextThatSpellsOutThePaddingTokenHasTheUnknownTokenThere() {
+        assertThat(tokenizer.ids("a [PAD] of paper [PAD]")).doesNotContain(0).isEqualTo(tokenizer.ids("a [UNK] of paper [UNK]"));
+    }
+
     @Test
     void rowsAreInTheOrderOfTheTextsWhateverTheirLengths() throws Exception {
         List<String> texts = List.of("a rather long text about nothing much at all", "", "short", "of middling length", "short");

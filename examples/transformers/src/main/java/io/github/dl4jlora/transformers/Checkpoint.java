@@ -1,7 +1,6 @@
 package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.BaseSource;
-import io.github.dl4jlora.transformers.checkpoint.Architectures;
 import io.github.dl4jlora.transformers.checkpoint.CheckpointFolder;
 import io.github.dl4jlora.transformers.checkpoint.CheckpointWriter;
 import io.github.dl4jlora.transformers.checkpoint.KeptRandom;
@@ -9,14 +8,13 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
@@ -83,9 +81,12 @@ public final class Checkpoint {
         return Optional.ofNullable(folder.config().dataType());
     }
 
-    /** {@return the folder's tokenizer.json, for whoever reads texts; this class does not} */
+    /**
+     * {@return the folder's tokenizer.json, for whoever reads texts; this class does not} None if there is none, or if it is a
+     * link to a file that is not the folder's.
+     */
     public Optional<Path> tokenizer() {
-        return Optional.of(folder.path().resolve("tokenizer.json")).filter(Files::isRegularFile);
+        return folder.tokenizer();
     }
 
     /**
@@ -95,13 +96,7 @@ public final class Checkpoint {
      * @throws IOException if it names none of these, or the tensors are not those of the class
      */
     public BaseSource<ComputationGraph> model() throws IOException {
-        Map<String, Head.Kind> known = Architectures.of(shape.family());
-        Head.Kind kind = architectures().isEmpty() ? null : known.get(architectures().get(0));
-        if (kind == null) {
-            throw new IOException(folder.path() + ": config.json says \"architectures\": " + architectures() + ", expected is "
-                    + "one of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), "
-                    + "classifier(2, updater, seed)…");
-        }
+        Head.Kind kind = folder.kind();
         return kind == Head.Kind.CLASSIFIER ? classifier() : model(new Head(kind, 0));
     }
 
@@ -111,17 +106,18 @@ public final class Checkpoint {
     }
 
     /**
-     * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} of length 1 out: the mean of a
-     * text's token vectors, as most models of sentence-transformers have it}
+     * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} out: the mean of a text's token
+     * vectors, as most models of sentence-transformers have it} They are of length 1, unless the folder has a
+     * {@code modules.json} without the module that makes them so.
      *
-     * @throws IOException if the folder has settings of sentence-transformers that say another pooling, and as
-     *                     {@link #model(Head)}
+     * @throws IOException if the folder's {@code modules.json} or settings of the pooling ask for something else, such as another
+     *                     pooling or a dense layer, and as {@link #model(Head)}
      */
     public BaseSource<ComputationGraph> sentenceEncoder() throws IOException {
-        folder.requireMeanPooling();
+        boolean normalized = folder.sentenceModules().normalized();
         GraphBuilder graph = Transformer.addTo(builder(), shape, Head.meanPooling());
-        graph.addVertex(SENTENCE, new L2NormalizeVertex(), Transformer.POOLING).setOutputs(SENTENCE);
-        return model(graph.build());
+        graph.addVertex(SENTENCE, normalized ? new L2NormalizeVertex() : new ScaleVertex(1), Transformer.POOLING);
+        return model(graph.setOutputs(SENTENCE).build());
     }
 
     /** {@return the encoder under BERT's pooler, {@code [minibatch, hidden]}} */

@@ -79,11 +79,15 @@ public record Tiny(TransformerShape shape, Head head) {
         return graph;
     }
 
-    /** Three texts of 5, 3 and 1 tokens; the second has the padding token in its midst, the third is the least there is. */
+    /** Three texts of 5, 3 and 1 tokens; the third is the least there is. */
     public INDArray ids(DataType type) {
         int p = shape.padding();
-        int midst = Math.max(p, 0);
-        return Nd4j.createFromArray(new double[][]{{10, 9, 4, 9, 2}, {3, midst, 2, p, p}, {8, p, p, p, p}}).castTo(type);
+        return Nd4j.createFromArray(new double[][]{{10, 9, 4, 9, 2}, {3, 6, 2, p, p}, {8, p, p, p, p}}).castTo(type);
+    }
+
+    /** What says the same as {@link #ids}. */
+    static INDArray mask(DataType type) {
+        return Nd4j.createFromArray(new double[][]{{1, 1, 1, 1, 1}, {1, 1, 1, 0, 0}, {1, 0, 0, 0, 0}}).castTo(type);
     }
 
     boolean languageModel() {

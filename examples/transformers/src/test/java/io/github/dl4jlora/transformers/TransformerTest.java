@@ -117,6 +117,7 @@ class TransformerTest {
         }
         float padding = shape.padding();
         float midst = Math.max(padding, 0);
+        graph.setLayerMaskArrays(new INDArray[]{Nd4j.createFromArray(new float[][]{{1, 1, 1, 0}})}, null);
         INDArray rows = graph.feedForward(Nd4j.createFromArray(new float[][]{{5, midst, 7, padding}}), false).get("embeddings");
 
         double[] expected = shape.family() == Family.ROBERTA ? new double[]{2, 1, 3, 1} : new double[]{0, 1, 2, 3};

@@ -14,12 +14,7 @@ public final class Architectures {
 
     /** {@return kinds of head by the name of the family's class for it} */
     public static Map<String, Head.Kind> of(Family family) {
-        String name = switch (family) {
-            case BERT -> "Bert";
-            case ROBERTA -> "Roberta";
-            case DISTILBERT -> "DistilBert";
-            case GPT2 -> "GPT2";
-        };
+        String name = name(family);
         Map<String, Head.Kind> classes = new LinkedHashMap<>();
         classes.put(name + "Model", Head.Kind.TOKEN_VECTORS);
         if (family.isCausal()) {
@@ -27,7 +22,21 @@ public final class Architectures {
         } else {
             classes.put(name + "ForMaskedLM", Head.Kind.MASKED_WORDS);
         }
-        classes.put(name + "ForSequenceClassification", Head.Kind.CLASSIFIER);
+        classes.put(classifier(family), Head.Kind.CLASSIFIER);
         return classes;
+    }
+
+    /** {@return the family's class for sequence classification} */
+    static String classifier(Family family) {
+        return name(family) + "ForSequenceClassification";
+    }
+
+    private static String name(Family family) {
+        return switch (family) {
+            case BERT -> "Bert";
+            case ROBERTA -> "Roberta";
+            case DISTILBERT -> "DistilBert";
+            case GPT2 -> "GPT2";
+        };
     }
 }

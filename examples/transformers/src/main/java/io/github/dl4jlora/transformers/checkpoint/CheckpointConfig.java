@@ -105,6 +105,23 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /**
+     * Tensors do not tell: BERT's heads for a class of each token, and for choices, have the names and shapes of the head for a
+     * class of each text.
+     *
+     * @throws IOException if the weights were saved of another class than that for sequence classification, or it is not said
+     */
+    void requireSequenceClassifier() throws IOException {
+        String classifier = Architectures.classifier(shape.family());
+        if (architectures.isEmpty() || !architectures.get(0).equals(classifier)) {
+            throw new IOException(file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", expected is ["
+                    + classifier + "], whose head tells one class of several for a text. For a head of another class take "
+                    + "encoder(), and a layer of your own on top: model(graph, newLayers…); for a new head take "
+                    + "classifier(classes, updater, seed)"
+                    + (architectures.isEmpty() ? "; if the stored head is of that class, write it into config.json" : ""));
+        }
+    }
+
+    /**
      * @param classes that the stored head has
      * @throws IOException if the file says that there are others, or that outputs are no probabilities of classes
      */

@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -12,17 +13,19 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /** A folder whose config.json and tensors agree in all sizes: the files bound what a graph of its shape takes. */
 public final class CheckpointFolder {
 
     private static final String CONFIG = "config.json";
+    /** Ten times those of the largest GPT-2: a graph has twenty vertices for each, however small their tensors are. */
+    private static final int MOST_LAYERS = 512;
 
     private final Path path;
     private final CheckpointConfig config;
@@ -33,7 +36,8 @@ public final class CheckpointFolder {
         this.path = path;
         this.config = config;
         this.files = files;
-        this.names = new TensorNames(config.shape().family(), files, path.toString());
+        this.names = new TensorNames(config.shape().family(), files, path + (config.architectures().isEmpty() ? ""
+                : ", saved of " + ConfigFile.shown(config.architectures()) + ","));
     }
 
     /**
@@ -56,6 +60,32 @@ public final class CheckpointFolder {
         return config;
     }
 
+    /** {@return tokenizer.json, if it is the folder's} */
+    public Optional<Path> tokenizer() {
+        try {
+            return Optional.of(TensorFiles.inside(path, "tokenizer.json"));
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+
+    /**
+     * {@return the kind of head that the class has which config.json names first}
+     *
+     * @throws IOException if it names none, or none that is known
+     */
+    public Head.Kind kind() throws IOException {
+        Map<String, Head.Kind> known = Architectures.of(config.shape().family());
+        List<String> said = config.architectures();
+        Head.Kind kind = said.isEmpty() ? null : known.get(said.get(0));
+        if (kind == null) {
+            throw new IOException(path + ": " + CONFIG + " says \"architectures\": " + ConfigFile.shown(said) + ", expected is "
+                    + "one of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), "
+                    + "classifier(2, updater, seed)…");
+        }
+        return kind;
+    }
+
     private void requireSizes() throws IOException {
         TransformerShape shape = config.shape();
         Family family = shape.family();
@@ -75,6 +105,10 @@ public final class CheckpointFolder {
             } else {
                 require(module, shape.intermediate(), shape.hidden());
             }
+        }
+        if (shape.layers() > MOST_LAYERS) {
+            throw new IOException(path + ": " + CONFIG + " has " + shape.layers() + " layers; at most " + MOST_LAYERS
+                    + " are supported");
         }
     }
 
@@ -96,9 +130,11 @@ public final class CheckpointFolder {
     public int classes(String module) throws IOException {
         String found = names.find(module + ".weight");
         if (found == null) {
-            throw new IOException(path + " has no head for classification, which would hold the tensor \"" + module
-                    + ".weight\". Ask for a new one: classifier(classes, updater, seed)");
+            throw new IOException(path + ", saved of " + ConfigFile.shown(config.architectures()) + ", has no head for sequence "
+                    + "classification, which would hold the tensor \"" + module + ".weight\". Ask for a new one: "
+                    + "classifier(classes, updater, seed)");
         }
+        config.requireSequenceClassifier();
         long[] shape = files.shape(found);
         if (shape.length != 2 || shape[0] > Integer.MAX_VALUE) {
             files.requireShape(found, config.file().number(2, 2, "num_labels"), config.shape().hidden());
@@ -108,19 +144,12 @@ public final class CheckpointFolder {
     }
 
     /**
-     * @throws IOException if sentence-transformers, whose settings lie in a folder of their own, would not take the mean
+     * {@return what sentence-transformers has on top of the transformer}
+     *
+     * @throws IOException if that is more than a mean, or the files that say it are damaged
      */
-    public void requireMeanPooling() throws IOException {
-        Path settings = path.resolve("1_Pooling").resolve(CONFIG);
-        if (!Files.exists(settings)) {
-            return;
-        }
-        ConfigFile pooling = ConfigFile.read(settings);
-        pooling.requireOnly("pooling_mode", "mean");
-        pooling.requireOnly("pooling_mode_mean_tokens", true);
-        for (String other : List.of("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")) {
-            pooling.requireNone("pooling_mode_" + other);
-        }
+    public SentenceModules sentenceModules() throws IOException {
+        return SentenceModules.read(path, config.shape().hidden());
     }
 
     /**
@@ -134,12 +163,23 @@ public final class CheckpointFolder {
         if (graph.getVertices().containsKey(Transformer.LOGITS)) {
             config.requireTiedDecoder();
         }
+        if (hasStoredClassifier(graph, added)) {
+            config.requireSequenceClassifier();
+        }
         BaseSource.Values values = StoredModel.of(graph, config.shape().family(), files, names, added);
         Map<String, GraphVertex> expected = LayerSettings.vertices(config.shape());
         expected.keySet().retainAll(graph.getVertices().keySet());
         expected.keySet().removeAll(added);
         LayerSettings.require(expected, graph.getVertices(), path, "Build the graph on Checkpoint.shape()");
         return values;
+    }
+
+    /** {@return whether the graph has the family's classifier of texts, and not only a layer of its name on other rows} */
+    private boolean hasStoredClassifier(ComputationGraphConfiguration graph, Set<String> added) {
+        Head head = Head.classifier(2);
+        String output = Transformer.output(config.shape(), head);
+        return !added.contains(output) && LayerSettings.inputs(config.shape(), head, output)
+                .equals(graph.getVertexInputs().get(output));
     }
 
     /** {@return the pooler of a folder whose network does without it, by the names that a bare model has for its tensors} */

@@ -6,6 +6,8 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -15,7 +17,9 @@ import java.util.List;
 /** A JSON object in a file that anybody may have written. What is wrong with it is told with file, key and value. */
 final class ConfigFile {
 
-    private static final int LONGEST = 64 << 20;
+    /** Bytes: names of tens of thousands of classes or tensors. Small objects take thirty times as much memory as text. */
+    private static final int LONGEST = 4 << 20;
+    private static final byte[] POINTER = "version https://git-lfs".getBytes(StandardCharsets.US_ASCII);
     private static final int DEEPEST = 32;
     private static final String UNSUPPORTED = ": it changes what the model computes, in a way that is not supported";
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -36,10 +40,38 @@ final class ConfigFile {
             throw new IOException(file + " does not exist or is no file: a checkpoint is a folder with config.json and "
                     + "model.safetensors");
         }
-        if (UntrustedJson.read(file, LONGEST, DEEPEST) instanceof ObjectNode object) {
+        if (json(file) instanceof ObjectNode object) {
             return new ConfigFile(file, object);
         }
         throw new IOException(file + " is no JSON object");
+    }
+
+    /**
+     * {@return the objects of a list}
+     *
+     * @throws IOException if the file is no list of JSON objects, or a very long or deep one
+     */
+    static List<ConfigFile> readList(Path file) throws IOException {
+        List<ConfigFile> objects = new ArrayList<>();
+        JsonNode list = json(file);
+        for (JsonNode item : list) {
+            if (item instanceof ObjectNode object) {
+                objects.add(new ConfigFile(file, object));
+            }
+        }
+        if (!list.isArray() || objects.size() != list.size()) {
+            throw new IOException(file + " is no list of JSON objects");
+        }
+        return objects;
+    }
+
+    private static JsonNode json(Path file) throws IOException {
+        try (InputStream in = Files.newInputStream(file)) {
+            if (Arrays.equals(in.readNBytes(POINTER.length), POINTER)) {
+                throw new IOException(file + " is Git LFS's pointer to a file. Fetch that with git lfs pull");
+            }
+        }
+        return UntrustedJson.read(file, LONGEST, DEEPEST);
     }
 
     /** {@return a copy} */
@@ -135,13 +167,16 @@ final class ConfigFile {
     /** {@return an exception that names a key, what the file says, and what is understood} */
     IOException refused(String[] keys, JsonNode value, String expected) {
         String key = Arrays.stream(keys).filter(root::hasNonNull).findFirst().orElse(keys[0]);
-        String found = value.toString();
-        return new IOException(file + " says \"" + key + "\": " + (found.length() > 200 ? found.substring(0, 200) + "…" : found)
-                + ", expected is " + expected);
+        return new IOException(file + " says \"" + key + "\": " + shown(value) + ", expected is " + expected);
     }
 
     IOException refused(String key, String value, String expected) {
-        return new IOException(file + " says \"" + key + "\": \"" + value + "\", expected is " + expected);
+        return new IOException(file + " says \"" + key + "\": \"" + shown(value) + "\", expected is " + expected);
+    }
+
+    /** {@return a value of a file for a message, which is short whatever the file says} */
+    static String shown(Object value) {
+        return UntrustedJson.line(String.valueOf(value));
     }
 
     @Override

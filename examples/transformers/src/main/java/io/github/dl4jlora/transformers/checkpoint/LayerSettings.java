@@ -7,6 +7,7 @@ import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
@@ -17,6 +18,7 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -30,7 +32,16 @@ final class LayerSettings {
 
     /** {@return the vertices of a transformer with a head} */
     static Map<String, GraphVertex> vertices(TransformerShape shape, Head head) {
-        return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape, head).build().getVertices();
+        return graph(shape, head).getVertices();
+    }
+
+    /** {@return the inputs of a layer of a transformer with a head} */
+    static List<String> inputs(TransformerShape shape, Head head, String layer) {
+        return graph(shape, head).getVertexInputs().get(layer);
+    }
+
+    private static ComputationGraphConfiguration graph(TransformerShape shape, Head head) {
+        return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape, head).build();
     }
 
     /** {@return the vertices of a transformer with any head that its family has, but not the last, whose loss is the user's} */

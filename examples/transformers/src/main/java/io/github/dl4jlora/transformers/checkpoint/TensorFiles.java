@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -22,6 +23,7 @@ import java.util.TreeMap;
 final class TensorFiles {
 
     static final String WHOLE = "model.safetensors";
+    private static final String PICKLE = "pytorch_model.bin";
     static final String INDEX = "model.safetensors.index.json";
 
     /** Where a tensor is, and of which shape. */
@@ -45,9 +47,10 @@ final class TensorFiles {
         } else if (Files.exists(folder.resolve(INDEX))) {
             files.addIndexed(folder, ConfigFile.read(inside(folder, INDEX)));
         } else {
-            throw new IOException(folder + " has neither " + WHOLE + " nor " + INDEX + (Files.exists(folder.resolve(
-                    "pytorch_model.bin")) ? ", but pytorch_model.bin, which can run any program when it is opened. Have "
-                    + "transformers write it anew: model.save_pretrained(folder, safe_serialization=True)" : ""));
+            throw new IOException(folder + " has neither " + WHOLE + " nor " + INDEX + (Files.exists(folder.resolve(PICKLE))
+                    || Files.exists(folder.resolve(PICKLE + ".index.json")) ? ", but " + PICKLE + ", which can run any program "
+                    + "when it is opened. Have transformers write it anew: model.save_pretrained(folder, safe_serialization=True)"
+                    : ""));
         }
         return files;
     }
@@ -63,7 +66,8 @@ final class TensorFiles {
         }
         for (String file : namesOf.keySet()) {
             if (!file.matches("[\\w.-]+\\.safetensors")) {
-                throw new IOException(index + " names the file \"" + file + "\", which is no *.safetensors beside it");
+                throw new IOException(index + " names the file \"" + ConfigFile.shown(file) + "\", which is no *.safetensors "
+                        + "beside it");
             }
             inside(folder, file);
         }
@@ -102,7 +106,8 @@ final class TensorFiles {
             }
             if (expected != null && !tensors.names().containsAll(expected)) {
                 expected.removeAll(tensors.names());
-                throw new IOException(file + " lacks tensors that " + INDEX + " has in it: " + expected);
+                throw new IOException(file + " lacks tensors that " + INDEX + " has in it: "
+                        + TensorNames.told(List.copyOf(expected)));
             }
         }
     }

@@ -75,7 +75,7 @@ final class TensorNames {
             case ROBERTA -> List.of("lm_head", "classifier", "qa_outputs", "pooler");
             case DISTILBERT -> List.of("vocab_transform", "vocab_layer_norm", "vocab_projector", "pre_classifier", "classifier",
                     "qa_outputs");
-            case GPT2 -> List.of("lm_head", "score", "classifier", "multiple_choice_head");
+            case GPT2 -> List.of("lm_head", "score", "classifier", "qa_outputs", "multiple_choice_head");
         };
     }
 
@@ -140,8 +140,8 @@ final class TensorNames {
     }
 
     static String told(List<String> names) {
-        return names.size() <= MOST_TOLD ? names.toString()
-                : names.subList(0, MOST_TOLD) + " and " + (names.size() - MOST_TOLD) + " more";
+        List<String> first = names.stream().limit(MOST_TOLD).map(ConfigFile::shown).toList();
+        return names.size() <= MOST_TOLD ? first.toString() : first + " and " + (names.size() - MOST_TOLD) + " more";
     }
 
     @Override

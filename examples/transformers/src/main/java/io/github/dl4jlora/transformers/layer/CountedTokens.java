@@ -21,13 +21,14 @@ final class CountedTokens {
 
     /**
      * @param labels {@code [minibatch, k]}
+     * @param mask   {@code [minibatch, k]}, 0 for labels that do not count and 1 for all others; null for none
      * @param texts  minibatch
      * @param rows   minibatch · k
      * @param layer  for messages
-     * @throws IllegalArgumentException for labels of another shape, or a label that is neither a token id nor
-     *                                  {@link TiedDecoder#IGNORED}
+     * @throws IllegalArgumentException for labels or a mask of another shape, a label that is neither a token id nor
+     *                                  {@link TiedDecoder#IGNORED}, or a mask that is neither 0 nor 1
      */
-    static CountedTokens of(INDArray labels, long texts, long rows, TiedDecoder decoder, String layer) {
+    static CountedTokens of(INDArray labels, INDArray mask, long texts, long rows, TiedDecoder decoder, String layer) {
         if (labels.rank() != 2 || labels.size(0) != texts || labels.length() != rows) {
             throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but there are " + rows
                     + " rows of logits of " + texts + " texts: give a token id for each, [minibatch, k], and "
@@ -36,17 +37,36 @@ final class CountedTokens {
         int k = (int) labels.size(1);
         int shift = decoder.isShifted() ? 1 : 0;
         double[] ids = labels.dup('c').data().asDouble();
+        double[] counts = mask == null ? null : mask(mask, labels, layer);
         int[] counted = new int[ids.length];
         int[] their = new int[ids.length];
         int size = 0;
         for (int i = 0; i < ids.length; i++) {
             int id = requireLabel(ids[i], i, k, decoder.getNOut(), layer);
-            if (id != TiedDecoder.IGNORED && i % k >= shift) {
+            if (id != TiedDecoder.IGNORED && i % k >= shift && (counts == null || counts[i] == 1)) {
                 counted[size] = i - shift;
                 their[size++] = id;
             }
         }
         return new CountedTokens(Arrays.copyOf(counted, size), Arrays.copyOf(their, size), (int) labels.size(0), k);
+    }
+
+    private static double[] mask(INDArray mask, INDArray labels, String layer) {
+        if (!mask.equalShapes(labels)) {
+            throw new IllegalArgumentException("The mask of labels has shape " + Arrays.toString(mask.shape())
+                    + ", but the labels have shape " + Arrays.toString(labels.shape())
+                    + ": give 0 for a label that does not count and 1 for all "
+                    + "others, or no mask, and the label " + TiedDecoder.IGNORED + " for tokens that do not count " + layer);
+        }
+        double[] values = mask.dup('c').data().asDouble();
+        for (int i = 0; i < values.length; i++) {
+            if (values[i] != 0 && values[i] != 1) {
+                throw new IllegalArgumentException("The mask of labels is " + values[i] + " at token " + i % labels.size(1)
+                        + " of text " + i / labels.size(1) + ": give 0 for a label that does not count and 1 for all others "
+                        + layer);
+            }
+        }
+        return values;
     }
 
     private static int requireLabel(double label, int index, int k, long vocabulary, String layer) {

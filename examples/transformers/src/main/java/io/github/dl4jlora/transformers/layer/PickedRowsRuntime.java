@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -57,6 +58,18 @@ final class PickedRowsRuntime extends TokenVertex {
             picked[i] += i / each * tokens;
         }
         return picked;
+    }
+
+    /** @throws IllegalArgumentException if positions are masked */
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
+        INDArray mask = which == null && masks != null ? masks[1] : null;
+        if (mask != null && !(mask.minNumber().doubleValue() == 1 && mask.maxNumber().doubleValue() == 1)) {
+            throw new IllegalArgumentException("Vertex \"" + vertexName + "\": its positions have a mask, of shape "
+                    + Arrays.toString(mask.shape()) + ", that is not 1 everywhere. Give no mask of positions: a text with fewer "
+                    + "positions names any token again, and its label is " + TiedDecoder.IGNORED);
+        }
+        return super.feedForwardMaskArrays(masks, state, minibatch);
     }
 
     @Override

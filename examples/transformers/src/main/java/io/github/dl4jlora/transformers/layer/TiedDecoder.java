@@ -23,6 +23,7 @@ import java.util.Objects;
  * input   rows    [minibatch · k, hidden]
  * output  logits  [minibatch · k, vocabulary]
  * labels  ids     [minibatch, k]; -100 for a token that does not count
+ * mask            [minibatch, k], if there is one: 1, or 0 for a label that does not count
  * W       words   [vocabulary, hidden]
  * b       bias    [1, vocabulary]
  * </pre>

@@ -119,12 +119,8 @@ final class TiedDecoderRuntime extends LossLayer {
         if (input == null || labels == null) {
             throw new IllegalStateException("There is no loss without input and labels " + layerId());
         }
-        if (maskArray != null) {
-            throw new IllegalArgumentException("This output takes no mask of labels: give tokens that should not count the label "
-                    + TiedDecoder.IGNORED + " " + layerId());
-        }
         holder(decoder().getWords());
-        return CountedTokens.of(labels, graph.getInput(0).size(0), input.size(0), decoder(), layerId());
+        return CountedTokens.of(labels, maskArray, graph.getInput(0).size(0), input.size(0), decoder(), layerId());
     }
 
     @Override
@@ -203,6 +199,14 @@ final class TiedDecoderRuntime extends LossLayer {
             known = null;
         }
         super.setLabels(labels);
+    }
+
+    @Override
+    public void setMaskArray(INDArray mask) {
+        if (mask != maskArray) {
+            known = null;
+        }
+        super.setMaskArray(mask);
     }
 
     /** DL4J's would free the caller's labels. */

@@ -22,6 +22,10 @@ import java.util.Objects;
  *
  * <p>The position of token t is t; in RoBERTa, padding + the number of tokens up to t that are not padding, and the padding id
  * for those that are. A padding id that is no token's, -1, is looked up as token 0.
+ *
+ * <p>Padding is at the ends of texts. A text with the padding id before its last token is refused, unless a mask of features,
+ * {@code [minibatch, tokens]}, says that it is a token there. Such a mask has 1 for the tokens of a text and 0 for the padding
+ * after them; a mask that says anything else than the ids is refused.
  */
 public final class TokenEmbeddings extends MatrixConfiguration {
 

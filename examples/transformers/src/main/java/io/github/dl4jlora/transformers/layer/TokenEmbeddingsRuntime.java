@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -25,6 +26,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         assertInputSet(false);
         beginPass();
         int[] ids = checkedIds();
+        TextEnds.require(ids, (int) input.size(1), layerConf().getPadding(), maskArray, layerId());
         INDArray words = getParam(TokenEmbeddings.WORDS);
         long texts = input.size(0);
         long tokens = input.size(1);
@@ -96,6 +98,16 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
                         + layerId());
             }
         }
+    }
+
+    /**
+     * Keeps a mask of the ids, to be compared with them, and hands on none: every layer above has a row for each token, and masks
+     * of DL4J's have a row for each text.
+     */
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        setMaskArray(mask);
+        return null;
     }
 
     /** With token 0 for padding that is no token. */

@@ -35,26 +35,13 @@ abstract class TokenVertex extends BaseGraphVertex {
     }
 
     /**
-     * The number of tokens of each text. Only what is at the end is padding: a text that spells out "[PAD]" has that
-     * token in its midst, and is meant to.
+     * The number of tokens of each text.
      *
      * @throws IllegalArgumentException if a text has none
      */
     final int[] lengths(INDArray ids) {
-        float[][] rows = ids.toFloatMatrix();
-        int[] lengths = new int[rows.length];
-        for (int text = 0; text < rows.length; text++) {
-            lengths[text] = rows[text].length;
-            while (lengths[text] > 0 && rows[text][lengths[text] - 1] == padding) {
-                lengths[text]--;
-            }
-            if (lengths[text] == 0) {
-                throw new IllegalArgumentException("Vertex \"" + vertexName + "\": text " + text
-                        + " of the minibatch has no token, only padding. Even an empty text has a token that begins or ends it, "
-                        + "such as [CLS] and [SEP]: was it cut into tokens by the model's own tokenizer?");
-            }
-        }
-        return lengths;
+        String where = "(vertex name: " + vertexName + ")";
+        return TextEnds.lengths(WholeNumbers.in(ids, "Token id", where), (int) ids.size(1), padding, where);
     }
 
     /**
@@ -84,9 +71,9 @@ abstract class TokenVertex extends BaseGraphVertex {
         }
     }
 
-    /** Padding is known from the ids; DL4J's masks are not used. */
+    /** Padding is known from the ids. A mask of these has been compared with them by the embeddings. */
     @Override
-    public final Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
+    public Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
         return null;
     }
 

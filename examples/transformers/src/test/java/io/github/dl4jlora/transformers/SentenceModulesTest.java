@@ -1,0 +1,185 @@
+package io.github.dl4jlora.transformers;
+
+import ch.qos.logback.classic.Level;
+import io.github.dl4jlora.LogCapture;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** What sentence-transformers' modules.json says is computed, or refused by name. */
+class SentenceModulesTest {
+
+    private static final INDArray IDS = Nd4j.createFromArray(new float[][] {{3, 5, 7}, {4, 2, 0}});
+    private static final String TRANSFORMER = module("", "sentence_transformers.models.Transformer");
+    private static final String POOLING = module("1_Pooling", "sentence_transformers.models.Pooling");
+    private static final String NORMALIZE = module("2_Normalize", "sentence_transformers.models.Normalize");
+    private static final String MEAN = "{\"word_embedding_dimension\": 8, \"pooling_mode_cls_token\": false, "
+            + "\"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": false, \"include_prompt\": true}";
+
+    @TempDir
+    Path folder;
+
+    private static String module(String path, String type) {
+        return "{\"idx\": 0, \"name\": \"0\", \"path\": \"" + path + "\", \"type\": \"" + type + "\"}";
+    }
+
+    @BeforeEach
+    void copy() throws IOException {
+        ChangedFolder.of("bert-lm-old", folder);
+    }
+
+    private void modules(String... modules) throws IOException {
+        Files.writeString(folder.resolve("modules.json"), "[" + String.join(", ", modules) + "]");
+    }
+
+    private void pooling(String settings) throws IOException {
+        Files.writeString(Files.createDirectories(folder.resolve("1_Pooling")).resolve("config.json"), settings);
+    }
+
+    private INDArray embed() throws IOException {
+        return Checkpoint.open(folder).sentenceEncoder().network().outputSingle(IDS);
+    }
+
+    private INDArray means() throws IOException {
+        INDArray rows = Checkpoint.open(folder).encoder().network().outputSingle(IDS);
+        return Nd4j.vstack(rows.getRows(0, 1, 2).mean(0), rows.getRows(3, 4).mean(0));
+    }
+
+    private void assertRefused(String... told) {
+        assertThatThrownBy(this::embed).isInstanceOf(IOException.class).hasMessageContaining(folder.toString())
+                .hasMessageContainingAll(told);
+    }
+
+    @Test
+    void withoutModulesItIsTheMeanOfLengthOne() throws IOException {
+        INDArray means = means();
+        assertThat(embed().sub(means.divColumnVector(means.norm2(1))).amaxNumber().doubleValue()).isLessThan(1e-5);
+    }
+
+    @Test
+    void withModulesItIsAsLongAsTheySay() throws IOException {
+        pooling(MEAN);
+        INDArray means = means();
+        modules(TRANSFORMER, POOLING, NORMALIZE);
+        assertThat(embed().sub(means.divColumnVector(means.norm2(1))).amaxNumber().doubleValue()).isLessThan(1e-5);
+
+        modules(TRANSFORMER, POOLING);
+        assertThat(embed().sub(means).amaxNumber().doubleValue()).isLessThan(1e-5);
+        assertThat(means.norm2(1).getDouble(0)).isGreaterThan(1.5);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"sentence_transformers.models.Dense", "sentence_transformers.models.LayerNorm",
+        "sentence_transformers.models.CNN"})
+    void aModuleThatIsNotComputedIsRefusedByName(String type) throws IOException {
+        pooling(MEAN);
+        String name = type.substring(type.lastIndexOf('.') + 1);
+        modules(TRANSFORMER, POOLING, module("2_" + name, type));
+        assertRefused("modules.json", "[Transformer, Pooling, " + name + "]", "encoder()");
+
+        modules(TRANSFORMER, POOLING, module("2_" + name, type), NORMALIZE);
+        assertRefused("modules.json", "[Transformer, Pooling, " + name + ", Normalize]");
+    }
+
+    @Test
+    void otherListsOfModulesAreRefused() throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER);
+        assertRefused("[Transformer]");
+        modules(TRANSFORMER, module("1_WeightedLayerPooling", "sentence_transformers.models.WeightedLayerPooling"), POOLING);
+        assertRefused("[Transformer, WeightedLayerPooling, Pooling]");
+        modules(TRANSFORMER, NORMALIZE, POOLING);
+        assertRefused("[Transformer, Normalize, Pooling]");
+        modules();
+        assertRefused("modules.json has the modules []");
+        modules(TRANSFORMER, POOLING, module("", "custom_code.Whitening"));
+        assertRefused("\"type\": \"custom_code.Whitening\"", "encoder()");
+        modules(module("0_Transformer", "sentence_transformers.models.Transformer"), POOLING);
+        assertRefused("\"0_Transformer\"", "move its files");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', value = {
+        "{\"pooling_mode_cls_token\": true}; \"pooling_mode_cls_token\": true",
+        "{\"pooling_mode_mean_tokens\": false}; \"pooling_mode_mean_tokens\": false",
+        "{\"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": true}; \"pooling_mode_max_tokens\": true",
+        "{\"pooling_mode_mean_sqrt_len_tokens\": true}; \"pooling_mode_mean_sqrt_len_tokens\": true",
+        "{\"pooling_mode_weightedmean_tokens\": true}; \"pooling_mode_weightedmean_tokens\": true",
+        "{\"pooling_mode_lasttoken\": true}; \"pooling_mode_lasttoken\": true",
+        "{\"pooling_mode\": \"cls\"}; \"pooling_mode\": \"cls\"",
+        "{\"pooling_mode\": [\"mean\", \"max\"]}; \"pooling_mode\": [\"mean\",\"max\"]",
+        "{\"include_prompt\": false}; \"include_prompt\": false",
+        "{\"word_embedding_dimension\": 384}; \"word_embedding_dimension\": 384",
+        "[]; no JSON object", "{; no JSON"})
+    void anotherPoolingIsRefusedByKeyAndValueWithModulesAndWithout(String settings, String told) throws IOException {
+        pooling(settings);
+        assertRefused("1_Pooling", told);
+        modules(TRANSFORMER, POOLING, NORMALIZE);
+        assertRefused("1_Pooling", told);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"..", "../1_Pooling", "/etc", "1_Pooling/../../more", ".", "a\\\\b"})
+    void settingsLieInFoldersBesideTheList(String path) throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, module(path, "sentence_transformers.models.Pooling"));
+        assertRefused("modules.json", "\"path\"", "name of a folder beside it");
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void linksLeadNowhereElse(@TempDir Path elsewhere) throws IOException {
+        Files.writeString(elsewhere.resolve("config.json"), MEAN);
+        Files.createSymbolicLink(folder.resolve("1_Pooling"), elsewhere);
+        assertRefused("link to", elsewhere.toRealPath().toString());
+        modules(TRANSFORMER, POOLING);
+        assertRefused("link to", elsewhere.toRealPath().toString());
+        Files.move(folder.resolve("modules.json"), elsewhere.resolve("modules.json"));
+        Files.createSymbolicLink(folder.resolve("modules.json"), elsewhere.resolve("modules.json"));
+        assertRefused("modules.json is a link to");
+
+        Path tokenizer = Files.writeString(elsewhere.resolve("tokenizer.json"), "{}");
+        Files.createSymbolicLink(folder.resolve("tokenizer.json"), tokenizer);
+        assertThat(Checkpoint.open(folder).tokenizer()).isEmpty();
+    }
+
+    @Test
+    void filesThatAreDamagedAreNamed() throws IOException {
+        pooling(MEAN);
+        for (String text : new String[] {"", "{}", "3", "[3]", "[[]]", "[{\"type\": 3}]", "[{}]", "[", "null"}) {
+            Files.writeString(folder.resolve("modules.json"), text);
+            assertRefused("modules.json");
+        }
+        modules(TRANSFORMER, module("2_Pooling", "sentence_transformers.models.Pooling"));
+        assertRefused("2_Pooling", "does not exist");
+    }
+
+    @Test
+    void aDefaultPromptIsTold() throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, POOLING, NORMALIZE);
+        try (LogCapture log = new LogCapture("io.github.dl4jlora.transformers", Level.WARN)) {
+            Files.writeString(folder.resolve("config_sentence_transformers.json"), "{\"default_prompt_name\": null}");
+            embed();
+            assertThat(log.messages()).isEmpty();
+            Files.writeString(folder.resolve("config_sentence_transformers.json"), "{\"prompts\": {\"query\": \"query: \"}, "
+                    + "\"default_prompt_name\": \"query\"}");
+            embed();
+            assertThat(log.messages()).singleElement().asString().contains("\"query\"", "before every text");
+        }
+    }
+}
