@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.Channels;
+import java.nio.channels.ReadableByteChannel;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -111,6 +112,32 @@ class RawValuesTest {
 
         assertThat(RawValues.fill(values, Channels.newChannel(new ByteArrayInputStream(bytes)))).isTrue();
         assertThat(RawValues.fill(values, Channels.newChannel(new ByteArrayInputStream(bytes, 0, bytes.length - 1)))).isFalse();
+    }
+
+    @Test
+    void aChannelThatHasNothingForAMomentIsAskedAgain() throws IOException {
+        ReadableByteChannel bytes = Channels.newChannel(new ByteArrayInputStream(new byte[] {1, 2, 3}));
+        boolean[] asked = {false};
+        ReadableByteChannel slow = new ReadableByteChannel() {
+            @Override
+            public int read(ByteBuffer to) throws IOException {
+                asked[0] = !asked[0];
+                return asked[0] ? 0 : bytes.read(to);
+            }
+
+            @Override
+            public boolean isOpen() {
+                return true;
+            }
+
+            @Override
+            public void close() {
+            }
+        };
+        ByteBuffer read = ByteBuffer.allocate(3);
+
+        assertThat(RawValues.fill(read, slow)).isTrue();
+        assertThat(read.array()).containsExactly(1, 2, 3);
     }
 
     @Test
