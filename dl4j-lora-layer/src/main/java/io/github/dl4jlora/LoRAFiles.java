@@ -9,17 +9,20 @@ import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.internal.rewrite.Scales;
+import io.github.dl4jlora.internal.untrusted.ModelZip;
 import io.github.dl4jlora.internal.untrusted.StreamedBase;
 import io.github.dl4jlora.internal.untrusted.StreamedModel;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
 
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
+import java.util.Optional;
 
 /** What {@link LoRA} reads and writes: networks that stand by themselves, and bases. */
 abstract class LoRAFiles {
@@ -102,6 +105,78 @@ abstract class LoRAFiles {
     }
 
     /**
+     * Reads what DL4J's ModelSerializer wrote, as ModelSerializer would: a stock network or a checkpoint of an adapted one, with
+     * its iteration and epoch counts. Unlike ModelSerializer it compares what the file claims with what the file holds before it
+     * takes memory, and deserialises no Java object: {@code preprocessor.bin}, which is one, is left out with a warning in the
+     * log. So the file may come from anybody. Its layers are of classes that are on the class path.
+     *
+     * <p>A checkpoint looks for the frozen weights that it stands on when it first computes: see
+     * {@link LoRA#attach(ComputationGraph, ComputationGraph)}.
+     *
+     * @param path        of the file
+     * @param loadUpdater whether to restore the updater's state too, where the file has it
+     * @return a ComputationGraph or a MultiLayerNetwork, whichever the file holds
+     * @throws IOException if the file is missing, truncated, damaged or of another kind, or promises more than it holds; the
+     *                     message names it
+     */
+    public static Model restore(Path path, boolean loadUpdater) throws IOException {
+        refuseMapped(Objects.requireNonNull(path, "The path to restore from is null"));
+        if (isSelfContained(path)) {
+            throw new IOException(path + " was written by LoRA.save: read it with LoRA.load, which has its weights too");
+        }
+        return Adaptation.restored(ModelZip.restore(path.toFile(), loadUpdater));
+    }
+
+    /**
+     * {@return whether a file is one of {@link LoRA#save}, which has the weights that its network stands on}
+     *
+     * @param path of the file
+     * @throws IOException if it is missing, truncated, damaged or no zip file; the message names it
+     */
+    public static boolean isSelfContained(Path path) throws IOException {
+        return NetworkFile.isSelfContained(Objects.requireNonNull(path, "The path is null").toFile());
+    }
+
+    /**
+     * As {@link LoRA#restore}, of a ComputationGraph.
+     *
+     * @param path        of the file
+     * @param loadUpdater whether to restore the updater's state too, where the file has it
+     * @return the network that was written
+     * @throws IOException as there, and if the file holds a MultiLayerNetwork
+     */
+    public static ComputationGraph restoreComputationGraph(Path path, boolean loadUpdater) throws IOException {
+        return as(ComputationGraph.class, restore(path, loadUpdater), path, "LoRA.restoreMultiLayerNetwork");
+    }
+
+    /**
+     * As {@link LoRA#restore}, of a MultiLayerNetwork.
+     *
+     * @param path        of the file
+     * @param loadUpdater whether to restore the updater's state too, where the file has it
+     * @return the network that was written
+     * @throws IOException as there, and if the file holds a ComputationGraph
+     */
+    public static MultiLayerNetwork restoreMultiLayerNetwork(Path path, boolean loadUpdater) throws IOException {
+        return as(MultiLayerNetwork.class, restore(path, loadUpdater), path, "LoRA.restoreComputationGraph");
+    }
+
+    /**
+     * Reads the normalizer that lies beside a network in a file of {@link LoRA#save} or DL4J's ModelSerializer, where
+     * {@code ModelSerializer.addNormalizerToModel} puts it. As {@link LoRA#restore} does, it believes nothing that the file
+     * claims: a normalizer of a class of somebody's own, or one that Java serialised, is refused.
+     *
+     * @param path of the file
+     * @return the normalizer of the data that the network was trained on; empty if there is none
+     * @throws IOException if the file is missing, truncated, damaged or no zip file, or the normalizer of a kind that is not
+     *                     read; the message names the file
+     */
+    public static Optional<Normalizer<?>> restoreNormalizer(Path path) throws IOException {
+        Objects.requireNonNull(path, "The path to restore from is null");
+        return Optional.ofNullable(ModelZip.normalizer(path.toFile()));
+    }
+
+    /**
      * Reads a base network and adapts it, layer by layer: what takes memory is what is kept in fewer bits, and the largest layer
      * as it was. As {@link LoRA#apply(MultiLayerNetwork, LoRAConfig)} in all else.
      *
@@ -113,7 +188,7 @@ abstract class LoRAFiles {
      * @throws IOException              if the file is missing, truncated, damaged or of another kind
      */
     public static Model loadQuantized(Path path, LoRAConfig config) throws IOException {
-        requireQuantized(config, "restore it with DL4J's ModelSerializer");
+        requireQuantized(config, "restore it with LoRA.restore");
         return Adaptation.apply(stream(path), config);
     }
 

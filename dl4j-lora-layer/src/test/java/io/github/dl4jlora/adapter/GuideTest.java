@@ -8,6 +8,7 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRAMergeReport;
 import io.github.dl4jlora.LoRAPlan;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.Scaling;
@@ -15,6 +16,7 @@ import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
@@ -34,6 +36,7 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
 import org.nd4j.linalg.dataset.api.preprocessor.NormalizerStandardize;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
@@ -48,6 +51,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -173,12 +177,13 @@ class GuideTest {
 
     @Test
     void checkpoint() throws IOException {
-        File file = folder.resolve("checkpoint.zip").toFile();
-        ModelSerializer.writeModel(tuned, file, true);
-        ComputationGraph back = ModelSerializer.restoreComputationGraph(file, true);
+        Path path = folder.resolve("checkpoint.zip");
+        ModelSerializer.writeModel(tuned, path.toFile(), true);
+        ComputationGraph back = LoRA.restoreComputationGraph(path, true);
         LoRA.attach(back, base);
+        Model network = LoRA.restore(path, false);
 
-        assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+        assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input)).isEqualTo(Models.output(network, input));
     }
 
     @Test
@@ -217,9 +222,9 @@ class GuideTest {
         normalizer.fit(Networks.data(DataType.FLOAT, 8, 1));
         LoRA.save(tuned, path, true);
         ModelSerializer.addNormalizerToModel(path.toFile(), normalizer);
-        NormalizerStandardize beside = ModelSerializer.restoreNormalizerFromFile(path.toFile());
+        Optional<Normalizer<?>> beside = LoRA.restoreNormalizer(path);
 
-        assertThat(beside.getMean()).isEqualTo(normalizer.getMean());
+        assertThat(((NormalizerStandardize) beside.orElseThrow()).getMean()).isEqualTo(normalizer.getMean());
         assertThat(LoRA.loadComputationGraph(path).outputSingle(input)).isEqualTo(tuned.outputSingle(input));
     }
 

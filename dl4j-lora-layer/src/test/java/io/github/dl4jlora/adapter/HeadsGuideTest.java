@@ -133,7 +133,7 @@ class HeadsGuideTest {
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).updater(new Adam(1e-3)).build());
         tuned.fit(iterator, 2);
         ModelSerializer.writeModel(tuned, file, true);
-        ComputationGraph resumed = ModelSerializer.restoreComputationGraph(file, true);
+        ComputationGraph resumed = LoRA.restoreComputationGraph(file.toPath(), true);
         LoRA.attach(resumed, base);
         resumed.fit(iterator, 2);
         tuned.fit(iterator, 2);

@@ -63,6 +63,26 @@ enum Path {
             }
         }
     },
+    /** What ModelSerializer makes of the file too, bit by bit. */
+    RESTORE(Training.THE_SAME) {
+        @Override
+        Model through(Trial trial, Model network) throws IOException {
+            java.nio.file.Path file = Files.createTempFile("property", ".zip");
+            try {
+                ModelSerializer.writeModel(network, file.toFile(), true);
+                Model restored = LoRA.restore(file, true);
+                Model expected = network instanceof ComputationGraph
+                        ? ModelSerializer.restoreComputationGraph(file.toFile(), true)
+                        : ModelSerializer.restoreMultiLayerNetwork(file.toFile(), true);
+                if (!Trial.everything(restored).equals(Trial.everything(expected))) {
+                    throw new AssertionError("LoRA.restore and ModelSerializer differ");
+                }
+                return restored;
+            } finally {
+                Files.delete(file);
+            }
+        }
+    },
     TO_COMPUTATION_GRAPH(Training.THE_SAME_WITHOUT_STATE) {
         @Override
         Model through(Trial trial, Model network) {

@@ -299,4 +299,14 @@ final class Trial {
         double distance = Networks.difference(actual, expected) / Math.max(1, largest);
         return Double.isNaN(distance) ? Double.POSITIVE_INFINITY : distance;
     }
+
+    /** Configuration, counts, values, state of the updater. */
+    static List<Object> everything(Model network) {
+        boolean graph = network instanceof ComputationGraph;
+        INDArray state = graph ? ((ComputationGraph) network).getUpdater().getStateViewArray()
+                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
+        return List.of(graph ? ((ComputationGraph) network).getConfiguration().toJson()
+                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson(), network.params().dataType(),
+                bits(network.params()), state == null ? List.of() : bits(state));
+    }
 }

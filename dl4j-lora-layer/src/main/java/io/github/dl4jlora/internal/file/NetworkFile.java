@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
 import io.github.dl4jlora.internal.untrusted.StoredConfiguration;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
+import io.github.dl4jlora.internal.untrusted.UntrustedZip;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -98,16 +99,9 @@ public final class NetworkFile {
      */
     public static Model load(Path source) throws IOException {
         File file = source.toFile();
-        if (!file.isFile()) {
-            throw new IOException(source + " does not exist or is no file");
-        }
         Map<String, FrozenWeights> weights;
-        try (ZipFile zip = new ZipFile(file)) {
-            weights = frozenWeights(zip, file);
-        } catch (ZipException | EOFException | JsonProcessingException e) {
-            throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
-        } catch (IOException | RuntimeException e) {
-            throw new IOException(source + ": " + e.getMessage(), e);
+        try (ZipFile zip = UntrustedZip.open(file)) {
+            weights = named(source, () -> frozenWeights(zip, file));
         }
         Model network = ModelZip.restore(file, true, weights.keySet());
         // The network has found them in the registry, which is weak.
@@ -115,11 +109,31 @@ public final class NetworkFile {
         return network;
     }
 
+    private static Map<String, FrozenWeights> named(Path source, StoredConfiguration.Step<Map<String, FrozenWeights>> step)
+            throws IOException {
+        try {
+            return step.read();
+        } catch (ZipException | EOFException | JsonProcessingException e) {
+            throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
+        } catch (IOException | RuntimeException e) {
+            throw new IOException(source + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * {@return whether LoRA.save wrote a file, which then has the frozen weights that its network stands on}
+     *
+     * @throws IOException naming the file, if it is missing, damaged or no zip file
+     */
+    public static boolean isSelfContained(File file) throws IOException {
+        return ModelZip.has(file, INDEX);
+    }
+
     private static Map<String, FrozenWeights> frozenWeights(ZipFile zip, File file) throws IOException {
         ZipEntry index = zip.getEntry(INDEX);
         if (index == null) {
             throw new IOException("it was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
-                    + "ModelSerializer wrote with ModelSerializer and, if it is adapted, give it its base with LoRA.attach");
+                    + "ModelSerializer wrote with LoRA.restore and, if it is adapted, give it its base with LoRA.attach");
         }
         byte[] text;
         try (InputStream in = zip.getInputStream(index)) {

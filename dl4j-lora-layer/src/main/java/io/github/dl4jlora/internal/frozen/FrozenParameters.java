@@ -3,12 +3,11 @@ package io.github.dl4jlora.internal.frozen;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.stock.Hollow;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * Where the parameters of one frozen layer or vertex are: outside the network's vector, or a part of it.
@@ -73,9 +72,7 @@ public final class FrozenParameters {
 
     /** Zeros, for a layer to stand on until the values are here; no pass ever uses them. */
     INDArray standIn() {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return Nd4j.create(type, length);
-        }
+        return Hollow.standIn(type, length);
     }
 
     /**

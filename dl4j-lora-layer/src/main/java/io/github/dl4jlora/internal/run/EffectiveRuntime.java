@@ -18,9 +18,7 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.Collection;
@@ -72,10 +70,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
                                boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
         NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora.stockLayer()), conf);
-        INDArray values;
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            values = Nd4j.create(type, lora.frozenParams());
-        }
+        INDArray values = EffectiveWeights.room(lora, type);
         Layer stock = HiddenState.asInBase(
                 stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type), lora.showsState());
         return stock instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, stock, values, view, initialize, type)

@@ -13,9 +13,7 @@ import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
 
@@ -58,10 +56,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
                                      boolean initialize, DataType type) {
         Map<String, INDArray> embedded = conf.getStorage() == FrozenStorage.EMBEDDED
                 ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
-        INDArray values;
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            values = Nd4j.create(type, conf.frozenParams());
-        }
+        INDArray values = EffectiveWeights.room(conf, type);
         GraphVertex stock = conf.stockVertex().instantiate(graph, name, index, values, false, type);
         EffectiveVertex vertex = new EffectiveVertex(conf, stock, values, view, conf.layout().table(conf, embedded, view), type);
         if (initialize) {

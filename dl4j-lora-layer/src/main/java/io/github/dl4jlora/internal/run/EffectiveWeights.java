@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.PlainLoRA;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -53,6 +55,14 @@ public final class EffectiveWeights {
         this.watched = watched;
         this.values = values;
         this.table = table;
+    }
+
+    /** Room for M, flat; it takes no memory as long as the weights are missing that it is made of. */
+    static INDArray room(AdaptedConfiguration lora, DataType type) {
+        boolean here = lora.getFrozen() == null || lora.getFrozen().isHere();
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return here ? Nd4j.create(type, lora.frozenParams()) : Hollow.standIn(type, lora.frozenParams());
+        }
     }
 
     /** Where the gradients of A, B and biases go to, by key. */

@@ -18,6 +18,18 @@ public final class Hollow {
     }
 
     /**
+     * Zeros for a layer to stand on until its weights are here. They take memory only where somebody touches them: of weights
+     * that are missing there may be as many as a file claims.
+     *
+     * @return shape {@code [length]}, in no workspace
+     */
+    public static INDArray standIn(DataType type, long length) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return ValuesElsewhere.vector(type, length).reshape(length);
+        }
+    }
+
+    /**
      * @param length number of the layer's parameters
      * @param maker  makes it on a flat array
      * @return the layer, whose parameters cannot be read

@@ -6,12 +6,17 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Set;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -19,9 +24,12 @@ import java.util.zip.ZipFile;
 /**
  * Restores a file that DL4J's {@link ModelSerializer} wrote, of whichever network type it is, as a file that anybody may
  * have written: the configuration comes first, and what it asks for is compared with what the file holds before an array
- * is made. Of the other entries only parameters and updater state are read, so no Java object is ever deserialised.
+ * is made. Of the other entries only parameters, updater state and the normalizer are read, so no Java object is ever
+ * deserialised.
  */
 public final class ModelZip implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(ModelZip.class);
 
     private final File file;
     private final ZipFile zip;
@@ -39,17 +47,69 @@ public final class ModelZip implements AutoCloseable {
      *                     names it
      */
     public static Model restore(File file, boolean loadUpdater, Set<String> frozenIds) throws IOException {
+        return restore(file, loadUpdater, id -> {
+            // Where weights are missing a frozen layer stands on zeros, as many as its configuration likes.
+            if (!frozenIds.contains(id)) {
+                throw new IOException("it lacks the frozen weights " + id + " that its configuration refers to");
+            }
+        });
+    }
+
+    /**
+     * As {@link #restore(File, boolean, Set)}, of a network whose frozen weights, if it has any, are elsewhere.
+     *
+     * @throws IOException as there
+     */
+    public static Model restore(File file, boolean loadUpdater) throws IOException {
+        return restore(file, loadUpdater, id -> { });
+    }
+
+    private static Model restore(File file, boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
         // Whoever restores it while a workspace is open has a network that outlives that.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
-            return source.named(() -> source.restored(loadUpdater, frozenIds));
+            return source.named(() -> source.restored(loadUpdater, frozen));
+        }
+    }
+
+    /**
+     * Reads the normalizer beside a network, whichever kind of file that is.
+     *
+     * @return null if there is none
+     * @throws IOException if the file is missing, damaged or no zip file, or the normalizer is of a kind that is not read; the
+     *                     message names the file
+     */
+    public static Normalizer<?> normalizer(File file) throws IOException {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
+            ZipEntry entry = source.zip.getEntry(ModelSerializer.NORMALIZER_BIN);
+            return entry == null ? null : source.normalizer(entry);
+        }
+    }
+
+    private Normalizer<?> normalizer(ZipEntry entry) throws IOException {
+        CRC32 sum = new CRC32();
+        try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), sum)) {
+            byte[] bytes = in.readNBytes(StoredNormalizer.LONGEST + 1);
+            if (bytes.length > StoredNormalizer.LONGEST) {
+                throw new IOException("it is longer than " + StoredNormalizer.LONGEST + " bytes");
+            }
+            if (sum.getValue() != entry.getCrc()) {
+                throw new IOException("its checksum is wrong");
+            }
+            return StoredNormalizer.read(bytes);
+        } catch (IOException e) {
+            throw new IOException(file + ": its " + entry.getName() + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** Whether a file has an entry. */
+    public static boolean has(File file, String entry) throws IOException {
+        try (ModelZip source = open(file)) {
+            return source.zip.getEntry(entry) != null;
         }
     }
 
     static ModelZip open(File file) throws IOException {
-        if (!file.isFile()) {
-            throw new IOException(file + " does not exist or is no file");
-        }
-        return named(file, () -> new ModelZip(file, new ZipFile(file)));
+        return new ModelZip(file, UntrustedZip.open(file));
     }
 
     /** Takes a step, and names the file where that fails. */
@@ -61,12 +121,8 @@ public final class ModelZip implements AutoCloseable {
         try {
             return StoredConfiguration.named(file, step);
         } catch (IOException e) {
-            throw e.getCause() instanceof ZipException damage ? truncated(file, damage) : e;
+            throw e.getCause() instanceof ZipException damage ? UntrustedZip.damaged(file, damage) : e;
         }
-    }
-
-    private static IOException truncated(File file, ZipException e) {
-        return new IOException(file + " is truncated or no saved DL4J network: " + e.getMessage(), e);
     }
 
     @Override
@@ -74,17 +130,19 @@ public final class ModelZip implements AutoCloseable {
         zip.close();
     }
 
-    private Model restored(boolean loadUpdater, Set<String> frozenIds) throws IOException {
-        Model network = network(configuration(id -> {
-            // Where weights are missing a frozen layer stands on zeros, as many as its configuration likes.
-            if (!frozenIds.contains(id)) {
-                throw new IOException("it lacks the frozen weights " + id + " that its configuration refers to");
-            }
-        }), length -> coefficients(length).all());
+    private Model restored(boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
+        Model network = network(configuration(frozen), length -> coefficients(length).all());
         if (loadUpdater && zip.getEntry(ModelSerializer.UPDATER_BIN) != null) {
             restoreState(updaterState(network));
         }
         return network;
+    }
+
+    private void warnOfObject() {
+        if (zip.getEntry(ModelSerializer.PREPROCESSOR_BIN) != null) {
+            LOG.warn("{}: its {} is not read, since it is a serialised Java object, which could run code; set the network's data "
+                    + "up as that did", file, ModelSerializer.PREPROCESSOR_BIN);
+        }
     }
 
     /** The network's own array; null if its updaters keep nothing. */
@@ -103,6 +161,7 @@ public final class ModelZip implements AutoCloseable {
 
     /** As {@link StoredConfiguration#checked}. */
     String configuration(StoredConfiguration.Reference frozen) throws IOException {
+        warnOfObject();
         try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
             return StoredConfiguration.checked(in.readNBytes(StoredConfiguration.LONGEST + 1), frozen);
         }

@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -17,6 +18,8 @@ public final class StoredConfiguration {
     /** Bytes of the longest that is read. */
     public static final int LONGEST = 16 << 20;
     private static final int DEEPEST = 100;
+    private static final int LONGEST_REASON = 500;
+    private static final String GRAPH_ONLY = "vertexInputs";
 
     /** Looks at the content id of frozen weights that the configuration refers to. */
     @FunctionalInterface
@@ -55,8 +58,18 @@ public final class StoredConfiguration {
             return step.read();
         } catch (IOException | RuntimeException | StackOverflowError | LinkageError e) {
             // The last two: a configuration that nests layers in layers, or names a class that cannot be initialised.
-            throw new IOException(file + " cannot be restored as a DL4J network: " + e.getMessage(), e);
+            throw new IOException(file + " cannot be restored as a DL4J network: " + reason(e), e);
         }
+    }
+
+    /** In one line: parsers quote what they do not understand over several. */
+    private static String reason(Throwable e) {
+        String said = (e instanceof JsonProcessingException json ? "its configuration is damaged: " + json.getOriginalMessage()
+                : String.valueOf(e.getMessage())).lines().findFirst().orElse("")
+                .replaceFirst(" \\(start marker at .*", "").strip();
+        String text = said.length() <= LONGEST_REASON ? said : said.substring(0, LONGEST_REASON) + "…";
+        return e instanceof NullPointerException || e instanceof ClassCastException || e instanceof Error
+                ? "its configuration is damaged (" + e.getClass().getSimpleName() + ": " + text + ")" : text;
     }
 
     /** @return JSON that may be parsed; it may still ask for more parameters than there are */
@@ -64,7 +77,9 @@ public final class StoredConfiguration {
         if (text.length > LONGEST) {
             throw new IOException("its configuration is longer than " + LONGEST + " bytes");
         }
+        ConfiguredLayers layers = new ConfiguredLayers(text.length);
         UntrustedJson.refuseExcess(text, DEEPEST, (token, parser) -> {
+            layers.look(token, parser);
             if (token.isScalarValue() && "id".equals(parser.getCurrentName())
                     && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
                 frozen.to(parser.getText());
@@ -84,7 +99,7 @@ public final class StoredConfiguration {
      * @param look at each layer and vertex before one is instantiated
      */
     public static Model network(String json, Look look, Assembly.Parameters parameters) throws IOException {
-        if (json.contains("\"vertexInputs\"")) {
+        if (UntrustedJson.hasField(json, GRAPH_ONLY)) {
             ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(json);
             forEach(conf, look);
             return Assembly.of(conf, parameters);

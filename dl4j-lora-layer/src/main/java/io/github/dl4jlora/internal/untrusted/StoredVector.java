@@ -1,8 +1,5 @@
 package io.github.dl4jlora.internal.untrusted;
 
-import org.nd4j.common.primitives.Triple;
-import org.nd4j.linalg.api.buffer.BaseDataBuffer;
-import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -11,27 +8,21 @@ import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * A vector in a zip file as {@code Nd4j.write} writes it: shape information, then values, a header before each. Unlike
- * {@code Nd4j.read} it believes no header: the length is known beforehand, and the shape information, whose strides
- * would say where in memory to look, is skipped. Values come in pieces, or all at once.
+ * A vector in a zip file, a {@link StoredArray}. Its length is known beforehand, so that its shape information is skipped. Values
+ * come in pieces, or all at once.
  */
 final class StoredVector implements AutoCloseable {
-
-    /** Of ND4J's shape information: rank, shape, strides, three more, for at most 32 dimensions. */
-    private static final long LONGEST_SHAPE = 2 * 32 + 4;
 
     private final ZipEntry entry;
     private final CRC32 sum = new CRC32();
     private final DataInputStream in;
-    private Triple<DataBuffer.AllocationMode, Long, DataType> values;
+    private StoredArray.Header values;
 
     private StoredVector(ZipEntry entry, InputStream in) {
         this.entry = entry;
@@ -55,15 +46,11 @@ final class StoredVector implements AutoCloseable {
     }
 
     private void readHeaders(long length, long mostBytes) throws IOException {
-        Triple<DataBuffer.AllocationMode, Long, DataType> shape = header(in);
-        if (shape.getMiddle() < 0 || shape.getMiddle() > LONGEST_SHAPE) {
-            throw new IOException("its shape takes " + shape.getMiddle() + " numbers");
-        }
-        in.skipNBytes(shape.getMiddle() * shape.getRight().width());
-        values = header(in);
-        DataType type = values.getRight();
-        if (!type.isFPType() || values.getMiddle() != length) {
-            throw new IOException("it declares " + values.getMiddle() + " values of type " + type
+        StoredArray.skipShape(in);
+        values = StoredArray.header(in);
+        DataType type = values.type();
+        if (!type.isFPType() || values.length() != length) {
+            throw new IOException("it declares " + values.length() + " values of type " + type
                     + ", but the configuration asks for " + length + " floating-point values");
         }
         if (length > mostBytes / type.width()) {
@@ -72,16 +59,8 @@ final class StoredVector implements AutoCloseable {
         }
     }
 
-    private static Triple<DataBuffer.AllocationMode, Long, DataType> header(DataInputStream in) throws IOException {
-        try {
-            return BaseDataBuffer.readHeader(in);
-        } catch (RuntimeException e) {
-            throw new IOException("it has no header of an array", e);
-        }
-    }
-
     DataType type() {
-        return values.getRight();
+        return values.type();
     }
 
     /**
@@ -91,33 +70,13 @@ final class StoredVector implements AutoCloseable {
     INDArray next(long n) throws IOException {
         try {
             return RawValues.filled(type(), n, flat -> {
-                if (!RawValues.forEachChunkOf(flat, this::fill)) {
+                if (!RawValues.forEachChunkOf(flat, bytes -> StoredArray.fill(bytes, in, type()))) {
                     throw new IOException("its values end early");
                 }
             });
         } catch (IOException e) {
             throw named(e);
         }
-    }
-
-    /** From the file's order of bytes, which is Java's. */
-    private boolean fill(ByteBuffer bytes) throws IOException {
-        bytes.order(ByteOrder.nativeOrder());
-        byte[] stored = new byte[1 << 16];
-        while (bytes.hasRemaining()) {
-            int n = Math.min(stored.length, bytes.remaining());
-            if (in.readNBytes(stored, 0, n) < n) {
-                return false;
-            }
-            ByteBuffer piece = ByteBuffer.wrap(stored, 0, n);
-            switch (type().width()) {
-                case Short.BYTES -> bytes.asShortBuffer().put(piece.asShortBuffer());
-                case Integer.BYTES -> bytes.asIntBuffer().put(piece.asIntBuffer());
-                default -> bytes.asLongBuffer().put(piece.asLongBuffer());
-            }
-            bytes.position(bytes.position() + n);
-        }
-        return true;
     }
 
     /**
@@ -141,7 +100,7 @@ final class StoredVector implements AutoCloseable {
 
     /** All values at once, shape {@code [1, length]}; closes this. */
     INDArray all() throws IOException {
-        long length = values.getMiddle();
+        long length = values.length();
         try (this) {
             INDArray all = next(length);
             try {

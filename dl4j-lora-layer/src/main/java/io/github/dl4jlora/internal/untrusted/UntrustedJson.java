@@ -42,6 +42,9 @@ public final class UntrustedJson {
      *                     {@link #refuseExcess(byte[], int)}
      */
     public static JsonNode read(Path file, int longest, int deepest) throws IOException {
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new IOException(file + " is no regular file");
+        }
         byte[] text;
         try (InputStream in = Files.newInputStream(file)) {
             text = in.readNBytes(longest + 1);
@@ -78,6 +81,22 @@ public final class UntrustedJson {
      */
     public static void refuseExcess(byte[] text, int deepest) throws IOException {
         refuseExcess(text, deepest, (token, parser) -> { });
+    }
+
+    /** Whether an object has a field itself, not one of what it holds. */
+    static boolean hasField(String json, String name) throws IOException {
+        try (JsonParser parser = FACTORY.createParser(json)) {
+            for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
+                if (token == JsonToken.FIELD_NAME) {
+                    if (parser.getCurrentName().equals(name)) {
+                        return true;
+                    }
+                    parser.nextToken();
+                    parser.skipChildren();
+                }
+            }
+        }
+        return false;
     }
 
     static void refuseExcess(byte[] text, int deepest, Look look) throws IOException {

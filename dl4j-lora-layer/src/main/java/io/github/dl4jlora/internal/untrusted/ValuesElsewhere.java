@@ -39,12 +39,15 @@ public final class ValuesElsewhere {
      *
      * @param type of floating-point numbers
      * @return shape {@code [1, length]}; not to be made while a workspace is open
+     * @throws IllegalStateException if the system has no room even for what is not touched
      */
     public static INDArray vector(DataType type, long length) {
-        boolean onCpu = Nd4j.getBackend().getEnvironment().isCPU();
-        Pointer block = onCpu ? untouched(length, type.width()) : null;
-        if (block == null || block.isNull()) {
+        if (!Nd4j.getBackend().getEnvironment().isCPU()) {
             return Nd4j.zeros(type, 1, length);
+        }
+        Pointer block = untouched(length, type.width());
+        if (block == null || block.isNull()) {
+            throw new IllegalStateException("this machine has no room for " + length + " values of type " + type);
         }
         DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
         // ND4J frees only what it has allocated. Views hold the buffer, so it goes with the last of them.

@@ -7,17 +7,14 @@ import io.github.dl4jlora.examples.AnyNetwork;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipException;
-import java.util.zip.ZipFile;
+import java.util.Arrays;
+import java.util.regex.Pattern;
 
 /**
  * A network read from a file that DL4J's ModelSerializer or LoRA.save wrote, whichever it is.
@@ -55,75 +52,65 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
         }
     }
 
-    private static final String FROZEN = "frozen/index.json";
-    private static final String GRAPH_ONLY = "\"vertexInputs\"";
-    private static final int LONGEST_CONFIGURATION = 64 << 20;
+    /** What begins a file of HDF5. */
+    private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    private static final Pattern KERAS = Pattern.compile("(?i).*\\.(h5|hdf5|keras)");
 
     /**
+     * Reads a network as a stranger's file: the library looks at what it claims before memory is taken, and deserialises nothing.
+     *
      * @throws IOException if the file is missing, damaged or of another kind; the message names it
      */
     public static SavedNetwork read(Path file) throws IOException {
         requireFile(file);
-        boolean selfContained;
-        boolean graph;
-        boolean normalized;
-        try (ZipFile zip = new ZipFile(file.toFile())) {
-            ZipEntry configuration = zip.getEntry(ModelSerializer.CONFIGURATION_JSON);
-            if (configuration == null) {
-                throw new IOException(file + " is a zip file, but no saved network: it lacks "
-                        + ModelSerializer.CONFIGURATION_JSON
-                        + ". Save networks with DL4J's ModelSerializer or with LoRA.save");
-            }
-            selfContained = zip.getEntry(FROZEN) != null;
-            graph = text(zip, configuration).contains(GRAPH_ONLY);
-            normalized = zip.getEntry(ModelSerializer.NORMALIZER_BIN) != null;
-        } catch (ZipException e) {
-            return mapped(file, e);
+        if (LoRA.isBase(file)) {
+            return new SavedNetwork(file, LoRA.openBase(file), Kind.FROZEN, null);
         }
+        refuseKeras(file);
         try {
-            Model model = selfContained ? LoRA.load(file)
-                    : graph ? ModelSerializer.restoreComputationGraph(file.toFile(), true)
-                    : ModelSerializer.restoreMultiLayerNetwork(file.toFile(), true);
+            Normalizer<?> normalizer = LoRA.restoreNormalizer(file).orElse(null);
+            boolean selfContained = LoRA.isSelfContained(file);
+            Model model = selfContained ? LoRA.load(file) : LoRA.restore(file, true);
             Kind kind = selfContained ? model.params().length() == 0 ? Kind.FROZEN : Kind.SELF_CONTAINED
                     : isAdapted(model) ? Kind.CHECKPOINT : Kind.STOCK;
-            return new SavedNetwork(file, model, kind, normalized
-                    ? ModelSerializer.restoreNormalizerFromFile(file.toFile()) : null);
+            return new SavedNetwork(file, model, kind, normalizer);
         } catch (IOException | RuntimeException e) {
             throw unreadable(file, "restored as a DL4J network", e);
         }
-    }
-
-    /** @param noZip what is told of a file that is no mapped base either */
-    private static SavedNetwork mapped(Path file, ZipException noZip) throws IOException {
-        if (!LoRA.isBase(file)) {
-            throw new IOException(file + " is truncated, or no saved network: " + noZip.getMessage() + ". Save it anew", noZip);
-        }
-        return new SavedNetwork(file, LoRA.openBase(file), Kind.FROZEN, null);
     }
 
     /**
      * Reads a network without adapters layer by layer, and keeps it in fewer bits.
      *
      * @param file that ModelSerializer or Keras wrote
-     * @throws IOException as {@link #read(Path)}
+     * @throws IOException as {@link #read(Path)}; also if a Keras file is not called so, since whoever asks for a network should
+     *                     not get to the C library HDF5 unawares
      */
     static SavedNetwork readQuantized(Path file, Quantization scheme) throws IOException {
         requireFile(file);
+        boolean keras = isHdf5(file);
+        if (keras && !KERAS.matcher(file.toString()).matches()) {
+            throw new IOException(file + " is a Keras file, which DL4J's importer and HDF5 read, and these trust it. Where you "
+                    + "do, too, call it " + file.getFileName() + ".h5");
+        }
         try {
-            Model model = LoRA.loadQuantized(file, scheme);
-            return new SavedNetwork(file, model, Kind.FROZEN, hasNormalizer(file)
-                    ? ModelSerializer.restoreNormalizerFromFile(file.toFile()) : null);
+            Normalizer<?> normalizer = keras || LoRA.isBase(file) ? null : LoRA.restoreNormalizer(file).orElse(null);
+            return new SavedNetwork(file, LoRA.loadQuantized(file, scheme), Kind.FROZEN, normalizer);
         } catch (IOException | RuntimeException e) {
             throw unreadable(file, "quantised", e);
         }
     }
 
-    /** A Keras file is no zip file, and has none. */
-    private static boolean hasNormalizer(Path file) throws IOException {
-        try (ZipFile zip = new ZipFile(file.toFile())) {
-            return zip.getEntry(ModelSerializer.NORMALIZER_BIN) != null;
-        } catch (ZipException e) {
-            return false;
+    private static void refuseKeras(Path file) throws IOException {
+        if (isHdf5(file)) {
+            throw new IOException(file + " is a Keras file; only quantize and apply --quantize read these. Save it as a DL4J "
+                    + "network with KerasModelImport and ModelSerializer");
+        }
+    }
+
+    private static boolean isHdf5(Path file) throws IOException {
+        try (InputStream in = Files.newInputStream(file)) {
+            return Arrays.equals(in.readNBytes(HDF5.length), HDF5);
         }
     }
 
@@ -161,12 +148,6 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
             }
         }
         return network;
-    }
-
-    private static String text(ZipFile zip, ZipEntry entry) throws IOException {
-        try (InputStream in = zip.getInputStream(entry)) {
-            return new String(in.readNBytes(LONGEST_CONFIGURATION), StandardCharsets.UTF_8);
-        }
     }
 
     private static boolean isAdapted(Model model) {

@@ -3,7 +3,10 @@ package io.github.dl4jlora.examples.report;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 
 import java.io.IOException;
-import java.nio.charset.MalformedInputException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,6 +25,9 @@ public record ScoreHistory(long[] iterations, double[] scores) {
 
     /** At most so many points are drawn: more than a chart has pixels for tell nothing. */
     private static final int DRAWN = 120;
+    /** Bytes: a million steps and more. */
+    private static final int LONGEST = 64 << 20;
+    private static final int LONGEST_LINE = 1000;
 
     /**
      * @throws IllegalArgumentException if the two differ in length
@@ -45,12 +51,7 @@ public record ScoreHistory(long[] iterations, double[] scores) {
      * @throws IOException if the file cannot be read, or a line after the first is no such pair; the message names the line
      */
     public static ScoreHistory read(Path file) throws IOException {
-        List<String> lines;
-        try {
-            lines = Files.readAllLines(file);
-        } catch (MalformedInputException e) {
-            throw new IOException(file + " is no text file of scores", e);
-        }
+        List<String> lines = lines(file);
         List<Long> iterations = new ArrayList<>();
         List<Double> scores = new ArrayList<>();
         for (int i = 0; i < lines.size(); i++) {
@@ -72,6 +73,31 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         }
         return new ScoreHistory(iterations.stream().mapToLong(Long::longValue).toArray(),
                 scores.stream().mapToDouble(Double::doubleValue).toArray());
+    }
+
+    /** Whoever named the file may have been given it: neither its length nor that of a line is trusted. */
+    private static List<String> lines(Path file) throws IOException {
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new IOException(file + " is no file of scores, but a folder or a device");
+        }
+        byte[] bytes;
+        try (InputStream in = Files.newInputStream(file)) {
+            bytes = in.readNBytes(LONGEST + 1);
+        }
+        if (bytes.length > LONGEST) {
+            throw new IOException(file + " is longer than " + LONGEST + " bytes. Leave steps out");
+        }
+        try {
+            List<String> lines = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString().lines().toList();
+            int line = IntStream.range(0, lines.size()).filter(i -> lines.get(i).length() > LONGEST_LINE).findFirst().orElse(-1);
+            if (line >= 0) {
+                throw new IOException(file + ", line " + (line + 1) + " is longer than " + LONGEST_LINE
+                        + " characters, and no iteration and score");
+            }
+            return lines;
+        } catch (CharacterCodingException e) {
+            throw new IOException(file + " is no text file of scores", e);
+        }
     }
 
     /** NaN if there is none. */

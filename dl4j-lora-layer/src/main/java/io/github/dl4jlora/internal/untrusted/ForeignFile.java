@@ -1,0 +1,49 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
+
+/** Files that often lie where a network or tensors should, and what to do about them. */
+final class ForeignFile {
+
+    private static final int LOOKED_AT = 200;
+
+    private ForeignFile() {
+    }
+
+    /**
+     * @throws IOException naming the file, if it is empty or something that is known and no network; or if it cannot be read
+     */
+    static void refuse(File file) throws IOException {
+        byte[] head;
+        try (InputStream in = new FileInputStream(file)) {
+            head = in.readNBytes(LOOKED_AT);
+        }
+        String what = what(head);
+        if (what != null) {
+            throw new IOException(file + " is " + what);
+        }
+    }
+
+    private static String what(byte[] head) {
+        String text = new String(head, StandardCharsets.ISO_8859_1);
+        String first = text.stripLeading().toLowerCase(Locale.ROOT);
+        if (head.length == 0) {
+            return "empty: truncated, or no saved network. Copy or save it anew";
+        }
+        if (text.startsWith("version https://git-lfs")) {
+            return "the pointer that Git LFS has in place of a file. Fetch the file itself with git lfs pull";
+        }
+        if (text.startsWith("\u001f\u008b")) {
+            return "packed with gzip. Unpack it with gunzip";
+        }
+        if (first.startsWith("<!doctype html") || first.startsWith("<html")) {
+            return "a web page, perhaps of a download that wants a login. Download the file itself";
+        }
+        return null;
+    }
+}

@@ -1,0 +1,129 @@
+package io.github.dl4jlora.internal.untrusted;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
+import java.util.zip.ZipFile;
+
+/**
+ * Opens a zip file that anybody may have written. Java reads the whole list of entries into memory when it opens a file, and of
+ * two entries of one name it gives one: both is looked at here first.
+ */
+public final class UntrustedZip {
+
+    /** Bytes of the longest list of entries: a hundred thousand frozen layers take less. */
+    private static final long LONGEST_LIST = 16 << 20;
+    /** Of the record that ends a zip file, and of the comment that may follow it. */
+    private static final int END = 22;
+    private static final int LONGEST_COMMENT = 0xffff;
+    private static final int END_SIGNATURE = 0x06054b50;
+    private static final int LIST_LENGTH = 12;
+    /** What the 32 bits of a length or a position say where 64 bits elsewhere have it. */
+    private static final long ELSEWHERE = 0xffffffffL;
+    /** Before the end record: where the end record of 64 bits is. */
+    private static final int LOCATOR = 20;
+    private static final int LOCATOR_SIGNATURE = 0x07064b50;
+    private static final int LOCATED = 8;
+    private static final int END64 = 56;
+    private static final int LIST64_LENGTH = 40;
+
+    private UntrustedZip() {
+    }
+
+    /**
+     * @return the file, to be closed
+     * @throws IOException naming the file, if it is no regular file, no zip file, a damaged or an encrypted one, lists more
+     *                     entries than a network has, or has two of one name
+     */
+    public static ZipFile open(File file) throws IOException {
+        if (!file.isFile()) {
+            throw new IOException(file + " does not exist or is no file");
+        }
+        ForeignFile.refuse(file);
+        refuseLongList(file);
+        ZipFile zip;
+        try {
+            zip = new ZipFile(file);
+        } catch (ZipException e) {
+            throw damaged(file, e);
+        } catch (IllegalArgumentException e) {
+            // Of names that are no text.
+            throw new IOException(file + " is damaged or no saved network: " + e.getMessage(), e);
+        }
+        try {
+            refuseTwins(file, zip);
+            return zip;
+        } catch (IOException | RuntimeException e) {
+            zip.close();
+            throw e;
+        }
+    }
+
+    /** What is said of a file that is no zip file, or damaged. */
+    static IOException damaged(File file, ZipException e) {
+        return new IOException(file + " is truncated, damaged or no saved network: " + e.getMessage(), e);
+    }
+
+    private static void refuseTwins(File file, ZipFile zip) throws IOException {
+        Set<String> names = new HashSet<>();
+        for (ZipEntry entry : (Iterable<ZipEntry>) zip.stream().map(ZipEntry.class::cast)::iterator) {
+            if (!names.add(entry.getName())) {
+                throw new IOException(file + " is damaged: it has two entries \"" + shown(entry.getName()) + "\"");
+            }
+        }
+    }
+
+    private static String shown(String name) {
+        int most = 100;
+        String text = name.replaceAll("\\p{Cntrl}", "?");
+        return text.length() <= most ? text : text.substring(0, most) + "…";
+    }
+
+    private static void refuseLongList(File file) throws IOException {
+        try (RandomAccessFile in = new RandomAccessFile(file, "r")) {
+            long length = in.length();
+            long from = Math.max(0, length - END - LONGEST_COMMENT);
+            ByteBuffer tail = read(in, from, (int) (length - from));
+            // Each that may be the end record, since the comment may hold what looks like another.
+            for (int i = tail.limit() - END; i >= 0; i--) {
+                if (tail.getInt(i) == END_SIGNATURE && list(in, tail, i, from + i) > LONGEST_LIST) {
+                    throw new IOException(file + " lists so many entries that it is no saved network: the list takes more than "
+                            + LONGEST_LIST + " bytes");
+                }
+            }
+        }
+    }
+
+    /** Bytes that the list of entries takes by an end record. */
+    private static long list(RandomAccessFile in, ByteBuffer tail, int at, long position) throws IOException {
+        long listed = tail.getInt(at + LIST_LENGTH) & ELSEWHERE;
+        // Java looks for 64 bits where any field says so; the longer one counts here.
+        return Math.max(listed == ELSEWHERE || listed > position ? 0 : listed, list64(in, position));
+    }
+
+    private static long list64(RandomAccessFile in, long end) throws IOException {
+        if (end < LOCATOR + END64) {
+            return 0;
+        }
+        ByteBuffer locator = read(in, end - LOCATOR, LOCATOR);
+        long at = locator.getLong(LOCATED);
+        if (locator.getInt(0) != LOCATOR_SIGNATURE || at < 0 || at > end - END64) {
+            return 0;
+        }
+        long listed = read(in, at, END64).getLong(LIST64_LENGTH);
+        return listed > end ? 0 : listed;
+    }
+
+    private static ByteBuffer read(RandomAccessFile in, long from, int length) throws IOException {
+        byte[] bytes = new byte[length];
+        in.seek(from);
+        in.readFully(bytes);
+        return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+}
