@@ -35,6 +35,17 @@ class ModulePatternsTest {
         assertThat(new ModulePatterns<>(numbered(List.of("fc"))).of("out", 7, budget)).isEqualTo(7);
     }
 
+    /** A point may be escaped or not: keys that differ mean the same name, whose first one counts, as in PEFT. */
+    @Test
+    void theFirstOfKeysForOneNameCounts() throws AdapterFormatException {
+        for (List<String> keys : List.of(List.of("enc\\.fc", "enc.fc"), List.of("enc.fc", "enc\\.fc"),
+                List.of("^enc\\.fc", "^enc.fc"), List.of("^enc.fc", "^enc\\.fc"), List.of("^enc\\.fc", "enc\\.fc"),
+                List.of("enc\\.fc", "^enc\\.fc"), List.of("a\\.b\\.c", "a.b\\.c", "a\\.b.c"))) {
+            String module = keys.get(0).replaceAll("[\\\\^]", "");
+            assertThat(new ModulePatterns<>(numbered(keys)).of(module, 0, budget)).as("%s", keys).isEqualTo(1);
+        }
+    }
+
     /** Names are looked up, expressions tried: together they give what trying each in turn would. */
     @Test
     void whatIsFoundIsWhatOneAfterTheOtherFinds() throws AdapterFormatException {

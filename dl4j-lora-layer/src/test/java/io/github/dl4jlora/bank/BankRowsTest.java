@@ -1,0 +1,133 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.lang.reflect.Field;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** What a queue does with a batch that it has computed, and with a second one that is ready at the same time. */
+@Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class BankRowsTest {
+
+    /** Longer than any test: a batch is full, or it is not computed. */
+    private static final Duration FOREVER = Duration.ofDays(1);
+
+    @AfterEach
+    void end() {
+        GatedTanh.reset();
+    }
+
+    /** [n, 12] → [3·n, 4] → [3·n, 2]: three rows of the output for an example. */
+    private static ComputationGraph threeRowsForAnExample() {
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
+                .graphBuilder().addInputs("in").addVertex("rows", new ReshapeVertex('c', new int[] {-1, 4}, null), "in")
+                .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(5).build(), "rows")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
+                        .build(), "fc").setOutputs("out").build());
+        network.init();
+        return network;
+    }
+
+    @Test
+    void eachRequestGetsAllRowsOfItsExamplesAndNoOthers() {
+        ComputationGraph base = threeRowsForAnExample();
+        List<String> names = List.of("one", "two", AdapterBank.BASE, "one", "two", "one");
+        int[] examples = {1, 2, 1, 1, 3, 1};
+        Recorder metrics = new Recorder();
+        try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(1).maxBatch(9).maxDelay(FOREVER)
+                .metrics(metrics).build())) {
+            for (String name : List.of("one", "two")) {
+                ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+                Networks.randomizeAdapters(tuned.paramTable(), name.hashCode());
+                bank.add(name, LoRAAdapter.of(tuned));
+            }
+            for (int round = 0; round < 3; round++) {
+                List<CompletableFuture<INDArray[]>> answers = new ArrayList<>();
+                List<INDArray> inputs = new ArrayList<>();
+                for (int i = 0; i < examples.length; i++) {
+                    inputs.add(Networks.random(DataType.FLOAT, 10 * round + i, examples[i], 12));
+                    answers.add(bank.submit(BankRequest.of(names.get(i), inputs.get(i))));
+                }
+                for (int i = 0; i < examples.length; i++) {
+                    INDArray answer = answers.get(i).join()[0];
+                    assertThat(answer.shape()).as("request %d", i).isEqualTo(new long[] {3 * examples[i], 2});
+                    assertThat(Networks.difference(answer, bank.output(names.get(i), inputs.get(i)))).as("request %d", i)
+                            .isLessThan(1e-5);
+                }
+            }
+            assertThat(metrics.count("computed 9 of 3")).as("in one batch").isEqualTo(3);
+        }
+    }
+
+    /**
+     * One request makes two batches full. Its signal wakes one thread; who takes the first batch wakes another for the second,
+     * which would otherwise wait until the first is computed.
+     */
+    @Test
+    void aSecondBatchThatIsReadyIsTakenByAnotherThread() throws Exception {
+        MultiLayerNetwork base = GatedTanh.network();
+        GatedTanh.reset();
+        try (Parts parts = new Parts(base, BankConfig.builder().maxNetworks(2).maxBatch(4).maxDelay(FOREVER).build())) {
+            parts.shelf.put("a", GatedTanh.adapter(base, 1), false);
+            parts.shelf.put("b", GatedTanh.adapter(base, 2), false);
+            List<CompletableFuture<INDArray[]>> answers = new ArrayList<>();
+            answers.add(parts.queue.submit(BankRequest.of("a", GatedTanh.input(1, 2)), null));
+            answers.add(parts.queue.submit(BankRequest.of("a", GatedTanh.input(2, 1)), null));
+            Gate.until(() -> waiting(parts.queue) == 2);
+            GatedTanh.reset();
+            Gate gate = GatedTanh.hold();
+
+            answers.add(parts.queue.submit(BankRequest.of("b", GatedTanh.input(3, 3)), null));
+
+            Gate.until(() -> GatedTanh.rows().size() == 2);
+            assertThat(GatedTanh.rows()).containsExactlyInAnyOrder(2L, 4L);
+            gate.open();
+            answers.forEach(CompletableFuture::join);
+        }
+    }
+
+    /** How many threads wait for a signal that none has been given yet. */
+    private static int waiting(RequestQueue queue) {
+        ReentrantLock lock = field(queue, "lock");
+        lock.lock();
+        try {
+            return lock.getWaitQueueLength(BankRowsTest.<Condition>field(queue, "changed"));
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T> T field(RequestQueue queue, String name) {
+        try {
+            Field field = RequestQueue.class.getDeclaredField(name);
+            field.setAccessible(true);
+            return (T) field.get(queue);
+        } catch (ReflectiveOperationException e) {
+            throw new AssertionError(e);
+        }
+    }
+}
