@@ -83,8 +83,8 @@ public final class AdapterBank implements AutoCloseable {
      *
      * @param name    by which requests ask for it
      * @param adapter for the bank's base
-     * @throws IllegalArgumentException if the name is taken, or is that of the base, or the adapter was made for another base or
-     *                                  shape
+     * @throws IllegalArgumentException if the name is taken, or no adapter may be called so ({@link AdapterName}), or the adapter
+     *                                  was made for another base or shape
      * @throws IllegalStateException    if the bank is closed
      */
     public void add(String name, LoRAAdapter adapter) {
@@ -106,34 +106,29 @@ public final class AdapterBank implements AutoCloseable {
     /**
      * Finds out whether an adapter could be added, and adds nothing.
      *
-     * @param name    for the message
+     * @param name    that it would have; whether it is taken is not looked at
      * @param adapter for the bank's base
-     * @throws IllegalArgumentException if the adapter was made for another base or shape
+     * @throws IllegalArgumentException if no adapter may be called so, or it was made for another base or shape
      * @throws IllegalStateException    if the bank is closed
      */
     public void check(String name, LoRAAdapter adapter) {
-        Objects.requireNonNull(name, "The name of the adapter is null");
         Objects.requireNonNull(adapter, "The adapter is null");
-        shelf.check(name, adapter);
+        shelf.check(AdapterName.require(name), adapter);
     }
 
     private void put(String name, LoRAAdapter adapter, boolean replaces) {
-        Objects.requireNonNull(name, "The name of the adapter is null");
         Objects.requireNonNull(adapter, "The adapter is null");
-        if (name.equals(BASE)) {
-            throw new IllegalArgumentException("\"" + BASE + "\" is the base without any adapter: choose another name");
-        }
-        shelf.put(name, adapter, replaces);
+        shelf.put(AdapterName.require(name), adapter, replaces);
     }
 
     /**
      * Forgets an adapter; requests that have begun still get its answer, those that wait for a network included.
      *
      * @param name of an adapter that was added
-     * @throws IllegalArgumentException if there is none of that name
+     * @throws IllegalArgumentException if there is none of that name, or none may be called so
      */
     public void remove(String name) {
-        shelf.remove(name);
+        shelf.remove(AdapterName.require(name));
     }
 
     /**
@@ -141,16 +136,18 @@ public final class AdapterBank implements AutoCloseable {
      * answered by the old one. Adapters that were added stay.
      *
      * @param name of any adapter, or of none
-     * @throws IllegalStateException if the bank is closed
+     * @throws IllegalArgumentException if no adapter may be called so: {@link AdapterName}
+     * @throws IllegalStateException    if the bank is closed
      */
     public void refresh(String name) {
-        shelf.refresh(name);
+        shelf.refresh(AdapterName.require(name));
     }
 
     /**
      * Which adapters can be asked for.
      *
-     * @return names of those that were added, in that order, and then those that the source has
+     * @return names of those that were added, in that order, and then those that the source has; without names that break
+     *         {@link AdapterName}, which nobody can ask for
      * @throws java.io.UncheckedIOException if the source cannot tell
      */
     public List<String> names() {

@@ -2,18 +2,21 @@ package io.github.dl4jlora.bank;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
  * What a request asks an {@link AdapterBank} for: the base alone, an adapter, one turned down, or a sum of several. The network
- * then computes with W + Σ w·ΔW. Immutable.
+ * then computes with W + Σ w·ΔW. Names follow {@link AdapterName}, so that a mix is what {@link #parse} makes of its
+ * {@link #toString}. Immutable.
  */
 public final class AdapterMix {
 
     private static final AdapterMix BASE = new AdapterMix(Map.of());
+    private static final Pattern WEIGHT = Pattern.compile("[+-]?(?:[0-9]++(?:\\.[0-9]*+)?|\\.[0-9]++)(?:[eE][+-]?[0-9]++)?");
+    private static final String EXAMPLES = "Write spam, spam:0.5 or spam:0.7 + tone:0.3";
 
     private final Map<String, Double> weights;
 
@@ -35,6 +38,7 @@ public final class AdapterMix {
      *
      * @param name of an adapter, or {@link AdapterBank#BASE}
      * @return what asks for it
+     * @throws IllegalArgumentException if no adapter may be called so: {@link AdapterName}
      */
     public static AdapterMix of(String name) {
         return of(name, 1);
@@ -46,7 +50,8 @@ public final class AdapterMix {
      * @param name   of an adapter, or {@link AdapterBank#BASE}
      * @param weight 1 as it is, 0.5 halfway to the base, 0 the base
      * @return what asks for it
-     * @throws IllegalArgumentException if the weight is not finite, or the base is weighted
+     * @throws IllegalArgumentException if the weight is not finite, the base is weighted, or no adapter may be called so:
+     *                                  {@link AdapterName}
      */
     public static AdapterMix of(String name, double weight) {
         Objects.requireNonNull(name, "The name of the adapter is null");
@@ -66,56 +71,67 @@ public final class AdapterMix {
      * @param name   of an adapter that is not in the mix yet
      * @param weight of its change of the weights; a negative one takes away what it has learned
      * @return another mix
-     * @throws IllegalArgumentException if the weight is not finite, or the adapter is in the mix already, or is the base
+     * @throws IllegalArgumentException if the weight is not finite, the adapter is in the mix already, or is the base, or no
+     *                                  adapter may be called so: {@link AdapterName}
      */
     public AdapterMix plus(String name, double weight) {
-        Objects.requireNonNull(name, "The name of the adapter is null");
+        Map<String, Double> more = new LinkedHashMap<>(weights);
+        add(more, name, weight);
+        return new AdapterMix(more);
+    }
+
+    private static void add(Map<String, Double> weights, String name, double weight) {
+        if (Objects.requireNonNull(name, "The name of the adapter is null").equals(AdapterBank.BASE)) {
+            throw new IllegalArgumentException("\"" + name + "\" is no summand: W counts once whatever is added to it");
+        }
+        AdapterName.require(name);
         if (!Double.isFinite(weight)) {
             throw new IllegalArgumentException("The weight of adapter \"" + name + "\" is " + weight + ", but must be finite");
         }
-        if (name.equals(AdapterBank.BASE)) {
-            throw new IllegalArgumentException("\"" + name + "\" is no summand: W counts once whatever is added to it");
-        }
-        Map<String, Double> more = new LinkedHashMap<>(weights);
-        if (more.put(name, weight) != null) {
+        if (weights.put(name, weight) != null) {
             throw new IllegalArgumentException("Adapter \"" + name + "\" is in the mix twice. Add its weights up");
         }
-        return new AdapterMix(more);
     }
 
     /**
      * Reads what {@link #toString} writes: {@code spam}, {@code spam:0.5}, {@code spam:0.7 + tone:0.3}, {@code __base__}. What
-     * stands behind a name's last colon is its weight if it is a number, and part of the name if not.
+     * stands behind a colon is a weight, a decimal number. {@link AdapterName} has the grammar. Blanks around names and weights
+     * are of no meaning.
      *
      * @param text names with or without weights, with {@code " + "} between them
      * @return the mix
-     * @throws IllegalArgumentException if a name is empty, given twice, or its weight is not finite
+     * @throws IllegalArgumentException if the text is no such mix, a name is given twice, or a weight is beyond the range of
+     *                                  double
      */
     public static AdapterMix parse(String text) {
         if (text.strip().equals(AdapterBank.BASE)) {
             return BASE;
         }
-        AdapterMix mix = BASE;
+        Map<String, Double> weights = new LinkedHashMap<>();
         for (String summand : text.split(" \\+ ", -1)) {
-            String part = summand.strip();
-            int colon = part.lastIndexOf(':');
-            Double weight = colon < 0 ? null : number(part.substring(colon + 1));
-            String name = weight == null ? part : part.substring(0, colon);
+            int colon = summand.indexOf(':');
+            String name = (colon < 0 ? summand : summand.substring(0, colon)).strip();
             if (name.isEmpty()) {
-                throw new IllegalArgumentException("\"" + text + "\" lacks the name of an adapter. Write spam, spam:0.5 or "
-                        + "spam:0.7 + tone:0.3");
+                throw new IllegalArgumentException("\"" + AdapterName.shown(text) + "\" lacks the name of an adapter. "
+                        + EXAMPLES);
             }
-            mix = mix.plus(name, weight == null ? 1 : weight);
+            add(weights, name, colon < 0 ? 1 : weight(name, summand.substring(colon + 1).strip()));
         }
-        return mix;
+        return new AdapterMix(weights);
     }
 
-    private static Double number(String text) {
-        try {
-            return Double.valueOf(text.strip());
-        } catch (NumberFormatException e) {
-            return null;
+    /** A grammar of its own: Java's numbers may be {@code NaN}, {@code 1d} and {@code 0x1p3}. */
+    private static double weight(String name, String text) {
+        String of = "The weight of adapter \"" + AdapterName.shown(name) + "\" is \"" + AdapterName.shown(text);
+        if (!WEIGHT.matcher(text).matches()) {
+            throw new IllegalArgumentException(of + "\", which is no finite decimal number. " + EXAMPLES);
         }
+        double weight = Double.parseDouble(text);
+        if (Double.isInfinite(weight) || weight == 0 && text.split("[eE]")[0].matches(".*[1-9].*")) {
+            throw new IllegalArgumentException(of + "\", which is beyond the range of double, " + Double.MIN_VALUE + " to "
+                    + Double.MAX_VALUE + (weight == 0 ? ". Write 0" : ". Write one within it"));
+        }
+        return weight;
     }
 
     /**
@@ -140,8 +156,7 @@ public final class AdapterMix {
     @Override
     public String toString() {
         return weights.isEmpty() ? AdapterBank.BASE : weights.entrySet().stream()
-                .map(entry -> entry.getValue() == 1 ? entry.getKey()
-                        : entry.getKey() + ":" + String.format(Locale.ROOT, "%s", entry.getValue()))
+                .map(entry -> entry.getValue() == 1 ? entry.getKey() : entry.getKey() + ":" + entry.getValue())
                 .collect(Collectors.joining(" + "));
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.peft.PeftFolder;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -12,10 +13,14 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /** Adapters in the folders of a folder. A name leads to no other place. */
-record FolderSource(Path folder) implements AdapterSource {
+final class FolderSource implements AdapterSource {
 
-    FolderSource {
-        Objects.requireNonNull(folder, "The folder of the adapters is null");
+    private final Path folder;
+    private final ServableNames servable;
+
+    FolderSource(Path folder) {
+        this.folder = Objects.requireNonNull(folder, "The folder of the adapters is null");
+        this.servable = new ServableNames("The folder " + folder);
     }
 
     @Override
@@ -24,32 +29,52 @@ record FolderSource(Path folder) implements AdapterSource {
             return List.of();
         }
         try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(Files::isDirectory).map(entry -> entry.getFileName().toString())
-                    .filter(FolderSource::mayBeName).sorted().toList();
+            return entries.filter(this::isServable).map(FolderSource::nameOf).sorted().toList();
         }
+    }
+
+    private boolean isServable(Path entry) {
+        String name = nameOf(entry);
+        if (name.startsWith(".") || !Files.isDirectory(entry) || !servable.mayBe(name)) {
+            return false;
+        }
+        PeftFolder files = new PeftFolder(entry);
+        for (Path file : List.of(files.config(), files.tensors())) {
+            if (!Files.isRegularFile(file)) {
+                servable.leaveOut(name, "The folder has no file " + file.getFileName() + ", and an adapter has one. Save the "
+                        + "adapter again, or move the folder elsewhere");
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static String nameOf(Path entry) {
+        return entry.getFileName().toString();
     }
 
     @Override
     public Optional<LoRAAdapter> load(String name) throws IOException {
-        Path adapter = place(name);
-        return adapter == null || !Files.isDirectory(adapter) ? Optional.empty() : Optional.of(LoRAAdapter.load(adapter));
-    }
-
-    /** Null if no folder in this one can be called so. */
-    private Path place(String name) {
-        if (!mayBeName(name)) {
-            return null;
+        if (AdapterName.defect(name).isPresent()) {
+            return Optional.empty();
         }
         try {
-            Path one = folder.getFileSystem().getPath(name);
-            return one.isAbsolute() || one.getNameCount() != 1 || !one.getFileName().toString().equals(name) ? null
-                    : folder.resolve(one);
+            Path adapter = folder.resolve(name);
+            return Files.isDirectory(adapter) && isCalled(adapter, name) ? Optional.of(LoRAAdapter.load(adapter))
+                    : Optional.empty();
         } catch (InvalidPathException noFileSystemHasIt) {
-            return null;
+            return Optional.empty();
         }
     }
 
-    private static boolean mayBeName(String name) {
-        return !name.isEmpty() && !name.startsWith(".") && name.indexOf('/') < 0 && name.indexOf('\\') < 0;
+    /** Some file systems find "spam" by "SPAM" too, which would then be two adapters of one folder. */
+    private boolean isCalled(Path adapter, String name) throws IOException {
+        if (nameOf(adapter.toRealPath()).equals(name)) {
+            return true;
+        }
+        // A link, whose real path is that of what it leads to; or a folder of another case.
+        try (Stream<Path> entries = Files.list(folder)) {
+            return entries.anyMatch(entry -> nameOf(entry).equals(name));
+        }
     }
 }

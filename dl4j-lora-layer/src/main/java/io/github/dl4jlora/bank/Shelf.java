@@ -26,8 +26,6 @@ final class Shelf {
 
     /** Names in a message. */
     private static final int MOST_NAMED = 10;
-    /** Characters of a name that nobody knows, in a message. */
-    private static final int MOST_SHOWN = 200;
 
     /** An adapter that has left. */
     private record Gone(String name, ServedAdapter adapter) {
@@ -46,6 +44,7 @@ final class Shelf {
     private final Told metrics;
     /** Told that networks may be of no more use. */
     private final Runnable prune;
+    private final ServableNames servable = new ServableNames("The source of a bank");
     private final Object adding = new Object();
     // All below is guarded by this. Who holds it waits for no source, and for no locks but those of kinds and adapters.
     private final Map<String, ServedAdapter> added = new LinkedHashMap<>();
@@ -143,11 +142,10 @@ final class Shelf {
     List<String> names() {
         Set<String> names = namesOfAdded();
         try {
-            names.addAll(source == null ? List.of() : source.names());
+            names.addAll(source == null ? List.of() : servable.of(source.names()));
         } catch (IOException e) {
             throw new UncheckedIOException("The source cannot tell which adapters it has: " + e.getMessage(), e);
         }
-        names.remove(AdapterBank.BASE);
         return List.copyOf(names);
     }
 
@@ -328,10 +326,9 @@ final class Shelf {
     /** What the source has is not told: to list thousands would take longer than to answer. */
     private UnknownAdapterException unknown(String name) {
         List<String> known = List.copyOf(namesOfAdded());
-        String shown = name.length() <= MOST_SHOWN ? name : name.substring(0, MOST_SHOWN) + "…";
         String some = known.size() <= MOST_NAMED ? known.toString()
                 : known.subList(0, MOST_NAMED) + " and " + (known.size() - MOST_NAMED) + " more";
-        return new UnknownAdapterException("The bank has no adapter \"" + shown + "\"" + (source == null ? "; it has " + some
+        return new UnknownAdapterException("The bank has no adapter \"" + name + "\"" + (source == null ? "; it has " + some
                 : known.isEmpty() ? ", and neither has its source" : ", and neither has its source; added were " + some));
     }
 

@@ -13,7 +13,8 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 class AdapterMixTest {
 
     @ParameterizedTest
-    @ValueSource(strings = {"__base__", "spam", "spam:0.5", "spam:0.7 + tone:-0.3", "a:b", "a:b:2.0", "c++", "x:0.0"})
+    @ValueSource(strings = {"__base__", "spam", "spam:0.5", "spam:0.7 + tone:-0.3", "0.5:2.0", "1", "1e3:-0.0", "a b + c",
+        "x:0.0", "x:4.9E-324 + y:1.7976931348623157E308"})
     void whatIsWrittenIsRead(String text) {
         assertThat(AdapterMix.parse(text)).hasToString(text).isEqualTo(AdapterMix.parse(" " + text + " "));
     }
@@ -30,7 +31,10 @@ class AdapterMixTest {
 
     @ParameterizedTest
     @CsvSource({"'', name", "'spam + ', name", "':0.5', name", "spam + spam:2, twice", "spam:NaN, finite",
-        "spam:Infinity, finite", "spam + __base__, summand", "__base__:2, summand"})
+        "spam:Infinity, finite", "spam + __base__, summand", "__base__:2, summand", "spam:, finite", "spam:1d, finite",
+        "spam:0x1p3, finite", "spam:1f, finite", "spam:\u0661, finite", "spam:1e, finite", "spam:., finite", "spam:1_0, finite",
+        "spam:1e999, beyond", "spam:-1e999, beyond", "spam:1e-999, beyond", "a:b:2, b:2", "0.5:spam, finite", "c++, U+002B",
+        "a+b, U+002B", "a/b:1, U+002F"})
     void nonsenseIsRefusedByName(String text, String reason) {
         assertThatIllegalArgumentException().isThrownBy(() -> AdapterMix.parse(text)).withMessageContaining(reason);
     }

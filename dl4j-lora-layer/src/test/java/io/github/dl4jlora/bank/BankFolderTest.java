@@ -1,5 +1,6 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -14,9 +15,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 /** Adapters in a folder: strangers' names lead nowhere else, and what is broken is told by name. */
 class BankFolderTest {
@@ -54,8 +57,8 @@ class BankFolderTest {
         "a\0", "\0", "file", "C:a", "C:", "a\n", "a ", "\u202ea", "../adapters/a", "~", "%2e%2e", "con", "\ud800"})
     void aNameLeadsToNoOtherPlace(String name) {
         try (AdapterBank bank = bank()) {
-            assertThatThrownBy(() -> bank.output(name, input)).isInstanceOf(UnknownAdapterException.class)
-                    .hasMessageContaining("\"" + name + "\"");
+            assertThatThrownBy(() -> bank.output(name, input)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("\"" + AdapterName.shown(name) + "\"");
             assertThat(bank.status().adapters()).isZero();
         }
     }
@@ -64,10 +67,11 @@ class BankFolderTest {
     void normalNamesOnly() {
         String absolute = place.resolve("outside").toAbsolutePath().toString();
         try (AdapterBank bank = bank()) {
-            assertThatThrownBy(() -> bank.output(absolute, input)).isInstanceOf(UnknownAdapterException.class);
-            assertThatThrownBy(() -> bank.output("x".repeat(100_000), input)).isInstanceOf(UnknownAdapterException.class)
-                    .satisfies(e -> assertThat(e.getMessage()).startsWith("The bank has no adapter \"xxx").hasSizeLessThan(2000));
-            assertThat(bank.names()).containsExactly("a", "deep");
+            assertThatThrownBy(() -> bank.output(absolute, input)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> bank.output("x".repeat(100_000), input)).isInstanceOf(IllegalArgumentException.class)
+                    .satisfies(e -> assertThat(e.getMessage()).startsWith("An adapter cannot be called \"xxx")
+                            .hasSizeLessThan(500));
+            assertThat(bank.names()).containsExactly("a");
             requireAnswer(bank, "a", adapter);
         }
     }
@@ -76,7 +80,7 @@ class BankFolderTest {
     void aFolderOfTheBasesNameIsNoAdapter() throws IOException {
         adapter.save(folder.resolve(AdapterBank.BASE));
         try (AdapterBank bank = bank()) {
-            assertThat(bank.names()).containsExactly("a", "deep");
+            assertThat(bank.names()).containsExactly("a");
             requireAnswer(bank, AdapterBank.BASE, null);
         }
     }
@@ -137,7 +141,7 @@ class BankFolderTest {
             Files.write(config, wholeConfig);
 
             requireAnswer(bank, "b", adapter);
-            assertThat(bank.names()).isEqualTo(List.of("a", "b", "deep"));
+            assertThat(bank.names()).isEqualTo(List.of("a", "b"));
         }
     }
 
@@ -158,6 +162,63 @@ class BankFolderTest {
         try (AdapterBank bank = bank()) {
             assertThatThrownBy(() -> bank.output("deep", input)).isNotInstanceOf(UnknownAdapterException.class)
                     .hasMessageContaining("\"deep\"");
+        }
+    }
+
+    /** Those that it can serve, and once for each other why not. */
+    @Test
+    void whatCannotBeServedIsNotListedAndSaidOnce() throws IOException {
+        String leftover = "a.7f0c1f0e-6a54-4f7e-9a0e-2d6f3f0b9f11.tmp";
+        List<String> bad = List.of("x:0.5", "a + b", "__base__", "__BASE__", leftover, "new\nline", "q\"x'<b>", "aux",
+                "u\u0308ber");
+        List<String> good = List.of("0.5", "1", "1e3", "a b", "spam (2)",
+                "\u00fcmlaut", "\u65e5\u672c\u8a9e", "\u0939\u093f\u0928\u094d\u0926\u0940");
+        for (String name : bad) {
+            adapter.save(folder.resolve(name));
+        }
+        for (String name : good) {
+            adapter.save(folder.resolve(name));
+        }
+        Files.createDirectories(folder.resolve("half"));
+        Files.copy(folder.resolve("a").resolve("adapter_config.json"), folder.resolve("half").resolve("adapter_config.json"));
+        try (AdapterBank bank = bank(); LogCapture log = LogCapture.ofLibrary()) {
+            List<String> listed = Stream.concat(Stream.of("a"), good.stream()).sorted().toList();
+            assertThat(bank.names()).isEqualTo(listed);
+            assertThat(bank.names()).isEqualTo(listed);
+            for (String name : Stream.concat(bad.stream(), Stream.of("half", "deep")).toList()) {
+                String told = "\"" + AdapterName.shown(name) + "\", which is not listed";
+                assertThat(log.messages().stream().filter(line -> line.contains(told))).as(name).hasSize(1);
+            }
+            assertThat(log.messages()).hasSize(bad.size() + 2).noneMatch(line -> line.contains("hidden"))
+                    .anyMatch(line -> line.contains("\"half\"") && line.contains("no file adapter_model.safetensors"));
+            for (String name : bad) {
+                if (!name.equals(AdapterBank.BASE)) {
+                    assertThatThrownBy(() -> bank.output(name, input)).isInstanceOf(IllegalArgumentException.class)
+                            .hasMessageContaining("cannot be called");
+                }
+            }
+            for (String name : good) {
+                requireAnswer(bank, name, adapter);
+                assertThat(Networks.difference(bank.output(AdapterMix.parse(name + ":0"), input), base.output(input)))
+                        .isLessThan(1e-6);
+            }
+            adapter.save(folder.resolve("half"));
+            assertThat(bank.names()).as("it is whole now").contains("half");
+        }
+    }
+
+    /** A folder elsewhere, under the link's name alone. */
+    @Test
+    void aLinkIsAnAdapterByItsOwnName() throws IOException {
+        try {
+            Files.createSymbolicLink(folder.resolve("link"), place.resolve("outside"));
+        } catch (UnsupportedOperationException | IOException e) {
+            assumeTrue(false, "links cannot be made here: " + e);
+        }
+        try (AdapterBank bank = bank()) {
+            assertThat(bank.names()).containsExactly("a", "link");
+            requireAnswer(bank, "link", adapter);
+            assertThatThrownBy(() -> bank.output("outside", input)).isInstanceOf(UnknownAdapterException.class);
         }
     }
 }

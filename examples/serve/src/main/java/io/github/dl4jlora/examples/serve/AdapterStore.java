@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.serve;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.AdapterName;
 import io.github.dl4jlora.bank.AdapterSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -17,11 +17,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -41,9 +41,9 @@ import java.util.stream.Stream;
 final class AdapterStore implements AdapterSource, AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(AdapterStore.class);
-    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
 
     private final Path folder;
+    private final Set<String> reserved;
     private final Path staged;
     private final Path aside;
     private final Path gone;
@@ -51,9 +51,15 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
     private FileChannel owner;
 
-    /** @param folder of adapters; of the service, if it may change them: {@link #own} */
-    AdapterStore(Path folder) {
+    /**
+     * @param folder   of adapters; of the service, if it may change them: {@link #own}
+     * @param reserved names by which requests ask for something else
+     */
+    AdapterStore(Path folder, Set<String> reserved) {
         this.folder = folder;
+        this.reserved = Set.copyOf(reserved);
+        reserved.stream().filter(name -> Files.isDirectory(folder.resolve(name))).forEach(name -> LOG.warn("The folder {} has "
+                + "\"{}\", which is not served: it is a name of the base. Rename the folder", folder, name));
         this.source = AdapterSource.folder(folder);
         Path own = folder.resolve(".dl4j-lora");
         this.staged = own.resolve("staged");
@@ -98,25 +104,26 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     }
 
     /**
-     * Refuses what would be no folder everywhere, or a mix: {@code spam:0.7 + tone}.
+     * Refuses what is no name: {@link AdapterName}, or is reserved.
      *
      * @throws Problem if an adapter cannot be called so
      */
-    static void requireName(String name) {
-        if (!NAME.matcher(name).matches() || name.equals(AdapterBank.BASE)) {
-            throw Problem.badRequest("An adapter cannot be called \"" + name + "\". Take up to 128 letters, digits, points, "
-                    + "hyphens and underscores, of which the first is a letter or a digit");
-        }
+    void requireName(String name) {
+        Optional<String> defect = reserved.contains(name) ? Optional.of("An adapter cannot be called \"" + name
+                + "\": it is a name of the base. Take another") : AdapterName.defect(name);
+        defect.ifPresent(why -> {
+            throw Problem.badRequest(why);
+        });
     }
 
     @Override
     public List<String> names() throws IOException {
-        return source.names();
+        return source.names().stream().filter(name -> !reserved.contains(name)).toList();
     }
 
     @Override
     public Optional<LoRAAdapter> load(String name) throws IOException {
-        return during(lock.readLock(), () -> source.load(name));
+        return reserved.contains(name) ? Optional.empty() : during(lock.readLock(), () -> source.load(name));
     }
 
     /** When an adapter was put there, in seconds since 1970. */
@@ -147,6 +154,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
             }
         }
         return during(lock.writeLock(), () -> {
+            requireOwnFolder(name, place);
             boolean replaces = moveAside(name, place);
             try {
                 Files.move(adapter, place, StandardCopyOption.ATOMIC_MOVE);
@@ -170,6 +178,15 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
             // Not by way of aside: it is not to come back.
             return Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name));
         });
+    }
+
+    /** Some file systems find "spam" by "SPAM" as well; a replacement would leave the bank two names of one folder. */
+    private void requireOwnFolder(String name, Path place) throws IOException {
+        if (Files.exists(place, LinkOption.NOFOLLOW_LINKS)
+                && entries(folder).stream().noneMatch(entry -> entry.getFileName().toString().equals(name))) {
+            throw Problem.badRequest("The folder of the adapters has one whose name differs from \"" + name + "\" in upper "
+                    + "and lower case alone, which its file system does not tell apart. Take that name, or another");
+        }
     }
 
     private boolean moveAside(String name, Path place) throws IOException {

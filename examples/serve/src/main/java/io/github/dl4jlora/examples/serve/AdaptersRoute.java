@@ -74,7 +74,7 @@ final class AdaptersRoute {
     void put(Context request) throws IOException {
         access.require(request);
         String name = request.pathParam("name");
-        AdapterStore.requireName(name);
+        store.requireName(name);
         boolean replaced = upload.accept(name, request);
         bank.refresh(name);
         request.status(replaced ? 200 : 201).contentType(Body.JSON).result(JSON.writeValueAsBytes(adapter(name)));
@@ -99,6 +99,7 @@ final class AdaptersRoute {
     }
 
     private void requireThere(String name) throws IOException {
+        store.requireName(name);
         if (!store.names().contains(name)) {
             throw unknown(name);
         }

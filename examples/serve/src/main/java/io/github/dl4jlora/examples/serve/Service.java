@@ -64,7 +64,7 @@ final class Service implements AutoCloseable {
      */
     static Service start(Model base, String baseName, BankEncoder encoder, Path adapters, ServiceConfig config)
             throws IOException {
-        AdapterStore store = new AdapterStore(adapters);
+        AdapterStore store = new AdapterStore(adapters, encoder == null ? Set.of() : Set.of(BankEncoder.NAME));
         if (config.token() != null) {
             store.own();
         }

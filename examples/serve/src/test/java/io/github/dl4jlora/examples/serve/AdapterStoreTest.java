@@ -11,10 +11,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIOException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Wherever the program ended, the next one finds every adapter whole, old or new, and nothing else. */
 @Tag("serve")
@@ -36,7 +38,7 @@ class AdapterStoreTest {
     }
 
     private void assertAfterRestart(LoRAAdapter expected) throws IOException {
-        try (AdapterStore store = new AdapterStore(adapters)) {
+        try (AdapterStore store = new AdapterStore(adapters, Set.of())) {
             store.own();
 
             assertThat(store.names()).containsExactlyElementsOf(expected == null ? List.of() : List.of("spam"));
@@ -86,7 +88,7 @@ class AdapterStoreTest {
 
     @Test
     void whatIsPutIsThereAndTheOldOneGone() throws IOException {
-        try (AdapterStore store = new AdapterStore(adapters)) {
+        try (AdapterStore store = new AdapterStore(adapters, Set.of())) {
             store.own();
             for (LoRAAdapter adapter : List.of(older, newer)) {
                 Path staged = store.stage();
@@ -102,11 +104,25 @@ class AdapterStoreTest {
     @Test
     void whatCannotBePutLeavesTheOldOne() throws IOException {
         older.save(adapters.resolve("spam"));
-        try (AdapterStore store = new AdapterStore(adapters)) {
+        try (AdapterStore store = new AdapterStore(adapters, Set.of())) {
             store.own();
             assertThatIOException().isThrownBy(() ->
                     store.put("spam", own.resolve("staged").resolve("nowhere")));
         }
         assertAfterRestart(older);
+    }
+
+    /** Requests for embeddings ask for the base by the encoder's name. */
+    @Test
+    void aNameOfTheBaseIsNoAdapters() throws IOException {
+        older.save(adapters.resolve("spam"));
+        newer.save(adapters.resolve("encoder"));
+        try (AdapterStore store = new AdapterStore(adapters, Set.of("encoder"))) {
+            assertThat(store.names()).containsExactly("spam");
+            assertThat(store.load("encoder")).isEmpty();
+            assertThatThrownBy(() -> store.requireName("encoder")).isInstanceOf(Problem.class)
+                    .hasMessageContainingAll("\"encoder\"", "name of the base", "Take another");
+            store.requireName("spam");
+        }
     }
 }

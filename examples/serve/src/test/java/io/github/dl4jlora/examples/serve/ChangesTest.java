@@ -228,8 +228,10 @@ class ChangesTest {
     @Test
     void namesThatAreNoFoldersOrMixesAreRefused() throws Exception {
         byte[] zip = Running.zip(saved(1));
-        for (String name : List.of("__base__", ".hidden", "a%20b", "a%2Bb", "spam:0.5", "x".repeat(129), "%E2%82%AC", "-a")) {
-            assertThat(running.put("/v1/adapters/" + name, zip).error(400)).contains("cannot be called");
+        for (String name : List.of("__base__", "__Base__", ".hidden", "%20a", "a%20", "a%2Bb", "spam:0.5", "x".repeat(201),
+                "%E2%82%AC", "-a", "a.tmp", "con", "a%0Ab", "u%CC%88ber")) {
+            assertThat(running.put("/v1/adapters/" + name, zip).error(400)).as(name).contains("cannot be called");
+            assertThat(running.delete("/v1/adapters/" + name).error(400)).as(name).contains("cannot be called");
         }
         assertThat(running.put("/v1/adapters/..%2Fx", zip).status()).isBetween(400, 404);
         assertThat(adapters.toFile().list((at, name) -> !name.startsWith("."))).isEmpty();
