@@ -72,7 +72,7 @@ public final class AdapterBank implements AutoCloseable {
         NetworkKinds kinds = new NetworkKinds(base);
         this.pool = new NetworkPool(config.maxNetworks(),
                 (kind, values) -> kinds.isPresent(kind) && (values == null || values.isShelved()));
-        this.passes = new Passes(pool, metrics);
+        this.passes = new Passes(pool, new Masks(base), metrics);
         this.shelf = new Shelf(kinds, config, metrics, pool::prune);
         this.queue = new RequestQueue(passes, shelf, config, metrics);
         this.watch = new Watch(kinds::verify, config.verifyEvery().orElse(null));
@@ -287,7 +287,8 @@ public final class AdapterBank implements AutoCloseable {
      *
      * @param request inputs, masks if there are any, and mixes
      * @return one for each of the network's outputs, examples in the order of the inputs'
-     * @throws IllegalArgumentException as for {@link #outputs(List, INDArray...)}
+     * @throws IllegalArgumentException as for {@link #outputs(List, INDArray...)}, or if a mask has another number of steps than
+     *                                  its input
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(BankRequest request) {

@@ -65,7 +65,8 @@ public final class BankRequest {
     /**
      * The same with masks of the inputs.
      *
-     * @param masks one for each input, {@code [examples, steps]}; null where an input has none
+     * @param masks one for each input, {@code [examples, steps]}; null where an input has none. Whether the number of steps is
+     *              that of the input is seen when a bank computes it, as the network says where an input has its steps
      * @return another request
      * @throws IllegalArgumentException if masks and inputs differ in number, or a mask and its input in examples
      */

@@ -51,9 +51,9 @@ record Features(INDArray[] inputs, INDArray[] masks) {
                     + " inputs: one for each is needed, null where an input has none");
         }
         for (int i = 0; i < masks.length; i++) {
-            if (masks[i] != null && masks[i].size(0) != inputs[i].size(0)) {
+            if (masks[i] != null && (masks[i].rank() == 0 || masks[i].size(0) != inputs[i].size(0))) {
                 throw new IllegalArgumentException("Input " + i + " has " + inputs[i].size(0) + " examples, but its mask "
-                        + Arrays.toString(masks[i].shape()) + " has " + masks[i].size(0));
+                        + Arrays.toString(masks[i].shape()) + " has " + (masks[i].rank() == 0 ? 0 : masks[i].size(0)));
             }
         }
     }

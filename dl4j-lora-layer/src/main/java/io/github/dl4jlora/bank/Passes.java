@@ -19,21 +19,24 @@ import java.util.function.Function;
 final class Passes {
 
     private final NetworkPool pool;
+    private final Masks masks;
     private final RowOrders orders = new RowOrders();
     private final Told metrics;
 
-    Passes(NetworkPool pool, Told metrics) {
+    Passes(NetworkPool pool, Masks masks, Told metrics) {
         this.pool = pool;
+        this.masks = masks;
         this.metrics = metrics;
     }
 
     /**
      * @param mixes one for all examples, or one for each
      * @return outputs, examples in the order of the inputs'
-     * @throws IllegalArgumentException if there are several mixes, and an output has several rows for an example in an order of
-     *                                  its own
+     * @throws IllegalArgumentException if a mask has another shape than its input asks for; if there are several mixes, and an
+     *                                  output has several rows for an example in an order of its own
      */
     INDArray[] compute(List<ServedMix> mixes, Features features) {
+        masks.require(features);
         long start = System.nanoTime();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (mixes.size() == 1) {

@@ -4,6 +4,7 @@
  * <pre>
  *   AdapterBank             BankConfig, BankMetrics, BankStatus, BaseStatus: what it is told, and tells
  *     |
+ *     |- AdapterMix         what a request asks for -> AdapterName, the grammar of names; ServableNames, those of a source
  *     |- RequestQueue       submitted BankRequests, in batches -> Turns, Pending; Features: what goes into a network
  *     |- BankSession        a sequence, step by step
  *     |    v
@@ -13,6 +14,7 @@
  *   Passes                  what is computed in how many passes, a Forward each
  *     |- NetworkKinds       which networks the adapters need -> NetworkKind, what is known of all copies of one
  *     |- NetworkPool        copies that callers take turns with
+ *     |- Masks              which masks the inputs ask for
  *     |- RowOrders          which rows are whose, where layers have several for an example
  *     `- MixedBatch         examples of several mixes at once -> ServedMix -> ServedAdapter, what a route holds
  *          v

@@ -7,20 +7,26 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.graph.rnn.LastTimeStepVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -39,6 +45,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -248,7 +255,8 @@ class BankMasksTest {
 
             requireRow(good.join(), 0, 0, networks, inputs, masks);
             assertThat(bad.handle((outputs, e) -> e).join()).isNotNull();
-            tooShort.handle((outputs, e) -> e).join();
+            assertThat(tooShort.handle((outputs, e) -> e).join()).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("[1, " + (STEPS - 1) + "]", "[1, " + STEPS + "]");
             requireRow(bank.outputs(example(2, inputs, masks)), 0, 2, networks, inputs, masks);
         }
     }
@@ -268,5 +276,96 @@ class BankMasksTest {
             assertThat(Networks.difference(bank.outputs(request)[0], expected[0])).isLessThan(CLOSE);
             assertThat(Networks.difference(bank.submit(request).join()[0], expected[0])).isLessThan(CLOSE);
         }
+    }
+
+    private static MultiLayerNetwork sequences(RNNFormat format, Layer... layers) {
+        MultiLayerNetwork network = new MultiLayerNetwork(conf().list(layers).setInputType(InputType.recurrent(5, 4, format))
+                .build());
+        network.init();
+        return network;
+    }
+
+    private static LSTM.Builder lstm() {
+        return new LSTM.Builder().nOut(6);
+    }
+
+    /** Networks that DL4J has compute with masks of other lengths, or fail in words of arrays. */
+    private static Stream<Arguments> networksOfSequences() {
+        return Stream.of(
+                Arguments.of("bidirectional", RNNFormat.NCW, sequences(RNNFormat.NCW, new Bidirectional(lstm().build()),
+                        new GlobalPoolingLayer(), head(12))),
+                Arguments.of("pooled", RNNFormat.NCW, sequences(RNNFormat.NCW, lstm().build(), new GlobalPoolingLayer(),
+                        head(6))),
+                Arguments.of("last step", RNNFormat.NCW, sequences(RNNFormat.NCW, lstm().build(),
+                        new LastTimeStep(lstm().build()), head(6))),
+                Arguments.of("last step alone", RNNFormat.NCW, sequences(RNNFormat.NCW, new LastTimeStep(lstm().build()),
+                        head(6))),
+                Arguments.of("last step NWC", RNNFormat.NWC, sequences(RNNFormat.NWC, new LastTimeStep(
+                        lstm().dataFormat(RNNFormat.NWC).build()), head(6))),
+                Arguments.of("convolution", RNNFormat.NCW, sequences(RNNFormat.NCW, new Convolution1DLayer.Builder().nOut(6)
+                        .kernelSize(1).build(), new GlobalPoolingLayer(), head(6))),
+                Arguments.of("dense", RNNFormat.NCW, sequences(RNNFormat.NCW, new DenseLayer.Builder().nOut(6).build(),
+                        new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())));
+    }
+
+    @ParameterizedTest
+    @MethodSource("networksOfSequences")
+    void aMaskOfAWrongLengthIsRefused(String name, RNNFormat format, MultiLayerNetwork base) {
+        INDArray input = format == RNNFormat.NWC ? Networks.random(DataType.FLOAT, 1, 2, 4, 5)
+                : Networks.random(DataType.FLOAT, 1, 2, 5, 4);
+        for (Model served : List.of(base, LoRA.freeze(base))) {
+            try (AdapterBank bank = new AdapterBank(served, BankConfig.builder().maxNetworks(1).maxBatch(1).build())) {
+                BankRequest right = BankRequest.of(AdapterBank.BASE, input).masks(Nd4j.ones(DataType.FLOAT, 2, 4));
+                assertThat(Networks.difference(bank.outputs(right)[0], base.output(input, false,
+                        Nd4j.ones(DataType.FLOAT, 2, 4), null))).isLessThan(CLOSE);
+                for (long[] shape : new long[][] {{2, 3}, {2, 5}, {2, 1}, {2, 8}, {2, 4, 1}, {2, 1, 4}, {2}}) {
+                    BankRequest wrong = BankRequest.of(AdapterBank.BASE, input).masks(Nd4j.ones(DataType.FLOAT, shape));
+                    assertThatIllegalArgumentException().as(name + Arrays.toString(shape)).isThrownBy(() -> bank.outputs(wrong))
+                            .withMessageContainingAll("mask of input 0", Arrays.toString(shape), Arrays.toString(input.shape()),
+                                    "[2, 4]: a number for each example and step");
+                    assertThat(bank.submit(wrong).handle((outputs, e) -> e).join()).isInstanceOf(IllegalArgumentException.class);
+                    assertThatIllegalArgumentException().isThrownBy(() -> bank.outputs(BankRequest.of(List.of(AdapterMix.base(),
+                            AdapterMix.base()), input).masks(Nd4j.ones(DataType.FLOAT, shape))));
+                }
+                assertThatIllegalArgumentException().isThrownBy(() -> right.masks(Nd4j.scalar(1f)))
+                        .withMessageContaining("2 examples");
+            }
+        }
+    }
+
+    @Test
+    void aGraphIsAskedForEachOfItsInputs() {
+        ComputationGraph base = twoInputs();
+        INDArray[] inputs = {Networks.random(DataType.FLOAT, 1, 2, 3, STEPS), Networks.random(DataType.FLOAT, 2, 2, 2)};
+        try (AdapterBank bank = new AdapterBank(base, 1)) {
+            BankRequest request = BankRequest.of(AdapterBank.BASE, inputs);
+            bank.outputs(request.masks(Nd4j.ones(DataType.FLOAT, 2, STEPS), null));
+
+            INDArray wrong = Nd4j.ones(DataType.FLOAT, 2, 3);
+            assertThatIllegalArgumentException().isThrownBy(() -> bank.outputs(request.masks(wrong, null)))
+                    .withMessageContainingAll("input 0", "[2, 3]", "[2, 5]");
+            assertThatIllegalArgumentException().isThrownBy(() -> bank.outputs(request.masks(null, wrong)))
+                    .withMessageContainingAll("input 1", "[2, 3]", "[2, 2]", "[2, 1]");
+        }
+    }
+
+    /** The form of masks that no layer of sequences decides. */
+    @Test
+    void masksOfVectorsAndPictures() {
+        Masks masks = new Masks(GatedTanh.network());
+        for (long[][] good : new long[][][] {{{2, 6}, {2, 6}}, {{2, 6}, {2, 1}}, {{2, 3, 8, 8}, {2, 1}},
+            {{2, 3, 8, 8}, {2, 1, 8, 8}}, {{2, 3, 8, 8}, {2, 3, 1, 8}}, {{2, 3, 7}, {2, 3}}, {{2, 3, 7}, {2, 7}}, {{2, 1, 4, 4, 4}, {2, 1, 4, 4, 4}}}) {
+            masks.require(features(good));
+        }
+        for (long[][] bad : new long[][][] {{{2, 6}, {2, 5}}, {{2, 6}, {2}}, {{2, 6}, {2, 6, 1}}, {{2, 3, 8, 8}, {2, 8}},
+            {{2, 3, 8, 8}, {2, 1, 4, 8}}, {{2, 3, 8, 8}, {2, 3, 8}}, {{2, 3, 7}, {2, 1}}, {{2, 3, 7}, {2, 3, 7}}}) {
+            assertThatIllegalArgumentException().as(Arrays.deepToString(bad)).isThrownBy(() -> masks.require(features(bad)))
+                    .withMessageContaining(Arrays.toString(bad[1]));
+        }
+    }
+
+    private static Features features(long[][] shapes) {
+        return new Features(new INDArray[] {Nd4j.ones(DataType.FLOAT, shapes[0])},
+                new INDArray[] {Nd4j.ones(DataType.FLOAT, shapes[1])});
     }
 }

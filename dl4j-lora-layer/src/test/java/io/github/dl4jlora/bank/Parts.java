@@ -17,7 +17,7 @@ final class Parts implements AutoCloseable {
         NetworkKinds kinds = new NetworkKinds(base);
         NetworkPool pool = new NetworkPool(config.maxNetworks(),
                 (kind, values) -> kinds.isPresent(kind) && (values == null || values.isShelved()));
-        passes = new Passes(pool, metrics);
+        passes = new Passes(pool, new Masks(base), metrics);
         shelf = new Shelf(kinds, config, metrics, pool::prune);
         queue = new RequestQueue(passes, shelf, config, metrics);
     }

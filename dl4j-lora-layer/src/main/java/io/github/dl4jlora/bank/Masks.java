@@ -1,0 +1,133 @@
+package io.github.dl4jlora.bank;
+
+import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * Which shape a network's inputs ask of their masks. DL4J's layers do not: some compute with a mask that is too long, or too
+ * short, as if nothing were wrong.
+ *
+ * <pre>
+ *   input                       mask
+ *   [n, k]                      [n, k], or [n, 1]: one number for an example
+ *   [n, size, steps]            [n, steps]
+ *   [n, steps, size]  (NWC)     [n, steps]
+ *   [n, ...]          rank 4 up [n, 1], or of the input's rank, each dimension as the input's or 1
+ * </pre>
+ */
+final class Masks {
+
+    /** Where the first layers of a network have their steps, one for each input; null where they do not say. */
+    private final List<RNNFormat> formats;
+
+    /** @param network a ComputationGraph or MultiLayerNetwork */
+    Masks(Model network) {
+        this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
+                : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
+    }
+
+    private static RNNFormat format(MultiLayerConfiguration network) {
+        return format(network.getInputPreProcess(0), network.getConf(0).getLayer());
+    }
+
+    private static List<RNNFormat> formats(ComputationGraphConfiguration network) {
+        List<RNNFormat> formats = new ArrayList<>();
+        for (String input : network.getNetworkInputs()) {
+            formats.add(network.getVertexInputs().entrySet().stream().filter(vertex -> vertex.getValue().contains(input))
+                    .map(vertex -> format(network.getVertices().get(vertex.getKey()))).filter(Objects::nonNull).findFirst()
+                    .orElse(null));
+        }
+        return formats;
+    }
+
+    private static RNNFormat format(GraphVertex vertex) {
+        return vertex instanceof LayerVertex layer ? format(layer.getPreProcessor(), layer.getLayerConf().getLayer()) : null;
+    }
+
+    private static RNNFormat format(InputPreProcessor before, Layer layer) {
+        return before == null ? format(layer)
+                : before instanceof RnnToFeedForwardPreProcessor steps ? steps.getRnnDataFormat() : null;
+    }
+
+    private static RNNFormat format(Layer layer) {
+        Layer stock = layer instanceof Replacement replacement ? replacement.toStockLayer() : layer;
+        Layer inner = stock == null ? null : StockLayers.innermost(stock);
+        RNNFormat said = inner instanceof BaseRecurrentLayer recurrent ? recurrent.getRnnDataFormat()
+                : inner instanceof Convolution1DLayer convolution ? convolution.getRnnDataFormat()
+                : inner instanceof RnnOutputLayer output ? output.getRnnDataFormat()
+                : inner instanceof RnnLossLayer loss ? loss.getRnnDataFormat() : null;
+        // Token ids are [n, 1, steps].
+        boolean isSequence = inner instanceof BaseRecurrentLayer || inner instanceof Convolution1DLayer
+                || inner instanceof RnnOutputLayer || inner instanceof RnnLossLayer || inner instanceof EmbeddingSequenceLayer;
+        return said == null && isSequence ? RNNFormat.NCW : said;
+    }
+
+    /** @throws IllegalArgumentException if a mask has another shape than its input asks for */
+    void require(Features features) {
+        if (features.masks() == null) {
+            return;
+        }
+        for (int i = 0; i < features.masks().length; i++) {
+            INDArray mask = features.masks()[i];
+            INDArray input = features.inputs()[i];
+            RNNFormat format = i < formats.size() ? formats.get(i) : null;
+            if (mask != null && !fits(mask.shape(), input.shape(), format)) {
+                throw new IllegalArgumentException("The mask of input " + i + " has the shape " + Arrays.toString(mask.shape())
+                        + ", but the input " + Arrays.toString(input.shape()) + " needs " + needed(input.shape(), format));
+            }
+        }
+    }
+
+    private static boolean fits(long[] mask, long[] input, RNNFormat format) {
+        if (mask.length == 2 && input.length != 3) {
+            return mask[1] == 1 || input.length == 2 && mask[1] == input[1];
+        }
+        if (input.length == 3) {
+            return mask.length == 2 && (format != RNNFormat.NWC && mask[1] == input[2]
+                    || format != RNNFormat.NCW && mask[1] == input[1]);
+        }
+        boolean fits = mask.length == input.length && input.length > 3;
+        for (int d = 1; fits && d < mask.length; d++) {
+            fits = mask[d] == 1 || mask[d] == input[d];
+        }
+        return fits;
+    }
+
+    private static String needed(long[] input, RNNFormat format) {
+        long examples = input[0];
+        String each = ": a number for each example and step";
+        return switch (input.length) {
+            case 2 -> shape(examples, input[1]) + each + ", or " + shape(examples, 1) + ", one for each example";
+            case 3 -> (format == null ? shape(examples, input[2]) + " or " + shape(examples, input[1])
+                    : shape(examples, format == RNNFormat.NWC ? input[1] : input[2])) + each;
+            default -> shape(examples, 1) + ": a number for each example, or a mask of the input's rank, whose other dimensions "
+                    + "are the input's or 1";
+        };
+    }
+
+    private static String shape(long examples, long numbers) {
+        return "[" + examples + ", " + numbers + "]";
+    }
+}
