@@ -8,6 +8,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -164,6 +165,13 @@ class MutatedCheckpointTest {
         });
         assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("config.json", "513 layers", "at most 512");
+
+        try (RandomAccessFile file = new RandomAccessFile(changed.tensorFile().toFile(), "rw")) {
+            file.writeLong(Long.reverseBytes(20_000_001));
+            file.setLength(30_000_000);
+        }
+        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("model.safetensors", "claims 20000001 bytes", "at most 20000000");
 
         changed.configText("{\"a\": [" + "{},".repeat(2_000_000) + "{}]}");
         assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(IOException.class)

@@ -16,7 +16,8 @@ final class MutatedJson {
 
     /** What a value becomes; null for nothing. */
     static final List<String> VALUES = Collections.unmodifiableList(Arrays.asList("-1", "0", "1", "7", "1000000000", "2147483647",
-            "2147483648", "-2147483648", "9223372036854775807", "-9223372036854775808", "9".repeat(60), "1e9", "0.5", "-0.5", "1e-400", "1e400",
+            "2147483648", "-2147483648", "9223372036854775807", "-9223372036854775808", "9".repeat(60), "1e9", "0.5", "-0.5",
+            "1e-400", "1e400",
             "1e999999999", "NaN", "-Infinity", "9".repeat(500), "\"\"", "\"x\"", "\"../..\"", "\"\\u0000\"",
             "\"" + "long ".repeat(2000) + "\"", "null", "true", "false", "[]", "{}", "[1]", "[null]", "{\"a\": 1}",
             "[".repeat(40) + "]".repeat(40), "[", null));

@@ -15,6 +15,8 @@
  *          |       |
  *    CheckpointConfig  TensorFiles                                  config.json; model.safetensors, or shards of it
  *              |         |
+ *              |         |  SentenceModules                         modules.json of sentence-transformers, for CheckpointFolder
+ *              |         |   |
  *              ConfigFile                                           JSON, with messages that name file, key and value
  * </pre>
  *
