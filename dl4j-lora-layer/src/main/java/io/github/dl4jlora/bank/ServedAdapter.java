@@ -183,6 +183,20 @@ final class ServedAdapter {
                 : routes.values().stream().anyMatch(route -> route.bias() != null) ? "it has trained biases" : null;
     }
 
+    /** The type of the network's values, if multiplied by this it has a number that the type cannot hold; else null. */
+    DataType tooSmallFor(double weight) {
+        DataType type = vector == null ? null : vector.dataType();
+        return type == null || routes.values().stream().allMatch(route -> isFinite(route.factor() * weight, type)) ? null : type;
+    }
+
+    private static boolean isFinite(double value, DataType type) {
+        return Math.abs(value) <= switch (type) {
+            case HALF -> 65504;
+            case BFLOAT16, FLOAT -> Float.MAX_VALUE;
+            default -> Double.MAX_VALUE;
+        };
+    }
+
     /** What stands in for a matrix's own adapter, for some examples; null where there is nothing to add. */
     Route route(String layer, double weight, long from, long to) {
         Route route = routes.get(layer);

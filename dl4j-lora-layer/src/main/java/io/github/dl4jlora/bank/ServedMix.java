@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.kernel.Route;
+import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.List;
 import java.util.Map;
@@ -21,7 +22,8 @@ record ServedMix(List<Share> shares, NetworkKind kind) {
 
     /**
      * @param adapters by name, those of the mix among them
-     * @throws IllegalArgumentException if one is multiplied, or added to others, that does more than to add
+     * @throws IllegalArgumentException if one is multiplied, or added to others, that does more than to add, or is multiplied by
+     *                                  more than the network's type can hold
      */
     static ServedMix of(AdapterMix mix, Map<String, ServedAdapter> adapters, NetworkKinds kinds) {
         List<Share> shares = mix.weights().entrySet().stream()
@@ -32,6 +34,11 @@ record ServedMix(List<Share> shares, NetworkKind kind) {
             if (more != null) {
                 throw new IllegalArgumentException("\"" + mix + "\": adapter \"" + name + "\" can be neither multiplied nor "
                         + "added to others, since " + more + ". Ask for it alone, without a weight");
+            }
+            DataType type = plain ? null : adapters.get(name).tooSmallFor(weight);
+            if (type != null) {
+                throw new IllegalArgumentException("\"" + mix + "\": the weight " + weight + " of adapter \"" + name
+                        + "\" is beyond what the network's data type " + type + " can hold. Ask for a smaller one");
             }
         });
         NetworkKind own = plain ? shares.get(0).adapter().ownKind() : null;

@@ -168,4 +168,21 @@ class AdapterNameTest {
 
         assertThat(AdapterMix.parse(text).weights()).hasSize(50_000);
     }
+
+    /** In FLOAT, products with such a weight are infinite, and outputs NaN. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e39, -1e39, 1e300, -Double.MAX_VALUE})
+    void aWeightThatTheNetworkCannotHoldIsRefused(double weight) {
+        MultiLayerNetwork base = GatedTanh.network();
+        try (AdapterBank bank = new AdapterBank(base, 1)) {
+            bank.add("a", GatedTanh.adapter(base, 1));
+            bank.add("b", GatedTanh.adapter(base, 2));
+
+            for (AdapterMix mix : List.of(AdapterMix.of("a", weight), AdapterMix.of("b").plus("a", weight))) {
+                assertThatIllegalArgumentException().isThrownBy(() -> bank.output(mix, GatedTanh.input(1, 2)))
+                        .withMessageContainingAll("adapter \"a\"", String.valueOf(weight), "FLOAT", "smaller");
+            }
+            assertThat(bank.output(AdapterMix.of("a", 1e3), GatedTanh.input(1, 2)).isNaN().any()).isFalse();
+        }
+    }
 }

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.bank;
 
+import com.google.common.jimfs.Configuration;
+import com.google.common.jimfs.Jimfs;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
@@ -12,6 +14,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
+import java.nio.file.FileSystem;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -219,6 +222,29 @@ class BankFolderTest {
             assertThat(bank.names()).containsExactly("a", "link");
             requireAnswer(bank, "link", adapter);
             assertThatThrownBy(() -> bank.output("outside", input)).isInstanceOf(UnknownAdapterException.class);
+        }
+    }
+
+    /** macOS and Windows find a folder by a name of another case, too: it is an adapter of the one name alone. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Linux", "macOS", "Windows"})
+    void upperAndLowerCaseDifferOnEverySystem(String system) throws IOException {
+        try (FileSystem files = Jimfs.newFileSystem("Linux".equals(system) ? Configuration.unix()
+                : "macOS".equals(system) ? Configuration.osX() : Configuration.windows())) {
+            Path adapters = files.getPath("adapters");
+            Files.createDirectories(adapters.resolve("Spam"));
+            for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+                Files.copy(folder.resolve("a").resolve(file), adapters.resolve("Spam").resolve(file));
+            }
+            Files.writeString(adapters.resolve("file"), "no folder");
+            AdapterSource source = AdapterSource.folder(adapters);
+
+            assertThat(source.names()).containsExactly("Spam");
+            assertThat(source.load("Spam").orElseThrow().layers()).isEqualTo(adapter.layers());
+            assertThat(source.load("spam")).isEmpty();
+            assertThat(source.load("SPAM")).isEmpty();
+            assertThat(source.load("file")).isEmpty();
+            assertThat(source.load("C:Spam")).isEmpty();
         }
     }
 }
