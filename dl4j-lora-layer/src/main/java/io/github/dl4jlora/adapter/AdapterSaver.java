@@ -31,14 +31,16 @@ public final class AdapterSaver {
     }
 
     /**
-     * Writes PEFT's two files into a folder, which is made if need be. A new folder appears with both files or not at all; in
-     * one that is there each file does, and a reader that finds one new and one old takes the configuration that the tensors'
-     * file carries along. Layers that started from different parts of W, which PEFT cannot say, are written as plain ones of
+     * Writes PEFT's two files into a folder, which is made if need be. A new folder appears with both files or not at all. In
+     * one that is there both are replaced together, in one step where the system can (Linux, macOS): at no moment the one is of
+     * this save and the other of another. Other files stay, and a link to the folder stays a link. Saves into one folder wait for
+     * one another, also in several processes. Layers that started from different parts of W, which PEFT cannot say, are written as plain ones of
      * twice the rank, which compute the same.
      *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once
-     * @throws IOException              if there is a file of that name, or the folder cannot be written to; a
+     * @throws IOException              if there is a file of that name, the folder cannot be written to, or another program has
+     *                                  been saving into it for a minute; a
      *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
      *                                  {@link SaveOption#NEW_ONLY} is given
      * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that

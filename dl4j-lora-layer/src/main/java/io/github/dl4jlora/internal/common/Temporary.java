@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.UUID;
@@ -20,10 +21,16 @@ import java.util.stream.Stream;
  */
 public final class Temporary implements AutoCloseable {
 
+    /** Work on files. */
     @FunctionalInterface
-    private interface Maker {
+    public interface Maker {
         void make() throws IOException;
     }
+
+    /** What the temporary names beside a target end in. */
+    public static final String SUFFIX = ".tmp";
+
+    private static final int LONGEST_NAME = 48;
 
     private final Thread hook = new Thread(null, this::leaveToTheEnd, "dl4j-lora: temporary files", 0, false);
     private final List<Path> paths;
@@ -31,7 +38,7 @@ public final class Temporary implements AutoCloseable {
 
     /** @param paths what may be there from now on: a folder before what is in it */
     private Temporary(List<Path> paths) {
-        this.paths = paths;
+        this.paths = new ArrayList<>(paths);
     }
 
     /** An empty file in the system's temporary folder that nobody else may read. */
@@ -48,6 +55,11 @@ public final class Temporary implements AutoCloseable {
      */
     public static Temporary folder(String prefix, Collection<String> names) throws IOException {
         return folder(inTheSystemsFolder(prefix, ""), names, "rwx------");
+    }
+
+    /** Something else, which a maker makes. */
+    public static Temporary of(Path path, Maker maker) throws IOException {
+        return new Temporary(List.of(path)).made(maker);
     }
 
     /** An empty file in a target's folder, which others may read as they may any new file there. */
@@ -86,8 +98,18 @@ public final class Temporary implements AutoCloseable {
                 : new FileAttribute<?>[0];
     }
 
+    /** Hidden: whoever lists a folder of adapters meanwhile finds no further one. */
     private static Path beside(Path target) {
-        return target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+        return target.resolveSibling(besidePrefix(target) + UUID.randomUUID() + SUFFIX);
+    }
+
+    /** {@return what the temporary names for a target begin with; a UUID and {@link #SUFFIX} follow} */
+    public static String besidePrefix(Path target) {
+        String name = target.getFileName().toString();
+        // File systems take names of 255 bytes.
+        String shown = name.length() <= LONGEST_NAME ? name
+                : name.substring(0, LONGEST_NAME) + "-" + Integer.toHexString(name.hashCode());
+        return "." + shown + ".";
     }
 
     private Temporary made(Maker maker) throws IOException {
@@ -151,6 +173,47 @@ public final class Temporary implements AutoCloseable {
         if (path.getFileSystem().equals(FileSystems.getDefault())) {
             path.toFile().deleteOnExit();
         }
+    }
+
+    /**
+     * Makes a further file, or a folder before what is in it, which is deleted with the others.
+     *
+     * @throws IOException that the maker throws, or if the program is being ended
+     */
+    public void add(Path path, Maker maker) throws IOException {
+        hold(() -> {
+            if (ending) {
+                deleteAtTheEnd(path);
+            }
+            paths.add(path);
+            maker.make();
+        });
+    }
+
+    /**
+     * Runs what must not be cut in two: the end of the program waits for it, unless that is {@code kill -9}.
+     *
+     * @throws IOException that the work throws, or if the program is being ended and deletes files already
+     */
+    public synchronized void hold(Maker work) throws IOException {
+        if (!ending) {
+            work.make();
+            return;
+        }
+        synchronized (deleting()) {
+            try {
+                // Refused once the JVM has begun to delete.
+                deleteAtTheEnd(path());
+            } catch (IllegalStateException e) {
+                throw new IOException("the program is being ended", e);
+            }
+            work.make();
+        }
+    }
+
+    /** Deletes nothing any more, since what is there now is something else, or belongs to somebody else. */
+    public synchronized void release() {
+        paths.subList(1, paths.size()).clear();
     }
 
     /** The file or the folder. */

@@ -3,6 +3,7 @@
  *
  * <pre>
  *   Temporary      files and folders that do not outlive the JVM, however it is ended
+ *   FileIdentity   which file a path names at a moment, to notice that it was replaced
  *   Options        options that are given as a list
  * </pre>
  *

@@ -19,7 +19,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFileAttributes;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -34,6 +36,9 @@ public final class AtomicFile {
         void writeTo(OutputStream out) throws IOException;
     }
 
+    /** As many as Linux follows. */
+    private static final int MOST_LINKS = 40;
+
     private AtomicFile() {
     }
 
@@ -46,8 +51,7 @@ public final class AtomicFile {
      */
     public static void write(Path target, Content content, SaveOption... options) throws IOException {
         requireNew(target, options);
-        // Through a link to the file it stands for, which stays a link.
-        Path absolute = Files.isSymbolicLink(target) && Files.exists(target) ? target.toRealPath() : target.toAbsolutePath();
+        Path absolute = behindLinks(target);
         Path folder = absolute.getParent();
         if (folder == null || !Files.isDirectory(folder)) {
             throw new IOException("Cannot write " + target + ": the folder " + folder + " does not exist");
@@ -64,6 +68,7 @@ public final class AtomicFile {
             } else {
                 move(temporary.path(), absolute);
             }
+            flush(folder);
         } catch (FileAlreadyExistsException e) {
             throw exists(target);
         } catch (IOException e) {
@@ -72,37 +77,64 @@ public final class AtomicFile {
     }
 
     /**
-     * Has a new folder appear with all of its files in it. Where there is one meanwhile, each file is written into that.
+     * Has a folder hold these files, all at once: in a new one they appear together, and in one that is there they replace those
+     * of their names together. Whatever else is in that stays.
      *
-     * @param files by name
-     * @throws IOException naming the folder or the file
+     * @param files by name; the first is the one that no reader believes without the others
+     * @throws IOException naming the folder, if it cannot be written, or is a file; a FileAlreadyExistsException if one of the
+     *                     files is there and must not be replaced
      */
     public static void writeFolder(Path target, Map<String, Content> files, SaveOption... options) throws IOException {
-        Path absolute = target.toAbsolutePath();
-        Files.createDirectories(absolute.getParent());
-        if (!Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
-            try (Temporary temporary = Temporary.folderBeside(absolute, files.keySet())) {
-                for (Map.Entry<String, Content> file : files.entrySet()) {
-                    fill(temporary.path().resolve(file.getKey()), file.getValue());
-                }
-                requireWhole(temporary.path(), files.keySet());
-                Files.move(temporary.path(), absolute);
-                requireWhole(absolute, files.keySet());
-                return;
-            } catch (IOException e) {
-                if (!Files.isDirectory(absolute)) {
-                    throw new IOException("Cannot write " + target + ": " + reason(e) + ". Nothing was written", e);
-                }
+        new FolderSave(target, files, isNewOnly(options), FolderSteps.SYSTEM).run();
+    }
+
+    /**
+     * Clears away what {@link #writeFolder} into folders of a folder left when it was killed, which the next one does, too. Files
+     * that belong into those folders come there.
+     *
+     * @param names of the files that it was about to write
+     * @throws IOException if it cannot be cleared away
+     */
+    public static void clearLeftOvers(Path folder, Set<String> names) throws IOException {
+        FolderSave.clearLeftOversIn(folder, names);
+    }
+
+    /**
+     * What a killed {@link #writeFolder}, or one under way, has of a file.
+     *
+     * @param file  with a temporary name
+     * @param first what it was chosen by: whether the first file, as it is called until it gets its name, is there
+     */
+    public record Interrupted(Path file, Path first) {
+    }
+
+    /**
+     * {@return the file that belongs to the first one of a folder, where the other is not there under its name; empty if there is
+     * none, or more than one}
+     */
+    public static Optional<Interrupted> interrupted(Path folder, String first, String other) throws IOException {
+        return InPlaceSave.interrupted(folder, first, other);
+    }
+
+    /**
+     * {@return where a path leads, absolute; what is there is no link} A link stays one, and what it stands for is written, also
+     * where that is not there yet.
+     */
+    static Path behindLinks(Path target) throws IOException {
+        Path path = target.toAbsolutePath();
+        for (int links = 0; Files.isSymbolicLink(path); links++) {
+            if (links == MOST_LINKS) {
+                throw new IOException("Cannot write " + target + ": it is a link that leads in a circle. Name a file or a "
+                        + "folder");
             }
+            path = path.resolveSibling(Files.readSymbolicLink(path));
         }
-        Files.createDirectories(absolute);
-        for (Map.Entry<String, Content> file : files.entrySet()) {
-            write(target.resolve(file.getKey()), file.getValue(), options);
-        }
+        Path folder = path.getParent();
+        return folder != null && Files.isDirectory(folder) ? folder.toRealPath().resolve(path.getFileName()) : path.normalize();
     }
 
     /** Whatever the end of the program has deleted does not come back. */
-    private static void fill(Path file, Content content) throws IOException {
+    static void fill(Path file, Content content) throws IOException {
         try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.WRITE), 1 << 16)) {
             content.writeTo(out);
         }
@@ -111,27 +143,41 @@ public final class AtomicFile {
         }
     }
 
-    /** The end of the program deletes files of a temporary folder one by one, maybe while that is moved. */
-    private static void requireWhole(Path folder, Set<String> names) throws IOException {
-        if (names.stream().allMatch(name -> Files.exists(folder.resolve(name)))) {
-            return;
+    /** What replaces a file may be read and written by those who could read and write that, and is theirs where that may be. */
+    static void keepPermissions(Path old, Path replacement) throws IOException {
+        PosixFileAttributeView now = Files.getFileAttributeView(replacement, PosixFileAttributeView.class);
+        if (Files.exists(old) && now != null) {
+            PosixFileAttributes before = Files.readAttributes(old, PosixFileAttributes.class);
+            try {
+                keepOwner(before, now);
+            } catch (FileSystemException e) {
+                // Only root gives files away.
+            }
+            now.setPermissions(before.permissions());
         }
-        for (String name : names) {
-            Files.deleteIfExists(folder.resolve(name));
-        }
-        Files.deleteIfExists(folder);
-        throw new IOException("the program is being ended");
     }
 
-    /** What replaces a file may be read and written by those who could read and write that. */
-    private static void keepPermissions(Path old, Path replacement) throws IOException {
-        if (Files.exists(old) && Files.getFileAttributeView(replacement, PosixFileAttributeView.class) != null) {
-            Files.setPosixFilePermissions(replacement, Files.getPosixFilePermissions(old));
+    static void keepOwner(PosixFileAttributes before, PosixFileAttributeView now) throws IOException {
+        PosixFileAttributes made = now.readAttributes();
+        if (!made.group().equals(before.group())) {
+            now.setGroup(before.group());
+        }
+        if (!made.owner().equals(before.owner())) {
+            now.setOwner(before.owner());
+        }
+    }
+
+    /** What was made in a folder, or moved, is there after a power failure, too. */
+    static void flush(Path folder) {
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        } catch (IOException | UnsupportedOperationException e) {
+            // Windows opens no folders, and has no need to: its moves are in its journal.
         }
     }
 
     /** The temporary file's name would say nothing to anybody. */
-    private static String reason(IOException e) {
+    static String reason(IOException e) {
         return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be made in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
     }
@@ -151,13 +197,13 @@ public final class AtomicFile {
         }
     }
 
-    private static FileAlreadyExistsException exists(Path target) {
+    static FileAlreadyExistsException exists(Path target) {
         return new FileAlreadyExistsException(target.toString(), null, "it exists, and SaveOption.NEW_ONLY does not replace it. "
                 + "Choose another name, or leave the option out. Nothing was written");
     }
 
     /** A link is made only where there is nothing, in one step. */
-    private static void moveToNew(Path from, Path to) throws IOException {
+    static void moveToNew(Path from, Path to) throws IOException {
         try {
             Files.createLink(to, from);
         } catch (FileAlreadyExistsException e) {
@@ -167,7 +213,7 @@ public final class AtomicFile {
         }
     }
 
-    private static void move(Path from, Path to) throws IOException {
+    static void move(Path from, Path to) throws IOException {
         try {
             Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (AtomicMoveNotSupportedException e) {

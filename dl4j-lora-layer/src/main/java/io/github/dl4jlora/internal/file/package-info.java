@@ -12,9 +12,21 @@
  *                                  +---&gt; internal.stock (shapes that a layer asks for)
  * </pre>
  *
- * <p>{@code AtomicFile} has a file or a folder appear whole or not at all, by way of
- * {@code internal.common}'s {@code Temporary}; {@code NetworkFile} is the format of a whole
- * network: DL4J's own zip with the frozen weights beside it; {@code MappedBase} has a frozen network stand on the values in its
- * file.
+ * <p>{@code AtomicFile} has a file or a folder appear whole or not at all, by way of {@code internal.common}'s
+ * {@code Temporary}. Files of a folder are replaced together:
+ *
+ * <pre>
+ *   AtomicFile.writeFolder
+ *          |
+ *          v
+ *     FolderSave ----&gt; FolderSteps, internal.processor (two folders change places)
+ *      |     |  |
+ *      |     |  `----&gt; FolderLock   one save after the other, and which leavings are of a killed one
+ *      |     `-------&gt; OtherFiles   what else is in the folder comes along
+ *      `-------------&gt; InPlaceSave  file by file, where folders cannot be exchanged
+ * </pre>
+ *
+ * <p>{@code NetworkFile} is the format of a whole network: DL4J's own zip with the frozen weights beside it; {@code MappedBase}
+ * has a frozen network stand on the values in its file.
  */
 package io.github.dl4jlora.internal.file;

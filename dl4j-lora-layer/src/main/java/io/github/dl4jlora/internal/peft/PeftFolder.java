@@ -1,6 +1,13 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.internal.file.AtomicFile;
+
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 
 /** A folder with the two files of which PEFT's adapters consist. */
 public record PeftFolder(Path path) {
@@ -20,6 +27,24 @@ public record PeftFolder(Path path) {
 
     public Path config() {
         return path.resolve(CONFIG);
+    }
+
+    /**
+     * {@return what has to stay the same while it is read} Where a save was killed, or is under way on a system that replaces
+     * file by file, the configuration may bear a temporary name; which one, other files say.
+     */
+    List<Path> files() throws IOException {
+        List<Path> files = new ArrayList<>(List.of(tensors(), config()));
+        if (!Files.exists(config()) && Files.isDirectory(path)) {
+            Optional<AtomicFile.Interrupted> left = AtomicFile.interrupted(path, TENSORS, CONFIG);
+            left.ifPresent(found -> files.addAll(List.of(found.file(), found.first())));
+        }
+        return files;
+    }
+
+    /** {@return whether it is one of {@link #files} with a configuration} */
+    static boolean isConfig(Path file) {
+        return file.getFileName().toString().contains(CONFIG);
     }
 
     @Override

@@ -4,6 +4,7 @@ import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.internal.untrusted.SteadyFiles;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -13,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 
@@ -45,15 +47,15 @@ public final class PeftReader {
      */
     public AdapterContent read() throws IOException {
         try {
-            return content();
+            return SteadyFiles.read(folder.path(), folder::files, this::content);
         } catch (AdapterFormatException e) {
             // What is wrong inside a file is said without the file's place.
             throw e.getMessage().contains(folder.toString()) ? e : new AdapterFormatException(folder + ": " + e.getMessage(), e);
         }
     }
 
-    private AdapterContent content() throws IOException {
-        if (Files.isRegularFile(folder.pickle()) && !Files.exists(folder.tensors())) {
+    private AdapterContent content(SteadyFiles files) throws IOException {
+        if (Files.isRegularFile(folder.pickle()) && !files.has(folder.tensors())) {
             throw new AdapterFormatException(folder.pickle() + " is a pickle, which can run code when it is read, and is not "
                     + "read here. Convert it in Python: safetensors.torch.save_file(torch.load(\"" + PeftFolder.PICKLE
                     + "\", weights_only=True), \"" + PeftFolder.TENSORS + "\")");
@@ -65,9 +67,9 @@ public final class PeftReader {
                     + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
-             Safetensors tensors = Safetensors.open(folder.tensors())) {
+             Safetensors tensors = Safetensors.open(folder.tensors(), files.channel(folder.tensors()))) {
             Provenance provenance = new Provenance(tensors.metadata());
-            PeftConfig config = config(provenance);
+            PeftConfig config = config(provenance, files);
             Budget budget = new Budget(MOST_STEPS);
             TensorIndex index = new TensorIndex(tensors.names(), config, budget);
             requireWhole(config, index.missing(), index.surplus());
@@ -85,20 +87,17 @@ public final class PeftReader {
     }
 
     /** The file's, unless it is of another save than the tensors: then the copy that these have. */
-    private PeftConfig config(Provenance provenance) throws IOException {
-        Path file = folder.config();
+    private PeftConfig config(Provenance provenance, SteadyFiles files) throws IOException {
         byte[] savedText = provenance.config().orElse(null);
         PeftConfig saved = savedText == null ? null : PeftConfigJson.parse(savedText);
-        if (!Files.isRegularFile(file)) {
+        Optional<Path> file = files.opened().stream().filter(PeftFolder::isConfig).findFirst();
+        if (file.isEmpty()) {
             if (saved != null) {
                 return saved;
             }
-            throw new AdapterFormatException(file + " does not exist or is no file");
+            throw new AdapterFormatException(folder.config() + " does not exist or is no file");
         }
-        if (Files.size(file) > LONGEST_CONFIG) {
-            throw new AdapterFormatException(file + " is longer than " + LONGEST_CONFIG + " bytes");
-        }
-        PeftConfig config = PeftConfigJson.parse(Files.readAllBytes(file));
+        PeftConfig config = PeftConfigJson.parse(files.bytes(file.get(), LONGEST_CONFIG));
         // Of another save only where both say so: what somebody edited, or wrote anew, counts.
         boolean torn = saved != null && saved.isOurs() && config.isOurs() && !saved.saveId().equals(config.saveId());
         if (torn) {

@@ -1,9 +1,16 @@
 package io.github.dl4jlora.internal.processor;
 
 import com.sun.jna.NativeLibrary;
+import com.sun.jna.NativeLong;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /** Calls by JNA, which ND4J brings through OSHI. Where it is left out, or has no code for the platform, a LinkageError comes. */
 final class CLibrary {
+
+    /** As much as Linux keeps for a file. */
+    private static final int LONGEST_ATTRIBUTES = 1 << 16;
 
     private CLibrary() {
     }
@@ -22,6 +29,49 @@ final class CLibrary {
     static boolean mapFrom(int bytes) {
         final int mmapThreshold = -3;
         return NativeLibrary.getProcess().getFunction("mallopt").invokeInt(new Object[] {mmapThreshold, bytes}) == 1;
+    }
+
+    /**
+     * Has two paths change places, in one step; both must be there.
+     *
+     * @param one     the bytes of a path, and a 0
+     * @param other   as one
+     * @param isLinux whether it is Linux, else macOS
+     * @return whether that has happened; if not, nothing has
+     */
+    static boolean exchange(byte[] one, byte[] other, boolean isLinux) {
+        final int workingFolder = -100;
+        final int exchange = 2;
+        if (!isLinux) {
+            return NativeLibrary.getProcess().getFunction("renamex_np").invokeInt(new Object[] {one, other, exchange}) == 0;
+        }
+        return NativeLibrary.getProcess().getFunction("renameat2")
+                .invokeInt(new Object[] {workingFolder, one, workingFolder, other, exchange}) == 0;
+    }
+
+    /**
+     * The extended attributes of a file on Linux, access control lists among them.
+     *
+     * @param path its bytes, and a 0
+     * @return names and values in the system's form; empty if there are none, or the file system knows none
+     */
+    static String extendedAttributes(byte[] path) {
+        byte[] names = new byte[LONGEST_ATTRIBUTES];
+        long length = NativeLibrary.getProcess().getFunction("listxattr")
+                .invokeLong(new Object[] {path, names, new NativeLong(names.length)});
+        StringBuilder all = new StringBuilder();
+        byte[] value = new byte[LONGEST_ATTRIBUTES];
+        for (int from = 0, to = 0; to < length; to++) {
+            if (names[to] == 0) {
+                byte[] name = Arrays.copyOfRange(names, from, to + 1);
+                long size = NativeLibrary.getProcess().getFunction("getxattr")
+                        .invokeLong(new Object[] {path, name, value, new NativeLong(value.length)});
+                all.append(new String(name, StandardCharsets.ISO_8859_1))
+                        .append(new String(value, 0, (int) Math.max(0, size), StandardCharsets.ISO_8859_1)).append('\n');
+                from = to + 1;
+            }
+        }
+        return all.toString();
     }
 
     /** What a function without arguments of a library answers. */

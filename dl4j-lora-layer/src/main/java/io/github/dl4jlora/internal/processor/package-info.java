@@ -6,11 +6,12 @@
  *   RestingTeam                          keeps OpenMP's threads from spinning, in a process that runs already
  *   MemoryBound                          has the collector run where the process has become large
  *   NativeLibraries --- CLibrary         what is loaded, the process's environment, OpenBLAS's words about itself
+ *   FolderExchange  ----'                two folders change places in one step
  *   Processor                            name, vectors, clock, cores, as far as the system tells
  *   AnotherJvm                           a JVM as this one was started, with one thing changed
  * </pre>
  *
- * <p>Knows ND4J, JavaCPP and, in one class, JNA, which ND4J brings. {@code internal.rewrite} and the door know it. Public
- * classes here are no API and may change without notice.
+ * <p>Knows ND4J, JavaCPP and, in one class, JNA, which ND4J brings. {@code internal.rewrite}, {@code internal.file} and the door
+ * know it. Public classes here are no API and may change without notice.
  */
 package io.github.dl4jlora.internal.processor;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
@@ -13,7 +14,9 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Locale;
@@ -61,9 +64,19 @@ final class Output {
     }
 
     private void refuseExisting() throws IOException {
-        if (Files.exists(path) && !force) {
-            throw new IOException(path + " exists already. Name another, or overwrite it with --force");
+        // A link that leads nowhere is something, too.
+        if (Files.exists(path, LinkOption.NOFOLLOW_LINKS) && !force) {
+            throw exists();
         }
+    }
+
+    private IOException exists() {
+        return new IOException(path + " exists already. Name another, or overwrite it with --force");
+    }
+
+    /** What was not there before the work may be there now: of several commands at once one succeeds. */
+    private SaveOption[] options() {
+        return force ? new SaveOption[0] : new SaveOption[] {SaveOption.NEW_ONLY};
     }
 
     private void checkParent() throws IOException {
@@ -75,31 +88,45 @@ final class Output {
 
     /** A network without adapters, with its normalizer if it has one. */
     void writeStock(SavedNetwork network) throws IOException {
-        write(network, file -> AtomicFile.write(file, out -> ModelSerializer.writeModel(network.model(), out, false)));
+        write(network, (file, options) -> AtomicFile.write(file, out -> ModelSerializer.writeModel(network.model(), out, false),
+                options));
     }
 
     /** An adapted network with its base, and its normalizer if it has one. */
     void writeAdapted(SavedNetwork network) throws IOException {
-        write(network, file -> LoRA.save(network.model(), file, true));
+        write(network, (file, options) -> LoRA.save(network.model(), file, true, options));
     }
 
     /** Writes to a file. */
     @FunctionalInterface
-    private interface Writer {
-        void writeTo(Path file) throws IOException;
+    interface Writer {
+        void writeTo(Path file, SaveOption... options) throws IOException;
+    }
+
+    /**
+     * Writes the result, and overwrites nothing unless that was asked for, whoever has written there since it was checked.
+     *
+     * @throws IOException if there is something now, or it cannot be written
+     */
+    void write(Writer writer) throws IOException {
+        try {
+            writer.writeTo(path, options());
+        } catch (FileAlreadyExistsException e) {
+            throw exists();
+        }
     }
 
     private void write(SavedNetwork network, Writer writer) throws IOException {
         if (network.normalizer() == null) {
-            writer.writeTo(path);
+            write(writer);
             return;
         }
-        AtomicFile.write(path, out -> {
-            try (Temporary without = Temporary.fileBeside(path.toAbsolutePath())) {
+        write((file, options) -> AtomicFile.write(file, out -> {
+            try (Temporary without = Temporary.fileBeside(file.toAbsolutePath())) {
                 writer.writeTo(without.path());
                 copyWith(network.normalizer(), without.path(), out);
             }
-        });
+        }, options));
     }
 
     /** DL4J's addNormalizerToModel would take the whole model through the system's temporary folder. */
@@ -123,17 +150,18 @@ final class Output {
 
     /** A file to be mapped. */
     void writeMapped(SavedNetwork network) throws IOException {
-        LoRA.writeBase(network.model(), path, null);
+        write((file, options) -> LoRA.writeBase(network.model(), file, null, options));
     }
 
-    /** A new folder appears with both files in it; in one that is there, each file is replaced whole. */
+    /** A new folder appears with both files in it; in one that is there, both are replaced together. */
     void writeAdapter(LoRAAdapter adapter) throws IOException {
-        adapter.save(path);
+        write(adapter::save);
     }
 
     /** Bytes of a file, or of those in a folder. */
     static long size(Path path) throws IOException {
-        try (Stream<Path> files = Files.walk(path)) {
+        // Behind a link to a folder, which is not followed otherwise.
+        try (Stream<Path> files = Files.walk(path.toRealPath())) {
             return files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
         }
     }

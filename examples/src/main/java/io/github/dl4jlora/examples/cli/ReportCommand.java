@@ -106,7 +106,8 @@ final class ReportCommand extends Work {
         progress.expect(report.steps());
         report.watch(progress::step);
         try {
-            report.results(results(stock, byName, losses, files)).write(output.path());
+            AdapterReport page = report.results(results(stock, byName, losses, files));
+            output.write(page::write);
         } catch (IllegalArgumentException e) {
             throw new IOException("No report on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
         }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.report;
 import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.AnyNetwork;
 import io.github.dl4jlora.examples.ResultTable;
@@ -116,12 +117,15 @@ public final class AdapterReport {
     /**
      * Writes the page; it appears whole or not at all.
      *
+     * @param options each at most once
+     * @throws IOException              if it cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it exists
+     *                                  and {@link SaveOption#NEW_ONLY} is given
      * @throws IllegalArgumentException if an adapter was made for another base; the message names the layer
      * @throws IllegalStateException    if there is no adapter, or one holds NaN or infinity
      */
-    public void write(Path file) throws IOException {
+    public void write(Path file, SaveOption... options) throws IOException {
         byte[] page = html().getBytes(StandardCharsets.UTF_8);
-        AtomicFile.write(file, out -> out.write(page));
+        AtomicFile.write(file, out -> out.write(page), options);
     }
 
     String html() {

@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.serve;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterName;
 import io.github.dl4jlora.bank.AdapterSource;
+import io.github.dl4jlora.internal.file.AtomicFile;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -15,7 +16,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
@@ -25,17 +28,15 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.Stream;
 
 /**
- * The folder of a service's adapters, a folder each, which are put there and taken away whole, whatever happens meanwhile.
- *
- * <p>No system replaces a folder by another in one step. So an old one is moved aside first, and the new one to where it was;
- * who reads meanwhile waits, and where the program ends between the two, the next one moves the old one back:
+ * The folder of a service's adapters, a folder each, which are put there and taken away whole, whatever happens meanwhile. An
+ * adapter is put there as the library saves one, so that other files of its folder stay:
  *
  * <pre>
  *   adapters/spam                     an adapter
  *   adapters/.dl4j-lora/staged/ID     one that is being sent; forgotten at the next start
- *   adapters/.dl4j-lora/aside/spam    the old one while it is replaced or deleted; moved back if adapters/spam is not there
  *   adapters/.dl4j-lora/gone/ID       what nobody needs any more
  *   adapters/.dl4j-lora/lock          held by the one service that may change anything
+ *   adapters/.spam.ID.tmp             the new one, then the old one, for the moment in which they change places
  * </pre>
  */
 final class AdapterStore implements AdapterSource, AutoCloseable {
@@ -45,7 +46,6 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     private final Path folder;
     private final Set<String> reserved;
     private final Path staged;
-    private final Path aside;
     private final Path gone;
     private final AdapterSource source;
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
@@ -63,7 +63,6 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         this.source = AdapterSource.folder(folder);
         Path own = folder.resolve(".dl4j-lora");
         this.staged = own.resolve("staged");
-        this.aside = own.resolve("aside");
         this.gone = own.resolve("gone");
     }
 
@@ -73,7 +72,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
      * @throws IOException if another process may change them, or they cannot be written
      */
     void own() throws IOException {
-        for (Path place : List.of(staged, aside, gone)) {
+        for (Path place : List.of(staged, gone)) {
             Files.createDirectories(place);
         }
         owner = FileChannel.open(staged.resolveSibling("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
@@ -82,17 +81,10 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
             throw new IOException(folder + " is the folder of another service that may change adapters. End that, name another "
                     + "folder, or start this one without a token");
         }
-        for (Path old : entries(aside)) {
-            Path place = folder.resolve(old.getFileName());
-            if (Files.exists(place, LinkOption.NOFOLLOW_LINKS)) {
-                forget(old);
-            } else {
-                Files.move(old, place, StandardCopyOption.ATOMIC_MOVE);
-            }
-        }
         for (Path left : Stream.concat(entries(staged).stream(), entries(gone).stream()).toList()) {
             deleteAll(left);
         }
+        AtomicFile.clearLeftOvers(folder, Set.copyOf(AdapterUpload.FILES));
     }
 
     private static boolean isLocked(FileChannel channel) throws IOException {
@@ -142,41 +134,21 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     }
 
     /**
-     * Puts what was staged into its place.
+     * Puts the two files that were staged into their place.
      *
      * @return whether there was one of this name before
      */
     boolean put(String name, Path adapter) throws IOException {
         Path place = folder.resolve(name);
-        for (Path file : entries(adapter)) {
-            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
-                channel.force(true);
-            }
+        Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
+        for (String file : AdapterUpload.FILES) {
+            files.put(file, out -> Files.copy(adapter.resolve(file), out));
         }
         return during(lock.writeLock(), () -> {
             requireOwnFolder(name, place);
-            boolean replaces = moveAside(name, place);
-            try {
-                Files.move(adapter, place, StandardCopyOption.ATOMIC_MOVE);
-            } catch (IOException e) {
-                if (replaces) {
-                    Files.move(aside.resolve(name), place, StandardCopyOption.ATOMIC_MOVE);
-                }
-                throw e;
-            }
-            if (replaces) {
-                forgetIfPossible(aside.resolve(name));
-            }
+            boolean replaces = Files.isDirectory(place);
+            AtomicFile.writeFolder(place, files);
             return replaces;
-        });
-    }
-
-    /** @return whether there was one */
-    boolean delete(String name) throws IOException {
-        return during(lock.writeLock(), () -> {
-            forgetAside(name);
-            // Not by way of aside: it is not to come back.
-            return Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name));
         });
     }
 
@@ -189,20 +161,9 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         }
     }
 
-    private boolean moveAside(String name, Path place) throws IOException {
-        if (!Files.exists(place, LinkOption.NOFOLLOW_LINKS)) {
-            return false;
-        }
-        forgetAside(name);
-        Files.move(place, aside.resolve(name), StandardCopyOption.ATOMIC_MOVE);
-        return true;
-    }
-
-    /** What a replacement left there whose last step failed. */
-    private void forgetAside(String name) throws IOException {
-        if (Files.exists(aside.resolve(name))) {
-            forget(aside.resolve(name));
-        }
+    /** @return whether there was one */
+    boolean delete(String name) throws IOException {
+        return during(lock.writeLock(), () -> Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name)));
     }
 
     /** Away with it in one step, and then file by file. */
@@ -215,15 +176,6 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
             LOG.warn("What is not needed any more could not be deleted, and will be at the next start: {}", e.getMessage());
         }
         return true;
-    }
-
-    /** For what has a successor already, so that nothing can fail any more. */
-    private void forgetIfPossible(Path adapter) {
-        try {
-            forget(adapter);
-        } catch (IOException e) {
-            LOG.warn("A replaced adapter could not be cleared away, and will be before the next change: {}", e.getMessage());
-        }
     }
 
     /** Forgets what was staged, if it is still there. */

@@ -25,7 +25,8 @@ import java.util.zip.ZipFile;
 /** An adapter as a stranger sends it: PEFT's folder as a zip, or its two files as parts of a form. */
 final class AdapterUpload {
 
-    private static final List<String> FILES = List.of("adapter_config.json", "adapter_model.safetensors");
+    /** In the order in which they are replaced where not both can be at once. */
+    static final List<String> FILES = List.of("adapter_model.safetensors", "adapter_config.json");
     /** In messages of the bank, which knows no upload. */
     private static final String TRIAL = "upload";
     private static final int MOST_ENTRIES = 10_000;
@@ -58,12 +59,22 @@ final class AdapterUpload {
                 default -> throw Body.unknownType(request, "a zip of PEFT's folder as " + Body.ZIP + ", or its two files "
                         + String.join(" and ", FILES) + " as parts of a " + Body.MULTIPART);
             }
+            requireBoth(staged);
             check(staged);
-            return store.put(name, staged);
+            return put(name, staged);
         } catch (FileSystemException e) {
             throw Problem.cannotWrite(e);
         } finally {
             store.discard(staged);
+        }
+    }
+
+    private boolean put(String name, Path staged) {
+        try {
+            return store.put(name, staged);
+        } catch (IOException e) {
+            // What the library says names the folder; its cause says why.
+            throw Problem.cannotWrite(e.getCause() instanceof IOException reason ? reason : e);
         }
     }
 
@@ -117,6 +128,15 @@ final class AdapterUpload {
     private static void requireFirst(String file, Path staged) {
         if (Files.exists(staged.resolve(file))) {
             throw Problem.badRequest("There are two files " + file + "; an adapter has one");
+        }
+    }
+
+    /** Without a configuration PEFT cannot read it, and one that is there already is another's. */
+    private static void requireBoth(Path staged) {
+        for (String file : FILES) {
+            if (!Files.exists(staged.resolve(file))) {
+                throw Problem.badRequest("The upload has no " + file + ". Send both " + String.join(" and ", FILES));
+            }
         }
     }
 

@@ -6,6 +6,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -32,7 +34,7 @@ class AdapterStoreTest {
     @BeforeEach
     void folders() throws IOException {
         own = adapters.resolve(".dl4j-lora");
-        for (String place : List.of("staged", "aside", "gone")) {
+        for (String place : List.of("staged", "gone")) {
             Files.createDirectories(own.resolve(place));
         }
     }
@@ -45,7 +47,7 @@ class AdapterStoreTest {
             if (expected != null) {
                 assertThat(store.load("spam").orElseThrow().cosine(expected)).isGreaterThan(0.999999);
             }
-            for (String place : List.of("staged", "aside", "gone")) {
+            for (String place : List.of("staged", "gone")) {
                 try (Stream<Path> left = Files.list(own.resolve(place))) {
                     assertThat(left).as(place).isEmpty();
                 }
@@ -62,20 +64,36 @@ class AdapterStoreTest {
         assertAfterRestart(older);
     }
 
-    @Test
-    void afterTheOldOneWasMovedAside() throws IOException {
-        older.save(own.resolve("aside").resolve("spam"));
-        newer.save(own.resolve("staged").resolve("1"));
+    /** What a library that was killed between two steps of a save leaves; the lock's first byte says what of. */
+    @ParameterizedTest
+    @ValueSource(strings = {"p", "f"})
+    void afterAnAdapterWasReplacedByHalf(String kind) throws IOException {
+        older.save(adapters.resolve("spam"));
+        Path left = adapters.resolve(".spam.01234567-89ab-cdef-0123-456789abcdef.tmp");
+        newer.save(left);
+        Files.writeString(left.resolve("tokenizer.json"), "{}");
+        Files.writeString(left.resolve(".dl4j-lora.lock"), kind);
 
         assertAfterRestart(older);
+
+        assertThat(left).doesNotExist();
+        assertThat(adapters.resolve("spam/tokenizer.json").toFile().exists()).as("of the old folder").isEqualTo(kind.equals("f"));
     }
 
     @Test
-    void afterTheNewOneWasMovedInPlace() throws IOException {
-        older.save(own.resolve("aside").resolve("spam"));
-        newer.save(adapters.resolve("spam"));
+    void otherFilesOfAReplacedAdapterStay() throws IOException {
+        older.save(adapters.resolve("spam"));
+        Files.writeString(adapters.resolve("spam/tokenizer.json"), "{}");
+        try (AdapterStore store = new AdapterStore(adapters)) {
+            store.own();
+            Path staged = store.stage();
+            newer.save(staged);
+            assertThat(store.put("spam", staged)).isTrue();
+            store.discard(staged);
+        }
 
         assertAfterRestart(newer);
+        assertThat(adapters.resolve("spam/tokenizer.json")).hasContent("{}");
     }
 
     @Test
@@ -94,6 +112,7 @@ class AdapterStoreTest {
                 Path staged = store.stage();
                 adapter.save(staged);
                 assertThat(store.put("spam", staged)).isEqualTo(adapter == newer);
+                store.discard(staged);
                 assertThat(store.load("spam").orElseThrow().cosine(adapter)).isGreaterThan(0.999999);
             }
         }

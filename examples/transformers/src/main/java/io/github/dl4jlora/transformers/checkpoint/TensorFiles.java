@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
+import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -26,8 +27,8 @@ final class TensorFiles {
     private static final String PICKLE = "pytorch_model.bin";
     static final String INDEX = "model.safetensors.index.json";
 
-    /** Where a tensor is, and of which shape. */
-    private record Place(Path file, long[] shape) {
+    /** Where a tensor is, of which shape, and which file that was. */
+    private record Place(Path file, long[] shape, FileIdentity identity) {
     }
 
     private final Map<String, Place> places = new LinkedHashMap<>();
@@ -95,6 +96,7 @@ final class TensorFiles {
 
     /** @param expected null for whatever is in it */
     private void add(Path file, Set<String> expected) throws IOException {
+        FileIdentity identity = FileIdentity.of(file);
         try (Safetensors tensors = Safetensors.open(file)) {
             for (String name : tensors.names()) {
                 if (expected != null && !expected.contains(name)) {
@@ -102,7 +104,7 @@ final class TensorFiles {
                             : "elsewhere or not";
                     throw new IOException(file + " holds the tensor \"" + name + "\", which " + INDEX + " has " + elsewhere);
                 }
-                places.put(name, new Place(file, tensors.shape(name)));
+                places.put(name, new Place(file, tensors.shape(name), identity));
             }
             if (expected != null && !tensors.names().containsAll(expected)) {
                 expected.removeAll(tensors.names());
@@ -158,8 +160,11 @@ final class TensorFiles {
     }
 
     private void requireUnchanged(String name, Safetensors tensors) throws IOException {
-        if (!tensors.names().contains(name) || !Arrays.equals(tensors.shape(name), places.get(name).shape)) {
-            throw new IOException(fileOf(name) + " has been replaced since it was opened: tensor \"" + name + "\" is another");
+        // Also one of the same shapes, as a training writes it again and again.
+        if (FileIdentity.of(fileOf(name)).isAnotherThan(places.get(name).identity) || !tensors.names().contains(name)
+                || !Arrays.equals(tensors.shape(name), places.get(name).shape)) {
+            throw new IOException(fileOf(name) + " has been replaced or written since it was opened: tensor \"" + name
+                    + "\" may be another. Open the checkpoint again");
         }
     }
 }

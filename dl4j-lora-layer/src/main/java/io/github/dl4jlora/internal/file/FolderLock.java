@@ -1,0 +1,240 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.internal.common.FileIdentity;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * Who saves into a folder, of all threads and processes: a lock on a hidden file in it, which the system lets go of when a
+ * process ends, however it ends. The file is deleted by its holder. So whoever has got a lock looks whether the file that is
+ * locked is still the one in the folder. Where a file system has no locks, nobody waits.
+ */
+final class FolderLock implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(FolderLock.class);
+
+    static final String NAME = ".dl4j-lora.lock";
+
+    /** Contents are written before the lock is asked for, so it is held for renames alone. */
+    private static final int MOST_TRIES = 6000;
+    private static final int MOST_TRIES_AGAINST_PERMISSIONS = 100;
+    private static final int PAUSE_MILLIS = 10;
+    private static final int MARKS = 1 << 12;
+    private static final byte PREPARED = 'p';
+    private static final byte IN_PLACE = 'f';
+
+    /** In one JVM files tell threads nothing; and to close any channel of a file lets go of all locks on it. */
+    private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+
+    private final Path key;
+    private final FileChannel channel;
+    private final boolean isLocked;
+    private final boolean wasPrepared;
+    private Path folder;
+
+    private FolderLock(Path folder, FileChannel channel, boolean isLocked, boolean wasPrepared) {
+        this.key = folder;
+        this.folder = folder;
+        this.channel = channel;
+        this.isLocked = isLocked;
+        this.wasPrepared = wasPrepared;
+    }
+
+    /**
+     * Waits for its turn.
+     *
+     * @param folder its real path
+     * @throws NoSuchFileException if the folder is not there, or not any more
+     * @throws IOException         if the folder cannot be written to, or somebody has held it for a minute
+     */
+    static FolderLock of(Path folder) throws IOException {
+        int denied = 0;
+        for (int i = 0; i < MOST_TRIES; i++) {
+            try {
+                FolderLock lock = tried(folder, IN_PLACE);
+                if (lock != null) {
+                    return lock;
+                }
+            } catch (NoSuchFileException e) {
+                // Of a folder that has just been replaced by another.
+                if (!Files.isDirectory(folder)) {
+                    throw e;
+                }
+            } catch (AccessDeniedException e) {
+                // On Windows of a file that is just being deleted; else of somebody else's, which may be left from long ago.
+                if (!Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS)
+                        || ++denied == MOST_TRIES_AGAINST_PERMISSIONS) {
+                    throw e;
+                }
+            }
+            pause();
+        }
+        throw new IOException("another program has been writing to it for a minute. End that, or choose another name");
+    }
+
+    /** {@return the lock of a folder that was just made beside its target; null if somebody takes it for left over} */
+    static FolderLock ofPrepared(Path folder) throws IOException {
+        return tried(folder, PREPARED);
+    }
+
+    /** {@return the lock of a folder that nobody holds any more; null if somebody does, or nobody can know} */
+    static FolderLock ofLeftOver(Path folder) throws IOException {
+        FolderLock lock = tried(folder, (byte) 0);
+        if (lock != null && !lock.isLocked) {
+            HELD.remove(lock.key);
+            lock.channel.close();
+            return null;
+        }
+        return lock;
+    }
+
+    /** {@return whether somebody has, or had, the lock of a folder} */
+    static boolean isMarked(Path folder) {
+        return FileIdentity.of(folder.resolve(NAME)).size() > 0;
+    }
+
+    private static FolderLock tried(Path folder, byte kind) throws IOException {
+        if (!HELD.add(folder)) {
+            return null;
+        }
+        FolderLock lock = null;
+        try {
+            lock = locked(folder, kind);
+        } finally {
+            if (lock == null) {
+                HELD.remove(folder);
+            }
+        }
+        return lock;
+    }
+
+    private static FolderLock locked(Path folder, byte kind) throws IOException {
+        Path file = folder.resolve(NAME);
+        FileChannel channel = FileChannel.open(file, Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ,
+                StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
+        FolderLock lock = null;
+        try {
+            FileLock systems = systems(channel);
+            if (systems == null) {
+                return null;
+            }
+            boolean wasPrepared = kind == 0 && kind(channel) == PREPARED;
+            if (mark(channel, file, kind == 0 ? kind(channel) : kind)) {
+                lock = new FolderLock(folder, channel, systems.isValid(), wasPrepared);
+            }
+            return lock;
+        } catch (NoLocks e) {
+            lock = new FolderLock(folder, channel, false, false);
+            return lock;
+        } finally {
+            if (lock == null) {
+                channel.close();
+            }
+        }
+    }
+
+    /** A file system has none. */
+    private static final class NoLocks extends IOException {
+
+        private static final long serialVersionUID = 1L;
+
+        NoLocks(IOException cause) {
+            super(cause);
+        }
+    }
+
+    private static FileLock systems(FileChannel channel) throws NoLocks {
+        try {
+            return channel.tryLock();
+        } catch (OverlappingFileLockException byAnotherClassLoader) {
+            return null;
+        } catch (IOException e) {
+            throw new NoLocks(e);
+        }
+    }
+
+    private static byte kind(FileChannel channel) throws IOException {
+        ByteBuffer last = ByteBuffer.allocate(1);
+        long size = channel.size();
+        return size == 0 || channel.read(last, size - 1) != 1 ? 0 : last.get(0);
+    }
+
+    /** Gives the file a length of its own: if the file in the folder has that, it is this one. */
+    private static boolean mark(FileChannel channel, Path file, byte kind) throws IOException {
+        int length = 1 + ThreadLocalRandom.current().nextInt(MARKS);
+        channel.truncate(0);
+        channel.write(ByteBuffer.wrap(new byte[] {kind}), length - 1L);
+        try {
+            allowOthers(file);
+            return Files.size(file) == length;
+        } catch (NoSuchFileException e) {
+            return false;
+        }
+    }
+
+    /** Whoever may write to the folder may hold it. */
+    private static void allowOthers(Path file) throws IOException {
+        if (Files.getFileAttributeView(file, PosixFileAttributeView.class) != null) {
+            Set<PosixFilePermission> allowed = Files.getPosixFilePermissions(file.getParent());
+            allowed.retainAll(PosixFilePermissions.fromString("rw-rw-rw-"));
+            try {
+                Files.setPosixFilePermissions(file, allowed);
+            } catch (FileSystemException ofSomebodyElse) {
+                if (ofSomebodyElse instanceof NoSuchFileException) {
+                    throw ofSomebodyElse;
+                }
+            }
+        }
+    }
+
+    private static void pause() throws InterruptedIOException {
+        try {
+            Thread.sleep(PAUSE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted while it waited for another save");
+        }
+    }
+
+    /** {@return whether the folder was one that was prepared and never put into its place} */
+    boolean wasPrepared() {
+        return wasPrepared;
+    }
+
+    /** The folder is elsewhere from now on, with the file in it. */
+    void moved(Path to) {
+        folder = to;
+    }
+
+    /** Deletes the file, while nobody else can have it, and lets go of it. What is left of it does no harm. */
+    @Override
+    public void close() {
+        try (channel) {
+            Files.deleteIfExists(folder.resolve(NAME));
+        } catch (IOException e) {
+            LOG.debug("{} is left", folder.resolve(NAME), e);
+        } finally {
+            HELD.remove(key);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.internal.common.Temporary;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * One save of files into a folder: at every moment the folder has the files of one save, whatever ends the program, and whoever
+ * else saves.
+ *
+ * <pre>
+ *   target                the old folder         the new files     (exchanged in one step)
+ *   .target.UUID.tmp      the new files          the old folder, until it is deleted
+ * </pre>
+ *
+ * <p>The new folder is made beside the target, with hard links to whatever else is in the old one ({@link OtherFiles}). Where
+ * that cannot be, or two folders cannot be exchanged, files are replaced one by one ({@link InPlaceSave}). One save after the
+ * other ({@link FolderLock}): but for that, and for what is left of a killed one, nobody looks at the lock.
+ */
+final class FolderSave {
+
+    private static final Logger LOG = LoggerFactory.getLogger(AtomicFile.class);
+    private static final int MOST_TRIES = 100;
+    private static final Pattern LEFT_OVER = Pattern.compile("(\\..+\\.)" + InPlaceSave.UUIDS + Pattern.quote(Temporary.SUFFIX));
+    private static final Duration A_MOMENT = Duration.ofMinutes(1);
+
+    private final Path target;
+    private final Map<String, AtomicFile.Content> files;
+    private final boolean isNewOnly;
+    private final FolderSteps steps;
+
+    /** @param isNewOnly refuses to replace any of the files */
+    FolderSave(Path target, Map<String, AtomicFile.Content> files, boolean isNewOnly, FolderSteps steps) {
+        this.target = target;
+        this.files = files;
+        this.isNewOnly = isNewOnly;
+        this.steps = steps;
+    }
+
+    /** A new folder with the files in it, and its lock. */
+    private record Prepared(Temporary folder, FolderLock lock) implements AutoCloseable {
+
+        Path path() {
+            return folder.path();
+        }
+
+        @Override
+        public void close() {
+            lock.close();
+            folder.close();
+        }
+    }
+
+    void run() throws IOException {
+        Path place = AtomicFile.behindLinks(target);
+        if (place.getParent() == null) {
+            throw new IOException("Cannot write " + target + ": no file can be made in its folder. Name a folder in it");
+        }
+        Files.createDirectories(place.getParent());
+        try {
+            for (int i = 1; !isDone(AtomicFile.behindLinks(target)); i++) {
+                if (i == MOST_TRIES) {
+                    throw new IOException("other programs make and delete it all the time");
+                }
+            }
+        } catch (FileAlreadyExistsException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new IOException("Cannot write " + target + ": " + AtomicFile.reason(e) + ". "
+                    + (Files.isDirectory(target) ? "What was there before is untouched" : "Nothing was written"), e);
+        }
+    }
+
+    /** Not if a folder has come or gone in between. */
+    private boolean isDone(Path place) throws IOException {
+        if (Files.exists(place) && !Files.isDirectory(place)) {
+            throw new IOException("it is a file, but a folder is to be written. Choose another name");
+        }
+        clearLeftOvers(place);
+        boolean isThere = Files.isDirectory(place);
+        if (isThere && !steps.mayExchange(place)) {
+            return isReplacedInPlace(place);
+        }
+        Prepared prepared;
+        try {
+            prepared = prepared(place);
+        } catch (IOException e) {
+            if (!isThere) {
+                throw e;
+            }
+            return isReplacedInPlace(place);
+        }
+        try (prepared) {
+            for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
+                AtomicFile.fill(prepared.path().resolve(file.getKey()), file.getValue());
+            }
+            AtomicFile.flush(prepared.path());
+            steps.done("prepared");
+            return isThere ? isReplaced(place, prepared) : isNew(place, prepared);
+        }
+    }
+
+    private Prepared prepared(Path place) throws IOException {
+        Temporary folder = Temporary.folderBeside(place, files.keySet());
+        FolderLock[] lock = new FolderLock[1];
+        try {
+            // As private as the folder that it will be.
+            AtomicFile.keepPermissions(place, folder.path());
+            folder.add(folder.path().resolve(FolderLock.NAME), () -> lock[0] = FolderLock.ofPrepared(folder.path()));
+            if (lock[0] == null) {
+                throw new IOException("another program took it for left over");
+            }
+            return new Prepared(folder, lock[0]);
+        } finally {
+            if (lock[0] == null) {
+                folder.close();
+            }
+        }
+    }
+
+    private boolean isNew(Path place, Prepared prepared) throws IOException {
+        try {
+            prepared.folder.hold(() -> {
+                Files.move(prepared.path(), place);
+                prepared.folder.release();
+                prepared.lock.moved(place);
+                AtomicFile.flush(place.getParent());
+                steps.done("in its place");
+            });
+            return true;
+        } catch (IOException e) {
+            if (Files.isDirectory(place)) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    private boolean isReplaced(Path place, Prepared prepared) throws IOException {
+        try (FolderLock lock = FolderLock.of(place)) {
+            requireNone(place);
+            if (!isExchanged(place, prepared, lock)) {
+                try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
+                    for (String name : files.keySet()) {
+                        AtomicFile.move(prepared.path().resolve(name), save.staged(name));
+                    }
+                    commit(place, save);
+                }
+            }
+            return true;
+        } catch (NoSuchFileException e) {
+            return isGone(place, e);
+        }
+    }
+
+    private boolean isExchanged(Path place, Prepared prepared, FolderLock lock) throws IOException {
+        OtherFiles others = new OtherFiles(files.keySet());
+        try {
+            others.linkInto(place, prepared.path(), prepared.folder);
+        } catch (IOException e) {
+            LOG.debug("{} is not replaced as a whole", place, e);
+            return false;
+        }
+        for (String name : files.keySet()) {
+            AtomicFile.keepPermissions(place.resolve(name), prepared.path().resolve(name));
+        }
+        steps.done("linked");
+        boolean[] isExchanged = new boolean[1];
+        prepared.folder.hold(() -> {
+            isExchanged[0] = steps.exchange(prepared.path(), place);
+            if (isExchanged[0]) {
+                requireNoneIn(prepared.path(), place);
+                lock.moved(prepared.path());
+                prepared.lock.moved(place);
+                prepared.folder.release();
+                clearAway(prepared.path(), place, others);
+            }
+        });
+        return isExchanged[0];
+    }
+
+    /** From here on nothing can fail any more. */
+    private void clearAway(Path old, Path place, OtherFiles others) throws IOException {
+        AtomicFile.flush(place.getParent());
+        steps.done("exchanged");
+        try {
+            others.bringOver(old, place);
+        } catch (IOException e) {
+            LOG.warn("{} is saved. Files that were in it are in {} and could not be moved; the next save into it tries again: {}",
+                    place, old, e.toString());
+        }
+        steps.done("cleared away");
+    }
+
+    private boolean isReplacedInPlace(Path place) throws IOException {
+        try (FolderLock lock = FolderLock.of(place)) {
+            requireNone(place);
+            try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
+                for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
+                    AtomicFile.fill(save.staged(file.getKey()), file.getValue());
+                }
+                commit(place, save);
+            }
+            return true;
+        } catch (NoSuchFileException e) {
+            return isGone(place, e);
+        }
+    }
+
+    private void commit(Path place, InPlaceSave save) throws IOException {
+        save.recover();
+        save.commit(isNewOnly);
+    }
+
+    private static boolean isGone(Path place, NoSuchFileException e) throws NoSuchFileException {
+        if (Files.isDirectory(place)) {
+            throw e;
+        }
+        return false;
+    }
+
+    private void requireNone(Path folder) throws FileAlreadyExistsException {
+        for (String name : files.keySet()) {
+            if (isNewOnly && Files.exists(folder.resolve(name), LinkOption.NOFOLLOW_LINKS)) {
+                throw AtomicFile.exists(target.resolve(name));
+            }
+        }
+    }
+
+    /** Of other programs, which ask for no lock, one may have written before the folders changed places. */
+    private void requireNoneIn(Path old, Path place) throws FileAlreadyExistsException {
+        try {
+            requireNone(old);
+        } catch (FileAlreadyExistsException e) {
+            steps.exchange(old, place);
+            throw e;
+        }
+    }
+
+    /** What killed saves left beside the folder: what they had prepared, or the old one, of which nothing may be lost. */
+    private void clearLeftOvers(Path place) {
+        try {
+            for (Path left : OtherFiles.entries(place.getParent())) {
+                if (leftOf(left).equals(Temporary.besidePrefix(place))) {
+                    clear(left, place, files.keySet());
+                }
+            }
+        } catch (IOException e) {
+            LOG.debug("What is left beside {} cannot be cleared away", place, e);
+        }
+    }
+
+    /** As {@link #clearLeftOvers(Path)}, beside any folder of a folder. */
+    static void clearLeftOversIn(Path parent, Set<String> names) throws IOException {
+        for (Path left : OtherFiles.entries(parent)) {
+            String prefix = leftOf(left);
+            if (!prefix.isEmpty()) {
+                clear(left, parent.resolve(prefix.substring(1, prefix.length() - 1)), names);
+            }
+        }
+    }
+
+    /** What the name of a temporary folder begins with; empty if it is none. */
+    private static String leftOf(Path path) {
+        Matcher name = LEFT_OVER.matcher(path.getFileName().toString());
+        return name.matches() && Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS) ? name.group(1) : "";
+    }
+
+    private static void clear(Path left, Path place, Set<String> names) throws IOException {
+        if (!FolderLock.isMarked(left) && Files.getLastModifiedTime(left).toInstant().isAfter(Instant.now().minus(A_MOMENT))) {
+            // Somebody has just made it, and is about to lock it.
+            return;
+        }
+        try (FolderLock lock = FolderLock.ofLeftOver(left)) {
+            if (lock != null && lock.wasPrepared()) {
+                deleteAll(left);
+            } else if (lock != null && Files.isDirectory(place)) {
+                new OtherFiles(names).bringOver(left, place);
+            }
+        }
+    }
+
+    private static void deleteAll(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.internal.common.FileIdentity;
+import io.github.dl4jlora.internal.common.Temporary;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.regex.Pattern;
+
+/**
+ * Replaces files of a folder where the folder cannot be replaced as a whole, so that at no moment files of two saves bear their
+ * names. All are written under temporary names with one UUID. Then the old ones but the first are renamed, the first is
+ * replaced, and the others get their names:
+ *
+ * <pre>
+ *   first (old), other (old)                               .first.UUID.tmp, .other.UUID.tmp
+ *   first (old)                   .other.UUID.old          .first.UUID.tmp, .other.UUID.tmp
+ *   first (new)                   .other.UUID.old                           .other.UUID.tmp
+ *   first (new), other (new)      .other.UUID.old
+ * </pre>
+ *
+ * <p>A program that ends in the middle leaves a folder without the others, which readers refuse. What is there says which of the
+ * two others belongs to the first: the old one as long as the new first has not got its name.
+ */
+final class InPlaceSave implements AutoCloseable {
+
+    private static final String OLD = ".old";
+    static final String UUIDS = "\\p{XDigit}{8}(-\\p{XDigit}{4}){3}-\\p{XDigit}{12}";
+    private static final int MOST_TRIES = File.separatorChar == '\\' ? 20 : 1;
+    private static final int PAUSE_MILLIS = 25;
+
+    private final Path folder;
+    private final List<String> names;
+    private final FolderSteps steps;
+    private final String id = UUID.randomUUID().toString();
+    private final Temporary staged;
+
+    /** Makes empty files under temporary names. */
+    InPlaceSave(Path folder, Iterable<String> names, FolderSteps steps) throws IOException {
+        this.folder = folder;
+        this.steps = steps;
+        this.names = new ArrayList<>();
+        names.forEach(this.names::add);
+        this.staged = Temporary.of(staged(first()), () -> Files.createFile(staged(first())));
+        try {
+            for (String other : others()) {
+                staged.add(staged(other), () -> Files.createFile(staged(other)));
+            }
+        } catch (IOException e) {
+            staged.close();
+            throw e;
+        }
+    }
+
+    /** {@return whether a file was made for a save of another, or by one that was interrupted} */
+    static boolean isLeftOver(String of, String name) {
+        return id(of, name, Temporary.SUFFIX).or(() -> id(of, name, OLD)).isPresent();
+    }
+
+    private static Optional<String> id(String of, String name, String end) {
+        String begin = Temporary.besidePrefix(Path.of(of));
+        return name.startsWith(begin) && name.endsWith(end) && name.length() > begin.length() + end.length()
+                ? Optional.of(name.substring(begin.length(), name.length() - end.length())).filter(Pattern.compile(UUIDS)
+                        .asMatchPredicate()) : Optional.empty();
+    }
+
+    private static Path named(Path folder, String of, String id, String end) {
+        return folder.resolve(Temporary.besidePrefix(Path.of(of)) + id + end);
+    }
+
+    private String first() {
+        return names.get(0);
+    }
+
+    private List<String> others() {
+        return names.subList(1, names.size());
+    }
+
+    /** Where the new file is until it gets its name. */
+    Path staged(String name) {
+        return named(folder, name, id, Temporary.SUFFIX);
+    }
+
+    /**
+     * Gives the files their names. By whoever holds the folder.
+     *
+     * @param isNewOnly refuses to replace the first
+     * @throws IOException if that cannot be; then the old files are there, unless the message says something else
+     */
+    void commit(boolean isNewOnly) throws IOException {
+        for (String name : names) {
+            AtomicFile.keepPermissions(folder.resolve(name), staged(name));
+        }
+        steps.done("staged");
+        staged.hold(() -> {
+            Map<Path, Path> aside = new LinkedHashMap<>();
+            try {
+                replaceFirst(isNewOnly, aside);
+            } catch (IOException e) {
+                for (Map.Entry<Path, Path> old : aside.entrySet()) {
+                    AtomicFile.move(old.getValue(), old.getKey());
+                }
+                throw e;
+            }
+            steps.done("first replaced");
+            nameOthers();
+            AtomicFile.flush(folder);
+            for (Path old : aside.values()) {
+                Files.deleteIfExists(old);
+            }
+            steps.done("old ones deleted");
+        });
+    }
+
+    private void replaceFirst(boolean isNewOnly, Map<Path, Path> aside) throws IOException {
+        for (String other : others()) {
+            Path old = folder.resolve(other);
+            if (Files.exists(old, LinkOption.NOFOLLOW_LINKS)) {
+                Path there = named(folder, other, id, OLD);
+                move(old, there);
+                aside.put(old, there);
+                steps.done("aside");
+            }
+        }
+        AtomicFile.flush(folder);
+        if (isNewOnly) {
+            AtomicFile.moveToNew(staged(first()), folder.resolve(first()));
+            Files.deleteIfExists(staged(first()));
+        } else {
+            move(staged(first()), folder.resolve(first()));
+        }
+        AtomicFile.flush(folder);
+    }
+
+    private void nameOthers() throws IOException {
+        for (String other : others()) {
+            try {
+                move(staged(other), folder.resolve(other));
+                steps.done("named");
+            } catch (IOException e) {
+                staged.release();
+                throw new IOException(folder.resolve(first()) + " is new, but " + staged(other).getFileName()
+                        + " beside it could not be renamed to " + other + ": rename it, or save again", e);
+            }
+        }
+    }
+
+    /** On Windows a file cannot be renamed as long as somebody reads it, be that a scanner for viruses. */
+    private static void move(Path from, Path to) throws IOException {
+        for (int i = 1; ; i++) {
+            try {
+                AtomicFile.move(from, to);
+                return;
+            } catch (AccessDeniedException e) {
+                if (i == MOST_TRIES) {
+                    throw e;
+                }
+                try {
+                    Thread.sleep(PAUSE_MILLIS);
+                } catch (InterruptedException interrupted) {
+                    Thread.currentThread().interrupt();
+                    throw e;
+                }
+            }
+        }
+    }
+
+    /**
+     * The file that belongs to the first one where a save was interrupted, or is under way.
+     *
+     * @param first of a save
+     * @param other one of the others, which is not there under its name
+     * @return under its temporary name; empty if there is none, or more than one
+     */
+    static Optional<AtomicFile.Interrupted> interrupted(Path folder, String first, String other) throws IOException {
+        Map<String, AtomicFile.Interrupted> found = new HashMap<>();
+        // Once for each UUID: the save may be under way.
+        Map<String, Boolean> isStaged = new HashMap<>();
+        for (Path entry : OtherFiles.entries(folder)) {
+            String name = entry.getFileName().toString();
+            Optional<String> ofNew = id(other, name, Temporary.SUFFIX);
+            Optional<String> either = ofNew.or(() -> id(other, name, OLD));
+            if (either.isPresent()) {
+                Path staged = named(folder, first, either.get(), Temporary.SUFFIX);
+                if (ofNew.isPresent() != isStaged.computeIfAbsent(either.get(), id -> isStaged(staged, folder.resolve(first)))) {
+                    found.put(either.get(), new AtomicFile.Interrupted(entry, staged));
+                }
+            }
+        }
+        return found.size() == 1 ? found.values().stream().findFirst() : Optional.empty();
+    }
+
+    /** Where the first file was new, its link is deleted only afterwards. */
+    private static boolean isStaged(Path staged, Path first) {
+        FileIdentity one = FileIdentity.of(staged);
+        Object key = FileIdentity.of(first).key();
+        return one.present() && (one.key() == null || !one.key().equals(key));
+    }
+
+    /** Ends what an interrupted save has begun, and clears away what it left. By whoever holds the folder. */
+    void recover() throws IOException {
+        for (String other : others()) {
+            if (!Files.exists(folder.resolve(other), LinkOption.NOFOLLOW_LINKS)) {
+                Optional<AtomicFile.Interrupted> left = interrupted(folder, first(), other);
+                if (left.isPresent()) {
+                    AtomicFile.move(left.get().file(), folder.resolve(other));
+                }
+            }
+        }
+        for (Path entry : OtherFiles.entries(folder)) {
+            String name = entry.getFileName().toString();
+            if (!name.contains(id) && names.stream().anyMatch(of -> isLeftOver(of, name))) {
+                Files.deleteIfExists(entry);
+            }
+        }
+    }
+
+    /** Deletes what has not got its name. */
+    @Override
+    public void close() {
+        staged.close();
+    }
+}

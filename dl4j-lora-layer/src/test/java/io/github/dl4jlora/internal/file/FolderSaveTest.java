@@ -1,0 +1,324 @@
+package io.github.dl4jlora.internal.file;
+
+import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.internal.processor.FolderExchange;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+/** A folder's two files are those of one save, at every step; whatever else is in the folder stays. */
+class FolderSaveTest {
+
+    /** What a program that is killed after a step leaves, for each step. */
+    private static final class Snapshots extends Way.Steps {
+
+        private final Path from;
+        private final Path to;
+        private final Map<String, Path> taken = new LinkedHashMap<>();
+
+        Snapshots(Way way, Path from, Path to) {
+            super(way);
+            this.from = from;
+            this.to = to;
+        }
+
+        @Override
+        public void done(String step) throws IOException {
+            if (step.equals("linked") || step.equals("staged")) {
+                Files.writeString(from.resolve("adapter/late"), "late");
+                Files.writeString(from.resolve("adapter/sub/late"), "late");
+            }
+            Path copy = to.resolve(String.valueOf(taken.size()));
+            try (Stream<Path> files = Files.walk(from)) {
+                for (Path file : files.toList()) {
+                    Files.copy(file, copy.resolve(from.relativize(file).toString()), StandardCopyOption.COPY_ATTRIBUTES,
+                            LinkOption.NOFOLLOW_LINKS);
+                }
+            }
+            taken.put(step, copy);
+        }
+    }
+
+    @TempDir
+    private Path temporary;
+    private Path home;
+    private Path folder;
+
+    @BeforeEach
+    void anAdapterAmongOtherFiles() throws IOException {
+        home = Files.createDirectory(temporary.resolve("home")).toRealPath();
+        folder = home.resolve("adapter");
+        save(1, Way.SYSTEM);
+        Files.writeString(folder.resolve("README.md"), "of the user");
+        Files.createDirectory(folder.resolve("sub"));
+        Files.writeString(folder.resolve("sub/notes"), "of the user");
+    }
+
+    private void save(int number, Way way, SaveOption... options) throws IOException {
+        save(folder, number, way.steps(), options);
+    }
+
+    private static void save(Path folder, int number, FolderSteps steps, SaveOption... options) throws IOException {
+        new FolderSave(folder, Pairs.of(number), options.length > 0, steps).run();
+    }
+
+    private static void assertUsersFiles(Path folder) {
+        assertThat(folder.resolve("README.md")).hasContent("of the user");
+        assertThat(folder.resolve("sub/notes")).hasContent("of the user");
+    }
+
+    /** Some file systems cannot, such as NFS. */
+    private void assumeExchange() throws IOException {
+        Path one = Files.createDirectory(temporary.resolve("one"));
+        assumeTrue(FolderExchange.exchange(one, Files.createDirectory(temporary.resolve("other"))));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void whoeverIsKilledAfterAStepLeavesOneSaveAndTheNextOneClearsUp(Way way) throws IOException {
+        Snapshots snapshots = new Snapshots(way, home, Files.createDirectory(temporary.resolve("snapshots")));
+
+        save(folder, 2, snapshots);
+
+        assertThat(Pairs.in(folder)).containsExactly("2", "2");
+        assertThat(Pairs.names(home)).containsExactly("adapter");
+        assertThat(Pairs.names(folder)).containsExactly("README.md", Pairs.SECOND, Pairs.FIRST, "late", "sub");
+        assertThat(snapshots.taken).hasSizeGreaterThan(3);
+        for (Map.Entry<String, Path> killed : snapshots.taken.entrySet()) {
+            Path left = killed.getValue().resolve("adapter");
+            List<String> pair = Pairs.in(left);
+            assertThat(pair.get(1)).as(killed.getKey()).isIn("-", pair.get(0));
+            if (way == Way.SYSTEM && FolderExchange.isPossible(left)) {
+                assertThat(pair).as(killed.getKey()).doesNotContain("-");
+            }
+            assertThat(Pairs.read(left)).as(killed.getKey()).containsExactly(pair.get(0), pair.get(0));
+            assertUsersFiles(left);
+            boolean isLate = Files.exists(killed.getValue().resolve("adapter/sub/late")) || !killed.getKey().equals("prepared");
+
+            save(left, 3, way.steps());
+
+            assertThat(Pairs.in(left)).as(killed.getKey()).containsExactly("3", "3");
+            assertUsersFiles(left);
+            assertThat(Pairs.names(left)).as(killed.getKey()).containsExactlyElementsOf(isLate
+                    ? List.of("README.md", Pairs.SECOND, Pairs.FIRST, "late", "sub")
+                    : List.of("README.md", Pairs.SECOND, Pairs.FIRST, "sub"));
+            assertThat(Pairs.names(killed.getValue())).as(killed.getKey()).containsExactly("adapter");
+        }
+    }
+
+    /** Both steps between which nobody may look are shown to be there. */
+    @Test
+    void stepsAreTheseAndNoOthers() throws IOException {
+        assumeExchange();
+        Path copies = Files.createDirectory(temporary.resolve("snapshots"));
+        Snapshots whole = new Snapshots(Way.SYSTEM, home, Files.createDirectory(copies.resolve("whole")));
+        Snapshots single = new Snapshots(Way.IN_PLACE, home, Files.createDirectory(copies.resolve("single")));
+
+        save(folder, 2, whole);
+        save(folder, 3, single);
+
+        assertThat(whole.taken.keySet()).containsExactly("prepared", "linked", "exchanged", "cleared away");
+        assertThat(Pairs.in(whole.taken.get("linked").resolve("adapter"))).containsExactly("1", "1");
+        assertThat(Pairs.in(whole.taken.get("exchanged").resolve("adapter"))).containsExactly("2", "2");
+        assertThat(single.taken.keySet()).containsExactly("staged", "aside", "first replaced", "named", "old ones deleted");
+        assertThat(Pairs.in(single.taken.get("aside").resolve("adapter"))).containsExactly("2", "-");
+        assertThat(Pairs.in(single.taken.get("first replaced").resolve("adapter"))).containsExactly("3", "-");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void whatFailsLeavesTheOldFiles(Way way) throws IOException {
+        for (String step : List.of("prepared", "linked", "staged", "aside")) {
+            FolderSteps failing = new Way.Steps(way) {
+                @Override
+                public void done(String done) throws IOException {
+                    if (done.equals(step)) {
+                        throw new IOException("No space left on device");
+                    }
+                }
+            };
+            try {
+                save(folder, 2, failing);
+                // Not a step of this way.
+                save(1, way);
+            } catch (IOException e) {
+                assertThat(e).hasMessageContainingAll(folder.toString(), "No space left", "untouched");
+            }
+            assertThat(Pairs.in(folder)).as(step).containsExactly("1", "1");
+            assertUsersFiles(folder);
+            assertThat(Pairs.names(folder)).hasSize(4);
+            assertThat(Pairs.names(home)).containsExactly("adapter");
+        }
+    }
+
+    @Test
+    void whatOthersChangeMeanwhileIsThereAfterwards() throws IOException {
+        save(folder, 2, new Way.Steps(Way.SYSTEM) {
+            @Override
+            public void done(String step) throws IOException {
+                if (step.equals("linked")) {
+                    Path replacement = Files.writeString(temporary.resolve("replacement"), "replaced before");
+                    Files.move(replacement, folder.resolve("README.md"), StandardCopyOption.REPLACE_EXISTING);
+                    Files.createDirectory(folder.resolve("made"));
+                    Files.writeString(folder.resolve("made/file"), "new");
+                } else if (step.equals("exchanged")) {
+                    Path replacement = Files.writeString(temporary.resolve("replacement"), "replaced after");
+                    Files.move(replacement, folder.resolve("sub/notes"), StandardCopyOption.REPLACE_EXISTING);
+                }
+            }
+        });
+
+        assertThat(folder.resolve("README.md")).hasContent("replaced before");
+        assertThat(folder.resolve("sub/notes")).hasContent("replaced after");
+        assertThat(folder.resolve("made/file")).hasContent("new");
+        assertThat(Pairs.names(home)).containsExactly("adapter");
+    }
+
+    @Test
+    void aFolderIsReplacedAsAWholeOnThisSystem() throws IOException {
+        assumeExchange();
+        Object before = Files.readAttributes(folder, "fileKey").get("fileKey");
+        Object readme = Files.readAttributes(folder.resolve("README.md"), "fileKey").get("fileKey");
+
+        save(2, Way.SYSTEM);
+
+        assertThat(Files.readAttributes(folder, "fileKey").get("fileKey")).isNotEqualTo(before);
+        assertThat(Files.readAttributes(folder.resolve("README.md"), "fileKey").get("fileKey")).isEqualTo(readme);
+    }
+
+    /** Whose shell stands in the folder would stand nowhere. */
+    @Test
+    void theWorkingFolderStaysTheFolderThatItIs() throws IOException {
+        Path working = Path.of("").toRealPath();
+
+        assertThat(FolderSteps.SYSTEM.mayExchange(working)).isFalse();
+        assertThat(FolderSteps.SYSTEM.mayExchange(working.getParent())).isFalse();
+        assertThat(FolderSteps.SYSTEM.mayExchange(folder)).isEqualTo(FolderExchange.isPossible(folder));
+    }
+
+    /** As PEFT would, which asks for no lock. */
+    @ParameterizedTest
+    @EnumSource
+    void anotherProgramsFilesAreNotReplacedWhereThatIsForbidden(Way way) throws IOException {
+        Path place = Files.createDirectory(home.resolve("new"));
+        FolderSteps steps = new Way.Steps(way) {
+            @Override
+            public void done(String step) throws IOException {
+                if (step.equals("linked") || step.equals("staged")) {
+                    Files.writeString(place.resolve(Pairs.FIRST), "another's");
+                }
+            }
+        };
+
+        assertThatThrownBy(() -> save(place, 2, steps, SaveOption.NEW_ONLY)).isInstanceOf(FileAlreadyExistsException.class);
+        assertThat(Pairs.in(place)).containsExactly("another's", "-");
+        assertThat(Pairs.names(place)).containsExactly(Pairs.FIRST);
+        assertThat(Pairs.names(home)).containsExactly("adapter", "new");
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aLinkStaysALinkAlsoToAFolderThatIsToCome() throws IOException {
+        Path latest = Files.createSymbolicLink(home.resolve("latest"), Path.of("adapter"));
+        Path next = Files.createSymbolicLink(home.resolve("next"), Path.of("to-come"));
+
+        save(latest, 2, FolderSteps.SYSTEM);
+        save(next, 3, FolderSteps.SYSTEM);
+
+        assertThat(latest).isSymbolicLink();
+        assertThat(Pairs.in(folder)).containsExactly("2", "2");
+        assertUsersFiles(folder);
+        assertThat(next).isSymbolicLink();
+        assertThat(Pairs.in(home.resolve("to-come"))).containsExactly("3", "3");
+        assertThat(Pairs.names(home)).containsExactly("adapter", "latest", "next", "to-come");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void permissionsStay(Way way) throws IOException {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-x--x"));
+        Files.setPosixFilePermissions(folder.resolve("sub"), PosixFilePermissions.fromString("rwx------"));
+        Files.setPosixFilePermissions(folder.resolve(Pairs.FIRST), PosixFilePermissions.fromString("rw-------"));
+
+        save(2, way);
+
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder))).isEqualTo("rwxr-x--x");
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.resolve("sub")))).isEqualTo("rwx------");
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.resolve(Pairs.FIRST))))
+                .isEqualTo("rw-------");
+    }
+
+    /** Access control lists are such attributes, which Java can neither see nor copy. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFolderWithAttributesOfItsOwnStaysThatFolder() throws IOException {
+        UserDefinedFileAttributeView attributes = Files.getFileAttributeView(folder, UserDefinedFileAttributeView.class);
+        assumeTrue(attributes != null && Files.getFileStore(folder).supportsFileAttributeView("user"));
+        attributes.write("note", ByteBuffer.wrap(new byte[] {1}));
+
+        save(2, Way.SYSTEM);
+
+        assertThat(Files.getFileAttributeView(folder, UserDefinedFileAttributeView.class).list()).containsExactly("note");
+        assertThat(Pairs.in(folder)).containsExactly("2", "2");
+        assertThat(Pairs.names(home)).containsExactly("adapter");
+    }
+
+    @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void whatIsNoFileStays() throws Exception {
+        assertThat(new ProcessBuilder("mkfifo", folder.resolve("pipe").toString()).start().waitFor()).isZero();
+        Files.createSymbolicLink(folder.resolve("link"), Path.of("nowhere"));
+
+        save(2, Way.SYSTEM);
+
+        assertThat(Pairs.names(folder)).contains("pipe", "link");
+        assertThat(folder.resolve("link")).isSymbolicLink();
+        assertThat(Pairs.in(folder)).containsExactly("2", "2");
+        assertUsersFiles(folder);
+    }
+
+    @Test
+    void whatAnotherProgramIsPreparingStays() throws IOException {
+        Path others = Files.createDirectory(home.resolve(".adapter.01234567-89ab-cdef-0123-456789abcdef.tmp"));
+        Files.writeString(others.resolve("file"), "theirs");
+        try (FolderLock theirs = FolderLock.ofPrepared(others)) {
+            assertThat(theirs).isNotNull();
+            save(2, Way.SYSTEM);
+            assertThat(others.resolve("file")).hasContent("theirs");
+        }
+    }
+
+    @Test
+    void namesMayBeAsLongAsASystemTakesThem() throws IOException {
+        Path longest = home.resolve("n".repeat(250));
+
+        save(longest, 2, FolderSteps.SYSTEM);
+        save(longest, 3, FolderSteps.SYSTEM);
+
+        assertThat(Pairs.in(longest)).containsExactly("3", "3");
+    }
+}
