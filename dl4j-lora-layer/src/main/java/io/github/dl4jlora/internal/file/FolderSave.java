@@ -136,9 +136,10 @@ final class FolderSave {
     private boolean isNew(Path place, Prepared prepared) throws IOException {
         try {
             prepared.folder.hold(() -> {
+                // Windows moves no folder with an open file in it.
+                prepared.lock.close();
                 Files.move(prepared.path(), place);
                 prepared.folder.release();
-                prepared.lock.moved(place);
                 AtomicFile.flush(place.getParent());
                 steps.done("in its place");
             });

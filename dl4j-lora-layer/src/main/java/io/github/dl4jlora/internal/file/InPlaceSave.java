@@ -100,6 +100,8 @@ final class InPlaceSave implements AutoCloseable {
      */
     void commit(boolean isNewOnly) throws IOException {
         for (String name : names) {
+            // Again if it was moved here: to another file system, such as one that is mounted here, that is a copy.
+            AtomicFile.force(staged(name));
             AtomicFile.keepPermissions(folder.resolve(name), staged(name));
         }
         steps.done("staged");

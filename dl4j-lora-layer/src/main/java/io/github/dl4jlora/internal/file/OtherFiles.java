@@ -26,6 +26,8 @@ import java.util.stream.Stream;
  */
 final class OtherFiles {
 
+    private static final int PERMISSION_BITS = 07777;
+
     private final Set<String> own;
     /** What was linked, by its path in the folder. */
     private final Map<Path, Object> linked = new HashMap<>();
@@ -101,6 +103,10 @@ final class OtherFiles {
         PosixFileAttributes before = Files.readAttributes(old, PosixFileAttributes.class);
         AtomicFile.keepOwner(before, now);
         now.setPermissions(before.permissions());
+        if (old.getFileSystem().supportedFileAttributeViews().contains("unix")) {
+            // What permissions do not show: whether new files are of the folder's group, or are deleted by their owners alone.
+            Files.setAttribute(replacement, "unix:mode", (int) Files.getAttribute(old, "unix:mode") & PERMISSION_BITS);
+        }
         if (!FolderExchange.haveSameExtendedAttributes(old, replacement)) {
             throw new IOException(old + " has access control lists or other attributes of its own");
         }

@@ -43,7 +43,7 @@ public final class PeftWriter {
     }
 
     /**
-     * @param path    new, empty, or with an adapter that is replaced
+     * @param path    new, empty, or with an adapter, whose two files are replaced together; others stay
      * @throws IOException              if there is a file of that name, the folder cannot be written to, or has an adapter that
      *                                  the options forbid to replace
      * @throws IllegalArgumentException if files have no name for the adapter's variant, or one name for two of its tensors

@@ -49,10 +49,13 @@ class EndedProgramTest {
         assertThat(endedBy(signal, millis, "plain")).isEqualTo(exitCode);
 
         assertThat(target.resolve("file")).hasSize((long) EndedWriter.PIECES << 12);
-        for (Path path : left("folder-\\d+", "file")) {
+        for (Path path : left("folder-\\d+", "file", "replaced")) {
             assertThat(path.resolve("a")).hasSize((long) EndedWriter.PIECES << 12);
             assertThat(path.resolve("b")).hasSize((long) EndedWriter.PIECES << 12);
         }
+        Path replaced = target.resolve("replaced");
+        assertThat(Pairs.in(replaced)).containsExactly(Pairs.in(replaced).get(0), Pairs.in(replaced).get(0));
+        assertThat(Pairs.names(replaced)).containsExactly("README.md", Pairs.SECOND, Pairs.FIRST);
     }
 
     @Test

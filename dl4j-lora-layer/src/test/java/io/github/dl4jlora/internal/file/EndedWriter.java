@@ -74,8 +74,11 @@ final class EndedWriter {
             zip.putNextEntry(new ZipEntry("a"));
             pieces(zip);
         }
+        Files.createDirectory(folder.resolve("replaced"));
+        Files.writeString(folder.resolve("replaced/README.md"), "of the user");
         for (int i = 0; ; i++) {
             AtomicFile.write(folder.resolve("file"), EndedWriter::pieces);
+            AtomicFile.writeFolder(folder.resolve("replaced"), Pairs.of(i));
             AtomicFile.writeFolder(folder.resolve("folder-" + i), Map.of("a", EndedWriter::pieces, "b", EndedWriter::pieces));
             SpooledZip.of(new ByteArrayInputStream(bytes.toByteArray()), Set.of("a", "b")).close();
             try (Temporary temporary = Temporary.file("fetched", ".zip");

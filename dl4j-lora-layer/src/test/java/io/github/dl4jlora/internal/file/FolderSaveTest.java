@@ -148,6 +148,18 @@ class FolderSaveTest {
         assertThat(Pairs.in(single.taken.get("first replaced").resolve("adapter"))).containsExactly("3", "-");
     }
 
+    @Test
+    void aNewFolderAppearsWithAllOfItsFiles() throws IOException {
+        Path house = Files.createDirectories(temporary.resolve("house/adapter/sub")).getParent().getParent().toRealPath();
+        Snapshots snapshots = new Snapshots(Way.SYSTEM, house, Files.createDirectory(temporary.resolve("snapshots")));
+
+        save(house.resolve("new"), 2, snapshots);
+
+        assertThat(snapshots.taken.keySet()).containsExactly("prepared", "in its place");
+        assertThat(snapshots.taken.get("prepared").resolve("new")).doesNotExist();
+        assertThat(Pairs.names(snapshots.taken.get("in its place").resolve("new"))).containsExactly(Pairs.SECOND, Pairs.FIRST);
+    }
+
     @ParameterizedTest
     @EnumSource
     void whatFailsLeavesTheOldFiles(Way way) throws IOException {
@@ -264,8 +276,12 @@ class FolderSaveTest {
         Files.setPosixFilePermissions(folder.resolve("sub"), PosixFilePermissions.fromString("rwx------"));
         Files.setPosixFilePermissions(folder.resolve(Pairs.FIRST), PosixFilePermissions.fromString("rw-------"));
 
+        Object mode = (int) Files.getAttribute(folder, "unix:mode") | 02000;
+        Files.setAttribute(folder, "unix:mode", (int) mode & 07777);
+
         save(2, way);
 
+        assertThat(Files.getAttribute(folder, "unix:mode")).as("new files are of its group").isEqualTo(mode);
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder))).isEqualTo("rwxr-x--x");
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.resolve("sub")))).isEqualTo("rwx------");
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.resolve(Pairs.FIRST))))

@@ -187,7 +187,7 @@ final class Soak implements AutoCloseable {
             files.map(file -> adapters.relativize(file).toString().replace('\\', '/')).forEach(left::add);
         }
         left.removeIf(name -> slots.stream().anyMatch(slot -> name.equals(slot.name()) || name.startsWith(slot.name() + "/")));
-        left.removeAll(List.of("", ".dl4j-lora", ".dl4j-lora/staged", ".dl4j-lora/aside", ".dl4j-lora/gone", ".dl4j-lora/lock"));
+        left.removeAll(List.of("", ".dl4j-lora", ".dl4j-lora/staged", ".dl4j-lora/gone", ".dl4j-lora/lock"));
         return left;
     }
 
