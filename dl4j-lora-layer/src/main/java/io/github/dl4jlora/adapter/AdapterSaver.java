@@ -34,8 +34,8 @@ public final class AdapterSaver {
      * Writes PEFT's two files into a folder, which is made if need be. A new folder appears with both files or not at all. In
      * one that is there both are replaced together, in one step where the system can (Linux, macOS): at no moment the one is of
      * this save and the other of another. Other files stay, and a link to the folder stays a link. Saves into one folder wait for
-     * one another, also in several processes. Layers that started from different parts of W, which PEFT cannot say, are written as plain ones of
-     * twice the rank, which compute the same.
+     * one another, also in several processes. Layers that started from different parts of W, which PEFT cannot say, are written
+     * as plain ones of twice the rank, which compute the same.
      *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once
