@@ -14,6 +14,8 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -124,6 +126,32 @@ class SafetensorsReadingTest {
         }
         assertThatThrownBy(() -> Safetensors.open(Files.write(folder.resolve("b"), new byte[8])))
                 .hasMessageContaining("the header claims 0 bytes, but the file has 8");
+    }
+
+    @Test
+    void aHeaderMayListTensorsInAnyOrder() throws IOException {
+        byte[] data = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putFloat(1).putFloat(2).array();
+        Path file = Files.write(folder.resolve("a"), AdapterFiles.safetensors(
+                "{\"second\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},"
+                        + "\"first\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", data));
+
+        try (Safetensors read = Safetensors.open(file)) {
+            assertThat(read.names()).containsExactly("first", "second");
+            assertThat(read.read("first").toFloatVector()).containsExactly(1);
+            assertThat(read.read("second").toFloatVector()).containsExactly(2);
+        }
+    }
+
+    @Test
+    void theBytesOfATensorThatHasOthersAreCounted() throws IOException {
+        Path file = Files.write(folder.resolve("a"), AdapterFiles.safetensors(
+                "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                        + "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,8]}}", new byte[8]));
+        Path noList = Files.write(folder.resolve("b"), AdapterFiles.safetensors(
+                "{\"a\":{\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]}}", new byte[4]));
+
+        assertThatThrownBy(() -> Safetensors.open(file)).hasMessageContaining("\"b\" has 4 bytes, which is not F32[2]");
+        assertThatThrownBy(() -> Safetensors.open(noList)).hasMessageContaining("VALUE_NUMBER_INT instead of START_ARRAY");
     }
 
     @Test

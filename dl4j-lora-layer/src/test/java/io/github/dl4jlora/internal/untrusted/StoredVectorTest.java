@@ -28,6 +28,11 @@ class StoredVectorTest {
 
     /** @param shape how many numbers of shape information there are */
     private ZipFile zip(int shape, int length) throws IOException {
+        return zip(shape, length, 0);
+    }
+
+    /** @param after how many bytes of zeros follow the values */
+    private ZipFile zip(int shape, int length, int after) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(bytes);
         out.writeUTF("LONG_SHAPE");
@@ -40,6 +45,7 @@ class StoredVectorTest {
         for (int i = 0; i < length; i++) {
             out.writeFloat(i + 1);
         }
+        out.write(new byte[after]);
         Path file = folder.resolve("a.zip");
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
             zip.putNextEntry(new ZipEntry("it"));
@@ -81,6 +87,19 @@ class StoredVectorTest {
             } else {
                 assertThatThrownBy(() -> open(zip, 3, bytes)).isInstanceOf(IOException.class)
                         .hasMessageContaining("would expand");
+            }
+        }
+    }
+
+    /** Also one whose value is 0. */
+    @Test
+    void aByteAfterTheValuesIsRefusedHoweverTheyAreRead() throws IOException {
+        try (ZipFile zip = zip(8, 3, 1)) {
+            assertThatThrownBy(() -> open(zip, 3, 1000).all()).isInstanceOf(IOException.class)
+                    .hasMessageContaining("followed by more");
+            try (StoredVector vector = open(zip, 3, 1000)) {
+                vector.next(3);
+                assertThatThrownBy(vector::end).isInstanceOf(IOException.class).hasMessageContaining("followed by more");
             }
         }
     }
