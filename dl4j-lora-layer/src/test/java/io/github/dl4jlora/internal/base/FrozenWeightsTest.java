@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Random;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 /** Frozen weights are named by what they are, and found while somebody holds them. */
@@ -217,6 +218,35 @@ class FrozenWeightsTest {
         spoilt.values().putScalar(3, 7);
 
         assertThat(lent.copied("fc")).isNotSameAs(spoilt).extracting(FrozenWeights::values).isEqualTo(values);
+    }
+
+    @Test
+    void whatIsReadAndNotKeptIsGivenBackAtOnce() {
+        INDArray values = Networks.random(DataType.FLOAT, 47, 12);
+        FrozenWeights original = FrozenWeights.unregisteredOwn(values, Map.of("W", values.reshape(3, 4)));
+        INDArray damaged = values.dup();
+        INDArray first = values.dup();
+        INDArray second = values.dup();
+
+        assertThatIllegalArgumentException().isThrownBy(() -> FrozenWeights.read(damaged, original.signature(), "f".repeat(64)))
+                .withMessageContaining("hash to " + original.id());
+        FrozenWeights kept = FrozenWeights.read(first, original.signature(), original.id());
+
+        assertThat(FrozenWeights.read(second, original.signature(), original.id())).isSameAs(kept);
+        assertThat(damaged.wasClosed()).isTrue();
+        assertThat(second.wasClosed()).isTrue();
+        assertThat(first.wasClosed()).isFalse();
+        assertThat(kept.values()).isEqualTo(values);
+    }
+
+    @Test
+    void whatWasClosedIsNotCopied() {
+        INDArray values = Networks.random(DataType.FLOAT, 48, 12);
+        FrozenWeights lent = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
+        values.close();
+
+        assertThatIllegalStateException().isThrownBy(() -> lent.copied("fc"))
+                .withMessageContainingAll("Layer \"fc\"", "the base network's weights were closed");
     }
 
     private static String id(INDArray values, long rows, long columns) {
