@@ -240,13 +240,15 @@ class FrozenWeightsTest {
     }
 
     @Test
-    void whatWasClosedIsNotCopied() {
+    void whatWasClosedIsNeitherCopiedNorVerified() {
         INDArray values = Networks.random(DataType.FLOAT, 48, 12);
         FrozenWeights lent = FrozenWeights.of(values, Map.of("W", values.reshape(3, 4)));
         values.close();
 
         assertThatIllegalStateException().isThrownBy(() -> lent.copied("fc"))
                 .withMessageContainingAll("Layer \"fc\"", "the base network's weights were closed");
+        assertThatIllegalStateException().isThrownBy(() -> lent.verify("fc"))
+                .withMessageContaining("the base network's weights were closed");
     }
 
     private static String id(INDArray values, long rows, long columns) {
