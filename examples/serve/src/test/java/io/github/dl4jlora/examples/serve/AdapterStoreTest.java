@@ -84,7 +84,7 @@ class AdapterStoreTest {
     void otherFilesOfAReplacedAdapterStay() throws IOException {
         older.save(adapters.resolve("spam"));
         Files.writeString(adapters.resolve("spam/tokenizer.json"), "{}");
-        try (AdapterStore store = new AdapterStore(adapters)) {
+        try (AdapterStore store = new AdapterStore(adapters, Set.of())) {
             store.own();
             Path staged = store.stage();
             newer.save(staged);
