@@ -322,7 +322,7 @@ public final class LoRAConfig {
     /** Builds a {@link LoRAConfig}; every setting has a default. */
     public static final class Builder extends FromData.Builder<Builder> implements LoRAOptions<Builder> {
 
-        private LoRASettings.Builder lora = LoRASettings.DEFAULTS.toBuilder();
+        private LoRASettings.Builder lora = LoRASettings.builder().rank(LoRASettings.DEFAULTS.rank());
 
         private Builder() {
         }
@@ -353,7 +353,8 @@ public final class LoRAConfig {
             Selection selection = selection();
             selection.overrides().forEach((pattern, override) -> {
                 try {
-                    override.applyTo(settings);
+                    LoRASettings other = override.applyTo(settings);
+                    lora.warnOfRawAlpha(other.alpha(), other.rank());
                 } catch (IllegalArgumentException e) {
                     throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
                 }

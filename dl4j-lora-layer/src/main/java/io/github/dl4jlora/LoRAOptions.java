@@ -36,7 +36,8 @@ public interface LoRAOptions<B> {
     }
 
     /**
-     * Default 1.
+     * Default 1. Without {@link #scaling} it is the factor s itself, and not what PEFT, Keras and torchtune divide by the rank: a
+     * builder logs a warning if it is above 2 then.
      *
      * @param alpha finite, not 0
      * @return this

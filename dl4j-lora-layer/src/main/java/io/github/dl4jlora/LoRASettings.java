@@ -108,7 +108,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         Builder builder = new Builder();
         builder.rank = rank;
         builder.alpha = alpha;
-        builder.scaling = scaling;
+        builder.scaling(scaling);
         builder.loraInit = loraInit;
         builder.pissaIterations = pissaIterations;
         builder.loraDropout = loraDropout;
@@ -157,6 +157,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         private int rank;
         private double alpha = 1;
         private Scaling scaling = Scaling.ALPHA;
+        private boolean scalingIsChosen;
         private LoRAInit loraInit = LoRAInit.KAIMING_UNIFORM;
         private int pissaIterations;
         private double loraDropout;
@@ -188,6 +189,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         @Override
         public Builder scaling(Scaling scaling) {
             this.scaling = Objects.requireNonNull(scaling, "scaling is null");
+            this.scalingIsChosen = true;
             return this;
         }
 
@@ -238,15 +240,25 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
             return this;
         }
 
+        /** See {@link RawAlpha}; of an alpha and a rank that differ from these for some layers. */
+        void warnOfRawAlpha(double otherAlpha, int otherRank) {
+            if (!scalingIsChosen) {
+                RawAlpha.warn(otherAlpha, otherRank);
+            }
+        }
+
         /**
-         * Makes the settings.
+         * Makes the settings. If {@code alpha} is above 2 and {@code scaling} was not called, what the factor becomes is logged as
+         * a warning, once in a JVM for each alpha and rank.
          *
          * @return the settings
          * @throws IllegalArgumentException for a setting out of its range
          */
         public LoRASettings build() {
-            return new LoRASettings(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, variant, trainBias,
-                    loraPlusRatio, engine);
+            LoRASettings settings = new LoRASettings(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, variant,
+                    trainBias, loraPlusRatio, engine);
+            warnOfRawAlpha(alpha, rank);
+            return settings;
         }
 
         /**
