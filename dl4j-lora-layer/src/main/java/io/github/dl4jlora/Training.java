@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import org.deeplearning4j.util.NetworkUtils;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.L1Regularization;
 import org.nd4j.linalg.learning.regularization.L2Regularization;
@@ -81,36 +82,55 @@ record Training(BiasTraining bias, IUpdater updater, List<Regularization> regula
         /**
          * L1 regularization of A and B; default none.
          *
-         * @param coefficient 0 or more
+         * @param coefficient above 0; 0 takes back what was set before
          * @return this
+         * @throws IllegalArgumentException for a coefficient below 0 or NaN
          */
         public B l1(double coefficient) {
-            return regularization(new L1Regularization(coefficient));
+            return regularization("l1", coefficient, new L1Regularization(coefficient));
         }
 
         /**
-         * L2 regularization of A and B; default none.
+         * L2 regularization of A and B; default none. As on DL4J's builders it takes the place of {@link #weightDecay}, which is
+         * logged as a warning: both at once make no sense.
          *
-         * @param coefficient 0 or more
+         * @param coefficient above 0; 0 takes back what was set before, and leaves weight decay alone
          * @return this
+         * @throws IllegalArgumentException for a coefficient below 0 or NaN
          */
         public B l2(double coefficient) {
-            return regularization(new L2Regularization(coefficient));
+            replace(coefficient, WeightDecay.class, "L2 regularization takes the place of weight decay: both make no sense");
+            return regularization("l2", coefficient, new L2Regularization(coefficient));
         }
 
         /**
-         * Weight decay of A and B, times the learning rate; default none.
+         * Weight decay of A and B, times the learning rate; default none. As on DL4J's builders it takes the place of {@link
+         * #l2}, which is logged as a warning: both at once make no sense.
          *
-         * @param coefficient 0 or more
+         * @param coefficient above 0; 0 takes back what was set before, and leaves L2 regularization alone
          * @return this
+         * @throws IllegalArgumentException for a coefficient below 0 or NaN
          */
         public B weightDecay(double coefficient) {
-            return regularization(new WeightDecay(coefficient, true));
+            replace(coefficient, L2Regularization.class, "Weight decay takes the place of L2 regularization: both make no sense");
+            return regularization("weightDecay", coefficient, new WeightDecay(coefficient, true));
         }
 
-        private B regularization(Regularization added) {
-            regularization.removeIf(present -> present.getClass() == added.getClass());
-            regularization.add(added);
+        private void replace(double coefficient, Class<? extends Regularization> other, String why) {
+            if (coefficient > 0) {
+                NetworkUtils.removeInstancesWithWarning(regularization, other, why);
+            }
+        }
+
+        private B regularization(String setting, double coefficient, Regularization added) {
+            if (!(coefficient >= 0)) {
+                throw new IllegalArgumentException(setting + " is " + coefficient + ", but must be 0 (none) or more. Set it with "
+                        + setting + "(1e-4), for example");
+            }
+            NetworkUtils.removeInstances(regularization, added.getClass());
+            if (coefficient > 0) {
+                regularization.add(added);
+            }
             return self();
         }
 
