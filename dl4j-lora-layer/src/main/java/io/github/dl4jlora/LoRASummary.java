@@ -9,9 +9,11 @@ import java.util.stream.Stream;
 /**
  * What trains in a network and what does not, by layer; {@link #toString} is a table for people.
  *
- * @param rows in topological order
+ * @param rows  in topological order
+ * @param notes what the base asks of a layer and the adapted layer does not do, a sentence for each layer; empty if there is
+ *              nothing of the kind
  */
-public record LoRASummary(List<Row> rows) {
+public record LoRASummary(List<Row> rows, List<String> notes) {
 
     private static final List<String> HEADER = List.of("layer", "type", "role", "rank", "alpha", "trainable", "frozen",
             "stored as", "bytes", "error");
@@ -34,6 +36,15 @@ public record LoRASummary(List<Row> rows) {
      */
     public record Row(String name, String type, String role, int rank, double alpha, long trainable, long frozen,
                       String storedAs, long bytes, double error) {
+    }
+
+    /**
+     * Without notes.
+     *
+     * @param rows in topological order
+     */
+    public LoRASummary(List<Row> rows) {
+        this(rows, List.of());
     }
 
     /** {@return the number of trained values} */
@@ -73,7 +84,8 @@ public record LoRASummary(List<Row> rows) {
         });
         String table = cells.stream().map(row -> line(row, widths)).collect(Collectors.joining("\n"));
         return table + String.format(Locale.ROOT, "%ntrainable params: %,d || all params: %,d || trainable%%: %.4f",
-                trainableParams(), totalParams(), trainablePercent());
+                trainableParams(), totalParams(), trainablePercent())
+                + notes.stream().map(note -> System.lineSeparator() + note).collect(Collectors.joining());
     }
 
     private static List<String> cells(Row row) {

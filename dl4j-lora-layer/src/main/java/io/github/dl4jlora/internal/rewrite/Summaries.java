@@ -12,10 +12,14 @@ import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.internal.run.TrainedBias;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /** Reads a {@link LoRASummary} off a network. */
@@ -34,7 +38,33 @@ public final class Summaries {
     /** As {@link #of(Model)}; of a network that is only planned too. */
     static LoRASummary of(Network<?> network) {
         Summaries summaries = new Summaries(network);
-        return new LoRASummary(network.nodes().stream().flatMap(summaries::rows).toList());
+        return new LoRASummary(network.nodes().stream().flatMap(summaries::rows).toList(),
+                network.nodes().stream().flatMap(Summaries::notes).toList());
+    }
+
+    /** Rules for W that the base has and the adapted layer, whose W does not move, has not. */
+    private static Stream<String> notes(Node node) {
+        AdaptedConfiguration lora = node.adapted();
+        if (lora == null || lora.adapted().isEmpty() || lora.stockLayer() == null) {
+            return Stream.empty();
+        }
+        Set<String> dropped = rules(lora.stockLayer());
+        dropped.removeAll(rules((Layer) lora));
+        return dropped.isEmpty() ? Stream.empty() : Stream.of("Layer \"" + node.name() + "\": " + String.join(" and ", dropped)
+                + " of the base " + (dropped.size() == 1 ? "does" : "do") + " not apply while the layer is adapted: its weights "
+                + "stay as they are, and A and B have no such rule");
+    }
+
+    private static Set<String> rules(Layer layer) {
+        Layer inner = StockLayers.innermost(layer);
+        Set<String> rules = new TreeSet<>();
+        if (inner.getConstraints() != null) {
+            inner.getConstraints().forEach(constraint -> rules.add(constraint.getClass().getSimpleName()));
+        }
+        if (inner instanceof BaseLayer base && base.getWeightNoise() != null) {
+            rules.add(base.getWeightNoise().getClass().getSimpleName());
+        }
+        return rules;
     }
 
     private Stream<LoRASummary.Row> rows(Node node) {
