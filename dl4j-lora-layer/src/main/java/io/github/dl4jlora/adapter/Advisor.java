@@ -1,10 +1,12 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
+import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.rewrite.ChanceLoss;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.api.Model;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -13,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
@@ -113,11 +116,18 @@ public final class Advisor {
         return List.copyOf(found);
     }
 
+    private LoRAAdvice broken(String layer) {
+        DataType type = adapter.content().delta(layer).a().dataType();
+        String finding = "A or B holds NaN or infinity";
+        return type != DataType.HALF ? new LoRAAdvice(Kind.RATE_TOO_HIGH, layer, finding, Map.of())
+                : new LoRAAdvice(Kind.RATE_TOO_HIGH, Optional.of(layer), finding, Map.of(), Divergence.remedy(type) + ".");
+    }
+
     /** @return ‖ΔW‖ / ‖W‖ by layer, where it is known and not zero */
     private Map<String, Double> changes(List<LoRAAdvice> found) {
         Map<String, Double> moves = new LinkedHashMap<>();
         List<String> broken = adapter.layers().stream().filter(this::isBroken).toList();
-        broken.forEach(layer -> found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, layer, "A or B holds NaN or infinity", Map.of())));
+        broken.forEach(layer -> found.add(broken(layer)));
         if (!broken.isEmpty()) {
             return moves;
         }

@@ -5,6 +5,7 @@
  *   Temporary      files and folders that do not outlive the JVM, however it is ended
  *   FileIdentity   which file a path names at a moment, to notice that it was replaced
  *   Options        options that are given as a list
+ *   Divergence     why training ends in NaN, and what to do
  * </pre>
  *
  * <p>Knows no other room.

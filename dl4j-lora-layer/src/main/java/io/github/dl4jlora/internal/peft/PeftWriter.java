@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -136,8 +137,8 @@ public final class PeftWriter {
 
     private static void requireFinite(String tensor, INDArray value) {
         if (RawValues.firstNotFinite(value) >= 0) {
-            throw new IllegalStateException("Tensor \"" + tensor + "\" holds NaN or infinity: training has diverged. Lower the "
-                    + "learning rate or alpha, or go back to a checkpoint. Nothing was written");
+            throw new IllegalStateException("Tensor \"" + tensor + "\" holds NaN or infinity: training has diverged. "
+                    + Divergence.remedy(value.dataType()) + ". Nothing was written");
         }
     }
 }

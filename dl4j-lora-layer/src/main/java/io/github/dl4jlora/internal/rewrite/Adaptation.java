@@ -4,6 +4,7 @@ import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
@@ -11,8 +12,10 @@ import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.start.Watch;
 import io.github.dl4jlora.internal.untrusted.StreamedBase;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.NoOp;
@@ -20,6 +23,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -273,6 +278,7 @@ public final class Adaptation<M extends Model> {
         PassingOutputs.assign(adapted);
         refuseUntrainable(adapted);
         adapted.nodes().stream().filter(node -> node.adapted() != null).forEach(this::warn);
+        warnOfUpdaters(adapted);
         FirstSteps.watch(adapted);
         return adapted.model();
     }
@@ -323,6 +329,20 @@ public final class Adaptation<M extends Model> {
     private static void warnOfRanks(Node node) {
         node.adapted().adapted().forEach(parameter ->
                 parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).module()));
+    }
+
+    /** B starts as zeros, and so the gradient of A is 0 in the first step. */
+    private void warnOfUpdaters(Network<M> adapted) {
+        Map<String, List<String>> layers = new LinkedHashMap<>();
+        for (Node node : adapted.nodes()) {
+            AdaptedConfiguration lora = node.adapted();
+            String why = lora == null || lora.adapted().isEmpty() ? null : Divergence.ofZeros(((TrainingConfig) lora)
+                    .getUpdaterByParam(lora.key(lora.adapted().get(0), Variant.B)), adapted.dataType());
+            if (why != null) {
+                layers.computeIfAbsent(why, key -> new ArrayList<>()).add(node.name());
+            }
+        }
+        layers.forEach((why, names) -> LOG.warn("Layers {}: {}", names, why));
     }
 
     private void warn(Node node) {

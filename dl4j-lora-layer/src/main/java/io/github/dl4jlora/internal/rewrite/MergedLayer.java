@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.LoRAMergeReport;
+import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
@@ -69,7 +70,7 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
     static void requireFinite(Node node, INDArray merged) {
         if (RawValues.firstNotFinite(merged) >= 0) {
             throw new IllegalStateException("Layer \"" + node.name() + "\": the merged weights hold NaN or infinity. The adapter "
-                    + "has diverged; lower its learning rate or alpha, or go back to an earlier checkpoint. Nothing was merged");
+                    + "has diverged. " + Divergence.remedy(merged.dataType()) + ". Nothing was merged");
         }
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.swap;
 
 import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.ExtraPart;
@@ -366,7 +367,7 @@ public final class Swap {
                     + " has " + found + " at position " + place + (Double.isFinite(found)
                     ? ", too large for the network's data type " + parameter.dataType() + ". Convert the base with "
                     + "convertDataType(DataType." + value.dataType() + "), and adapt that"
-                    : ": its training diverged. Lower the learning rate or alpha, or go back to a checkpoint"));
+                    : ": its training diverged. " + Divergence.remedy(value.dataType())));
         }
         return cast;
     }
