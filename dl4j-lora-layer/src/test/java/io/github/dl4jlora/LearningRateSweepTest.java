@@ -49,6 +49,7 @@ class LearningRateSweepTest {
     private static final class Shuffling extends ExistingDataSetIterator {
 
         private final List<DataSet> batches;
+        private int resets;
 
         Shuffling(List<DataSet> batches) {
             super(batches);
@@ -57,7 +58,7 @@ class LearningRateSweepTest {
 
         @Override
         public void reset() {
-            Collections.shuffle(batches, new Random(batches.hashCode()));
+            Collections.shuffle(batches, new Random(++resets));
             super.reset();
         }
     }

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.adapter;
 
+import ch.qos.logback.classic.Level;
 import io.github.dl4jlora.Doctor;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Threads;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -25,6 +27,13 @@ class FastGuideTest {
     @Tag("heavy")
     void askTheDoctor() {
         Logger log = LoggerFactory.getLogger(FastGuideTest.class);
-        log.info(Doctor.report().toString());
+        try (LogCapture told = new LogCapture(FastGuideTest.class.getName(), Level.INFO)) {
+            log.info(Doctor.report().toString());
+
+            String report = told.messages().get(0);
+            assertThat(report.lines()).anyMatch(line -> line.matches("threads +BLAS \\d+, ND4J's loops \\d+.*"))
+                    .anyMatch(line -> line.startsWith("memory"))
+                    .anyMatch(line -> line.equals("Nothing to change.") || line.startsWith("1. "));
+        }
     }
 }

@@ -358,7 +358,7 @@ class AdapterBankTest {
             for (String name : List.of("a", "b")) {
                 bank.add(name, LoRAAdapter.of(LoRA.apply(steps, LoRAConfig.builder().rank(2).targets("layer0").build())));
             }
-            INDArray sequences = Nd4j.rand(4, 4, 7);
+            INDArray sequences = Networks.random(DataType.FLOAT, 5, 4, 4, 7);
 
             assertThat(bank.output("a", sequences).size(0)).isEqualTo(28);
             assertThatThrownBy(() -> bank.output(new String[] {"a", "b", "a", "b"}, sequences))

@@ -4,6 +4,7 @@ import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -46,7 +47,7 @@ class NothingStaleTest {
                 .activation(Activation.TANH).build());
         MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0")
                 .storage(FrozenStorage.EMBEDDED).build());
-        INDArray x = Nd4j.rand(DataType.DOUBLE, 2, 4, 7);
+        INDArray x = Networks.random(DataType.DOUBLE, 5, 2, 4, 7);
         INDArray before = net.output(x);
 
         net.setParams(net.params().mul(2));
@@ -59,7 +60,7 @@ class NothingStaleTest {
         MultiLayerNetwork base = base(new LSTM.Builder().nIn(4).nOut(5).activation(Activation.TANH).build());
         MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
         net.params().addi(0.3);
-        INDArray x = Nd4j.rand(DataType.DOUBLE, 2, 4, 7);
+        INDArray x = Networks.random(DataType.DOUBLE, 5, 2, 4, 7);
         INDArray before = net.output(x);
         AdaptedRuntime layer = (AdaptedRuntime) net.getLayer(0);
         INDArray rankTwo = Nd4j.ones(DataType.DOUBLE, 4, 2);

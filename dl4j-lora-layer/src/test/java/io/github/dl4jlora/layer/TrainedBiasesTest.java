@@ -291,7 +291,7 @@ class TrainedBiasesTest {
         try (AdapterBank bank = new AdapterBank(base, 1)) {
             bank.add("all", LoRAAdapter.of(adapted));
             bank.add("other", other);
-            INDArray images = Nd4j.rand(base.params().dataType(), 2, 1, 4, 4);
+            INDArray images = Networks.random(base.params().dataType(), 5, 2, 1, 4, 4);
             assertThat(bank.output("all", images).equalsWithEps(adapted.output(images), 1e-5)).isTrue();
             assertThat(bank.output("other", images)).isNotEqualTo(adapted.output(images));
         }

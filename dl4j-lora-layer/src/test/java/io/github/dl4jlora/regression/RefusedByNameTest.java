@@ -178,10 +178,18 @@ class RefusedByNameTest {
     void copyOfTheBaseStaysWhenTheBaseMoves(Models.Kind kind) {
         Model base = kind.base();
         Model tuned = Models.apply(base, kind.config().copyBase(true).build());
+        Model onBaseAtRest = Models.apply(kind.base(), kind.config().build());
+        INDArray input = Networks.random(DataType.FLOAT, 1, 2, Networks.IN);
+        INDArray before = Models.output(tuned, input);
 
         Models.fit(base, 5);
 
+        assertThat(Models.output(base, input)).as("what the base computes now").isNotEqualTo(before);
+        assertThat(Models.output(tuned, input)).isEqualTo(before).isEqualTo(Models.output(onBaseAtRest, input));
         Models.fit(tuned, 6);
+        Models.fit(onBaseAtRest, 6);
+        assertThat(tuned.params()).as("what training makes of the adapters").isEqualTo(onBaseAtRest.params());
+        assertThat(Models.output(tuned, input)).isNotEqualTo(before).isEqualTo(Models.output(onBaseAtRest, input));
     }
 
     @ParameterizedTest

@@ -117,7 +117,7 @@ class StartsTest {
         INDArray a = Nd4j.ones(DataType.DOUBLE, 5, 2);
         INDArray b = Nd4j.create(DataType.DOUBLE, 2, 4);
 
-        LoRAInit.OLORA.take(w, a, b, 1, 0, new Random());
+        LoRAInit.OLORA.take(w, a, b, 1, 0, new Random(1));
 
         assertThat(a.norm2Number().doubleValue()).isZero();
         assertThat(b.mmul(b.transpose())).isEqualTo(Nd4j.eye(2).castTo(DataType.DOUBLE));
@@ -129,15 +129,15 @@ class StartsTest {
         INDArray a = Nd4j.create(DataType.DOUBLE, 5, 5);
         INDArray b = Nd4j.create(DataType.DOUBLE, 5, 4);
 
-        assertThatThrownBy(() -> LoRAInit.OLORA.take(w, a, b, 1, 0, new Random()))
+        assertThatThrownBy(() -> LoRAInit.OLORA.take(w, a, b, 1, 0, new Random(1)))
                 .hasMessageContainingAll("[5, 4]", "at most 4", "is 5");
-        assertThatThrownBy(() -> LoRAInit.PISSA.take(w, a, b, 1, 0, new Random()))
+        assertThatThrownBy(() -> LoRAInit.PISSA.take(w, a, b, 1, 0, new Random(1)))
                 .hasMessageContainingAll("[5, 4]", "at most 4", "is 5");
         assertThatThrownBy(() -> LoRAInit.PISSA.take(w, a.get(org.nd4j.linalg.indexing.NDArrayIndex.all(),
-                org.nd4j.linalg.indexing.NDArrayIndex.interval(0, 2)), b, -1, 0, new Random()))
+                org.nd4j.linalg.indexing.NDArrayIndex.interval(0, 2)), b, -1, 0, new Random(1)))
                 .hasMessageContaining("factor is -1");
-        assertThatThrownBy(() -> LoRAInit.ORTHOGONAL.fill(a, b, new Random())).hasMessageContainingAll("rank is 5", "even");
-        assertThatThrownBy(() -> LoRAInit.GAUSSIAN.take(w, a, b, 1, 0, new Random())).hasMessageContaining("not taken from W");
-        assertThatThrownBy(() -> LoRAInit.PISSA.fill(a, b, new Random())).hasMessageContaining("take");
+        assertThatThrownBy(() -> LoRAInit.ORTHOGONAL.fill(a, b, new Random(1))).hasMessageContainingAll("rank is 5", "even");
+        assertThatThrownBy(() -> LoRAInit.GAUSSIAN.take(w, a, b, 1, 0, new Random(1))).hasMessageContaining("not taken from W");
+        assertThatThrownBy(() -> LoRAInit.PISSA.fill(a, b, new Random(1))).hasMessageContaining("take");
     }
 }

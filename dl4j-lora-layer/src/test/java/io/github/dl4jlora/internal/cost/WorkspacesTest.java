@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LoRAPlan;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
@@ -104,7 +105,7 @@ class WorkspacesTest {
         DataSet data(Model network) {
             long[] shape = input.getShape(true);
             shape[0] = BATCH;
-            INDArray features = this == WORDS ? Nd4j.ones(DataType.FLOAT, BATCH, 30) : Nd4j.rand(DataType.FLOAT, shape);
+            INDArray features = this == WORDS ? Nd4j.ones(DataType.FLOAT, BATCH, 30) : Networks.random(DataType.FLOAT, 5, shape);
             INDArray output = Models.output(network, features);
             return new DataSet(features, Nd4j.ones(DataType.FLOAT, output.shape()).divi(5));
         }
@@ -162,7 +163,7 @@ class WorkspacesTest {
     @EnumSource(Join.class)
     void theWorkspacesOfAGraphGrowToWhatWasPlanned(Join join) throws InterruptedException {
         ComputationGraph base = join.network();
-        DataSet data = new DataSet(Nd4j.rand(DataType.FLOAT, BATCH, 64), Nd4j.ones(DataType.FLOAT, BATCH, 5).divi(5));
+        DataSet data = new DataSet(Networks.random(DataType.FLOAT, 5, BATCH, 64), Nd4j.ones(DataType.FLOAT, BATCH, 5).divi(5));
         assertAsPlanned(base, data, 0.02, 0.15);
     }
 

@@ -6,9 +6,11 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.lifecycle.BeforeProperty;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -41,7 +43,13 @@ class BlasTest {
         };
     }
 
-    @Property(tries = 400)
+    @BeforeProperty
+    @BeforeEach
+    void drawTheSameNumbersInEveryRun() {
+        Nd4j.getRandom().setSeed(24);
+    }
+
+    @Property(tries = 400, seed = "24")
     void productsAreNd4js(@ForAll boolean wide, @ForAll Lies a, @ForAll Lies b, @ForAll boolean byColumn,
             @ForAll boolean transposeA, @ForAll boolean transposeB, @ForAll @IntRange(min = 1, max = 9) int m,
             @ForAll @IntRange(min = 1, max = 9) int n,
@@ -61,7 +69,7 @@ class BlasTest {
     }
 
     /** Whatever the processor, and whichever kernels OpenBLAS has for it. */
-    @Property(tries = 150)
+    @Property(tries = 150, seed = "24")
     void productsInBlocksAreProducts(@ForAll boolean transposeA, @ForAll boolean transposeB,
             @ForAll @IntRange(min = 1, max = 3) int gap, @ForAll @IntRange(min = 1, max = FewRows.MOST_ROWS) int m,
             @ForAll @IntRange(min = 1, max = 300) int n, @ForAll @IntRange(min = 1, max = 700) int k,
@@ -103,7 +111,7 @@ class BlasTest {
         assertThat(FewRows.gains(FewRows.MOST_ROWS + 1, 1024, 1024)).isFalse();
     }
 
-    @Property(tries = 100)
+    @Property(tries = 100, seed = "24")
     void aRowIsAddedToEach(@ForAll boolean wide, @ForAll Lies lies, @ForAll boolean vector,
             @ForAll @IntRange(min = 1, max = 9) int rows, @ForAll @IntRange(min = 1, max = 9) int columns) {
         DataType type = wide ? DataType.DOUBLE : DataType.FLOAT;
@@ -114,7 +122,7 @@ class BlasTest {
         assertThat(Blas.addRow(matrix, row)).isEqualTo(expected);
     }
 
-    @Property(tries = 60)
+    @Property(tries = 60, seed = "24")
     void aCopyInTheOtherOrderHasTheSameValues(@ForAll boolean byColumn, @ForAll @IntRange(min = 1, max = 40) int rows,
             @ForAll @IntRange(min = 1, max = 40) int columns) {
         INDArray matrix = Nd4j.randn(rows, columns).dup(byColumn ? 'f' : 'c');

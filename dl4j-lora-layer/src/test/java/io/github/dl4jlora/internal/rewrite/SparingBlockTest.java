@@ -114,7 +114,7 @@ class SparingBlockTest {
                 .activation(Activation.SOFTMAX).build()).build());
         base.init();
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().targets("layer[0-2]").build());
-        INDArray x = Nd4j.rand(8, 16);
+        INDArray x = Networks.random(DataType.FLOAT, 5, 8, 16);
         INDArray y = Networks.data(DataType.FLOAT, 8, 1).getLabels();
         for (int i = 0; i < STEPS; i++) {
             network.fit(x, y);
