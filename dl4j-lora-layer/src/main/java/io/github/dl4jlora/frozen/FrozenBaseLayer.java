@@ -95,10 +95,11 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
                                                        int index, INDArray view, boolean initialize, DataType type) {
         NeuralNetConfiguration innerConf = StockLayers.confOf(StockLayers.inTestMode(inner()), conf);
         FrozenParameters parameters =
-                FrozenParameters.of(frozen, getLayerName(), type, StockLayers.numParams(inner()), view);
+                FrozenParameters.of(frozen, getLayerName(), type, StockLayers.numParams(inner()), view,
+                        !StockLayers.isKnown(inner()));
         return FrozenRuntime.of(parameters, (values, fresh) -> {
             org.deeplearning4j.nn.api.Layer layer =
-                    innerConf.getLayer().instantiate(innerConf, listeners, index, values, fresh, type);
+                    StockLayers.running(innerConf, listeners, index, values, fresh, type);
             if (frozen != null) {
                 layer.conf().clearVariables();
             }

@@ -75,7 +75,8 @@ public final class FrozenBaseVertex extends GraphVertex implements Replacement {
     @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
-        FrozenParameters parameters = FrozenParameters.of(frozen, name, type, inner().numParams(true), view);
+        FrozenParameters parameters = FrozenParameters.of(frozen, name, type, inner().numParams(true), view,
+                !StockLayers.isKnown(inner()));
         return FrozenVertexRuntime.of(new FrozenPart<>(parameters, (values, fresh) ->
                 inner().instantiate(graph, name, index, values, fresh, type), initialize), stopsGradient);
     }

@@ -9,8 +9,6 @@ import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.bank.BankRequest;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.time.Duration;
@@ -36,7 +34,7 @@ final class Banked {
         Model one = trial.tuned();
         Model two = trial.trained();
         Quantization scheme = trial.spec.settings().place().scheme;
-        Model base = scheme == null ? trial.original : frozen(trial.original, scheme);
+        Model base = scheme == null ? trial.source() : trial.frozen();
         NotApplicable.unless(scheme == null || isKeptAlike(base, one), "layers whose biases train are kept as they are");
         Map<String, Model> networks = Map.of("one", one, "two", two, AdapterBank.BASE, base);
         int examples = (int) trial.features.size(0);
@@ -91,11 +89,6 @@ final class Banked {
             assertThat(Trial.distance(output, trial.output(networks.get(name)))).as("distance: " + name + ", of three callers")
                     .isLessThan(trial.tolerance());
         });
-    }
-
-    private static Model frozen(Model network, Quantization scheme) {
-        return network instanceof ComputationGraph graph ? LoRA.freeze(graph, scheme)
-                : LoRA.freeze((MultiLayerNetwork) network, scheme);
     }
 
     private static boolean isKeptAlike(Model base, Model adapted) {

@@ -139,7 +139,12 @@ class FailedBeforeTest {
                         EVA, false, Path.CLONE),
                 failed("what was loaded moves with a base of equal values", true, Input.FLAT,
                         List.of(layer(Kind.DENSE, Role.ADAPTED, 0), layer(Kind.DENSE, Role.FROZEN, 0)), PLAIN, false,
-                        Path.WITHOUT_BASE));
+                        Path.WITHOUT_BASE),
+                failed("DL4J writes to a bidirectional layer, which lies in a file", false, Input.SEQUENCE,
+                        List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0)), PLAIN.at(Place.MAPPED), false, Path.CLONE),
+                failed("DL4J writes to a bidirectional layer in a wrapper, which lies in a file", true, Input.SEQUENCE,
+                        List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.LAST_TIME_STEP)), PLAIN.at(Place.MAPPED_INT8),
+                        false, Path.SAVE_AND_LOAD));
     }
 
     @AfterEach

@@ -100,7 +100,7 @@ enum Law {
             NotApplicable.unless(settings.place().scheme != null, "it is not quantised");
             Model quantized = trial.tuned();
             assertThat(ids(trial.adapted())).as("ids of what was quantised twice").isEqualTo(ids(quantized));
-            assertThat(ids(trial.apply(new Trial(trial.spec).original, trial.config()))).as("ids of what an equal base becomes")
+            assertThat(ids(new Trial(trial.spec).adapted())).as("ids of what an equal base becomes")
                     .isEqualTo(ids(quantized));
             // An A that rests keeps its start, which the restored values cannot give.
             boolean startsAlike = !(settings.startsFromLoss() && settings.variant() == Settings.Which.FROZEN_A)
@@ -190,7 +190,7 @@ enum Law {
         void check(Trial trial) {
             NotApplicable.unless(trial.original.params().length() > 0, "it has no parameters");
             Quantization scheme = trial.spec.settings().place().scheme;
-            Model frozen = Models.freeze(trial.original, scheme);
+            Model frozen = trial.frozen();
             Model base = scheme == null ? trial.original : Models.unload(frozen);
             INDArray expected = trial.output(base);
             requireClose("output of the frozen network", trial, trial.output(frozen), expected);
@@ -206,7 +206,7 @@ enum Law {
             assertThat(json(merged)).as("the merged network's configuration").isEqualTo(json(trial.original));
             if (trial.spec.input().signal == Signal.SEQUENCE) {
                 // Of what has computed already some of DL4J's vertices keep a mask.
-                requireSameSteps(trial, Models.freeze(trial.original, scheme), merged);
+                requireSameSteps(trial, Models.copy(trial.frozen()), merged);
             }
             // What freezing leaves in an array an adapted layer might take in fewer bits.
             LoRAConfig asItIs = scheme == null ? trial.config()

@@ -234,9 +234,9 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             Settings.Place place = trial.spec.settings().place();
-            NotApplicable.unless(place == Settings.Place.SHARED || place.scheme != null, "it needs no base");
+            NotApplicable.unless(place == Settings.Place.SHARED || place.mapped || place.scheme != null, "it needs no base");
             trial.output(network);
-            Models.attach(network, new Trial(trial.spec).original);
+            Models.attach(network, new Trial(trial.spec).source());
             trial.original.params().assign(0);
             return network;
         }
@@ -273,7 +273,7 @@ enum Path {
                 if (!trial.config().loraInit().isTakenFromW()) {
                     // Otherwise another alpha takes another start.
                     LoRAConfig config = trial.config();
-                    Model other = trial.apply(trial.original, config.toBuilder().alpha(HALF * config.alpha()).build());
+                    Model other = trial.apply(trial.source(), config.toBuilder().alpha(HALF * config.alpha()).build());
                     other.setParams(network.params().dup());
                     distance = Math.max(distance, Trial.distance(inside, trial.output(other)));
                     distance = Math.max(distance, gradientDistance(trial, network, other));

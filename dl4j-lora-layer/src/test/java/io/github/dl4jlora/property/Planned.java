@@ -35,14 +35,14 @@ final class Planned {
         RuntimeException refusal = null;
         List<Long> before = Trial.bits(trial.original.params());
         try {
-            plan = LoRA.plan(trial.original, config, trial.spec.examples(), trial.spec.input().type);
+            plan = LoRA.plan(trial.source(), config, trial.spec.examples(), trial.spec.input().type);
         } catch (RuntimeException e) {
             refusal = e;
         }
         assertThat(Trial.bits(trial.original.params())).as("the base's values, bit by bit").isEqualTo(before);
         Model adapted;
         try {
-            adapted = trial.apply(trial.original, config);
+            adapted = trial.apply(trial.source(), config);
         } catch (IllegalArgumentException e) {
             // What is wrong with data a plan, which is given none, cannot know.
             if (refusal != null || !config.loraInit().needsData()) {

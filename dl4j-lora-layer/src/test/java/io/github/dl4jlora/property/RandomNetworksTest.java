@@ -10,7 +10,8 @@ import java.time.Duration;
  * Random networks against every {@link Law}. Both runs try the same networks each time, so that a failure tells of a change
  * and not of luck; {@code -Ddl4jlora.property.seed=…} makes the heavy one try others,
  * {@code -Ddl4jlora.property.seconds=7200 -Dtest.timeout=8000} or {@code -Ddl4jlora.property.networks=5000} sets how long it
- * goes on. Each prints its seed, how many networks it tried and what came of them.
+ * goes on. Each prints its seed, how many networks it tried and what came of them. If the JVM ends, {@code
+ * target/property-last.txt} says at which network.
  */
 @Label("random networks")
 class RandomNetworksTest {

@@ -36,17 +36,21 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
 
     /** Where the frozen values are. */
     enum Place {
-        SHARED, COPIED, EMBEDDED, INT8(Quantization.INT8), NF4(Quantization.NF4);
+        SHARED, COPIED, EMBEDDED, INT8(Quantization.INT8, false), NF4(Quantization.NF4, false), MAPPED(null, true),
+        MAPPED_INT8(Quantization.INT8, true), MAPPED_NF4(Quantization.NF4, true);
 
         /** How matrices are kept in fewer bits; null: as they are. */
         final Quantization scheme;
+        /** Whether in a file that is mapped, which keeps them so already. */
+        final boolean mapped;
 
         Place() {
-            this(null);
+            this(null, false);
         }
 
-        Place(Quantization scheme) {
+        Place(Quantization scheme, boolean mapped) {
             this.scheme = scheme;
+            this.mapped = mapped;
         }
     }
 
@@ -87,7 +91,7 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
 
     /** Whether a fresh adapter is what quantising lost, so that it computes something. */
     boolean startsFromLoss() {
-        return init == LoRAInit.LOFTQ && place.scheme != null;
+        return init == LoRAInit.LOFTQ && place.scheme != null && !place.mapped;
     }
 
     /** Whether constants depend on a pass over data, so that on slightly other weights they are others. */

@@ -97,7 +97,8 @@ final class Specs {
                 Tuple.of(2, Engine.EFFECTIVE_WEIGHTS));
         Arbitrary<Settings.Place> places = Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED),
                 Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED), Tuple.of(1, Settings.Place.INT8),
-                Tuple.of(2, Settings.Place.NF4));
+                Tuple.of(2, Settings.Place.NF4), Tuple.of(3, Settings.Place.MAPPED), Tuple.of(1, Settings.Place.MAPPED_INT8),
+                Tuple.of(1, Settings.Place.MAPPED_NF4));
         return Combinators.combine(shared, engines, places, rarely()).as((settings, engine, place, everywhere) ->
                 (everywhere ? settings.everywhereAsked() : settings).by(engine).at(place));
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.Gradients;
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
@@ -17,6 +18,9 @@ import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -33,9 +37,9 @@ final class Trial {
 
     final NetworkSpec spec;
     final Set<String> names;
-    /** What adapted networks are made of. */
     final Model original;
     private Model restored;
+    private Model mapped;
     final INDArray features;
     final INDArray labels;
     /** Null: none. */
@@ -115,9 +119,38 @@ final class Trial {
         return restored;
     }
 
+    /** What adapters are put on: the stock network, or what stands on a file of it. */
+    Model source() {
+        if (!spec.settings().place().mapped) {
+            return original;
+        }
+        if (mapped == null) {
+            try {
+                java.nio.file.Path file = Files.createTempFile("property", ".base");
+                try {
+                    LoRA.writeBase(original, file, spec.settings().place().scheme);
+                    mapped = LoRA.openBase(file);
+                } finally {
+                    // What is mapped stays without its name, but for Windows, which deletes nothing that is open.
+                    if (!file.toFile().delete()) {
+                        file.toFile().deleteOnExit();
+                    }
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+        return mapped;
+    }
+
+    /** {@link #source} without adapters, frozen. */
+    Model frozen() {
+        return spec.settings().place().mapped ? source() : Models.freeze(original, spec.settings().place().scheme);
+    }
+
     /** A fresh adapted network. */
     Model adapted() {
-        return apply(original, config());
+        return apply(source(), config());
     }
 
     /** Of a start from data with data that has enough of it. */
@@ -139,8 +172,8 @@ final class Trial {
     /** A network with an adapter, on values that are kept as the settings say. */
     Model with(LoRAAdapter adapter) {
         Quantization scheme = spec.settings().place().scheme;
-        return scheme == null ? Models.with(original, adapter)
-                : Models.with(original, adapter, LoRAConfig.builder().quantize(scheme).build());
+        return scheme == null ? Models.with(source(), adapter)
+                : Models.with(source(), adapter, LoRAConfig.builder().quantize(scheme).build());
     }
 
     /** One whose adapters have other values than at the start. */
@@ -149,7 +182,7 @@ final class Trial {
     }
 
     Model tuned(LoRAConfig config) {
-        return tuned(original, config);
+        return tuned(source(), config);
     }
 
     Model tuned(Model from, LoRAConfig config) {

@@ -4,6 +4,10 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.memory.MemoryWorkspaceManager;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -17,6 +21,9 @@ import java.util.stream.Stream;
  * @param kind    the same for problems of one cause, as far as can be told from outside; empty without a problem
  */
 record Verdict(Outcome outcome, Throwable problem, String kind) {
+
+    /** What was tried last. */
+    static final Path LAST = Path.of("target", "property-last.txt");
 
     private static final String LIBRARY = "io.github.dl4jlora.";
     private static final Pattern TESTS = Pattern.compile(
@@ -35,6 +42,7 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
     }
 
     static Verdict of(Law law, NetworkSpec spec) {
+        note(law, spec);
         try {
             NotApplicable.unless(law == Law.FRESH_IS_BASE || spec.type().width() > 2, "16 bits say too little");
             Trial trial = new Trial(spec);
@@ -60,6 +68,15 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
             return new Verdict(Outcome.STOCK_FAILS, e, e.getMessage() + (e.getCause() == null ? "" : ": " + kind(e.getCause())));
         } finally {
             leaveWorkspaces();
+        }
+    }
+
+    /** A write to memory that is not the network's ends the JVM, and then no report is printed: this file says what it was. */
+    private static void note(Law law, NetworkSpec spec) {
+        try {
+            Files.writeString(LAST, law + "\n" + spec + "\n");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

@@ -85,6 +85,11 @@ final class ArrayStorage implements Storage {
     }
 
     @Override
+    public boolean isInFile() {
+        return probe == null;
+    }
+
+    @Override
     public synchronized INDArray values(DataType type) {
         if (type == values.dataType()) {
             return values;

@@ -249,6 +249,21 @@ public final class FrozenWeights {
         }
     }
 
+    /** These, or a copy of them if they are an array that lies in a file, where a write would end the JVM. */
+    public FrozenWeights inMemory() {
+        if (!storage.isInFile()) {
+            return this;
+        }
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return new FrozenWeights(new ArrayStorage(values().dup(), true), signature, id);
+        }
+    }
+
+    /** Whether they are an array that lies in a file, which nobody can write to. */
+    public boolean areInFile() {
+        return storage.isInFile();
+    }
+
     /** Whether no network trains or closes the values: they are a copy, or from a file, not a base network's. */
     boolean isOwn() {
         return storage.isOwn();

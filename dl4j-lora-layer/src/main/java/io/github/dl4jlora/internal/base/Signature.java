@@ -16,7 +16,7 @@ import java.util.regex.Pattern;
  */
 record Signature(DataType type, Map<String, long[]> shapes) {
 
-    private static final Pattern PARAMETER = Pattern.compile(" (.+?)\\[([0-9,]+)](?= |$)", Pattern.DOTALL);
+    private static final Pattern PARAMETER = Pattern.compile(" (.+?)\\[([0-9,]*)](?= |$)", Pattern.DOTALL);
 
     /**
      * Text that may say anything.
@@ -33,8 +33,7 @@ record Signature(DataType type, Map<String, long[]> shapes) {
                 if (!parameter.region(at, text.length()).lookingAt() || shapes.containsKey(parameter.group(1))) {
                     throw new IllegalArgumentException("No parameter at " + at);
                 }
-                shapes.put(parameter.group(1),
-                        Arrays.stream(parameter.group(2).split(",", -1)).mapToLong(Long::parseLong).toArray());
+                shapes.put(parameter.group(1), shape(parameter.group(2)));
                 at = parameter.end();
             }
             Signature signature = new Signature(type, shapes);
@@ -45,6 +44,11 @@ record Signature(DataType type, Map<String, long[]> shapes) {
         } catch (IllegalArgumentException | ArithmeticException e) {
             throw new IllegalArgumentException("\"" + text + "\" describes no layer's parameters", e);
         }
+    }
+
+    /** A scalar, as DL4J's OCNNOutputLayer has one, has no dimensions: {@code r[]}. */
+    private static long[] shape(String text) {
+        return text.isEmpty() ? new long[0] : Arrays.stream(text.split(",", -1)).mapToLong(Long::parseLong).toArray();
     }
 
     /** The number of a parameter's values. */

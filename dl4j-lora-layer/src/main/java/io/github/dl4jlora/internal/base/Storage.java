@@ -29,6 +29,11 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
     /** Whether a quick look finds them as they were. */
     boolean isUnmoved();
 
+    /** Whether it is an array in a file that is mapped, where a write would end the JVM. */
+    default boolean isInFile() {
+        return false;
+    }
+
     /** All values, flat; the array itself where they are one, not to be written to. */
     INDArray values(DataType type);
 

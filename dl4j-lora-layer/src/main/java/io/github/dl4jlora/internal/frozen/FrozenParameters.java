@@ -19,9 +19,12 @@ public final class FrozenParameters {
     private final DataType type;
     private final long length;
     private final INDArray view;
+    private final boolean mayWrite;
 
-    private FrozenParameters(FrozenReference reference, String layer, DataType type, long length, INDArray view) {
+    private FrozenParameters(FrozenReference reference, String layer, DataType type, long length, INDArray view,
+                             boolean mayWrite) {
         this.reference = reference;
+        this.mayWrite = mayWrite;
         this.layer = layer;
         this.type = type;
         this.length = length;
@@ -34,9 +37,12 @@ public final class FrozenParameters {
      * @param type      the network's data type
      * @param length    how many values the stock layer has
      * @param view      the layer's part of the vector; null or empty if it has none
+     * @param mayWrite  whether nobody knows that the layer leaves its parameters alone: then it gets no values that lie in a
+     *                  file, where a write would end the JVM, but a copy of them
      */
-    public static FrozenParameters of(FrozenReference reference, String layer, DataType type, long length, INDArray view) {
-        return new FrozenParameters(reference, layer, type, length, reference == null ? view : null);
+    public static FrozenParameters of(FrozenReference reference, String layer, DataType type, long length, INDArray view,
+                                      boolean mayWrite) {
+        return new FrozenParameters(reference, layer, type, length, reference == null ? view : null, mayWrite);
     }
 
     boolean isEmbedded() {
@@ -49,7 +55,25 @@ public final class FrozenParameters {
 
     /** Whether the values are inside the vector, or outside it and here already. */
     boolean arePresent() {
-        return isEmbedded() || reference.takeHold(layer, length);
+        if (isEmbedded()) {
+            return true;
+        }
+        boolean here = reference.takeHold(layer, length);
+        if (here) {
+            leaveFile();
+        }
+        return here;
+    }
+
+    private void leaveFile() {
+        if (mayWrite) {
+            reference.bind(reference.bound().inMemory());
+        }
+    }
+
+    /** Whether the values lie in a file, where a write would end the JVM. */
+    boolean areInFile() {
+        return source() != null && source().areInFile();
     }
 
     /** Whether matrices among them are kept in fewer bits. */
@@ -60,6 +84,7 @@ public final class FrozenParameters {
     /** @throws FrozenWeightsMissingException if the values cannot be found */
     void require() {
         reference.weights(layer, length);
+        leaveFile();
     }
 
     DataType type() {

@@ -34,7 +34,7 @@ import java.util.function.Function;
  * that are never updated), and what DL4J looks for in a running layer: state, labels and scores, arrays that the next layer
  * may overwrite.
  */
-public class FrozenRuntime extends BaseWrapperLayer implements Disableable, PassingOutput.Maker {
+public class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Maker {
 
     private static final StackWalker CALLERS = StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);
 
@@ -158,7 +158,8 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable, Pass
     /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */
     @Override
     public final Layer getUnderlying() {
-        return recurrentInside(underlying);
+        Layer recurrent = recurrentInside(null);
+        return recurrent != null ? recurrent : part.shown();
     }
 
     /**
@@ -287,34 +288,24 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable, Pass
     }
 
     @Override
+    public void fit() {
+        refuseFit();
+    }
+
+    @Override
+    public void fit(INDArray input, LayerWorkspaceMgr workspaces) {
+        refuseFit();
+    }
+
+    private void refuseFit() {
+        throw new UnsupportedOperationException("Layer \"" + part.name() + "\" is frozen: a layer's own fit would train its "
+                + "parameters. Train the network, or name the layer in trainable(...)");
+    }
+
+    @Override
     public void setParamTable(Map<String, INDArray> table) {
         throw new UnsupportedOperationException("Layer \"" + part.name()
                 + "\" is frozen: its parameter table cannot be replaced");
-    }
-
-    @Override
-    public void setParamsViewArray(INDArray view) {
-        // The stock layer was built on its values; there is nothing in the vector to point at.
-    }
-
-    @Override
-    public INDArray getGradientsViewArray() {
-        return null;
-    }
-
-    @Override
-    public void setBackpropGradientsViewArray(INDArray gradients) {
-        // Embedded parameters keep their slot at zero: the stock layer never gets to write it.
-    }
-
-    @Override
-    public Gradient gradient() {
-        return new DefaultGradient();
-    }
-
-    @Override
-    public double calcRegularizationScore(boolean backpropParamsOnly) {
-        return 0;
     }
 
     @Override
@@ -323,31 +314,6 @@ public class FrozenRuntime extends BaseWrapperLayer implements Disableable, Pass
             config = new DummyConfig(part.name());
         }
         return config;
-    }
-
-    @Override
-    public boolean updaterDivideByMinibatch(String key) {
-        return false;
-    }
-
-    @Override
-    public void update(Gradient gradient) {
-        // Frozen.
-    }
-
-    @Override
-    public void update(INDArray gradient, String key) {
-        // Frozen.
-    }
-
-    @Override
-    public void applyConstraints(int iteration, int epoch) {
-        // Frozen.
-    }
-
-    @Override
-    public boolean isPretrainLayer() {
-        return false;
     }
 
     /** It still takes labels and computes the score. */

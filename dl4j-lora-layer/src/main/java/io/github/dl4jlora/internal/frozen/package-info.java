@@ -5,8 +5,8 @@
  *   FrozenBaseLayer             FrozenBaseVertex        configurations
  *         |                            |
  *   FrozenRuntime               FrozenVertexRuntime     what DL4J sees: no parameters, state, labels, an output
- *     | of its own: Output,            |                of its own
- *     | Recurrent                      |
+ *     | a LayerAtRest; of its own:     |                of its own
+ *     | Output, Recurrent              |
  *     |  StoppedRuntime around it      |                ends backpropagation
  *     +------------- FrozenPart -------+                one life: stand-in, binding, scratch gradient, SameDiff
  *     |                  |

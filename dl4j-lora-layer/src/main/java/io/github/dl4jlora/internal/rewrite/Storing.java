@@ -10,6 +10,7 @@ import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.frozen.FrozenRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Variant;
@@ -115,7 +116,8 @@ final class Storing {
 
     private List<StoredForm.Part> parts(Node node) {
         Trainable running = from.runtime(node.name());
-        StockMatrices stock = node.matrices();
+        // Out of DL4J's freezing at every depth, as it runs here.
+        StockMatrices stock = StockMatrices.of(StockLayers.unfrozen(node.unwrappedLayer()));
         Map<String, INDArray> table = running.paramTable(false);
         Map<String, INDArray> matrices = new HashMap<>();
         stock.forms().forEach((key, form) -> {

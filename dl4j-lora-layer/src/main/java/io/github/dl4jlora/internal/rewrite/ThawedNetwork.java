@@ -80,7 +80,7 @@ final class ThawedNetwork<M extends Model> extends StandingFor<M> {
             return node.unwrappedVertex().instantiate(null, name, 0, values, false, dataType());
         }
         Layer layer = node.unwrappedLayer();
-        return layer.instantiate(StockLayers.confOf(layer), null, 0, values, false, dataType());
+        return StockLayers.running(StockLayers.confOf(layer), null, 0, values, false, dataType());
     }
 
     @Override

@@ -72,7 +72,7 @@ class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
         NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora.stockLayer()), conf);
         INDArray values = EffectiveWeights.room(lora, type);
         Layer stock = HiddenState.asInBase(
-                stockConf.getLayer().instantiate(stockConf, listeners, index, values, false, type), lora.showsState());
+                StockLayers.running(stockConf, listeners, index, values, false, type), lora.showsState());
         return stock instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, stock, values, view, initialize, type)
                 : stock instanceof RecurrentLayer ? new EffectiveRecurrentRuntime(conf, stock, values, view, initialize, type)
                 : new EffectiveRuntime(conf, stock, values, view, initialize, type);

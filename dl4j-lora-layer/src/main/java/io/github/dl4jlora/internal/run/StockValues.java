@@ -104,7 +104,7 @@ final class StockValues {
     }
 
     private Layer on(INDArray values, NeuralNetConfiguration stock, int index) {
-        return stock.getLayer().instantiate(stock, null, index, values, false, type);
+        return StockLayers.running(stock, null, index, values, false, type);
     }
 
     boolean isQuantized() {

@@ -16,13 +16,19 @@ import org.deeplearning4j.nn.conf.layers.PReLULayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
+import java.util.Collection;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -166,6 +172,66 @@ public final class StockLayers {
         return changed(layer.clone(), StockLayers::removeWeightRules);
     }
 
+    /**
+     * The running layer of a configuration, made without a write to its parameters unless they get a fresh start: they may be a
+     * base's, or lie in a mapped file.
+     *
+     * @param conf       of the network, with the layer in it
+     * @param values     flat, shape {@code [n]}; null for a layer without parameters
+     * @param initialize whether to fill them with a fresh start
+     */
+    public static org.deeplearning4j.nn.api.Layer running(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
+                                                          int index, INDArray values, boolean initialize, DataType type) {
+        Layer unwritten = initialize ? conf.getLayer() : unwritten(conf.getLayer());
+        NeuralNetConfiguration own = unwritten == conf.getLayer() ? conf : confOf(unwritten, conf);
+        return unwritten.instantiate(own, listeners, index, values, initialize, type);
+    }
+
+    /**
+     * Whether the code of DL4J or of this library runs the layer, at every depth of wrappers. That code was read: it writes into
+     * no parameters that are frozen.
+     */
+    public static boolean isKnown(Layer layer) {
+        Layer inside = insideFreezing(layer);
+        inside = inside == null && layer instanceof BaseWrapperLayer wrapper ? wrapper.getUnderlying()
+                : layer instanceof Bidirectional both ? both.getFwd() : inside;
+        return (isKnown(layer.getClass()) || layer instanceof AbstractSameDiffLayer) && (inside == null || isKnown(inside));
+    }
+
+    /** As {@link #isKnown(Layer)}. */
+    public static boolean isKnown(GraphVertex vertex) {
+        return isKnown(vertex.getClass()) || vertex instanceof SameDiffVertex;
+    }
+
+    private static boolean isKnown(Class<?> type) {
+        return type.getName().startsWith("org.deeplearning4j.") || type.getName().startsWith("io.github.dl4jlora.");
+    }
+
+    /** The layer itself where nothing inside it writes to its parameters. */
+    private static Layer unwritten(Layer layer) {
+        if (layer instanceof Bidirectional both) {
+            return new UnwrittenBidirectional(both);
+        }
+        if (layer instanceof OCNNOutputLayer oneClass && oneClass.isConfigureR()) {
+            // It sets its parameter r to a first value whenever it is made.
+            OCNNOutputLayer copy = (OCNNOutputLayer) oneClass.clone();
+            copy.setConfigureR(false);
+            return copy;
+        }
+        Layer inside = layer instanceof FrozenLayer frozen ? frozen.getLayer()
+                : layer instanceof BaseWrapperLayer wrapper ? wrapper.getUnderlying() : null;
+        Layer unwritten = inside == null ? null : unwritten(inside);
+        if (unwritten == inside) {
+            return layer;
+        }
+        if (layer instanceof FrozenLayer) {
+            return new FrozenLayer(unwritten);
+        }
+        BaseWrapperLayer copy = (BaseWrapperLayer) layer.clone();
+        copy.setUnderlying(unwritten);
+        return copy;
+    }
+
     private static void removeWeightRules(Layer layer) {
         layer.setConstraints(null);
         if (layer.getIDropout() instanceof Dropout dropout && dropout.getP() == 1 && dropout.getPSchedule() == null) {
@@ -210,6 +276,10 @@ public final class StockLayers {
         layer.setIDropout(null);
         if (layer instanceof BaseLayer base) {
             base.setActivationFn(inTestMode(base.getActivationFn()));
+        }
+        if (layer instanceof OCNNOutputLayer oneClass) {
+            // In its backward pass it sets its parameter r, in every epoch but that of this number: see FrozenRuntime.
+            oneClass.setLastEpochSinceRUpdated(0);
         }
         if (layer instanceof ActivationLayer activation) {
             activation.setActivationFn(inTestMode(activation.getActivationFn()));

@@ -6,6 +6,7 @@
  *   StockLayers                              which layers there are, and what each can have done to it
  *     |- StockMatrices - MatrixForm          the weight matrices of each, and how they lie in memory
  *     |- StockBiases                         its biases
+ *     |- UnwrittenBidirectional              the one layer that writes to its parameters when it is made, without that
  *     `- TestModeRReLU                       the one activation that is random, computed as in inference
  *   StandIn                                  what stands in the place of a stock layer or vertex and holds it
  *

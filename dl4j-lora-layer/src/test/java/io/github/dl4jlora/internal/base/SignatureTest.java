@@ -37,7 +37,7 @@ class SignatureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "FLOAT", "FLOAT ", "FLOAT W", "FLOAT W[]", "FLOAT W[,]", "FLOAT W[3,]", "FLOAT W[0,3]",
+    @ValueSource(strings = {"", "FLOAT", "FLOAT ", "FLOAT W", "FLOAT W[,]", "FLOAT W[3,]", "FLOAT W[0,3]",
         "FLOAT W[-1,3]", "FLOAT W[3,4", "FLOAT W[3,4] ", "FLOAT  W[3,4", "FLOAT [3]", "FLOAT W[3] W[3]",
         "W[3,4]", "LONG W[3,4]", "UTF8 W[3]", "NONE W[3]", "FLOAT W[9223372036854775808]", "FLOAT W[4294967296,4294967296]",
         "FLOAT W[9223372036854775807] b[1]", "FLOAT W[2305843009213693952]"})
