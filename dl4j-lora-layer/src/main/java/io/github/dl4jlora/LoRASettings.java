@@ -248,8 +248,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
-         * Makes the settings. If {@code alpha} is above 2 and {@code scaling} was not called, what the factor becomes is logged as
-         * a warning, once in a JVM for each alpha and rank.
+         * Makes the settings. If {@code alpha} is above 2 and {@code scaling} was not called, what the factor becomes is logged
+         * as a warning, once in a JVM for each alpha and rank.
          *
          * @return the settings
          * @throws IllegalArgumentException for a setting out of its range

@@ -24,7 +24,8 @@ final class RawAlpha {
         if (alpha > USUAL_FACTOR && rank > 1 && TOLD.size() < MOST && TOLD.add(alpha + " " + rank)) {
             LOG.warn("rank({}).alpha({}) without scaling makes the factor s of s·A·B {}. PEFT, Keras and torchtune compute "
                             + "alpha / rank, which is {}. Add .scaling(Scaling.ALPHA_OVER_RANK) for that, or "
-                            + ".scaling(Scaling.ALPHA) if {} is meant", rank, alpha, Scaling.ALPHA.factor(alpha, rank), Scaling.ALPHA_OVER_RANK.factor(alpha, rank), alpha);
+                            + ".scaling(Scaling.ALPHA) if {} is meant",
+                    rank, alpha, Scaling.ALPHA.factor(alpha, rank), Scaling.ALPHA_OVER_RANK.factor(alpha, rank), alpha);
         }
     }
 }

@@ -9,6 +9,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
@@ -24,7 +25,6 @@ import org.nd4j.linalg.dataset.api.preprocessor.NormalizerMinMaxScaler;
 import org.nd4j.linalg.dataset.api.preprocessor.NormalizerStandardize;
 import org.nd4j.linalg.dataset.api.preprocessor.serializer.CustomSerializerStrategy;
 import org.nd4j.linalg.dataset.api.preprocessor.serializer.NormalizerSerializer;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
@@ -60,14 +60,15 @@ class StoredNormalizerTest {
 
     static Stream<Normalizer<?>> normalizers() {
         List<Normalizer<?>> normalizers = new ArrayList<>(List.of(new ImagePreProcessingScaler(-1, 2)));
-        INDArray features = Nd4j.rand(7, 3).muli(9);
+        INDArray features = Networks.random(DataType.FLOAT, 1, 7, 3).muli(9);
         for (boolean labels : new boolean[] {false, true}) {
             for (AbstractDataSetNormalizer<?> one : List.of(new NormalizerStandardize(), new NormalizerMinMaxScaler(-2, 3))) {
                 one.fitLabel(labels);
-                one.fit(new DataSet(features, Nd4j.rand(7, 2)));
+                one.fit(new DataSet(features, Networks.random(DataType.FLOAT, 2, 7, 2)));
                 normalizers.add(one);
             }
-            MultiDataSet data = new MultiDataSet(new INDArray[] {features, Nd4j.rand(7, 4)}, new INDArray[] {Nd4j.rand(7, 2)});
+            MultiDataSet data = new MultiDataSet(new INDArray[] {features, Networks.random(DataType.FLOAT, 3, 7, 4)},
+                    new INDArray[] {Networks.random(DataType.FLOAT, 4, 7, 2)});
             MultiNormalizerHybrid hybrid = new MultiNormalizerHybrid().standardizeAllInputs().minMaxScaleInput(1, -1, 1);
             MultiNormalizerStandardize standardize = new MultiNormalizerStandardize();
             standardize.fitLabel(labels);
