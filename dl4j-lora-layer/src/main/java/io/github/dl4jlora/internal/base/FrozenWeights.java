@@ -259,11 +259,6 @@ public final class FrozenWeights {
         }
     }
 
-    /** Whether they are an array that lies in a file, which nobody can write to. */
-    public boolean areInFile() {
-        return storage.isInFile();
-    }
-
     /** Whether no network trains or closes the values: they are a copy, or from a file, not a base network's. */
     boolean isOwn() {
         return storage.isOwn();

@@ -71,11 +71,6 @@ public final class FrozenParameters {
         }
     }
 
-    /** Whether the values lie in a file, where a write would end the JVM. */
-    boolean areInFile() {
-        return source() != null && source().areInFile();
-    }
-
     /** Whether matrices among them are kept in fewer bits. */
     boolean areQuantized() {
         return !isEmbedded() && reference.scheme() != null;

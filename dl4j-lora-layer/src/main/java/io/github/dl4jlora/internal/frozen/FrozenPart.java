@@ -37,8 +37,6 @@ public final class FrozenPart<T extends Trainable> {
     private final FrozenParameters parameters;
     private final Builder<T> builder;
     private T stock;
-    /** See {@link #shown}; made for the first who asks. */
-    private T hollow;
     private INDArray values;
     private FrozenWeights source;
     private boolean bound;
@@ -57,7 +55,7 @@ public final class FrozenPart<T extends Trainable> {
 
     private T built(boolean here, boolean fresh) {
         if (parameters.areQuantized()) {
-            return hollow();
+            return Hollow.part(parameters.type(), parameters.length(), zeros -> builder.build(zeros, false));
         }
         values = here ? parameters.values() : parameters.standIn();
         return builder.build(values, fresh);
@@ -66,21 +64,6 @@ public final class FrozenPart<T extends Trainable> {
     /** The stock part, which stands on zeros as long as its values are missing. */
     T stock() {
         return stock;
-    }
-
-    /** The stock part for others: without weights where these lie in a file, so that nobody writes to them. */
-    T shown() {
-        if (!parameters.areInFile()) {
-            return stock;
-        }
-        if (hollow == null) {
-            hollow = hollow();
-        }
-        return hollow;
-    }
-
-    private T hollow() {
-        return Hollow.part(parameters.type(), parameters.length(), zeros -> builder.build(zeros, false));
     }
 
     String name() {

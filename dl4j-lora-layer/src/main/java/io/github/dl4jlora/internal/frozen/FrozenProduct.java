@@ -56,10 +56,14 @@ abstract sealed class FrozenProduct {
     }
 
     /**
-     * For a stock layer of exactly the known types, since a subclass computes something that we do not know; else null.
+     * For a stock layer of exactly the known types and configurations, since a subclass of either computes something that we do
+     * not know; else null.
      */
     static FrozenProduct of(Layer stock, Supplier<FrozenMatrices> weights) {
         Class<?> type = stock.getClass();
+        if (!exists(stock.conf().getLayer())) {
+            return null;
+        }
         if (type == DenseLayer.class && !((DenseLayer) stock).hasLayerNorm()) {
             return new Dense(weights.get());
         }

@@ -158,8 +158,7 @@ public class FrozenRuntime extends LayerAtRest implements Disableable, PassingOu
     /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */
     @Override
     public final Layer getUnderlying() {
-        Layer recurrent = recurrentInside(null);
-        return recurrent != null ? recurrent : part.shown();
+        return recurrentInside(underlying);
     }
 
     /**

@@ -90,19 +90,4 @@ class MappedWritesTest {
         assertThatThrownBy(() -> opened.setParams(base().params())).isInstanceOf(IllegalArgumentException.class);
         assertThat(opened.output(X)).isEqualTo(base().output(X));
     }
-
-    @Test
-    void aStockLayerThatIsTakenOutHasNoValuesToWriteTo() throws IOException {
-        MultiLayerNetwork opened = opened(base());
-        Layer taken = ((BaseWrapperLayer) frozen(opened.getLayer(0))).getUnderlying();
-
-        assertThatThrownBy(() -> taken.setParam("W", base().getLayer(0).getParam("W"))).isInstanceOf(RuntimeException.class);
-        assertThatThrownBy(() -> taken.getParam("W").addi(1)).isInstanceOf(RuntimeException.class);
-        assertThatThrownBy(() -> taken.getParam("b").putScalar(0, 1)).isInstanceOf(RuntimeException.class);
-        assertThat(opened.output(X)).isEqualTo(base().output(X));
-    }
-
-    private static Layer frozen(Layer layer) {
-        return layer instanceof StoppedRuntime stopped ? ((BaseWrapperLayer) stopped).getUnderlying() : layer;
-    }
 }
