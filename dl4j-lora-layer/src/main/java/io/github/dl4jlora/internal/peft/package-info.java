@@ -8,7 +8,7 @@
  *     |     |- settings          PeftConfig -> PeftConfigJson, ModulePatterns, LoraAlpha
  *     |     |- values            DeltaReader
  *     |     |- origin            Provenance, PluginVersion
- *     |     `- bytes             internal.untrusted: Safetensors, UntrustedJson
+ *     |     `- bytes             internal.untrusted: Safetensors, SteadyFiles, UntrustedJson; internal.file: AtomicFile
  *     v
  *   AdapterContent
  *     |- Delta                   one adapted matrix, with its Kind and TensorLayout

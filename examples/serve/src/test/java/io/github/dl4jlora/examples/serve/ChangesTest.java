@@ -252,7 +252,7 @@ class ChangesTest {
     }
 
     private void assertNothingIsLeft() throws IOException {
-        for (String place : List.of("staged", "aside", "gone")) {
+        for (String place : List.of("staged", "gone")) {
             try (Stream<Path> left = Files.list(adapters.resolve(".dl4j-lora").resolve(place))) {
                 assertThat(left.map(path -> path.getFileName().toString())).as(place).isEmpty();
             }

@@ -115,7 +115,7 @@ class ServeProcessTest {
             }
             try (Stream<Path> left = Files.walk(adapters.resolve(".dl4j-lora"))) {
                 assertThat(left.map(path -> path.getFileName().toString()))
-                        .containsExactlyInAnyOrder(".dl4j-lora", "staged", "aside", "gone", "lock");
+                        .containsExactlyInAnyOrder(".dl4j-lora", "staged", "gone", "lock");
             }
         } finally {
             last.kill();
