@@ -45,16 +45,16 @@ final class HostMemory {
      * times as long.
      */
     static void widen(BytePointer from, long count, FloatPointer to) {
+        widen(from, count, to, NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads() == 1 ? count : PIECE);
+    }
+
+    /** @param piece how many at a time */
+    static void widen(BytePointer from, long count, FloatPointer to, long piece) {
         NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
-        if (operations.ompGetMaxThreads() == 1) {
-            operations.convertTypes(null, DataTypeEx.INT8.ordinal(), from, count, DataTypeEx.FLOAT.ordinal(), to);
-            return;
-        }
-        BytePointer codes = new BytePointer(from);
-        FloatPointer values = new FloatPointer(to);
-        for (long at = 0; at < count; at += PIECE) {
-            operations.convertTypes(null, DataTypeEx.INT8.ordinal(), codes.position(from.position() + at),
-                    Math.min(PIECE, count - at), DataTypeEx.FLOAT.ordinal(), values.position(to.position() + at));
+        for (long at = 0; at < count; at += piece) {
+            // Addresses, not positions: for a void* JavaCPP counts a position in bytes, whatever it points to.
+            operations.convertTypes(null, DataTypeEx.INT8.ordinal(), from.getPointer(at), Math.min(piece, count - at),
+                    DataTypeEx.FLOAT.ordinal(), to.getPointer(at));
         }
     }
 
