@@ -281,6 +281,19 @@ public final class LoRA extends LoRAStarts {
     }
 
     /**
+     * The largest rank that is of use to each layer that a configuration adapts: the smaller of its matrix's sides. A larger one
+     * is allowed, and costs more than training the matrix.
+     *
+     * @param base   as {@code apply} takes it
+     * @param config which layers are adapted; its own rank does not matter
+     * @return min(nIn, nOut) by the name of the layer, of its smallest adapted matrix where there are several
+     * @throws IllegalArgumentException as {@code apply}
+     */
+    public static Map<String, Long> largestRanks(Model base, LoRAConfig config) {
+        return Adaptation.largestRanks(base, config);
+    }
+
+    /**
      * A stock network of the base's topology with W + s·A·B for weights, made of DL4J's own classes only. Neither the
      * adapted network nor the base changes. Iteration and epoch counts are the adapted network's; updater state does not
      * carry over. {@link #merging} merges some layers, or a part of ΔW.

@@ -14,8 +14,11 @@ public final class UsageMessage implements IParameterExceptionHandler {
     public int handleParseException(ParameterException wrong, String[] args) {
         CommandLine command = wrong.getCommandLine();
         PrintWriter err = command.getErr();
-        err.println(command.getColorScheme().errorText(words(wrong.getMessage())));
-        UnmatchedArgumentException.printSuggestions(wrong, err);
+        err.println(command.getColorScheme().errorText(UnreadableName.in(wrong).orElse(words(wrong.getMessage()))));
+        if (!UnmatchedArgumentException.printSuggestions(wrong, err) && wrong instanceof UnmatchedArgumentException
+                && !command.getSubcommands().isEmpty()) {
+            err.println("Commands: " + String.join(", ", command.getSubcommands().keySet()));
+        }
         err.println("See " + command.getCommandSpec().qualifiedName() + " --help");
         err.flush();
         return CommandLine.ExitCode.USAGE;

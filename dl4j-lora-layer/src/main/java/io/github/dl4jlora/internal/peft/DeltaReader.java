@@ -83,9 +83,11 @@ public final class DeltaReader {
         boolean stillSame = recorded.isPresent()
                 && LoraAlpha.ofAlpha(recorded.getAsDouble(), scaling, rank, config.useRsLora()) == loraAlpha;
         double alpha = stillSame ? recorded.getAsDouble() : LoraAlpha.toAlpha(loraAlpha, scaling, rank, config.useRsLora());
-        // In the arithmetic of most networks.
-        if (alpha == 0 || !Float.isFinite((float) scaling.factor(alpha, rank))) {
-            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha);
+        // The square is what norms, and a second such layer, make of it: in the arithmetic of most networks.
+        double factor = scaling.factor(alpha, rank);
+        if (alpha == 0 || !Float.isFinite((float) (factor * factor))) {
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha
+                    + ": what it computes with that is not finite");
         }
         return alpha;
     }

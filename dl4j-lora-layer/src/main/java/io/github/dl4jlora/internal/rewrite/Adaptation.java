@@ -27,6 +27,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 
@@ -46,6 +47,7 @@ public final class Adaptation<M extends Model> {
     private final Plan plan;
     private final DataStarts starts;
     private final Storing storing;
+    private boolean ofAdapter;
 
     private Adaptation(Network<M> from, List<Node> nodes, LoRAConfig config, Plan plan) {
         this(from, nodes, DataStarts.none(config), plan);
@@ -109,12 +111,26 @@ public final class Adaptation<M extends Model> {
         Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new Storing(from, config),
                 true);
         PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
+        replacements.forEachAdapted((name, parameter) -> parameter.requireFiniteFactor(name, from.dataType()));
         planned.nodes().stream().filter(node -> node.adapted() != null).forEach(node -> {
             node.adapted().validate();
-            warnOfRanks(node);
+            warnOfRanks(node, false);
         });
         refuseUntrainable(planned);
         return planned;
+    }
+
+    /**
+     * What rank says all that a change of each matrix can be which the configuration adapts: its smaller side.
+     *
+     * @throws IllegalArgumentException as {@link #apply}
+     */
+    public static Map<String, Long> largestRanks(Model base, LoRAConfig config) {
+        Network<Model> from = stock(base, config);
+        Map<String, Long> ranks = new TreeMap<>();
+        new Replacements(from, from.nodes(), config, Plan.of(from.nodes(), config), new Storing(from, config), true)
+                .forEachAdapted((name, parameter) -> ranks.merge(name, parameter.largestRank(), Math::min));
+        return ranks;
     }
 
     /**
@@ -130,7 +146,12 @@ public final class Adaptation<M extends Model> {
     private static <M extends Model> M ofAdapter(Network<M> from, LoRAConfig config) {
         List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).toList();
         AdapterLayers.requireIn(nodes, config);
-        return of(from, nodes, DataStarts.none(config));
+        Quarrel.warn();
+        return Network.outside(() -> {
+            Adaptation<M> adaptation = new Adaptation<>(from, nodes, config, Plan.of(nodes, config));
+            adaptation.ofAdapter = true;
+            return adaptation.run();
+        });
     }
 
     /**
@@ -286,6 +307,10 @@ public final class Adaptation<M extends Model> {
     /** The network as planned, with its values. */
     private Network<M> rewritten() {
         Replacements replacements = new Replacements(from, nodes, config, plan, storing, false);
+        replacements.forEachAdapted((name, parameter) -> {
+            parameter.refuseAbsurdRank(name);
+            parameter.requireFiniteFactor(name, from.dataType());
+        });
         Network<M> adapted = from.rebuild(replacements.layers(), replacements.vertices());
         if (!config.keepCounts()) {
             // With the base's counts a zeroed updater state has another bias correction, and schedules are past their start.
@@ -326,9 +351,15 @@ public final class Adaptation<M extends Model> {
         }
     }
 
-    private static void warnOfRanks(Node node) {
-        node.adapted().adapted().forEach(parameter ->
-                parameter.warnOfExcessRank(MatrixName.of(node, parameter.key()).module()));
+    private static void warnOfRanks(Node node, boolean ofAdapter) {
+        node.adapted().adapted().forEach(parameter -> {
+            String name = MatrixName.of(node, parameter.key()).module();
+            if (ofAdapter) {
+                parameter.warnOfExcessRankOfAdapter(name);
+            } else {
+                parameter.warnOfExcessRank(name);
+            }
+        });
     }
 
     /** B starts as zeros, and so the gradient of A is 0 in the first step. */
@@ -347,7 +378,7 @@ public final class Adaptation<M extends Model> {
 
     private void warn(Node node) {
         AdaptedConfiguration lora = node.adapted();
-        warnOfRanks(node);
+        warnOfRanks(node, ofAdapter);
         if (from.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
             LOG.warn(
                     "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "

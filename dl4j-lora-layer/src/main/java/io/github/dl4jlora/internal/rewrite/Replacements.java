@@ -8,6 +8,8 @@ import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
@@ -16,6 +18,8 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.stream.Stream;
 
 /** The configurations that take the place of a network's own, as a plan says. */
 final class Replacements {
@@ -50,6 +54,15 @@ final class Replacements {
     /** Of vertices, likewise. */
     Map<String, GraphVertex> vertices() {
         return vertices;
+    }
+
+    /** What is adapted, by the name of the layer or vertex. */
+    void forEachAdapted(BiConsumer<String, AdaptedParameter> look) {
+        Stream.concat(layers.entrySet().stream(), vertices.entrySet().stream()).forEach(entry -> {
+            if (entry.getValue() instanceof AdaptedConfiguration lora) {
+                lora.adapted().forEach(parameter -> look.accept(entry.getKey(), parameter));
+            }
+        });
     }
 
     /** What the base holds for the layers that train in full, for unload to give it back. */

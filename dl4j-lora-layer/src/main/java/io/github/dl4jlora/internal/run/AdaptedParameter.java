@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.Scaling;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -22,6 +23,10 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(AdaptedParameter.class);
 
+    /** Values of A and B that a rank above the matrix's may take. */
+    private static final long MOST_BEYOND = 1 << 24;
+    private static final double LARGEST_HALF = 65504;
+
     /** The factor s. */
     public double factor() {
         return scaling.factor(alpha, rank);
@@ -32,13 +37,52 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
         return rank * (nIn + nOut);
     }
 
-    /** Warns of a rank above what the matrix has. */
+    /** The rank above which A·B can be nothing that a smaller one cannot. */
+    public long largestRank() {
+        return Math.min(nIn, nOut);
+    }
+
+    /** Warns of a rank above what the matrix has, and says what to do. */
     public void warnOfExcessRank(String layer) {
-        long most = Math.min(nIn, nOut);
-        if (rank > most) {
-            LOG.warn("{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the weights it adapts; "
-                    + "give this layer a smaller one with LoRAConfig's override({}, o -> o.rank({}))", Named.layer(layer), rank,
-                    most, key, Named.quoted(layer), most);
+        warnOfExcessRank(layer, "give this layer a smaller one with LoRAConfig's override(" + Named.quoted(layer)
+                + ", o -> o.rank(" + largestRank() + "))");
+    }
+
+    /** As {@link #warnOfExcessRank(String)}, of an adapter whose rank is what it is. */
+    public void warnOfExcessRankOfAdapter(String layer) {
+        warnOfExcessRank(layer, "an adapter of that rank computes the same");
+    }
+
+    private void warnOfExcessRank(String layer, String remedy) {
+        if (rank > largestRank()) {
+            LOG.warn("{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the weights it adapts; {}",
+                    Named.layer(layer), rank, largestRank(), key, remedy);
+        }
+    }
+
+    /**
+     * To be called before memory is taken.
+     *
+     * @throws IllegalArgumentException if A and B are far larger than the matrix, and than memory likes
+     */
+    public void refuseAbsurdRank(String layer) {
+        if (rank > largestRank() && rank > MOST_BEYOND / Math.max(1, nIn + nOut)) {
+            throw new IllegalArgumentException(Named.layer(layer) + ": rank " + rank + " is above min(nIn, nOut) = "
+                    + largestRank() + " of " + key + ", and A and B would take " + rank + "·" + (nIn + nOut)
+                    + " values. Set it with rank(" + largestRank() + ") or below");
+        }
+    }
+
+    /** @throws IllegalArgumentException if the factor is no finite number of the type that the layer computes in */
+    public void requireFiniteFactor(String layer, DataType type) {
+        double most = switch (type) {
+            case HALF -> LARGEST_HALF;
+            case DOUBLE -> Double.MAX_VALUE;
+            default -> Float.MAX_VALUE;
+        };
+        if (!(Math.abs(factor()) <= most)) {
+            throw new IllegalArgumentException(Named.layer(layer) + ": alpha " + alpha + " makes the factor of A·B " + factor()
+                    + ", which is no finite number of the network's type " + type + ". Choose an alpha closer to 0");
         }
     }
 

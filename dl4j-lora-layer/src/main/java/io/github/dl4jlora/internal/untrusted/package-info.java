@@ -18,7 +18,11 @@
  * </pre>
  *
  * <p>{@code ModelZip} reads what DL4J's ModelSerializer wrote, {@code StoredConfiguration} the configuration in it or elsewhere,
- * {@code StoredVector} the arrays in it, {@code RawValues} plain little-endian values, {@code Safetensors} PyTorch's tensors,
+ * whose layers {@code ConfiguredLayers} counts first, {@code StoredVector} the long arrays in it, {@code StoredNormalizer} the
+ * normalizer, both by {@code StoredArray}. {@code UntrustedZip} opens zip files, and {@code ForeignFile} knows what else people
+ * take for one.
+ *
+ * <p>{@code RawValues} reads plain little-endian values, {@code Safetensors} PyTorch's tensors,
  * which it writes too. {@code StreamedModel} is a {@code StreamedBase}: a network layer by layer, and beside it one of the same
  * shapes whose values are {@code ValuesElsewhere}, as those of a mapped file are. {@code Assembly} makes networks of
  * configurations, {@code Expansion} bounds what a zip file may promise, and {@code UntrustedJson} looks at JSON before a parser

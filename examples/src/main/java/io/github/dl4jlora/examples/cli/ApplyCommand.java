@@ -55,7 +55,7 @@ final class ApplyCommand extends Work {
         SavedNetwork base = quantize == null ? SavedNetwork.read(network).stock()
                 : SavedNetwork.readQuantized(network, quantize);
         progress.step("adapting");
-        SavedNetwork adapted = adapter == null ? fresh(base, config)
+        SavedNetwork adapted = adapter == null ? adaptedBy(fresh, base, config)
                 : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
         progress.step("writing " + output.path());
         output.writeAdapted(adapted);
@@ -65,8 +65,11 @@ final class ApplyCommand extends Work {
         facts.put("trainable", summary.trainableParams()).put("total", summary.totalParams());
     }
 
-    private static SavedNetwork fresh(SavedNetwork base, LoRAConfig config) throws IOException {
+    private static SavedNetwork adaptedBy(FreshAdapter fresh, SavedNetwork base, LoRAConfig config) throws IOException {
         try {
+            if (fresh != null) {
+                fresh.requireRank(base, config);
+            }
             return base.with(AnyNetwork.apply(base.model(), config));
         } catch (IllegalArgumentException e) {
             throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.examples.UnreadableName;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -7,6 +8,7 @@ import picocli.CommandLine.ParseResult;
 
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 
 /** What is said when the work failed: one message, no stack trace unless asked for, exit code 1. */
@@ -30,6 +32,9 @@ final class FailureMessage implements IExecutionExceptionHandler {
             return failure.getMessage().replaceFirst("(?s): nothing in this JVM .*", "")
                     + ": this is a checkpoint, whose base lies elsewhere. Name the network that it was adapted from with "
                     + "--base FILE";
+        }
+        if (failure instanceof InvalidPathException) {
+            return UnreadableName.in(failure).orElseThrow();
         }
         if (failure instanceof NoSuchFileException file) {
             return file.getFile() + " does not exist. Check the name";

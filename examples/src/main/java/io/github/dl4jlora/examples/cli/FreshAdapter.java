@@ -1,16 +1,23 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Scaling;
 import picocli.CommandLine;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 
+import java.io.IOException;
+import java.util.Collections;
+import java.util.Map;
+
 /** How a fresh adapter is made. */
 final class FreshAdapter {
 
+    private static final int DEFAULT_RANK = 8;
+
     @Option(names = "--rank", paramLabel = "N", description = "Rank of a fresh adapter. Default: 8.")
-    private int rank = 8;
+    private Integer rank;
 
     @Option(names = "--alpha", paramLabel = "X", description = "Its alpha. Default: 1.")
     private double alpha = 1;
@@ -34,14 +41,33 @@ final class FreshAdapter {
     private Long seed;
 
     /**
+     * To be called before the network is adapted.
+     *
+     * @throws IOException if {@code --rank} is above what the matrix of a layer has; the message names both
+     */
+    void requireRank(SavedNetwork base, LoRAConfig config) throws IOException {
+        if (rank == null) {
+            return;
+        }
+        Map<String, Long> largest = LoRA.largestRanks(base.model(), config);
+        for (Map.Entry<String, Long> layer : largest.entrySet()) {
+            if (rank > layer.getValue()) {
+                throw new IOException(base.file() + ": --rank " + rank + " is above the rank of layer \"" + layer.getKey()
+                        + "\", whose matrix has " + layer.getValue() + " rows or columns. Give at most --rank "
+                        + Collections.min(largest.values()) + ", or leave the layer out with --exclude");
+            }
+        }
+    }
+
+    /**
      * What the options say.
      *
      * @throws ParameterException if they contradict each other
      */
     LoRAConfig.Builder config(CommandLine line) {
         try {
-            LoRAConfig.Builder config = LoRAConfig.builder().rank(rank).alpha(alpha).scaling(scaling)
-                    .targets(targets).exclude(exclude).trainable(trainable);
+            LoRAConfig.Builder config = LoRAConfig.builder().rank(rank == null ? DEFAULT_RANK : rank).alpha(alpha)
+                    .scaling(scaling).targets(targets).exclude(exclude).trainable(trainable);
             config.build();
             return seed == null ? config : config.seed(seed);
         } catch (IllegalArgumentException e) {

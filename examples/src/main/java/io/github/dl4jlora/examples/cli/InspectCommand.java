@@ -8,6 +8,7 @@ import io.github.dl4jlora.adapter.LoRAAdvice;
 import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.examples.ResultTable;
 import org.deeplearning4j.nn.api.Model;
+import org.nd4j.linalg.api.buffer.DataType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -97,7 +98,7 @@ final class InspectCommand extends Work {
                 cells.add(row.rank() > 0 ? String.valueOf(row.rank()) : "");
                 cells.add(row.rank() > 0 ? number(row.alpha()) : "");
             }
-            cells.addAll(List.of(number(row.trainable()), number(row.frozen()), row.storedAs(), number(row.bytes()),
+            cells.addAll(List.of(number(row.trainable()), number(row.frozen()), row.storedAs(), number(bytes(row)),
                     Double.isNaN(row.error()) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error())));
             table.row(cells.toArray(String[]::new));
         }
@@ -115,6 +116,12 @@ final class InspectCommand extends Work {
                 : String.format(Locale.ROOT, "%.4g", value);
     }
 
+    /** Of what is kept as it is stored: of a layer without frozen values, those that train. */
+    private static long bytes(LoRASummary.Row row) {
+        return row.frozen() > 0 || row.trainable() == 0 || row.rank() > 0 ? row.bytes()
+                : row.trainable() * DataType.valueOf(row.storedAs()).width();
+    }
+
     static Map<String, Object> values(LoRASummary.Row row) {
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("name", row.name());
@@ -125,7 +132,7 @@ final class InspectCommand extends Work {
         values.put("trainable", row.trainable());
         values.put("frozen", row.frozen());
         values.put("storedAs", row.storedAs());
-        values.put("bytes", row.bytes());
+        values.put("bytes", bytes(row));
         values.put("error", Double.isNaN(row.error()) ? null : row.error());
         return values;
     }

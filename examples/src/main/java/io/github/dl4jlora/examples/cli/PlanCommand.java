@@ -71,6 +71,7 @@ final class PlanCommand extends Work {
 
     private LoRAPlan plan(SavedNetwork base, LoRAConfig config) throws IOException {
         try {
+            fresh.requireRank(base, config);
             return LoRA.plan(base.model(), config, batch, inputs);
         } catch (IllegalArgumentException e) {
             throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);

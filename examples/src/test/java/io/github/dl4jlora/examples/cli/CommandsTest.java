@@ -58,6 +58,8 @@ class CommandsTest {
         assertThat(facts.get("kind").asText()).isEqualTo("STOCK");
         assertThat(facts.get("total").asLong()).isEqualTo(base.numParams());
         assertThat(facts.get("layers").findValuesAsText("name")).containsExactly("fc1", "fc2", "out");
+        // 6·8 weights and 8 biases in single precision.
+        assertThat(facts.get("layers").get(0).get("bytes").asLong()).isEqualTo(4 * (6 * 8 + 8));
         assertThat(shell.run("inspect", "@base.zip")).isZero();
         assertThat(shell.out()).contains("DenseLayer", "trainable params: ").doesNotContain("rank", "alpha");
     }

@@ -12,6 +12,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -31,6 +32,9 @@ class MessagesTest {
         ModelSerializer.writeModel(Networks.layers(1), base.toFile(), false);
         Networks.adapter(Networks.layers(1), 2, 1).save(folder.resolve("spam"));
         ModelSerializer.writeModel(Networks.layers(99), folder.resolve("other.zip").toFile(), false);
+        Networks.adapter(Networks.layers(1), 2, 1).save(folder.resolve("loud"));
+        Path config = folder.resolve("loud").resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replaceFirst("\"lora_alpha\" ?: ?[0-9.]+", "\"lora_alpha\": 1e29"));
         byte[] whole = Files.readAllBytes(base);
         Files.write(folder.resolve("cut.zip"), Arrays.copyOf(whole, whole.length / 2));
         Files.writeString(folder.resolve("text.zip"), "no zip");
@@ -64,6 +68,11 @@ class MessagesTest {
                     + "fc2, out]",
             "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the values of the base",
             "extract @base.zip @spam --rank 1 -o @x | spam is a folder, but a saved network",
+            "apply @base.zip --rank 1000000 -o @x | --rank 1000000 is above the rank of layer \"fc1\", whose matrix has 6 rows",
+            "apply @base.zip --quantize int8 --rank 8 -o @x | Give at most --rank 6",
+            "plan @base.zip --batch 4 --rank 7 | --rank 7 is above the rank of layer \"fc1\"",
+            "inspect @loud | has a lora_alpha out of range, 1.0E29",
+            "apply @base.zip @loud -o @x | lora_alpha out of range",
             "inspect @folder | adapter_model.safetensors"})
     void workThatFailsSaysWhichFileAndWhatToDo(String line, String message) throws IOException {
         Files.createDirectories(folder.resolve("folder"));
@@ -129,6 +138,23 @@ class MessagesTest {
     void aCommandThatIsNoneIsGuessed() {
         assertThat(shell.run("melt", "@base.zip")).isEqualTo(2);
         assertThat(shell.err()).containsPattern("Did you mean: .*dl4j-lora merge\\?");
+    }
+
+    @Test
+    void aCommandThatIsLikeNoneListsAll() {
+        assertThat(shell.run("nix")).isEqualTo(2);
+        assertThat(shell.err()).contains("'nix'", "Commands: inspect, quantize, plan, apply, merge");
+    }
+
+    @Test
+    void aNameThatJavaCannotWriteIsSaidWithTheRemedy() {
+        InvalidPathException failure = new InvalidPathException("gr\ufffd\ufffd.zip",
+                "Malformed input or input contains unmappable characters");
+        assertThat(FailureMessage.message(failure)).startsWith("'gr??.zip' is no name of a file here").contains("LC_ALL",
+                "C.UTF-8", System.getProperty("sun.jnu.encoding"));
+
+        assertThat(shell.run("inspect", "a\0b")).isEqualTo(2);
+        assertThat(shell.err()).contains("'a?b' is no name of a file: Nul character").doesNotContain("LC_ALL", "cannot convert");
     }
 
     @Test

@@ -1,0 +1,71 @@
+package io.github.dl4jlora.regression;
+
+import io.github.dl4jlora.LogCapture;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.learning.config.Sgd;
+
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Ranks and factors that no network can have, and those that are only unwise. */
+class OutOfRangeTest {
+
+    @ParameterizedTest
+    @EnumSource
+    void aRankThatWouldTakeAllMemoryIsRefusedBeforeAnyIsTaken(Kind kind) {
+        assertThatThrownBy(() -> Models.apply(kind.base(), kind.config().rank(Integer.MAX_VALUE).build()))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("Layer \"fc1\"", "rank 2147483647",
+                        "min(nIn, nOut) = 5", "rank(5)");
+    }
+
+    /** As version 0.2.0 allows it. */
+    @Test
+    void aRankAboveTheMatrixsIsOnlyWarnedOf() {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAConfig config = LoRAConfig.builder().rank(7).build();
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            assertThat(Models.outputs(LoRA.apply(base, config))).isEqualTo(Models.outputs(base));
+            assertThat(String.join("\n", log.messages())).contains("rank 7 is above min(nIn, nOut) = 5", "override(\"fc1\"");
+        }
+        assertThat(LoRA.largestRanks(base, config)).isEqualTo(Map.of("fc1", 5L, "fc2", 5L));
+    }
+
+    /** Its rank is what it is. */
+    @Test
+    void ofAnAdapterNobodyIsToldToGiveItAnotherRank() {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(7).build()));
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            LoRA.apply(base, adapter);
+            assertThat(String.join("\n", log.messages())).contains("rank 7 is above min(nIn, nOut) = 5")
+                    .doesNotContain("override");
+        }
+    }
+
+    @Test
+    void aFactorThatTheNetworksTypeHasNotIsRefused() {
+        LoRAConfig config = LoRAConfig.builder().rank(2).alpha(1e5).build();
+        Model half = Networks.trainedGraph(DataType.HALF, new Sgd(0.1));
+
+        assertThatThrownBy(() -> Models.apply(half, config)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("Layer \"fc1\"", "alpha 100000.0", "no finite number of the network's type HALF");
+        assertThatThrownBy(() -> LoRA.plan(half, config, 4)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("HALF");
+        assertThat(LoRA.summary(Models.apply(Networks.trainedGraph(), config)).trainableParams()).isPositive();
+        assertThatThrownBy(() -> LoRA.apply(Networks.trainedGraph(), config.toBuilder().alpha(1e39).build()))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("FLOAT");
+    }
+}
