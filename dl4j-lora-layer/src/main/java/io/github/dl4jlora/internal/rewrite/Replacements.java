@@ -19,7 +19,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiConsumer;
-import java.util.stream.Stream;
 
 /** The configurations that take the place of a network's own, as a plan says. */
 final class Replacements {
@@ -58,11 +57,12 @@ final class Replacements {
 
     /** What is adapted, by the name of the layer or vertex. */
     void forEachAdapted(BiConsumer<String, AdaptedParameter> look) {
-        Stream.concat(layers.entrySet().stream(), vertices.entrySet().stream()).forEach(entry -> {
-            if (entry.getValue() instanceof AdaptedConfiguration lora) {
-                lora.adapted().forEach(parameter -> look.accept(entry.getKey(), parameter));
+        for (Node node : nodes) {
+            Object made = layers.containsKey(node.name()) ? layers.get(node.name()) : vertices.get(node.name());
+            if (made instanceof AdaptedConfiguration lora) {
+                lora.adapted().forEach(parameter -> look.accept(node.name(), parameter));
             }
-        });
+        }
     }
 
     /** What the base holds for the layers that train in full, for unload to give it back. */

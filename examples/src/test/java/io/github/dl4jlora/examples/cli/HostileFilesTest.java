@@ -38,7 +38,8 @@ class HostileFilesTest {
 
     /** Every command that reads an adapter. */
     private static final List<String> ADAPTERS = List.of("inspect @bad", "apply @base.zip @bad -o @x",
-            "merge @base.zip @bad -o @x", "import @bad @base.zip -o @x", "import --lenient --any-base @bad @base.zip -o @x", "combine @bad -o @x",
+            "merge @base.zip @bad -o @x", "import @bad @base.zip -o @x",
+            "import --lenient --any-base @bad @base.zip -o @x", "combine @bad -o @x",
             "combine @spam @bad -o @x", "combine --method svd --compress 1 @bad -o @x", "report @base.zip @bad -o @x");
 
     @TempDir
