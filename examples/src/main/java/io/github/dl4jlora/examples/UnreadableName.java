@@ -2,12 +2,16 @@ package io.github.dl4jlora.examples;
 
 import java.nio.file.InvalidPathException;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** A name of a file with letters that this JVM's encoding of names lacks: its own message tells nobody what to do. */
 public final class UnreadableName {
 
     /** How Java's reason begins. */
     private static final String UNMAPPABLE = "Malformed input";
+    private static final Pattern QUOTED = Pattern.compile("cannot convert '(.*)' to .*\\(java\\.nio\\.file\\."
+            + "InvalidPathException: (.*?): ", Pattern.DOTALL);
     private static final char REPLACED = '\ufffd';
 
     private UnreadableName() {
@@ -20,7 +24,9 @@ public final class UnreadableName {
                 return Optional.of(words(path));
             }
         }
-        return Optional.empty();
+        // Picocli quotes it, and does not always name it as the cause.
+        Matcher quoted = QUOTED.matcher(String.valueOf(failure.getMessage()));
+        return quoted.find() ? Optional.of(words(new InvalidPathException(quoted.group(1), quoted.group(2)))) : Optional.empty();
     }
 
     private static String words(InvalidPathException path) {
