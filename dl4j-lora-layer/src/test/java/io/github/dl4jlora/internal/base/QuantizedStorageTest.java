@@ -111,6 +111,12 @@ class QuantizedStorageTest {
         rest.forEach((key, array) -> flat.put(key, array.reshape(array.length())));
         Map<String, QuantizedMatrix> matrices = Map.of("m", stored.quantized("m"));
         assertThat(hash(stored.form(), matrices, flat)).isEqualTo(stored.id());
+        StoredForm ofAnotherBase = new StoredForm(Quantization.INT8, "another", stored.form().parts());
+        assertThat(hash(ofAnotherBase, matrices, flat)).as("what it was made of").isNotEqualTo(stored.id());
+        FrozenWeights negated = FrozenWeights.unregisteredOwn(values.neg(), table());
+        Map<String, QuantizedMatrix> others = Map.of("m",
+                negated.quantized(Quantization.INT8, stored.form().parts()).quantized("m"));
+        assertThat(hash(stored.form(), others, flat)).as("the codes alone").isNotEqualTo(stored.id());
 
         flat.get("z").putScalar(4, 9);
         assertThat(hash(stored.form(), matrices, flat)).as("what stays as it is").isNotEqualTo(stored.id());
@@ -118,7 +124,7 @@ class QuantizedStorageTest {
         INDArray other = values.dup();
         other.putScalar(100, 3);
         assertThat(FrozenWeights.unregisteredOwn(other, table()).quantized(Quantization.INT8, stored.form().parts()).id())
-                .as("the codes").isNotEqualTo(stored.id());
+                .as("base and codes").isNotEqualTo(stored.id());
         assertThat(signature).isEqualTo(stored.signature());
     }
 

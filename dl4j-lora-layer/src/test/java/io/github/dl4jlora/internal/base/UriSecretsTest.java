@@ -67,6 +67,24 @@ class UriSecretsTest {
                 .hasCauseInstanceOf(IllegalStateException.class);
     }
 
+    @Test
+    void wordsOfFourLettersAreSecretsAndShorterOnesAreNone() {
+        URI uri = URI.create("https://jane:abcd@host/base.zip?v=xyz");
+
+        IOException redacted = UriSecrets.redacted(new IOException("abcd and xyz"), uri);
+
+        assertThat(redacted).hasMessage("… and xyz");
+        IOException e = new IOException("xyz");
+        e.addSuppressed(new IOException("no route to host"));
+        assertThat(UriSecrets.redacted(e, uri)).isSameAs(e);
+        IOException thrown = elsewhere();
+        assertThat(UriSecrets.redacted(thrown, uri).getStackTrace()).isEqualTo(thrown.getStackTrace());
+    }
+
+    private static IOException elsewhere() {
+        return new IOException("abcd");
+    }
+
     private static Exception suppressing(String quoted) {
         IOException e = new IOException("why");
         e.addSuppressed(new IOException(quoted));
