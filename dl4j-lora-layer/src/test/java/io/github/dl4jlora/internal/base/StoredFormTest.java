@@ -78,6 +78,20 @@ class StoredFormTest {
         }
     }
 
+    @Test
+    void aFormOfOtherNamesOrSizesThanTheSignaturesIsRefused() {
+        new StoredWeights(SIGNATURE, FORM, Map.of());
+
+        for (List<Part> parts : List.of(List.of(MATRIX, new Part("c", 0, 5, false)),
+                List.of(MATRIX, new Part("b", 0, 6, false)), List.of(MATRIX, MATRIX),
+                List.of(new Part("W", 5, 3, true), VECTOR))) {
+            StoredForm other = new StoredForm(Quantization.INT8, "abc", parts);
+
+            assertThatIllegalArgumentException().isThrownBy(() -> new StoredWeights(SIGNATURE, other, Map.of()))
+                    .withMessageContaining("are not of the parameters");
+        }
+    }
+
     private static List<Part> parts(INDArray flat, Map<String, INDArray> table, Map<String, INDArray> matrices) {
         return StoredForm.parts(flat, table, matrices);
     }
