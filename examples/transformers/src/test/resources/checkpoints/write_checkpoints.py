@@ -271,8 +271,20 @@ TARGETS = {"bert": ["query", "value", "intermediate.dense"], "roberta": ["query"
            "distilbert": ["q_lin", "v_lin", "lin1"], "gpt2": ["c_attn", "c_fc"]}
 
 
-def write_adapter(m, family, head, folder, generator):
-    """Plain LoRA as PEFT saves it; of a classifier the head too, as PEFT's task type SEQ_CLS has it."""
+def twin(m, family, key):
+    """The other name that the class has for a tied tensor; none for others."""
+    words = m.prefix + ("wte" if family == "gpt2" else "embeddings.word_embeddings") + ".weight"
+    decoder = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder", "distilbert": "vocab_projector",
+               "gpt2": "lm_head"}[family]
+    return {words: decoder + ".weight", "cls.predictions.bias": "cls.predictions.decoder.bias",
+            "lm_head.bias": "lm_head.decoder.bias"}.get(key)
+
+
+def write_adapter(m, family, head, options, folder, generator):
+    """Plain LoRA as PEFT saves it; of a classifier the head too, as PEFT's task type SEQ_CLS has it.
+
+    The option full=NAME adds modules whose names end so, biases the setting bias="all".
+    """
     adapter, tensors, replaced = {}, {}, {}
     for name in [key[:-len(".weight")] for key in m.state if key.endswith(".weight")]:
         if any(name.endswith("." + target) for target in TARGETS[family]):
@@ -283,20 +295,38 @@ def write_adapter(m, family, head, folder, generator):
             adapter[name] = a.float().double(), b.float().double()
             tensors[f"base_model.model.{name}.lora_A.weight"] = a.float()
             tensors[f"base_model.model.{name}.lora_B.weight"] = b.float()
-    saved = []
-    if head == "classifier":
-        saved = ["classifier", "score"]
+    saved = ["classifier", "score"] if head == "classifier" else []
+    saved += [option[len("full="):] for option in options if option.startswith("full=")]
+
+    def replace(key):
+        if key not in replaced:
+            value = (m.state[key] + 0.3 * torch.randn(m.state[key].shape, generator=generator, dtype=torch.float64)).float()
+            replaced[key] = value.double()
+            for name in [key] + [name for name in [twin(m, family, key)] if name and head == "lm"]:
+                module = name.rpartition(".")[0]
+                inner = ".base_layer" if module in adapter else ""
+                tensors["base_model.model." + module + inner + name[len(module):]] = value.clone()
+
+    for key in m.state:
+        parts = key.split(".")[:-1]
+        if any(("x." + ".".join(parts[:i])).endswith(entry) for entry in saved for i in range(1, len(parts) + 1)):
+            replace(key)
+    if any(entry.endswith(("wte", "word_embeddings")) for entry in saved) and head == "lm":
+        saved += ["decoder", "vocab_projector", "lm_head"]
         for key in m.state:
-            if key.split(".")[0] in saved:
-                value = torch.randn(m.state[key].shape, generator=generator, dtype=torch.float64).float()
-                tensors["base_model.model." + key] = value
-                replaced[key] = value.double()
+            if twin(m, family, key) or key == "vocab_projector.bias":
+                replace(key)
+    if "biases" in options:
+        for key in m.state:
+            if key.endswith(".bias"):
+                replace(key)
     os.makedirs(folder, exist_ok=True)
     save_file(tensors, os.path.join(folder, "adapter_model.safetensors"), metadata={"format": "pt"})
     with open(os.path.join(folder, "adapter_config.json"), "w") as file:
         json.dump({"peft_type": "LORA", "task_type": {"bare": "FEATURE_EXTRACTION", "classifier": "SEQ_CLS",
                                                       "lm": "CAUSAL_LM" if family == "gpt2" else None}[head],
-                   "base_model_name_or_path": "tiny", "r": RANK, "lora_alpha": ALPHA, "lora_dropout": 0.0, "bias": "none",
+                   "base_model_name_or_path": "tiny", "r": RANK, "lora_alpha": ALPHA, "lora_dropout": 0.0,
+                   "bias": "all" if "biases" in options else "none",
                    "fan_in_fan_out": family == "gpt2", "init_lora_weights": True, "inference_mode": True,
                    "modules_to_save": saved or None, "target_modules": TARGETS[family], "use_rslora": False,
                    "use_dora": False, "rank_pattern": {}, "alpha_pattern": {}}, file, indent=2)
@@ -378,7 +408,7 @@ def write(folder, family, head, options, seed):
         ids[text, :length] = torch.randint(2, VOCABULARY - 1, (length,), generator=generator)
     expected = {"input_ids": ids.float()}
     expected.update(outputs(m, family, head, ids, padding))
-    m.adapter, m.replaced = write_adapter(m, family, head, os.path.join(folder, "adapter"), generator)
+    m.adapter, m.replaced = write_adapter(m, family, head, options, os.path.join(folder, "adapter"), generator)
     expected.update({"adapted " + key: value for key, value in outputs(m, family, head, ids, padding).items()})
     save_file({key: value.float().contiguous() for key, value in expected.items()},
               os.path.join(folder, "expected.safetensors"))
@@ -397,6 +427,19 @@ CASES.update({
     "gpt2-lm-original": ("gpt2", "lm", ["bare-names", "buffers"]),
     "gpt2-lm-tied": ("gpt2", "lm", ["tied"]),
     "gpt2-bare-sharded": ("gpt2", "bare", ["sharded", "prefixed"]),
+    "gpt2-lm-full-square": ("gpt2", "lm", ["full=attn.c_proj"]),
+    "gpt2-classifier-full-wide": ("gpt2", "classifier", ["full=mlp.c_proj", "full=ln_1"]),
+    "gpt2-lm-full-words": ("gpt2", "lm", ["full=wte", "full=wpe"]),
+    "gpt2-lm-biases": ("gpt2", "lm", ["biases", "full=ln_f"]),
+    "bert-bare-full-norms": ("bert", "bare", ["full=LayerNorm"]),
+    "bert-lm-full-words": ("bert", "lm", ["full=word_embeddings"]),
+    "bert-lm-biases": ("bert", "lm", ["biases"]),
+    "bert-classifier-full-positions": ("bert", "classifier", ["full=position_embeddings", "full=pooler", "biases"]),
+    "roberta-lm-full-norms": ("roberta", "lm", ["full=layer_norm", "full=token_type_embeddings"]),
+    "roberta-lm-full-words": ("roberta", "lm", ["full=word_embeddings"]),
+    "roberta-lm-biases": ("roberta", "lm", ["biases"]),
+    "distilbert-lm-full-words": ("distilbert", "lm", ["full=word_embeddings", "full=vocab_transform"]),
+    "distilbert-classifier-biases": ("distilbert", "classifier", ["biases", "full=sa_layer_norm"]),
 })
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
  *          |
  *      LoRAInit  Scaling  LayerType     the words that any room may use
  *      BiasTraining  FrozenStorage
+ *      TorchNames - TorchParameter      what PyTorch calls a network's parameters
  *
  *      LearningRateSweep                tries learning rates on copies of a network
  *              |

@@ -22,7 +22,8 @@ public final class AdapterSaver {
     /**
      * The PyTorch module for a layer; null for one that is left out. Default: the same name.
      *
-     * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's
+     * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's; modules that
+     *               {@link io.github.dl4jlora.TorchNames} names have that name
      * @return this saver
      */
     public AdapterSaver keyMapper(UnaryOperator<String> mapper) {

@@ -6,7 +6,6 @@ import io.github.dl4jlora.internal.peft.Biases;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.internal.peft.TensorLayout;
-import io.github.dl4jlora.internal.peft.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.internal.rewrite.Scales;
@@ -38,13 +37,11 @@ final class Capture {
             Map<String, AdaptedView.Base> bases = view.verifiedBases();
             Map<String, Delta> deltas = new LinkedHashMap<>();
             view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix,
-                    bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN))));
+                    bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN), layout(view, matrix))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
-            Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
-            view.trainedLayers().forEach((name, layer) -> trained.put(name, values(layer)));
-            return new LoRAAdapter(new AdapterContent(deltas, trained, biases(view), view.dropout()));
+            return new LoRAAdapter(new CapturedValues(view).with(deltas));
         }
     }
 
@@ -61,33 +58,29 @@ final class Capture {
             }
             return delta.withMore(more);
         });
-        Map<String, INDArray> biases = new LinkedHashMap<>(biases(view).values());
+        CapturedValues own = new CapturedValues(view);
+        Map<String, INDArray> biases = new LinkedHashMap<>(own.biases());
         biases.putAll(adapter.content().biases().values());
         return new LoRAAdapter(new AdapterContent(deltas, adapter.content().trained(), new Biases(biases, view.biasTraining()),
-                adapter.content().dropout()));
+                adapter.content().dropout(), adapter.content().own()));
     }
 
-    private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base) {
+    private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base, TensorLayout layout) {
         Map<String, INDArray> more = new LinkedHashMap<>();
         matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
         INDArray a = more.remove(Variant.A);
         INDArray b = more.remove(Variant.B);
         LoRASettings settings = matrix.settings();
         Kind kind = new Kind(settings.variant(), settings.loraInit(), settings.pissaIterations());
-        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), TensorLayout.of(matrix.stock()), more, kind,
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), layout, more, kind,
                 base.storedAs());
     }
 
-    private static Map<String, INDArray> values(AdaptedView.TrainedLayer layer) {
-        Map<String, INDArray> values = new LinkedHashMap<>();
-        TorchLayout.keysByName(layer.conf(), layer.table().keySet()).forEach((torchName, key) ->
-                values.put(torchName, TorchLayout.toTorch(layer.conf(), key, layer.table().get(key)).dup('c')));
-        return values;
-    }
-
-    private static Biases biases(AdaptedView view) {
-        Map<String, INDArray> values = new LinkedHashMap<>();
-        view.biases().forEach((name, value) -> values.put(name, value.dup()));
-        return values.isEmpty() ? Biases.NONE : new Biases(values, view.biasTraining());
+    /** What A and B look like in a file, and which way round PyTorch has W. */
+    private static TensorLayout layout(AdaptedView view, AdaptedView.AdaptedMatrix matrix) {
+        TensorLayout layout = TensorLayout.of(matrix.stock());
+        boolean inByOut = view.torch().namesOf(matrix.layer(), matrix.parameter().key()).stream()
+                .anyMatch(parameter -> !parameter.transposed());
+        return inByOut && layout.equals(TensorLayout.LINEAR) ? TensorLayout.CONV1D : layout;
     }
 }

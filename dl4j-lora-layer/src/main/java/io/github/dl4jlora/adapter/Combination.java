@@ -210,7 +210,7 @@ public final class Combination {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             layers.forEach(layer -> combined.put(layer, combine(layer)));
             return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
-                    adapters.get(0).content().dropout()));
+                    adapters.get(0).content().dropout(), LayerUnion.own(adapters)));
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.LinkedList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** What several adapters have between them, and whether it goes together in one network. */
 final class LayerUnion {
@@ -67,6 +68,11 @@ final class LayerUnion {
             });
         }
         return trained;
+    }
+
+    /** See {@link io.github.dl4jlora.internal.peft.AdapterContent#own}. */
+    static Set<String> own(List<LoRAAdapter> adapters) {
+        return adapters.stream().flatMap(adapter -> adapter.content().own().stream()).collect(Collectors.toSet());
     }
 
     private static void requireNotAdapted(String layer, Collection<String> parameters, LoRAAdapter other) {

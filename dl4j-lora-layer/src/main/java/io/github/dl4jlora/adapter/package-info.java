@@ -5,7 +5,8 @@
  * <pre>
  *   LoRAAdapter             a value, and the door to what is done with it:
  *     |
- *     |- networks           Capture (out of one), internal.swap (into one), FittingConfig (for a new one), NothingLearned (warns)
+ *     |- networks           Capture, CapturedValues (out of one), internal.swap (into one), FittingConfig (for a new one),
+ *     |                     NothingLearned (warns)
  *     |- geometry           Geometry  -> Svd, InnerProduct
  *     |- advice             LoRAAdvice, Advisor -> RankUse, LossCourse; how a training went
  *     |- combination        Combination -> LayerUnion, LayerCombination -> Svd, TaskVectors

@@ -9,22 +9,34 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Objects;
+import java.util.Set;
 import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
 
 /**
  * What an adapter consists of, in a file and out of it. It does not change.
  *
  * @param deltas  adapted matrices by name, in topological order
- * @param trained layers that were trained in full: by layer, then by PyTorch's name of the parameter, in PyTorch's orientation
+ * @param trained modules that were trained in full: by name, then by PyTorch's name of the parameter, in PyTorch's orientation.
+ *                A module is a layer, unless a layer stands for several modules
  * @param biases  trained biases of other layers
  * @param dropout of the low-rank path in training
+ * @param own     names among the trained ones, and the biases, that are no modules of PyTorch's: of layers that it has no like
+ *                of, and as versions before 0.3.0 had them. They have DL4J's keys and shapes, but for DL4J's own layers
  */
 public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
-                             double dropout) {
+                             double dropout, Set<String> own) {
 
     public AdapterContent {
         deltas = Collections.unmodifiableMap(deltas);
         trained = Collections.unmodifiableMap(trained);
+        own = Set.copyOf(own);
+    }
+
+    public AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
+                          double dropout) {
+        this(deltas, trained, biases, dropout, Set.of());
     }
 
     /** {@return what an adapter consists of} */
@@ -46,7 +58,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
 
     /** The same with other A and B. */
     public AdapterContent with(Map<String, Delta> others) {
-        return new AdapterContent(others, trained, biases, dropout);
+        return new AdapterContent(others, trained, biases, dropout, own);
     }
 
     /**
@@ -62,7 +74,8 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
             throw new IllegalArgumentException("the keyMapper maps none of " + deltas.keySet());
         }
         AdapterContent renamed = new AdapterContent(adapted, renamed(trained, mapper, dropped),
-                new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout);
+                new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout,
+                own.stream().map(mapper).filter(Objects::nonNull).collect(Collectors.toSet()));
         if (!dropped.isEmpty()) {
             AdapterLog.LOG.warn("The keyMapper has no name for {}: what the adapter holds of them is left out", dropped);
         }
@@ -105,7 +118,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         return List.copyOf(deltas.keySet());
     }
 
-    /** Names of the layers that were trained in full. */
+    /** Names of the modules that were trained in full. */
     public List<String> trainedLayers() {
         return List.copyOf(trained.keySet());
     }

@@ -56,6 +56,9 @@ public final class DeltaReader {
         long[] shapeA = tensors.shape(nameOfA);
         long[] shapeB = tensors.shape(nameOfB);
         TensorLayout layout = TensorLayout.of(layer, nameOfA.endsWith(TensorLayout.EMBEDDING.nameOfA()), shapeA, shapeB);
+        if (layout.equals(TensorLayout.LINEAR) && (provenance.isInByOut(layer) || config.fanInFanOut() && !config.isOurs())) {
+            layout = TensorLayout.CONV1D;
+        }
         if (shapeA[0] != rank || shapeB[1] != rank) {
             requireNotGrouped(layer, layout, rank, shapeA[0], shapeB[1]);
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has rank " + rank + " by " + PeftFolder.CONFIG

@@ -32,10 +32,13 @@ import java.util.stream.Collectors;
  * @param targetsParameters whether {@code target_parameters} names some
  * @param init          {@code init_lora_weights}, true, false or a word
  * @param bias          {@code bias}
+ * @param fanInFanOut   {@code fan_in_fan_out}: PyTorch has W of the adapted layers as {@code [nIn, nOut]}
+ * @param tiesWeights   {@code ensure_weight_tying}: what is tied to a module that is saved is saved too, without being named
  */
 public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
                   List<String> targets, List<String> modulesToSave, double dropout, String saveId, boolean useDora,
-                  boolean loraBias, boolean targetsParameters, Object init, BiasTraining bias) {
+                  boolean loraBias, boolean targetsParameters, Object init, BiasTraining bias, boolean fanInFanOut,
+                  boolean tiesWeights) {
 
     /** Of a new save. */
     public static PeftConfig of(AdapterContent adapter) {
@@ -49,10 +52,10 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         int rank = mostCommon(ranks.values());
         double alpha = mostCommon(alphas.values());
         return new PeftConfig(rank, alpha, rsLora, ModulePatterns.of(ranks, rank), ModulePatterns.of(alphas, alpha),
-                adapter.layers(), adapter.trainedLayers().stream().map(SavedModules::entry).toList(), adapter.dropout(),
+                adapter.layers(), SavedModules.entries(adapter.trainedLayers()), adapter.dropout(),
                 UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
                 adapter.deltas().values().stream().anyMatch(delta -> delta.has(ExtraPart.LORA_BIAS.key())), false, init(adapter),
-                adapter.ownBiases());
+                adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false);
     }
 
     /** PEFT's word for how all layers started; true, its default, where there is none: what they hold replaces the start. */
@@ -67,7 +70,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
     /** The same of a certain save. */
     PeftConfig ofSave(String id) {
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
-                targetsParameters, init, bias);
+                targetsParameters, init, bias, fanInFanOut, tiesWeights);
     }
 
     /** Whether this library wrote it. */

@@ -39,7 +39,7 @@ public final class PeftConfigJson {
         origin.put(SAVE_ID, config.saveId());
         json.putNull("base_model_name_or_path");
         json.put("bias", config.bias().peftName());
-        json.put("fan_in_fan_out", false);
+        json.put("fan_in_fan_out", config.fanInFanOut());
         json.put("inference_mode", true);
         json.putPOJO("init_lora_weights", config.init());
         // PEFT's own files have whole numbers here.
@@ -88,7 +88,8 @@ public final class PeftConfigJson {
                 strings(json, "target_modules"), strings(json, "modules_to_save"), dropout,
                 json.path(ORIGIN).path(SAVE_ID).asText(null), flag(json, "use_dora"),
                 flag(json, "lora_bias"), isOn(json.path("target_parameters")),
-                init.isMissingNode() || init.isNull() ? null : init.asText(), bias);
+                init.isMissingNode() || init.isNull() ? null : init.asText(), bias,
+                flag(json, "fan_in_fan_out"), flag(json, "ensure_weight_tying"));
     }
 
     private static JsonNode object(byte[] text) throws AdapterFormatException {

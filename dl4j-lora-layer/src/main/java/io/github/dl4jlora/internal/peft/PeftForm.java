@@ -12,7 +12,8 @@ import java.util.function.Predicate;
  * An adapter such that PEFT, whose variant and start are those of all layers, computes the same from it.
  *
  * @param adapter the same where all layers are of one kind. Where only some started from a part of W, or from different ones,
- *                or from one that PEFT draws anew, these are plain ones of twice the rank, which compute the same
+ *                or from one that PEFT draws anew or takes from W the wrong way round, these are plain ones of twice the rank,
+ *                which compute the same
  * @param doubled how these started
  */
 record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
@@ -32,7 +33,13 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
         boolean drawn = alike && adapter.deltas().values().stream()
                 .anyMatch(delta -> delta.kind().isStartOfItsOwn() && delta.has(Variant.START_A) && !delta.kind().isDora());
         refuseGradients(adapter, dora);
-        if (taken.isEmpty() || alike && !drawn) {
+        List<String> reversed = layers(adapter, PeftForm::isReversed);
+        if (!dora.isEmpty() && !reversed.isEmpty()) {
+            throw new IllegalArgumentException("The layers " + reversed + " are DoRA that started by LoRAInit.OLORA, and PyTorch "
+                    + "has their W as [nIn, nOut]: PEFT would take the start from W the wrong way round. Save the network with "
+                    + "LoRA.save instead, or choose another start");
+        }
+        if (taken.isEmpty() || alike && !drawn && reversed.isEmpty()) {
             return new PeftForm(adapter, Map.of());
         }
         if (!dora.isEmpty()) {
@@ -49,6 +56,11 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
             }
         });
         return new PeftForm(adapter.with(plain), doubled);
+    }
+
+    /** PEFT decomposes W for OLoRA as it lies, whichever way that is. */
+    private static boolean isReversed(Delta delta) {
+        return delta.kind().init() == LoRAInit.OLORA && delta.layout().inByOut();
     }
 
     private static void refuseGradients(AdapterContent adapter, List<String> dora) {

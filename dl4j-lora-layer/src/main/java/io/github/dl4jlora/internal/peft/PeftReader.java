@@ -12,7 +12,10 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -71,8 +74,8 @@ public final class PeftReader {
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance, files);
             Budget budget = new Budget(MOST_STEPS);
-            TensorIndex index = new TensorIndex(tensors.names(), config, budget);
-            requireWhole(config, index.missing(), index.surplus());
+            TensorIndex index = new TensorIndex(numbers(tensors, config, budget), config, budget);
+            requireWhole(config, index);
             Map<String, Map<ExtraPart, INDArray>> extra = values(index.extra(), (part, name) -> part.read(tensors, name));
             Map<String, Map<String, INDArray>> trained = values(index.trained(), (parameter, name) -> tensors.read(name));
             Map<String, INDArray> biases = new LinkedHashMap<>();
@@ -81,9 +84,28 @@ public final class PeftReader {
             }
             Map<String, Delta> deltas = new DeltaReader(folder, tensors, provenance, config, budget)
                     .deltas(index, extra);
+            Set<String> own = new HashSet<>(config.isOurs() ? trained.keySet() : Set.of());
+            own.removeIf(module -> !provenance.isOwn(module));
             return renamed(new AdapterContent(deltas, trained,
-                    new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout()));
+                    new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout(), own));
         }
+    }
+
+    /** Names of tensors but those of whole numbers in saved modules, and of masks called bias: nothing of them was trained. */
+    private static List<String> numbers(Safetensors tensors, PeftConfig config, Budget budget) throws AdapterFormatException {
+        SavedModules saved = new SavedModules(config.modulesToSave());
+        List<String> numbers = new ArrayList<>();
+        for (String name : tensors.names()) {
+            String module = TensorNames.module(name);
+            int dot = module.lastIndexOf('.');
+            boolean idle = !tensors.isFloatingPoint(name) && dot > 0
+                    && (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)
+                    || !saved.of(module.substring(0, dot), budget).isEmpty());
+            if (!idle) {
+                numbers.add(name);
+            }
+        }
+        return numbers;
     }
 
     /** The file's, unless it is of another save than the tensors: then the copy that these have. */
@@ -124,7 +146,9 @@ public final class PeftReader {
         return byLayer;
     }
 
-    private void requireWhole(PeftConfig config, Set<String> missing, Set<String> surplus) throws AdapterFormatException {
+    private void requireWhole(PeftConfig config, TensorIndex index) throws AdapterFormatException {
+        Set<String> missing = index.missing();
+        Set<String> surplus = index.surplus();
         if (missing.isEmpty() && surplus.isEmpty()) {
             return;
         }
@@ -134,7 +158,8 @@ public final class PeftReader {
                     + TensorName.of("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and those of modules_to_save "
                     + config.modulesToSave() + ". To load what there is: LoRAAdapter.loader().strict(false)");
         }
-        LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out", folder, missing, surplus);
+        LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out{}", folder, missing, surplus,
+                index.incomplete().isEmpty() ? "" : ", and so are the layers " + index.incomplete() + ", which are not whole");
     }
 
     private AdapterContent renamed(AdapterContent content) throws AdapterFormatException {

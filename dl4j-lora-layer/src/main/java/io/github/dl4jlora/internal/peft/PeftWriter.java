@@ -18,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -105,6 +106,11 @@ public final class PeftWriter {
         if (!unknown.isEmpty()) {
             LOG.warn("PEFT has no module for the layers {}: it leaves out, without a word, what the adapter holds of them. This "
                     + "library reads them back", unknown);
+        }
+        if (!adapter.own().isEmpty()) {
+            LOG.warn("PEFT has no module that holds values as the layers {} do, which are trained in full or have trained "
+                    + "biases, and leaves them out, without a word. This library reads them back. Where an older version wrote "
+                    + "them, put the adapter into its network and save LoRAAdapter.of(network)", new TreeSet<>(adapter.own()));
         }
     }
 

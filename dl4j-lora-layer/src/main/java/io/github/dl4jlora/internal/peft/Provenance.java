@@ -32,6 +32,11 @@ public record Provenance(Map<String, String> metadata) {
     private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String BASE_ID = "dl4j_lora.base.";
     private static final String STORED_AS = "dl4j_lora.stored.";
+    /** Says that modules in full have PyTorch's names and shapes, but for those that are named after {@link #OWN}. */
+    private static final String NAMES = "dl4j_lora.names";
+    private static final String TORCH = "torch";
+    private static final String OWN = "dl4j_lora.own.";
+    private static final String IN_BY_OUT = "dl4j_lora.in_by_out.";
 
     /** @param config the text of {@code adapter_config.json} */
     static Provenance of(PeftForm form, byte[] config) {
@@ -60,7 +65,12 @@ public record Provenance(Map<String, String> metadata) {
             if (delta.storedAs() != null) {
                 metadata.put(STORED_AS + name, delta.storedAs());
             }
+            if (delta.layout().inByOut()) {
+                metadata.put(IN_BY_OUT + name, TORCH);
+            }
         });
+        metadata.put(NAMES, TORCH);
+        adapter.own().forEach(name -> metadata.put(OWN + name, ""));
         form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, kind.peftInit().toString()));
         return new Provenance(metadata);
     }
@@ -96,6 +106,16 @@ public record Provenance(Map<String, String> metadata) {
     /** The name of a layer's start; null if the file does not say. */
     public String init(String layer) {
         return metadata.getOrDefault(INIT + "." + layer, metadata.get(INIT));
+    }
+
+    /** Whether PyTorch has W of an adapted layer as {@code [nIn, nOut]}. */
+    boolean isInByOut(String layer) {
+        return metadata.containsKey(IN_BY_OUT + layer);
+    }
+
+    /** Whether a file of this library has DL4J's names and shapes for a module in full, or for a bias. */
+    boolean isOwn(String name) {
+        return !metadata.containsKey(NAMES) || metadata.containsKey(OWN + name);
     }
 
     /** Content id of the frozen layer; null if the file does not say. */

@@ -5,7 +5,10 @@ import io.github.dl4jlora.internal.untrusted.Budget;
 
 import java.util.Collection;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * The entries of {@code modules_to_save}, found as PEFT finds them: a module is saved if its name ends with one, wherever in a
@@ -31,6 +34,20 @@ final class SavedModules {
      */
     static String entry(String module) {
         return MODEL + module;
+    }
+
+    /**
+     * Entries that save these modules. PEFT saves with a module all that is inside it, and would look for an inner one that has
+     * an entry of its own inside its copy of the outer one, where no file has it.
+     */
+    static List<String> entries(Collection<String> modules) {
+        Set<String> all = new HashSet<>(modules);
+        return modules.stream().filter(module -> outer(module).noneMatch(all::contains)).map(SavedModules::entry).toList();
+    }
+
+    private static Stream<String> outer(String module) {
+        return IntStream.range(1, module.length()).filter(end -> module.charAt(end) == '.')
+                .mapToObj(end -> module.substring(0, end));
     }
 
     /** The modules that entries of ours name in full; those of version 0.1.0 have no {@code model.} before them. */

@@ -69,11 +69,24 @@ public final class TensorIndex {
             throw new AdapterFormatException("Layer \"" + layer + "\" has both " + other + " and " + name);
         }
     }
-    /** Layers with both A and B, in the order of A in the file. */
+
+    /** Layers with A, B and all else that an adapter of this configuration has, in the order of A in the file. */
     public Set<String> layers() {
         Set<String> layers = new LinkedHashSet<>(a.keySet());
-        layers.retainAll(b.keySet());
+        layers.removeIf(layer -> !b.containsKey(layer) || !missingBeside(layer).isEmpty());
         return layers;
+    }
+
+    /** Layers of which there is A or B, but not all that belongs to them, in alphabetical order. */
+    public Set<String> incomplete() {
+        Set<String> incomplete = new TreeSet<>(a.keySet());
+        incomplete.addAll(b.keySet());
+        incomplete.removeAll(layers());
+        return incomplete;
+    }
+
+    private List<ExtraPart> missingBeside(String layer) {
+        return ExtraPart.missing(config, extra.getOrDefault(layer, Map.of()).keySet());
     }
 
     public String a(String layer) {
@@ -108,8 +121,7 @@ public final class TensorIndex {
             if (!b.containsKey(layer)) {
                 missing.add(TensorName.of(layer, TensorLayout.LINEAR.nameOfB()));
             }
-            ExtraPart.missing(config, extra.getOrDefault(layer, Map.of()).keySet())
-                    .forEach(part -> missing.add(TensorName.of(layer, part.suffix())));
+            missingBeside(layer).forEach(part -> missing.add(TensorName.of(layer, part.suffix())));
         });
         Set<String> seen = new TreeSet<>(trained.keySet());
         seen.addAll(idle);

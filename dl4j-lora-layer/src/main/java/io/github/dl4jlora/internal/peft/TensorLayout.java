@@ -32,16 +32,23 @@ import java.util.stream.LongStream;
  * @param embedding whether it is an embedding
  * @param kernel    sizes of a convolution's kernel; empty for others
  * @param isInPeft  whether PEFT adapts such a layer; one that it has no module for is stored as a linear one
+ * @param inByOut   whether PyTorch has W as {@code [nIn, nOut]}, as GPT-2's Conv1D: PEFT's {@code fan_in_fan_out}. A and B are
+ *                  those of a linear layer
  */
-public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPeft) {
+public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPeft, boolean inByOut) {
 
     public static final TensorLayout LINEAR = new TensorLayout(false, List.of(), true);
+    public static final TensorLayout CONV1D = new TensorLayout(false, List.of(), true, true);
     public static final TensorLayout EMBEDDING = new TensorLayout(true, List.of(), true);
     private static final TensorLayout OTHER = new TensorLayout(false, List.of(), false);
 
     private static final Set<Class<?>> CONVOLUTIONS = Set.of(ConvolutionLayer.class, Convolution2D.class, Convolution3D.class);
     private static final Set<Class<?>> SEQUENCES = Set.of(Convolution1DLayer.class, Convolution1D.class);
     private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
+
+    public TensorLayout(boolean embedding, List<Long> kernel, boolean isInPeft) {
+        this(embedding, kernel, isInPeft, false);
+    }
 
     /** @param stock the base's layer; null for a vertex */
     public static TensorLayout of(Layer stock) {

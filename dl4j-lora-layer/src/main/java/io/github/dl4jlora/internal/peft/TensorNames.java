@@ -24,6 +24,7 @@ final class TensorNames {
     /** PEFT adds each name that a task's head may have, of which a model has one. */
     private static final List<String> HEADS = List.of("classifier", "score", "qa_outputs");
     private static final String LORA = ".lora_";
+    private static final String WEIGHT = ".weight";
 
     private final PeftConfig config;
     private final Budget budget;
@@ -56,7 +57,7 @@ final class TensorNames {
         if (part != null) {
             return part;
         }
-        boolean isSaved = !config.isOurs() && dot > 0 && !saved.of(module.substring(0, dot), budget).isEmpty();
+        boolean isSaved = dot > 0 && !saved.of(module.substring(0, dot), budget).isEmpty();
         if (isSaved && (module.endsWith(BATCHES) || WITHIN_WRAPPER.stream().anyMatch(module::contains))) {
             return new TensorName.Idle(module.substring(0, dot));
         }
@@ -66,7 +67,9 @@ final class TensorNames {
         if (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)) {
             return new TensorName.Bias(module.substring(0, dot));
         }
-        return new TensorName.Stranger();
+        // What is tied to a saved module is not among its entries.
+        return config.tiesWeights() && module.endsWith(WEIGHT)
+                ? new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1)) : new TensorName.Stranger();
     }
 
     /** Null for a tensor that is none. */

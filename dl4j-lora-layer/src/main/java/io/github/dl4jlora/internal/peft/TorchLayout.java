@@ -56,6 +56,11 @@ public final class TorchLayout {
         return TensorLayout.of(stock).isInPeft() ? DENSE : Map.of();
     }
 
+    /** Whether PyTorch has a module of that kind. */
+    public static boolean isInTorch(Layer layer) {
+        return !names(layer).isEmpty();
+    }
+
     /** DL4J's batch normalisation keeps log10(σ) instead of σ² unless told otherwise. */
     private static boolean isLogStd(Layer layer, String key) {
         return key.equals(BatchNormalizationParamInitializer.GLOBAL_LOG_STD) && names(layer) == BATCH_NORM;

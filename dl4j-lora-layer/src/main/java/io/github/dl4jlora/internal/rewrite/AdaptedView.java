@@ -4,6 +4,7 @@ import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.kernel.Route;
@@ -12,6 +13,7 @@ import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockBiases;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
@@ -133,14 +135,17 @@ public final class AdaptedView {
     }
 
     private final Network<?> network;
+    private final TorchTable torch;
     private final Map<String, AdaptedMatrix> adapted = new LinkedHashMap<>();
     private final Map<String, TrainedLayer> trained = new LinkedHashMap<>();
     private final Map<String, INDArray> biases = new LinkedHashMap<>();
+    private final Map<String, Layer> biased = new LinkedHashMap<>();
     private boolean trainsBiasesAlone;
     private double dropout;
 
     private AdaptedView(Network<?> network) {
         this.network = network;
+        this.torch = TorchTable.of(network.nodes());
         for (Node node : network.nodes()) {
             Trainable running = network.runtime(node.name());
             Map<String, INDArray> table = running.paramTable(false);
@@ -160,8 +165,11 @@ public final class AdaptedView {
                     new AdaptedMatrix(node.name(), parameter, lora, parts(running, lora, parameter), runtime));
         }
         if (!lora.hasBiasAsPart()) {
-            lora.biases().forEach(bias -> biases.put(StockBiases.module(lora.stockLayer(), node.name(), bias.key()),
-                    table.get(bias.key())));
+            lora.biases().forEach(bias -> {
+                String name = StockBiases.module(lora.stockLayer(), node.name(), bias.key());
+                biases.put(name, table.get(bias.key()));
+                biased.put(name, lora.stockLayer());
+            });
         }
         trainsBiasesAlone |= lora.adapted().isEmpty();
         dropout = Math.max(dropout, lora.getLoraDropout());
@@ -197,6 +205,11 @@ public final class AdaptedView {
      */
     public Map<String, INDArray> biases() {
         return biases;
+    }
+
+    /** The layer that one of {@link #biases} is of. */
+    public Layer biased(String name) {
+        return biased.get(name);
     }
 
     /** Which biases train: all of them where those of otherwise frozen layers do. */
@@ -275,6 +288,39 @@ public final class AdaptedView {
     public Map<String, INDArray> baseTable(String layer) {
         Node node = network.node(layer);
         return node.adapted().stockTable(MergedLayer.of(network, node).base(), false);
+    }
+
+    /** What PyTorch calls the network's parameters, where the network itself says so. */
+    public TorchTable torch() {
+        return torch;
+    }
+
+    /** Whether the layer of such a parameter has an adapter, or a trained bias, beside its frozen weights. */
+    public boolean isAdapted(String layer) {
+        return network.node(layer).adapted() != null;
+    }
+
+    /**
+     * What the base holds for a layer, by DL4J's key. Views, or copies.
+     *
+     * @return null for a layer that trains in full of which the base's values were not recorded, or are not here
+     * @throws IllegalStateException if frozen weights are missing
+     */
+    public Map<String, INDArray> stockTable(String layer) {
+        Node node = network.node(layer);
+        if (node.adapted() != null) {
+            return baseTable(layer);
+        }
+        FrozenReference reference = node.isOurs() ? node.frozenReference() : BaseAttachment.recorded(network).get(layer);
+        if (reference == null) {
+            return network.trainsInFull(node) ? null : network.runtime(layer).paramTable(false);
+        }
+        if (!node.isOurs() && !reference.isHere()) {
+            return null;
+        }
+        Layer stock = node.stockLayer();
+        INDArray values = reference.values(layer, network.dataType(), StockLayers.numParams(stock));
+        return stock.initializer().init(StockLayers.confOf(stock), values, false);
     }
 
     private static FrozenWeights embedded(AdaptedConfiguration lora, Trainable runtime) {

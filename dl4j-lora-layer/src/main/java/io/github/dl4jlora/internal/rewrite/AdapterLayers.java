@@ -17,9 +17,12 @@ final class AdapterLayers {
      * @throws IllegalArgumentException if there is no layer for one of them: the adapter is for another network
      */
     static void requireIn(List<Node> nodes, LoRAConfig config) {
+        TorchTable torch = TorchTable.of(nodes);
         List<Pattern> missing = Stream.concat(
                 config.targets().stream().filter(name -> nodes.stream().noneMatch(node -> isAdaptedAs(name, node))),
-                config.trainable().stream().filter(name -> nodes.stream().noneMatch(node -> isTrainedAs(name, node)))).toList();
+                config.trainable().stream().filter(name -> !torch.isOtherName(name)
+                        && nodes.stream().noneMatch(node -> isTrainedAs(name, node) || torch.isCalled(node.name(), name))))
+                .toList();
         if (!missing.isEmpty()) {
             throw new IllegalArgumentException("The adapter is for another network: it adapts " + names(config.targets())
                     + (config.trainable().isEmpty() ? "" : " and trains " + names(config.trainable()) + " in full")

@@ -51,6 +51,12 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
         return layer == null ? null : StockLayers.unwrap(layer);
     }
 
+    /** The layer as it is in the base, out of all that freezes or adapts it; null for a vertex that is no layer. */
+    Layer stockLayer() {
+        return layer == null ? null : adapted() != null ? adapted().stockLayer()
+                : replacement() != null ? StockLayers.unwrap(replacement().toStockLayer()) : unwrappedLayer();
+    }
+
     /** The vertex inside DL4J's freezing wrappers; null for a layer. */
     GraphVertex unwrappedVertex() {
         return vertex == null ? null : StockLayers.unwrap(vertex);

@@ -81,6 +81,9 @@ public record Plan(Map<String, Decision> decisions) {
         if (trained.contains(node.name())) {
             return new Decision(Role.TRAIN, "matches trainable");
         }
+        if (bias == BiasTraining.ALL && hasParameters(node) && node.biasKeys().containsAll(node.parameterKeys())) {
+            return new Decision(Role.TRAIN, "has biases alone, and all train");
+        }
         if (bias == BiasTraining.ALL && !node.biasKeys().isEmpty()) {
             return new Decision(Role.TRAIN_BIAS, "has biases, and all train");
         }
@@ -115,10 +118,15 @@ public record Plan(Map<String, Decision> decisions) {
 
     static Set<String> trained(List<Node> nodes, LoRAConfig config) {
         Set<String> trained = new HashSet<>();
+        TorchTable torch = config.trainable().isEmpty() ? null : TorchTable.of(nodes);
         for (Pattern pattern : config.trainable()) {
             List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)
                     .toList();
             if (matched.isEmpty()) {
+                // An adapter's file names PyTorch's modules, of which a layer may hold several.
+                matched = nodes.stream().map(Node::name).filter(name -> torch.isCalled(name, pattern)).toList();
+            }
+            if (matched.isEmpty() && !torch.isOtherName(pattern)) {
                 throw new IllegalArgumentException("trainable(\"" + AdapterLayers.name(pattern)
                         + "\") matches no layer with parameters. "
                         + "The network has " + Targets.names(nodes.stream().filter(Plan::hasParameters).toList())

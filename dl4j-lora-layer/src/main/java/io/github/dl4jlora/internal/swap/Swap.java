@@ -7,7 +7,6 @@ import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.ExtraPart;
 import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.internal.peft.TensorLayout;
-import io.github.dl4jlora.internal.peft.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Network;
 import io.github.dl4jlora.internal.untrusted.RawValues;
@@ -81,8 +80,7 @@ public final class Swap {
             if (swap.otherForm != null && strict) {
                 throw new IllegalArgumentException(swap.otherForm.refusal());
             }
-            swap.checkTrained();
-            swap.checkBiases();
+            swap.checkValues();
             if (!strangers.isEmpty()) {
                 LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
             }
@@ -98,8 +96,7 @@ public final class Swap {
     public static void valuesInto(AdaptedView view, AdapterContent adapter) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Swap swap = new Swap(adapter, view);
-            swap.checkTrained();
-            swap.checkBiases();
+            swap.checkValues();
             swap.assign();
         }
     }
@@ -124,8 +121,7 @@ public final class Swap {
                 swap.noteForm(name, delta, bases.get(matrix.layer()));
             });
             swap.warnOfForm();
-            swap.checkTrained();
-            swap.checkBiases();
+            swap.checkValues();
             return adapter.with(deltas);
         }
     }
@@ -157,7 +153,6 @@ public final class Swap {
 
     private void checkNames() {
         requireSameNames("adapted", adapter.deltas().keySet(), view.adaptedMatrices().keySet());
-        requireSameNames("fully trained", adapter.trained().keySet(), view.trainedLayers().keySet());
     }
 
     /** @return layers whose base is another than the adapter's, which only {@code anyBase} lets pass */
@@ -232,35 +227,8 @@ public final class Swap {
         }
     }
 
-    private void checkTrained() {
-        adapter.trained().forEach((name, values) -> {
-            AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
-            Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
-            requireSameNames("layer \"" + name + "\"'s", values.keySet(), keys.keySet());
-            values.forEach((torchName, value) -> {
-                INDArray parameter = layer.table().get(keys.get(torchName));
-                INDArray shaped;
-                try {
-                    shaped = TorchLayout.fromTorch(layer.conf(), keys, torchName, value, parameter);
-                } catch (IllegalArgumentException e) {
-                    throw new IllegalArgumentException("Layer \"" + name + "\": the adapter's " + torchName + " "
-                            + e.getMessage(), e);
-                }
-                INDArray cast = inTypeOf(parameter, name, torchName, shaped);
-                assignments.add(() -> parameter.assign(cast));
-            });
-        });
-    }
-
-    private void checkBiases() {
-        Map<String, INDArray> biases = adapter.biases().values();
-        requireSameNames("biases of", biases.keySet(), view.biases().keySet());
-        biases.forEach((name, value) -> {
-            INDArray parameter = view.biases().get(name);
-            requireShape(name, "bias", value, parameter);
-            INDArray cast = inTypeOf(parameter, name, "bias", value);
-            assignments.add(() -> parameter.assign(cast));
-        });
+    private void checkValues() {
+        new TrainedValues(adapter, view, assignments).check();
     }
 
     private static void resetUpdater(Model network) {
@@ -286,6 +254,11 @@ public final class Swap {
         missing.removeAll(adapter);
         Set<String> surplus = new TreeSet<>(adapter);
         surplus.removeAll(network);
+        requireSame(what, missing, surplus);
+    }
+
+    /** @throws IllegalArgumentException if there is a name that either has alone */
+    static void requireSame(String what, Set<String> missing, Set<String> surplus) {
         if (!missing.isEmpty() || !surplus.isEmpty()) {
             throw new IllegalArgumentException("The adapter's " + what + " layers or parameters are not the network's: "
                     + "missing in the adapter " + missing + ", surplus in it " + surplus
@@ -349,6 +322,12 @@ public final class Swap {
         }
     }
 
+    /** The value, if it has the parameter's shape. */
+    static INDArray shaped(String layer, String key, INDArray value, INDArray parameter) {
+        requireShape(layer, key, value, parameter);
+        return value;
+    }
+
     private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
         if (!Arrays.equals(value.shape(), parameter.shape())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape "
@@ -358,7 +337,7 @@ public final class Swap {
     }
 
     /** The value in the parameter's data type, which may have a smaller range than the file's. */
-    private static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
+    static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
         INDArray cast = value.castTo(parameter.dataType());
         long place = RawValues.firstNotFinite(cast);
         if (place >= 0) {

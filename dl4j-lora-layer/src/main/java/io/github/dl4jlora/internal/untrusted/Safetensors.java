@@ -63,6 +63,11 @@ public final class Safetensors implements AutoCloseable {
         return header.entries().get(name).shape().clone();
     }
 
+    /** Whether a tensor is of numbers that {@link #read} reads; others are whole numbers, or true and false. */
+    public boolean isFloatingPoint(String name) {
+        return header.entries().get(name).type().isFloatingPoint();
+    }
+
     /**
      * Copies one tensor out of the file.
      *

@@ -51,6 +51,10 @@ enum StoredType {
         return type;
     }
 
+    boolean isFloatingPoint() {
+        return type != null;
+    }
+
     /** Whether the bytes are those that ND4J has in memory. */
     boolean isStoredAsIs() {
         return width == type.width();

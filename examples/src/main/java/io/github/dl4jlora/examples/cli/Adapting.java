@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 
 /** Brings networks and adapters together. */
 final class Adapting {
@@ -49,7 +48,8 @@ final class Adapting {
     private static void requireLayers(SavedNetwork network, LoRAAdapter adapter, Path folder, Map<String, String> renamed)
             throws IOException {
         List<String> names = network.summary().rows().stream().map(LoRASummary.Row::name).toList();
-        List<String> strangers = Stream.concat(adapter.layers().stream(), adapter.trainedLayers().stream())
+        // Layers in full may have the names of PyTorch's modules, which the network knows.
+        List<String> strangers = adapter.layers().stream()
                 .filter(layer -> names.stream().noneMatch(name -> layer.equals(name) || layer.startsWith(name + ".")))
                 .map(layer -> "\"" + layer + "\"" + (renamed.containsKey(layer)
                         ? " (renamed from \"" + renamed.get(layer) + "\")" : ""))

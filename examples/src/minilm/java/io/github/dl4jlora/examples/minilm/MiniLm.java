@@ -3,7 +3,6 @@ package io.github.dl4jlora.examples.minilm;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
-import io.github.dl4jlora.transformers.checkpoint.StoredParameter;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
@@ -91,7 +90,7 @@ public final class MiniLm {
         for (Layer layer : graph.getLayers()) {
             String name = layer.conf().getLayer().getLayerName();
             if (layer.numParams() > 0 && !name.equals(CLASSIFIER)) {
-                StoredParameter.of(name, layer.conf().getLayer(), SHAPE.family()).forEach(parameter ->
+                SHAPE.family().names().parameters(name, layer.conf().getLayer()).forEach(parameter ->
                         tensors.copy(parameter.tensor(), layer.getParam(parameter.key())));
             }
         }

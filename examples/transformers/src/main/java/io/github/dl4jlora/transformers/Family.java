@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers;
 
+import io.github.dl4jlora.transformers.layer.ModuleNames;
+
 /**
  * What transformers of one kind have in common: the names of their modules in Hugging Face's classes, and how they are wired.
  * Names are those of the bare model; {@link #prefix} goes before them in a model with a head.
@@ -36,9 +38,18 @@ public enum Family {
         return this == ROBERTA;
     }
 
+    /** {@return what PyTorch calls the parameters of the layers} */
+    public ModuleNames names() {
+        return switch (this) {
+            case BERT, ROBERTA -> ModuleNames.BERT;
+            case DISTILBERT -> ModuleNames.DISTILBERT;
+            case GPT2 -> ModuleNames.GPT2;
+        };
+    }
+
     /** {@return whether PyTorch stores the dense layers of its blocks {@code [in, out]}, as Conv1D, as DL4J does} */
     public boolean storesInByOut() {
-        return this == GPT2;
+        return names().hasConv1d();
     }
 
     /**
@@ -57,17 +68,17 @@ public enum Family {
 
     /** {@return the module of the word embeddings, which is a matrix of the layer {@link Transformer#EMBEDDINGS} here} */
     public String words() {
-        return this == GPT2 ? "wte" : "embeddings.word_embeddings";
+        return names().words();
     }
 
     /** {@return the module of the position embeddings} */
     public String positions() {
-        return this == GPT2 ? "wpe" : "embeddings.position_embeddings";
+        return names().positions();
     }
 
     /** {@return the module of the token type embeddings, of families that have them} */
     public String types() {
-        return "embeddings.token_type_embeddings";
+        return names().types();
     }
 
     /** {@return the part of a transformer layer that widens, {@code [hidden, intermediate]}, for {@link #name}} */

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.ModuleNames;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
@@ -21,7 +22,7 @@ public final class Transformer {
     /** Which tokens of a text were masked, {@code [minibatch, k]}, counted from 0; the second input where there is one. */
     public static final String MASKED_POSITIONS = "masked_positions";
     /** Sum of word, position and type embeddings: {@code W}, {@code P} and {@code T} of one layer. After the prefix. */
-    public static final String EMBEDDINGS = "embeddings";
+    public static final String EMBEDDINGS = ModuleNames.EMBEDDINGS;
     /** The mean of a text's token vectors, {@code [minibatch, hidden]}. */
     public static final String POOLING = "pooling";
     /** The output of a language model. */
@@ -76,7 +77,7 @@ public final class Transformer {
         String last = add(EMBEDDINGS);
         graph.addLayer(last, new TokenEmbeddings.Builder(shape.vocabulary(), shape.positions(), shape.hidden())
                 .types(shape.tokenTypes()).padding(shape.padding())
-                .positionsFromPadding(family.countsPositionsFromPadding()).build(), INPUT_IDS);
+                .positionsFromPadding(family.countsPositionsFromPadding()).names(family.names()).build(), INPUT_IDS);
         if (family == Family.GPT2) {
             for (int layer = 0; layer < shape.layers(); layer++) {
                 last = normFirst(layer, last);

@@ -4,7 +4,6 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
-import io.github.dl4jlora.transformers.checkpoint.StoredParameter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -95,7 +94,7 @@ class CheckpointMemoryTest {
         Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), SHAPE, Head.tokenVectors()).build().getVertices()
                 .forEach((name, vertex) -> {
                     if (vertex.numParams(true) > 0) {
-                        StoredParameter.of(name, ((LayerVertex) vertex).getLayerConf().getLayer(), Family.BERT)
+                        Family.BERT.names().parameters(name, ((LayerVertex) vertex).getLayerConf().getLayer())
                                 .forEach(parameter -> tensors.put(parameter.tensor(), new Safetensors.Later(DataType.FLOAT,
                                         parameter.shape(), () -> Nd4j.rand(DataType.FLOAT, parameter.shape()).subi(0.5f))));
                     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
+import io.github.dl4jlora.TorchParameter;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -133,11 +134,11 @@ public final class CheckpointWriter {
 
     private void requireSizes() {
         expected(kind).forEach((name, layer) -> {
-            List<StoredParameter> found = layers.get(name) == null ? null
-                    : StoredParameter.of(name, layers.get(name), shape.family());
-            List<StoredParameter> wanted = StoredParameter.of(name, layer, shape.family());
-            if (found == null || !shapes(found).equals(shapes(wanted))) {
-                throw new IllegalArgumentException("Layer \"" + name + "\" has " + (found == null ? "another type: it is a "
+            List<TorchParameter> found = layers.get(name) == null ? List.of()
+                    : shape.family().names().parameters(name, layers.get(name));
+            List<TorchParameter> wanted = shape.family().names().parameters(name, layer);
+            if (!shapes(found).equals(shapes(wanted))) {
+                throw new IllegalArgumentException("Layer \"" + name + "\" has " + (found.isEmpty() ? "another type: it is a "
                         + (layers.get(name) == null ? "vertex" : layers.get(name).getClass().getSimpleName())
                         : "the tensors " + shapes(found)) + ", but by " + origin.path() + " it is a "
                         + layer.getClass().getSimpleName() + " with " + shapes(wanted));
@@ -145,7 +146,7 @@ public final class CheckpointWriter {
         });
     }
 
-    private static List<String> shapes(List<StoredParameter> parameters) {
+    private static List<String> shapes(List<TorchParameter> parameters) {
         return parameters.stream().map(parameter -> parameter.tensor() + Arrays.toString(parameter.shape())).toList();
     }
 
@@ -199,7 +200,7 @@ public final class CheckpointWriter {
     private Map<String, Safetensors.Later> tensors(DataType type) {
         Map<String, Safetensors.Later> tensors = new LinkedHashMap<>();
         for (String name : expected(kind).keySet()) {
-            for (StoredParameter parameter : StoredParameter.of(name, layers.get(name), shape.family())) {
+            for (TorchParameter parameter : shape.family().names().parameters(name, layers.get(name))) {
                 tensors.put(parameter.tensor(), new Safetensors.Later(type, parameter.shape(), () -> copy(parameter)));
             }
         }
@@ -209,7 +210,7 @@ public final class CheckpointWriter {
         return tensors;
     }
 
-    private INDArray copy(StoredParameter parameter) {
+    private INDArray copy(TorchParameter parameter) {
         INDArray values = parameter.oriented(network.getLayer(parameter.layer()).getParam(parameter.key())).dup('c');
         if (RawValues.firstNotFinite(values) >= 0) {
             values.close();

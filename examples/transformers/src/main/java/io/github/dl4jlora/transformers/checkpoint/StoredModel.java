@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
+import io.github.dl4jlora.TorchParameter;
 import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Transformer;
@@ -28,7 +29,7 @@ final class StoredModel implements BaseSource.Values {
 
     private final TensorFiles files;
     private final TensorNames names;
-    private final Map<String, List<StoredParameter>> layers = new LinkedHashMap<>();
+    private final Map<String, List<TorchParameter>> layers = new LinkedHashMap<>();
     private final Map<String, NeuralNetConfiguration> newLayers = new LinkedHashMap<>();
     private Map<String, String> tied = Map.of();
 
@@ -59,10 +60,10 @@ final class StoredModel implements BaseSource.Values {
 
     private void add(String name, GraphVertex vertex, Family family, boolean isNew) {
         NeuralNetConfiguration conf = vertex instanceof LayerVertex layer ? layer.getLayerConf() : null;
-        List<StoredParameter> stored = conf == null ? null : StoredParameter.of(name, conf.getLayer(), family);
+        List<TorchParameter> stored = conf == null ? List.of() : family.names().parameters(name, conf.getLayer());
         if (isNew && conf != null) {
             newLayers.put(name, conf);
-        } else if (stored != null) {
+        } else if (!stored.isEmpty()) {
             layers.put(name, stored);
         } else {
             throw new IllegalArgumentException("Layer \"" + name + "\" is a " + (conf == null ? vertex : conf.getLayer())
@@ -82,7 +83,7 @@ final class StoredModel implements BaseSource.Values {
 
     private void requireAll(boolean isLanguageModel) throws IOException {
         Set<String> used = new HashSet<>();
-        for (StoredParameter parameter : parameters()) {
+        for (TorchParameter parameter : parameters()) {
             String found = names.find(parameter.tensor());
             if (found == null) {
                 throw missing();
@@ -97,7 +98,7 @@ final class StoredModel implements BaseSource.Values {
         names.requireKnown(used);
     }
 
-    private List<StoredParameter> parameters() {
+    private List<TorchParameter> parameters() {
         return layers.values().stream().flatMap(List::stream).toList();
     }
 
@@ -107,12 +108,12 @@ final class StoredModel implements BaseSource.Values {
                 .map(Map.Entry::getKey).toList();
     }
 
-    private boolean isMissing(StoredParameter parameter) {
+    private boolean isMissing(TorchParameter parameter) {
         return names.find(parameter.tensor()) == null;
     }
 
     private IOException missing() {
-        List<String> all = parameters().stream().filter(this::isMissing).map(StoredParameter::tensor).toList();
+        List<String> all = parameters().stream().filter(this::isMissing).map(TorchParameter::tensor).toList();
         return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
                 + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name "
                 + "the layers that are to start at random, model(graph, newLayers…); here they would be "
@@ -126,7 +127,7 @@ final class StoredModel implements BaseSource.Values {
             start(layer, newLayers.get(layer), parameters);
             return;
         }
-        for (StoredParameter parameter : layers.get(layer)) {
+        for (TorchParameter parameter : layers.get(layer)) {
             String found = names.find(parameter.tensor());
             files.readInto(found, parameter.oriented(parameters.get(parameter.key())));
             requireTied(found);

@@ -9,7 +9,7 @@
  *          |       |   |         |
  *          |       |   StoredModel -&gt; KeptRandom                    the values of one graph
  *          |       |   |         |
- *          |       |   |   StoredParameter                          what PyTorch calls a parameter, and how it lies
+ *          |       |   |   layer.ModuleNames                        what PyTorch calls a parameter, and how it lies
  *          |       |  LayerSettings                               heads, padding, epsilon, activation: what no tensor tells
  *          |       TensorNames                                      which names a tensor may have; what is left over
  *          |       |

@@ -5,6 +5,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -59,6 +60,11 @@ public final class LayerNormalization extends MatrixConfiguration {
         shapes.put(GAIN, new long[]{1, nOut});
         shapes.put(BIAS, new long[]{1, nOut});
         return shapes;
+    }
+
+    @Override
+    List<String> biases() {
+        return List.of(BIAS);
     }
 
     @Override

@@ -12,6 +12,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 
 /** A layer whose parameters are matrices, laid out by {@link MatrixParams} and run by a {@link MatrixLayer}. */
@@ -31,6 +32,11 @@ abstract class MatrixConfiguration extends FeedForwardLayer {
 
     /** Rows and columns by key, in the order of the vector. Keys hold no underscore, at which DL4J would split them. */
     public abstract Map<String, long[]> matrices();
+
+    /** Keys of what PyTorch calls bias. */
+    List<String> biases() {
+        return List.of();
+    }
 
     /** Writes the values a layer that nobody has trained starts from. */
     abstract void fill(Map<String, INDArray> matrices);

@@ -12,7 +12,7 @@ import java.util.Map;
 
 /**
  * Lays the matrices of a layer one after the other into its part of the flat vector, each in 'c' order. No regularization
- * applies to any of them.
+ * applies to any of them, nor does an updater for biases.
  */
 final class MatrixParams implements ParamInitializer {
 
@@ -47,7 +47,7 @@ final class MatrixParams implements ParamInitializer {
 
     @Override
     public List<String> biasKeys(Layer layer) {
-        return List.of();
+        return ((MatrixConfiguration) layer).biases();
     }
 
     @Override

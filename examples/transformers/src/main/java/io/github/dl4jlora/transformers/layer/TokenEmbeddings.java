@@ -1,11 +1,15 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.TorchNames;
+import io.github.dl4jlora.TorchParameter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
@@ -26,8 +30,11 @@ import java.util.Objects;
  * <p>Padding is at the ends of texts. A text with the padding id before its last token is refused, unless a mask of features,
  * {@code [minibatch, tokens]}, says that it is a token there. Such a mask has 1 for the tokens of a text and 0 for the padding
  * after them; a mask that says anything else than the ids is refused.
+ *
+ * <p>Every transformer has one. So it answers for the others, most of which are stock layers, when adapter files ask for the
+ * names of PyTorch's modules.
  */
-public final class TokenEmbeddings extends MatrixConfiguration {
+public final class TokenEmbeddings extends MatrixConfiguration implements TorchNames {
 
     /** Key of the word embeddings, which a {@link TiedDecoder} multiplies by too. */
     public static final String WORDS = "W";
@@ -43,6 +50,7 @@ public final class TokenEmbeddings extends MatrixConfiguration {
     private long types = 2;
     private int padding;
     private boolean positionsFromPadding;
+    private ModuleNames names = ModuleNames.BERT;
 
     TokenEmbeddings() {
         // For JSON.
@@ -54,6 +62,7 @@ public final class TokenEmbeddings extends MatrixConfiguration {
         this.types = builder.types;
         this.padding = builder.padding;
         this.positionsFromPadding = builder.positionsFromPadding;
+        this.names = builder.names;
     }
 
     /** Collects the sizes. */
@@ -65,8 +74,9 @@ public final class TokenEmbeddings extends MatrixConfiguration {
         private long types;
         private int padding;
         private boolean positionsFromPadding;
+        private ModuleNames names = ModuleNames.BERT;
 
-        /** No token types, and padding 0. */
+        /** No token types, padding 0, and BERT's names. */
         public Builder(long vocabulary, long positions, long hidden) {
             this.vocabulary = vocabulary;
             this.positions = positions;
@@ -91,6 +101,12 @@ public final class TokenEmbeddings extends MatrixConfiguration {
             return this;
         }
 
+        /** What PyTorch calls the parameters of the transformer that begins with these embeddings. */
+        public Builder names(ModuleNames modules) {
+            this.names = modules;
+            return this;
+        }
+
         public TokenEmbeddings build() {
             return new TokenEmbeddings(this);
         }
@@ -112,6 +128,15 @@ public final class TokenEmbeddings extends MatrixConfiguration {
         return positionsFromPadding;
     }
 
+    public ModuleNames getNames() {
+        return names;
+    }
+
+    @Override
+    public List<TorchParameter> torchParameters(String name, Layer layer) {
+        return names.parameters(name, layer);
+    }
+
     /** The longest text that has a position for each token. */
     long longestText() {
         return positionsFromPadding ? positions - padding - 1 : positions;
@@ -131,12 +156,13 @@ public final class TokenEmbeddings extends MatrixConfiguration {
     @Override
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof TokenEmbeddings that && positions == that.positions
-                && types == that.types && padding == that.padding && positionsFromPadding == that.positionsFromPadding;
+                && types == that.types && padding == that.padding && positionsFromPadding == that.positionsFromPadding
+                && names == that.names;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(super.hashCode(), positions, types, padding, positionsFromPadding);
+        return Objects.hash(super.hashCode(), positions, types, padding, positionsFromPadding, names);
     }
 
     @Override

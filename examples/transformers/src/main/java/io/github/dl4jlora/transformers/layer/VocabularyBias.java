@@ -4,6 +4,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -40,6 +41,11 @@ public final class VocabularyBias extends MatrixConfiguration {
     @Override
     public Map<String, long[]> matrices() {
         return Map.of(BIAS, new long[]{1, vocabulary});
+    }
+
+    @Override
+    List<String> biases() {
+        return List.of(BIAS);
     }
 
     @Override

@@ -1,0 +1,92 @@
+package io.github.dl4jlora.internal.rewrite;
+
+import io.github.dl4jlora.TorchNames;
+import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/** What PyTorch calls the parameters of a network, as far as a layer of the network says so by {@link TorchNames}. */
+public final class TorchTable {
+
+    private final Map<String, TorchParameter> byTensor = new LinkedHashMap<>();
+    private final Map<String, List<TorchParameter>> ofLayers = new LinkedHashMap<>();
+    /** Other names of a layer's parameters, where another layer computes with them. */
+    private final List<TorchParameter> others = new ArrayList<>();
+
+    private TorchTable() {
+    }
+
+    /**
+     * @throws IllegalArgumentException if two parameters get one name
+     */
+    static TorchTable of(List<Node> nodes) {
+        TorchTable table = new TorchTable();
+        List<TorchNames> tellers = nodes.stream().map(Node::stockLayer).filter(layer -> layer != null)
+                .map(StockLayers::innermost).filter(TorchNames.class::isInstance).map(TorchNames.class::cast).toList();
+        for (Node node : tellers.isEmpty() ? List.<Node>of() : nodes) {
+            Layer stock = node.stockLayer();
+            if (stock != null) {
+                tellers.stream().map(teller -> teller.torchParameters(node.name(), stock)).filter(told -> !told.isEmpty())
+                        .findFirst().ifPresent(told -> told.forEach(parameter -> table.add(node.name(), parameter)));
+            }
+        }
+        return table;
+    }
+
+    private void add(String teller, TorchParameter parameter) {
+        TorchParameter twin = byTensor.put(parameter.tensor(), parameter);
+        if (twin != null) {
+            throw new IllegalArgumentException("The parameters " + twin.layer() + "/" + twin.key() + " and " + parameter.layer()
+                    + "/" + parameter.key() + " both would be \"" + parameter.tensor() + "\" in an adapter file. Rename one of "
+                    + "the layers");
+        }
+        if (parameter.layer().equals(teller)) {
+            ofLayers.computeIfAbsent(teller, name -> new ArrayList<>()).add(parameter);
+        } else {
+            others.add(parameter);
+        }
+    }
+
+    /** The parameter of that name; null if it is unknown. */
+    public TorchParameter parameter(String tensor) {
+        return byTensor.get(tensor);
+    }
+
+    /** All parameters by PyTorch's name. */
+    public Map<String, TorchParameter> parameters() {
+        return byTensor;
+    }
+
+    /** Whether the layer's names are known here. */
+    public boolean knows(String layer) {
+        return ofLayers.containsKey(layer);
+    }
+
+    /** A layer's own parameters; none if they are unknown. */
+    public List<TorchParameter> of(String layer) {
+        return ofLayers.getOrDefault(layer, List.of());
+    }
+
+    /** All that PyTorch has of one parameter, its own name first. */
+    public List<TorchParameter> namesOf(String layer, String key) {
+        List<TorchParameter> names = new ArrayList<>(of(layer).stream().filter(own -> own.key().equals(key)).toList());
+        others.stream().filter(other -> other.layer().equals(layer) && other.key().equals(key)).forEach(names::add);
+        return names;
+    }
+
+    /** Whether one of the modules that have the layer's own parameters is called so. */
+    boolean isCalled(String layer, Pattern pattern) {
+        return of(layer).stream().anyMatch(parameter -> pattern.matcher(parameter.module()).matches());
+    }
+
+    /** Whether a module is called so that has the parameters of other layers alone, by another name. */
+    boolean isOtherName(Pattern pattern) {
+        return others.stream().anyMatch(parameter -> pattern.matcher(parameter.module()).matches());
+    }
+}

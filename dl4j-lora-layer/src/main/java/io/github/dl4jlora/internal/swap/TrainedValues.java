@@ -1,0 +1,224 @@
+package io.github.dl4jlora.internal.swap;
+
+import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.peft.Biases;
+import io.github.dl4jlora.internal.peft.TorchLayout;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * An adapter's values of what was trained without A and B, beside the parameters of a network that they are for: layers in full,
+ * and biases. Names are those of layers, or of PyTorch's modules where the network says which it has.
+ */
+final class TrainedValues {
+
+    private static final double ROUNDING = 1e-6;
+    private static final double ROUNDING_OF_16_BITS = 1e-2;
+
+    /** A parameter that PyTorch may have by several names. */
+    private record Place(String layer, String key) {
+    }
+
+    private final AdapterContent adapter;
+    private final AdaptedView view;
+    private final List<Runnable> assignments;
+    private final Map<Place, Map<TorchParameter, INDArray>> told = new LinkedHashMap<>();
+    private final Set<String> seenLayers = new TreeSet<>();
+    private final Set<String> seenBiases = new TreeSet<>();
+    private final Set<String> surplusLayers = new TreeSet<>();
+    private final Set<String> surplusBiases = new TreeSet<>();
+
+    /** @param assignments gets what is to be done when all has been checked */
+    TrainedValues(AdapterContent adapter, AdaptedView view, List<Runnable> assignments) {
+        this.adapter = adapter;
+        this.view = view;
+        this.assignments = assignments;
+    }
+
+    /** @throws IllegalArgumentException if they are not of the network's layers and biases, or do not fit these */
+    void check() {
+        adapter.trained().forEach(this::sort);
+        adapter.biases().values().forEach(this::sort);
+        told.forEach(this::checkTold);
+        completeLayers();
+        Swap.requireSame("fully trained", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
+        Swap.requireSame("biases of", without(view.biases().keySet(), seenBiases), surplusBiases);
+    }
+
+    private static Set<String> without(Set<String> all, Set<String> seen) {
+        Set<String> missing = new TreeSet<>(all);
+        missing.removeAll(seen);
+        return missing;
+    }
+
+    private void sort(String module, Map<String, INDArray> values) {
+        boolean isLayer = view.trainedLayers().containsKey(module);
+        if (isLayer && (adapter.own().contains(module) || !view.torch().knows(module))) {
+            seenLayers.add(module);
+            checkLayer(module, values);
+            return;
+        }
+        values.forEach((parameter, value) -> {
+            if (!isTold(module + "." + parameter, value)) {
+                surplusLayers.add(isLayer ? module + "." + parameter : module);
+            }
+        });
+    }
+
+    private void sort(String name, INDArray value) {
+        INDArray parameter = view.biases().get(name);
+        if (parameter != null && !view.torch().parameters().containsKey(name + Biases.SUFFIX)) {
+            seenBiases.add(name);
+            assign(name, "bias", Swap.shaped(name, "bias", value, parameter), parameter);
+        } else if (!isTold(name + Biases.SUFFIX, value.reshape(value.length()))) {
+            surplusBiases.add(name);
+        }
+    }
+
+    private boolean isTold(String tensor, INDArray value) {
+        TorchParameter parameter = view.torch().parameter(tensor);
+        if (parameter == null) {
+            return false;
+        }
+        told.computeIfAbsent(new Place(parameter.layer(), parameter.key()), place -> new LinkedHashMap<>()).put(parameter, value);
+        return true;
+    }
+
+    private void assign(String name, String what, INDArray shaped, INDArray parameter) {
+        INDArray cast = Swap.inTypeOf(parameter, name, what, shaped);
+        assignments.add(() -> parameter.assign(cast));
+    }
+
+    /** A layer by its own name, whose parameters have the names that {@link TorchLayout} gives them. */
+    private void checkLayer(String name, Map<String, INDArray> values) {
+        AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
+        Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
+        Swap.requireSame("layer \"" + name + "\"'s", without(keys.keySet(), values.keySet()),
+                without(values.keySet(), keys.keySet()));
+        values.forEach((torchName, value) -> {
+            INDArray parameter = layer.table().get(keys.get(torchName));
+            assign(name, torchName, shaped(name, torchName, () ->
+                    TorchLayout.fromTorch(layer.conf(), keys, torchName, value, parameter)), parameter);
+        });
+    }
+
+    private interface Shaping {
+        INDArray value();
+    }
+
+    private static INDArray shaped(String layer, String parameter, Shaping shaping) {
+        try {
+            return shaping.value();
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + parameter + " " + e.getMessage(), e);
+        }
+    }
+
+    private void checkTold(Place place, Map<TorchParameter, INDArray> values) {
+        Map.Entry<TorchParameter, INDArray> first = values.entrySet().iterator().next();
+        values.forEach((name, value) -> {
+            if (!value.equalShapes(first.getValue()) || !value.equals(first.getValue())) {
+                throw untied(first.getKey(), name, "the adapter has different values for them");
+            }
+        });
+        INDArray target = target(place);
+        INDArray shaped = shaped(place.layer(), first.getKey().tensor(), () -> first.getKey().restored(first.getValue(),
+                target != null ? target : base(place)));
+        if (target == null) {
+            requireBase(place, first.getKey(), shaped);
+            return;
+        }
+        seenLayers.add(place.layer());
+        view.torch().namesOf(place.layer(), place.key()).stream()
+                .filter(name -> !values.containsKey(name) && !name.tensor().endsWith(Biases.SUFFIX)).forEach(untold -> {
+            // PyTorch would compute with the base's value there.
+            if (!isBase(place, shaped)) {
+                throw untied(first.getKey(), untold, "the adapter has a new value for the first alone");
+            }
+        });
+        assign(place.layer(), first.getKey().tensor(), shaped, target);
+    }
+
+    /** What trains; null where it is frozen. */
+    private INDArray target(Place place) {
+        AdaptedView.TrainedLayer layer = view.trainedLayers().get(place.layer());
+        if (layer != null) {
+            return layer.table().get(place.key());
+        }
+        for (TorchParameter name : view.torch().namesOf(place.layer(), place.key())) {
+            INDArray bias = name.tensor().endsWith(Biases.SUFFIX) ? view.biases().get(name.module()) : null;
+            if (bias != null) {
+                seenBiases.add(name.module());
+                return bias;
+            }
+        }
+        return null;
+    }
+
+    private INDArray base(Place place) {
+        Map<String, INDArray> table = view.stockTable(place.layer());
+        return table == null ? null : table.get(place.key());
+    }
+
+    /** A file may hold what its neighbours need in PyTorch, and what was saved there without being changed. */
+    private void requireBase(Place place, TorchParameter name, INDArray value) {
+        if (!isBase(place, value)) {
+            boolean other = !view.torch().of(place.layer()).contains(name);
+            String first = view.torch().namesOf(place.layer(), place.key()).get(0).tensor();
+            throw new IllegalArgumentException("Layer \"" + place.layer() + "\": the adapter has a new value for \""
+                    + name.tensor() + "\", but " + (other ? "the network has that tied to \"" + first
+                    + "\", which the adapter leaves as it is. Use a network whose decoder has weights of its own" : "the layer is frozen. Make the network with LoRA.apply(base, adapter)"));
+        }
+    }
+
+    private boolean isBase(Place place, INDArray value) {
+        INDArray base = base(place);
+        if (base == null || !Arrays.equals(base.shape(), value.shape())) {
+            return false;
+        }
+        boolean coarse = base.dataType().width() < DataType.FLOAT.width() || value.dataType().width() < DataType.FLOAT.width();
+        INDArray difference = value.castTo(DataType.DOUBLE).sub(base.castTo(DataType.DOUBLE));
+        return difference.norm2Number().doubleValue() <= (coarse ? ROUNDING_OF_16_BITS : ROUNDING)
+                * base.castTo(DataType.DOUBLE).norm2Number().doubleValue();
+    }
+
+    private IllegalArgumentException untied(TorchParameter one, TorchParameter other, String what) {
+        return new IllegalArgumentException("Layer \"" + one.layer() + "\": \"" + one.tensor() + "\" and \"" + other.tensor()
+                + "\" are one parameter of the network, but " + what + ". PyTorch computes with two; use a network whose decoder "
+                + "has weights of its own");
+    }
+
+    /** Where PyTorch has a layer's parameters in several modules, an adapter may hold some of them: the others are the base's. */
+    private void completeLayers() {
+        for (String layer : seenLayers) {
+            List<String> untold = new ArrayList<>();
+            for (TorchParameter parameter : view.torch().of(layer)) {
+                Place place = new Place(layer, parameter.key());
+                AdaptedView.TrainedLayer trained = view.trainedLayers().get(layer);
+                if (!told.containsKey(place) && trained != null && !adapter.own().contains(layer)) {
+                    INDArray base = base(place);
+                    if (base == null) {
+                        untold.add(parameter.tensor());
+                    } else {
+                        INDArray value = base.dup();
+                        assignments.add(() -> trained.table().get(place.key()).assign(value));
+                    }
+                }
+            }
+            if (!untold.isEmpty()) {
+                throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter lacks " + untold + ", and what the base "
+                        + "has of it is not here. Make the network with LoRA.apply(base, adapter)");
+            }
+        }
+    }
+}
