@@ -27,6 +27,7 @@
  * shapes whose values are {@code ValuesElsewhere}, as those of a mapped file are. {@code Assembly} makes networks of
  * configurations, {@code Expansion} bounds what a zip file may promise, and {@code UntrustedJson} looks at JSON before a parser
  * makes objects of it. {@code SpooledZip} keeps the files of a stream for as long as they are read, and
- * {@code SteadyFiles} are files of a folder as they were at one moment, which {@code internal.peft} reads adapters from. Knows no other room but {@code internal.common}.
+ * {@code SteadyFiles} are files of a folder as they were at one moment, which {@code internal.peft} reads adapters from. Knows no
+ * other room but {@code internal.common}.
  */
 package io.github.dl4jlora.internal.untrusted;
