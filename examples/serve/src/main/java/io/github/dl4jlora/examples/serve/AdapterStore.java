@@ -128,11 +128,6 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         return Files.createDirectory(staged.resolve(UUID.randomUUID().toString()));
     }
 
-    /** Where parts of requests may lie for a while. */
-    Path scratch() {
-        return staged;
-    }
-
     /**
      * Puts the two files that were staged into their place.
      *

@@ -5,19 +5,24 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.examples.cli.Wording;
 import io.javalin.http.Context;
-import io.javalin.http.UploadedFile;
 
 import java.io.EOFException;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -29,44 +34,100 @@ final class AdapterUpload {
     static final List<String> FILES = List.of("adapter_model.safetensors", "adapter_config.json");
     /** In messages of the bank, which knows no upload. */
     private static final String TRIAL = "upload";
+    /** What came, while it is not unpacked. */
+    private static final String UPLOAD = "upload";
     private static final int MOST_ENTRIES = 10_000;
+    /** Bytes of the list of so many files. */
+    private static final int LONGEST_LIST = 2 << 20;
+    /** Bytes at the end of a zip among which its last record begins. */
+    private static final int ZIP_TAIL = 22 + (1 << 16);
+    private static final int ZIP_END_RECORD = 22;
+    private static final int ZIP_END = 0x06054b50;
+    /** In place of a size: it is told elsewhere, as it needs more than 32 bits. */
+    private static final long ZIP64 = 0xffffffffL;
 
     private final AdapterStore store;
     private final AdapterBank bank;
     private final long most;
     private final Duration time;
+    private final Executor changes;
 
-    AdapterUpload(AdapterStore store, AdapterBank bank, Limits limits) {
+    /** @param changes on whose threads uploads are unpacked and tried */
+    AdapterUpload(AdapterStore store, AdapterBank bank, Limits limits, Executor changes) {
         this.store = store;
         this.bank = bank;
         this.most = limits.maxUpload();
         this.time = limits.uploadTimeout();
+        this.changes = changes;
     }
 
     /**
-     * Puts it into its place, once it is known to be whole and to fit the base.
+     * Takes it, and puts it into its place once it is known to be whole and to fit the base.
      *
-     * @return whether it replaced one
-     * @throws Problem if it is none, too large, or made for another base; what was there before is untouched
+     * @param share of the request
+     * @return whether it replaced one; or a {@link Problem} if it is none, too large, or made for another base: what was there
+     *         before is untouched
      */
-    boolean accept(String name, Context request) throws IOException {
-        Body.requireFitting(request, most);
-        Path staged = staged();
-        try {
-            switch (Body.type(request)) {
-                case Body.ZIP -> unzip(Body.stream(request, most, time), staged);
-                case Body.MULTIPART -> parts(request, staged);
-                default -> throw Body.unknownType(request, "a zip of PEFT's folder as " + Body.ZIP + ", or its two files "
-                        + String.join(" and ", FILES) + " as parts of a " + Body.MULTIPART);
-            }
-            requireBoth(staged);
-            check(staged);
-            return put(name, staged);
-        } catch (FileSystemException e) {
-            throw Problem.cannotWrite(e);
-        } finally {
-            store.discard(staged);
+    CompletableFuture<Boolean> accept(String name, Context request, Intake.Share share) throws IOException {
+        String type = Body.type(request);
+        if (!type.equals(Body.ZIP) && !type.equals(Body.MULTIPART)) {
+            throw Body.unknownType(request, "a zip of PEFT's folder as " + Body.ZIP + ", or its two files "
+                    + String.join(" and ", FILES) + " as parts of a " + Body.MULTIPART);
         }
+        Body.requireFitting(request, most);
+        String contentType = request.contentType();
+        Path staged = staged();
+        return receive(request, share, staged.resolve(UPLOAD)).thenApplyAsync(whole -> {
+            try {
+                unpack(staged.resolve(UPLOAD), type, contentType, staged);
+                requireBoth(staged);
+                check(staged);
+                return put(name, staged);
+            } catch (FileSystemException e) {
+                throw Problem.cannotWrite(e);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }, changes).whenCompleteAsync((replaced, failure) -> {
+            try {
+                store.discard(staged);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }, changes);
+    }
+
+    private CompletableFuture<Void> receive(Context request, Intake.Share share, Path file) throws IOException {
+        OutputStream out;
+        try {
+            out = Files.newOutputStream(file);
+        } catch (IOException e) {
+            throw Problem.cannotWrite(e);
+        }
+        return Reception.start(request, share, most, time, (bytes, length) -> {
+            try {
+                out.write(bytes, 0, length);
+            } catch (IOException e) {
+                throw Problem.cannotWrite(e);
+            }
+        }).whenComplete((whole, failure) -> {
+            try {
+                out.close();
+            } catch (IOException e) {
+                throw Problem.cannotWrite(e);
+            }
+        });
+    }
+
+    private void unpack(Path upload, String type, String contentType, Path staged) throws IOException {
+        if (type.equals(Body.ZIP)) {
+            unzip(upload, staged);
+        } else {
+            try (InputStream body = Files.newInputStream(upload); Parts parts = new Parts(staged)) {
+                UploadedForm.read(body, contentType, parts);
+            }
+        }
+        Files.delete(upload);
     }
 
     private boolean put(String name, Path staged) {
@@ -87,14 +148,11 @@ final class AdapterUpload {
     }
 
     /**
-     * Wherever in the zip the two files lie; others are left where they are. By way of a file, as the end of a zip says what is
-     * in it, and whether it is whole.
+     * Wherever in the zip the two files lie; others are left where they are. Of a file, as the end of a zip says what is in it,
+     * and whether it is whole.
      */
-    private void unzip(InputStream body, Path staged) throws IOException {
-        Path file = staged.resolve("upload.zip");
-        try (OutputStream out = Files.newOutputStream(file)) {
-            copy(body, out, new long[] {most});
-        }
+    private void unzip(Path file, Path staged) throws IOException {
+        requireShortList(file);
         long[] left = {most};
         try (ZipFile zip = new ZipFile(file.toFile())) {
             if (zip.size() > MOST_ENTRIES) {
@@ -115,7 +173,23 @@ final class AdapterUpload {
             throw Problem.badRequest("The zip is damaged, or none: " + e.getMessage() + ". Send one with "
                     + String.join(" and ", FILES));
         }
-        Files.delete(file);
+    }
+
+    /** The list of files at a zip's end, which is read as a whole: wherever one might be seen to begin its last record. */
+    private static void requireShortList(Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file)) {
+            long from = Math.max(0, channel.size() - ZIP_TAIL);
+            ByteBuffer tail = ByteBuffer.allocate((int) (channel.size() - from)).order(ByteOrder.LITTLE_ENDIAN);
+            while (tail.hasRemaining() && channel.read(tail, from + tail.position()) >= 0) {
+                // All of it.
+            }
+            for (int i = 0; i <= tail.position() - ZIP_END_RECORD; i++) {
+                long bytes = Integer.toUnsignedLong(tail.getInt(i + 12));
+                if (tail.getInt(i) == ZIP_END && (bytes > LONGEST_LIST && bytes <= from + i || bytes == ZIP64)) {
+                    throw Problem.tooLarge("The zip has more than " + MOST_ENTRIES + " files, but an adapter has two");
+                }
+            }
+        }
     }
 
     /** Nothing is written by these names; but who sends such a thing has something in mind. */
@@ -143,56 +217,53 @@ final class AdapterUpload {
     private void copy(InputStream in, OutputStream out, long[] left) throws IOException {
         byte[] chunk = new byte[1 << 16];
         for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
-            left[0] -= n;
-            if (left[0] < 0) {
-                throw Problem.tooLarge("The adapter has more than " + most + " bytes unpacked, but may have as many. Have the "
-                        + "service started with a larger limit");
-            }
-            try {
-                out.write(chunk, 0, n);
-            } catch (IOException e) {
-                throw Problem.cannotWrite(e);
-            }
+            write(out, chunk, 0, n, left);
         }
     }
 
-    private void parts(Context request, Path staged) throws IOException {
-        long[] left = {most};
-        for (UploadedFile part : form(request)) {
-            if (!FILES.contains(part.filename())) {
-                throw Problem.badRequest("The form has a file \"" + part.filename() + "\"; it may have "
-                        + String.join(" and ", FILES));
-            }
-            requireFirst(part.filename(), staged);
-            try (InputStream in = part.content(); OutputStream out = Files.newOutputStream(staged.resolve(part.filename()))) {
-                copy(in, out, left);
-            }
+    private void write(OutputStream out, byte[] bytes, int from, int length, long[] left) {
+        left[0] -= length;
+        if (left[0] < 0) {
+            throw Problem.tooLarge("The adapter has more than " + most + " bytes unpacked, but may have as many. Have the "
+                    + "service started with a larger limit");
         }
-    }
-
-    private List<UploadedFile> form(Context request) throws IOException {
         try {
-            return request.uploadedFiles();
-        } catch (IllegalStateException e) {
-            throw Problem.tooLarge("The form has more than " + most + " bytes, but may have as many. Have the service started "
-                    + "with a larger limit");
-        } catch (RuntimeException e) {
-            throw e;
-        } catch (Exception e) {
-            // Kotlin does not say what it throws: Jetty's IOException on what is no form.
-            if (e instanceof FileSystemException disk) {
-                throw disk;
-            }
-            if (e instanceof IOException disk && !isJettys(disk)) {
-                throw Problem.cannotWrite(disk);
-            }
-            throw Problem.badRequest("The form is damaged: " + e.getMessage());
+            out.write(bytes, from, length);
+        } catch (IOException e) {
+            throw Problem.cannotWrite(e);
         }
     }
 
-    /** A form's parts lie in files for a while; a full disk ends in the same kind of exception as a form that is none. */
-    private static boolean isJettys(IOException e) {
-        return e.getStackTrace().length == 0 || e.getStackTrace()[0].getClassName().startsWith("org.eclipse.jetty.");
+    /** The files of a form, to where they belong. */
+    private final class Parts implements UploadedForm.Files, AutoCloseable {
+
+        private final Path staged;
+        private final long[] left = {most};
+        private OutputStream out = OutputStream.nullOutputStream();
+
+        Parts(Path staged) {
+            this.staged = staged;
+        }
+
+        @Override
+        public void begin(String name) throws IOException {
+            if (!FILES.contains(name)) {
+                throw Problem.badRequest("The form has a file \"" + name + "\"; it may have " + String.join(" and ", FILES));
+            }
+            requireFirst(name, staged);
+            out.close();
+            out = Files.newOutputStream(staged.resolve(name));
+        }
+
+        @Override
+        public void add(byte[] bytes, int from, int length) {
+            write(out, bytes, from, length, left);
+        }
+
+        @Override
+        public void close() throws IOException {
+            out.close();
+        }
     }
 
     /** Whether it is an adapter, and one for the base. One at a time, as it is in memory meanwhile. */

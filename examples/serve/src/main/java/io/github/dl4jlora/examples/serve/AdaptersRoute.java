@@ -9,6 +9,7 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
 
 /** Adapters as OpenAI's clients see models: listed, and changed by who may. */
 final class AdaptersRoute {
@@ -21,37 +22,55 @@ final class AdaptersRoute {
     private final String baseName;
     private final Access access;
     private final AdapterUpload upload;
+    private final Intake intake;
+    private final String encoder;
     private final long started = Instant.now().getEpochSecond();
 
-    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, Access access, Limits limits) {
+    /**
+     * @param baseName what the base is called
+     * @param encoder  by which name it answers for embeddings too; null if it does not
+     */
+    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, String encoder, Access access,
+                  Intake intake, AdapterUpload upload) {
         this.store = store;
         this.bank = bank;
         this.form = form;
         this.baseName = baseName;
         this.access = access;
-        this.upload = new AdapterUpload(store, bank, limits);
+        this.encoder = encoder;
+        this.intake = intake;
+        this.upload = upload;
     }
 
     void list(Context request) throws IOException {
         ObjectNode list = JSON.createObjectNode().put("object", "list");
         ArrayNode data = list.putArray("data");
-        data.add(base());
+        data.add(base(AdapterBank.BASE));
+        if (encoder != null) {
+            data.add(base(encoder));
+        }
         for (String name : store.names()) {
-            data.add(adapter(name));
+            if (!isBase(name)) {
+                data.add(adapter(name));
+            }
         }
         request.contentType(Body.JSON).result(JSON.writeValueAsBytes(list));
     }
 
     void one(Context request) throws IOException {
         String name = request.pathParam("name");
-        if (!name.equals(AdapterBank.BASE)) {
+        if (!isBase(name)) {
             requireThere(name);
         }
-        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(name.equals(AdapterBank.BASE) ? base() : adapter(name)));
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(isBase(name) ? base(name) : adapter(name)));
     }
 
-    private ObjectNode base() {
-        ObjectNode base = model(AdapterBank.BASE, started).put("root", baseName).put("type", form.type().name());
+    private boolean isBase(String name) {
+        return name.equals(AdapterBank.BASE) || name.equals(encoder);
+    }
+
+    private ObjectNode base(String name) {
+        ObjectNode base = model(name, started).put("root", baseName).put("type", form.type().name());
         ArrayNode inputs = base.putArray("inputs");
         for (NetworkForm.Input input : form.inputs()) {
             ObjectNode node = inputs.addObject().put("name", input.name());
@@ -71,13 +90,17 @@ final class AdaptersRoute {
                 .put("owned_by", "dl4j-lora");
     }
 
-    void put(Context request) throws IOException {
+    CompletableFuture<?> put(Context request) throws IOException {
         access.require(request);
         String name = request.pathParam("name");
         store.requireName(name);
-        boolean replaced = upload.accept(name, request);
-        bank.refresh(name);
-        request.status(replaced ? 200 : 201).contentType(Body.JSON).result(JSON.writeValueAsBytes(adapter(name)));
+        if (isBase(name)) {
+            throw Problem.badRequest("An adapter cannot be called \"" + name + "\", as the encoder itself is");
+        }
+        return upload.accept(name, request, intake.of(request.req())).thenAccept(replaced -> {
+            bank.refresh(name);
+            request.status(replaced ? 200 : 201).contentType(Body.JSON).result(adapter(name).toString());
+        });
     }
 
     void delete(Context request) throws IOException {

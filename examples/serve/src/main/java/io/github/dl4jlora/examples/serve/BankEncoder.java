@@ -28,6 +28,10 @@ final class BankEncoder {
     static final String NAME = "all-MiniLM-L6-v2";
     static final int WIDTH = TransformerShape.MINI_LM_L6.hidden();
 
+    /** Characters of a text: a hundred times as many as there may be tokens. */
+    private static final int LONGEST_LOOKED_AT = 1 << 16;
+    /** Characters; longer ones are the unknown word. */
+    private static final int LONGEST_WORD = 200;
     private static final int STEP = 16;
     /** Texts in a pass: more would cost memory, and make others wait. */
     private static final int MOST_TEXTS = 32;
@@ -41,9 +45,31 @@ final class BankEncoder {
         this.tokenizer = tokenizer;
     }
 
-    /** A text as tokens; a longer one is cut. */
+    /**
+     * A text as tokens; a longer one is cut. Of a very long one no more is looked at than gives all tokens that count.
+     *
+     * @throws IllegalArgumentException if a very long one begins with next to nothing: then more would count than is looked at
+     */
     Tokenizer.Tokens tokens(String text) {
-        return tokenizer.tokens(text);
+        if (text.length() <= LONGEST_LOOKED_AT) {
+            return tokenizer.tokens(text);
+        }
+        Tokenizer.Tokens tokens = tokenizer.tokens(text.substring(0, end(text)));
+        if (!tokens.isCut()) {
+            throw new IllegalArgumentException("An input has " + text.length() + " characters, of which the first "
+                    + LONGEST_LOOKED_AT + " are " + tokens.ids().length + " tokens only. Send texts without long gaps");
+        }
+        return tokens;
+    }
+
+    /** At a gap if there is one near: what is longer than that is no word of the model's, cut or not. */
+    private static int end(String text) {
+        for (int i = LONGEST_LOOKED_AT; i > LONGEST_LOOKED_AT - LONGEST_WORD; i--) {
+            if (Character.isWhitespace(text.charAt(i))) {
+                return i;
+            }
+        }
+        return Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
     }
 
     int maxTokens() {

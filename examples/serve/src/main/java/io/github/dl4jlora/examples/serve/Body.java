@@ -2,13 +2,9 @@ package io.github.dl4jlora.examples.serve;
 
 import io.javalin.http.Context;
 
-import java.io.FilterInputStream;
-import java.io.IOException;
-import java.io.InputStream;
-import java.time.Duration;
 import java.util.Locale;
 
-/** What a request brings: its type, and its bytes up to a limit. */
+/** What a request's head says of its body. */
 final class Body {
 
     static final String JSON = "application/json";
@@ -32,17 +28,7 @@ final class Body {
         return new Problem(415, null, what + ". Send " + expected);
     }
 
-    /**
-     * The bytes, up to a limit, which have to come in time: whoever sends slowly keeps a thread.
-     *
-     * @throws Problem 413 if the request says that there are more, 415 if they are compressed
-     */
-    static InputStream stream(Context request, long most, Duration time) {
-        requireFitting(request, most);
-        return new Limited(request.bodyInputStream(), most, System.nanoTime() + time.toNanos());
-    }
-
-    /** As {@link #stream}, for bodies that somebody else reads. */
+    /** @throws Problem 413 if the head says that there are more bytes, 415 if they are compressed */
     static void requireFitting(Context request, long most) {
         String encoding = request.header("Content-Encoding");
         if (encoding != null && !encoding.equalsIgnoreCase("identity")) {
@@ -54,52 +40,8 @@ final class Body {
         }
     }
 
-    static Problem tooSlow() {
-        return new Problem(408, null, "The request took too long to come. Send less at a time, or have the service started with "
-                + "a longer timeout");
-    }
-
-    private static Problem tooLarge(String size, long most) {
+    static Problem tooLarge(String size, long most) {
         return Problem.tooLarge("The body has " + size + ", but may have " + most + ". Send less at a time, or have the service "
                 + "started with a larger limit");
-    }
-
-    /** Ends with a problem instead of the byte after the last that may be, or those that come too late. */
-    private static final class Limited extends FilterInputStream {
-
-        private final long most;
-        private final long end;
-        private long left;
-
-        Limited(InputStream in, long most, long end) {
-            super(in);
-            this.most = most;
-            this.left = most;
-            this.end = end;
-        }
-
-        @Override
-        public int read() throws IOException {
-            byte[] one = new byte[1];
-            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
-        }
-
-        @Override
-        public int read(byte[] bytes, int start, int length) throws IOException {
-            int read = super.read(bytes, start, length);
-            left -= Math.max(read, 0);
-            if (left < 0) {
-                throw tooLarge("more than " + most + " bytes", most);
-            }
-            if (System.nanoTime() - end > 0) {
-                throw tooSlow();
-            }
-            return read;
-        }
-
-        @Override
-        public long skip(long n) throws IOException {
-            return readNBytes((int) Math.min(n, Integer.MAX_VALUE)).length;
-        }
     }
 }

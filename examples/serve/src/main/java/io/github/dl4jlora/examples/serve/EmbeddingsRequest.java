@@ -1,7 +1,6 @@
 package io.github.dl4jlora.examples.serve;
 
 import io.github.dl4jlora.examples.minilm.Tokenizer;
-import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.core.JsonToken;
@@ -24,8 +23,6 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     /** OpenAI's own limit. */
     static final int MOST_INPUTS = 2048;
 
-    private static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
-
     /**
      * @param encoder that cuts texts into tokens
      * @throws Problem if it is no such JSON
@@ -34,7 +31,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         String model = null;
         List<Tokenizer.Tokens> inputs = List.of();
         boolean isBase64 = false;
-        try (JsonParser parser = FACTORY.createParser(body)) {
+        try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw Problem.badRequest("The body is no JSON object. Send {\"model\": \"" + BankEncoder.NAME
                         + "\", \"input\": \"a text\"}");
@@ -45,7 +42,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                 switch (field) {
                     case "model" -> model = text(parser, field);
                     case "input" -> inputs = inputs(parser, encoder);
-                    case "encoding_format" -> isBase64 = isBase64(text(parser, field));
+                    case "encoding_format" -> isBase64 = !isNull(parser) && isBase64(text(parser, field));
                     case "dimensions" -> requireWidth(parser);
                     case "user" -> parser.skipChildren();
                     default -> throw Problem.badRequest("\"" + field + "\" is not known here; \"model\", \"input\", "
@@ -74,6 +71,11 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         return parser.getText();
     }
 
+    /** As clients write what they were not told: the same as leaving it out. */
+    private static boolean isNull(JsonParser parser) {
+        return parser.currentToken() == JsonToken.VALUE_NULL;
+    }
+
     private static boolean isBase64(String format) {
         if (!format.equals("float") && !format.equals("base64")) {
             throw Problem.badRequest("\"encoding_format\" is \"" + format + "\", but must be \"float\" or \"base64\"");
@@ -82,6 +84,9 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     private static void requireWidth(JsonParser parser) throws IOException {
+        if (isNull(parser)) {
+            return;
+        }
         if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != BankEncoder.WIDTH) {
             throw Problem.badRequest("\"dimensions\" is " + parser.getText() + ", but embeddings have " + BankEncoder.WIDTH
                     + ". Leave it out");

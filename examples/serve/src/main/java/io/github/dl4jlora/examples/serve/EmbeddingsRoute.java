@@ -8,52 +8,68 @@ import org.nd4j.shade.jackson.core.JsonGenerator;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 
 /** OpenAI's {@code POST /v1/embeddings}, where the model is an adapter, a mix of several, or the encoder's own name for none. */
 final class EmbeddingsRoute {
 
     private static final JsonFactory FACTORY = new JsonFactory();
+    /** Bytes of a number in an answer, about. */
+    private static final int BASE64_BYTES = 6;
+    private static final int JSON_BYTES = 13;
 
     private final Inference inference;
     private final BankEncoder encoder;
+    private final Intake intake;
     private final Limits limits;
-    private final Executor writers;
+    private final Executor workers;
 
     /**
      * @param encoder null if the service has none
-     * @param writers on whose threads answers are written, so that the bank's go on computing
+     * @param workers on whose threads bodies are understood and answers put together, so that the bank's go on computing
      */
-    EmbeddingsRoute(Inference inference, BankEncoder encoder, Limits limits, Executor writers) {
+    EmbeddingsRoute(Inference inference, BankEncoder encoder, Intake intake, Limits limits, Executor workers) {
         this.inference = inference;
         this.encoder = encoder;
+        this.intake = intake;
         this.limits = limits;
-        this.writers = writers;
+        this.workers = workers;
     }
 
-    void answer(Context request) throws IOException {
+    CompletableFuture<?> answer(Context request) throws IOException {
         if (encoder == null) {
             throw new Problem(404, null, "This service has no sentence encoder. Start it with --encoder, or ask for a network's "
                     + "outputs: POST /v1/adapters/{name}/outputs");
         }
-        EmbeddingsRequest asked = read(request);
-        AdapterMix mix = asked.model().equals(BankEncoder.NAME) ? AdapterMix.base() : Inference.mix(asked.model());
-        List<int[]> texts = asked.inputs().stream().map(Tokenizer.Tokens::ids).toList();
-        request.future(() -> encoder.embed(mix, texts, inference.untilTimeout()).thenAcceptAsync(embeddings ->
-                request.contentType(Body.JSON).result(json(asked, embeddings)), writers));
-    }
-
-    private EmbeddingsRequest read(Context request) throws IOException {
         if (!Body.type(request).equals(Body.JSON)) {
             throw Body.unknownType(request, Body.JSON);
         }
-        try (InputStream body = Body.stream(request, limits.maxBody(), limits.timeout())) {
-            return EmbeddingsRequest.read(body, encoder);
+        Intake.Share share = intake.of(request.req());
+        return Reception.inMemory(request, share, limits.maxBody(), limits.timeout())
+                .thenComposeAsync(body -> {
+                    EmbeddingsRequest asked = read(body, share);
+                    AdapterMix mix = asked.model().equals(BankEncoder.NAME) ? AdapterMix.base() : Inference.mix(asked.model());
+                    List<int[]> texts = asked.inputs().stream().map(Tokenizer.Tokens::ids).toList();
+                    return encoder.embed(mix, texts, inference.untilTimeout()).thenAcceptAsync(embeddings ->
+                            request.contentType(Body.JSON).result(json(asked, embeddings)), workers);
+                }, workers);
+    }
+
+    /** From then on the share holds the answer too: the shortest texts have as long embeddings as others. */
+    private EmbeddingsRequest read(Blocks body, Intake.Share share) {
+        try {
+            EmbeddingsRequest asked = EmbeddingsRequest.read(body.stream(), encoder);
+            long numbers = (long) asked.inputs().size() * BankEncoder.WIDTH;
+            long tokens = asked.inputs().stream().mapToLong(input -> input.ids().length).sum();
+            share.hold(Integer.BYTES * tokens + numbers * (Float.BYTES + (asked.isBase64() ? BASE64_BYTES : JSON_BYTES)));
+            return asked;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

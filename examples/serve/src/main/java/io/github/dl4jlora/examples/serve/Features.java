@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
  * What a request brings for a network.
@@ -17,6 +18,12 @@ import java.util.TreeSet;
  * @param masks  by the input's name, {@code [examples, steps]}; none for inputs without
  */
 record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
+
+    /** Of the arrays. */
+    long bytes() {
+        return Stream.concat(inputs.values().stream(), masks.values().stream())
+                .mapToLong(array -> array.length() * array.dataType().width()).sum();
+    }
 
     /**
      * What to ask a bank for.

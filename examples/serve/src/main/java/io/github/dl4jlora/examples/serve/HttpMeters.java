@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.serve;
 
 import io.javalin.http.Context;
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
@@ -21,6 +22,13 @@ final class HttpMeters {
         this.registry = registry;
         List.of(new JvmMemoryMetrics(), new JvmThreadMetrics(), new FileDescriptorMetrics(), new ProcessorMetrics(),
                 new UptimeMetrics()).forEach(binder -> binder.bindTo(registry));
+    }
+
+    /** Gauges of who is connected, and of what their requests hold. */
+    void watch(Connections connections, Intake intake) {
+        Gauge.builder("http.server.connections", connections, Connections::count).description("Connections").register(registry);
+        Gauge.builder("http.server.held", intake, Intake::held).baseUnit("bytes").description("What requests hold in memory")
+                .register(registry);
     }
 
     /** A route's pattern, not the path, since there are any number of paths. */

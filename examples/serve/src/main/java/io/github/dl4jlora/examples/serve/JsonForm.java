@@ -1,8 +1,8 @@
 package io.github.dl4jlora.examples.serve;
 
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonGenerator;
 import org.nd4j.shade.jackson.core.JsonParser;
@@ -18,21 +18,35 @@ import java.util.Map;
 
 /**
  * Inputs and outputs as JSON, row by row in nested lists: {@code {"inputs": [[…]]}}, or {@code {"inputs": {"name": [[…]]}}},
- * and {@code "masks"} likewise. Read number by number, so that a body costs no more memory than its numbers.
+ * and {@code "masks"} likewise. Read number by number into the network's own type; what is more than the network takes is refused
+ * before it is held.
  */
 final class JsonForm {
 
-    private static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    /** It keeps no names, which strangers make up. */
+    static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES);
+
     private static final int MOST_DIMENSIONS = 8;
 
-    private JsonForm() {
+    private final NetworkForm form;
+    private final Intake.Share share;
+
+    private JsonForm(NetworkForm form, Intake.Share share) {
+        this.form = form;
+        this.share = share;
     }
 
     /**
-     * @param only what a list without a name is called: the network's first input
-     * @throws Problem if it is no such JSON
+     * @param form  of the network, after whose first input a list without a name is called
+     * @param share that also holds the numbers
+     * @throws Problem if it is no such JSON, or has more than the network takes, or than there is room for
      */
-    static Features read(InputStream body, String only) throws IOException {
+    static Features read(InputStream body, NetworkForm form, Intake.Share share) throws IOException {
+        return new JsonForm(form, share).read(body);
+    }
+
+    private Features read(InputStream body) throws IOException {
         Map<String, INDArray> inputs = null;
         Map<String, INDArray> masks = Map.of();
         try (JsonParser parser = FACTORY.createParser(body)) {
@@ -43,8 +57,8 @@ final class JsonForm {
                 String field = parser.getCurrentName();
                 parser.nextToken();
                 switch (field) {
-                    case "inputs" -> inputs = arrays(parser, field, only);
-                    case "masks" -> masks = arrays(parser, field, only);
+                    case "inputs" -> inputs = arrays(parser, field);
+                    case "masks" -> masks = arrays(parser, field);
                     default -> throw Problem.badRequest("\"" + field + "\" is not known here; \"inputs\" and \"masks\" are");
                 }
             }
@@ -66,15 +80,17 @@ final class JsonForm {
                 + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr()));
     }
 
-    private static Map<String, INDArray> arrays(JsonParser parser, String field, String only) throws IOException {
+    private Map<String, INDArray> arrays(JsonParser parser, String field) throws IOException {
         Map<String, INDArray> arrays = new LinkedHashMap<>();
         if (parser.currentToken() == JsonToken.START_ARRAY) {
-            arrays.put(only, new Numbers(field).read(parser));
+            NetworkForm.Input only = form.inputs().get(0);
+            arrays.put(only.name(), new Numbers(field, only).read(parser));
         } else if (parser.currentToken() == JsonToken.START_OBJECT) {
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
                 String name = parser.getCurrentName();
+                NetworkForm.Input input = form.input(name);
                 if (parser.nextToken() == JsonToken.START_ARRAY) {
-                    arrays.put(name, new Numbers(field + "." + name).read(parser));
+                    arrays.put(name, new Numbers(field + "." + name, input).read(parser));
                 } else if (parser.currentToken() != JsonToken.VALUE_NULL || field.equals("inputs")) {
                     throw Problem.badRequest("\"" + field + "." + name + "\" is no list of numbers");
                 }
@@ -86,25 +102,30 @@ final class JsonForm {
     }
 
     /** Nested lists of one shape. */
-    private static final class Numbers {
+    private final class Numbers {
 
         private final String name;
         private final long[] shape = new long[MOST_DIMENSIONS];
+        private final DataType type = form.type() == DataType.DOUBLE ? DataType.DOUBLE : DataType.FLOAT;
+        private final Blocks values = new Blocks();
+        private final NetworkForm.Input input;
+        private final long most;
         private int rank;
-        private double[] values = new double[64];
-        private int count;
 
-        Numbers(String name) {
+        /** @param input whose numbers they are, or whose masks */
+        Numbers(String name, NetworkForm.Input input) {
             this.name = name;
+            this.input = input;
+            this.most = input.mostNumbers(form.mostExamples());
             Arrays.fill(shape, -1);
         }
 
         INDArray read(JsonParser parser) throws IOException {
             list(parser, 0);
-            if (count == 0) {
+            if (values.size() == 0) {
                 throw Problem.badRequest("\"" + name + "\" is empty");
             }
-            return Nd4j.createFromArray(Arrays.copyOf(values, count)).reshape('c', Arrays.copyOf(shape, rank));
+            return RawValues.read(values.stream(), type, values.size() / type.width()).reshape('c', Arrays.copyOf(shape, rank));
         }
 
         private void list(JsonParser parser, int depth) throws IOException {
@@ -146,10 +167,19 @@ final class JsonForm {
             if (!Float.isFinite((float) value)) {
                 throw Problem.badRequest("\"" + name + "\" holds " + parser.getText() + ", which no network computes with");
             }
-            if (count == values.length) {
-                values = Arrays.copyOf(values, 2 * count);
+            long count = values.size() / type.width();
+            if (count == most) {
+                throw Problem.badRequest("\"" + name + "\" has more than " + most + " numbers, but the network takes "
+                        + input.words() + " and up to " + form.mostExamples() + " examples at a time");
             }
-            values[count++] = value;
+            if (values.size() % Blocks.BLOCK == 0) {
+                share.add(Blocks.BLOCK);
+            }
+            if (type == DataType.DOUBLE) {
+                values.room().putDouble(value);
+            } else {
+                values.room().putFloat((float) value);
+            }
         }
     }
 

@@ -3,18 +3,47 @@ package io.github.dl4jlora.examples.serve;
 import java.time.Duration;
 
 /**
- * What one request may cost.
+ * What requests may cost.
  *
- * @param maxBody   bytes of a request's body
- * @param maxUpload bytes of an adapter, as it is sent and unpacked
- * @param timeout   from when a request is read until its answer is there; also how long an ending service waits for requests
+ * @param maxBody        bytes of a request's body
+ * @param maxUpload      bytes of an adapter, as it is sent and unpacked
+ * @param timeout        for a request's body to come, and from then until its answer is there; also how long an ending service
+ *                       waits for requests
+ * @param pace           how fast clients have to be meanwhile
+ * @param maxConnections of all clients together
  */
-record Limits(long maxBody, long maxUpload, Duration timeout) {
+record Limits(long maxBody, long maxUpload, Duration timeout, Pace pace, int maxConnections) {
+
+    static final int MOST_CONNECTIONS = 512;
 
     private static final int UPLOADS_TAKE = 10;
+    private static final int LARGEST_AT_A_TIME = 8;
+    /** Of the largest body: its bytes, and its numbers as a network takes them: each takes two bytes or more, and eight. */
+    private static final int ONE_TAKES = 5;
+    private static final int SHARE_OF_HEAP = 4;
+
+    /** With what is usual. */
+    Limits(long maxBody, long maxUpload, Duration timeout) {
+        this(maxBody, maxUpload, timeout, Pace.USUAL, MOST_CONNECTIONS);
+    }
 
     /** How long an adapter may take to come. */
     Duration uploadTimeout() {
         return timeout.multipliedBy(UPLOADS_TAKE);
+    }
+
+    /**
+     * Bytes that all requests together may hold: eight of the largest bodies or a quarter of the heap, whichever is less, but
+     * always enough for one.
+     *
+     * @param heap bytes
+     */
+    long maxHeld(long heap) {
+        return Math.max(leastHeld(), Math.min(LARGEST_AT_A_TIME * maxBody, heap / SHARE_OF_HEAP));
+    }
+
+    /** Bytes that one request of the largest size holds while it is read. */
+    long leastHeld() {
+        return ONE_TAKES * maxBody;
     }
 }

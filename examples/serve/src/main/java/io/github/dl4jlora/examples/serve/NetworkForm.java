@@ -30,10 +30,18 @@ import java.util.stream.Collectors;
  * @param inputs  in the network's order; a MultiLayerNetwork's is called {@code input}
  * @param outputs names in the network's order; a MultiLayerNetwork's is called {@code output}
  * @param type    of its numbers
+ * @param mostExamples that one request may bring
  */
-record NetworkForm(List<Input> inputs, List<String> outputs, DataType type) {
+record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int mostExamples) {
 
     private static final int ANY = -1;
+
+    /** @throws Problem if there is no input of this name */
+    Input input(String name) {
+        return inputs.stream().filter(input -> input.name().equals(name)).findFirst().orElseThrow(() -> Problem.badRequest(
+                "There is no input \"" + name + "\"; the network's are " + inputs.stream()
+                        .map(input -> '"' + input.name() + '"').collect(Collectors.joining(", "))));
+    }
 
     /**
      * One input.
@@ -42,6 +50,12 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type) {
      *              network itself says what it minds
      */
     record Input(String name, Optional<long[]> shape) {
+
+        /** How many numbers so many examples may have; as many as there are where the configuration does not tell. */
+        long mostNumbers(int examples) {
+            return shape.filter(numbers -> Arrays.stream(numbers).skip(1).noneMatch(number -> number == ANY))
+                    .map(numbers -> Arrays.stream(numbers).skip(1).reduce(examples, (a, b) -> a * b)).orElse(Long.MAX_VALUE);
+        }
 
         /** {@code [examples, 64, any]}; {@code unknown}. */
         String words() {
@@ -66,25 +80,29 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type) {
         }
     }
 
-    /** @param network a ComputationGraph or MultiLayerNetwork */
-    static NetworkForm of(Model network) {
-        return network instanceof ComputationGraph graph ? of(graph.getConfiguration())
-                : of(((MultiLayerNetwork) network).getLayerWiseConfigurations());
+    /**
+     * @param network      a ComputationGraph or MultiLayerNetwork
+     * @param mostExamples that one request may bring
+     */
+    static NetworkForm of(Model network, int mostExamples) {
+        return network instanceof ComputationGraph graph ? of(graph.getConfiguration(), mostExamples)
+                : of(((MultiLayerNetwork) network).getLayerWiseConfigurations(), mostExamples);
     }
 
-    private static NetworkForm of(MultiLayerConfiguration network) {
+    private static NetworkForm of(MultiLayerConfiguration network, int mostExamples) {
         Optional<long[]> shape = network.getInputPreProcess(0) != null ? Optional.empty() : shape(network.getConf(0).getLayer());
-        return new NetworkForm(List.of(new Input("input", shape)), List.of("output"), network.getDataType());
+        return new NetworkForm(List.of(new Input("input", shape)), List.of("output"), network.getDataType(),
+                mostExamples);
     }
 
-    private static NetworkForm of(ComputationGraphConfiguration network) {
+    private static NetworkForm of(ComputationGraphConfiguration network, int mostExamples) {
         List<Input> inputs = new ArrayList<>();
         for (String input : network.getNetworkInputs()) {
             inputs.add(new Input(input, network.getVertexInputs().entrySet().stream()
                     .filter(vertex -> vertex.getValue().contains(input)).map(Map.Entry::getKey)
                     .map(vertex -> shape(network.getVertices().get(vertex))).flatMap(Optional::stream).findFirst()));
         }
-        return new NetworkForm(inputs, List.copyOf(network.getNetworkOutputs()), network.getDataType());
+        return new NetworkForm(inputs, List.copyOf(network.getNetworkOutputs()), network.getDataType(), mostExamples);
     }
 
     private static Optional<long[]> shape(GraphVertex vertex) {

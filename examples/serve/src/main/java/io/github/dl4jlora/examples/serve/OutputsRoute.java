@@ -5,52 +5,74 @@ import io.javalin.http.Context;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 
 /** {@code POST /v1/adapters/{name}/outputs}: what the network computes with an adapter, or a mix of several. */
 final class OutputsRoute {
 
+    private static final Set<String> TYPES = Set.of(Body.JSON, Body.SAFETENSORS);
+    /** Bytes of a number in JSON, about, and in an array. */
+    private static final int JSON_BYTES = 12;
+    private static final int ARRAY_BYTES = 8;
+
     private final Inference inference;
     private final NetworkForm form;
+    private final Intake intake;
     private final Limits limits;
-    private final Executor writers;
+    private final Executor workers;
 
-    /** @param writers on whose threads answers are written, so that the bank's go on computing */
-    OutputsRoute(Inference inference, NetworkForm form, Limits limits, Executor writers) {
+    /** @param workers on whose threads bodies are understood and answers put together, so that the bank's go on computing */
+    OutputsRoute(Inference inference, NetworkForm form, Intake intake, Limits limits, Executor workers) {
         this.inference = inference;
         this.form = form;
+        this.intake = intake;
         this.limits = limits;
-        this.writers = writers;
+        this.workers = workers;
     }
 
-    void answer(Context request) throws IOException {
+    CompletableFuture<?> answer(Context request) throws IOException {
         AdapterMix mix = Inference.mix(request.pathParam("name"));
-        Features features = read(request);
+        if (!TYPES.contains(Body.type(request))) {
+            throw Body.unknownType(request, Body.JSON + " or " + Body.SAFETENSORS);
+        }
         boolean binary = isAskedForBinary(request);
-        request.future(() -> inference.untilTimeout().apply(features.request(mix, form)).thenAcceptAsync(outputs -> {
-            try {
-                request.contentType(binary ? Body.SAFETENSORS : Body.JSON);
-                Map<String, INDArray> named = named(outputs);
-                request.result(binary ? SafetensorsForm.write(mix.toString(), named) : JsonForm.write(mix.toString(), named));
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        }, writers));
+        Intake.Share share = intake.of(request.req());
+        return Reception.inMemory(request, share, limits.maxBody(), limits.timeout())
+                .thenComposeAsync(body -> {
+                    Features features = read(Body.type(request), body, share);
+                    return inference.untilTimeout().apply(features.request(mix, form));
+                }, workers)
+                .thenAcceptAsync(outputs -> {
+                    long numbers = Arrays.stream(outputs).mapToLong(INDArray::length).sum();
+                    share.add(numbers * (ARRAY_BYTES + (binary ? ARRAY_BYTES : JSON_BYTES)));
+                    request.contentType(binary ? Body.SAFETENSORS : Body.JSON).result(write(mix, binary, named(outputs)));
+                }, workers);
     }
 
-    private Features read(Context request) throws IOException {
-        String first = form.inputs().get(0).name();
-        try (InputStream body = Body.stream(request, limits.maxBody(), limits.timeout())) {
-            return switch (Body.type(request)) {
-                case Body.JSON -> JsonForm.read(body, first);
-                case Body.SAFETENSORS -> SafetensorsForm.read(body, first);
-                default -> throw Body.unknownType(request, Body.JSON + " or " + Body.SAFETENSORS);
-            };
+    private Features read(String type, Blocks body, Intake.Share share) {
+        try {
+            Features features = type.equals(Body.JSON) ? JsonForm.read(body.stream(), form, share)
+                    : SafetensorsForm.read(body.channel(), form, share);
+            // The body is not needed any more.
+            share.hold(features.bytes());
+            return features;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static byte[] write(AdapterMix mix, boolean binary, Map<String, INDArray> outputs) {
+        try {
+            return binary ? SafetensorsForm.write(mix.toString(), outputs) : JsonForm.write(mix.toString(), outputs);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

@@ -12,6 +12,9 @@ final class Problem extends RuntimeException {
     private static final long serialVersionUID = 1L;
     private static final ObjectMapper JSON = new ObjectMapper();
 
+    /** Of a message, which may quote what a stranger sent. */
+    private static final int LONGEST = 1_000;
+
     private final int status;
     private final String code;
 
@@ -20,7 +23,7 @@ final class Problem extends RuntimeException {
      * @param code   for programs; null for none
      */
     Problem(int status, String code, String message) {
-        super(message);
+        super(message == null || message.length() <= LONGEST ? message : message.substring(0, LONGEST) + "…");
         this.status = status;
         this.code = code;
     }
@@ -42,6 +45,11 @@ final class Problem extends RuntimeException {
         String reason = e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
                 : e instanceof FileSystemException ? e.getClass().getSimpleName() : e.getMessage();
         return new Problem(507, null, "The service cannot write to its folder of adapters: " + reason + ". Nothing was changed");
+    }
+
+    static Problem tooSlow() {
+        return new Problem(408, null, "The request took too long to come. Send less at a time, or have the service started with "
+                + "a longer --timeout or --read-timeout");
     }
 
     static Problem unavailable(String message) {

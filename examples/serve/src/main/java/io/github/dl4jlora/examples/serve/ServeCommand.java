@@ -20,6 +20,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 
 /** {@code dl4j-lora serve}: until it is told to end. */
@@ -61,6 +62,11 @@ public final class ServeCommand implements AddedCommand {
                     + "machine alone.")
     private String host;
 
+    @Option(names = "--allow-host", paramLabel = "NAME", order = 6,
+            description = "A name by which the service may be asked too, such as that of a proxy; * for any. Default: localhost, "
+                    + "--host and, unless that is this machine alone, addresses.")
+    private List<String> allowedHosts = List.of();
+
     @Mixin
     private TokenOptions token;
 
@@ -94,8 +100,22 @@ public final class ServeCommand implements AddedCommand {
     private long maxUpload;
 
     @Option(names = "--timeout", paramLabel = "TIME", defaultValue = "30s", order = 27, converter = Quantities.Time.class,
-            description = "How long a request may take. Default: ${DEFAULT-VALUE}.")
+            description = "How long a request may take to come, and its answer to be computed, each. Default: ${DEFAULT-VALUE}.")
     private Duration timeout;
+
+    @Option(names = "--read-timeout", paramLabel = "TIME", defaultValue = "10s", order = 27, converter = Quantities.Time.class,
+            description = "How long a client may take to send a request's head, to send its body and to read its answer, each; "
+                    + "longer for what is large, if it keeps to --min-rate. Default: ${DEFAULT-VALUE}.")
+    private Duration readTimeout;
+
+    @Option(names = "--min-rate", paramLabel = "SIZE", defaultValue = "16k", order = 27, converter = Quantities.Bytes.class,
+            description = "How many bytes a second a client has to send or read after --read-timeout. Default: ${DEFAULT-VALUE}.")
+    private long minRate;
+
+    @Option(names = "--max-connections", paramLabel = "N", defaultValue = "" + Limits.MOST_CONNECTIONS, order = 27,
+            description = "How many clients may be connected; a further one takes the place of one that asks for nothing. "
+                    + "Default: ${DEFAULT-VALUE}.")
+    private int maxConnections;
 
     @Option(names = "--verify-every", paramLabel = "TIME", defaultValue = "10m", order = 28, converter = Quantities.Time.class,
             description = "How often the base is verified in memory. Default: ${DEFAULT-VALUE}.")
@@ -158,9 +178,9 @@ public final class ServeCommand implements AddedCommand {
         if (port < 0 || port > 65535) {
             throw new ParameterException(line, "--port is " + port + ", but must be between 0 and 65535");
         }
-        if (timeout.isZero() || verifyEvery.isZero()) {
-            throw new ParameterException(line, (timeout.isZero() ? "--timeout" : "--verify-every") + " is 0, but must be longer");
-        }
+        requireLonger("--timeout", timeout);
+        requireLonger("--read-timeout", readTimeout);
+        requireLonger("--verify-every", verifyEvery);
         if (maxDelay != null && maxDelay.compareTo(timeout) >= 0) {
             throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
                     + timeout.toSeconds() + "s: who asks alone would get no answer");
@@ -171,8 +191,22 @@ public final class ServeCommand implements AddedCommand {
         requireAtLeastOne("--networks", networks);
         requireAtLeastOne("--max-batch", maxBatch);
         requireAtLeastOne("--max-queued", maxQueued);
-        return new ServiceConfig(host, port, token.token(System.getenv(TokenOptions.VARIABLE)),
-                new Limits(maxBody, maxUpload, timeout), verifyEvery, this::bank);
+        requireAtLeastOne("--max-connections", maxConnections);
+        Limits limits = new Limits(maxBody, maxUpload, timeout, new Pace(readTimeout, minRate), maxConnections);
+        long heap = Runtime.getRuntime().maxMemory();
+        if (limits.leastHeld() > heap / 2) {
+            throw new ParameterException(line, "--max-body is " + (maxBody >> 20) + " MiB, and to read so large a request takes "
+                    + (limits.leastHeld() >> 20) + " MiB, but Java may use " + (heap >> 20) + " MiB in all. Name less, or give "
+                    + "it more with java -Xmx");
+        }
+        return new ServiceConfig(host, port, token.token(System.getenv(TokenOptions.VARIABLE)), limits, verifyEvery, this::bank,
+                allowedHosts);
+    }
+
+    private void requireLonger(String option, Duration value) {
+        if (value.isZero()) {
+            throw new ParameterException(spec.commandLine(), option + " is 0, but must be longer");
+        }
     }
 
     private void requireAtLeastOne(String option, Integer value) {

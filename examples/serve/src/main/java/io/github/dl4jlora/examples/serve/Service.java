@@ -4,7 +4,6 @@ import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.BankConfig;
 import io.javalin.Javalin;
 import io.javalin.config.JavalinConfig;
-import io.javalin.config.SizeUnit;
 import io.javalin.http.Context;
 import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
@@ -12,7 +11,6 @@ import io.javalin.router.ParsedEndpoint;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import org.deeplearning4j.nn.api.Model;
-import org.eclipse.jetty.http.BadMessageException;
 import org.eclipse.jetty.server.HttpConfiguration;
 import org.eclipse.jetty.server.HttpConnectionFactory;
 import org.eclipse.jetty.server.Server;
@@ -22,7 +20,6 @@ import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -31,25 +28,46 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.TimeoutException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+
+import static io.github.dl4jlora.examples.serve.Answers.later;
 
 /**
  * One base and a folder of adapters behind an HTTP server.
  *
- * <p>A request's thread reads it and hands it to the bank, which computes requests of many callers together; another thread of
- * the server writes the answer.
+ * <p>No thread waits for a client: a body comes a few bytes at a time, and so an answer leaves. When a body is whole, one of a
+ * few workers reads it and hands it to the bank, which computes requests of many callers together. So the server's own threads
+ * tell how the service is, whatever clients do.
  */
 final class Service implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(Service.class);
-    private static final int MOST_THREADS = 64;
+    private static final int SPARE_THREADS = 16;
+    private static final int CHANGES_AT_A_TIME = 2;
+    private static final int MOST_WORKERS = 4;
+    private static final long SWEEP_MILLIS = 100;
 
     private final ServiceConfig config;
     private final AdapterStore store;
     private final AdapterBank bank;
     private final PrometheusMeterRegistry registry;
     private final Javalin server;
+    private final Intake intake;
+    private final Connections connections;
+    private final ExecutorService workers =
+            threads("requests", Math.max(2, Math.min(MOST_WORKERS, Runtime.getRuntime().availableProcessors())));
+    private final ExecutorService changes = threads("changes", CHANGES_AT_A_TIME);
+    private final ScheduledExecutorService sweeper = Executors.newSingleThreadScheduledExecutor(work -> {
+        Thread thread = new Thread(work, "dl4j-lora: deadlines");
+        thread.setDaemon(true);
+        return thread;
+    });
     private boolean listening;
     private volatile boolean draining;
 
@@ -88,49 +106,88 @@ final class Service implements AutoCloseable {
         this.store = store;
         registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         MicrometerBankMetrics metrics = new MicrometerBankMetrics(registry);
-        bank = new AdapterBank(base, config.bank(BankConfig.builder()).source(store).metrics(metrics)
-                .verifyEvery(config.verifyEvery()).build());
+        BankConfig bankConfig = config.bank(BankConfig.builder()).source(store).metrics(metrics)
+                .verifyEvery(config.verifyEvery()).build();
+        bank = new AdapterBank(base, bankConfig);
         metrics.watch(bank);
         HttpMeters meters = new HttpMeters(registry);
-        NetworkForm form = NetworkForm.of(base);
-        QueuedThreadPool threads = new QueuedThreadPool(MOST_THREADS, 4);
-        threads.setName("dl4j-lora: http");
-        Inference inference = new Inference(bank, config.limits().timeout());
-        OutputsRoute outputs = new OutputsRoute(inference, form, config.limits(), threads);
-        EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, config.limits(), threads);
-        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, new Access(config.token()), config.limits());
-        Intake intake = new Intake(config.limits().maxBody());
+        Limits limits = config.limits();
+        NetworkForm form = NetworkForm.of(base, bankConfig.maxQueued());
+        intake = new Intake(limits.maxHeld(Runtime.getRuntime().maxMemory()), limits.pace());
+        connections = new Connections(limits.maxConnections(), limits.pace(), idle(), intake);
+        meters.watch(connections, intake);
+        Inference inference = new Inference(bank, limits.timeout());
+        Answers answers = new Answers(intake);
+        OutputsRoute outputs = new OutputsRoute(inference, form, intake, limits, workers);
+        EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, intake, limits, workers);
+        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, encoder == null ? null : BankEncoder.NAME,
+                new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
         server = Javalin.create(javalin -> {
-                    configure(javalin, threads);
+                    configure(javalin);
                     javalin.requestLogger.http(meters::count);
                 })
                 .before(request -> request.header("X-Content-Type-Options", "nosniff"))
+                .before(new Hosts(config.host(), config.allowedHosts())::require)
                 .before(this::requireOpen)
-                .before("/v1/adapters/{name}/outputs", intake::take)
-                .before("/v1/embeddings", intake::take)
-                .after(intake::giveBack)
-                .get("/v1/models", adapters::list)
-                .get("/v1/models/{name}", adapters::one)
-                .post("/v1/adapters/{name}/outputs", outputs::answer)
-                .post("/v1/embeddings", embeddings::answer)
-                .put("/v1/adapters/{name}", adapters::put)
-                .delete("/v1/adapters/{name}", adapters::delete)
+                .after(answers::send)
+                .get("/v1/models", later(request -> run(workers, () -> adapters.list(request))))
+                .get("/v1/models/{name}", later(request -> run(workers, () -> adapters.one(request))))
+                .post("/v1/adapters/{name}/outputs", later(outputs::answer))
+                .post("/v1/embeddings", later(embeddings::answer))
+                .put("/v1/adapters/{name}", later(adapters::put))
+                .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 .get("/health", this::health)
                 .get("/", new PageRoute()::answer)
                 .get("/statistics", new StatisticsRoute(registry, bank, this::status)::answer)
                 .get("/openapi.json", request -> request.contentType(Body.JSON).result(PageRoute.resource("openapi.json")))
                 .get("/metrics", request -> request.contentType("text/plain; version=0.0.4; charset=utf-8")
                         .result(registry.scrape()));
-        // Two, since Javalin has a handler of its own for the first; what comes after an answer does not come after these.
+        // Two, since Javalin has a handler of its own for the first.
         for (Class<? extends Exception> type : List.of(HttpResponseException.class, Exception.class)) {
-            server.exception(type, (failure, request) -> {
-                intake.giveBack(request);
-                tell(request, problem(failure));
-            });
+            server.exception(type, (failure, request) -> Answers.tell(request, Answers.problem(failure)));
         }
     }
 
-    private void configure(JavalinConfig javalin, QueuedThreadPool threads) {
+    /** Work that reads or changes files. */
+    private interface Work {
+        void run() throws IOException;
+    }
+
+    private static CompletableFuture<Void> run(Executor threads, Work work) {
+        return CompletableFuture.runAsync(() -> {
+            try {
+                work.run();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }, threads);
+    }
+
+    private static ExecutorService threads(String name, int count) {
+        return Executors.newFixedThreadPool(count, work -> {
+            Thread thread = new Thread(work, "dl4j-lora: " + name);
+            thread.setDaemon(true);
+            return thread;
+        });
+    }
+
+    private Duration idle() {
+        return config.limits().timeout().plus(Duration.ofSeconds(5));
+    }
+
+    private void sweep() {
+        try {
+            connections.sweep();
+            intake.sweep();
+        } catch (RuntimeException e) {
+            LOG.error("Slow clients could not be sent away", e);
+        }
+    }
+
+    private void configure(JavalinConfig javalin) {
+        // None of them waits for a client or a disk. Were that otherwise, there would be one for each connection.
+        QueuedThreadPool threads = new QueuedThreadPool(config.limits().maxConnections() + SPARE_THREADS, 4);
+        threads.setName("dl4j-lora: http");
         javalin.showJavalinBanner = false;
         javalin.startupWatcherEnabled = false;
         javalin.http.prefer405over404 = true;
@@ -142,22 +199,20 @@ final class Service implements AutoCloseable {
             jetty.setErrorHandler(new JettyErrors());
             jetty.insertHandler(new StatisticsHandler());
         });
-        javalin.jetty.modifyHttpConfiguration(http -> http.setSendServerVersion(false));
+        javalin.jetty.modifyHttpConfiguration(http -> {
+            http.setSendServerVersion(false);
+            // The time of a body that does not come is counted from its head on.
+            http.setDelayDispatchUntilContent(false);
+        });
         javalin.jetty.addConnector(this::connector);
-        if (config.token() != null) {
-            javalin.jetty.multipartConfig.cacheDirectory(store.scratch().toAbsolutePath().toString());
-        }
-        // Against a form whose parts are small and many; what exceeds it is told by AdapterUpload.
-        javalin.jetty.multipartConfig.maxTotalRequestSize(config.limits().maxUpload(), SizeUnit.BYTES);
-        javalin.jetty.multipartConfig.maxFileSize(config.limits().maxUpload(), SizeUnit.BYTES);
-        javalin.jetty.multipartConfig.maxInMemoryFileSize(1, SizeUnit.MB);
     }
 
     private ServerConnector connector(Server jetty, HttpConfiguration http) {
         ServerConnector connector = new ServerConnector(jetty, new HttpConnectionFactory(http));
         connector.setHost(config.host());
         connector.setPort(config.port());
-        connector.setIdleTimeout(config.limits().timeout().plus(Duration.ofSeconds(5)).toMillis());
+        connector.setIdleTimeout(idle().toMillis());
+        connector.addBean(connections);
         try {
             // Now, since Javalin loses the reason if it fails later.
             connector.open();
@@ -176,6 +231,7 @@ final class Service implements AutoCloseable {
         try {
             server.start();
             listening = true;
+            sweeper.scheduleWithFixedDelay(this::sweep, SWEEP_MILLIS, SWEEP_MILLIS, TimeUnit.MILLISECONDS);
         } catch (UncheckedIOException e) {
             throw e.getCause();
         }
@@ -204,6 +260,16 @@ final class Service implements AutoCloseable {
                 .collect(Collectors.toCollection(TreeSet::new));
     }
 
+    /** What requests hold now. */
+    Intake intake() {
+        return intake;
+    }
+
+    /** Who is connected now. */
+    Connections connections() {
+        return connections;
+    }
+
     boolean isDraining() {
         return draining;
     }
@@ -215,29 +281,6 @@ final class Service implements AutoCloseable {
     private void health(Context request) {
         String status = status();
         request.status(status.equals("ready") ? 200 : 503).contentType(Body.JSON).result(Health.json(status, bank.baseStatus()));
-    }
-
-    private static Problem problem(Exception failure) {
-        if (failure instanceof HttpResponseException http) {
-            return new Problem(http.getStatus(), null, http.getMessage());
-        }
-        if (failure instanceof BadMessageException bad) {
-            return new Problem(bad.getCode(), null, "The request cannot be read: " + bad.getReason());
-        }
-        if (failure instanceof EOFException) {
-            return Problem.badRequest("The connection ended before the request did");
-        }
-        if (failure instanceof IOException && failure.getCause() instanceof TimeoutException) {
-            return Body.tooSlow();
-        }
-        return Inference.problem(failure);
-    }
-
-    private static void tell(Context request, Problem problem) {
-        if (problem.status() == 429 || problem.status() == 503) {
-            request.header("Retry-After", "1");
-        }
-        request.status(problem.status()).contentType(Body.JSON).result(problem.json());
     }
 
     private void stop() {
@@ -256,6 +299,7 @@ final class Service implements AutoCloseable {
         if (listening) {
             stop();
         }
+        List.of(sweeper, workers, changes).forEach(ExecutorService::shutdownNow);
         bank.close();
         try {
             store.close();

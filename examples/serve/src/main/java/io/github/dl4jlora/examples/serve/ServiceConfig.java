@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.serve;
 import io.github.dl4jlora.bank.BankConfig;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
@@ -14,9 +15,16 @@ import java.util.function.UnaryOperator;
  * @param limits      of a request
  * @param verifyEvery how often the base is verified
  * @param bankOptions what else the bank is made with
+ * @param allowedHosts names by which it may be asked beside its own: {@link Hosts}
  */
 record ServiceConfig(String host, int port, String token, Limits limits, Duration verifyEvery,
-                     UnaryOperator<BankConfig.Builder> bankOptions) {
+                     UnaryOperator<BankConfig.Builder> bankOptions, List<String> allowedHosts) {
+
+    /** With no further names. */
+    ServiceConfig(String host, int port, String token, Limits limits, Duration verifyEvery,
+                  UnaryOperator<BankConfig.Builder> bankOptions) {
+        this(host, port, token, limits, verifyEvery, bankOptions, List.of());
+    }
 
     BankConfig.Builder bank(BankConfig.Builder builder) {
         return bankOptions.apply(builder);

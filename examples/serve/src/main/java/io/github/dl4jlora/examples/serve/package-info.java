@@ -3,12 +3,16 @@
  *
  * <pre>
  *   ServeCommand -> Service        the server, its routes, and how it ends
+ *     |- Connections, Hosts        who may stay, and by which name the service is asked; Pace, Limits
+ *     |- Reception -> Intake       a body comes, as Blocks; what requests hold, and who is too slow
  *     |- OutputsRoute              Features, read and written by JsonForm or SafetensorsForm, checked by NetworkForm
  *     |- EmbeddingsRoute           EmbeddingsRequest -> BankEncoder &lt;- LoRAEmbeddingModel, for langchain4j
- *     |- AdaptersRoute             Access -> AdapterUpload -> AdapterStore, the folder
+ *     |- AdaptersRoute             Access -> AdapterUpload, UploadedForm -> AdapterStore, the folder
  *     |- PageRoute, StatisticsRoute, Health
  *     v
  *   Inference -> AdapterBank       what went wrong becomes a Problem; MicrometerBankMetrics
+ *     v
+ *   Answers                        what leaves, at the client's pace
  * </pre>
  */
 package io.github.dl4jlora.examples.serve;

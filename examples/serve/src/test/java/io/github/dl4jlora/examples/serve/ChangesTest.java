@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -187,6 +188,55 @@ class ChangesTest {
                 .contains("other.bin");
         assertThat(running.put(PATH, Uploads.FORM, "no form".getBytes(StandardCharsets.UTF_8)).error(400))
                 .contains("The form is damaged");
+        assertNothingIsLeft();
+    }
+
+    @Test
+    void aFormHasAFewParts() throws Exception {
+        StringBuilder many = new StringBuilder();
+        for (int i = 0; i < 5_000; i++) {
+            many.append("--x\r\nContent-Disposition: form-data; name=\"p").append(i).append("\"\r\n\r\nv\r\n");
+        }
+        assertThat(running.put(PATH, Uploads.FORM, (many + "--x--\r\n").getBytes(StandardCharsets.UTF_8)).error(400))
+                .contains("more than 16 parts", CONFIG, TENSORS);
+        assertNothingIsLeft();
+
+        Path adapter = saved(1);
+        byte[] form = Uploads.form(Map.of(CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
+                TENSORS, Files.readAllBytes(adapter.resolve(TENSORS))));
+        byte[] field = "--x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nmine\r\n".getBytes(StandardCharsets.UTF_8);
+        byte[] both = Arrays.copyOf(field, field.length + form.length);
+        System.arraycopy(form, 0, both, field.length, form.length);
+        assertThat(running.put(PATH, Uploads.FORM, both).status()).isEqualTo(201);
+        assertSame(running.outputs("spam", input), expected(1));
+    }
+
+    @Test
+    void aFormThatIsNoneIsSaidToBeDamaged() throws Exception {
+        String part = "--x\r\nContent-Disposition: form-data; filename=" + CONFIG + "\r\n\r\n{}";
+        for (String form : List.of("", "--x--\r\n", part, part + "\r\n--x", "--x\r\n\r\nbytes\r\n--x--\r\n",
+                "--x\r\n" + "n".repeat(5_000) + ": v\r\n\r\n\r\n--x--\r\n")) {
+            assertThat(running.put(PATH, Uploads.FORM, form.getBytes(StandardCharsets.UTF_8)).error(400)).as(form)
+                    .contains("The form is damaged: ");
+        }
+        assertThat(running.put(PATH, "multipart/form-data", part.getBytes(StandardCharsets.UTF_8)).error(400))
+                .contains("names no boundary");
+        assertThat(running.put(PATH, Uploads.FORM, (part + "\r\n" + part + "\r\n--x--\r\n").getBytes(StandardCharsets.UTF_8))
+                .error(400)).contains("two files " + CONFIG);
+        assertNothingIsLeft();
+    }
+
+    /** Java reads the list of a zip's files as a whole, and keeps as much again beside it. */
+    @Test
+    void aZipWithALongListOfFilesIsRefusedBeforeItIsRead() throws Exception {
+        Map<String, byte[]> files = new LinkedHashMap<>();
+        for (int i = 0; i < 300; i++) {
+            files.put(i + "n".repeat(8_000), new byte[0]);
+        }
+        byte[] zip = Uploads.zip(files);
+        assertThat(zip).as("it is not too large").hasSizeLessThan(5_000_000);
+        assertThat(running.put(PATH, Arrays.copyOfRange(zip, zip.length / 2, zip.length)).error(413))
+                .contains("more than 10000 files");
         assertNothingIsLeft();
     }
 

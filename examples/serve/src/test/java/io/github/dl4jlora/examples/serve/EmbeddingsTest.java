@@ -142,6 +142,46 @@ class EmbeddingsTest {
         }
     }
 
+    /** As OpenAI's clients for Java and .NET write what they were not told. */
+    @Test
+    void nullIsTheSameAsNothing() throws Exception {
+        JsonNode answer = embeddings("{\"model\": \"spam\", \"input\": \"A dog runs.\", \"encoding_format\": null, "
+                + "\"dimensions\": null, \"user\": null}");
+
+        assertClose(vector(answer, 0), expected(spam, "A dog runs."));
+        assertThat(running.post("/v1/embeddings", "{\"model\": null, \"input\": \"a\"}").error(400))
+                .contains("\"model\" is null");
+    }
+
+    /** Clients look for the model that they are going to ask. */
+    @Test
+    void theAnsweringModelIsListed() throws Exception {
+        JsonNode list = running.get("/v1/models").ok().get("data");
+
+        assertThat(list.findValuesAsText("id")).containsExactly("__base__", "all-MiniLM-L6-v2", "spam");
+        for (JsonNode model : list) {
+            assertThat(model.get("object").asText()).isEqualTo("model");
+            assertThat(model.get("created").isIntegralNumber()).isTrue();
+            assertThat(model.get("owned_by").asText()).isEqualTo("dl4j-lora");
+            assertThat(running.get("/v1/models/" + model.get("id").asText()).ok()).isEqualTo(model);
+        }
+        assertThat(running.put("/v1/adapters/all-MiniLM-L6-v2", new byte[9]).error(400)).contains("cannot be called");
+    }
+
+    /** Of a long text, tokenising all of which takes a hundred times its memory, what counts is looked at. */
+    @Test
+    void aVeryLongTextIsCutLikeAnyOther() throws Exception {
+        for (String piece : List.of("word ", "w,", "\u6f22", "word".repeat(40) + "! ")) {
+            String longer = piece.repeat(200_000 / piece.length());
+            JsonNode answer = embeddings(Running.JSON.writeValueAsString(Map.of("model", "spam", "input", longer)));
+
+            assertThat(answer.get("truncated").toString()).as(piece).isEqualTo("[0]");
+            assertClose(vector(answer, 0), expected(spam, longer));
+        }
+        assertThat(running.post("/v1/embeddings", Running.JSON.writeValueAsString(Map.of("model", "spam", "input",
+                "a" + " ".repeat(100_000) + "b"))).error(400)).contains("100002 characters", "long gaps");
+    }
+
     @Test
     void aMixIsAModelToo() throws Exception {
         try (AdapterBank bank = new AdapterBank(encoder)) {

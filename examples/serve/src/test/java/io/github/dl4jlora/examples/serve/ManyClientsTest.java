@@ -118,7 +118,8 @@ class ManyClientsTest {
                     socket.getOutputStream().write(((uploads ? "PUT /v1/adapters/half HTTP/1.1\r\n"
                             + "Content-Type: application/zip\r\nAuthorization: Bearer " + Running.TOKEN
                             : "POST /v1/adapters/spam/outputs HTTP/1.1\r\nContent-Type: application/json")
-                            + "\r\nHost: x\r\nContent-Length: " + body.length + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+                            + "\r\nHost: localhost\r\nContent-Length: " + body.length + "\r\n\r\n")
+                            .getBytes(StandardCharsets.US_ASCII));
                     // From nothing of the body to all of it, whose answer nobody reads.
                     socket.getOutputStream().write(body, 0, (int) ((long) body.length * (i / 2) / 49));
                     socket.setSoLinger(i % 4 < 2, 0);

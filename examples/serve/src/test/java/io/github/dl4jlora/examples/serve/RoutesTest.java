@@ -142,7 +142,7 @@ class RoutesTest {
     @Test
     void whatIsNoHttpIsAnsweredInTheSameForm() throws Exception {
         assertThat(raw("NONSENSE\r\n\r\n")).startsWith("HTTP/1.1 400").contains("{\"error\":{\"message\":");
-        assertThat(raw("GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + "y".repeat(20_000) + "\r\n\r\n"))
+        assertThat(raw("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX: " + "y".repeat(20_000) + "\r\n\r\n"))
                 .startsWith("HTTP/1.1 431").contains("{\"error\":{\"message\":");
     }
 
@@ -188,7 +188,7 @@ class RoutesTest {
         try (Running slow = new Running(base, none, config -> new ServiceConfig(config.host(), 0, null,
                 new Limits(1 << 20, 1 << 20, Duration.ofMillis(300)), config.verifyEvery(), config.bankOptions()));
              Socket socket = new Socket("127.0.0.1", slow.address().getPort())) {
-            socket.getOutputStream().write(("POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: x\r\nContent-Type: "
+            socket.getOutputStream().write(("POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
                     + "application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
                     .getBytes(StandardCharsets.US_ASCII));
             assertThat(line(socket.getInputStream())).startsWith("HTTP/1.1 100");
@@ -199,37 +199,41 @@ class RoutesTest {
         }
     }
 
-    /** Eight of almost the largest wait for a ninth; there is room for a small one only. */
+    /** Six large ones wait for a seventh; there is room for a seventh of their size, but not for the largest. */
     @Test
     void whoComesWithMoreThanThereIsMemoryForIsRefused(@TempDir Path none) throws Exception {
-        try (Running busy = new Running(base, none, config -> new ServiceConfig(config.host(), 0, null,
-                new Limits(1000, 1000, Running.PATIENCE), config.verifyEvery(),
-                bank -> bank.maxBatch(9).maxDelay(Duration.ofHours(1))))) {
-            String large = padded(990);
+        MultiLayerNetwork recurrent = Networks.recurrent(1);
+        try (Running busy = new Running(recurrent, none, config -> new ServiceConfig(config.host(), 0, null,
+                new Limits(100_000, 1000, Running.PATIENCE), config.verifyEvery(),
+                bank -> bank.maxBatch(7).maxDelay(Duration.ofHours(1))))) {
+            String large = steps(4_000);
             List<CompletableFuture<Running.Answer>> waiting = new ArrayList<>();
-            for (int i = 1; i <= 8; i++) {
+            for (int i = 1; i <= 6; i++) {
                 int queued = i;
                 CompletableFuture<Running.Answer> answer = new CompletableFuture<>();
                 waiting.add(answer);
                 new Thread(() -> complete(answer, () -> busy.post(outputsOf("__base__"), large))).start();
                 await(() -> busy.meter("dl4jlora_queued") == queued);
             }
-            assertThat(busy.post(outputsOf("__base__"), padded(200)).error(429)).contains("8000 bytes");
+            assertThat(busy.service().intake().held()).isEqualTo(6 * 4L * Networks.IN * 4_000);
+            assertThat(busy.post(outputsOf("__base__"), steps(8_000)).error(429)).contains("800000 bytes");
             assertThat(busy.get("/v1/models").status()).isEqualTo(200);
 
-            assertThat(busy.post(outputsOf("__base__"), "{\"inputs\":[[1,1,1,1,1,1]]}").status()).isEqualTo(200);
+            assertThat(busy.post(outputsOf("__base__"), large).status()).isEqualTo(200);
             for (CompletableFuture<Running.Answer> answer : waiting) {
-                assertSame(Running.array(answer.join().ok().get("outputs")), base.output(input));
+                answer.join().ok();
             }
             for (int i = 0; i < 10; i++) {
                 busy.post(outputsOf("nobody"), large).error(404);
             }
+            await(() -> busy.service().intake().held() == 0);
         }
     }
 
-    private String padded(int bytes) throws IOException {
-        String json = body(input);
-        return json + " ".repeat(bytes - json.length());
+    /** One example of ones, {@code [1, IN, steps]}. */
+    private static String steps(int steps) {
+        String row = "[1" + ",1".repeat(steps - 1) + "]";
+        return "{\"inputs\":[[" + row + ("," + row).repeat(Networks.IN - 1) + "]]}";
     }
 
     private static <T> void complete(CompletableFuture<T> answer, Callable<T> work) {
@@ -245,7 +249,7 @@ class RoutesTest {
     void anEndingServiceAnswersWhoIsInAndNobodyElse(@TempDir Path none) throws Exception {
         Running ending = new Running(base, none);
         byte[] body = body(input).getBytes(StandardCharsets.UTF_8);
-        String head = "POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        String head = "POST " + outputsOf("__base__") + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 + "Content-Length: " + body.length + "\r\n";
         try (Socket in = new Socket("127.0.0.1", ending.address().getPort());
              Socket late = new Socket("127.0.0.1", ending.address().getPort())) {

@@ -54,6 +54,11 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --max-upload 0         | '0' is no number of bytes
             serve --base @base.zip --adapters @adapters --max-delay 2          | '2' is no time, such as 2ms
             serve --base @base.zip --adapters @adapters --timeout 0s           | --timeout is 0
+            serve --base @base.zip --adapters @adapters --read-timeout 0s      | --read-timeout is 0
+            serve --base @base.zip --adapters @adapters --verify-every 0ms     | --verify-every is 0
+            serve --base @base.zip --adapters @adapters --min-rate 0           | '0' is no number of bytes
+            serve --base @base.zip --adapters @adapters --max-connections 0    | --max-connections is 0
+            serve --base @base.zip --adapters @adapters --max-body 900g        | to read so large a request takes
             serve --base @base.zip --adapters @adapters --max-delay 30s        | --max-delay is 30s, but --timeout is 30s
             serve --base @base.zip --adapters @adapters --max-batch 0          | --max-batch is 0, but must be at least 1
             serve --base @base.zip --adapters @adapters --networks 0           | --networks is 0

@@ -56,8 +56,9 @@ class ServeProcessTest {
         assertSame(client.outputs("spam", input), ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
         byte[] body = ("{\"inputs\": " + Running.json(input) + "}").getBytes(StandardCharsets.UTF_8);
         try (Socket in = new Socket("127.0.0.1", served.address().getPort())) {
-            in.getOutputStream().write(("POST /v1/adapters/spam/outputs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                    + "Content-Length: " + body.length + "\r\nExpect: 100-continue\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+            in.getOutputStream().write(("POST /v1/adapters/spam/outputs HTTP/1.1\r\nHost: localhost\r\n"
+                    + "Content-Type: application/json\r\nContent-Length: " + body.length + "\r\nExpect: 100-continue\r\n\r\n")
+                    .getBytes(StandardCharsets.US_ASCII));
             assertThat(in.getInputStream().read()).as("it is in").isEqualTo('H');
 
             served.signal();

@@ -44,7 +44,7 @@ final class Connection implements AutoCloseable {
 
     /** @param headers whole lines */
     static byte[] request(String method, String path, String type, byte[] body, String... headers) {
-        StringBuilder head = new StringBuilder(method + " " + path + " HTTP/1.1\r\nHost: service\r\n");
+        StringBuilder head = new StringBuilder(method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n");
         for (String header : headers) {
             head.append(header).append("\r\n");
         }

@@ -24,10 +24,11 @@ final class LoadClients {
      * What they found.
      *
      * @param rate answers a second
+     * @param half milliseconds within which half of the answers came
      * @param tail milliseconds within which 95 % of the answers came
      * @param work the service's processor time for an answer, in milliseconds: what others do on the machine changes it little
      */
-    record Found(double rate, double tail, double work) {
+    record Found(double rate, double half, double tail, double work) {
     }
 
     /** @param body as safetensors */
@@ -51,7 +52,8 @@ final class LoadClients {
             return () -> System.nanoTime() > end ? null
                     : adapters == 0 ? none : request(names.apply(random.nextInt(adapters)));
         });
-        return new Found(millis.size() / seconds, millis.stream().sorted().toList().get((int) (TAIL * millis.size())),
+        List<Double> sorted = millis.stream().sorted().toList();
+        return new Found(millis.size() / seconds, sorted.get(sorted.size() / 2), sorted.get((int) (TAIL * sorted.size())),
                 (processorMillis() - before) / millis.size());
     }
 

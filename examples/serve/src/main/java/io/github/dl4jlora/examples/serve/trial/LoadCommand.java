@@ -61,6 +61,11 @@ public final class LoadCommand implements Callable<Integer> {
             description = "How long each time. Default: ${DEFAULT-VALUE}.")
     private double seconds;
 
+    @Option(names = "--hostile", paramLabel = "N", defaultValue = "0",
+            description = "Instead of all that: what so many connections of hostile clients cost the others, which ask for one "
+                    + "of the first number of adapters. A request that is not answered ends it.")
+    private int hostile;
+
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
     private boolean help;
 
@@ -79,16 +84,21 @@ public final class LoadCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (clients < 1 || width < 1 || rounds < 1 || !(seconds > 0) || adapters.stream().anyMatch(count -> count < 1)) {
+        if (hostile < 0 || clients < 1 || width < 1 || rounds < 1 || !(seconds > 0)
+                || adapters.stream().anyMatch(count -> count < 1)) {
             throw new ParameterException(spec.commandLine(), "All numbers must be at least 1");
         }
         PrintWriter out = spec.commandLine().getOut();
         StatusLine line = new StatusLine(spec.commandLine().getErr());
         Path folder = Files.createTempDirectory("dl4j-lora-load");
         try {
-            int most = adapters.stream().max(Integer::compare).orElseThrow();
+            int most = hostile > 0 ? adapters.get(0) : adapters.stream().max(Integer::compare).orElseThrow();
             line.show(() -> "Makes a network and " + most + " adapters");
             long bytes = write(folder, most);
+            if (hostile > 0) {
+                resist(folder, bytes, out, line);
+                return CommandLine.ExitCode.OK;
+            }
             Map<Integer, List<Pair>> found = measure(folder, bytes, line);
             line.clear();
             out.println(Vitals.processor() + ", clients beside the service");
@@ -150,6 +160,52 @@ public final class LoadCommand implements Callable<Integer> {
      * @param other for adapters with batches the base alone, and without batches the same with them
      */
     private record Pair(LoadClients.Found own, LoadClients.Found other) {
+    }
+
+    /** Clients beside hostile ones, and right before or after without them. */
+    private void resist(Path folder, long bytes, PrintWriter out, StatusLine line) throws IOException {
+        byte[] body = Rows.safetensors(Nd4j.randn(1, width).toFloatMatrix());
+        int count = adapters.get(0);
+        List<Pair> pairs = new ArrayList<>();
+        int sentAway = 0;
+        try (ServedProcess service = serve(folder, bytes * count, clients)) {
+            LoadClients asking = new LoadClients(service, clients, body);
+            asking.askEach(LoadCommand::name, count, new AtomicInteger());
+            for (int round = 0; round <= rounds; round++) {
+                int number = round;
+                line.show(() -> "Round " + number + " of " + rounds);
+                LoadClients.Found before = round % 2 == 0 ? asking.ask(LoadCommand::name, count, seconds) : null;
+                LoadClients.Found beside;
+                try (HostileClients others = new HostileClients(service.address(), hostile)) {
+                    beside = asking.ask(LoadCommand::name, count, seconds);
+                    sentAway += others.sentAway();
+                }
+                Pair pair = new Pair(beside, before != null ? before : asking.ask(LoadCommand::name, count, seconds));
+                if (round > 0) {
+                    pairs.add(pair);
+                }
+            }
+        }
+        line.clear();
+        out.println(Vitals.processor() + ", clients beside the service");
+        out.printf(Locale.ROOT, "%d layers, %d wide; %d clients, one row a request, beside %d hostile ones, who were sent away "
+                + "%d times; medians of %d rounds of %.1f s, with and without them%n%n", LAYERS, width, clients, hostile,
+                sentAway, rounds, seconds);
+        out.print(new ResultTable("", "with", "without", "ratio", "lowest", "highest")
+                .row(compared("answers/s", pairs, LoadClients.Found::rate))
+                .row(compared("half within, ms", pairs, LoadClients.Found::half))
+                .row(compared("95 % within, ms", pairs, LoadClients.Found::tail))
+                .toString(Program.columns(spec.commandLine())));
+        out.println("Every request was answered.");
+        out.flush();
+    }
+
+    private static String[] compared(String title, List<Pair> pairs, ToDoubleFunction<LoadClients.Found> figure) {
+        List<Double> ratios = pairs.stream().map(pair -> figure.applyAsDouble(pair.own) / figure.applyAsDouble(pair.other))
+                .sorted().toList();
+        return new String[] {title, number("%,.1f", median(pairs, pair -> figure.applyAsDouble(pair.own))),
+                number("%,.1f", median(pairs, pair -> figure.applyAsDouble(pair.other))), number("%.2f", median(ratios)),
+                number("%.2f", ratios.get(0)), number("%.2f", ratios.get(ratios.size() - 1))};
     }
 
     /** By number of adapters, and {@link #WITHOUT_BATCHES}. */

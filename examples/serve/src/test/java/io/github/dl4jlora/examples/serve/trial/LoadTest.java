@@ -16,6 +16,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 class LoadTest {
 
     @Test
+    void aTableTellsWhatHostileClientsCost() {
+        StringWriter out = new StringWriter();
+
+        int exitCode = LoadCommand.commandLine().setOut(new PrintWriter(out, true)).execute("--clients", "2", "--adapters", "1",
+                "--width", "16", "--rounds", "1", "--seconds", "0.5", "--hostile", "8");
+
+        assertThat(exitCode).as(out.toString()).isZero();
+        assertThat(out.toString()).containsPattern("\nhalf within, ms +[\\d.]+ +[\\d.]+ +\\d").contains("beside 8 hostile ones",
+                "Every request was answered.");
+    }
+
+    @Test
     void aTableTellsWhatAdaptersCost() {
         StringWriter out = new StringWriter();
 

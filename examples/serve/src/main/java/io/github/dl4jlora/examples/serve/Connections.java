@@ -1,0 +1,165 @@
+package io.github.dl4jlora.examples.serve;
+
+import org.eclipse.jetty.io.Connection;
+import org.eclipse.jetty.io.EndPoint;
+import org.eclipse.jetty.server.HttpChannel;
+import org.eclipse.jetty.server.HttpConnection;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.util.Callback;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Comparator;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Collectors;
+
+/**
+ * Connections on which no request is answered: each has a time until the head of the next request is there, however its bytes
+ * trickle. Where there are too many connections, one of the client that has most has to go.
+ */
+final class Connections implements Connection.Listener, HttpChannel.Listener {
+
+    private enum Phase { NEXT, REQUEST, GONE }
+
+    /** For the sentence that says why. */
+    private static final long FAREWELL_NANOS = Duration.ofSeconds(1).toNanos();
+
+    private final int most;
+    private final Pace pace;
+    private final long idleNanos;
+    private final Intake intake;
+    private final Map<EndPoint, Watched> open = new ConcurrentHashMap<>();
+
+    private static final class Watched {
+
+        private final HttpConnection connection;
+        private final String address;
+        private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.NEXT);
+        /** When the last request ended, and how many bytes had come then. */
+        private volatile long since = System.nanoTime();
+        private volatile long before;
+        /** When a byte of the next request was first seen; 0 for not yet. */
+        private volatile long begun;
+
+        Watched(HttpConnection connection) {
+            this.connection = connection;
+            this.address = connection.getEndPoint().getRemoteSocketAddress() instanceof InetSocketAddress from
+                    ? from.getAddress().getHostAddress() : "";
+        }
+
+        void next() {
+            before = connection.getBytesIn();
+            since = System.nanoTime();
+            begun = 0;
+            phase.compareAndSet(Phase.REQUEST, Phase.NEXT);
+        }
+
+        boolean isNext() {
+            return phase.get() == Phase.NEXT;
+        }
+    }
+
+    /**
+     * @param most connections
+     * @param idle how long a connection may wait for a next request
+     */
+    Connections(int most, Pace pace, Duration idle, Intake intake) {
+        this.most = most;
+        this.pace = pace;
+        this.idleNanos = idle.toNanos();
+        this.intake = intake;
+    }
+
+    int count() {
+        return open.size();
+    }
+
+    @Override
+    public void onOpened(Connection connection) {
+        if (connection instanceof HttpConnection http) {
+            Watched watched = new Watched(http);
+            open.put(http.getEndPoint(), watched);
+            if (open.size() > most) {
+                makeRoom(watched);
+            }
+        }
+    }
+
+    /** A proxy's clients have one address: there, and among one's own, who has waited longest goes. */
+    private void makeRoom(Watched last) {
+        Map<String, Long> counts = open.values().stream()
+                .collect(Collectors.groupingBy(watched -> watched.address, Collectors.counting()));
+        Optional<Watched> first = open.values().stream().filter(watched -> watched != last && watched.isNext())
+                .max(Comparator.comparingLong((Watched watched) -> counts.getOrDefault(watched.address, 0L))
+                        .thenComparingLong(watched -> System.nanoTime() - watched.since));
+        leave(first.orElse(last), Problem.unavailable("There are " + most + " connections already. Ask again later, or have the "
+                + "service started with a larger --max-connections"));
+    }
+
+    @Override
+    public void onClosed(Connection connection) {
+        open.remove(connection.getEndPoint());
+    }
+
+    @Override
+    public void onRequestBegin(Request request) {
+        Watched watched = open.get(request.getHttpChannel().getEndPoint());
+        if (watched != null && !watched.phase.compareAndSet(Phase.NEXT, Phase.REQUEST)) {
+            request.getHttpChannel().abort(new IOException("The connection was ended before the request's head was there"));
+        }
+    }
+
+    @Override
+    public void onComplete(Request request) {
+        intake.close(request);
+        Watched watched = open.get(request.getHttpChannel().getEndPoint());
+        if (watched != null) {
+            watched.next();
+        }
+    }
+
+    /** Sends away who is too slow. To be called a few times a second. */
+    void sweep() {
+        long now = System.nanoTime();
+        for (Watched watched : open.values()) {
+            if (watched.isNext()) {
+                if (watched.begun == 0 && watched.connection.getBytesIn() > watched.before) {
+                    watched.begun = now;
+                }
+                if (now - watched.since > idleNanos || watched.begun != 0 && now - watched.begun > pace.nanos(0)) {
+                    leave(watched, Problem.tooSlow());
+                }
+            } else if (watched.phase.get() == Phase.GONE && now - watched.since > FAREWELL_NANOS) {
+                watched.connection.getEndPoint().close();
+            }
+        }
+    }
+
+    /** With a sentence if something of a request has come. */
+    private static void leave(Watched watched, Problem problem) {
+        if (!watched.phase.compareAndSet(Phase.NEXT, Phase.GONE)) {
+            return;
+        }
+        watched.since = System.nanoTime();
+        EndPoint endPoint = watched.connection.getEndPoint();
+        if (watched.begun == 0) {
+            endPoint.close();
+            return;
+        }
+        byte[] body = problem.json().getBytes(StandardCharsets.UTF_8);
+        ByteBuffer head = ByteBuffer.wrap(("HTTP/1.1 " + problem.status() + " \r\nContent-Type: " + Body.JSON
+                + "\r\nContent-Length: " + body.length + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+        try {
+            endPoint.write(Callback.from(endPoint::close), head, ByteBuffer.wrap(body));
+        } catch (RuntimeException e) {
+            // An answer is being written yet.
+            endPoint.close();
+        }
+    }
+}
