@@ -152,7 +152,14 @@ final class FolderSave {
         }
     }
 
+    /** The end of the program waits, so that not even the lock's file is left. */
     private boolean isReplaced(Path place, Prepared prepared) throws IOException {
+        boolean[] isDone = new boolean[1];
+        prepared.folder.hold(() -> isDone[0] = isReplacedHeld(place, prepared));
+        return isDone[0];
+    }
+
+    private boolean isReplacedHeld(Path place, Prepared prepared) throws IOException {
         try (FolderLock lock = FolderLock.of(place)) {
             requireNone(place);
             if (!isExchanged(place, prepared, lock)) {
