@@ -312,10 +312,12 @@ def write_adapter(m, family, head, options, folder, generator):
         if any(("x." + ".".join(parts[:i])).endswith(entry) for entry in saved for i in range(1, len(parts) + 1)):
             replace(key)
     if any(entry.endswith(("wte", "word_embeddings")) for entry in saved) and head == "lm":
-        saved += ["decoder", "vocab_projector", "lm_head"]
-        for key in m.state:
-            if twin(m, family, key) or key == "vocab_projector.bias":
-                replace(key)
+        decoder, bias = {"bert": ("cls.predictions.decoder", "cls.predictions.bias"),
+                         "roberta": ("lm_head.decoder", "lm_head.bias"),
+                         "distilbert": ("vocab_projector", "vocab_projector.bias"), "gpt2": ("lm_head", None)}[family]
+        saved.append(decoder)
+        if bias:
+            tensors[f"base_model.model.{decoder}.bias"] = m.state[bias].float()
     if "biases" in options:
         for key in m.state:
             if key.endswith(".bias"):
