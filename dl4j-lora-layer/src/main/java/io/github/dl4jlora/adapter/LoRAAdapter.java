@@ -64,7 +64,7 @@ public final class LoRAAdapter extends ContentHolder {
         return content().layers();
     }
 
-    /** {@return names of layers trained in full, or of modules, see {@link io.github.dl4jlora.TorchNames}; in topological order} */
+    /** {@return names of layers trained in full, or of modules ({@link io.github.dl4jlora.TorchNames}); in topological order} */
     public List<String> trainedLayers() {
         return content().trainedLayers();
     }

@@ -173,11 +173,13 @@ final class TrainedValues {
     /** A file may hold what its neighbours need in PyTorch, and what was saved there without being changed. */
     private void requireBase(Place place, TorchParameter name, INDArray value) {
         if (!isBase(place, value)) {
-            boolean other = !view.torch().of(place.layer()).contains(name);
             String first = view.torch().namesOf(place.layer(), place.key()).get(0).tensor();
+            String conflict = view.torch().of(place.layer()).contains(name)
+                    ? "the layer is frozen. Make the network with LoRA.apply(base, adapter)"
+                    : "the network has that tied to \"" + first + "\", which the adapter leaves as it is. Use a network whose "
+                            + "decoder has weights of its own";
             throw new IllegalArgumentException("Layer \"" + place.layer() + "\": the adapter has a new value for \""
-                    + name.tensor() + "\", but " + (other ? "the network has that tied to \"" + first
-                    + "\", which the adapter leaves as it is. Use a network whose decoder has weights of its own" : "the layer is frozen. Make the network with LoRA.apply(base, adapter)"));
+                    + name.tensor() + "\", but " + conflict);
         }
     }
 
