@@ -51,6 +51,7 @@ final class FolderLock implements AutoCloseable {
     private final boolean isLocked;
     private final boolean wasPrepared;
     private Path folder;
+    private boolean isClosed;
 
     private FolderLock(Path folder, FileChannel channel, boolean isLocked, boolean wasPrepared) {
         this.key = folder;
@@ -226,9 +227,16 @@ final class FolderLock implements AutoCloseable {
         folder = to;
     }
 
-    /** Deletes the file, while nobody else can have it, and lets go of it. What is left of it does no harm. */
+    /**
+     * Deletes the file, while nobody else can have it, and lets go of it. What is left of it does no harm. A second call does
+     * nothing: the file may be somebody else's by then.
+     */
     @Override
     public void close() {
+        if (isClosed) {
+            return;
+        }
+        isClosed = true;
         try (channel) {
             Files.deleteIfExists(folder.resolve(NAME));
         } catch (IOException e) {

@@ -170,6 +170,8 @@ final class FolderSave {
                     commit(place, save);
                 }
             }
+            // It lies in the folder that is seen now, and the end of the program no longer waits after this.
+            prepared.lock.close();
             return true;
         } catch (NoSuchFileException e) {
             return isGone(place, e);
