@@ -56,8 +56,7 @@ final class Planned {
         assertThat(described(plan.layers())).as("planned layers").isEqualTo(described(summary));
         LoRAPlan.Memory memory = plan.adapted();
         assertThat(memory.trained()).as("trained parameters").isEqualTo(width * summary.trainableParams());
-        assertThat(memory.frozen()).as("frozen parameters").isEqualTo(summary.frozenBytes()
-                + (trial.spec.settings().place() == Settings.Place.EMBEDDED ? 0 : width * inFull(summary)));
+        assertThat(memory.frozen()).as("frozen parameters").isEqualTo(summary.frozenBytes() + heldOfThoseInFull(summary, trial));
         requireVectors("adapted", memory, adapted, width);
         requireVectors("all", plan.full(), trial.original, width);
         assertThat(memory.activations()).as("activations").isPositive();
@@ -70,8 +69,19 @@ final class Planned {
                 row.trainable(), row.frozen(), row.storedAs(), row.bytes(), Double.NaN)).toList();
     }
 
-    private static long inFull(LoRASummary summary) {
-        return summary.rows().stream().filter(row -> row.role().equals(IN_FULL)).mapToLong(LoRASummary.Row::trainable).sum();
+    /** Bytes of what layers trained in full held in the base: a mapped base keeps that as it keeps all else. */
+    private static long heldOfThoseInFull(LoRASummary adapted, Trial trial) {
+        Settings.Place place = trial.spec.settings().place();
+        if (place == Settings.Place.EMBEDDED) {
+            return 0;
+        }
+        List<LoRASummary.Row> inFull = adapted.rows().stream().filter(row -> row.role().equals(IN_FULL)).toList();
+        if (!place.mapped) {
+            return trial.spec.type().width() * inFull.stream().mapToLong(LoRASummary.Row::trainable).sum();
+        }
+        List<String> names = inFull.stream().map(LoRASummary.Row::name).toList();
+        return LoRA.summary(trial.source()).rows().stream().filter(row -> names.contains(row.name()))
+                .mapToLong(LoRASummary.Row::bytes).sum();
     }
 
     private static void requireVectors(String which, LoRAPlan.Memory memory, Model network, int width) {

@@ -105,7 +105,7 @@ class StoredNetworkTest {
                     .hasMessage(file + " does not exist or is no file");
         }
         assertThatThrownBy(() -> ModelZip.restore(text.toFile(), true, Set.of())).isInstanceOf(IOException.class)
-                .hasMessageContainingAll("text.zip", "is truncated or no saved DL4J network");
+                .hasMessageContainingAll("text.zip", "is truncated, damaged or no saved network");
     }
 
     private static ComputationGraphConfiguration graph(long nOut) {
