@@ -106,9 +106,11 @@ public final class Temporary implements AutoCloseable {
     /** {@return what the temporary names for a target begin with; a UUID and {@link #SUFFIX} follow} */
     public static String besidePrefix(Path target) {
         String name = target.getFileName().toString();
-        // File systems take names of 255 bytes.
-        String shown = name.length() <= LONGEST_NAME ? name
-                : name.substring(0, LONGEST_NAME) + "-" + Integer.toHexString(name.hashCode());
+        // File systems take names of 255 bytes, and no half of a character.
+        int length = Math.min(name.length(), LONGEST_NAME);
+        String shown = length == name.length() ? name
+                : name.substring(0, Character.isHighSurrogate(name.charAt(length - 1)) ? length - 1 : length) + "-"
+                + Integer.toHexString(name.hashCode());
         return "." + shown + ".";
     }
 

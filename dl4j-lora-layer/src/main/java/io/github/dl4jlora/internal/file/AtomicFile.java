@@ -129,6 +129,10 @@ public final class AtomicFile {
             }
             path = path.resolveSibling(Files.readSymbolicLink(path));
         }
+        if (Files.isDirectory(path)) {
+            // Which "." and ".." name, too: what is made beside that would be made in it.
+            return path.toRealPath();
+        }
         Path folder = path.getParent();
         return folder != null && Files.isDirectory(folder) ? folder.toRealPath().resolve(path.getFileName()) : path.normalize();
     }

@@ -337,4 +337,39 @@ class FolderSaveTest {
 
         assertThat(Pairs.in(longest)).containsExactly("3", "3");
     }
+
+    /** Where the new folder is made: beside the old one, not in it. */
+    @ParameterizedTest
+    @EnumSource
+    void pointsNameTheFolderItself(Way way) throws IOException {
+        for (String name : List.of(".", "sub/..", "../adapter/.")) {
+            Path seen = folder.resolve(name);
+            FolderSteps looking = new Way.Steps(way) {
+                @Override
+                public void done(String step) throws IOException {
+                    assertThat(Pairs.names(folder)).as(step).noneMatch(entry -> entry.matches("\\.+[0-9a-f-]{36}\\.tmp"));
+                    super.done(step);
+                }
+            };
+            save(seen, 2, looking);
+
+            assertThat(Pairs.in(folder)).as(name).containsExactly("2", "2");
+            assertThat(Pairs.names(folder)).containsExactly("README.md", Pairs.SECOND, Pairs.FIRST, "sub");
+            assertThat(Pairs.names(home)).containsExactly("adapter");
+            save(1, way);
+        }
+    }
+
+    /** Of two Java characters, between which a temporary name would be cut. */
+    @Test
+    void namesMayHaveCharactersOfEveryPlane() throws IOException {
+        assumeTrue("UTF-8".equals(System.getProperty("sun.jnu.encoding")));
+        Path wide = home.resolve("n".repeat(47) + "\ud841\udf0e" + "n".repeat(40));
+
+        save(wide, 2, FolderSteps.SYSTEM);
+        save(wide, 3, FolderSteps.SYSTEM);
+
+        assertThat(Pairs.in(wide)).containsExactly("3", "3");
+        assertThat(Pairs.names(home)).containsExactly("adapter", wide.getFileName().toString());
+    }
 }
