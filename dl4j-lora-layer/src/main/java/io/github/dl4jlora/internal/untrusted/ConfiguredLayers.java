@@ -1,12 +1,16 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonToken;
 
 import java.io.IOException;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Counts the layers of a configuration before DL4J parses it. DL4J takes a layer without activation or weight initialisation for
@@ -19,6 +23,9 @@ final class ConfiguredLayers {
     /** Bytes that may be parsed again. */
     private static final long MOST_AGAIN = 64L << 20;
     private static final String DL4J = "org.deeplearning4j.";
+    /** Of the old format, all that need nothing else: with a distribution it may still go wrong. */
+    private static final Set<String> STARTS = Arrays.stream(WeightInit.values()).filter(start -> start != WeightInit.DISTRIBUTION)
+            .map(WeightInit::name).collect(Collectors.toUnmodifiableSet());
 
     private final long length;
     private final Deque<Found> open = new ArrayDeque<>();
@@ -46,11 +53,20 @@ final class ConfiguredLayers {
             }
             case END_OBJECT -> end(open.pop());
             case VALUE_STRING -> {
-                if ("@class".equals(parser.getCurrentName()) && !open.isEmpty()) {
-                    open.peek().type = parser.getText();
+                if (!open.isEmpty()) {
+                    text(parser.getCurrentName(), parser.getText());
                 }
             }
             default -> { }
+        }
+    }
+
+    private void text(String name, String value) {
+        if ("@class".equals(name)) {
+            open.peek().type = value;
+        } else if ("weightInit".equals(name)) {
+            // What 1.0.0-beta3 and older wrote: DL4J parses the configuration again once, for all of these.
+            open.peek().start |= STARTS.contains(value);
         }
     }
 

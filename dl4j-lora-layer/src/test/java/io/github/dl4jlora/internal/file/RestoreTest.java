@@ -8,6 +8,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.untrusted.ModelZip;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
@@ -207,6 +208,28 @@ class RestoreTest {
         assertRestoredAsByDl4j();
         assertThat(Models.outputs(LoRA.restore(file, false))).isEqualTo(Models.outputs(network));
         assertThat(LoRA.restoreMultiLayerNetwork(file, false).getIterationCount()).isEqualTo(7);
+    }
+
+    /** DL4J up to 1.0.0-beta3: a word says how weights start. Layers as in the deepest networks of DL4J's zoo. */
+    @Test
+    void largeConfigurationsOfOldReleases() throws IOException {
+        ComputationGraphConfiguration.GraphBuilder builder = new NeuralNetConfiguration.Builder().graphBuilder().addInputs("0");
+        int layers = 300;
+        for (int i = 1; i <= layers; i++) {
+            builder.addLayer(String.valueOf(i), new DenseLayer.Builder().nIn(Networks.IN).nOut(Networks.IN).build(),
+                    String.valueOf(i - 1));
+        }
+        ComputationGraph network = new ComputationGraph(builder.addLayer("out", new OutputLayer.Builder().nIn(Networks.IN)
+                .nOut(Networks.OUT).activation(Activation.SOFTMAX).build(), String.valueOf(layers)).setOutputs("out").build());
+        network.init();
+        ModelSerializer.writeModel(network, file.toFile(), false);
+        Map<String, byte[]> entries = Zips.read(file);
+        String json = new String(entries.get(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
+        entries.put(ModelSerializer.CONFIGURATION_JSON, json.replaceAll("\"weightInitFn\" : \\{[^}]*}",
+                "\"weightInit\" : \"XAVIER\"").getBytes(StandardCharsets.UTF_8));
+        Zips.write(file, entries);
+
+        assertRestoredAsByDl4j();
     }
 
     private static String legacyLayer(String kind, String activation, int in, int out, String more) {
