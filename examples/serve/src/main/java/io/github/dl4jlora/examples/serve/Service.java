@@ -137,6 +137,9 @@ final class Service implements AutoCloseable {
                 .put("/v1/adapters/{name}", later(adapters::put))
                 .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 .get("/health", this::health)
+                // Javalin's own answer to HEAD is 200 whatever GET says, and balancers ask so.
+                .head("/health", this::health)
+                .head("/v1/models/{name}", later(request -> run(workers, () -> adapters.one(request))))
                 .get("/", new PageRoute()::answer)
                 .get("/statistics", new StatisticsRoute(registry, bank, this::status)::answer)
                 .get("/openapi.json", request -> request.contentType(Body.JSON).result(PageRoute.resource("openapi.json")))

@@ -236,6 +236,8 @@ class EmbeddingsTest {
             {"model": "spam", "input": "a", "encoding_format": "int8"}| "int8"
             {"model": "spam", "input": "a", "dimensions": 256}        | 256, but embeddings have 384
             {"model": "spam", "input": "a", "more": 1}                | "more" is not known
+            {"model": "spam", "input": "a", "user": [[1]]}            | "user" is [
+            {"model": "spam", "input": "a", "user": {"id": 1}}        | "user" is {
             {"model": "spam:NaN", "input": "a"}                       | NaN
             {"model": 5, "input": "a"}                                | "model" is 5
             {"model": "spam", "input": "a"                            | no JSON
@@ -243,6 +245,14 @@ class EmbeddingsTest {
             """)
     void whatIsWrongIsSaid(String json, String reason) throws Exception {
         assertThat(running.post("/v1/embeddings", json).error(400)).contains(reason);
+    }
+
+    /** Eight megabytes of such lists took a gigabyte to be skipped. */
+    @Test
+    void aUserIsNothingNested() throws Exception {
+        assertThat(running.post("/v1/embeddings", "{\"user\": " + "[".repeat(500_000)).error(400)).contains("\"user\" is [");
+        assertThat(running.post("/v1/embeddings", "{\"model\": \"spam\", \"input\": \"a\", \"user\": \"somebody\"}").status())
+                .isEqualTo(200);
     }
 
     @Test

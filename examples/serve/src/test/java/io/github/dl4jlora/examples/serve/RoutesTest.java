@@ -101,7 +101,23 @@ class RoutesTest {
 
             await(() -> running.get("/health").status() == 503);
             assertThat(running.get("/health").json().get("status").asText()).isEqualTo("broken");
+            assertThat(head(running, "/health").status()).as("as some balancers ask").isEqualTo(503);
             assertThat(running.post(outputsOf("__base__"), body(input)).error(503)).contains("no more what it was");
+        }
+    }
+
+    private static Running.Answer head(Running running, String path) throws Exception {
+        return running.send(running.request(path).method("HEAD", HttpRequest.BodyPublishers.noBody()));
+    }
+
+    @Test
+    void headSaysWhatGetSays() throws Exception {
+        for (String path : List.of("/health", "/v1/models/spam", "/v1/models/nobody", "/v1/models/.hidden")) {
+            Running.Answer whole = running.get(path);
+            Running.Answer head = head(running, path);
+            assertThat(head.status()).as(path).isEqualTo(whole.status());
+            assertThat(head.headers().get("content-type")).as(path).isEqualTo(whole.headers().get("content-type"));
+            assertThat(head.body()).isEmpty();
         }
     }
 
