@@ -111,7 +111,7 @@ class InBatchNegativesTest {
     }
 
     private static INDArray fourTexts() {
-        return Nd4j.createFromArray(new double[][]{{1, 9, 4, 9, 2}, {3, 0, 2, 0, 0}, {8, 0, 0, 0, 0}, {7, 5, 3, 0, 0}});
+        return Nd4j.createFromArray(new double[][]{{1, 9, 4, 9, 2}, {3, 6, 2, 0, 0}, {8, 0, 0, 0, 0}, {7, 5, 3, 0, 0}});
     }
 
     @Test
