@@ -297,7 +297,7 @@ class LoRAFreezeTest {
     @ValueSource(booleans = {true, false})
     void whatCannotBeFrozenIsRefusedWithTheFix(boolean graph) {
         Model adapted = Models.apply(base(graph), LoRAConfig.builder().rank(2).build());
-        MultiLayerNetwork pooling = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork pooling = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new SubsamplingLayer.Builder().build()).setInputType(InputType.convolutional(4, 4, 1)).build());
         pooling.init();
 

@@ -234,7 +234,7 @@ class LoRAPlanTest {
     }
 
     private static MultiLayerNetwork network(InputType input, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list();
+        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list();
         List.of(layers).forEach(list::layer);
         MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
         network.init();

@@ -230,7 +230,7 @@ class GuideTest {
 
     @Test
     void declared() {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder()
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(1)
                 .updater(new Adam(1e-3)).list()
                 .layer(new LoRADenseLayer.Builder().nIn(784).nOut(256)
                         .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).activation(Activation.RELU).build())
@@ -375,8 +375,8 @@ class GuideTest {
                 .exclude("conv1", "lstm2/RW")
                 .override("lstm1/RW", o -> o.rank(4).alpha(8))
                 .build();
-        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder()
-                .addInputs("in").addLayer("conv1", new Convolution1DLayer.Builder(1).nOut(3).build(), "in")
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .graphBuilder().addInputs("in").addLayer("conv1", new Convolution1DLayer.Builder(1).nOut(3).build(), "in")
                 .addLayer("conv2", new Convolution1DLayer.Builder(1).nOut(3).build(), "conv1")
                 .addLayer("lstm1", new LSTM.Builder().nOut(4).build(), "conv2")
                 .addLayer("lstm2", new LSTM.Builder().nOut(4).build(), "lstm1")

@@ -50,8 +50,8 @@ class QuantizedGuideTest {
     @Test
     void startsFromData() {
         DataSetIterator data = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 30, 1)));
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder()
-                .addInputs("in").addLayer("wide", new DenseLayer.Builder().nOut(16).build(), "in")
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .graphBuilder().addInputs("in").addLayer("wide", new DenseLayer.Builder().nOut(16).build(), "in")
                 .addLayer("fc1", new DenseLayer.Builder().nOut(16).build(), "wide")
                 .addLayer("fc2", new DenseLayer.Builder().nOut(16).build(), "fc1")
                 .addLayer("out", new OutputLayer.Builder().nOut(Networks.OUT).activation(Activation.SOFTMAX).build(), "fc2")

@@ -75,7 +75,7 @@ class BadInputTest {
     private static void initWith(Consumer<LoRADenseLayer> change) {
         LoRADenseLayer layer = lora().build();
         change.accept(layer);
-        network(new NeuralNetConfiguration.Builder(), layer);
+        network(new NeuralNetConfiguration.Builder().seed(1), layer);
     }
 
     @Test
@@ -87,7 +87,7 @@ class BadInputTest {
 
     @Test
     void weightNoiseOfTheWholeNetworkThatTheSameDiffEngineWouldIgnoreIsRefused() {
-        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder().weightNoise(new DropConnect(0.5)),
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder().seed(1).weightNoise(new DropConnect(0.5)),
                 lora().engine(Engine.SAMEDIFF).build()))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("\"fc1\"").hasMessageContaining("weightNoise").hasMessageContaining("Engine.FUSED");
@@ -95,18 +95,18 @@ class BadInputTest {
 
     @Test
     void missingSizesAreRefused() {
-        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LoRADenseLayer.Builder().name("fc1").nOut(5)
-                .rank(2).build()))
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder().seed(1), new LoRADenseLayer.Builder().name("fc1")
+                .nOut(5).rank(2).build()))
                 .hasMessageContaining("LoRADenseLayer").hasMessageContaining("fc1").hasMessageContaining("nIn");
-        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder(), new LowRankLayer.Builder().name("fc1").nOut(5)
-                .rank(2).build()))
+        assertThatThrownBy(() -> network(new NeuralNetConfiguration.Builder().seed(1), new LowRankLayer.Builder().name("fc1")
+                .nOut(5).rank(2).build()))
                 .hasMessageContaining("LowRankLayer").hasMessageContaining("fc1").hasMessageContaining("nIn");
     }
 
     @ParameterizedTest
     @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void inputsOfTheWrongWidthAreRefused(Engine engine) {
-        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lora().engine(engine).build());
+        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder().seed(1), lora().engine(engine).build());
 
         assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7)))
                 .isInstanceOf(DL4JInvalidInputException.class)
@@ -116,7 +116,7 @@ class BadInputTest {
     @ParameterizedTest
     @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void inputsThatAreNoMatrixAreRefused(Engine engine) {
-        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lora().engine(engine).build());
+        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder().seed(1), lora().engine(engine).build());
 
         assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 6, 2)))
                 .isInstanceOf(DL4JInvalidInputException.class)
@@ -125,7 +125,7 @@ class BadInputTest {
 
     @Test
     void inputsThatDoNotFitALowRankLayerAreRefused() {
-        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder(), lowRank().build());
+        MultiLayerNetwork network = network(new NeuralNetConfiguration.Builder().seed(1), lowRank().build());
 
         assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 7)))
                 .isInstanceOf(DL4JInvalidInputException.class)
@@ -158,9 +158,9 @@ class BadInputTest {
     @ParameterizedTest
     @EnumSource(FrozenStorage.class)
     void excessiveRanksWarnAndNameTheOverride(FrozenStorage storage) {
-        List<String> declared = warnings(() -> network(new NeuralNetConfiguration.Builder(), lora().rank(7)
+        List<String> declared = warnings(() -> network(new NeuralNetConfiguration.Builder().seed(1), lora().rank(7)
                 .storage(storage).build()));
-        List<String> lone = warnings(() -> network(new NeuralNetConfiguration.Builder(), lowRank().rank(7).build()));
+        List<String> lone = warnings(() -> network(new NeuralNetConfiguration.Builder().seed(1), lowRank().rank(7).build()));
         List<String> converted = warnings(() -> LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(7).storage(storage)
                 .override("fc2", o -> o.rank(2)).build()));
 
@@ -172,7 +172,7 @@ class BadInputTest {
 
     @Test
     void fittingRanksDoNotWarn() {
-        assertThat(warnings(() -> network(new NeuralNetConfiguration.Builder(), lora().rank(5).build()))).isEmpty();
+        assertThat(warnings(() -> network(new NeuralNetConfiguration.Builder().seed(1), lora().rank(5).build()))).isEmpty();
     }
 
     private static List<String> warnings(Runnable work) {

@@ -250,7 +250,7 @@ class LoRADenseLayerTest {
 
     @Test
     void firstLayerWithItsInputSetLetsTheOthersInferTheirs() {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().list()
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(lora().build())
                 .layer(new LoRADenseLayer.Builder().nOut(4).rank(2).build())
                 .layer(output().build()).build();
@@ -328,7 +328,7 @@ class LoRADenseLayerTest {
 
     @Test
     void configurationSurvivesJsonAndYaml() {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().list()
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(lora().alpha(3).scaling(Scaling.ALPHA_OVER_SQRT_RANK).loraDropout(0.25).engine(Engine.SAMEDIFF)
                         .hasLayerNorm(true).hasBias(false).name("mine").build()).layer(output().build()).build();
 
@@ -349,7 +349,7 @@ class LoRADenseLayerTest {
         assertThat(report.getMemoryBytes(MemoryType.UPDATER_STATE, 1,
                 MemoryUseMode.TRAINING, CacheMode.NONE, DataType.FLOAT))
                 .isEqualTo(4 * 2 * 22);
-        assertThat(new NeuralNetConfiguration.Builder().list().layer(layer).layer(output().build()).build()
+        assertThat(new NeuralNetConfiguration.Builder().seed(1).list().layer(layer).layer(output().build()).build()
                 .getMemoryReport(InputType.feedForward(6))).isInstanceOf(MemoryReport.class);
     }
 

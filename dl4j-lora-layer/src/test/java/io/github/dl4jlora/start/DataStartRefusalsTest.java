@@ -141,12 +141,12 @@ class DataStartRefusalsTest {
 
     @Test
     void layersThatHaveNoSuchStartAreNamed() {
-        MultiLayerNetwork recurrent = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork recurrent = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build())
                 .build());
         recurrent.init();
-        MultiLayerNetwork words = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork words = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new EmbeddingLayer.Builder().name("words").nIn(30).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build()).build());
         words.init();

@@ -154,7 +154,7 @@ class LoRAPlusTest {
 
     @Test
     void declaredLayersHaveItToo() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
                 .updater(new Sgd(0.25)).list()
                 .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).loraPlusRatio(8).build()).build());
         network.init();

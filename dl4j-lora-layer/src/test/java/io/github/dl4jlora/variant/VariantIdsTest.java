@@ -33,7 +33,7 @@ class VariantIdsTest {
     }
 
     private static String json(Variant variant) {
-        return new NeuralNetConfiguration.Builder().list()
+        return new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(variant).build())
                 .layer(new OutputLayer.Builder().nOut(2).build()).build().toJson();
     }

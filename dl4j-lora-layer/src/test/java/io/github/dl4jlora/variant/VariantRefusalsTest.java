@@ -92,7 +92,7 @@ class VariantRefusalsTest {
     @MethodSource("layersWithoutAKernel")
     void doraIsRefusedWithTheTypesThatHaveIt(Layer layer, InputType input) {
         layer.setLayerName("x");
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(layer).setInputType(input).build());
         base.init();
         String type = layer.getClass().getSimpleName();
@@ -121,7 +121,7 @@ class VariantRefusalsTest {
 
     @Test
     void biasesHaveTheirOwnUpdaterUnlessOneIsConfigured() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1))
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .biasUpdater(new Adam(0.7))
                 .list().layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(3).build()).build());
         base.init();

@@ -35,7 +35,7 @@ class KerasImportTest {
     }
 
     private static LoRAConfig.Builder config() {
-        return LoRAConfig.builder().rank(1).alpha(2).updater(new Adam(0.01));
+        return LoRAConfig.builder().rank(1).alpha(2).seed(1).updater(new Adam(0.01));
     }
 
     private static DataSet images() {

@@ -132,7 +132,7 @@ class HostileBaseTest {
 
     @Test
     void aConfigurationThatAsksForOtherShapesIsRefused() throws IOException {
-        MultiLayerNetwork narrow = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork narrow = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().nIn(6).nOut(5).hasBias(false).name("narrow").build())
                 .layer(new OutputLayer.Builder().nIn(6).nOut(2).activation(Activation.SOFTMAX).build()).build());
         narrow.init();

@@ -148,7 +148,7 @@ class HostileModelTest extends HostileParameters {
     /** Room for effective weights is made when the network is. */
     @Test
     void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
                         .build()).build());

@@ -142,7 +142,7 @@ class RestoreTest {
 
     @Test
     void aNetworkWithoutParameters() throws IOException {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new ActivationLayer.Builder().activation(Activation.RELU).build()).build());
         network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);
@@ -188,8 +188,8 @@ class RestoreTest {
     /** DL4J up to 1.0.0-alpha: what a layer is, the name of a field says that holds it. */
     @Test
     void configurationsOfOldReleases() throws IOException {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).activation(Activation.TANH)
-                .list()
+        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().nIn(Networks.IN).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(4).nOut(Networks.OUT).activation(Activation.SOFTMAX)
                         .build()).build();
@@ -244,7 +244,7 @@ class RestoreTest {
 
     @Test
     void aLayerThatIsCalledAsAFieldOfGraphs() throws IOException {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("vertexInputs").nIn(Networks.IN).nOut(2).build()).build());
         network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);

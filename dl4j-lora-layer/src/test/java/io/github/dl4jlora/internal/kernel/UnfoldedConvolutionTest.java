@@ -130,7 +130,8 @@ class UnfoldedConvolutionTest {
         private final INDArray gradientView;
 
         Stock(ConvolutionLayer conf) {
-            NeuralNetConfiguration global = new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).layer(conf).build();
+            NeuralNetConfiguration global = new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE).layer(conf)
+                    .build();
             long length = conf.initializer().numParams(global);
             INDArray values = Networks.random(DataType.DOUBLE, 1, 1, length);
             gradients = Nd4j.create(DataType.DOUBLE, 1, length);

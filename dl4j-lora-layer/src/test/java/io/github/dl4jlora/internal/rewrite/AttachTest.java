@@ -43,7 +43,7 @@ class AttachTest {
     }
 
     private static ComputationGraph baseOfWidth(int width) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().activation(Activation.TANH)
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).activation(Activation.TANH)
                 .graphBuilder()
                 .addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(Networks.IN).nOut(width).build(), "in")

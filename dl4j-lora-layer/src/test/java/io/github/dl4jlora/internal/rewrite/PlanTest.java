@@ -145,8 +145,8 @@ class PlanTest {
     }
 
     private static ComputationGraph withTwoNorms() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().updater(new Adam(0.01)).graphBuilder()
-                .addInputs("in")
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(0.01))
+                .graphBuilder().addInputs("in")
                 .addLayer("norm1", new BatchNormalization(), "in")
                 .addLayer("fc", new DenseLayer.Builder().nOut(6).activation(Activation.TANH).build(), "norm1")
                 .addLayer("norm2", new BatchNormalization(), "fc")

@@ -111,7 +111,7 @@ class TargetsTest {
 
     @Test
     void namesThatSayTwoThingsOrAreNoPatternsOfThemselvesAreRefused() {
-        ComputationGraph odd = new ComputationGraph(new NeuralNetConfiguration.Builder().graphBuilder().addInputs("in")
+        ComputationGraph odd = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(2).nOut(2).build(), "in")
                 .addLayer("fc/W", new DenseLayer.Builder().nIn(2).nOut(2).build(), "fc")
                 .addLayer("a+b", new DenseLayer.Builder().nIn(2).nOut(2).build(), "fc/W")

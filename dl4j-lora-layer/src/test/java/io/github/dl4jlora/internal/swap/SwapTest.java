@@ -139,7 +139,7 @@ class SwapTest {
 
     @Test
     void whatIsAddedToABiasNeedsALayerThatHasOne() {
-        MultiLayerNetwork bare = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork bare = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).hasBias(false).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(Networks.HIDDEN).nOut(2).build()).build());
         bare.init();

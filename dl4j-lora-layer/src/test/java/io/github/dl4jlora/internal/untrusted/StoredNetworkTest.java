@@ -109,7 +109,7 @@ class StoredNetworkTest {
     }
 
     private static ComputationGraphConfiguration graph(long nOut) {
-        return new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).graphBuilder().addInputs("in")
+        return new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).graphBuilder().addInputs("in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(3).nOut(nOut).build(), "in")
                 .addLayer("act", new ActivationLayer(Activation.TANH), "fc")
                 .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Add), "act", "fc")
@@ -139,7 +139,7 @@ class StoredNetworkTest {
         Assembly.Parameters none = length -> {
             throw new AssertionError("no array is to be made");
         };
-        MultiLayerNetwork layers = Assembly.of(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork layers = Assembly.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build()).build(), none);
 
         assertThat(layers.output(Nd4j.ones(1, 3))).isEqualTo(Nd4j.ones(1, 3));
@@ -151,7 +151,7 @@ class StoredNetworkTest {
         StoredConfiguration.Look look = (name, configured) -> seen.put(name, configured.getClass().getSimpleName());
         ComputationGraph graph = new ComputationGraph(graph(4));
         graph.init();
-        MultiLayerNetwork layers = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork layers = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().nIn(3).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(4).nOut(2).build()).build());
         layers.init();

@@ -128,7 +128,7 @@ class StreamedModelTest {
             InputType.convolutional(9, 8, 2)};
 
     private static NeuralNetConfiguration.Builder builder(DataType type) {
-        return new NeuralNetConfiguration.Builder().dataType(type).activation(Activation.TANH);
+        return new NeuralNetConfiguration.Builder().seed(1).dataType(type).activation(Activation.TANH);
     }
 
     private static Model random(long seed, DataType type, boolean graph) {
@@ -229,7 +229,7 @@ class StreamedModelTest {
 
     @Test
     void aNetworkWithoutParametersHasNoLayerToRead() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LossLayer.Builder(LossFunction.MSE).build()).build());
         base.init();
         File file = folder.resolve("base.zip").toFile();
@@ -304,7 +304,7 @@ class StreamedModelTest {
 
     /** Not compressed, and never in memory here. */
     private File large(int layers, int wide) throws IOException {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().list();
+        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).list();
         for (int i = 0; i < layers; i++) {
             list.layer(new DenseLayer.Builder().name(String.valueOf((char) ('a' + i))).nIn(wide).nOut(wide).build());
         }

@@ -40,7 +40,7 @@ class PlanCommandTest {
     void saveThem() throws IOException {
         shell = new Shell(folder);
         ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), false);
-        MultiLayerNetwork images = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list()
+        MultiLayerNetwork images = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new ConvolutionLayer.Builder(3, 3).name("conv").nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.convolutional(9, 9, 2)).build());

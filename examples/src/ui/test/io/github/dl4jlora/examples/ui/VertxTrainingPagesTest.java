@@ -46,6 +46,7 @@ class VertxTrainingPagesTest {
 
     @BeforeEach
     void open() throws IOException {
+        Nd4j.getRandom().setSeed(24);
         assumeTrue(getClass().getResource("/io/vertx/core/Vertx.class") != null,
                 "an earlier build with the profile ui left this class");
         try (ServerSocket free = new ServerSocket(0)) {
@@ -79,7 +80,7 @@ class VertxTrainingPagesTest {
 
     @Test
     void theModelPageShowsHistogramsOfEachMatrix() throws Exception {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(5).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).build()).build());
         base.init();
@@ -123,7 +124,7 @@ class VertxTrainingPagesTest {
     }
 
     private static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(5).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).build()).build());
         network.init();

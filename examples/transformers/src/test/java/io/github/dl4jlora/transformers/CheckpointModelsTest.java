@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -47,6 +48,11 @@ class CheckpointModelsTest {
     @TempDir
     Path folder;
 
+    @BeforeEach
+    void drawTheSameNumbersInEveryRun() {
+        Nd4j.getRandom().setSeed(24);
+    }
+
     private static Checkpoint open(String name) throws IOException {
         return Checkpoint.open(ChangedFolder.original(name));
     }
@@ -65,7 +71,7 @@ class CheckpointModelsTest {
     @EnumSource(Quantization.class)
     void isReadIntoFewerBitsAsTheNetworkWouldBe(Quantization scheme) throws IOException {
         Checkpoint checkpoint = open("bert-lm-old");
-        LoRAConfig config = LoRAConfig.builder().rank(2).targets(".*query", ".*value").quantize(scheme).build();
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets(".*query", ".*value").seed(1).quantize(scheme).build();
 
         ComputationGraph read = LoRA.loadQuantized(checkpoint.maskedLanguageModel(), config);
         ComputationGraph applied = LoRA.apply(checkpoint.maskedLanguageModel().network(), config);
@@ -157,8 +163,8 @@ class CheckpointModelsTest {
     }
 
     private static void refused(Checkpoint checkpoint, TransformerShape shape, String... told) {
-        ComputationGraphConfiguration graph = Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape,
-                Head.maskedWords()).build();
+        ComputationGraphConfiguration graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(),
+                shape, Head.maskedWords()).build();
 
         assertThatThrownBy(() -> checkpoint.model(graph)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll(told);
@@ -178,7 +184,7 @@ class CheckpointModelsTest {
     @Test
     void adaptersAreSavedByPeftsNames() throws IOException {
         ComputationGraph adapted = LoRA.apply(open("bert-lm-old").model().network(),
-                LoRAConfig.builder().rank(2).targets(".*query", ".*value").build());
+                LoRAConfig.builder().rank(2).targets(".*query", ".*value").seed(1).build());
 
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
 
@@ -248,7 +254,7 @@ class CheckpointModelsTest {
     void whatCannotBeWrittenIsNamedAndNothingIsLeft() throws IOException {
         Checkpoint bert = open("bert-lm-old");
         ComputationGraph network = bert.model().network();
-        ComputationGraph adapted = LoRA.apply(network, LoRAConfig.builder().rank(2).targets(QUERY).build());
+        ComputationGraph adapted = LoRA.apply(network, LoRAConfig.builder().rank(2).targets(QUERY).seed(1).build());
 
         assertThatThrownBy(() -> bert.writeCheckpoint(adapted, folder.resolve("new")))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("adapted or frozen", "LoRA.merge");
@@ -309,7 +315,7 @@ class CheckpointModelsTest {
 
     @Test
     void embeddingsOfAnotherNameAreToldToBeNew() throws IOException {
-        ComputationGraphConfiguration graph = new NeuralNetConfiguration.Builder().graphBuilder().addInputs("ids")
+        ComputationGraphConfiguration graph = new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("ids")
                 .addLayer("words", new TokenEmbeddings.Builder(19, 10, 8).build(), "ids")
                 .addLayer("own", new OutputLayer.Builder(LossFunction.MSE).nIn(8).nOut(2).build(), "words")
                 .setOutputs("own").build();

@@ -5,6 +5,7 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -43,6 +44,11 @@ class HeadsOfArchitecturesTest {
 
     @TempDir
     Path folder;
+
+    @BeforeEach
+    void drawTheSameNumbersInEveryRun() {
+        Nd4j.getRandom().setSeed(24);
+    }
 
     /** A model that is asked for. */
     enum Asked {
@@ -227,14 +233,14 @@ class HeadsOfArchitecturesTest {
                 "classifier(classes, updater, seed)");
         assertThatThrownBy(() -> none.add(checkpoint.model(Head.classifier(3)))).isInstanceOf(IOException.class)
                 .hasMessageContaining("[BertForTokenClassification]");
-        ComputationGraphConfiguration whole = Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(),
+        ComputationGraphConfiguration whole = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(),
                 checkpoint.shape(), Head.classifier(3)).build();
         assertThatThrownBy(() -> none.add(checkpoint.model(whole))).isInstanceOf(IOException.class)
                 .hasMessageContaining("[BertForTokenClassification]");
 
         assertThat(checkpoint.model(whole, "classifier").network().outputSingle(IDS).shape()).containsExactly(2, 3);
         assertThat(checkpoint.classifier(2, new Sgd(0.1), 1).network().outputSingle(IDS).shape()).containsExactly(2, 2);
-        ComputationGraph tagger = checkpoint.model(Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(),
+        ComputationGraph tagger = checkpoint.model(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(),
                         checkpoint.shape(), Head.tokenVectors())
                 .addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(8).nOut(3).activation(Activation.SOFTMAX)
                         .build(), Transformer.output(checkpoint.shape(), Head.tokenVectors())).setOutputs("classifier").build())

@@ -183,7 +183,7 @@ class TransformerTest {
         assertThatThrownBy(() -> Head.classifier(1)).hasMessageContaining("at least 2");
         for (Tiny none : Arrays.asList(new Tiny(Tiny.shape(Family.GPT2), Head.maskedWords()),
                 new Tiny(Tiny.shape(Family.BERT), Head.nextWord()), new Tiny(Tiny.shape(Family.DISTILBERT), Head.pooler()))) {
-            assertThatThrownBy(() -> Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), none.shape(),
+            assertThatThrownBy(() -> Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(), none.shape(),
                     none.head())).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContainingAll(none.shape().family().name(), none.head().kind().name());
         }

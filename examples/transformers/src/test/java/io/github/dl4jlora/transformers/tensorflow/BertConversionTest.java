@@ -48,6 +48,7 @@ class BertConversionTest {
         prefix = folder.resolve("bert_model.ckpt");
         vocabulary = Files.writeString(folder.resolve("words"), String.join("\n", WORDS) + "\n");
         converted = folder.resolve("deep/converted");
+        Nd4j.getRandom().setSeed(24);
     }
 
     /** Every variable of a small BERT, by name. */

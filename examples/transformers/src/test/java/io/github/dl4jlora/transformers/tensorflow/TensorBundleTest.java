@@ -37,6 +37,7 @@ class TensorBundleTest {
     @BeforeEach
     void name() {
         prefix = folder.resolve("model.ckpt");
+        Nd4j.getRandom().setSeed(24);
     }
 
     private static INDArray numbers(long... shape) {
