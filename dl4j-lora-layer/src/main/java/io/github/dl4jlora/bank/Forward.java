@@ -10,13 +10,27 @@ record Forward(Features features) implements NetworkPool.Work {
 
     @Override
     public INDArray[] with(Model network) {
-        INDArray[] inputs = features.inputs();
-        INDArray[] masks = features.masks();
-        if (network instanceof ComputationGraph graph) {
-            return masks == null ? graph.output(inputs) : graph.output(false, inputs, masks);
+        if (features.masks() == null) {
+            return network instanceof ComputationGraph graph ? graph.output(features.inputs())
+                    : new INDArray[] {((MultiLayerNetwork) network).output(Features.only(features.inputs()))};
         }
-        MultiLayerNetwork layers = (MultiLayerNetwork) network;
-        INDArray input = Features.only(inputs);
-        return new INDArray[] {masks == null ? layers.output(input) : layers.output(input, false, masks[0], null)};
+        return network instanceof ComputationGraph graph ? masked(graph) : masked((MultiLayerNetwork) network);
+    }
+
+    /** DL4J clears masks after a pass, but not after one that failed: the next caller's examples would be masked by them. */
+    private INDArray[] masked(ComputationGraph graph) {
+        try {
+            return graph.output(false, features.inputs(), features.masks());
+        } finally {
+            graph.clearLayerMaskArrays();
+        }
+    }
+
+    private INDArray[] masked(MultiLayerNetwork layers) {
+        try {
+            return new INDArray[] {layers.output(Features.only(features.inputs()), false, features.masks()[0], null)};
+        } finally {
+            layers.clearLayerMaskArrays();
+        }
     }
 }

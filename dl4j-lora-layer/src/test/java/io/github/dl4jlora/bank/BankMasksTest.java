@@ -49,6 +49,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Sequences of several lengths, and networks of several inputs and outputs, in mixed batches and for many callers. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -258,6 +259,23 @@ class BankMasksTest {
             assertThat(tooShort.handle((outputs, e) -> e).join()).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContainingAll("[1, " + (STEPS - 1) + "]", "[1, " + STEPS + "]");
             requireRow(bank.outputs(example(2, inputs, masks)), 0, 2, networks, inputs, masks);
+        }
+    }
+
+    /** DL4J keeps the masks of a pass that failed, and the next one would compute with them. */
+    @ParameterizedTest
+    @ValueSource(strings = {"layers", "pooled layers", "graph"})
+    void theMaskOfARequestThatFailedIsNobodyElses(String kind) {
+        BankRequest right = BankRequest.of(AdapterBank.BASE, Networks.random(DataType.FLOAT, 1, EXAMPLES, 3, STEPS));
+        BankRequest wrong = BankRequest.of(AdapterBank.BASE, Networks.random(DataType.FLOAT, 1, EXAMPLES, 4, STEPS))
+                .masks(mask());
+        try (AdapterBank bank = new AdapterBank(base(kind), BankConfig.builder().maxNetworks(1).build())) {
+            INDArray expected = bank.outputs(right)[0].dup();
+
+            assertThatThrownBy(() -> bank.outputs(wrong)).hasMessageContaining("4");
+            assertThat(Networks.difference(bank.outputs(right)[0], expected)).isLessThan(CLOSE);
+            assertThat(bank.submit(wrong).handle((outputs, e) -> e).join()).isNotNull();
+            assertThat(Networks.difference(bank.submit(right).join()[0], expected)).isLessThan(CLOSE);
         }
     }
 

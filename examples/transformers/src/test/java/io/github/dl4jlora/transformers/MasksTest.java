@@ -141,6 +141,29 @@ class MasksTest {
         assertThat(graph.params()).isEqualTo(before);
     }
 
+    /** As the message says: DL4J would compute the next pass with the mask of the one that failed. */
+    @Test
+    void afterAMaskThatWasRefusedTheNextPassNeedsNone() {
+        Tiny tiny = new Tiny(Tiny.shape(Family.BERT), Head.classifier(Tiny.CLASSES));
+        ComputationGraph graph = floats(tiny);
+        INDArray expected = tiny.output(graph);
+
+        for (INDArray wrong : new INDArray[]{Nd4j.ones(3, 5), Nd4j.ones(3, 4)}) {
+            assertThatThrownBy(() -> graph.output(false, tiny.inputs(DataType.FLOAT), new INDArray[]{wrong}))
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("call clearLayerMaskArrays()");
+            graph.clearLayerMaskArrays();
+            assertThat(tiny.output(graph)).isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void noTextsAndTextsWithoutTokensAreRefused() {
+        ComputationGraph graph = floats(new Tiny(Tiny.shape(Family.BERT), Head.classifier(Tiny.CLASSES)));
+
+        assertThatThrownBy(() -> graph.output(Nd4j.create(DataType.FLOAT, 2, 0))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("[2, 0]", "[minibatch, tokens]");
+    }
+
     @ParameterizedTest
     @MethodSource(EVERY)
     void paddingBeforeTheLastTokenIsRefusedAndTheTextNamed(Tiny tiny) {

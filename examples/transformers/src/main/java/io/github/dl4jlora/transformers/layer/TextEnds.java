@@ -10,6 +10,10 @@ import java.util.Arrays;
  */
 final class TextEnds {
 
+    /** For who does as told, and is refused by the mask of before. */
+    private static final String KEPT = ". DL4J keeps the masks of a pass that failed: call clearLayerMaskArrays() before the next "
+            + "pass ";
+
     private TextEnds() {
     }
 
@@ -64,7 +68,7 @@ final class TextEnds {
         if (mask.rank() != 2 || mask.size(0) != texts || mask.size(1) != tokens) {
             throw new IllegalArgumentException("The mask of features has shape " + Arrays.toString(mask.shape())
                     + ", but the token ids have shape [" + texts + ", " + tokens + "]: give a mask of the ids' shape, 1 for the "
-                    + "tokens of a text and 0 for the padding after them, or none " + where);
+                    + "tokens of a text and 0 for the padding after them, or none" + KEPT + where);
         }
         return mask.dup('c').data().asDouble();
     }
@@ -76,7 +80,7 @@ final class TextEnds {
                 throw new IllegalArgumentException("The mask of features is " + value + " at token " + i + " of text " + text
                         + ", but by its token ids that text has " + length + " tokens" + (length == tokens ? " and no padding"
                         : " and padding, the id " + padding + ", after them") + ". A mask has 1 for the tokens of a text and 0 "
-                        + "for the padding after them: correct the mask or the ids, or give no mask " + where);
+                        + "for the padding after them: correct the mask or the ids, or give no mask" + KEPT + where);
             }
         }
     }

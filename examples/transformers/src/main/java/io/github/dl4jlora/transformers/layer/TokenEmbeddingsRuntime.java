@@ -69,7 +69,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
     }
 
     private int[] checkedIds() {
-        if (input.rank() != 2) {
+        if (input.rank() != 2 || input.isEmpty()) {
             throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape())
                     + ", expected [minibatch, tokens] " + layerId());
         }
