@@ -21,13 +21,18 @@ class SteadyTestsTest {
     private static final String BUILDER = "new NeuralNetConfiguration\\s*\\.Builder\\(\\)";
     /** The builder itself, and not what the statement makes besides. */
     private static final String TOLD_A_SEED = "(?:(?!\\.list\\(|\\.graphBuilder\\()[^;])*\\.seed\\(";
-    /** What draws others each time, and what to write instead. The seed of a network is the clock unless it is told one. */
+    private static final String FINE_TUNING = "new FineTuneConfiguration\\s*\\.Builder\\(\\)";
+    /**
+     * What draws others each time, and what to write instead. The seed of a network is the clock unless it is told one; DL4J
+     * gives a graph that is fine-tuned a new one.
+     */
     private static final Map<Pattern, String> LUCK = Map.of(
             Pattern.compile("new Random\\(\\)|Math\\.random\\(|ThreadLocalRandom\\.current|new SecureRandom\\("), "new Random(1)",
             Pattern.compile("Collections\\.shuffle\\(\\w+\\)"), "Collections.shuffle(list, new Random(1))",
             Pattern.compile("(?:[Ss]eed|[Rr]andom)\\w*\\([^;]*System\\.(?:nanoTime|currentTimeMillis)"), "a number",
             Pattern.compile("@Property(?!\\([^)]*seed = )"), "@Property(seed = \"24\")",
-            Pattern.compile(BUILDER + "(?!" + TOLD_A_SEED + ")"), "new NeuralNetConfiguration.Builder().seed(1)");
+            Pattern.compile(BUILDER + "(?!" + TOLD_A_SEED + ")"), "new NeuralNetConfiguration.Builder().seed(1)",
+            Pattern.compile(FINE_TUNING + "(?!" + TOLD_A_SEED + ")"), "new FineTuneConfiguration.Builder().seed(1)");
     /** ND4J's own generator starts from the clock too. */
     private static final Pattern OF_ND4J = Pattern.compile(
             "Nd4j\\.(?:(?:randn?|shuffle)\\((?![^;]*getNewRandomInstance)|getRandom\\(\\)\\.next)");
@@ -81,7 +86,8 @@ class SteadyTestsTest {
     @ParameterizedTest
     @ValueSource(strings = {"new Random()", "Math.random()", "Networks.random(DataType.FLOAT, System.nanoTime(), 3)",
         "new Random(System.currentTimeMillis())", "@Property void holds()", "@Property(tries = 5) void holds()",
-        "Nd4j.rand(3, 4)", "Nd4j.randn(type, 3)", "Collections.shuffle(all)", "Nd4j.getRandom().nextDouble()",
+        "Nd4j.rand(3, 4)", "Nd4j.randn(type, 3)", "Collections.shuffle(all)",
+        "new FineTuneConfiguration.Builder().updater(new Sgd(0.1)).build()", "Nd4j.getRandom().nextDouble()",
         "Nd4j.rand(3); Nd4j.getRandom().setSeed(1);",
         "new NeuralNetConfiguration.Builder().updater(new Sgd(0.1)).list().layer(layer).build()",
         "new NeuralNetConfiguration.Builder().graphBuilder(), LoRAConfig.builder().seed(1)",
@@ -93,6 +99,7 @@ class SteadyTestsTest {
     @ParameterizedTest
     @ValueSource(strings = {"new Random(7)", "long start = System.nanoTime();", "@Property(tries = 5, seed = \"24\") void x()",
         "Nd4j.getRandom().setSeed(1); Nd4j.rand(3, 4)", "Collections.shuffle(all, new Random(3))",
+        "new FineTuneConfiguration.Builder().seed(3).build()",
         "Nd4j.randn(shape, Nd4j.getRandomFactory().getNewRandomInstance(1))",
         "new NeuralNetConfiguration.Builder()\n.dataType(type)\n.seed(3).list()",
         "    @BeforeEach\n    void seeds() {\n        Nd4j.getRandom().setSeed(1);\n    }\n    void draws() {\n"

@@ -158,7 +158,7 @@ class DeltaSettingsTest {
     @Test
     void fineTuneConfigurationReachesTheStockLayerInside() {
         MultiLayerNetwork tuned = new TransferLearning.Builder(adapted())
-                .fineTuneConfiguration(new FineTuneConfiguration.Builder()
+                .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(1)
                 .updater(new Adam(0.25)).activation(Activation.SIGMOID).dropOut(0.5).build()).build();
 
         LoRAWrapperLayer conf = conf(tuned);

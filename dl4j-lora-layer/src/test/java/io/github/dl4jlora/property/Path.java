@@ -93,7 +93,8 @@ enum Path {
     FINE_TUNE(Training.THE_SAME_WITHOUT_STATE) {
         @Override
         Model through(Trial trial, Model network) {
-            FineTuneConfiguration change = new FineTuneConfiguration.Builder().updater(Stock.updater(trial.spec)).build();
+            FineTuneConfiguration change = new FineTuneConfiguration.Builder().seed(trial.spec.seed())
+                    .updater(Stock.updater(trial.spec)).build();
             return network instanceof ComputationGraph graph
                     ? new TransferLearning.GraphBuilder(graph).fineTuneConfiguration(change).build()
                     : new TransferLearning.Builder((MultiLayerNetwork) network).fineTuneConfiguration(change).build();

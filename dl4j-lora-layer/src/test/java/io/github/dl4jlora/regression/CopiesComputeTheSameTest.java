@@ -70,7 +70,7 @@ class CopiesComputeTheSameTest {
         TRANSFER_LEARNING {
             @Override
             Model copy(Model network) {
-                FineTuneConfiguration rate = new FineTuneConfiguration.Builder().updater(new Adam(1e-4)).build();
+                FineTuneConfiguration rate = new FineTuneConfiguration.Builder().seed(1).updater(new Adam(1e-4)).build();
                 return network instanceof ComputationGraph graph
                         ? new TransferLearning.GraphBuilder(graph).fineTuneConfiguration(rate).build()
                         : new TransferLearning.Builder((MultiLayerNetwork) network).fineTuneConfiguration(rate).build();

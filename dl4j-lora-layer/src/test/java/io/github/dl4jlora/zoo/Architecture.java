@@ -107,7 +107,7 @@ enum Architecture {
         @Override
         Model base() {
             return new TransferLearning.Builder((MultiLayerNetwork) super.base())
-                    .fineTuneConfiguration(new FineTuneConfiguration.Builder().build())
+                    .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(1).build())
                     .addLayer(new LossLayer.Builder(LossFunction.MCXENT).activation(Activation.IDENTITY).build()).build();
         }
     },
