@@ -20,7 +20,7 @@ public final class Divergence {
 
     /** HALF has nothing between 0 and 6e-8; this one trained well with all updaters that use theirs. */
     private static final String SETTING = "updater(Adam.builder().learningRate(1e-3).epsilon(1e-4).build())";
-    private static final String USUAL = "ower the learning rate or alpha, or go back to a checkpoint";
+    private static final String USUAL = "ower the learning rate or alpha, or go back to an earlier checkpoint";
     /** What ND4J's AdaMax adds in place of its epsilon. */
     private static final double OF_ADA_MAX = 1e-32;
 

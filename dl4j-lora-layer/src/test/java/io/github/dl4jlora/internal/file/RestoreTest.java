@@ -213,7 +213,8 @@ class RestoreTest {
     /** DL4J up to 1.0.0-beta3: a word says how weights start. Layers as in the deepest networks of DL4J's zoo. */
     @Test
     void largeConfigurationsOfOldReleases() throws IOException {
-        ComputationGraphConfiguration.GraphBuilder builder = new NeuralNetConfiguration.Builder().graphBuilder().addInputs("0");
+        ComputationGraphConfiguration.GraphBuilder builder = new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+                .addInputs("0");
         int layers = 300;
         for (int i = 1; i <= layers; i++) {
             builder.addLayer(String.valueOf(i), new DenseLayer.Builder().nIn(Networks.IN).nOut(Networks.IN).build(),

@@ -104,7 +104,7 @@ class WordingTest {
             "merge @checkpoint.zip --base @graph.zip | Give the network that it was adapted from",
             "merge @checkpoint.zip --base @int8.zip | Name the original base",
             "merge @diverged.zip --base @base.zip | go back to an earlier checkpoint",
-            "export @diverged.zip --base @base.zip | go back to a checkpoint",
+            "export @diverged.zip --base @base.zip | go back to an earlier checkpoint",
             "import @three @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
             "import @dora @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
             "import @pissa @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",

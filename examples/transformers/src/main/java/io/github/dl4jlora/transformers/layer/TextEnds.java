@@ -11,8 +11,8 @@ import java.util.Arrays;
 final class TextEnds {
 
     /** For who does as told, and is refused by the mask of before. */
-    private static final String KEPT = ". DL4J keeps the masks of a pass that failed: call clearLayerMaskArrays() before the next "
-            + "pass ";
+    private static final String KEPT = ". DL4J keeps the masks of a pass that failed: call clearLayerMaskArrays() before the "
+            + "next pass ";
 
     private TextEnds() {
     }
