@@ -12,8 +12,17 @@ interface FolderSteps {
     };
 
     /** @return whether it makes sense to try; the working folder of a shell has to stay the same folder */
-    default boolean mayExchange(Path folder) throws IOException {
-        return FolderExchange.isPossible(folder) && !Path.of("").toRealPath().startsWith(folder);
+    default boolean mayExchange(Path folder) {
+        return FolderExchange.isPossible(folder) && !isIn(folder, Path.of(""));
+    }
+
+    /** @return whether a working folder is another one, or in it; also if it is gone since, or closed to whoever runs this */
+    static boolean isIn(Path folder, Path working) {
+        try {
+            return working.toRealPath().startsWith(folder);
+        } catch (IOException e) {
+            return working.toAbsolutePath().startsWith(folder);
+        }
     }
 
     /** @return whether two folders have changed places; if not, nothing has happened */

@@ -231,6 +231,13 @@ class FolderSaveTest {
         assertThat(FolderSteps.SYSTEM.mayExchange(folder)).isEqualTo(FolderExchange.isPossible(folder));
     }
 
+    /** Of a service that was deployed anew, or of sudo in somebody's home. */
+    @Test
+    void theWorkingFolderMayBeGone() {
+        assertThat(FolderSteps.isIn(folder, folder.resolve("gone"))).isTrue();
+        assertThat(FolderSteps.isIn(folder, home.resolve("gone"))).isFalse();
+    }
+
     /** As PEFT would, which asks for no lock. */
     @ParameterizedTest
     @EnumSource

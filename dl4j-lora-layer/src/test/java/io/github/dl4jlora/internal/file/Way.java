@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.file;
 
-import java.io.IOException;
 import java.nio.file.Path;
 
 /** How a folder is replaced: as a whole where the system can, or file by file. */
@@ -26,7 +25,7 @@ enum Way {
         }
 
         @Override
-        public boolean mayExchange(Path folder) throws IOException {
+        public boolean mayExchange(Path folder) {
             return way != Way.IN_PLACE && FolderSteps.super.mayExchange(folder);
         }
 
