@@ -61,6 +61,22 @@ final class FolderLock implements AutoCloseable {
         this.wasPrepared = wasPrepared;
     }
 
+    /** Asks once for a lock. */
+    @FunctionalInterface
+    interface Attempt {
+
+        /** @return the lock; null as long as somebody else has it */
+        FolderLock lock() throws IOException;
+    }
+
+    /** What is to be done with a lock. */
+    @FunctionalInterface
+    interface Turn {
+
+        /** @return whether it had the lock, and has done what it needs that for */
+        boolean isTaken(Attempt attempt) throws IOException;
+    }
+
     /**
      * Waits for its turn.
      *
@@ -69,28 +85,45 @@ final class FolderLock implements AutoCloseable {
      * @throws IOException         if the folder cannot be written to, or somebody has held it for a minute
      */
     static FolderLock of(Path folder) throws IOException {
-        int denied = 0;
+        FolderLock[] lock = new FolderLock[1];
+        inTurn(folder, attempt -> {
+            lock[0] = attempt.lock();
+            return lock[0] != null;
+        });
+        return lock[0];
+    }
+
+    /**
+     * As {@link #of}, for whoever does something about each attempt.
+     *
+     * @throws IOException as there, and what the turn throws
+     */
+    static void inTurn(Path folder, Turn turn) throws IOException {
+        int[] denied = new int[1];
         for (int i = 0; i < MOST_TRIES; i++) {
-            try {
-                FolderLock lock = tried(folder, IN_PLACE);
-                if (lock != null) {
-                    return lock;
-                }
-            } catch (NoSuchFileException e) {
-                // Of a folder that has just been replaced by another.
-                if (!Files.isDirectory(folder)) {
-                    throw e;
-                }
-            } catch (AccessDeniedException e) {
-                // On Windows of a file that is just being deleted; else of somebody else's, which may be left from long ago.
-                if (!Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS)
-                        || ++denied == MOST_TRIES_AGAINST_PERMISSIONS) {
-                    throw e;
-                }
+            if (turn.isTaken(() -> attempted(folder, denied))) {
+                return;
             }
             pause();
         }
         throw new IOException("another program has been writing to it for a minute. End that, or choose another name");
+    }
+
+    private static FolderLock attempted(Path folder, int[] denied) throws IOException {
+        try {
+            return tried(folder, IN_PLACE);
+        } catch (NoSuchFileException e) {
+            // Of a folder that has just been replaced by another.
+            if (!Files.isDirectory(folder)) {
+                throw e;
+            }
+        } catch (AccessDeniedException e) {
+            // On Windows of a file that is just being deleted; else of somebody else's, which may be left from long ago.
+            if (!Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS) || ++denied[0] == MOST_TRIES_AGAINST_PERMISSIONS) {
+                throw e;
+            }
+        }
+        return null;
     }
 
     /** {@return the lock of a folder that was just made beside its target; null if somebody takes it for left over} */

@@ -152,30 +152,39 @@ final class FolderSave {
         }
     }
 
-    /** The end of the program waits, so that not even the lock's file is left. */
+    /** The end of the program waits, so that not even the lock's file is left; but not for those who have the lock before. */
     private boolean isReplaced(Path place, Prepared prepared) throws IOException {
-        boolean[] isDone = new boolean[1];
-        prepared.folder.hold(() -> isDone[0] = isReplacedHeld(place, prepared));
-        return isDone[0];
-    }
-
-    private boolean isReplacedHeld(Path place, Prepared prepared) throws IOException {
-        try (FolderLock lock = FolderLock.of(place)) {
-            requireNone(place);
-            if (!isExchanged(place, prepared, lock)) {
-                try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
-                    for (String name : files.keySet()) {
-                        AtomicFile.move(prepared.path().resolve(name), save.staged(name));
+        try {
+            FolderLock.inTurn(place, attempt -> {
+                boolean[] isDone = new boolean[1];
+                prepared.folder.hold(() -> {
+                    try (FolderLock lock = attempt.lock()) {
+                        if (lock != null) {
+                            replace(place, prepared, lock);
+                            isDone[0] = true;
+                        }
                     }
-                    commit(place, save);
-                }
-            }
-            // It lies in the folder that is seen now, and the end of the program no longer waits after this.
-            prepared.lock.close();
+                });
+                return isDone[0];
+            });
             return true;
         } catch (NoSuchFileException e) {
             return isGone(place, e);
         }
+    }
+
+    private void replace(Path place, Prepared prepared, FolderLock lock) throws IOException {
+        requireNone(place);
+        if (!isExchanged(place, prepared, lock)) {
+            try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
+                for (String name : files.keySet()) {
+                    AtomicFile.move(prepared.path().resolve(name), save.staged(name));
+                }
+                commit(place, save);
+            }
+        }
+        // It lies in the folder that is seen now, and the end of the program no longer waits after this.
+        prepared.lock.close();
     }
 
     private boolean isExchanged(Path place, Prepared prepared, FolderLock lock) throws IOException {

@@ -70,6 +70,29 @@ class EndedProgramTest {
         assertThat(left("")).isEmpty();
     }
 
+    /** Another program may hold the folder for as long as it likes. */
+    @Test
+    void itsEndWaitsForNoOtherProgram() throws Exception {
+        Path held = target.toRealPath().resolve("held");
+        AtomicFile.writeFolder(held, Pairs.of(1));
+        Process process;
+        try (FolderLock lock = FolderLock.of(held)) {
+            assertThat(lock).isNotNull();
+            process = start("waiting");
+            while (Pairs.names(target).size() == 1) {
+                assertThat(process.isAlive()).as(Files.readString(log())).isTrue();
+                Thread.sleep(5);
+            }
+            // From there it is not far to the lock, for which it waits.
+            Thread.sleep(500);
+            process.destroy();
+            assertThat(process.waitFor(30, TimeUnit.SECONDS)).as("before the minute is over").isTrue();
+        }
+        assertThat(process.exitValue()).isEqualTo(128 + 15);
+        assertThat(Pairs.in(held)).containsExactly("1", "1");
+        assertThat(left("held")).containsExactly(target.resolve("held"));
+    }
+
     @Tag("heavy")
     @ParameterizedTest(name = "{0} after {2} ms")
     @CsvSource({"INT, 130, 0", "INT, 130, 110", "INT, 130, 270", "INT, 130, 430", "TERM, 143, 60", "TERM, 143, 190",

@@ -41,6 +41,7 @@ final class EndedWriter {
         switch (arguments[0]) {
             case "plain" -> plain(folder);
             case "late" -> late();
+            case "waiting" -> AtomicFile.writeFolder(folder.resolve("held"), Pairs.of(2));
             default -> networks(folder);
         }
     }
