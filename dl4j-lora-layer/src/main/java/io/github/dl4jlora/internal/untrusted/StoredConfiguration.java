@@ -10,6 +10,9 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 
 /** The configuration of a network in a file that anybody may have written. */
@@ -73,10 +76,11 @@ public final class StoredConfiguration {
     }
 
     /** @return JSON that may be parsed; it may still ask for more parameters than there are */
-    public static String checked(byte[] text, Reference frozen) throws IOException {
-        if (text.length > LONGEST) {
+    public static String checked(byte[] stored, Reference frozen) throws IOException {
+        if (stored.length > LONGEST) {
             throw new IOException("its configuration is longer than " + LONGEST + " bytes");
         }
+        byte[] text = inUtf8(stored, Charset.defaultCharset());
         ConfiguredLayers layers = new ConfiguredLayers(text.length);
         UntrustedJson.refuseExcess(text, DEEPEST, (token, parser) -> {
             layers.look(token, parser);
@@ -90,6 +94,25 @@ public final class StoredConfiguration {
             }
         });
         return new String(text, StandardCharsets.UTF_8);
+    }
+
+    /**
+     * DL4J writes in the encoding of its machine, and reads in that, too. Of letters beyond ASCII, one of 8 bits is no UTF-8.
+     *
+     * @param machines the encoding of this one
+     */
+    static byte[] inUtf8(byte[] text, Charset machines) throws IOException {
+        try {
+            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+            return text;
+        } catch (CharacterCodingException e) {
+            if (machines.equals(StandardCharsets.UTF_8)) {
+                throw new IOException("its configuration has names with letters that are not in UTF-8. DL4J writes them in the "
+                        + "encoding of its machine: read the file there, or with that encoding, as by java "
+                        + "-Dfile.encoding=windows-1252, and save it anew", e);
+            }
+            return new String(text, machines).getBytes(StandardCharsets.UTF_8);
+        }
     }
 
     /**

@@ -32,12 +32,14 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 /** {@link LoRA#restore} makes of DL4J's files what ModelSerializer makes of them, bit by bit. */
 class RestoreTest {
@@ -241,6 +243,25 @@ class RestoreTest {
                  "miniBatch": true, "minimize": true, "optimizationAlgo": "STOCHASTIC_GRADIENT_DESCENT", "seed": 1,
                  "variables": []}"""
                 .formatted(kind, activation, in, out, more);
+    }
+
+    /** As DL4J writes on Windows, where Java's encoding is one of 8 bits. */
+    @Test
+    void namesInTheEncodingOfAnotherMachineAreToldOf() throws IOException {
+        assumeTrue(Charset.defaultCharset().equals(StandardCharsets.UTF_8));
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("gr\u00f6\u00dfe").nIn(Networks.IN).nOut(Networks.OUT).build())
+                .build());
+        network.init();
+        ModelSerializer.writeModel(network, file.toFile(), false);
+        assertRestoredAsByDl4j();
+        Map<String, byte[]> entries = Zips.read(file);
+        entries.computeIfPresent(ModelSerializer.CONFIGURATION_JSON, (name, json) ->
+                new String(json, StandardCharsets.UTF_8).getBytes(StandardCharsets.ISO_8859_1));
+        Zips.write(file, entries);
+
+        assertThatThrownBy(() -> LoRA.restore(file, true)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("model.zip", "not in UTF-8", "-Dfile.encoding");
     }
 
     @Test
