@@ -38,15 +38,18 @@ final class FolderSource implements AdapterSource {
         if (name.startsWith(".") || !Files.isDirectory(entry) || !servable.mayBe(name)) {
             return false;
         }
-        PeftFolder files = new PeftFolder(entry);
-        for (Path file : List.of(files.config(), files.tensors())) {
-            if (!Files.isRegularFile(file)) {
-                servable.leaveOut(name, "The folder has no file " + file.getFileName() + ", and an adapter has one. Save the "
-                        + "adapter again, or move the folder elsewhere");
-                return false;
-            }
+        Optional<String> missing = missing(entry);
+        missing.ifPresent(file -> servable.leaveOut(name, "The folder has no file " + file + ", and an adapter has one. Save the "
+                + "adapter again, or move the folder elsewhere"));
+        return missing.isEmpty();
+    }
+
+    private static Optional<String> missing(Path entry) {
+        try {
+            return new PeftFolder(entry).missing();
+        } catch (IOException e) {
+            return Optional.of(PeftFolder.CONFIG);
         }
-        return true;
     }
 
     private static String nameOf(Path entry) {

@@ -18,6 +18,7 @@ import java.nio.file.FileSystem;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.UUID;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -211,6 +212,18 @@ class BankFolderTest {
     }
 
     /** A folder elsewhere, under the link's name alone. */
+    /** Where files are replaced one by one, and somebody ended that before the last had its name. */
+    @Test
+    void whatAnInterruptedSaveLeftIsListedAsItIsRead() throws IOException {
+        Path config = folder.resolve("a").resolve("adapter_config.json");
+        Files.move(config, config.resolveSibling("." + config.getFileName() + "." + UUID.randomUUID() + ".tmp"));
+
+        try (AdapterBank bank = bank()) {
+            assertThat(bank.names()).containsExactly("a");
+            requireAnswer(bank, "a", adapter);
+        }
+    }
+
     @Test
     void aLinkIsAnAdapterByItsOwnName() throws IOException {
         try {

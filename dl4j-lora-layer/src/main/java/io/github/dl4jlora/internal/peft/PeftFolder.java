@@ -42,6 +42,15 @@ public record PeftFolder(Path path) {
         return files;
     }
 
+    /** {@return the name of one of the two files that is not there, nor left by a save that was interrupted} */
+    public Optional<String> missing() throws IOException {
+        if (!Files.isRegularFile(tensors())) {
+            return Optional.of(TENSORS);
+        }
+        return files().stream().anyMatch(file -> isConfig(file) && Files.isRegularFile(file)) ? Optional.empty()
+                : Optional.of(CONFIG);
+    }
+
     /** {@return whether it is one of {@link #files} with a configuration} */
     static boolean isConfig(Path file) {
         return file.getFileName().toString().contains(CONFIG);

@@ -250,8 +250,8 @@ class RestoreTest {
     void namesInTheEncodingOfAnotherMachineAreToldOf() throws IOException {
         assumeTrue(Charset.defaultCharset().equals(StandardCharsets.UTF_8));
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
-                .layer(new OutputLayer.Builder(LossFunction.MSE).name("gr\u00f6\u00dfe").nIn(Networks.IN).nOut(Networks.OUT).build())
-                .build());
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("gr\u00f6\u00dfe").nIn(Networks.IN).nOut(Networks.OUT)
+                        .build()).build());
         network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);
         assertRestoredAsByDl4j();
