@@ -28,6 +28,8 @@ public record ScoreHistory(long[] iterations, double[] scores) {
     /** Bytes: a million steps and more. */
     private static final int LONGEST = 64 << 20;
     private static final int LONGEST_LINE = 1000;
+    /** Iteration, score and the rest. */
+    private static final int CELLS = 3;
 
     /**
      * @throws IllegalArgumentException if the two differ in length
@@ -55,16 +57,17 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         List<Long> iterations = new ArrayList<>();
         List<Double> scores = new ArrayList<>();
         for (int i = 0; i < lines.size(); i++) {
-            String[] cells = lines.get(i).strip().split("\\s*[\t,;]\\s*");
-            boolean head = i == 0 && !cells[0].matches("[0-9.]+");
+            // Without a pattern for blanks, which takes long over many; what follows the score is of no interest.
+            String[] cells = lines.get(i).strip().split("[\t,;]", CELLS);
+            boolean head = i == 0 && !cells[0].strip().matches("[0-9.]+");
             if (head || lines.get(i).isBlank()) {
                 continue;
             }
             try {
-                iterations.add(Long.parseLong(cells[0]));
-                scores.add(Double.parseDouble(cells[1]));
+                iterations.add(Long.parseLong(cells[0].strip()));
+                scores.add(Double.parseDouble(cells[1].strip()));
             } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
-                throw new IOException(file + ", line " + (i + 1) + ": \"" + lines.get(i)
+                throw new IOException(file + ", line " + (i + 1) + ": \"" + lines.get(i).replaceAll("\\p{Cntrl}", "?")
                         + "\" is no iteration and score. Write it with CollectScoresIterationListener.exportScores", e);
             }
         }

@@ -46,6 +46,23 @@ class ScoreHistoryTest {
                 .hasMessageContaining("a.csv, line 3").hasMessageContaining("1;soon").hasMessageContaining("exportScores");
     }
 
+    /** Terminals obey some. */
+    @Test
+    void aLineIsQuotedWithoutItsControlCharacters() throws IOException {
+        Path file = Files.writeString(folder.resolve("a.csv"), "0,2.5\n1,\u001b[2Jsoon\n");
+
+        assertThatThrownBy(() -> ScoreHistory.read(file)).isInstanceOf(IOException.class)
+                .hasMessageContaining("1,?[2Jsoon");
+    }
+
+    @Test
+    void blanksAndWhatFollowsTheScoreDoNotMatter() throws IOException {
+        String blanks = " ".repeat(450);
+
+        assertThat(ScoreHistory.read(Files.writeString(folder.resolve("a.csv"), ("  7 \t 1.5 ;x" + blanks + "x" + blanks + "x\n")
+                .repeat(10_000))).scores()).hasSize(10_000).containsOnly(1.5);
+    }
+
     @Test
     void aFileOfOtherThingsIsRefused() throws IOException {
         Path bytes = Files.write(folder.resolve("b"), new byte[] {(byte) 0xff, (byte) 0xfe, 0, 1});
