@@ -20,6 +20,9 @@ final class Reception implements ReadListener {
         void add(byte[] bytes, int length) throws IOException;
     }
 
+    /** For the sentence that says why it ends. */
+    private static final long GRACE_NANOS = Duration.ofSeconds(2).toNanos();
+
     private final ServletInputStream in;
     private final long most;
     private final Sink sink;
@@ -27,6 +30,8 @@ final class Reception implements ReadListener {
     private final byte[] chunk = new byte[Blocks.BLOCK];
     private volatile long arrived;
     private volatile Problem end;
+    /** When it was ended. */
+    private volatile long told;
 
     private Reception(ServletInputStream in, long most, Sink sink) {
         this.in = in;
@@ -91,9 +96,17 @@ final class Reception implements ReadListener {
         whole.completeExceptionally(end != null ? end : isIdle ? Problem.tooSlow() : failure);
     }
 
-    /** The next byte ends it, or its absence: as if the connection had been idle for too long. */
+    /**
+     * The next byte ends it, or its absence: as if the connection had been idle for too long. Of who goes on to send what is no
+     * byte of a body, an endless size of a chunk for one, neither is ever seen.
+     */
     private void end(Problem problem, HttpChannel channel) {
-        end = problem;
+        if (end == null) {
+            told = System.nanoTime();
+            end = problem;
+        } else if (System.nanoTime() - told > GRACE_NANOS) {
+            channel.getEndPoint().close();
+        }
         if (channel.getEndPoint() instanceof AbstractEndPoint endPoint) {
             channel.getConnector().getExecutor().execute(() -> endPoint.getFillInterest().onFail(new TimeoutException()));
         }

@@ -25,6 +25,7 @@ import java.util.function.UnaryOperator;
 import static io.github.dl4jlora.examples.serve.Running.assertSame;
 import static io.github.dl4jlora.examples.serve.Running.outputsOf;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIOException;
 
 /** Clients that send slowly, read slowly, or stay: others are answered while they are there, and they are sent away. */
 @Tag("serve")
@@ -189,6 +190,23 @@ class HostileClientsTest {
                 assertThat(socket.getInputStream().readNBytes(12)).asString().isEqualTo("HTTP/1.1 408");
                 trickle.join();
             }
+        }
+    }
+
+    /** Sizes of chunks, and what may stand behind them, may be of any length: no byte of the body ever comes. */
+    @Test
+    void whoSendsWhatIsNoBodyIsSentAwayToo() throws Exception {
+        try (Running running = running(new Limits(1 << 20, 1 << 20, AN_HOUR, IMPATIENT, 100))) {
+            for (String sent : List.of("1;name=", "0")) {
+                Socket socket = open(running, CHUNKED + sent);
+                byte[] more = "0".repeat(1 << 16).getBytes(StandardCharsets.US_ASCII);
+                assertThatIOException().isThrownBy(() -> {
+                    while (true) {
+                        socket.getOutputStream().write(more);
+                    }
+                });
+            }
+            await(() -> running.service().connections().count() == 0);
         }
     }
 
