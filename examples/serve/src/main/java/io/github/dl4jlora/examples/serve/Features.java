@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.serve;
 
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
@@ -19,10 +20,10 @@ import java.util.stream.Stream;
  */
 record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
 
-    /** Of the arrays. */
-    long bytes() {
+    /** Of the arrays as they came, or in the network's type, whichever are more. */
+    long bytes(DataType type) {
         return Stream.concat(inputs.values().stream(), masks.values().stream())
-                .mapToLong(array -> array.length() * array.dataType().width()).sum();
+                .mapToLong(array -> array.length() * Math.max(array.dataType().width(), type.width())).sum();
     }
 
     /**

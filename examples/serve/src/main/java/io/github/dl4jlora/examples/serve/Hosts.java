@@ -29,11 +29,11 @@ final class Hosts {
 
     /**
      * @param host    where the service listens; by addresses it may be asked unless that is this machine alone
-     * @param allowed further names, or {@link #ANY}
+     * @param allowed further names, or {@link #ANY}; with or without a port, which does not count
      */
     Hosts(String host, List<String> allowed) {
         names.add(normal(host));
-        allowed.forEach(name -> names.add(normal(name)));
+        allowed.forEach(name -> names.add(host(name)));
         addresses = !isLoopback(host);
     }
 

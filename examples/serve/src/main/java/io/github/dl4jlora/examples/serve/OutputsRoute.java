@@ -61,7 +61,7 @@ final class OutputsRoute {
             Features features = type.equals(Body.JSON) ? JsonForm.read(body.stream(), form, share)
                     : SafetensorsForm.read(body.channel(), form, share);
             // The body is not needed any more.
-            share.hold(features.bytes());
+            share.hold(features.bytes(form.type()));
             return features;
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -9,6 +9,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -19,6 +21,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.GZIPOutputStream;
 
@@ -44,7 +47,8 @@ class RequestEdgesTest {
     static void start() throws IOException {
         base = Networks.dense(1);
         running = new Running(base, adapters, config -> new ServiceConfig(config.host(), 0, Running.TOKEN, config.limits(),
-                config.verifyEvery(), bank -> bank.maxQueued(MOST_EXAMPLES), List.of("models.example.com")));
+                config.verifyEvery(), bank -> bank.maxQueued(MOST_EXAMPLES),
+                List.of("models.example.com", "Proxy.example.com:8443", "fd00::1", "[fd00::2]:8443")));
     }
 
     @AfterAll
@@ -67,7 +71,8 @@ class RequestEdgesTest {
 
     @ParameterizedTest
     @CsvSource({"localhost", "localhost:1", "LocalHost:8080", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080",
-            "models.example.com", "Models.Example.com:443"})
+            "models.example.com", "Models.Example.com:443", "proxy.example.com:8443", "proxy.example.com", "[fd00::1]:80",
+            "[fd00::2]"})
     void itMayBeAskedByItsOwnNames(String host) throws IOException {
         assertThat(raw(running, "GET /health HTTP/1.1\r\nHost: " + host + "\r\n\r\n")).startsWith("HTTP/1.1 200");
     }
@@ -197,6 +202,15 @@ class RequestEdgesTest {
         assertThat(running.post(outputsOf("__base__"), "{\"inputs\":\"" + name + "\"}").error(400)).hasSizeLessThan(1_100);
         assertThat(running.post(outputsOf("__base__"), "{\"inputs\":" + "[".repeat(100_000)).error(400))
                 .contains("more than 8 dimensions");
+    }
+
+    /** Numbers of 16 bits are as wide as the network's once they wait for it. */
+    @Test
+    void whatIsHeldIsCountedInTheNetworksType() {
+        Features features = new Features(Map.of("a", Nd4j.zeros(DataType.HALF, 10, 6)),
+                Map.of("a", Nd4j.zeros(DataType.DOUBLE, 10, 2)));
+
+        assertThat(features.bytes(DataType.FLOAT)).isEqualTo(10 * 6 * 4 + 10 * 2 * 8);
     }
 
     @Test
