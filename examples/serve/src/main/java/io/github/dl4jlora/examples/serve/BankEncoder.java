@@ -30,6 +30,9 @@ final class BankEncoder {
 
     /** Characters of a text: a hundred times as many as there may be tokens. */
     private static final int LONGEST_LOOKED_AT = 1 << 16;
+    /** Characters for each token that counts, of which a text is looked at first, and how many times as many next. */
+    private static final int LOOKED_AT_FIRST = 8;
+    private static final int NEXT = 4;
     /** Characters; longer ones are the unknown word. */
     private static final int LONGEST_WORD = 200;
     private static final int STEP = 16;
@@ -51,6 +54,14 @@ final class BankEncoder {
      * @throws IllegalArgumentException if a very long one begins with next to nothing: then more would count than is looked at
      */
     Tokenizer.Tokens tokens(String text) {
+        for (int looked = LOOKED_AT_FIRST * maxTokens(); looked < Math.min(text.length(), LONGEST_LOOKED_AT); looked *= NEXT) {
+            int end = lastGap(text, looked);
+            Tokenizer.Tokens some = end < 0 ? null : tokenizer.tokens(text.substring(0, end));
+            if (some != null && some.isCut()) {
+                // More would change nothing, but keep others waiting: eight megabytes take seconds.
+                return some;
+            }
+        }
         if (text.length() <= LONGEST_LOOKED_AT) {
             return tokenizer.tokens(text);
         }
@@ -64,12 +75,25 @@ final class BankEncoder {
 
     /** At a gap if there is one near: what is longer than that is no word of the model's, cut or not. */
     private static int end(String text) {
-        for (int i = LONGEST_LOOKED_AT; i > LONGEST_LOOKED_AT - LONGEST_WORD; i--) {
-            if (Character.isWhitespace(text.charAt(i))) {
+        int gap = lastGap(text, LONGEST_LOOKED_AT);
+        return gap >= 0 ? gap
+                : Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
+    }
+
+    /** Where a token begins whatever stands before it; negative if that is nowhere near. */
+    private static int lastGap(String text, int from) {
+        for (int i = from; i > 0 && i > from - LONGEST_WORD; i--) {
+            if (isGap(text.charAt(i))) {
                 return i;
             }
         }
-        return Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
+        return -1;
+    }
+
+    /** What BERT's tokenizer takes for a token of its own, or for none. */
+    private static boolean isGap(char c) {
+        return Character.isWhitespace(c) || c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c)
+                || c >= 0x4e00 && c <= 0x9fff;
     }
 
     int maxTokens() {

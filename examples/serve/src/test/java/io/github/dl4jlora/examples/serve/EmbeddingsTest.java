@@ -171,7 +171,8 @@ class EmbeddingsTest {
     /** Of a long text, tokenising all of which takes a hundred times its memory, what counts is looked at. */
     @Test
     void aVeryLongTextIsCutLikeAnyOther() throws Exception {
-        for (String piece : List.of("word ", "w,", "\u6f22", "word".repeat(40) + "! ")) {
+        for (String piece : List.of("word ", "w,", "\u6f22", "word".repeat(40) + "! ", "!", "$", "unbelievably-", "e\u0301 ",
+                "a".repeat(99) + "\u6f22", "\ud83d\ude00".repeat(40) + "?", "o  \n")) {
             String longer = piece.repeat(200_000 / piece.length());
             JsonNode answer = embeddings(Running.JSON.writeValueAsString(Map.of("model", "spam", "input", longer)));
 
