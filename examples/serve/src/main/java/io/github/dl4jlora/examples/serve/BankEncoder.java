@@ -90,10 +90,10 @@ final class BankEncoder {
         return -1;
     }
 
-    /** What BERT's tokenizer takes for a token of its own, or for none. */
+    /** What BERT's tokenizer takes for a token of its own, or for a blank; other control characters it leaves out. */
     private static boolean isGap(char c) {
-        return Character.isWhitespace(c) || c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c)
-                || c >= 0x4e00 && c <= 0x9fff;
+        return Character.isSpaceChar(c) || c == '\t' || c == '\n' || c == '\r'
+                || c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c) || c >= 0x4e00 && c <= 0x9fff;
     }
 
     int maxTokens() {
