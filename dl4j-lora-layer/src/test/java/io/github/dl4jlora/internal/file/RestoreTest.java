@@ -249,7 +249,7 @@ class RestoreTest {
     @Test
     void namesInTheEncodingOfAnotherMachineAreToldOf() throws IOException {
         assumeTrue(Charset.defaultCharset().equals(StandardCharsets.UTF_8));
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("gr\u00f6\u00dfe").nIn(Networks.IN).nOut(Networks.OUT)
                         .build()).build());
         network.init();
