@@ -8,7 +8,6 @@ import java.nio.ByteOrder;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.zip.ZipEntry;
-import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 
 /**
@@ -50,7 +49,7 @@ public final class UntrustedZip {
         ZipFile zip;
         try {
             zip = new ZipFile(file);
-        } catch (ZipException e) {
+        } catch (IOException e) {
             throw damaged(file, e);
         } catch (IllegalArgumentException e) {
             // Of names that are no text.
@@ -66,8 +65,10 @@ public final class UntrustedZip {
     }
 
     /** What is said of a file that is no zip file, or damaged. */
-    static IOException damaged(File file, ZipException e) {
-        return new IOException(file + " is truncated, damaged or no saved network: " + e.getMessage(), e);
+    static IOException damaged(File file, IOException e) {
+        // Java says nothing of a file that ends in its own comment.
+        String reason = e.getMessage() == null ? "it ends too early" : e.getMessage();
+        return new IOException(file + " is truncated, damaged or no saved network: " + reason, e);
     }
 
     private static void refuseTwins(File file, ZipFile zip) throws IOException {

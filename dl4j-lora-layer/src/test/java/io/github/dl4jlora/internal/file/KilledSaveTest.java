@@ -11,6 +11,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -81,12 +84,22 @@ class KilledSaveTest {
             assertThat(Pairs.read(folder)).as("kill %d", i).containsExactly(pair.get(0), pair.get(0));
             assertUsersFiles();
         }
+        makeLeftOversOld();
         AtomicFile.writeFolder(folder, Pairs.of(1));
 
         assertThat(Pairs.in(folder)).containsExactly("1", "1");
         assertUsersFiles();
         assertThat(Pairs.names(folder)).containsExactly("README.md", Pairs.SECOND, Pairs.FIRST, "sub");
         assertThat(Pairs.names(home)).containsExactly("adapter");
+    }
+
+    /** What a save was killed in before it could mark it is nobody's after a minute only. */
+    private void makeLeftOversOld() throws IOException {
+        for (String name : Pairs.names(home)) {
+            if (name.startsWith(".")) {
+                Files.setLastModifiedTime(home.resolve(name), FileTime.from(Instant.now().minus(Duration.ofHours(1))));
+            }
+        }
     }
 
     private boolean canExchange() throws IOException {

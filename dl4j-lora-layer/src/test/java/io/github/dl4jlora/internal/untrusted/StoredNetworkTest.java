@@ -108,6 +108,18 @@ class StoredNetworkTest {
                 .hasMessageContainingAll("text.zip", "is truncated, damaged or no saved network");
     }
 
+    /** Java reads the comment, and says nothing but that the file has ended. */
+    @Test
+    void aZipWhoseCommentIsNotThereIsNamed() throws IOException {
+        File file = written(network(false, DataType.FLOAT), false);
+        byte[] whole = Files.readAllBytes(file.toPath());
+        whole[whole.length - 2] = 5;
+        Files.write(file.toPath(), whole);
+
+        assertThatThrownBy(() -> ModelZip.restore(file, true, Set.of())).isInstanceOf(IOException.class)
+                .hasMessage(file + " is truncated, damaged or no saved network: it ends too early");
+    }
+
     private static ComputationGraphConfiguration graph(long nOut) {
         return new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).graphBuilder().addInputs("in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(3).nOut(nOut).build(), "in")
