@@ -144,7 +144,9 @@ class FailedBeforeTest {
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0)), PLAIN.at(Place.MAPPED), false, Path.CLONE),
                 failed("DL4J writes to a bidirectional layer in a wrapper, which lies in a file", true, Input.SEQUENCE,
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.LAST_TIME_STEP)), PLAIN.at(Place.MAPPED_INT8),
-                        false, Path.SAVE_AND_LOAD));
+                        false, Path.SAVE_AND_LOAD),
+                failed("nothing of it can lie in a file", false, Input.IMAGE, List.of(), Head.LOSS, PLAIN.at(Place.MAPPED), false,
+                        Path.CLONE));
     }
 
     @AfterEach

@@ -121,7 +121,8 @@ final class Trial {
 
     /** What adapters are put on: the stock network, or what stands on a file of it. */
     Model source() {
-        if (!spec.settings().place().mapped) {
+        // LoRA.writeBase refuses a network without parameters, of which nothing can be named.
+        if (!spec.settings().place().mapped || original.params().length() == 0) {
             return original;
         }
         if (mapped == null) {
