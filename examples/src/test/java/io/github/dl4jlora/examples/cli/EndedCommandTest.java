@@ -180,7 +180,7 @@ class EndedCommandTest {
 
         PseudoTerminal.Ended ended = PseudoTerminal.run(80, inputs, PseudoTerminal.java(Main.class,
                 "merge base.zip adapter -o " + PseudoTerminal.quoted(outputs.resolve("result").toString())) + " & child=$!; "
-                + "while ! ls " + PseudoTerminal.quoted(outputs.toString()) + " | grep -q tmp; do sleep 0.05; done; "
+                + "while ! ls -A " + PseudoTerminal.quoted(outputs.toString()) + " | grep -q tmp; do sleep 0.05; done; "
                 + "kill -TERM $child; wait $child; echo \"exit $?\"", 3);
 
         assertThat(ended.shown()).containsPattern("\r +\r(?s:.*)exit 143");
