@@ -239,7 +239,7 @@ class BankQueueLimitsTest {
             INDArray output = bank.output("s", input);
             CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("a", input));
 
-            assertThatThrownBy(answer::get).isInstanceOf(InterruptedException.class);
+            assertThat(Thread.interrupted()).as("output() and submit() were interrupted").isTrue();
             assertThat(Networks.difference(output, expected)).isLessThan(1e-5);
             requireAnswer(answer);
             Thread.currentThread().interrupt();
