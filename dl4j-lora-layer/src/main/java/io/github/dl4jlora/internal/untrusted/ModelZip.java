@@ -114,10 +114,6 @@ public final class ModelZip implements AutoCloseable {
 
     /** Takes a step, and names the file where that fails. */
     <T> T named(StoredConfiguration.Step<T> step) throws IOException {
-        return named(file, step);
-    }
-
-    private static <T> T named(File file, StoredConfiguration.Step<T> step) throws IOException {
         try {
             return StoredConfiguration.named(file, step);
         } catch (IOException e) {
