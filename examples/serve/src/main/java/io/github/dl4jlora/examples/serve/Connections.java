@@ -60,6 +60,10 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
             phase.compareAndSet(Phase.REQUEST, Phase.NEXT);
         }
 
+        boolean stays() {
+            return phase.get() != Phase.GONE;
+        }
+
         boolean isNext() {
             return phase.get() == Phase.NEXT;
         }
@@ -85,14 +89,22 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         if (connection instanceof HttpConnection http) {
             Watched watched = new Watched(http);
             open.put(http.getEndPoint(), watched);
-            if (open.size() > most) {
-                makeRoom(watched);
-            }
+            makeRoom(watched);
+        }
+    }
+
+    /**
+     * Connections open on several threads at once, and another may begin a request just when it is chosen: so one after the other,
+     * until there is room.
+     */
+    private synchronized void makeRoom(Watched last) {
+        while (open.values().stream().filter(Watched::stays).count() > most && last.isNext()) {
+            makePlace(last);
         }
     }
 
     /** A proxy's clients have one address: there, and among one's own, who has waited longest goes. */
-    private void makeRoom(Watched last) {
+    private void makePlace(Watched last) {
         Map<String, Long> counts = open.values().stream()
                 .collect(Collectors.groupingBy(watched -> watched.address, Collectors.counting()));
         Optional<Watched> first = open.values().stream().filter(watched -> watched != last && watched.isNext())

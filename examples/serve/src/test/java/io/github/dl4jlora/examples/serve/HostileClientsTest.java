@@ -11,6 +11,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.Socket;
 import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
@@ -21,6 +22,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 
 import static io.github.dl4jlora.examples.serve.Running.assertSame;
 import static io.github.dl4jlora.examples.serve.Running.outputsOf;
@@ -251,12 +253,32 @@ class HostileClientsTest {
         }
     }
 
+    /** Two that opened at once chose the same one to go, and one too many stayed for good. */
+    @Test
+    void connectionsThatOpenAtOnceStayWithinTheBoundToo() throws Exception {
+        try (Running running = running(new Limits(1 << 20, 1 << 20, AN_HOUR, PATIENT, 10))) {
+            List<Socket> opened = IntStream.range(0, 8).parallel().mapToObj(thread -> IntStream.range(0, 100)
+                    .mapToObj(i -> connected(running)).toList()).flatMap(List::stream).toList();
+            sockets.addAll(opened);
+            await(() -> running.service().connections().count() <= 10);
+        }
+    }
+
+    private static Socket connected(Running running) {
+        try {
+            return new Socket("127.0.0.1", running.address().getPort());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     @Test
     void whereThereAreTooManyConnectionsWhoAsksForNothingMakesRoom() throws Exception {
         try (Running running = running(new Limits(1 << 20, 1 << 20, AN_HOUR, PATIENT, 10))) {
             Socket body = open(running, SIZED + "{");
             await(() -> running.service().intake().held() == 1);
             Socket idle = open(running, "");
+            await(() -> running.service().connections().count() == 2);
             for (int i = 0; i < 30; i++) {
                 open(running, "GET /hea");
             }
