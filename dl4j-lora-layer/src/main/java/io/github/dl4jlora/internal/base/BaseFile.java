@@ -15,6 +15,7 @@ import java.net.URI;
 import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.ServiceLoader;
 import java.util.concurrent.TimeUnit;
 
@@ -28,6 +29,8 @@ final class BaseFile {
     static final String TIMEOUT = "dl4jlora.base.timeout";
     /** System property: how many bytes are taken from another machine at most. */
     static final String LIMIT = "dl4jlora.base.limit";
+    /** System property: the schemes of locations that are opened, with commas between; all where it is not set. */
+    static final String SCHEMES = "dl4jlora.base.schemes";
 
     private static final long PATIENCE = 60;
     private static final long LONGEST = 16L << 30;
@@ -50,6 +53,7 @@ final class BaseFile {
      */
     static void forEach(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         try {
+            refuseOtherSchemes(location.getScheme());
             if ("file".equals(location.getScheme())) {
                 read(file(location), taker, mapped);
             } else {
@@ -57,6 +61,14 @@ final class BaseFile {
             }
         } catch (IOException | RuntimeException e) {
             throw UriSecrets.redacted(e, location);
+        }
+    }
+
+    private static void refuseOtherSchemes(String scheme) throws IOException {
+        String opened = System.getProperty(SCHEMES);
+        if (opened != null && Arrays.stream(opened.split(",")).noneMatch(one -> one.strip().equalsIgnoreCase(scheme))) {
+            throw new IOException("only locations of \"" + opened + "\" are opened here. Give the network its base, or start Java "
+                    + "with -D" + SCHEMES + "=" + scheme + " if you trust the address");
         }
     }
 

@@ -34,6 +34,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -68,6 +69,7 @@ class BaseOnAServerTest {
         server.stop(0);
         System.clearProperty(BaseFile.TIMEOUT);
         System.clearProperty(BaseFile.LIMIT);
+        System.clearProperty(BaseFile.SCHEMES);
     }
 
     private URI at(String path) {
@@ -98,6 +100,28 @@ class BaseOnAServerTest {
     @Test
     void aBaseIsReadOverHttp() {
         answer("/base.zip", 200, file);
+        INDArray expected = base.outputSingle(X).dup();
+
+        assertThat(LoRA.unload(elsewhere(at("/base.zip"))).outputSingle(X)).isEqualTo(expected);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"file", "file,https", ""})
+    void aServerIsNotAskedWhereItsSchemeIsNotAllowed(String allowed) {
+        AtomicInteger asked = new AtomicInteger();
+        server.createContext("/base.zip", exchange -> asked.incrementAndGet());
+        System.setProperty(BaseFile.SCHEMES, allowed);
+
+        assertThatThrownBy(() -> elsewhere(at("/base.zip")).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContainingAll(at("/base.zip").toString(), "only locations of \"" + allowed + "\"",
+                        "-Ddl4jlora.base.schemes=http");
+        assertThat(asked).hasValue(0);
+    }
+
+    @Test
+    void aServerIsAskedWhereItsSchemeIsAllowed() {
+        answer("/base.zip", 200, file);
+        System.setProperty(BaseFile.SCHEMES, "https, HTTP");
         INDArray expected = base.outputSingle(X).dup();
 
         assertThat(LoRA.unload(elsewhere(at("/base.zip"))).outputSingle(X)).isEqualTo(expected);

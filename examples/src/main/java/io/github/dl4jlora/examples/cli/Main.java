@@ -63,16 +63,23 @@ public final class Main implements Runnable {
     }
 
     private static final String LOGGING = "logback.configurationFile";
+    private static final String BASE_SCHEMES = "dl4jlora.base.schemes";
 
     @Spec
     private CommandSpec spec;
 
     public static void main(String[] args) {
         warnNobodyOfUnsafe();
-        if (System.getProperty(LOGGING) == null) {
-            System.setProperty(LOGGING, "cli-logback.xml");
-        }
+        setUnlessSet(LOGGING, "cli-logback.xml");
+        // A stranger's checkpoint may name any address as that of its base.
+        setUnlessSet(BASE_SCHEMES, "file");
         System.exit(Program.run(commandLine(), args));
+    }
+
+    private static void setUnlessSet(String property, String value) {
+        if (System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
     }
 
     /**

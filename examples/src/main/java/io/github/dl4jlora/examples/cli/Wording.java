@@ -44,6 +44,7 @@ public final class Wording {
         word("and take it out again with LoRAAdapter\\.of", "and take it out again with dl4j-lora export");
         word("Give (an|the network's|one) InputTypes?\\b.*", "Give it with --input: " + NetworkInput.WORDS);
         word("give the network's InputType with its steps.*", "give it with --input steps:SIZE,STEPS");
+        word("Give the network its base, or start Java with", "Give the network its base with --base FILE, or start Java with");
         // Where a command does the same.
         word("LoRA\\.apply\\(base, adapter\\)", "dl4j-lora apply NETWORK ADAPTER");
         word("LoRA\\.merge(\\(network\\))?", "dl4j-lora merge");

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.examples.cli;
 
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -8,6 +10,10 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.File;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.SocketTimeoutException;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Runs target/dl4j-lora.jar as a user does. */
 class JarIT {
@@ -69,6 +76,27 @@ class JarIT {
 
         assertThat(inspected.exitCode).as(inspected.err).isZero();
         assertThat(inspected.err).isEmpty();
+    }
+
+    @Test
+    void anAddressThatACheckpointNamesIsNotOpened() throws Exception {
+        try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            URI address = URI.create("http://localhost:" + server.getLocalPort() + "/base.zip");
+            MultiLayerNetwork base = Networks.layers(1);
+            ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), false);
+            ModelSerializer.writeModel(LoRA.apply(base, LoRAConfig.builder().rank(2).seed(1).baseLocation(address).build()),
+                    folder.resolve("checkpoint.zip").toFile(), false);
+
+            Ended refused = run("merge", "checkpoint.zip", "-o", "plain.zip");
+
+            assertThat(refused.exitCode).as(refused.err).isEqualTo(1);
+            assertThat(refused.err.lines()).hasSize(1);
+            assertThat(refused.err).contains(address.toString(), "--base").doesNotContain("\tat ");
+            assertThat(folder.resolve("plain.zip")).doesNotExist();
+            server.setSoTimeout(1);
+            assertThatThrownBy(server::accept).isInstanceOf(SocketTimeoutException.class);
+            assertThat(run("merge", "checkpoint.zip", "--base", "base.zip", "-o", "plain.zip").exitCode).isZero();
+        }
     }
 
     private Ended run(String... arguments) throws IOException, InterruptedException {
