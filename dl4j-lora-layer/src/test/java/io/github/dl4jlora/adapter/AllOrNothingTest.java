@@ -73,6 +73,16 @@ class AllOrNothingTest {
     }
 
     @Test
+    void aScalingBeyondTheNetworksDataTypeChangesNothing() throws IOException {
+        AdapterFiles.writePeft(folder, AdapterFiles.PEFT_CONFIG.replace("\"lora_alpha\": 16", "\"lora_alpha\": 140000"),
+                new float[2][6], new float[5][2]);
+        ComputationGraph half = Networks.trainedGraph().convertDataType(DataType.HALF);
+
+        applyingChangesNothing(LoRAAdapter.load(folder), LoRA.apply(half, LoRAConfig.builder().rank(2).targets("fc1").build()),
+                "\"fc1\"", "scaling 70000.0 is too large", "HALF");
+    }
+
+    @Test
     void aNetworkThatIsNotAdaptedTakesNoneAndGivesNone() throws IOException {
         ComputationGraph base = Networks.trainedGraph();
 

@@ -67,8 +67,8 @@ final class BaseFile {
     private static void refuseOtherSchemes(String scheme) throws IOException {
         String opened = System.getProperty(SCHEMES);
         if (opened != null && Arrays.stream(opened.split(",")).noneMatch(one -> one.strip().equalsIgnoreCase(scheme))) {
-            throw new IOException("only locations of \"" + opened + "\" are opened here. Give the network its base, or start Java "
-                    + "with -D" + SCHEMES + "=" + scheme + " if you trust the address");
+            throw new IOException("only locations of \"" + opened + "\" are opened here. Give the network its base, or start "
+                    + "Java with -D" + SCHEMES + "=" + scheme + " if you trust the address");
         }
     }
 

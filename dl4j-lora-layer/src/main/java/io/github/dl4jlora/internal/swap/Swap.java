@@ -190,6 +190,7 @@ public final class Swap {
         Delta delta = onBase(name, loaded, matrix, anyBase);
         requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
         requireSize(name, delta, matrix);
+        requireFactor(name, delta, matrix.a().dataType());
         if (!anyBase) {
             requireSameBase(name, delta, bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN).id(),
                     matrix.a().dataType());
@@ -319,6 +320,15 @@ public final class Swap {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for weights of shape "
                     + Arrays.toString(adapter) + ", but the network's are " + Arrays.toString(network)
                     + ". Give the network that the adapter was made for");
+        }
+    }
+
+    /** A file's factor is in the range of FLOAT, which is wider than a network's may be. */
+    private static void requireFactor(String layer, Delta delta, DataType type) {
+        if (!Double.isFinite(Nd4j.scalar(delta.factor()).castTo(type).getDouble(0))) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's scaling " + delta.factor()
+                    + " is too large for the network's data type " + type + ". Convert the base with "
+                    + "convertDataType(DataType.FLOAT), and adapt that");
         }
     }
 

@@ -94,8 +94,8 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
     }
 
     /**
-     * Connections open on several threads at once, and another may begin a request just when it is chosen: so one after the other,
-     * until there is room.
+     * Connections open on several threads at once, and one may begin a request just when it is chosen: so one after the other is
+     * looked at, until there is room.
      */
     private synchronized void makeRoom(Watched last) {
         while (open.values().stream().filter(Watched::stays).count() > most && last.isNext()) {
