@@ -6,6 +6,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.junit.jupiter.api.Test;
@@ -23,6 +24,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -169,6 +171,53 @@ class PeftTextTest {
         assertThat(new Provenance(Map.of()).config()).isEmpty();
         assertThat(new Provenance(Map.of()).alpha(FOLDER, "fc")).isEmpty();
         assertThat(new Provenance(Map.of()).scaling(FOLDER, "fc")).isEmpty();
+    }
+
+    @Test
+    void whatPyTorchHasOtherwiseIsRecorded() throws IOException {
+        Delta reversed = new Delta(Networks.random(DataType.FLOAT, 1, 6, 2), Networks.random(DataType.FLOAT, 2, 2, 5), 1,
+                Scaling.ALPHA, null, TensorLayout.CONV1D, Map.of(), Kind.PLAIN, null);
+        AdapterContent content = new AdapterContent(ordered("fc", delta(2, 1, Scaling.ALPHA, Kind.PLAIN), "conv", reversed),
+                Map.of("out", Map.of(), "lstm", Map.of()), Biases.NONE, 0, Set.of("lstm"));
+
+        Provenance provenance = Provenance.of(PeftForm.of(content), new byte[0]);
+
+        assertThat(provenance.isInByOut("conv")).isTrue();
+        assertThat(provenance.isInByOut("fc")).isFalse();
+        assertThat(provenance.isOwn("lstm")).isTrue();
+        assertThat(provenance.isOwn("out")).isFalse();
+        assertThat(new Provenance(Map.of()).isOwn("out")).as("in version 0.1.0").isTrue();
+    }
+
+    private static Kind started(boolean dora, LoRAInit init) {
+        return new Kind(dora ? new DoRA() : new PlainLoRA(), init, 0);
+    }
+
+    private static Delta startedFromW(boolean dora, LoRAInit init, TensorLayout layout) {
+        return new Delta(Networks.random(DataType.FLOAT, 1, 6, 2), Networks.random(DataType.FLOAT, 2, 2, 5), 1, Scaling.ALPHA,
+                null, layout, Map.of(), started(dora, init), null);
+    }
+
+    @Test
+    void aStartThatNoFileHasAPlaceForIsRefused() {
+        AdapterContent gradients = content(Map.of("fc", startedFromW(true, LoRAInit.LORA_GA, TensorLayout.LINEAR)), Map.of());
+        AdapterContent reversed = content(Map.of("fc", startedFromW(true, LoRAInit.OLORA, TensorLayout.CONV1D)), Map.of());
+
+        assertThatThrownBy(() -> PeftForm.of(gradients)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("[fc]", "LORA_GA");
+        assertThatThrownBy(() -> PeftForm.of(reversed)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("[fc]", "OLORA", "[nIn, nOut]");
+        assertThat(PeftForm.of(content(Map.of("fc", startedFromW(true, LoRAInit.OLORA, TensorLayout.LINEAR)), Map.of()))
+                .doubled()).isEmpty();
+    }
+
+    @Test
+    void ofDoraAndOthersNeitherIsWritten() {
+        AdapterContent mixed = content(ordered("fc", delta(2, 1, Scaling.ALPHA, Kind.PLAIN), "out",
+                delta(2, 1, Scaling.ALPHA, started(true, LoRAInit.KAIMING_UNIFORM))), Map.of());
+
+        assertThatThrownBy(() -> PeftForm.of(mixed)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("The layers [out] are DoRA, but [fc] are not");
     }
 
     @Test

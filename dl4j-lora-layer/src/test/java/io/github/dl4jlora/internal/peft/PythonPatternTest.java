@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -42,6 +43,11 @@ class PythonPatternTest {
                 arguments("(?P<l>f)c1", List.of("fc1", "enc.fc1")),
                 arguments("(?P<l>f)(?P=l)", List.of("ff")),
                 arguments("(f)c\\1", List.of()),
+                arguments("(f)\\3", List.of("ff")),
+                arguments("()()()()()()(f)\\9", List.of("ff")),
+                arguments("fc{,2}?1", List.of("fc1", "enc.fc1", "f1", "fcc1")),
+                arguments("fc1\\n", List.of()),
+                arguments("fc1|{", List.of("fc1", "enc.fc1")),
                 arguments("fc{,2}1", List.of("fc1", "enc.fc1", "f1", "fcc1")),
                 arguments("f{1}c1", List.of("fc1", "enc.fc1")),
                 arguments("fc{x", List.of("fc{x")),
@@ -75,9 +81,15 @@ class PythonPatternTest {
     @ParameterizedTest
     @ValueSource(strings = {"fc++1", "(?>fc)1", "\\Qfc1\\E", "\\p{L}c1", "(?i)FC1", "(?#x)fc1", "(?<l>f)c1", "[a-", "(", "*",
             "fc1\\z", "\\hfc", "fc1(?(1)a|b)", "f\\x63", "f\\143", "fc1\\", "(?P>l)", "(?P<1>f)", "fc[\\b]",
-            "fc[", "(?", "a**", "\\k<l>", "fc1\\G", "[b-a]", "fc1)", "f\\u0063"})
+            "fc[", "(?", "a**", "\\k<l>", "fc1\\G", "[b-a]", "fc1)", "f\\u0063", "fc{,2}+1", "fc{2}+1", "fc\\\u0080"})
     void whatWouldMeanSomethingElseIsRefused(String python) {
         assertThatThrownBy(() -> PythonPattern.compile(python)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContainingAll("adapter_config.json", python);
+    }
+
+    @Test
+    void whatIsRefusedIsNamed() {
+        assertThatThrownBy(() -> PythonPattern.compile("fc++1")).hasMessageContaining("has the repetition ++,");
+        assertThatThrownBy(() -> PythonPattern.compile("fc{,2}*")).hasMessageContaining("has the repetition }*,");
     }
 }

@@ -21,7 +21,8 @@ class SavedModulesTest {
 
     @ParameterizedTest(name = "{0} saves {1}")
     @CsvSource({"out, out", "out, model.out", "out, out.dense", "head, subhead", "head, subhead.dense.1",
-            "enc.fc, model.enc.fc.1", "out, lora_dropout", "model.out, out", "model.out, out.dense"})
+            "enc.fc, model.enc.fc.1", "out, lora_dropout", "model.out, out", "model.out, out.dense",
+            "base_model.model.out, out"})
     void aModuleIsSavedWhoseNameOrWhosePlacesEndsSo(String entry, String module) throws AdapterFormatException {
         assertThat(new SavedModules(List.of("other", entry)).of(module, budget)).containsExactly(entry);
     }
@@ -30,6 +31,18 @@ class SavedModulesTest {
     @CsvSource({"out, outer", "enc.fc, enc.1.fc", "a.b.c, a.b", "model.out, enc.out", "model.out, lora_dropout", "'', out"})
     void othersAreNot(String entry, String module) throws AdapterFormatException {
         assertThat(new SavedModules(List.of("other", entry)).of(module, budget)).isEmpty();
+    }
+
+    @Test
+    void whatIsInsideASavedModuleHasNoEntryOfItsOwn() {
+        assertThat(SavedModules.entries(List.of("enc.fc", "enc", "encoder.fc", "a.b.c", "a"))).containsExactly("model.enc",
+                "model.encoder.fc", "model.a");
+    }
+
+    @Test
+    void entriesNameModulesInFullWithAndWithoutTheModel() {
+        assertThat(SavedModules.inFull(List.of("model.enc.fc", "out")))
+                .containsExactlyInAnyOrder("model.enc.fc", "enc.fc", "out");
     }
 
     /** PEFT's own loop: {@code any(key.endswith(target) for target in modules_to_save)}, for the module and what it is in. */
