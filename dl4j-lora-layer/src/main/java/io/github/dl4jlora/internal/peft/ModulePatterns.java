@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -120,7 +121,8 @@ public final class ModulePatterns<T> {
         try {
             return pattern.matcher(budget.metered(module)).matches();
         } catch (Budget.Spent | StackOverflowError e) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + python + "\" takes too long to match", e);
+            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + UntrustedJson.line(python)
+                    + "\" takes too long to match", e);
         }
     }
 }

@@ -109,17 +109,17 @@ public final class PeftConfigJson {
 
     private static void requireSupported(JsonNode json) throws AdapterFormatException {
         if (!"LORA".equals(json.path("peft_type").asText())) {
-            throw refusal("peft_type is " + json.path("peft_type") + "; LORA is supported");
+            throw refusal("peft_type is " + shown(json.path("peft_type")) + "; LORA is supported");
         }
         for (String setting : UNSUPPORTED) {
             if (isOn(json.path(setting))) {
-                throw refusal(setting + " is " + json.path(setting) + ", which is not supported");
+                throw refusal(setting + " is " + shown(json.path(setting)) + ", which is not supported");
             }
         }
         JsonNode blocks = json.path("use_bdlora");
         if (isOn(blocks) && blocks.has("nblocks") && !(blocks.get("nblocks").isInt() && blocks.get("nblocks").asInt() == 1)) {
-            throw refusal("use_bdlora has nblocks " + blocks.path("nblocks") + "; block-diagonal adapters of more than one block "
-                    + "are not supported");
+            throw refusal("use_bdlora has nblocks " + shown(blocks.path("nblocks"))
+                    + "; block-diagonal adapters of more than one block are not supported");
         }
         if (isOn(json.path("fan_in_fan_out")) && "olora".equalsIgnoreCase(json.path("init_lora_weights").asText())) {
             throw refusal("fan_in_fan_out with init_lora_weights \"olora\" is not supported: PEFT takes the start from W as it "
@@ -151,7 +151,7 @@ public final class PeftConfigJson {
     private static Iterable<Map.Entry<String, JsonNode>> fields(JsonNode json, String name) throws AdapterFormatException {
         JsonNode value = json.path(name);
         if (!value.isObject() && isOn(value)) {
-            throw refusal(name + " is " + value + ", but must be an object of patterns and numbers");
+            throw refusal(name + " is " + shown(value) + ", but must be an object of patterns and numbers");
         }
         return value::fields;
     }
@@ -160,21 +160,21 @@ public final class PeftConfigJson {
     private static boolean flag(JsonNode json, String name) throws AdapterFormatException {
         JsonNode value = json.path(name);
         if (!value.isBoolean() && !value.isNumber() && isOn(value)) {
-            throw refusal(name + " is " + value + ", but must be true or false");
+            throw refusal(name + " is " + shown(value) + ", but must be true or false");
         }
         return value.asBoolean(false);
     }
 
     private static int rank(JsonNode value, String name) throws AdapterFormatException {
         if (!value.isInt() || value.asInt() < 1) {
-            throw refusal(name + " is " + value + ", but must be a whole number of at least 1");
+            throw refusal(name + " is " + shown(value) + ", but must be a whole number of at least 1");
         }
         return value.asInt();
     }
 
     private static double number(JsonNode value, String name) throws AdapterFormatException {
         if (!value.isNumber() || !Double.isFinite(value.asDouble())) {
-            throw refusal(name + " is " + value + ", but must be a finite number");
+            throw refusal(name + " is " + shown(value) + ", but must be a finite number");
         }
         return value.asDouble();
     }
@@ -185,16 +185,21 @@ public final class PeftConfigJson {
             return List.of(value.asText());
         }
         if (!value.isArray() && isOn(value)) {
-            throw refusal(name + " is " + value + ", but must be a list of names");
+            throw refusal(name + " is " + shown(value) + ", but must be a list of names");
         }
         List<String> strings = new ArrayList<>();
         for (JsonNode element : value) {
             if (!element.isTextual()) {
-                throw refusal(name + " has the element " + element + ", but must be a list of names");
+                throw refusal(name + " has the element " + shown(element) + ", but must be a list of names");
             }
             strings.add(element.asText());
         }
         return strings;
+    }
+
+    /** For messages, which are to be one sentence whatever the file has there. */
+    private static String shown(JsonNode value) {
+        return value.isMissingNode() ? "missing" : UntrustedJson.line(value.toString());
     }
 
     private static AdapterFormatException refusal(String what) {

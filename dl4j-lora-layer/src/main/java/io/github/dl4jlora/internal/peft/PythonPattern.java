@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
@@ -39,7 +40,8 @@ final class PythonPattern {
         try {
             return Pattern.compile("(.*\\.)?(" + translated + ")", Pattern.UNICODE_CHARACTER_CLASS | Pattern.UNIX_LINES);
         } catch (PatternSyntaxException | StackOverflowError e) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + python + "\" is no regular expression", e);
+            throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + UntrustedJson.line(python)
+                    + "\" is no regular expression", e);
         }
     }
 
@@ -186,7 +188,7 @@ final class PythonPattern {
     }
 
     private AdapterFormatException refused(String what) {
-        return new AdapterFormatException(PeftFolder.CONFIG + ": the pattern \"" + python + "\" has " + what
-                + ", which is not supported here. Write the module's name, or a plain regular expression");
+        return new AdapterFormatException(PeftFolder.CONFIG + ": the pattern \"" + UntrustedJson.line(python) + "\" has "
+                + what + ", which is not supported here. Write the module's name, or a plain regular expression");
     }
 }

@@ -148,6 +148,14 @@ class PeftTextTest {
     }
 
     @Test
+    void whatIsMissingOrLongIsSaidInOneSentence() {
+        assertThatThrownBy(() -> parsed("\"lora_alpha\":1")).hasMessageContaining("r is missing, but must be a whole number");
+        assertThatThrownBy(() -> parsed("\"r\":1,\"lora_alpha\":[" + "1,".repeat(1000) + "1]"))
+                .hasMessageContaining("lora_alpha is [1,1,1").hasMessageContaining("…, but must be a finite number")
+                .satisfies(refusal -> assertThat(refusal.getMessage()).hasSizeLessThan(300));
+    }
+
+    @Test
     void onlyWhatDiffersFromTheFirstLayerIsRecordedOfALayer() throws IOException {
         Kind other = new Kind(new FrozenALoRA(), LoRAInit.GAUSSIAN, 0);
         AdapterContent content = content(ordered("fc", delta(2, 3, Scaling.ALPHA, Kind.PLAIN), "out", delta(2, 0.1,
