@@ -4,6 +4,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -191,6 +192,7 @@ class BankClosingTest {
 
     /** A request that comes as the bank is closed is answered or refused, but never forgotten. */
     @Test
+    @Tag("long")
     void nobodyIsForgottenWhoComesWhileTheBankCloses() throws Exception {
         for (int round = 0; round < 30; round++) {
             AdapterBank bank = bank(2);

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -155,6 +156,7 @@ class BankSourceTest extends SourceFixture {
     }
 
     @Test
+    @Tag("long")
     void aSourceOfTwoThousandIsServedOnABudgetOfTen() {
         LoRAAdapter[] few = new LoRAAdapter[7];
         for (int i = 0; i < few.length; i++) {

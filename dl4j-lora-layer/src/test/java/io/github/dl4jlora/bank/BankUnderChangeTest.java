@@ -50,6 +50,7 @@ class BankUnderChangeTest {
     }
 
     @Test
+    @Tag("long")
     void aWhile() throws Exception {
         run(2, 300, Long.MAX_VALUE);
     }
