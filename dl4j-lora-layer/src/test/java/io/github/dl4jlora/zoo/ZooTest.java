@@ -1,9 +1,13 @@
 package io.github.dl4jlora.zoo;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
 import org.deeplearning4j.zoo.model.NASNet;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -43,6 +47,24 @@ class ZooTest {
         assertThat(Files.readString(Path.of("../docs/guide/networks.md")))
                 .contains(String.format(Locale.ROOT, "| %s | %s | %,d of %,d |",
                 architecture.shape(), architecture.targets(), trained, base.params().length()));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @EnumSource
+    void isRestoredAsByDl4j(Architecture architecture) throws IOException {
+        Model base = architecture.base();
+        Path file = folder.resolve("base.zip");
+        ModelSerializer.writeModel(base, file.toFile(), false);
+        boolean graph = base instanceof ComputationGraph;
+
+        Model restored = LoRA.restore(file, false);
+
+        assertThat(restored).isInstanceOf(base.getClass());
+        assertThat(restored.params()).isEqualTo(base.params());
+        assertThat(graph ? ((ComputationGraph) restored).getConfiguration().toJson()
+                : ((MultiLayerNetwork) restored).getLayerWiseConfigurations().toJson())
+                .isEqualTo(graph ? ModelSerializer.restoreComputationGraph(file.toFile(), false).getConfiguration().toJson()
+                        : ModelSerializer.restoreMultiLayerNetwork(file.toFile(), false).getLayerWiseConfigurations().toJson());
     }
 
     /** Batch normalisation that was never trained would divide by one and add nothing. */
