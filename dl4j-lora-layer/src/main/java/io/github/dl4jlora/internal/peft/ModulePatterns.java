@@ -25,6 +25,9 @@ public final class ModulePatterns<T> {
     private static final String NAME = "[\\w-]+(\\\\?\\.[\\w-]+)*";
 
     private static final int LONGEST_NAME = 500;
+    /** Characters of all expressions, of which each counts as some more: compiled they take a hundred times as much. */
+    private static final int MOST_EXPRESSIONS = 1_000_000;
+    private static final int EACH = 100;
 
     private final Map<String, T> values;
     private final List<String> patterns;
@@ -35,11 +38,12 @@ public final class ModulePatterns<T> {
     private final Map<String, Integer> names = new HashMap<>();
     /** By position. */
     private final Map<Integer, Pattern> expressions = new LinkedHashMap<>();
+    private int expressed;
 
     /**
      * @param values by pattern, in PEFT's order, of which the first that matches counts
      * @throws AdapterFormatException for a pattern that is no regular expression, or one that Java would understand otherwise
-     *                                than Python
+     *                                than Python, and for very many
      */
     public ModulePatterns(Map<String, T> values) throws AdapterFormatException {
         this.values = values;
@@ -53,13 +57,23 @@ public final class ModulePatterns<T> {
                 (inFull ? names : ends).putIfAbsent(rest.replace("\\.", "."), position);
                 // An unescaped dot stands for any character.
                 if (rest.replace("\\.", "").contains(".")) {
-                    expressions.put(position, PythonPattern.compile(pattern));
+                    compile(pattern, position);
                 }
             } else {
-                expressions.put(position, PythonPattern.compile(pattern));
+                compile(pattern, position);
             }
             position++;
         }
+    }
+
+    private void compile(String pattern, int position) throws AdapterFormatException {
+        expressed += pattern.length() + EACH;
+        if (expressed > MOST_EXPRESSIONS) {
+            throw new AdapterFormatException(PeftFolder.CONFIG + ": the regular expressions of rank_pattern or alpha_pattern are "
+                    + "too many or too long, " + expressed + " characters at the " + (expressions.size() + 1)
+                    + "th with " + EACH + " for each. Name the modules in full");
+        }
+        expressions.put(position, PythonPattern.compile(pattern));
     }
 
     /** Patterns for those modules, named in full, whose value is not the usual one. */

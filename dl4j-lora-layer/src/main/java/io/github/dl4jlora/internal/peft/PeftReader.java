@@ -26,7 +26,7 @@ import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 /** Reads an adapter as PEFT or {@link PeftWriter} wrote it. */
 public final class PeftReader {
 
-    private static final long LONGEST_CONFIG = 16 << 20;
+    private static final long LONGEST_CONFIG = 4 << 20;
     /** A second or so. */
     private static final long MOST_STEPS = 50_000_000;
 

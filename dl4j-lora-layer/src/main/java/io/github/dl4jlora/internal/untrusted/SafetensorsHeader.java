@@ -27,6 +27,8 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
 
     private static final String METADATA = "__metadata__";
     private static final int MOST_DIMENSIONS = 8;
+    /** An adapted layer has six at most. */
+    private static final int MOST_METADATA = 200_000;
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** One tensor; offsets are relative to the first byte after the header. */
@@ -132,6 +134,9 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
             String key = parser.getCurrentName();
             expect(parser.nextToken(), JsonToken.VALUE_STRING);
             metadata.put(key, parser.getText());
+            if (metadata.size() > MOST_METADATA) {
+                throw new AdapterFormatException("it has more than " + MOST_METADATA + " entries of " + METADATA);
+            }
         }
     }
 

@@ -22,6 +22,8 @@ public final class UntrustedJson {
     private static final JsonFactory FACTORY = new JsonFactory();
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final int LONGEST_NUMBER = 400;
+    /** Tokens: as objects a hundred megabytes at most. Five thousand layers take half of them. */
+    private static final int MOST = 2_000_000;
     private static final int LONGEST_SHOWN = 200;
     private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\u2028\\u2029]");
 
@@ -77,7 +79,8 @@ public final class UntrustedJson {
     }
 
     /**
-     * @throws IOException if it is no JSON, is nested deeper than {@code deepest}, or has a number of absurd length
+     * @throws IOException if it is no JSON, is nested deeper than {@code deepest}, has a number of absurd length, or more values
+     *                     than there is memory for
      */
     public static void refuseExcess(byte[] text, int deepest) throws IOException {
         refuseExcess(text, deepest, (token, parser) -> { });
@@ -101,11 +104,15 @@ public final class UntrustedJson {
 
     static void refuseExcess(byte[] text, int deepest, Look look) throws IOException {
         int depth = 0;
+        int tokens = 0;
         try (JsonParser parser = FACTORY.createParser(text)) {
             for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
                 depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
                 if (depth > deepest) {
                     throw new IOException("it is nested more than " + deepest + " deep");
+                }
+                if (++tokens > MOST) {
+                    throw new IOException("it has more than " + MOST + " names, values and brackets");
                 }
                 if (token.isNumeric() && parser.getTextLength() > LONGEST_NUMBER) {
                     throw new IOException("it has a number of " + parser.getTextLength() + " digits");

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -77,6 +78,19 @@ class ModulePatternsTest {
                 patterns.of("a".repeat(20) + i, 0, little);
             }
         }).isInstanceOf(AdapterFormatException.class).hasMessageContaining("\"(.*a){4}b\" takes too long to match");
+    }
+
+    /** Each takes hundreds of bytes: a file of some megabytes of them exhausted the heap. */
+    @Test
+    void veryManyExpressionsAreRefusedBeforeAllAreCompiled() throws AdapterFormatException {
+        List<String> many = IntStream.range(0, 10_000).mapToObj(i -> "(a|b)c" + i).toList();
+        Map<String, Integer> longest = Map.of("(" + "a|".repeat(500_000) + "b)", 1);
+
+        assertThatThrownBy(() -> new ModulePatterns<>(numbered(many))).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll("too many or too long", "Name the modules in full");
+        assertThatThrownBy(() -> new ModulePatterns<>(longest)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("1000103 characters");
+        assertThat(new ModulePatterns<>(numbered(many.subList(0, 9_000))).of("bc8999", 0, budget)).isEqualTo(9_000);
     }
 
     @Test

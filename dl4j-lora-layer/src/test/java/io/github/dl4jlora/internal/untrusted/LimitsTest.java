@@ -77,6 +77,16 @@ class LimitsTest {
         UntrustedJson.refuseExcess("[[],{},[],{\"a\":{}}]".getBytes(StandardCharsets.UTF_8), 3);
     }
 
+    /** As objects they take thirty times their bytes. */
+    @Test
+    void jsonHasTwoMillionTokensAtMost() throws IOException {
+        String most = "{},".repeat(999_998) + "{}]";
+        UntrustedJson.refuseExcess(("[" + most).getBytes(StandardCharsets.UTF_8), 2);
+
+        assertThatThrownBy(() -> UntrustedJson.refuseExcess(("[1," + most).getBytes(StandardCharsets.UTF_8), 2))
+                .isInstanceOf(IOException.class).hasMessageContaining("more than 2000000 names, values and brackets");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"", "1."})
     void aNumberMayHaveFourHundredDigits(String begin) throws IOException {

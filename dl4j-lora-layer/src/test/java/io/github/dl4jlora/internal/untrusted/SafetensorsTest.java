@@ -144,6 +144,17 @@ class SafetensorsTest {
         refused(AdapterFiles.safetensors(header, new byte[8]), reason);
     }
 
+    @Test
+    void moreMetadataThanAnyAdapterHasIsRefused() throws IOException {
+        StringBuilder metadata = new StringBuilder("\"0\":\"\"");
+        for (int i = 1; i <= 200_000; i++) {
+            metadata.append(",\"").append(i).append("\":\"\"");
+        }
+
+        refused(AdapterFiles.safetensors("{\"__metadata__\":{" + metadata + "}}", new byte[0]),
+                "more than 200000 entries of __metadata__");
+    }
+
     @ParameterizedTest
     @ValueSource(longs = {-1, 0, 1, Long.MIN_VALUE, Long.MAX_VALUE, 1L << 32, 100_000_001, 60})
     void anAbsurdHeaderLengthIsRefused(long length) throws IOException {
