@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 
 import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
@@ -52,8 +53,9 @@ public final class PeftReader {
         try {
             return SteadyFiles.read(folder.path(), folder::files, this::content);
         } catch (AdapterFormatException e) {
-            // What is wrong inside a file is said without the file's place.
-            throw e.getMessage().contains(folder.toString()) ? e : new AdapterFormatException(folder + ": " + e.getMessage(), e);
+            // What is wrong inside a file is said without the file's place. A short name may begin another word.
+            boolean named = Pattern.compile(Pattern.quote(folder.toString()) + "(?!\\w)").matcher(e.getMessage()).lookingAt();
+            throw named ? e : new AdapterFormatException(folder + ": " + e.getMessage(), e);
         }
     }
 

@@ -79,6 +79,15 @@ class JarIT {
     }
 
     @Test
+    void aFolderOfOneLetterIsNamed() throws Exception {
+        Networks.adapter(Networks.layers(1), 2, 1).save(folder.resolve("a"));
+        Files.writeString(folder.resolve("a").resolve("adapter_config.json"), "{\"peft_type\":\"LORA\"}");
+
+        assertThat(run("inspect", "a").err).isEqualToIgnoringNewLines("dl4j-lora inspect: a: adapter_config.json: r is missing, "
+                + "but must be a whole number of at least 1");
+    }
+
+    @Test
     void anAddressThatACheckpointNamesIsNotOpened() throws Exception {
         try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             URI address = URI.create("http://localhost:" + server.getLocalPort() + "/base.zip");
