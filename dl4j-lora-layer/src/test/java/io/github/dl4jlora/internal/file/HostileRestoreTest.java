@@ -150,6 +150,20 @@ class HostileRestoreTest extends HostileParameters {
         loadIsRefused("lists so many entries");
     }
 
+    /** As the same list has it that is too long for 32 bits. */
+    @Test
+    void aListWhoseLengthHas64BitsIsNotReadEither() throws IOException {
+        int length = 20 << 20;
+        ByteBuffer end = ByteBuffer.allocate(length + 56 + 20 + 22).order(ByteOrder.LITTLE_ENDIAN);
+        end.position(length);
+        end.putInt(0x06064b50).putLong(44).putInt(0).putLong(0).putLong(0).putLong(0).putLong(length).putLong(0);
+        end.putInt(0x07064b50).putInt(0).putLong(length).putInt(1);
+        end.putInt(0x06054b50).putLong(-1).putInt(-1).putInt(-1).putShort((short) 0);
+        Files.write(file, end.array());
+
+        loadIsRefused("lists so many entries");
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {6, 8})
     void encryptedAndStrangelyPackedEntriesAreRefused(int field) throws IOException {

@@ -59,7 +59,8 @@ class StoredNormalizerTest {
     }
 
     static Stream<Normalizer<?>> normalizers() {
-        List<Normalizer<?>> normalizers = new ArrayList<>(List.of(new ImagePreProcessingScaler(-1, 2)));
+        List<Normalizer<?>> normalizers = new ArrayList<>(List.of(new ImagePreProcessingScaler(-1, 2),
+                new ImagePreProcessingScaler(0, 1, 16)));
         INDArray features = Networks.random(DataType.FLOAT, 1, 7, 3).muli(9);
         for (boolean labels : new boolean[] {false, true}) {
             for (AbstractDataSetNormalizer<?> one : List.of(new NormalizerStandardize(), new NormalizerMinMaxScaler(-2, 3))) {
@@ -75,7 +76,7 @@ class StoredNormalizerTest {
             MultiNormalizerMinMaxScaler minMax = new MultiNormalizerMinMaxScaler(0, 5);
             minMax.fitLabel(labels);
             for (MultiDataNormalization several : List.of(standardize, minMax,
-                    labels ? hybrid.minMaxScaleAllOutputs() : hybrid)) {
+                    labels ? hybrid.minMaxScaleAllOutputs().minMaxScaleOutput(0, -2, 2) : hybrid)) {
                 several.fit(new SingletonMultiDataSetIterator(data));
                 normalizers.add((Normalizer<?>) several);
             }
