@@ -5,6 +5,7 @@ import io.github.dl4jlora.adapter.AdapterFormatException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -54,6 +55,25 @@ class StoredTypeTest {
             return (bits & 127) == 127 ? Double.NaN : exponent == 0 ? sign * fraction / 8 * Math.pow(2, -6)
                     : sign * (1 + fraction / 8.0) * Math.pow(2, exponent - 7);
         });
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void onlyNumbersWithAFractionAreRead(StoredType type) throws IOException {
+        Path file = folder.resolve("file");
+        Files.write(file, AdapterFiles.safetensors("{\"t\":{\"dtype\":\"" + type + "\",\"shape\":[1],\"data_offsets\":[0,"
+                + type.width() + "]}}", new byte[type.width()]));
+
+        try (Safetensors read = Safetensors.open(file)) {
+            boolean fraction = type.name().matches("B?F.*");
+            assertThat(read.isFloatingPoint("t")).isEqualTo(fraction);
+            if (fraction) {
+                assertThat(read.read("t").getDouble(0)).isZero();
+            } else {
+                assertThatThrownBy(() -> read.read("t")).isInstanceOf(AdapterFormatException.class)
+                        .hasMessageContainingAll("\"t\"", "the dtype " + type);
+            }
+        }
     }
 
     @ParameterizedTest
