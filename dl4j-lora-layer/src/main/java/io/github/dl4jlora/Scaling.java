@@ -29,6 +29,9 @@ public enum Scaling {
         }
     };
 
+    /** The largest factor that A·B may have: its square, which norms and a second layer make of it, is a FLOAT still. */
+    public static final double LARGEST_FACTOR = 1.8e19;
+
     /**
      * The factor on A·B.
      *

@@ -149,7 +149,7 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
             try {
                 return Pattern.compile(pattern);
             } catch (PatternSyntaxException e) {
-                throw new IllegalArgumentException(what + "(\"" + pattern + "\") is no regular expression: " + e.getMessage()
+                throw new IllegalArgumentException(what + "(\"" + pattern + "\") is no regular expression: " + e.getDescription()
                         + ". Names match literally when quoted with Pattern.quote.", e);
             }
         }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -221,7 +222,16 @@ public final class Combination {
                 .map(i -> adapters.get(i).content().delta(layer).plain(layer, "combining adapters")).toList();
         requireLike(layer, having, deltas);
         LayerCombination sum = new LayerCombination(layer, deltas, having.stream().map(weights::get).toList());
-        return withBias(layer, combine(layer, sum, rank != null ? rank : largestRank(deltas)), deltas);
+        Delta combined = combine(layer, sum, rank != null ? rank : largestRank(deltas));
+        if (!isFinite(combined) && deltas.stream().allMatch(Combination::isFinite)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": with the weights " + weights + " the combination is "
+                    + "beyond what " + combined.a().dataType() + " can hold. Choose smaller weights");
+        }
+        return withBias(layer, combined, deltas);
+    }
+
+    private static boolean isFinite(Delta delta) {
+        return RawValues.firstNotFinite(delta.a()) < 0 && RawValues.firstNotFinite(delta.b()) < 0;
     }
 
     private Delta combine(String layer, LayerCombination sum, int rank) {

@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.peft.PeftFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
@@ -39,9 +40,13 @@ final class FolderSource implements AdapterSource {
             return false;
         }
         Optional<String> missing = missing(entry);
-        missing.ifPresent(file -> servable.leaveOut(name, "The folder has no file " + file + ", and an adapter has one. Save the "
-                + "adapter again, or move the folder elsewhere"));
+        missing.ifPresent(file -> servable.leaveOut(name, lacks(file)));
         return missing.isEmpty();
+    }
+
+    private static String lacks(String file) {
+        return "The folder has no file " + file + ", and an adapter has one. Save the adapter again, or move the "
+                + "folder elsewhere";
     }
 
     private static Optional<String> missing(Path entry) {
@@ -63,8 +68,14 @@ final class FolderSource implements AdapterSource {
         }
         try {
             Path adapter = folder.resolve(name);
-            return Files.isDirectory(adapter) && isCalled(adapter, name) ? Optional.of(LoRAAdapter.load(adapter))
-                    : Optional.empty();
+            if (!Files.isDirectory(adapter) || !isCalled(adapter, name)) {
+                return Optional.empty();
+            }
+            Optional<String> missing = missing(adapter);
+            if (missing.isPresent()) {
+                throw new NoSuchFileException(adapter.resolve(missing.get()).toString(), null, lacks(missing.get()));
+            }
+            return Optional.of(LoRAAdapter.load(adapter));
         } catch (InvalidPathException noFileSystemHasIt) {
             return Optional.empty();
         }

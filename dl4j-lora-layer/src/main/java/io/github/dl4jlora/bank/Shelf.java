@@ -2,6 +2,7 @@ package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.untrusted.Few;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -25,7 +26,6 @@ import java.util.stream.Stream;
 final class Shelf {
 
     /** Names in a message. */
-    private static final int MOST_NAMED = 10;
 
     /** An adapter that has left. */
     private record Gone(String name, ServedAdapter adapter) {
@@ -325,10 +325,9 @@ final class Shelf {
 
     /** What the source has is not told: to list thousands would take longer than to answer. */
     private UnknownAdapterException unknown(String name) {
-        List<String> known = List.copyOf(namesOfAdded());
-        String some = known.size() <= MOST_NAMED ? known.toString()
-                : known.subList(0, MOST_NAMED) + " and " + (known.size() - MOST_NAMED) + " more";
-        return new UnknownAdapterException("The bank has no adapter \"" + name + "\"" + (source == null ? "; it has " + some
+        Collection<String> known = namesOfAdded();
+        String some = Few.of(known);
+        return new UnknownAdapterException(name, "The bank has no adapter \"" + name + "\"" + (source == null ? "; it has " + some
                 : known.isEmpty() ? ", and neither has its source" : ", and neither has its source; added were " + some));
     }
 

@@ -5,7 +5,15 @@ public final class UnknownAdapterException extends IllegalArgumentException {
 
     private static final long serialVersionUID = 1L;
 
-    UnknownAdapterException(String message) {
+    private final String adapter;
+
+    UnknownAdapterException(String adapter, String message) {
         super(message);
+        this.adapter = adapter;
+    }
+
+    /** {@return the name that no adapter has} */
+    public String getAdapter() {
+        return adapter;
     }
 }

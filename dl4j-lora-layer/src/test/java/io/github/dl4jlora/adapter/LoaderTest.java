@@ -50,6 +50,19 @@ class LoaderTest {
     }
 
     @Test
+    void ofVeryManyMissingTensorsAFewAreNamed() throws IOException {
+        for (int i = 0; i < 1000; i++) {
+            put("x" + i + "y".repeat(1000), "fc1");
+            tensors.remove("base_model.model.x" + i + "y".repeat(1000) + ".lora_B.weight");
+        }
+        write("null");
+
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll("missing tensors [base_model.model.x0yyy", "…] and 990 more, surplus tensors []")
+                .satisfies(refusal -> assertThat(refusal.getMessage()).hasSizeLessThan(3000));
+    }
+
+    @Test
     void keyMapperGivesModulesTheNamesOfLayers() throws IOException {
         Map<String, String> names = Map.of("encoder.query", "fc1", "encoder.value", "fc2");
 

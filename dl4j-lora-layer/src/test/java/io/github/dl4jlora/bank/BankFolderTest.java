@@ -119,7 +119,8 @@ class BankFolderTest {
 
     /** One message, which says which adapter, and the next request tries again. */
     @ParameterizedTest
-    @ValueSource(strings = {"weights cut off", "weights of noise", "no weights", "config of noise", "config empty"})
+    @ValueSource(strings = {"weights cut off", "weights of noise", "no weights", "config of noise", "config empty",
+        "no config"})
     void whatIsBrokenIsToldByNameUntilItIsMended(String damage) throws IOException {
         Path broken = folder.resolve("b");
         adapter.save(broken);
@@ -131,6 +132,7 @@ class BankFolderTest {
             case "weights cut off" -> Files.write(weights, java.util.Arrays.copyOf(wholeWeights, wholeWeights.length - 3));
             case "weights of noise" -> Files.writeString(weights, "noise");
             case "no weights" -> Files.delete(weights);
+            case "no config" -> Files.delete(config);
             case "config of noise" -> Files.writeString(config, "{noise");
             default -> Files.writeString(config, "");
         }

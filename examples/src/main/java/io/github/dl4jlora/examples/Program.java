@@ -29,7 +29,8 @@ public final class Program {
         int exitCode = line.execute(arguments);
         line.getOut().flush();
         Optional<IOException> failure = out.failure();
-        failure.ifPresent(lost -> {
+        // Who asks for a few lines, as head does, knows that the rest is lost.
+        failure.filter(lost -> !"Broken pipe".equals(lost.getMessage())).ifPresent(lost -> {
             line.getErr().println(line.getCommandName() + ": what it prints could not be written: " + lost.getMessage());
             line.getErr().flush();
         });

@@ -62,7 +62,8 @@ public final class DeltaReader {
         if (shapeA[0] != rank || shapeB[1] != rank) {
             requireNotGrouped(layer, layout, rank, shapeA[0], shapeB[1]);
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has rank " + rank + " by " + PeftFolder.CONFIG
-                    + ", but lora_A " + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB));
+                    + ", but lora_A " + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB)
+                    + ". Save the adapter again, or correct r or rank_pattern");
         }
         Scaling scaling = provenance.scaling(folder, layer)
                 .orElse(config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK);
@@ -86,11 +87,11 @@ public final class DeltaReader {
         boolean stillSame = recorded.isPresent()
                 && LoraAlpha.ofAlpha(recorded.getAsDouble(), scaling, rank, config.useRsLora()) == loraAlpha;
         double alpha = stillSame ? recorded.getAsDouble() : LoraAlpha.toAlpha(loraAlpha, scaling, rank, config.useRsLora());
-        // The square is what norms, and a second such layer, make of it: in the arithmetic of most networks.
         double factor = scaling.factor(alpha, rank);
-        if (alpha == 0 || !Float.isFinite((float) (factor * factor))) {
+        if (factor == 0 || Math.abs(factor) > Scaling.LARGEST_FACTOR) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha
-                    + ": what it computes with that is not finite");
+                    + ", which makes the factor " + factor + " where 0 and more than " + Scaling.LARGEST_FACTOR
+                    + " cannot be computed with. Save it with another lora_alpha");
         }
         return alpha;
     }

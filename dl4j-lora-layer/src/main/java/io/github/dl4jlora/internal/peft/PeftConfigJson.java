@@ -102,7 +102,7 @@ public final class PeftConfigJson {
                     + e.getMessage().lines().findFirst().orElse("") + ". Save the adapter again", e);
         }
         if (json == null || !json.isObject()) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON object");
+            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON object. Save the adapter again");
         }
         return json;
     }

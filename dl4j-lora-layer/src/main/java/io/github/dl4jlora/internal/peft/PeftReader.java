@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.internal.untrusted.SteadyFiles;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -117,6 +118,8 @@ public final class PeftReader {
         Optional<Path> file = files.opened().stream().filter(PeftFolder::isConfig).findFirst();
         if (file.isEmpty()) {
             if (saved != null) {
+                LOG.warn("{} does not exist. The copy of it that {} has is used; PEFT needs the file itself: save the adapter "
+                        + "again", folder.config(), PeftFolder.TENSORS);
                 return saved;
             }
             throw new AdapterFormatException(folder.config() + " does not exist or is no file");
@@ -155,13 +158,14 @@ public final class PeftReader {
             return;
         }
         if (strict) {
-            throw new AdapterFormatException(folder + ": missing tensors " + missing + ", surplus tensors " + surplus
-                    + ". Expected were lora_A and lora_B of every layer, named "
+            throw new AdapterFormatException(folder + ": missing tensors " + Few.of(missing) + ", surplus tensors "
+                    + Few.of(surplus) + ". Expected were lora_A and lora_B of every layer, named "
                     + TensorName.of("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and those of modules_to_save "
-                    + config.modulesToSave() + ". To load what there is: LoRAAdapter.loader().strict(false)");
+                    + Few.of(config.modulesToSave()) + ". To load what there is: LoRAAdapter.loader().strict(false)");
         }
-        LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out{}", folder, missing, surplus,
-                index.incomplete().isEmpty() ? "" : ", and so are the layers " + index.incomplete() + ", which are not whole");
+        LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out{}", folder, Few.of(missing),
+                Few.of(surplus), index.incomplete().isEmpty() ? ""
+                        : ", and so are the layers " + Few.of(index.incomplete()) + ", which are not whole");
     }
 
     private AdapterContent renamed(AdapterContent content) throws AdapterFormatException {

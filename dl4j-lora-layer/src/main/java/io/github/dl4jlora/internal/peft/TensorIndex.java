@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import io.github.dl4jlora.internal.untrusted.Few;
 
 import java.util.Collection;
 import java.util.EnumMap;
@@ -38,8 +39,8 @@ public final class TensorIndex {
             add(name, unknown);
         }
         if (!unknown.isEmpty()) {
-            throw new AdapterFormatException("The tensors " + unknown + " belong to adapted layers, but what is computed with "
-                    + "them is not known here, nor switched on in " + PeftFolder.CONFIG + ". Leaving them out would change "
+            throw new AdapterFormatException("The tensors " + Few.of(unknown) + " belong to adapted layers, but what is computed "
+                    + "with them is not known here, nor switched on in " + PeftFolder.CONFIG + ". Leaving them out would change "
                     + "what the adapter computes");
         }
     }

@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Network;
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -147,7 +148,7 @@ public final class Swap {
     private void requireAdapted() {
         if (view.adaptedMatrices().isEmpty() && !adapter.deltas().isEmpty()) {
             throw new IllegalArgumentException("The network is not adapted: it has no layer that could take the adapter's "
-                    + adapter.deltas().keySet() + ". Make an adapted network with LoRA.apply(base, adapter)");
+                    + Few.of(adapter.deltas().keySet()) + ". Make an adapted network with LoRA.apply(base, adapter)");
         }
     }
 
@@ -262,7 +263,7 @@ public final class Swap {
     static void requireSame(String what, Set<String> missing, Set<String> surplus) {
         if (!missing.isEmpty() || !surplus.isEmpty()) {
             throw new IllegalArgumentException("The adapter's " + what + " layers or parameters are not the network's: "
-                    + "missing in the adapter " + missing + ", surplus in it " + surplus
+                    + "missing in the adapter " + Few.of(missing) + ", surplus in it " + Few.of(surplus)
                     + ". Make the network with LoRA.apply(base, adapter)");
         }
     }

@@ -42,7 +42,8 @@ public final class UntrustedZip {
      */
     public static ZipFile open(File file) throws IOException {
         if (!file.isFile()) {
-            throw new IOException(file + " does not exist or is no file");
+            throw new IOException(file + (file.isDirectory() ? " is a folder, but a saved network is a file"
+                    : " does not exist or is no file"));
         }
         ForeignFile.refuse(file);
         refuseLongList(file);
@@ -68,7 +69,7 @@ public final class UntrustedZip {
     static IOException damaged(File file, IOException e) {
         // Java says nothing of a file that ends in its own comment.
         String reason = e.getMessage() == null ? "it ends too early" : e.getMessage();
-        return new IOException(file + " is truncated, damaged or no saved network: " + reason, e);
+        return new IOException(file + " is truncated, damaged or no saved network: " + reason + ". Copy or save it anew", e);
     }
 
     private static void refuseTwins(File file, ZipFile zip) throws IOException {

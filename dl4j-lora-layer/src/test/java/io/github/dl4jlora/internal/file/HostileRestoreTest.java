@@ -214,6 +214,6 @@ class HostileRestoreTest extends HostileParameters {
     @Test
     void aCommonFileIsReadLayerByLayerAsCarefully() throws IOException {
         assertThatThrownBy(() -> ModelZip.restore(folder.toFile(), true)).isInstanceOf(IOException.class)
-                .hasMessageContaining("is no file");
+                .hasMessageContaining("is a folder, but a saved network is a file");
     }
 }

@@ -115,7 +115,7 @@ class NetworkFileTest {
     void aFolderIsNoFile() throws IOException {
         Files.createDirectory(file);
 
-        refused("is no file");
+        refused("is a folder, but a saved network is a file");
     }
 
     @ParameterizedTest

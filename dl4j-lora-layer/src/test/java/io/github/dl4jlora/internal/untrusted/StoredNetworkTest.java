@@ -100,10 +100,11 @@ class StoredNetworkTest {
     void aFileThatIsNoneOrNoZipIsNamed() throws IOException {
         Path text = Files.writeString(folder.resolve("text.zip"), "no network");
 
-        for (Path file : List.of(folder, folder.resolve("nothing.zip"))) {
-            assertThatThrownBy(() -> ModelZip.restore(file.toFile(), true, Set.of())).isInstanceOf(IOException.class)
-                    .hasMessage(file + " does not exist or is no file");
-        }
+        assertThatThrownBy(() -> ModelZip.restore(folder.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+                .hasMessage(folder + " is a folder, but a saved network is a file");
+        Path nothing = folder.resolve("nothing.zip");
+        assertThatThrownBy(() -> ModelZip.restore(nothing.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+                .hasMessage(nothing + " does not exist or is no file");
         assertThatThrownBy(() -> ModelZip.restore(text.toFile(), true, Set.of())).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("text.zip", "is truncated, damaged or no saved network");
     }
@@ -117,7 +118,7 @@ class StoredNetworkTest {
         Files.write(file.toPath(), whole);
 
         assertThatThrownBy(() -> ModelZip.restore(file, true, Set.of())).isInstanceOf(IOException.class)
-                .hasMessage(file + " is truncated, damaged or no saved network: it ends too early");
+                .hasMessage(file + " is truncated, damaged or no saved network: it ends too early. Copy or save it anew");
     }
 
     private static ComputationGraphConfiguration graph(long nOut) {

@@ -8,7 +8,6 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 
 import java.io.IOException;
-import java.util.Collections;
 import java.util.Map;
 
 /** How a fresh adapter is made. */
@@ -49,13 +48,12 @@ final class FreshAdapter {
         if (rank == null) {
             return;
         }
-        Map<String, Long> largest = LoRA.largestRanks(base.model(), config);
-        for (Map.Entry<String, Long> layer : largest.entrySet()) {
-            if (rank > layer.getValue()) {
-                throw new IOException(base.file() + ": --rank " + rank + " is above the rank of layer \"" + layer.getKey()
-                        + "\", whose matrix has " + layer.getValue() + " rows or columns. Give at most --rank "
-                        + Collections.min(largest.values()) + ", or leave the layer out with --exclude");
-            }
+        Map.Entry<String, Long> least = LoRA.largestRanks(base.model(), config).entrySet().stream()
+                .min(Map.Entry.comparingByValue()).orElse(null);
+        if (least != null && rank > least.getValue()) {
+            throw new IOException(base.file() + ": --rank " + rank + " is above the rank of layer \"" + least.getKey()
+                    + "\", whose matrix has " + least.getValue() + " rows or columns. Give at most --rank " + least.getValue()
+                    + ", or leave the layer out with --exclude");
         }
     }
 

@@ -35,7 +35,10 @@ public final class Wording {
         word("[Ll]eave (it|this layer) out with exclude\\((\"[^\"]*\")\\)", "Leave $1 out with --exclude $2");
         word("LoRAConfig: (rank|alpha|scaling)\\b", "--$1");
         word("Set it with (alpha|rank)\\((\\d+)\\)", "Set it with --$1 $2");
+        word("Narrow the pattern, use exclude\\(\\.\\.\\.\\), or take all that can be with allTargets\\(\\)",
+                "Narrow the pattern, or leave it out with --exclude");
         word("\\b(targets|exclude|trainable)\\((\"[^\"]*\")\\)", "--$1 $2");
+        word("\\b(targets|exclude|trainable)\\(\\.\\.\\.\\)", "--$1");
         word("\\bexclude and trainable leave", "--exclude and --trainable leave");
         word("\\bthe keyMapper maps", "--rename maps");
         word("\\bquantize\\((\\w+)\\)", "--quantize $1");

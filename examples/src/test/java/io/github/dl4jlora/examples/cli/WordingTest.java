@@ -75,6 +75,16 @@ class WordingTest {
         return folder.resolve(name);
     }
 
+    @Test
+    void adviceThatIsAnOptionHereStays() {
+        assertThat(Wording.of("targets(\".*\") matches \"bn\" (BatchNormalization: its parameters are vectors; train it in full "
+                + "with trainable(...)), which cannot be adapted; here [fc] can. Narrow the pattern, use exclude(...), or take "
+                + "all that can be with allTargets()"))
+                .isEqualTo("--targets \".*\" matches \"bn\" (BatchNormalization: its parameters are vectors; train it in full "
+                        + "with --trainable), which cannot be adapted; here [fc] can. Narrow the pattern, or leave it out with "
+                        + "--exclude");
+    }
+
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', value = {
             "apply @base.zip --targets fc9 | --targets \"fc9\" matches no layer",
@@ -87,6 +97,7 @@ class WordingTest {
             "apply @base.zip --rank x | 'x' is no whole number",
             "apply @base.zip --alpha NaN | --alpha is NaN, but must be a finite number. Set it with --alpha 16",
             "apply @base.zip --alpha 0 | --alpha is 0",
+            "apply @base.zip --alpha 1e29 | the factor 1.0E29, but at most 1.8E19 can be computed with. Set it with --alpha",
             "apply @base.zip --alpha a | 'a' is no number",
             "apply @base.zip --seed 1.5 | '1.5' is no whole number",
             "apply @base.zip --targets ( | --targets \"(\" is no regular expression",
@@ -117,6 +128,7 @@ class WordingTest {
             "combine @spam @foreign | Combine adapters of one base",
             "combine @spam @dora | Merge it into a network with dl4j-lora merge",
             "combine @spam @three --method linear | Use CAT or SVD",
+            "combine @spam=1e39 | with the weights [1.0E39] the combination is beyond what FLOAT can hold",
             "combine @spam=NaN | a weight that is no finite number",
             "extract @base.zip @graph.zip --rank 2 | the fine-tuned network a ComputationGraph",
             "extract @int8.zip @base.zip --rank 2 | extract compares trained weights. Name the network that it was made of",

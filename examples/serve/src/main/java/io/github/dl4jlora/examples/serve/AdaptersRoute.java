@@ -115,7 +115,7 @@ final class AdaptersRoute {
         }
         bank.refresh(name);
         if (!deleted) {
-            throw unknown(name);
+            throw Problem.unknownAdapter(name);
         }
         ObjectNode gone = JSON.createObjectNode().put("id", name).put("object", "model").put("deleted", true);
         request.contentType(Body.JSON).result(JSON.writeValueAsBytes(gone));
@@ -124,11 +124,8 @@ final class AdaptersRoute {
     private void requireThere(String name) throws IOException {
         store.requireName(name);
         if (!store.names().contains(name)) {
-            throw unknown(name);
+            throw Problem.unknownAdapter(name);
         }
     }
 
-    private static Problem unknown(String name) {
-        return Problem.unknownAdapter("There is no adapter \"" + name + "\". GET /v1/models lists what there is");
-    }
 }

@@ -95,7 +95,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
             return;
         }
         if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != BankEncoder.WIDTH) {
-            throw Problem.badRequest("\"dimensions\" is " + parser.getText() + ", but embeddings have " + BankEncoder.WIDTH
+            throw Problem.badRequest("\"dimensions\" is " + (parser.currentToken() == JsonToken.VALUE_STRING
+                    ? '"' + parser.getText() + '"' : parser.getText()) + ", but must be the number " + BankEncoder.WIDTH
                     + ". Leave it out");
         }
     }

@@ -72,8 +72,8 @@ final class Inference {
         if (cause instanceof Problem problem) {
             return problem;
         }
-        if (cause instanceof UnknownAdapterException) {
-            return Problem.unknownAdapter(cause.getMessage());
+        if (cause instanceof UnknownAdapterException unknown) {
+            return Problem.unknownAdapter(unknown.getAdapter());
         }
         if (cause instanceof BankOverloadedException) {
             return new Problem(429, "overloaded", cause.getMessage());

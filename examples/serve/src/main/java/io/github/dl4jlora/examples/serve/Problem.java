@@ -32,8 +32,8 @@ final class Problem extends RuntimeException {
         return new Problem(400, null, message);
     }
 
-    static Problem unknownAdapter(String message) {
-        return new Problem(404, "model_not_found", message);
+    static Problem unknownAdapter(String name) {
+        return new Problem(404, "model_not_found", "There is no adapter \"" + name + "\". GET /v1/models lists what there is");
     }
 
     static Problem tooLarge(String message) {

@@ -235,7 +235,8 @@ class EmbeddingsTest {
             {"model": "spam", "input": [99999999999]}                 | no JSON
             {"model": "spam", "input": [[[5]]]}                       | holds [
             {"model": "spam", "input": "a", "encoding_format": "int8"}| "int8"
-            {"model": "spam", "input": "a", "dimensions": 256}        | 256, but embeddings have 384
+            {"model": "spam", "input": "a", "dimensions": 256}        | is 256, but must be the number 384
+            {"model": "spam", "input": "a", "dimensions": "384"}      | is "384", but must be the number 384
             {"model": "spam", "input": "a", "more": 1}                | "more" is not known
             {"model": "spam", "input": "a", "user": [[1]]}            | "user" is [
             {"model": "spam", "input": "a", "user": {"id": 1}}        | "user" is {
