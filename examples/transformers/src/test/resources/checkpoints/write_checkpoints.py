@@ -18,6 +18,10 @@ from safetensors.torch import save_file
 
 HIDDEN, WIDE, LAYERS, HEADS, VOCABULARY, POSITIONS, CLASSES, RANK, ALPHA = 8, 12, 2, 2, 19, 10, 3, 2, 3
 LENGTHS = [7, 4, 1, 6]
+WORDS = {family: "wte" if family == "gpt2" else "embeddings.word_embeddings"
+         for family in ("bert", "roberta", "distilbert", "gpt2")}
+DECODERS = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder", "distilbert": "vocab_projector",
+            "gpt2": "lm_head"}
 ACTIVATIONS = {
     "gelu": F.gelu,
     "gelu_new": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3))),
@@ -118,13 +122,16 @@ def gpt2(m, ids, padding):
     return m.norm(p + "ln_f", x, epsilon)
 
 
-def decode(m, x, words, bias=None):
-    return x @ m.get(m.prefix + words + ".weight").T + (0 if bias is None else m.get(bias))
+def decode(m, x, family):
+    """By the decoder's own matrix, or by the words; of the two names of BERT's and RoBERTa's bias m has one."""
+    own, words = DECODERS[family] + ".weight", m.prefix + WORDS[family] + ".weight"
+    bias = {"bert": "cls.predictions.bias", "roberta": "lm_head.bias", "distilbert": "vocab_projector.bias"}.get(family)
+    weight = m.get(own) if own in m.state or own in m.replaced else m.get(words)
+    return x @ weight.T + (0 if bias is None else m.get(bias))
 
 
 def outputs(m, family, head, ids, padding):
     x = {"bert": bert, "roberta": bert, "distilbert": distilbert, "gpt2": gpt2}[family](m, ids, padding)
-    words = "wte" if family == "gpt2" else "embeddings.word_embeddings"
     if head == "bare":
         result = {"hidden": x}
         if m.prefix + "pooler.dense.weight" in m.state:
@@ -137,15 +144,15 @@ def outputs(m, family, head, ids, padding):
         if family == "bert":
             t = ACTIVATIONS[m.config["hidden_act"]](m.dense("cls.predictions.transform.dense", x))
             t = m.norm("cls.predictions.transform.LayerNorm", t, m.config["layer_norm_eps"])
-            logits = decode(m, t, words, "cls.predictions.bias")
+            logits = decode(m, t, family)
         elif family == "roberta":
             t = m.norm("lm_head.layer_norm", F.gelu(m.dense("lm_head.dense", x)), m.config["layer_norm_eps"])
-            logits = decode(m, t, words, "lm_head.bias")
+            logits = decode(m, t, family)
         elif family == "distilbert":
             t = m.norm("vocab_layer_norm", ACTIVATIONS[m.config["activation"]](m.dense("vocab_transform", x)), 1e-12)
-            logits = decode(m, t, words, "vocab_projector.bias")
+            logits = decode(m, t, family)
         else:
-            logits = decode(m, x, words)
+            logits = decode(m, x, family)
         return {"hidden": x, "logits": logits}
     if family == "bert":
         logits = m.dense("classifier", torch.tanh(m.dense(m.prefix + "pooler.dense", x[:, 0])))
@@ -273,11 +280,10 @@ TARGETS = {"bert": ["query", "value", "intermediate.dense"], "roberta": ["query"
 
 def twin(m, family, key):
     """The other name that the class has for a tied tensor; none for others."""
-    words = m.prefix + ("wte" if family == "gpt2" else "embeddings.word_embeddings") + ".weight"
-    decoder = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder", "distilbert": "vocab_projector",
-               "gpt2": "lm_head"}[family]
-    return {words: decoder + ".weight", "cls.predictions.bias": "cls.predictions.decoder.bias",
-            "lm_head.bias": "lm_head.decoder.bias"}.get(key)
+    decoder, words = DECODERS[family], m.prefix + WORDS[family] + ".weight"
+    if key == words and decoder + ".weight" not in m.state:
+        return decoder + ".weight"
+    return {"cls.predictions.bias": "cls.predictions.decoder.bias", "lm_head.bias": "lm_head.decoder.bias"}.get(key)
 
 
 def write_adapter(m, family, head, options, folder, generator):
@@ -311,11 +317,11 @@ def write_adapter(m, family, head, options, folder, generator):
         parts = key.split(".")[:-1]
         if any(("x." + ".".join(parts[:i])).endswith(entry) for entry in saved for i in range(1, len(parts) + 1)):
             replace(key)
-    if any(entry.endswith(("wte", "word_embeddings")) for entry in saved) and head == "lm":
-        decoder, bias = {"bert": ("cls.predictions.decoder", "cls.predictions.bias"),
-                         "roberta": ("lm_head.decoder", "lm_head.bias"),
-                         "distilbert": ("vocab_projector", "vocab_projector.bias"), "gpt2": ("lm_head", None)}[family]
+    decoder = DECODERS[family]
+    if any(entry.endswith(("wte", "word_embeddings")) for entry in saved) and head == "lm" \
+            and decoder + ".weight" not in m.state:
         saved.append(decoder)
+        bias = {"bert": "cls.predictions.bias", "roberta": "lm_head.bias", "distilbert": "vocab_projector.bias"}.get(family)
         if bias:
             tensors[f"base_model.model.{decoder}.bias"] = m.state[bias].float()
     if "biases" in options:
@@ -338,11 +344,12 @@ def write_adapter(m, family, head, options, folder, generator):
 def stored(m, family, head, options):
     """What is in the files: names as options want them, and what old files have besides."""
     tensors = dict(m.state)
+    if "idle-bias" in options:
+        # As transformers 5 has an untied head: it adds the decoder's bias.
+        tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
+        tensors["cls.predictions.bias"] = torch.zeros(VOCABULARY)
     if "tied" in options:
-        words = m.prefix + ("wte" if family == "gpt2" else "embeddings.word_embeddings") + ".weight"
-        decoder = {"bert": "cls.predictions.decoder.weight", "roberta": "lm_head.decoder.weight",
-                   "distilbert": "vocab_projector.weight", "gpt2": "lm_head.weight"}[family]
-        tensors[decoder] = tensors[words].clone()
+        tensors[DECODERS[family] + ".weight"] = tensors[m.prefix + WORDS[family] + ".weight"].clone()
         if family == "bert":
             tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
         elif family == "roberta":
@@ -397,6 +404,9 @@ def write(folder, family, head, options, seed):
     prefix = "" if head == "bare" else {"gpt2": "transformer."}.get(family, family + ".")
     m = Model(prefix, config)
     fill(m, family, head, generator)
+    if "untied" in options:
+        config["tie_word_embeddings"] = False
+        m.state[DECODERS[family] + ".weight"] = torch.randn(VOCABULARY, HIDDEN, generator=generator, dtype=torch.float64) * 0.4
     tensors = stored(m, family, head, options)
     dtype = torch.float16 if "f16" in options else torch.bfloat16 if "bf16" in options else torch.float32
     m.state = {key: value.to(dtype).double() for key, value in m.state.items()}
@@ -410,6 +420,10 @@ def write(folder, family, head, options, seed):
         ids[text, :length] = torch.randint(2, VOCABULARY - 1, (length,), generator=generator)
     expected = {"input_ids": ids.float()}
     expected.update(outputs(m, family, head, ids, padding))
+    if "peft-unties" in options:
+        # PEFT copies a module that it saves, and a copy is tied to nothing.
+        expected["untied"] = torch.ones(1)
+        m.state[DECODERS[family] + ".weight"] = m.state[m.prefix + WORDS[family] + ".weight"].clone()
     m.adapter, m.replaced = write_adapter(m, family, head, options, os.path.join(folder, "adapter"), generator)
     expected.update({"adapted " + key: value for key, value in outputs(m, family, head, ids, padding).items()})
     save_file({key: value.float().contiguous() for key, value in expected.items()},
@@ -442,6 +456,14 @@ CASES.update({
     "roberta-lm-biases": ("roberta", "lm", ["biases"]),
     "distilbert-lm-full-words": ("distilbert", "lm", ["full=word_embeddings", "full=vocab_transform"]),
     "distilbert-classifier-biases": ("distilbert", "classifier", ["biases", "full=sa_layer_norm"]),
+    "bert-lm-untied": ("bert", "lm", ["untied", "idle-bias", "f16", "full=cls"]),
+    "roberta-lm-untied": ("roberta", "lm", ["untied"]),
+    "distilbert-lm-untied": ("distilbert", "lm", ["untied", "full=word_embeddings", "full=vocab_projector"]),
+    "gpt2-lm-untied": ("gpt2", "lm", ["untied", "bare-names", "biases", "full=lm_head"]),
+    "bert-lm-unties-words": ("bert", "lm", ["peft-unties", "tied", "full=word_embeddings"]),
+    "roberta-lm-unties-head": ("roberta", "lm", ["peft-unties", "full=lm_head"]),
+    "distilbert-lm-unties-decoder": ("distilbert", "lm", ["peft-unties", "full=vocab_projector"]),
+    "gpt2-lm-unties-both": ("gpt2", "lm", ["peft-unties", "full=wte", "full=lm_head"]),
 })
 
 if __name__ == "__main__":

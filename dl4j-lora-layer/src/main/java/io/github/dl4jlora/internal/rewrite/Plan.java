@@ -120,12 +120,9 @@ public record Plan(Map<String, Decision> decisions) {
         Set<String> trained = new HashSet<>();
         TorchTable torch = config.trainable().isEmpty() ? null : TorchTable.of(nodes);
         for (Pattern pattern : config.trainable()) {
-            List<String> matched = nodes.stream().filter(node -> hasParameters(node) && node.isCalled(pattern)).map(Node::name)
-                    .toList();
-            if (matched.isEmpty()) {
-                // An adapter's file names PyTorch's modules, of which a layer may hold several.
-                matched = nodes.stream().map(Node::name).filter(name -> torch.isCalled(name, pattern)).toList();
-            }
+            // An adapter's file names PyTorch's modules, of which a layer may hold several, and several layers one.
+            List<String> matched = nodes.stream().filter(node -> hasParameters(node)
+                    && (node.isCalled(pattern) || torch.isCalled(node.name(), pattern))).map(Node::name).toList();
             if (matched.isEmpty() && !torch.isOtherName(pattern)) {
                 throw new IllegalArgumentException("trainable(\"" + AdapterLayers.name(pattern)
                         + "\") matches no layer with parameters. "

@@ -50,9 +50,9 @@ public final class Checkpoint {
     private final CheckpointFolder folder;
     private final TransformerShape shape;
 
-    private Checkpoint(CheckpointFolder folder) {
+    private Checkpoint(CheckpointFolder folder, TransformerShape shape) {
         this.folder = folder;
-        this.shape = folder.config().shape();
+        this.shape = shape;
     }
 
     /**
@@ -63,10 +63,21 @@ public final class Checkpoint {
      *                     for what is not supported; the message names the file, and the key or tensor
      */
     public static Checkpoint open(Path folder) throws IOException {
-        return new Checkpoint(CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null")));
+        CheckpointFolder opened = CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null"));
+        return new Checkpoint(opened, opened.config().shape());
     }
 
-    /** {@return what kind of transformer it is, and its sizes} */
+    /**
+     * {@return this folder, but with language models whose decoder has a matrix of its own} If the folder's is tied to the word
+     * embeddings, that starts as a copy of these, so that the model computes the same, and either can be trained without the
+     * other. PEFT unties a decoder so when it saves decoder or word embeddings ({@code modules_to_save}) without
+     * {@code ensure_weight_tying}; such an adapter goes onto a network of this.
+     */
+    public Checkpoint untied() {
+        return new Checkpoint(folder, shape.untied());
+    }
+
+    /** {@return what kind of transformer it is, and its sizes; {@code tied} is what config.json says, or {@link #untied}} */
     public TransformerShape shape() {
         return shape;
     }
@@ -182,10 +193,11 @@ public final class Checkpoint {
      * @param newLayers which are not in the folder: they start as they are configured, by the graph's seed
      * @throws IOException              if a tensor of another layer is missing or of another shape, or there are unknown ones
      * @throws IllegalArgumentException if another layer is none that a transformer has, or has other settings (heads, padding,
-     *                                  epsilon, activation) than this folder's config.json says
+     *                                  epsilon, activation, tied or not) than this folder's config.json says, or
+     *                                  {@link #untied}
      */
     public BaseSource<ComputationGraph> model(ComputationGraphConfiguration graph, String... newLayers) throws IOException {
-        return BaseSource.of(graph, folder.values(graph, Set.of(newLayers)));
+        return BaseSource.of(graph, folder.values(shape, graph, Set.of(newLayers)));
     }
 
     private static GraphBuilder builder() {
@@ -195,7 +207,8 @@ public final class Checkpoint {
     /**
      * Writes a network that was made of this checkpoint, trained or merged, as a folder that transformers reads: config.json with
      * this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's tokenizer. A
-     * bare model keeps this folder's pooler if the network has none. The folder appears whole or not at all.
+     * bare model keeps this folder's pooler if the network has none. A decoder with a matrix of its own is written with
+     * {@code tie_word_embeddings: false}. The folder appears whole or not at all.
      *
      * @param network a stock network, with a head of the family or none
      * @param target  a folder that does not exist, or is empty

@@ -6,6 +6,7 @@ import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.VocabularyBias;
+import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.weights.WeightInit;
@@ -105,22 +106,36 @@ final class Heads {
             scored = MASKED_ROWS;
         }
         String bias = switch (family) {
-            case BERT -> transformed("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions",
-                    shape.activation(), scored);
-            // RobertaLMHead has the exact GELU whatever the configuration says.
-            case ROBERTA -> transformed("lm_head.dense", "lm_head.layer_norm", "lm_head", Nonlinearity.GELU, scored);
-            case DISTILBERT -> transformed("vocab_transform", "vocab_layer_norm", "vocab_projector", shape.activation(), scored);
+            case BERT -> "cls.predictions";
+            case ROBERTA -> "lm_head";
+            case DISTILBERT -> "vocab_projector";
             case GPT2 -> null;
         };
-        TiedDecoder.addTo(graph, Transformer.LOGITS, bias == null ? scored : bias, shape.hidden(), shape.vocabulary(),
-                family.prefix() + Transformer.EMBEDDINGS, bias, family.isCausal());
+        String last = switch (family) {
+            case BERT -> transformed("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+                    shape.activation(), scored);
+            // RobertaLMHead has the exact GELU whatever the configuration says.
+            case ROBERTA -> transformed("lm_head.dense", "lm_head.layer_norm", Nonlinearity.GELU, scored);
+            case DISTILBERT -> transformed("vocab_transform", "vocab_layer_norm", shape.activation(), scored);
+            case GPT2 -> scored;
+        };
+        String words = family.prefix() + Transformer.EMBEDDINGS;
+        if (!shape.tied()) {
+            words = family.names().matrix(bias);
+            graph.addLayer(words, new VocabularyMatrix(shape.hidden(), shape.vocabulary()), last);
+            last = words;
+        }
+        if (bias != null) {
+            graph.addLayer(bias, new VocabularyBias(shape.hidden(), shape.vocabulary()), last);
+            last = bias;
+        }
+        TiedDecoder.addTo(graph, Transformer.LOGITS, last, shape.hidden(), shape.vocabulary(), words, bias, family.isCausal());
         return Transformer.LOGITS;
     }
 
-    private String transformed(String dense, String norm, String bias, Nonlinearity activation, String rows) {
+    private String transformed(String dense, String norm, Nonlinearity activation, String rows) {
         Transformer.dense(graph, dense, rows, shape.hidden(), shape.hidden(), activation.activation());
         graph.addLayer(norm, new LayerNormalization(shape.hidden(), shape.epsilon()), dense);
-        graph.addLayer(bias, new VocabularyBias(shape.hidden(), shape.vocabulary()), norm);
-        return bias;
+        return norm;
     }
 }

@@ -17,9 +17,10 @@ import java.util.TreeMap;
  * @param epsilon      what layer normalisation adds to the variance
  * @param activation   of the feed-forward part
  * @param padding      the token id that, at the end of a text, is padding; {@link #NO_TOKEN} where the model has none
+ * @param tied         whether a language model's decoder has the word embeddings for its matrix, and none of its own
  */
 public record TransformerShape(Family family, int vocabulary, int positions, int tokenTypes, int hidden, int intermediate,
-                               int layers, int heads, double epsilon, Nonlinearity activation, int padding) {
+                               int layers, int heads, double epsilon, Nonlinearity activation, int padding, boolean tied) {
 
     /** A padding id that is no token's, for models that have no token for it. */
     public static final int NO_TOKEN = -1;
@@ -44,6 +45,18 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
                 + ", but must be a token id below the vocabulary of " + vocabulary + ", or " + NO_TOKEN + " for none");
         require(positions > firstPosition(family, padding), family, "positions is " + positions + ", but the first token has "
                 + "position " + firstPosition(family, padding));
+    }
+
+    /** With a tied decoder. */
+    public TransformerShape(Family family, int vocabulary, int positions, int tokenTypes, int hidden, int intermediate,
+                            int layers, int heads, double epsilon, Nonlinearity activation, int padding) {
+        this(family, vocabulary, positions, tokenTypes, hidden, intermediate, layers, heads, epsilon, activation, padding, true);
+    }
+
+    /** {@return the same, but that a language model's decoder has a matrix of its own, {@code [vocabulary, hidden]}} */
+    public TransformerShape untied() {
+        return new TransformerShape(family, vocabulary, positions, tokenTypes, hidden, intermediate, layers, heads, epsilon,
+                activation, padding, false);
     }
 
     private static void require(boolean condition, Family family, String message) {

@@ -90,7 +90,8 @@ class HostileCheckpointTest {
                 config("add_cross_attention", true, "\"add_cross_attention\": true"),
                 config("quantization_config", Map.of("bits", 4), "\"quantization_config\": {\"bits\":4}"),
                 config("pruned_heads", Map.of("0", new int[] {1}), "\"pruned_heads\""),
-                config("tie_word_embeddings", false, "\"tie_word_embeddings\": false"),
+                config("tie_word_embeddings", false, "lacks the tensor", "cls.predictions.decoder.weight"),
+                config("tie_word_embeddings", "no", "\"tie_word_embeddings\": \"no\"", "true or false"),
                 config("architectures", new String[] {"BertForPreTraining"}, "BertForPreTraining", "BertForMaskedLM"),
                 config("architectures", 5, "\"architectures\": 5"));
     }
@@ -108,7 +109,8 @@ class HostileCheckpointTest {
                         "[cls.predictions.more.weight]"),
                 tensors("a tensor has two names", all -> all.put(QUERY.substring(5), Nd4j.zeros(8, 8)), QUERY, "two names"),
                 tensors("the decoder is another", all -> all.put("cls.predictions.decoder.weight", Nd4j.zeros(19, 8)),
-                        "cls.predictions.decoder.weight", "differs from \"" + WORDS + "\"", "tied"),
+                        "cls.predictions.decoder.weight", "differs from \"" + WORDS + "\"",
+                        "\"tie_word_embeddings\": false"),
                 folder("a type is no floating-point number", changed -> changed.bytes("\"F32\"", "\"I32\""), "dtype I32"),
                 folder("the header is damaged", changed -> changed.bytes("data_offsets", "data_offsetz"), "data_offsetz"),
                 folder("the file is cut", changed -> changed.shorten(5), "model.safetensors"),

@@ -49,10 +49,15 @@ public record Tiny(TransformerShape shape, Head head) {
         return shapes().map(shape -> new Tiny(shape, Head.classifier(CLASSES)));
     }
 
-    /** Every family as a language model, and one with its masked tokens named. */
+    /** Every family as a language model, with a decoder that is tied and one that is not, and one with its masked tokens named. */
     static Stream<Tiny> languageModels() {
-        return Stream.concat(shapes().map(shape -> new Tiny(shape, shape.family().isCausal() ? Head.nextWord()
-                : Head.maskedWords())), Stream.of(new Tiny(shape(Family.BERT), Head.maskedWordsAtPositions())));
+        return Stream.of(shapes().map(Tiny::languageModel), shapes().map(TransformerShape::untied).map(Tiny::languageModel),
+                Stream.of(new Tiny(shape(Family.BERT), Head.maskedWordsAtPositions()))).flatMap(Function.identity());
+    }
+
+    /** The family's language model. */
+    static Tiny languageModel(TransformerShape shape) {
+        return new Tiny(shape, shape.family().isCausal() ? Head.nextWord() : Head.maskedWords());
     }
 
     static Stream<Tiny> all() {
@@ -141,6 +146,6 @@ public record Tiny(TransformerShape shape, Head head) {
 
     @Override
     public String toString() {
-        return shape.family() + " " + head.kind();
+        return shape.family() + " " + head.kind() + (shape.tied() ? "" : " untied");
     }
 }

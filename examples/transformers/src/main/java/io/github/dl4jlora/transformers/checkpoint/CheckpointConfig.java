@@ -26,6 +26,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             "gelu_python", Nonlinearity.GELU, "gelu_new", Nonlinearity.GELU_NEW, "gelu_fast", Nonlinearity.GELU_NEW,
             "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
     private static final String PADDING = "pad_token_id";
+    private static final String TIED = "tie_word_embeddings";
     private static final String ONE_LABEL = "single_label_classification";
 
     /**
@@ -46,7 +47,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         file.requireOnly("position_embedding_type", "absolute");
         file.requireOnly("scale_attn_weights", true);
         try {
-            return new CheckpointConfig(shape(file, family), file.texts("architectures"),
+            TransformerShape shape = shape(file, family);
+            return new CheckpointConfig(file.flag(true, TIED) ? shape : shape.untied(), file.texts("architectures"),
                     file.text(null, "torch_dtype", "dtype"), file);
         } catch (IllegalArgumentException e) {
             throw new IOException(path + ": " + e.getMessage(), e);
@@ -98,13 +100,6 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /**
-     * @throws IOException if the decoder of a language model has weights of its own
-     */
-    void requireTiedDecoder() throws IOException {
-        file.requireOnly("tie_word_embeddings", true);
-    }
-
-    /**
      * Tensors do not tell: BERT's heads for a class of each token, and for choices, have the names and shapes of the head for a
      * class of each text.
      *
@@ -146,9 +141,13 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      *
      * @param classes  of a classifier; 0 for others
      * @param dataType of the weights, as PyTorch calls it
+     * @param tied     whether a language model's decoder is
      */
-    byte[] with(String architecture, int classes, String dataType) throws IOException {
+    byte[] with(String architecture, int classes, String dataType, boolean tied) throws IOException {
         ObjectNode content = file.content();
+        if (tied != shape.tied()) {
+            content.put(TIED, tied);
+        }
         content.putArray("architectures").add(architecture);
         content.put(content.has("dtype") ? "dtype" : "torch_dtype", dataType);
         if (classes > 0 && content.has("problem_type")) {

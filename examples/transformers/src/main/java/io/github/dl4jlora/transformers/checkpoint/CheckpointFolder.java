@@ -36,7 +36,7 @@ public final class CheckpointFolder {
         this.path = path;
         this.config = config;
         this.files = files;
-        this.names = new TensorNames(config.shape().family(), files, path + (config.architectures().isEmpty() ? ""
+        this.names = new TensorNames(config.shape(), files, path + (config.architectures().isEmpty() ? ""
                 : ", saved of " + ConfigFile.shown(config.architectures()) + ","));
     }
 
@@ -155,19 +155,18 @@ public final class CheckpointFolder {
     /**
      * {@return the values of a graph}
      *
+     * @param shape this folder's, whose decoder may have a matrix of its own all the same: it gets the word embeddings' values
      * @param added layers that start as their configuration says
      * @throws IOException              if the tensors of the others are not all there, in their shapes, or there are unknown ones
      * @throws IllegalArgumentException if a layer that was not added is not of the family, or has other settings than config.json
      */
-    public BaseSource.Values values(ComputationGraphConfiguration graph, Set<String> added) throws IOException {
-        if (graph.getVertices().containsKey(Transformer.LOGITS)) {
-            config.requireTiedDecoder();
-        }
+    public BaseSource.Values values(TransformerShape shape, ComputationGraphConfiguration graph, Set<String> added)
+            throws IOException {
         if (hasStoredClassifier(graph, added)) {
             config.requireSequenceClassifier();
         }
         BaseSource.Values values = StoredModel.of(graph, config.shape().family(), files, names, added);
-        Map<String, GraphVertex> expected = LayerSettings.vertices(config.shape());
+        Map<String, GraphVertex> expected = LayerSettings.vertices(shape);
         expected.keySet().retainAll(graph.getVertices().keySet());
         expected.keySet().removeAll(added);
         LayerSettings.require(expected, graph.getVertices(), path, "Build the graph on Checkpoint.shape()");

@@ -8,6 +8,7 @@ import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -55,9 +56,10 @@ public final class CheckpointWriter {
     public CheckpointWriter(CheckpointFolder origin, ComputationGraph network) {
         this.origin = origin;
         this.network = network;
-        this.shape = origin.config().shape();
         requireInitialised(network);
         this.layers = stockLayers(network);
+        boolean isUntied = layers.values().stream().anyMatch(VocabularyMatrix.class::isInstance);
+        this.shape = isUntied ? origin.config().shape().untied() : origin.config().shape();
         this.kind = kind();
         this.classes = kind == Head.Kind.CLASSIFIER ? classes(layers) : 0;
         requireSizes();
@@ -161,7 +163,7 @@ public final class CheckpointWriter {
         requireNew(folder);
         DataType type = network.params().dataType();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
-        byte[] config = origin.config().with(architecture(), classes, TYPES.get(type));
+        byte[] config = origin.config().with(architecture(), classes, TYPES.get(type), shape.tied());
         files.put("config.json", out -> out.write(config));
         addTensors(files, tensors(type), shardBytes);
         for (String name : BESIDE) {
@@ -199,11 +201,13 @@ public final class CheckpointWriter {
 
     private Map<String, Safetensors.Later> tensors(DataType type) {
         Map<String, Safetensors.Later> tensors = new LinkedHashMap<>();
-        for (String name : expected(kind).keySet()) {
-            for (TorchParameter parameter : shape.family().names().parameters(name, layers.get(name))) {
-                tensors.put(parameter.tensor(), new Safetensors.Later(type, parameter.shape(), () -> copy(parameter)));
-            }
-        }
+        expectedVertices(kind).forEach((name, vertex) -> {
+            List<TorchParameter> parameters = vertex instanceof LayerVertex layer
+                    ? shape.family().names().parameters(name, layer.getLayerConf().getLayer()) : List.of();
+            // Of an untied decoder, transformers 5 reads the bias by the decoder's name alone.
+            parameters.stream().filter(parameter -> parameter.layer().equals(name) || !shape.tied()).forEach(parameter ->
+                    tensors.put(parameter.tensor(), new Safetensors.Later(type, parameter.shape(), () -> copy(parameter))));
+        });
         if (architecture().endsWith("Model") && kind != Head.Kind.NEXT_WORD) {
             origin.pooler(type).forEach(tensors::putIfAbsent);
         }

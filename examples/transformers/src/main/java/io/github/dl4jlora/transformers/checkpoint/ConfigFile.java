@@ -116,6 +116,14 @@ final class ConfigFile {
         return value == null ? ifMissing : value.textValue();
     }
 
+    boolean flag(boolean ifMissing, String key) throws IOException {
+        JsonNode value = value(key);
+        if (value != null && !value.isBoolean()) {
+            throw refused(new String[] {key}, value, "true or false");
+        }
+        return value == null ? ifMissing : value.booleanValue();
+    }
+
     /** {@return the texts of a list, none if it is missing} */
     List<String> texts(String key) throws IOException {
         JsonNode value = value(key);

@@ -6,6 +6,7 @@ import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -87,6 +88,9 @@ final class LayerSettings {
         }
         if (layer instanceof TokenEmbeddings embeddings) {
             return "the padding " + embeddings.getPadding();
+        }
+        if (layer instanceof TiedDecoder decoder) {
+            return "the matrix of layer \"" + decoder.getWords() + "\"";
         }
         return layer instanceof DenseLayer || layer instanceof OutputLayer
                 ? "the activation " + ((BaseLayer) layer).getActivationFn().getClass().getSimpleName() : "no settings";

@@ -94,6 +94,7 @@ final class StoredModel implements BaseSource.Values {
         if (isLanguageModel) {
             tied = names.tied();
             used.addAll(tied.keySet());
+            used.addAll(tied.values());
         }
         names.requireKnown(used);
     }
@@ -139,7 +140,8 @@ final class StoredModel implements BaseSource.Values {
         for (Map.Entry<String, String> pair : tied.entrySet()) {
             if (pair.getValue().equals(to) && !files.isSame(pair.getKey(), to)) {
                 throw new IOException(files.fileOf(to) + ": tensor \"" + pair.getKey() + "\" differs from \"" + to + "\", but "
-                        + "only decoders that are tied to it are supported (tie_word_embeddings: true)");
+                        + "config.json says that the decoder is tied to it. If it is not, write \"tie_word_embeddings\": false "
+                        + "there");
             }
         }
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,14 +29,16 @@ final class TensorNames {
     private static final int MOST_TOLD = 10;
 
     private final Family family;
+    private final boolean tied;
     private final TensorFiles files;
     private final String origin;
     /** The files' own names by those without prefix. */
     private final Map<String, String> byModule = new HashMap<>();
 
     /** @param origin of the names, for messages */
-    TensorNames(Family family, TensorFiles files, String origin) throws IOException {
-        this.family = family;
+    TensorNames(TransformerShape shape, TensorFiles files, String origin) throws IOException {
+        this.family = shape.family();
+        this.tied = shape.tied();
         this.files = files;
         this.origin = origin;
         for (String name : files.names()) {
@@ -55,16 +58,35 @@ final class TensorNames {
 
     /** {@return the files' name of a tensor; null if they have none} */
     String find(String tensor) {
-        String found = byModule.get(module(tensor));
-        return found != null ? found : byModule.get(heldTwice(module(tensor)));
+        String module = module(tensor);
+        String own = byModule.get(module);
+        String twin = byModule.get(twin(module));
+        // Of untied decoders transformers 5 keeps the head's bias beside the decoder's, which alone is computed with.
+        return own == null || !tied && twin != null ? twin : own;
     }
 
-    /** The decoder's bias is one tensor with two names, of which a file may have either. */
-    private String heldTwice(String module) {
-        return switch (module) {
-            case "cls.predictions.bias" -> "cls.predictions.decoder.bias";
-            case "lm_head.bias" -> "lm_head.decoder.bias";
-            default -> module;
+    /** The other name of a tensor of the decoder, of which a file may have either; the same for all others. */
+    private String twin(String module) {
+        return module.equals(bias()) ? decoder() + ".bias"
+                : tied && module.equals(decoder() + ".weight") ? family.words() + ".weight" : module;
+    }
+
+    /** The bias of a language model's head, which the decoder adds. */
+    private String bias() {
+        return switch (family) {
+            case BERT -> "cls.predictions.bias";
+            case ROBERTA -> "lm_head.bias";
+            default -> decoder() + ".bias";
+        };
+    }
+
+    /** The module of a language model's decoder. */
+    private String decoder() {
+        return switch (family) {
+            case BERT -> "cls.predictions.decoder";
+            case ROBERTA -> "lm_head.decoder";
+            case DISTILBERT -> "vocab_projector";
+            case GPT2 -> "lm_head";
         };
     }
 
@@ -81,24 +103,15 @@ final class TensorNames {
 
     /** {@return what the decoder of a language model is tied to, by those of the decoder's tensors that the files have} */
     Map<String, String> tied() {
-        Map<String, String> tied = new LinkedHashMap<>();
-        String words = family.words() + ".weight";
-        switch (family) {
-            case BERT -> {
-                tied.put("cls.predictions.decoder.weight", words);
-                tied.put("cls.predictions.decoder.bias", "cls.predictions.bias");
-            }
-            case ROBERTA -> {
-                tied.put("lm_head.decoder.weight", words);
-                tied.put("lm_head.decoder.bias", "lm_head.bias");
-            }
-            case DISTILBERT -> tied.put("vocab_projector.weight", words);
-            case GPT2 -> tied.put("lm_head.weight", words);
+        Map<String, String> pairs = new LinkedHashMap<>();
+        if (tied) {
+            pairs.put(decoder() + ".weight", family.words() + ".weight");
         }
+        pairs.put(decoder() + ".bias", bias());
         Map<String, String> found = new LinkedHashMap<>();
-        tied.forEach((decoder, to) -> {
-            if (find(decoder) != null && !find(decoder).equals(find(to))) {
-                found.put(find(decoder), find(to));
+        pairs.forEach((decoder, to) -> {
+            if (byModule.containsKey(decoder) && byModule.containsKey(to) && !decoder.equals(to)) {
+                found.put(byModule.get(decoder), byModule.get(to));
             }
         });
         return found;

@@ -19,7 +19,7 @@ public enum ModuleNames {
 
     /** Of BERT and RoBERTa. */
     BERT("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings",
-            bias -> bias + ".decoder", null),
+            bias -> bias + ModuleNames.DECODER, null),
     /** The decoder is the module that has the bias. */
     DISTILBERT("embeddings.word_embeddings", "embeddings.position_embeddings", null, bias -> bias, null),
     /** The dense layers of its blocks are {@code Conv1D}. */
@@ -28,6 +28,7 @@ public enum ModuleNames {
 
     /** What the layer of the embeddings is called, after the model's prefix. */
     public static final String EMBEDDINGS = "embeddings";
+    private static final String DECODER = ".decoder";
 
     private final String words;
     private final String positions;
@@ -58,13 +59,30 @@ public enum ModuleNames {
         return types;
     }
 
+    /**
+     * {@return what the layer of a decoder's own matrix is called} As the module, but where that is what the layer of the bias is
+     * called.
+     *
+     * @param bias the layer of the bias; null where there is none
+     */
+    public String matrix(String bias) {
+        String module = decoder.apply(bias);
+        return module.equals(bias) ? bias + DECODER : module;
+    }
+
+    /** The decoder's module, by the name of the layer that has its matrix; null if that is no such name. */
+    private String module(String matrix) {
+        String bias = matrix.endsWith(DECODER) ? matrix.substring(0, matrix.length() - DECODER.length()) : null;
+        return matrix(bias).equals(matrix) ? decoder.apply(bias) : null;
+    }
+
     /** {@return whether there are dense layers that PyTorch has as {@code [in, out]}, as DL4J does} */
     public boolean hasConv1d() {
         return conv1d != null;
     }
 
     /**
-     * The parameters of a layer; of a tied decoder, those of the layers that it is tied to, by the decoder's names.
+     * The parameters of a layer; of a decoder, those of the layers that it computes with, by the decoder's names for them.
      *
      * @param name  in the graph
      * @param layer as configured
@@ -81,8 +99,12 @@ public enum ModuleNames {
         if (layer instanceof TokenEmbeddings embeddings) {
             return name.endsWith(EMBEDDINGS) ? embeddings(name, embeddings) : List.of();
         }
+        if (layer instanceof VocabularyMatrix matrix) {
+            return module(name) == null ? List.of() : List.of(new TorchParameter(name, TokenEmbeddings.WORDS,
+                    module(name) + ".weight", new long[] {matrix.getVocabulary(), matrix.getNIn()}, false));
+        }
         if (layer instanceof TiedDecoder tied) {
-            return tied.getWords().endsWith(EMBEDDINGS) ? decoder(tied) : List.of();
+            return decoder(tied);
         }
         // Their own classes only: subclasses have other parameters.
         if (layer.getClass() == DenseLayer.class) {
@@ -112,10 +134,13 @@ public enum ModuleNames {
 
     private List<TorchParameter> decoder(TiedDecoder layer) {
         String module = decoder.apply(layer.getBiases());
+        boolean isTied = layer.getWords().endsWith(EMBEDDINGS);
         List<TorchParameter> parameters = new ArrayList<>();
-        parameters.add(new TorchParameter(layer.getWords(), TokenEmbeddings.WORDS, module + ".weight",
-                new long[] {layer.getNOut(), layer.getNIn()}, false));
-        if (layer.getBiases() != null && !module.equals(layer.getBiases())) {
+        if (isTied) {
+            parameters.add(new TorchParameter(layer.getWords(), TokenEmbeddings.WORDS, module + ".weight",
+                    new long[] {layer.getNOut(), layer.getNIn()}, false));
+        }
+        if (layer.getBiases() != null && !module.equals(layer.getBiases()) && (isTied || module(layer.getWords()) != null)) {
             parameters.add(vector(layer.getBiases(), VocabularyBias.BIAS, module + ".bias", layer.getNOut()));
         }
         return parameters;

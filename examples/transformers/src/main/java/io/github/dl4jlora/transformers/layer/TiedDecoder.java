@@ -16,8 +16,9 @@ import java.util.Objects;
 
 /**
  * The output of a language model: {@code logits = rows · Wᵀ + b}, where W are the word embeddings (Press, Wolf 2016,
- * arXiv:1608.05859), the very array in the {@link TokenEmbeddings} layer, and b is in a {@link VocabularyBias}, if there is one.
- * Its loss is softmax cross-entropy, the mean over all tokens that count, as PyTorch's.
+ * arXiv:1608.05859), the very array in the {@link TokenEmbeddings} layer, or, of a decoder that is not tied to these, in a
+ * {@link VocabularyMatrix}; b is in a {@link VocabularyBias}, if there is one. Its loss is softmax cross-entropy, the mean over
+ * all tokens that count, as PyTorch's.
  *
  * <pre>
  * input   rows    [minibatch · k, hidden]
@@ -61,7 +62,7 @@ public final class TiedDecoder extends LossLayer {
      * Adds the decoder to a graph.
      *
      * @param input   the name of what gives the rows
-     * @param words   the name of the {@link TokenEmbeddings}
+     * @param words   the name of the {@link TokenEmbeddings}, or of the {@link VocabularyMatrix}, which must be below the input
      * @param biases  the name of the {@link VocabularyBias}, which must be the input; null for no bias
      * @param shifted whether rows tell the next token's label
      */

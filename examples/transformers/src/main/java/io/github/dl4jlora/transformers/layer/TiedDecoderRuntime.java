@@ -59,7 +59,7 @@ final class TiedDecoderRuntime extends LossLayer {
     }
 
     private IllegalStateException notTied(String name, String why) {
-        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" is tied to layer \"" + name + "\", "
+        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" computes with what layer \"" + name + "\" holds, "
                 + why);
     }
 

@@ -36,7 +36,7 @@ import java.util.Objects;
  */
 public final class TokenEmbeddings extends MatrixConfiguration implements TorchNames {
 
-    /** Key of the word embeddings, which a {@link TiedDecoder} multiplies by too. */
+    /** Key of the word embeddings, which a {@link TiedDecoder} multiplies by too, and of a {@link VocabularyMatrix}. */
     public static final String WORDS = "W";
     static final String POSITIONS = "P";
     static final String TYPES = "T";
@@ -167,8 +167,11 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
 
     @Override
     void fill(Map<String, INDArray> matrices) {
-        matrices.values().forEach(matrix -> matrix.assign(Nd4j.randn(matrix.dataType(), matrix.shape())
-                .muli(STANDARD_DEVIATION)));
+        matrices.values().forEach(TokenEmbeddings::start);
+    }
+
+    static void start(INDArray matrix) {
+        matrix.assign(Nd4j.randn(matrix.dataType(), matrix.shape()).muli(STANDARD_DEVIATION));
     }
 
     @Override

@@ -1,7 +1,5 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
@@ -16,31 +14,24 @@ import java.util.Map;
  * b              bias  [1, vocabulary]
  * </pre>
  */
-public final class VocabularyBias extends MatrixConfiguration {
+public final class VocabularyBias extends VocabularyLayer {
 
     /** Key of the bias. */
     public static final String BIAS = "b";
 
     private static final long serialVersionUID = 1L;
 
-    private long vocabulary;
-
     VocabularyBias() {
         // For JSON.
     }
 
     public VocabularyBias(long hidden, long vocabulary) {
-        super(hidden, hidden);
-        this.vocabulary = vocabulary;
-    }
-
-    public long getVocabulary() {
-        return vocabulary;
+        super(hidden, vocabulary);
     }
 
     @Override
     public Map<String, long[]> matrices() {
-        return Map.of(BIAS, new long[]{1, vocabulary});
+        return Map.of(BIAS, new long[]{1, getVocabulary()});
     }
 
     @Override
@@ -51,20 +42,5 @@ public final class VocabularyBias extends MatrixConfiguration {
     @Override
     void fill(Map<String, INDArray> matrices) {
         matrices.get(BIAS).assign(0);
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return super.equals(other) && other instanceof VocabularyBias that && vocabulary == that.vocabulary;
-    }
-
-    @Override
-    public int hashCode() {
-        return 31 * super.hashCode() + Long.hashCode(vocabulary);
-    }
-
-    @Override
-    MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type) {
-        return new VocabularyBiasRuntime(conf, type);
     }
 }

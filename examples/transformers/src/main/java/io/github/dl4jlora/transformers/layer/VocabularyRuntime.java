@@ -8,10 +8,10 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Runs {@link VocabularyBias}. */
-final class VocabularyBiasRuntime extends MatrixLayer<VocabularyBias> {
+/** Runs {@link VocabularyLayer}. */
+final class VocabularyRuntime extends MatrixLayer<VocabularyLayer> {
 
-    VocabularyBiasRuntime(NeuralNetConfiguration conf, DataType type) {
+    VocabularyRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
     }
 
@@ -22,10 +22,10 @@ final class VocabularyBiasRuntime extends MatrixLayer<VocabularyBias> {
         return workspaces.dup(ArrayType.ACTIVATIONS, input, 'c');
     }
 
-    /** The decoder has written the bias's gradient. */
+    /** The decoder has written the gradients. */
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
-        sumOf(VocabularyBias.BIAS);
+        layerConf().matrices().keySet().forEach(this::sumOf);
         return new Pair<>(gradients(), workspaces.dup(ArrayType.ACTIVATION_GRAD, epsilon, 'c'));
     }
 }
