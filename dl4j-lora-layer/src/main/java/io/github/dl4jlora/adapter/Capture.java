@@ -62,7 +62,7 @@ final class Capture {
         Map<String, INDArray> biases = new LinkedHashMap<>(own.biases());
         biases.putAll(adapter.content().biases().values());
         return new LoRAAdapter(new AdapterContent(deltas, adapter.content().trained(), new Biases(biases, view.biasTraining()),
-                adapter.content().dropout(), adapter.content().own()));
+                adapter.content().dropout(), adapter.content().own(), adapter.content().modules()));
     }
 
     private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base, TensorLayout layout) {

@@ -31,7 +31,7 @@ final class CapturedValues {
 
     AdapterContent with(Map<String, Delta> deltas) {
         return new AdapterContent(deltas, trained, biases.isEmpty() ? Biases.NONE : new Biases(biases, view.biasTraining()),
-                view.dropout(), own);
+                view.dropout(), own, view.torch().modules());
     }
 
     /** By name, see {@link Biases}. */
@@ -88,8 +88,9 @@ final class CapturedValues {
         view.torch().parameters().forEach((tensor, parameter) -> {
             boolean inside = modules.stream().anyMatch(module -> !own.contains(module) && tensor.startsWith(module + "."));
             String name = tensor.substring(tensor.lastIndexOf('.') + 1);
-            if (inside && !trained.getOrDefault(parameter.module(), Map.of()).containsKey(name)
-                    && !view.isAdapted(parameter.layer())) {
+            boolean isHeld = trained.getOrDefault(parameter.module(), Map.of()).containsKey(name)
+                    || tensor.endsWith(Biases.SUFFIX) && biases.containsKey(parameter.module());
+            if (inside && !isHeld && !view.isAdapted(parameter.layer())) {
                 add(parameter, view.stockTable(parameter.layer()).get(parameter.key()));
             }
         });

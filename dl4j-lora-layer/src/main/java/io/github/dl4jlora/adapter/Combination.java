@@ -211,7 +211,8 @@ public final class Combination {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             layers.forEach(layer -> combined.put(layer, combine(layer)));
             return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
-                    adapters.get(0).content().dropout(), LayerUnion.own(adapters)));
+                    adapters.get(0).content().dropout(), LayerUnion.names(adapters, AdapterContent::own),
+                    LayerUnion.names(adapters, AdapterContent::modules)));
         }
     }
 

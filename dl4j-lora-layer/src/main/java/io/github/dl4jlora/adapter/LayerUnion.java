@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Biases;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -12,6 +13,7 @@ import java.util.LinkedList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /** What several adapters have between them, and whether it goes together in one network. */
@@ -70,9 +72,9 @@ final class LayerUnion {
         return trained;
     }
 
-    /** See {@link io.github.dl4jlora.internal.peft.AdapterContent#own}. */
-    static Set<String> own(List<LoRAAdapter> adapters) {
-        return adapters.stream().flatMap(adapter -> adapter.content().own().stream()).collect(Collectors.toSet());
+    /** Of what each adapter holds, all names: {@code names(adapters, AdapterContent::own)}. */
+    static Set<String> names(List<LoRAAdapter> adapters, Function<AdapterContent, Set<String>> names) {
+        return adapters.stream().flatMap(adapter -> names.apply(adapter.content()).stream()).collect(Collectors.toSet());
     }
 
     private static void requireNotAdapted(String layer, Collection<String> parameters, LoRAAdapter other) {

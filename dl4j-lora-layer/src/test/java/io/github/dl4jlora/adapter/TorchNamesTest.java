@@ -136,7 +136,7 @@ class TorchNamesTest {
 
         assertThat(file.read(PREFIX + "block.square1.weight")).isEqualTo(tuned.getParam("1_W"));
         assertThat(file.read(PREFIX + "block.square1.bias")).isEqualTo(tuned.getParam("1_b").reshape(SIZE));
-        assertThat(AdapterFiles.config(folder).get("modules_to_save")).hasToString("[\"model.block.square1\"]");
+        assertThat(AdapterFiles.config(folder).get("modules_to_save")).hasToString("[\"block.square1\"]");
         assertComesBack(tuned);
     }
 
@@ -210,7 +210,7 @@ class TorchNamesTest {
 
         write(Map.of("decoder.weight", weight), "\"modules_to_save\": [\"decoder\"]");
         assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder))).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("decoder.weight").hasMessageContaining("weights of its own");
+                .hasMessageContainingAll("decoder.weight", "matrix of its own", "untied()");
 
         write(Map.of("words.weight", weight, "decoder.weight", weight.add(1)), "\"modules_to_save\": [\"words\", \"decoder\"]");
         assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder))).isInstanceOf(IllegalArgumentException.class)
@@ -231,6 +231,23 @@ class TorchNamesTest {
                 "\"modules_to_save\": [\"words\"], \"ensure_weight_tying\": true");
 
         assertThat(LoRA.apply(base, LoRAAdapter.load(folder)).getParam("0_W")).isEqualTo(weight.transpose());
+    }
+
+    @Test
+    void moduleWithoutTheBiasThatTheNetworkWouldAddIsRefused() throws IOException {
+        write(Map.of("block.square2.weight", Networks.random(DataType.DOUBLE, 3, SIZE, SIZE)),
+                "\"modules_to_save\": [\"square2\"]");
+
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("Layer \"square2\"", "\"block.square2\" without its bias", "ensure_weight_tying");
+    }
+
+    @Test
+    void moduleWhoseNameEndsAnotherIsNotLeftToPeftToFind() throws IOException {
+        saved(tuned(LoRAConfig.builder().targets("square1").trainable("first", "out")));
+
+        assertThat(AdapterFiles.config(folder).get("modules_to_save"))
+                .hasToString("[\"words\",\"decoder\",\"shift\",\"model.out\"]");
     }
 
     @Test

@@ -24,19 +24,21 @@ import java.util.stream.Collectors;
  * @param dropout of the low-rank path in training
  * @param own     names among the trained ones, and the biases, that are no modules of PyTorch's: of layers that it has no like
  *                of, and as versions before 0.3.0 had them. They have DL4J's keys and shapes, but for DL4J's own layers
+ * @param modules the network's in PyTorch, as far as they are known with all that is in them
  */
 public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
-                             double dropout, Set<String> own) {
+                             double dropout, Set<String> own, Set<String> modules) {
 
     public AdapterContent {
         deltas = Collections.unmodifiableMap(deltas);
         trained = Collections.unmodifiableMap(trained);
         own = Set.copyOf(own);
+        modules = Set.copyOf(modules);
     }
 
     public AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
                           double dropout) {
-        this(deltas, trained, biases, dropout, Set.of());
+        this(deltas, trained, biases, dropout, Set.of(), Set.of());
     }
 
     /** {@return what an adapter consists of} */
@@ -58,7 +60,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
 
     /** The same with other A and B. */
     public AdapterContent with(Map<String, Delta> others) {
-        return new AdapterContent(others, trained, biases, dropout, own);
+        return new AdapterContent(others, trained, biases, dropout, own, modules);
     }
 
     /**
@@ -74,12 +76,16 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
             throw new IllegalArgumentException("the keyMapper maps none of " + deltas.keySet());
         }
         AdapterContent renamed = new AdapterContent(adapted, renamed(trained, mapper, dropped),
-                new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout,
-                own.stream().map(mapper).filter(Objects::nonNull).collect(Collectors.toSet()));
+                new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout, renamed(own, mapper),
+                renamed(modules, mapper));
         if (!dropped.isEmpty()) {
             AdapterLog.LOG.warn("The keyMapper has no name for {}: what the adapter holds of them is left out", dropped);
         }
         return renamed;
+    }
+
+    private static Set<String> renamed(Set<String> names, UnaryOperator<String> mapper) {
+        return names.stream().map(mapper).filter(Objects::nonNull).collect(Collectors.toSet());
     }
 
     private static <T> Map<String, T> renamed(Map<String, T> values, UnaryOperator<String> mapper,

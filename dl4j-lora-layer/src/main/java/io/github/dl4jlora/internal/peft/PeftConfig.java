@@ -52,7 +52,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         int rank = mostCommon(ranks.values());
         double alpha = mostCommon(alphas.values());
         return new PeftConfig(rank, alpha, rsLora, ModulePatterns.of(ranks, rank), ModulePatterns.of(alphas, alpha),
-                adapter.layers(), SavedModules.entries(adapter.trainedLayers()), adapter.dropout(),
+                adapter.layers(), SavedModules.entries(adapter), adapter.dropout(),
                 UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
                 adapter.deltas().values().stream().anyMatch(delta -> delta.has(ExtraPart.LORA_BIAS.key())), false, init(adapter),
                 adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false);

@@ -22,12 +22,14 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 
 /** Reads an adapter as PEFT or {@link PeftWriter} wrote it. */
 public final class PeftReader {
 
+    private static final Set<String> WEIGHT_AND_BIAS = Set.of("weight", "bias");
     private static final long LONGEST_CONFIG = 4 << 20;
     /** A second or so. */
     private static final long MOST_STEPS = 50_000_000;
@@ -90,8 +92,15 @@ public final class PeftReader {
             Set<String> own = new HashSet<>(config.isOurs() ? trained.keySet() : Set.of());
             own.removeIf(module -> !provenance.isOwn(module));
             return renamed(new AdapterContent(deltas, trained,
-                    new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout(), own));
+                    new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout(), own,
+                    modules(trained, config)));
         }
+    }
+
+    /** What PEFT made copies of, but those of which it wants more than is kept here, such as a batch normalisation's counts. */
+    private static Set<String> modules(Map<String, Map<String, INDArray>> trained, PeftConfig config) {
+        return trained.keySet().stream().filter(module -> config.isOurs() ? config.modulesToSave().contains(module)
+                : WEIGHT_AND_BIAS.containsAll(trained.get(module).keySet())).collect(Collectors.toSet());
     }
 
     /** Names of tensors but those of whole numbers in saved modules, and of masks called bias: nothing of them was trained. */

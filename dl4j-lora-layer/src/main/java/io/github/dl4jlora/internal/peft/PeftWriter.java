@@ -28,7 +28,7 @@ import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
 /** Writes an adapter as PEFT does; {@link PeftReader} is the way back. */
 public final class PeftWriter {
 
-    private static final Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
+    static final Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
 
     private final PeftForm form;
     private final AdapterContent adapter;

@@ -29,20 +29,26 @@ final class SavedModules {
     }
 
     /**
-     * An entry that saves this module alone: PEFT compares it with the name that the module has in PEFT's model, and
-     * {@code out} would be {@code lora_dropout}'s end too.
+     * Entries that save the modules of an adapter. PEFT saves with a module all that is inside it, and would look for an inner
+     * one that has an entry of its own inside its copy of the outer one, where no file has it.
      */
-    static String entry(String module) {
-        return MODEL + module;
+    static List<String> entries(AdapterContent adapter) {
+        return adapter.trained().keySet().stream()
+                .filter(module -> outer(module).noneMatch(adapter.trained()::containsKey))
+                .map(module -> isFound(module, adapter) ? module : MODEL + module).toList();
     }
 
     /**
-     * Entries that save these modules. PEFT saves with a module all that is inside it, and would look for an inner one that has
-     * an entry of its own inside its copy of the outer one, where no file has it.
+     * Whether PEFT finds this module by its name, and no other, and all that its copy holds is in the file. Where it does not,
+     * {@code model.} before the name keeps it from copying: {@code out} would be {@code lora_dropout}'s end too. It then reads
+     * the values into the base's own module, and with them into whatever is tied to that.
      */
-    static List<String> entries(Collection<String> modules) {
-        Set<String> all = new HashSet<>(modules);
-        return modules.stream().filter(module -> outer(module).noneMatch(all::contains)).map(SavedModules::entry).toList();
+    private static boolean isFound(String module, AdapterContent adapter) {
+        Stream<String> others = Stream.of(adapter.modules(), adapter.deltas().keySet(), adapter.trained().keySet(),
+                PeftWriter.MODULES_OF_PEFT).flatMap(Set::stream).flatMap(name -> Stream.concat(Stream.of(name), outer(name)));
+        return adapter.modules().contains(module) && !adapter.own().contains(module)
+                && others.noneMatch(name -> name.endsWith(module) && !name.equals(module))
+                && adapter.deltas().keySet().stream().noneMatch(layer -> layer.startsWith(module + "."));
     }
 
     private static Stream<String> outer(String module) {
@@ -50,7 +56,7 @@ final class SavedModules {
                 .mapToObj(end -> module.substring(0, end));
     }
 
-    /** The modules that entries of ours name in full; those of version 0.1.0 have no {@code model.} before them. */
+    /** The modules that entries of ours name in full, with {@code model.} before them or without. */
     static Set<String> inFull(Collection<String> entries) {
         Set<String> modules = new HashSet<>(entries);
         entries.stream().filter(entry -> entry.startsWith(MODEL)).forEach(entry -> modules.add(entry.substring(MODEL.length())));

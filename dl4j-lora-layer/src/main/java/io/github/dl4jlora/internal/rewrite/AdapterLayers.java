@@ -20,8 +20,8 @@ final class AdapterLayers {
         TorchTable torch = TorchTable.of(nodes);
         List<Pattern> missing = Stream.concat(
                 config.targets().stream().filter(name -> nodes.stream().noneMatch(node -> isAdaptedAs(name, node))),
-                config.trainable().stream().filter(name -> !torch.isOtherName(name)
-                        && nodes.stream().noneMatch(node -> isTrainedAs(name, node) || torch.isCalled(node.name(), name))))
+                config.trainable().stream().filter(name -> !torch.isOtherName(name) && torch.layersOf(name).isEmpty()
+                        && nodes.stream().noneMatch(node -> isTrainedAs(name, node))))
                 .toList();
         if (!missing.isEmpty()) {
             throw new IllegalArgumentException("The adapter is for another network: it adapts " + names(config.targets())

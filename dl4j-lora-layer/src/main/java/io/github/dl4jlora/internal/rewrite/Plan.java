@@ -121,8 +121,9 @@ public record Plan(Map<String, Decision> decisions) {
         TorchTable torch = config.trainable().isEmpty() ? null : TorchTable.of(nodes);
         for (Pattern pattern : config.trainable()) {
             // An adapter's file names PyTorch's modules, of which a layer may hold several, and several layers one.
+            Set<String> ofModules = torch.layersOf(pattern);
             List<String> matched = nodes.stream().filter(node -> hasParameters(node)
-                    && (node.isCalled(pattern) || torch.isCalled(node.name(), pattern))).map(Node::name).toList();
+                    && (node.isCalled(pattern) || ofModules.contains(node.name()))).map(Node::name).toList();
             if (matched.isEmpty() && !torch.isOtherName(pattern)) {
                 throw new IllegalArgumentException("trainable(\"" + AdapterLayers.name(pattern)
                         + "\") matches no layer with parameters. "

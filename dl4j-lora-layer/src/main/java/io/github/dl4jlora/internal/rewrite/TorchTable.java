@@ -9,7 +9,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** What PyTorch calls the parameters of a network, as far as a layer of the network says so by {@link TorchNames}. */
 public final class TorchTable {
@@ -63,6 +65,11 @@ public final class TorchTable {
         return byTensor;
     }
 
+    /** The modules that have a parameter. */
+    public Set<String> modules() {
+        return byTensor.values().stream().map(TorchParameter::module).collect(Collectors.toSet());
+    }
+
     /** Whether the layer's names are known here. */
     public boolean knows(String layer) {
         return ofLayers.containsKey(layer);
@@ -80,9 +87,15 @@ public final class TorchTable {
         return names;
     }
 
-    /** Whether one of the modules that have the layer's own parameters is called so. */
-    boolean isCalled(String layer, Pattern pattern) {
-        return of(layer).stream().anyMatch(parameter -> pattern.matcher(parameter.module()).matches());
+    /**
+     * The layers that hold a parameter of a module which is called so. A module with the parameters of other layers alone, by
+     * another name, counts for none.
+     */
+    Set<String> layersOf(Pattern pattern) {
+        Set<String> modules = ofLayers.values().stream().flatMap(List::stream).map(TorchParameter::module)
+                .filter(module -> pattern.matcher(module).matches()).collect(Collectors.toSet());
+        return byTensor.values().stream().filter(parameter -> modules.contains(parameter.module())).map(TorchParameter::layer)
+                .collect(Collectors.toSet());
     }
 
     /** Whether a module is called so that has the parameters of other layers alone, by another name. */

@@ -22,6 +22,8 @@ import java.util.TreeSet;
  */
 final class TrainedValues {
 
+    private static final String UNTIED = "Use a network whose decoder has a matrix of its own: of a checkpoint, "
+            + "Checkpoint.open(folder).untied()";
     private static final double ROUNDING = 1e-6;
     private static final double ROUNDING_OF_16_BITS = 1e-2;
 
@@ -47,12 +49,29 @@ final class TrainedValues {
 
     /** @throws IllegalArgumentException if they are not of the network's layers and biases, or do not fit these */
     void check() {
+        adapter.trained().forEach(this::requireBias);
         adapter.trained().forEach(this::sort);
         adapter.biases().values().forEach(this::sort);
         told.forEach(this::checkTold);
         completeLayers();
         Swap.requireSame("fully trained", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
         Swap.requireSame("biases of", without(view.biases().keySet(), seenBiases), surplusBiases);
+    }
+
+    /** PEFT writes modules whole, so a module that is there without its bias has none: PyTorch adds nothing where we would. */
+    private void requireBias(String module, Map<String, INDArray> values) {
+        TorchParameter bias = view.torch().parameter(module + Biases.SUFFIX);
+        if (bias == null || values.containsKey("bias") || adapter.biases().values().containsKey(module)
+                || adapter.own().contains(module)) {
+            return;
+        }
+        INDArray added = base(new Place(bias.layer(), bias.key()));
+        if (added == null || added.amaxNumber().doubleValue() != 0) {
+            throw new IllegalArgumentException("Layer \"" + bias.layer() + "\": the adapter has the module \"" + module
+                    + "\" without its bias, so PyTorch computes without it, but the network would add it. PEFT drops the bias of "
+                    + "a decoder that it ties by ensure_weight_tying: train the adapter there without that, or set the base's "
+                    + bias.key() + " to zero");
+        }
     }
 
     private static Set<String> without(Set<String> all, Set<String> seen) {
@@ -176,8 +195,7 @@ final class TrainedValues {
             String first = view.torch().namesOf(place.layer(), place.key()).get(0).tensor();
             String conflict = view.torch().of(place.layer()).contains(name)
                     ? "the layer is frozen. Make the network with LoRA.apply(base, adapter)"
-                    : "the network has that tied to \"" + first + "\", which the adapter leaves as it is. Use a network whose "
-                            + "decoder has weights of its own";
+                    : "the network has that tied to \"" + first + "\", which the adapter leaves as it is. " + UNTIED;
             throw new IllegalArgumentException("Layer \"" + place.layer() + "\": the adapter has a new value for \""
                     + name.tensor() + "\", but " + conflict);
         }
@@ -196,8 +214,7 @@ final class TrainedValues {
 
     private IllegalArgumentException untied(TorchParameter one, TorchParameter other, String what) {
         return new IllegalArgumentException("Layer \"" + one.layer() + "\": \"" + one.tensor() + "\" and \"" + other.tensor()
-                + "\" are one parameter of the network, but " + what + ". PyTorch computes with two; use a network whose decoder "
-                + "has weights of its own");
+                + "\" are one parameter of the network, but " + what + ". PyTorch computes with two. " + UNTIED);
     }
 
     /** Where PyTorch has a layer's parameters in several modules, an adapter may hold some of them: the others are the base's. */

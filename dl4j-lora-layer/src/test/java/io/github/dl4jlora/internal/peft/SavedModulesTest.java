@@ -1,16 +1,25 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -33,10 +42,31 @@ class SavedModulesTest {
         assertThat(new SavedModules(List.of("other", entry)).of(module, budget)).isEmpty();
     }
 
+    private static List<String> entries(Set<String> adapted, Set<String> own, Set<String> known, String... trained) {
+        Delta delta = new Delta(Networks.random(DataType.FLOAT, 1, 6, 2), Networks.random(DataType.FLOAT, 2, 2, 5), 1,
+                Scaling.ALPHA, null, TensorLayout.LINEAR, Map.of(), Kind.PLAIN, null);
+        Map<String, Map<String, INDArray>> values = new LinkedHashMap<>();
+        Arrays.stream(trained).forEach(module -> values.put(module, Map.of()));
+        return SavedModules.entries(new AdapterContent(adapted.stream().collect(Collectors.toMap(Function.identity(),
+                layer -> delta)), values, Biases.NONE, 0, own, known));
+    }
+
     @Test
     void whatIsInsideASavedModuleHasNoEntryOfItsOwn() {
-        assertThat(SavedModules.entries(List.of("enc.fc", "enc", "encoder.fc", "a.b.c", "a"))).containsExactly("model.enc",
-                "model.encoder.fc", "model.a");
+        assertThat(entries(Set.of("fc"), Set.of(), Set.of(), "enc.fc", "enc", "encoder.fc", "a.b.c", "a"))
+                .containsExactly("model.enc", "model.encoder.fc", "model.a");
+        assertThat(entries(Set.of("fc"), Set.of(), Set.of("enc", "enc.fc"), "enc.fc", "enc")).containsExactly("enc");
+    }
+
+    /** PEFT copies what it finds, and what it copies it wants in the file with all that is inside. */
+    @Test
+    void aModuleStandsAsItIsWhereTheNetworkToldItAndItEndsNoOthersName() {
+        Set<String> known = Set.of("lm_head", "enc.words", "pre_classifier", "classifier", "out", "block", "lstm");
+
+        assertThat(entries(Set.of("block.fc"), Set.of("lstm"), known, "lm_head", "enc.words", "classifier", "out", "block",
+                "lstm", "other")).containsExactly("lm_head", "enc.words", "model.classifier", "model.out", "model.block",
+                "model.lstm", "model.other");
+        assertThat(entries(Set.of("my_head.fc"), Set.of(), Set.of("head"), "head")).containsExactly("model.head");
     }
 
     @Test

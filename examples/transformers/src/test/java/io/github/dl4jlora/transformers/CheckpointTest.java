@@ -13,7 +13,8 @@ class CheckpointTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm"})
+    @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm", "roberta-lm-unties-head",
+        "distilbert-lm-untied", "gpt2-lm-untied"})
     void computesWhatPyTorchDoesWithAndWithoutAnAdapterAndAfterBeingWritten(String name) throws Exception {
         TinyCheckpoint.in(Path.of(CheckpointTest.class.getResource("/checkpoints/" + name).toURI())).assertAgrees(folder);
     }

@@ -129,6 +129,17 @@ class ModulesInFullTest {
         assertComesBack(tiny, base, tuned);
     }
 
+    @ParameterizedTest
+    @MethodSource("tiny")
+    void embeddingsInFullBesideAllBiasesComeBack(Tiny tiny) throws IOException {
+        ComputationGraph base = base(tiny);
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().trainable(".*embeddings").bias(BiasTraining.ALL));
+
+        saved(tuned);
+
+        assertComesBack(tiny, base, tuned);
+    }
+
     @Test
     void theVocabularysBiasAloneBringsWhatPeftReadsWithIt() throws IOException {
         Tiny tiny = new Tiny(Tiny.shape(Family.BERT), Head.maskedWords());
@@ -142,7 +153,7 @@ class ModulesInFullTest {
                         "transform.LayerNorm.weight", "transform.LayerNorm.bias")
                         .map(name -> "cls.predictions." + name).toArray(String[]::new));
         assertThat(file.get("cls.predictions.decoder.weight")).isEqualTo(base.getLayer("bert.embeddings").getParam("W"));
-        assertThat(Files.readString(folder.resolve("adapter_config.json"))).contains("[ \"model.cls.predictions\" ]");
+        assertThat(Files.readString(folder.resolve("adapter_config.json"))).contains("[ \"cls.predictions\" ]");
         assertComesBack(tiny, base, tuned);
     }
 

@@ -49,7 +49,7 @@ public record Tiny(TransformerShape shape, Head head) {
         return shapes().map(shape -> new Tiny(shape, Head.classifier(CLASSES)));
     }
 
-    /** Every family as a language model, with a decoder that is tied and one that is not, and one with its masked tokens named. */
+    /** Every family as a language model, its decoder tied or not, and one with its masked tokens named. */
     static Stream<Tiny> languageModels() {
         return Stream.of(shapes().map(Tiny::languageModel), shapes().map(TransformerShape::untied).map(Tiny::languageModel),
                 Stream.of(new Tiny(shape(Family.BERT), Head.maskedWordsAtPositions()))).flatMap(Function.identity());

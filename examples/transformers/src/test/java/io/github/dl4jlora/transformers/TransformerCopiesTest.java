@@ -156,12 +156,15 @@ class TransformerCopiesTest {
 
     @Test
     void dl4jsTransferLearningIsRefusedByName() {
-        Tiny tiny = new Tiny(Tiny.shape(Family.BERT), Head.maskedWords());
-        ComputationGraph partly = new TransferLearning.GraphBuilder(network(tiny))
-                .setFeatureExtractor("bert.encoder.layer.0.output.LayerNorm").build();
+        for (boolean tied : new boolean[]{true, false}) {
+            TransformerShape shape = Tiny.shape(Family.BERT);
+            Tiny tiny = Tiny.languageModel(tied ? shape : shape.untied());
+            ComputationGraph partly = new TransferLearning.GraphBuilder(network(tiny))
+                    .setFeatureExtractor("bert.encoder.layer.0.output.LayerNorm").build();
 
-        assertThatThrownBy(() -> tiny.output(partly)).isInstanceOf(IllegalStateException.class)
-                .hasMessageContainingAll("\"logits\"", "bert.embeddings", "TransferLearning", "LoRA.apply");
+            assertThatThrownBy(() -> tiny.output(partly)).isInstanceOf(IllegalStateException.class).hasMessageContainingAll(
+                    "\"logits\"", tied ? "bert.embeddings" : "cls.predictions.decoder", "TransferLearning", "LoRA.apply");
+        }
     }
 
     @ParameterizedTest

@@ -57,6 +57,14 @@ class TransformerGradientsTest {
         }
     }
 
+    @Test
+    void anUntiedMatrixAndTheWordsThatTrainBesideAdaptersEachHaveAGradientOfTheirOwn() {
+        Tiny tiny = Tiny.languageModel(Tiny.shape(Family.BERT).untied());
+        for (String trained : new String[]{"bert\\.embeddings", "cls\\.predictions\\.decoder", "cls.*|bert\\.embeddings"}) {
+            check(tiny, adapted(tiny, LoRAConfig.builder().targets(QUERY_AND_VALUE).trainable(trained)));
+        }
+    }
+
     private static ComputationGraph adapted(Tiny tiny, LoRAConfig.Builder config) {
         ComputationGraph adapted = LoRA.apply(tiny.network(DataType.DOUBLE, new NoOp()),
                 config.rank(2).alpha(2).updater(new NoOp()).build());

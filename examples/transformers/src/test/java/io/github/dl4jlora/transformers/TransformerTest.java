@@ -153,7 +153,7 @@ class TransformerTest {
     void itLearns(Tiny tiny) {
         ComputationGraph graph = tiny.network(DataType.FLOAT, new Adam(1e-2));
         double before = graph.score(tiny.batch(DataType.FLOAT), false);
-        for (int step = 0; step < 20; step++) {
+        for (int step = 0; step < 40; step++) {
             graph.fit(tiny.batch(DataType.FLOAT));
         }
 

@@ -59,8 +59,8 @@ final class TiedDecoderRuntime extends LossLayer {
     }
 
     private IllegalStateException notTied(String name, String why) {
-        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" computes with what layer \"" + name + "\" holds, "
-                + why);
+        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" computes with what layer \"" + name
+                + "\" holds, " + why);
     }
 
     private boolean trains(String name) {
