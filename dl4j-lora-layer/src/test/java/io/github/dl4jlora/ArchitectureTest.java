@@ -24,6 +24,7 @@ import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
@@ -199,12 +200,12 @@ class ArchitectureTest {
                 })).check(LIBRARY);
     }
 
-    /** Eight of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
+    /** Nine of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
-        Set<String> known = Set.of(AtomicFile.class.getName(), FileIdentity.class.getName(), Temporary.class.getName(),
-                PackedSlopes.class.getName(), PassingOutput.class.getName(), RawValues.class.getName(),
-                Safetensors.class.getName(), UntrustedJson.class.getName());
+        Set<String> known = Set.of(AtomicFile.class.getName(), Few.class.getName(), FileIdentity.class.getName(),
+                Temporary.class.getName(), PackedSlopes.class.getName(), PassingOutput.class.getName(),
+                RawValues.class.getName(), Safetensors.class.getName(), UntrustedJson.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();

@@ -25,9 +25,9 @@
  * <p>{@code RawValues} reads plain little-endian values, {@code Safetensors} PyTorch's tensors,
  * which it writes too. {@code StreamedModel} is a {@code StreamedBase}: a network layer by layer, and beside it one of the same
  * shapes whose values are {@code ValuesElsewhere}, as those of a mapped file are. {@code Assembly} makes networks of
- * configurations, {@code Expansion} bounds what a zip file may promise, and {@code UntrustedJson} looks at JSON before a parser
- * makes objects of it. {@code SpooledZip} keeps the files of a stream for as long as they are read, and
- * {@code SteadyFiles} are files of a folder as they were at one moment, which {@code internal.peft} reads adapters from. Knows no
- * other room but {@code internal.common}.
+ * configurations, {@code Expansion} bounds what a zip file may promise, {@code UntrustedJson} looks at JSON before a parser makes
+ * objects of it, and {@code Few} names some of many in a message. {@code SpooledZip} keeps the files of a stream for as long as
+ * they are read, and {@code SteadyFiles} are files of a folder as they were at one moment, which {@code internal.peft} reads
+ * adapters from. Knows no other room but {@code internal.common}.
  */
 package io.github.dl4jlora.internal.untrusted;

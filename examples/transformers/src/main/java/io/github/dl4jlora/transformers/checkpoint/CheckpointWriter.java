@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.TorchParameter;
 import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.transformers.Family;
@@ -103,7 +104,7 @@ public final class CheckpointWriter {
             fewest = fewest == null || differing.size() < fewest.size() ? differing : fewest;
         }
         throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with "
-                + shape.layers() + " layers: from the nearest it differs in " + TensorNames.told(List.copyOf(fewest))
+                + shape.layers() + " layers: from the nearest it differs in " + Few.of(fewest)
                 + ". Heads of one's own have no place in a checkpoint: ModelSerializer writes any network");
     }
 

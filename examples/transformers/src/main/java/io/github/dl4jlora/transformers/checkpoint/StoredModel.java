@@ -1,7 +1,8 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
-import io.github.dl4jlora.TorchParameter;
 import io.github.dl4jlora.BaseSource;
+import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Transformer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -77,7 +78,7 @@ final class StoredModel implements BaseSource.Values {
         if (!unknown.isEmpty()) {
             List<String> lacking = lacking();
             throw new IllegalArgumentException("The graph has no layers with parameters that are called " + unknown
-                    + (lacking.isEmpty() ? "" : ". Is it " + TensorNames.told(lacking) + ", which " + names + " lacks?"));
+                    + (lacking.isEmpty() ? "" : ". Is it " + Few.of(lacking) + ", which " + names + " lacks?"));
         }
     }
 
@@ -116,9 +117,9 @@ final class StoredModel implements BaseSource.Values {
     private IOException missing() {
         List<String> all = parameters().stream().filter(this::isMissing).map(TorchParameter::tensor).toList();
         return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
-                + TensorNames.told(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name "
+                + Few.of(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name "
                 + "the layers that are to start at random, model(graph, newLayers…); here they would be "
-                + TensorNames.told(lacking()));
+                + Few.of(lacking()));
     }
 
     @Override

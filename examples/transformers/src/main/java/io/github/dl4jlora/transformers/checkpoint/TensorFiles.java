@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.internal.common.FileIdentity;
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -12,7 +13,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -109,7 +109,7 @@ final class TensorFiles {
             if (expected != null && !tensors.names().containsAll(expected)) {
                 expected.removeAll(tensors.names());
                 throw new IOException(file + " lacks tensors that " + INDEX + " has in it: "
-                        + TensorNames.told(List.copyOf(expected)));
+                        + Few.of(expected));
             }
         }
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
+import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.slf4j.Logger;
@@ -26,7 +27,6 @@ final class TensorNames {
     /** What modules keep beside their weights: positions, masks, and the value of what is masked. */
     private static final Pattern BUFFER = Pattern.compile(
             "(.+\\.)?embeddings\\.(position_ids|token_type_ids)|(transformer\\.)?h\\.\\d+\\.attn\\.(bias|masked_bias)");
-    private static final int MOST_TOLD = 10;
 
     private final Family family;
     private final boolean tied;
@@ -141,7 +141,7 @@ final class TensorNames {
         }
         if (!unknown.isEmpty()) {
             throw new IOException(origin + " holds tensors that are of no " + family + " of this config.json, or of none that is "
-                    + "supported: " + told(unknown));
+                    + "supported: " + Few.of(unknown));
         }
         if (!left.isEmpty()) {
             LOG.info("{}: heads that are not asked for are left out: {}", origin, left);
@@ -150,11 +150,6 @@ final class TensorNames {
 
     private boolean isBelow(String name, String head) {
         return module(name).startsWith(head + ".");
-    }
-
-    static String told(List<String> names) {
-        List<String> first = names.stream().limit(MOST_TOLD).map(ConfigFile::shown).toList();
-        return names.size() <= MOST_TOLD ? first.toString() : first + " and " + (names.size() - MOST_TOLD) + " more";
     }
 
     @Override
