@@ -169,6 +169,27 @@ class StoredNormalizerTest {
         refused(out -> begin(out, type), why);
     }
 
+    /** Whatever its last value is: the end of an array, of a number, of a list. */
+    @ParameterizedTest
+    @MethodSource("normalizers")
+    void whatIsCutOffIsNoNormalizer(Normalizer<?> normalizer) throws IOException {
+        byte[] whole = bytes(normalizer);
+        for (int length = whole.length - 1; length > 0; length = length > whole.length - 40 ? length - 1 : length * 3 / 4) {
+            byte[] cut = Arrays.copyOf(whole, length);
+            refused(out -> out.write(cut), "cannot be read");
+        }
+    }
+
+    @Test
+    void anArrayWhoseValuesEndEarlyIsRefused() throws IOException {
+        refused(out -> {
+            begin(out, "STANDARDIZE");
+            out.writeBoolean(false);
+            out.write(HostileFile.header("FLOAT", 5));
+            out.write(new byte[16]);
+        }, "its values end early");
+    }
+
     @Test
     void arraysOfMoreThanIsThereAreNotMade() throws IOException {
         refused(out -> {
