@@ -71,11 +71,13 @@ final class FolderSource implements AdapterSource {
             if (!Files.isDirectory(adapter) || !isCalled(adapter, name)) {
                 return Optional.empty();
             }
+            // What it refuses it tells best itself.
+            LoRAAdapter loaded = LoRAAdapter.load(adapter);
             Optional<String> missing = missing(adapter);
             if (missing.isPresent()) {
                 throw new NoSuchFileException(adapter.resolve(missing.get()).toString(), null, lacks(missing.get()));
             }
-            return Optional.of(LoRAAdapter.load(adapter));
+            return Optional.of(loaded);
         } catch (InvalidPathException noFileSystemHasIt) {
             return Optional.empty();
         }

@@ -25,8 +25,6 @@ import java.util.stream.Stream;
  */
 final class Shelf {
 
-    /** Names in a message. */
-
     /** An adapter that has left. */
     private record Gone(String name, ServedAdapter adapter) {
     }

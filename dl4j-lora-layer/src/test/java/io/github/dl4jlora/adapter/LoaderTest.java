@@ -49,6 +49,20 @@ class LoaderTest {
         Files.writeString(folder.resolve("adapter_config.json"), PEFT_CONFIG.formatted(modulesToSave), StandardCharsets.UTF_8);
     }
 
+    /** Each is an array of ND4J: two hundred thousand exhausted a small heap. */
+    @Test
+    void moreTensorsThanAdaptersHaveAreRefused() throws IOException {
+        StringBuilder header = new StringBuilder("{\"__metadata__\":{}");
+        for (int i = 0; i <= 50_000; i++) {
+            header.append(",\"x").append(i).append("\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[").append(4 * i)
+                    .append(',').append(4 * i + 4).append("]}");
+        }
+        Files.write(folder.resolve("adapter_model.safetensors"), AdapterFiles.safetensors(header + "}", new byte[4 * 50_001]));
+
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("has 50001 tensors, and at most 50000 are read");
+    }
+
     @Test
     void ofVeryManyMissingTensorsAFewAreNamed() throws IOException {
         for (int i = 0; i < 1000; i++) {

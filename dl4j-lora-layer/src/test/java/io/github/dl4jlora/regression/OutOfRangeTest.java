@@ -6,15 +6,19 @@ import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.learning.config.Sgd;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -61,11 +65,27 @@ class OutOfRangeTest {
         Model half = Networks.trainedGraph(DataType.HALF, new Sgd(0.1));
 
         assertThatThrownBy(() -> Models.apply(half, config)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("Layer \"fc1\"", "alpha 100000.0", "no finite number of the network's type HALF");
+                .hasMessageContainingAll("Layer \"fc1\"", "alpha 100000.0", "of type HALF can compute with 65504.0 at most");
         assertThatThrownBy(() -> LoRA.plan(half, config, 4)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("HALF");
         assertThat(LoRA.summary(Models.apply(Networks.trainedGraph(), config)).trainableParams()).isPositive();
         assertThatThrownBy(() -> LoRA.apply(Networks.trainedGraph(), config.toBuilder().alpha(1e39).build()))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("FLOAT");
+    }
+
+    /** What apply takes, a file takes too, and gives back. */
+    @ParameterizedTest
+    @EnumSource(names = {"FLOAT", "DOUBLE"})
+    void aFactorThatIsAppliedIsReadAgain(DataType type, @TempDir Path folder) throws IOException {
+        double most = Scaling.LARGEST_FACTOR;
+        Model base = Networks.trainedGraph(type, new Sgd(0.1));
+        Model adapted = Models.apply(base, LoRAConfig.builder().rank(2).alpha(most).build());
+        LoRAAdapter.of(adapted).save(folder.resolve("a"));
+
+        assertThat(LoRAAdapter.load(folder.resolve("a")).config().settings().alpha()).isEqualTo(most);
+        assertThatThrownBy(() -> Models.apply(base, LoRAConfig.builder().rank(2).alpha(-Math.nextUp(most)).build()))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("can compute with 1.8E19 at most");
+        assertThatThrownBy(() -> LoRAConfig.builder().rank(2).alpha(Double.MIN_VALUE).scaling(Scaling.ALPHA_OVER_RANK).build())
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("alpha is 4.9E-324, so that A and B would");
     }
 }

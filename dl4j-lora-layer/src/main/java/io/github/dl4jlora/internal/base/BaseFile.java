@@ -53,8 +53,8 @@ final class BaseFile {
      */
     static void forEach(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         try {
-            refuseOtherSchemes(location.getScheme());
-            if ("file".equals(location.getScheme())) {
+            refuseOtherSchemes(location);
+            if (isFile(location)) {
                 read(file(location), taker, mapped);
             } else {
                 fetch(location, taker, mapped);
@@ -64,9 +64,17 @@ final class BaseFile {
         }
     }
 
-    private static void refuseOtherSchemes(String scheme) throws IOException {
+    private static boolean isFile(URI location) {
+        return "file".equalsIgnoreCase(location.getScheme());
+    }
+
+    private static void refuseOtherSchemes(URI location) throws IOException {
         String opened = System.getProperty(SCHEMES);
-        if (opened != null && Arrays.stream(opened.split(",")).noneMatch(one -> one.strip().equalsIgnoreCase(scheme))) {
+        String scheme = location.getScheme();
+        // Windows asks another machine for a path that begins so.
+        boolean elsewhere = isFile(location) && String.valueOf(location.getPath()).startsWith("//");
+        if (opened != null && (elsewhere
+                || Arrays.stream(opened.split(",")).noneMatch(one -> one.strip().equalsIgnoreCase(scheme)))) {
             throw new IOException("only locations of \"" + opened + "\" are opened here. Give the network its base, or start "
                     + "Java with -D" + SCHEMES + "=" + scheme + " if you trust the address");
         }

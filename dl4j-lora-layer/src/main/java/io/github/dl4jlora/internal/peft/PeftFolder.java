@@ -16,6 +16,7 @@ public record PeftFolder(Path path) {
     /** What PEFT wrote before it had safetensors. */
     static final String PICKLE = "adapter_model.bin";
     public static final String CONFIG = "adapter_config.json";
+    private static final int MOST_LOOKS = 20;
 
     public Path tensors() {
         return path.resolve(TENSORS);
@@ -47,8 +48,13 @@ public record PeftFolder(Path path) {
         if (!Files.isRegularFile(tensors())) {
             return Optional.of(TENSORS);
         }
-        return files().stream().anyMatch(file -> isConfig(file) && Files.isRegularFile(file)) ? Optional.empty()
-                : Optional.of(CONFIG);
+        // A save that replaces file by file may be renaming it between two looks.
+        for (int i = 0; i < MOST_LOOKS; i++) {
+            if (files().stream().anyMatch(file -> isConfig(file) && Files.isRegularFile(file))) {
+                return Optional.empty();
+            }
+        }
+        return Optional.of(CONFIG);
     }
 
     /** {@return whether it is one of {@link #files} with a configuration} */

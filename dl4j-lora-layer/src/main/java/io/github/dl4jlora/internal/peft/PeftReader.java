@@ -33,6 +33,8 @@ public final class PeftReader {
     private static final long LONGEST_CONFIG = 4 << 20;
     /** A second or so. */
     private static final long MOST_STEPS = 50_000_000;
+    /** Each is an array of ND4J, which takes a kilobyte beside its values. */
+    private static final int MOST_TENSORS = 50_000;
 
     private final PeftFolder folder;
     private final UnaryOperator<String> keyMapper;
@@ -76,6 +78,10 @@ public final class PeftReader {
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              Safetensors tensors = Safetensors.open(folder.tensors(), files.channel(folder.tensors()))) {
+            if (tensors.names().size() > MOST_TENSORS) {
+                throw new AdapterFormatException(folder.tensors() + " has " + tensors.names().size() + " tensors, and at most "
+                        + MOST_TENSORS + " are read: an adapter has some of each layer");
+            }
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance, files);
             Budget budget = new Budget(MOST_STEPS);

@@ -6,7 +6,9 @@ import io.github.dl4jlora.internal.untrusted.Budget;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
+import java.util.NavigableSet;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -33,9 +35,14 @@ final class SavedModules {
      * one that has an entry of its own inside its copy of the outer one, where no file has it.
      */
     static List<String> entries(AdapterContent adapter) {
+        NavigableSet<String> layers = new TreeSet<>(adapter.deltas().keySet());
+        NavigableSet<String> reversed = new TreeSet<>();
+        Stream.of(adapter.modules(), layers, adapter.trained().keySet(), PeftWriter.MODULES_OF_PEFT).flatMap(Set::stream)
+                .flatMap(name -> Stream.concat(Stream.of(name), outer(name))).forEach(name -> reversed.add(reversed(name)));
         return adapter.trained().keySet().stream()
                 .filter(module -> outer(module).noneMatch(adapter.trained()::containsKey))
-                .map(module -> isFound(module, adapter) ? module : MODEL + module).toList();
+                .map(module -> isNamed(module, adapter) && isOnlyEnd(module, reversed) && !hasInside(module, layers)
+                        ? module : MODEL + module).toList();
     }
 
     /**
@@ -43,12 +50,23 @@ final class SavedModules {
      * {@code model.} before the name keeps it from copying: {@code out} would be {@code lora_dropout}'s end too. It then reads
      * the values into the base's own module, and with them into whatever is tied to that.
      */
-    private static boolean isFound(String module, AdapterContent adapter) {
-        Stream<String> others = Stream.of(adapter.modules(), adapter.deltas().keySet(), adapter.trained().keySet(),
-                PeftWriter.MODULES_OF_PEFT).flatMap(Set::stream).flatMap(name -> Stream.concat(Stream.of(name), outer(name)));
-        return adapter.modules().contains(module) && !adapter.own().contains(module)
-                && others.noneMatch(name -> name.endsWith(module) && !name.equals(module))
-                && adapter.deltas().keySet().stream().noneMatch(layer -> layer.startsWith(module + "."));
+    private static boolean isNamed(String module, AdapterContent adapter) {
+        return adapter.modules().contains(module) && !adapter.own().contains(module);
+    }
+
+    /** Of all names backwards, those that end so follow each other. */
+    private static boolean isOnlyEnd(String module, NavigableSet<String> reversed) {
+        String next = reversed.higher(reversed(module));
+        return next == null || !next.startsWith(reversed(module));
+    }
+
+    private static boolean hasInside(String module, NavigableSet<String> layers) {
+        String next = layers.ceiling(module + ".");
+        return next != null && next.startsWith(module + ".");
+    }
+
+    private static String reversed(String name) {
+        return new StringBuilder(name).reverse().toString();
     }
 
     private static Stream<String> outer(String module) {

@@ -73,16 +73,12 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
         }
     }
 
-    /** @throws IllegalArgumentException if the factor is no finite number of the type that the layer computes in */
+    /** @throws IllegalArgumentException if the factor is larger than the type that the layer computes in allows */
     public void requireFiniteFactor(String layer, DataType type) {
-        double most = switch (type) {
-            case HALF -> LARGEST_HALF;
-            case DOUBLE -> Double.MAX_VALUE;
-            default -> Float.MAX_VALUE;
-        };
+        double most = type == DataType.HALF ? LARGEST_HALF : Scaling.LARGEST_FACTOR;
         if (!(Math.abs(factor()) <= most)) {
             throw new IllegalArgumentException(Named.layer(layer) + ": alpha " + alpha + " makes the factor of A·B " + factor()
-                    + ", which is no finite number of the network's type " + type + ". Choose an alpha closer to 0");
+                    + ", but a network of type " + type + " can compute with " + most + " at most. Choose an alpha closer to 0");
         }
     }
 

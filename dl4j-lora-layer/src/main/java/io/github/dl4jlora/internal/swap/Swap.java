@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Network;
+import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.variant.DoRA;
@@ -191,7 +192,9 @@ public final class Swap {
         Delta delta = onBase(name, loaded, matrix, anyBase);
         requireLayout(name, delta.layout(), TensorLayout.of(matrix.stock()));
         requireSize(name, delta, matrix);
-        requireFactor(name, delta, matrix.a().dataType());
+        AdaptedParameter parameter = matrix.parameter();
+        new AdaptedParameter(parameter.key(), parameter.nIn(), parameter.nOut(), delta.rank(), delta.alpha(), delta.scaling())
+                .requireFiniteFactor(name, matrix.a().dataType());
         if (!anyBase) {
             requireSameBase(name, delta, bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN).id(),
                     matrix.a().dataType());
@@ -321,15 +324,6 @@ public final class Swap {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for weights of shape "
                     + Arrays.toString(adapter) + ", but the network's are " + Arrays.toString(network)
                     + ". Give the network that the adapter was made for");
-        }
-    }
-
-    /** A file's factor is in the range of FLOAT, which is wider than a network's may be. */
-    private static void requireFactor(String layer, Delta delta, DataType type) {
-        if (!Double.isFinite(Nd4j.scalar(delta.factor()).castTo(type).getDouble(0))) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's scaling " + delta.factor()
-                    + " is too large for the network's data type " + type + ". Convert the base with "
-                    + "convertDataType(DataType.FLOAT), and adapt that");
         }
     }
 

@@ -118,6 +118,17 @@ class BaseOnAServerTest {
         assertThat(asked).hasValue(0);
     }
 
+    /** The JDK's handler of files asks a foreign host by FTP. */
+    @ParameterizedTest
+    @ValueSource(strings = {"FILE://127.0.0.2/base.zip", "file://127.0.0.3/base.zip", "file:////127.0.0.2/base.zip"})
+    void aFileOfAnotherMachineIsNoFile(String location) {
+        System.setProperty(BaseFile.SCHEMES, "file");
+
+        assertThatThrownBy(() -> elsewhere(URI.create(location)).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining(location).satisfies(refusal -> assertThat(refusal.getMessage())
+                        .containsAnyOf("it is no file on this machine", "only locations of \"file\" are opened"));
+    }
+
     @Test
     void aServerIsAskedWhereItsSchemeIsAllowed() {
         answer("/base.zip", 200, file);

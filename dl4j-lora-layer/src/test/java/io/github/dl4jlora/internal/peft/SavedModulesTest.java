@@ -14,12 +14,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -56,6 +59,46 @@ class SavedModulesTest {
         assertThat(entries(Set.of("fc"), Set.of(), Set.of(), "enc.fc", "enc", "encoder.fc", "a.b.c", "a"))
                 .containsExactly("model.enc", "model.encoder.fc", "model.a");
         assertThat(entries(Set.of("fc"), Set.of(), Set.of("enc", "enc.fc"), "enc.fc", "enc")).containsExactly("enc");
+    }
+
+    /** One by one, twenty thousand took minutes. */
+    @Test
+    void ofVeryManyModulesThoseThatEndOthersNamesAreFoundAtOnce() {
+        String[] modules = IntStream.range(0, 20_000).mapToObj(i -> "m" + i).toArray(String[]::new);
+
+        List<String> entries = entries(Set.of("fc"), Set.of(), Set.of(modules), modules);
+
+        assertThat(entries).hasSize(20_000).contains("m7", "m19999").doesNotContain("model.m7");
+        assertThat(entries(Set.of("m7.fc", "xm8"), Set.of(), Set.of(modules), modules)).contains("model.m7", "model.m8", "m9");
+    }
+
+    @Test
+    void ofRandomNamesThoseAreFoundThatOneAfterTheOtherAre() {
+        Random random = new Random(11);
+        for (int i = 0; i < 500; i++) {
+            Set<String> all = new LinkedHashSet<>();
+            for (int n = 12; n > 0; n--) {
+                String name = dotted(random, 6);
+                if (!name.isBlank() && !name.startsWith(".") && !name.endsWith(".")) {
+                    all.add(name);
+                }
+            }
+            all.add("c");
+            Set<String> adapted = all.stream().filter(name -> random.nextInt(3) == 0).collect(Collectors.toSet());
+            adapted.add("d");
+            List<String> trained = all.stream().filter(name -> !adapted.contains(name)).toList();
+            Set<String> others = Stream.of(all, adapted, Set.of("lora_dropout", "lora_A", "lora_B", "base_layer"))
+                    .flatMap(Set::stream).flatMap(name -> Stream.concat(Stream.of(name), IntStream.range(1, name.length())
+                            .filter(end -> name.charAt(end) == '.').mapToObj(end -> name.substring(0, end))))
+                    .collect(Collectors.toSet());
+            List<String> expected = trained.stream().filter(module -> trained.stream().noneMatch(outer ->
+                    module.startsWith(outer + "."))).map(module -> others.stream().anyMatch(name -> name.endsWith(module)
+                    && !name.equals(module)) || adapted.stream().anyMatch(layer -> layer.startsWith(module + "."))
+                    ? "model." + module : module).toList();
+
+            assertThat(entries(adapted, Set.of(), all, trained.toArray(String[]::new))).as("%s, adapted %s", trained, adapted)
+                    .isEqualTo(expected);
+        }
     }
 
     /** PEFT copies what it finds, and what it copies it wants in the file with all that is inside. */

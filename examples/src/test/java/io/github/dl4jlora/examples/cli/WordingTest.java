@@ -97,7 +97,7 @@ class WordingTest {
             "apply @base.zip --rank x | 'x' is no whole number",
             "apply @base.zip --alpha NaN | --alpha is NaN, but must be a finite number. Set it with --alpha 16",
             "apply @base.zip --alpha 0 | --alpha is 0",
-            "apply @base.zip --alpha 1e29 | the factor 1.0E29, but at most 1.8E19 can be computed with. Set it with --alpha",
+            "apply @base.zip --alpha 1e29 | a network of type FLOAT can compute with 1.8E19 at most. Choose an alpha closer to 0",
             "apply @base.zip --alpha a | 'a' is no number",
             "apply @base.zip --seed 1.5 | '1.5' is no whole number",
             "apply @base.zip --targets ( | --targets \"(\" is no regular expression",
