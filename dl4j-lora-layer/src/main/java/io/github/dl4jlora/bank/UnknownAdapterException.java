@@ -5,6 +5,7 @@ public final class UnknownAdapterException extends IllegalArgumentException {
 
     private static final long serialVersionUID = 1L;
 
+    /** The name that no adapter has. */
     private final String adapter;
 
     UnknownAdapterException(String adapter, String message) {
