@@ -115,7 +115,7 @@ class RowOrdersTest {
         assertThat(orders.isByExample(matrix)).isFalse();
     }
 
-    /** Rounding is a ten-millionth of an output; a thousandth is another computation. */
+    /** A difference of a thousandth of what another adapter changes is rounding; more is another order. */
     @Test
     void roundingIsNoOtherOrder() {
         Rows rows = new Rows(2, 2, true);

@@ -90,8 +90,8 @@ public final class DeltaReader {
         double factor = scaling.factor(alpha, rank);
         if (factor == 0 || Math.abs(factor) > Scaling.LARGEST_FACTOR) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha
-                    + ", which makes the factor " + factor + " where 0 and more than " + Scaling.LARGEST_FACTOR
-                    + " cannot be computed with. Save it with another lora_alpha");
+                    + ", which makes the factor " + factor + ", but a factor must not be 0, nor above " + Scaling.LARGEST_FACTOR
+                    + ". Save the adapter with another lora_alpha");
         }
         return alpha;
     }

@@ -70,8 +70,8 @@ public final class ModulePatterns<T> {
         expressed += pattern.length() + EACH;
         if (expressed > MOST_EXPRESSIONS) {
             throw new AdapterFormatException(PeftFolder.CONFIG + ": the regular expressions of rank_pattern or alpha_pattern are "
-                    + "too many or too long, " + expressed + " characters at the " + (expressions.size() + 1)
-                    + "th with " + EACH + " for each. Name the modules in full");
+                    + "too many or too long: the first " + (expressions.size() + 1) + " have " + expressed
+                    + " characters, if each counts as " + EACH + " more. Name the modules in full");
         }
         expressions.put(position, PythonPattern.compile(pattern));
     }

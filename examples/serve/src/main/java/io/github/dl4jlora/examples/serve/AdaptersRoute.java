@@ -127,5 +127,4 @@ final class AdaptersRoute {
             throw Problem.unknownAdapter(name);
         }
     }
-
 }

@@ -89,13 +89,15 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         if (connection instanceof HttpConnection http) {
             Watched watched = new Watched(http);
             open.put(http.getEndPoint(), watched);
-            makeRoom(watched);
+            if (open.size() > most) {
+                makeRoom(watched);
+            }
         }
     }
 
     /**
-     * Connections open on several threads at once, and one may begin a request just when it is chosen: so one after the other is
-     * looked at, until there is room.
+     * Connections open on several threads at once, and the chosen one may begin a request just then. So one thread at a time
+     * chooses, and goes on until there is room.
      */
     private synchronized void makeRoom(Watched last) {
         while (open.values().stream().filter(Watched::stays).count() > most && last.isNext()) {
