@@ -1,9 +1,10 @@
 package io.github.dl4jlora;
 
-import io.github.dl4jlora.internal.untrusted.Assembly;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.stored.Assembly;
+import io.github.dl4jlora.internal.stored.StreamedBase;
+import io.github.dl4jlora.internal.stored.ValuesElsewhere;
 import io.github.dl4jlora.internal.untrusted.RawValues;
-import io.github.dl4jlora.internal.untrusted.StreamedBase;
-import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;

@@ -1,6 +1,8 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.rewrite.Unadaptation;
+import io.github.dl4jlora.report.LoRAMergeReport;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.ArrayList;
@@ -33,7 +35,7 @@ public final class LoRAMerge<M extends Model> {
      */
     public LoRAMerge<M> layers(String... patterns) {
         for (String pattern : patterns) {
-            layers.add(Selection.Builder.compile("layers", pattern));
+            layers.add(NamePattern.of("layers", pattern));
         }
         return this;
     }

@@ -11,104 +11,52 @@ import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.lang.ArchCondition;
 import com.tngtech.archunit.lang.ConditionEvents;
 import com.tngtech.archunit.lang.SimpleConditionEvent;
-import com.tngtech.archunit.library.Architectures;
 import com.tngtech.archunit.library.GeneralCodingRules;
-import io.github.dl4jlora.adapter.AdapterFormatException;
-import io.github.dl4jlora.frozen.BaseOpener;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
-import io.github.dl4jlora.layer.Engine;
 import org.junit.jupiter.api.Test;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.BiConsumer;
 import java.util.function.BiPredicate;
-import java.util.function.Predicate;
+import java.util.function.Function;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The arrows between the rooms of this house; docs/design.md has the picture. */
+/** Who knows whom in this house, by bytecode; docs/design.md has the picture. */
 class ArchitectureTest {
 
     private static final String HOME = "io.github.dl4jlora";
     private static final String INTERNAL = HOME + ".internal";
     private static final JavaClasses LIBRARY =
             new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(HOME);
-
-    private static final Predicate<String> ALL = name -> true;
-    private static final Predicate<String> DOOR =
-            Set.of("LoRA", "LoRAStarts", "LoRAFiles", "LoRAMerge", "BaseSource", "LearningRateSweep", "Threads", "Doctor",
-            "Diagnosis", "StepProbe")::contains;
-    private static final Predicate<String> ASKED = Set.of("LoRAConfig", "LoRASummary", "LoRAMergeReport", "LoRAPlan",
-            "LearningRates", "Selection", "Training", "Standing", "FromData")::contains;
-    private static final Predicate<String> ENGINE = Engine.class.getSimpleName()::equals;
-    private static final Predicate<String> SCHEMES = Quantization.class.getSimpleName()::equals;
-    private static final Predicate<String> REFUSAL = AdapterFormatException.class.getSimpleName()::equals;
-    private static final Predicate<String> OF_BASES =
-            Set.of(BaseOpener.class.getSimpleName(), FrozenWeightsMissingException.class.getSimpleName())::contains;
-
-    /** From top to bottom: a room knows rooms below it, and none above. */
-    private static Map<String, DescribedPredicate<JavaClass>> rooms() {
-        Map<String, DescribedPredicate<JavaClass>> rooms = new LinkedHashMap<>();
-        rooms.put("the door", room("", DOOR));
-        rooms.put("bank", room(".bank", ALL));
-        rooms.put("adapter", room(".adapter", REFUSAL.negate()));
-        rooms.put("internal.swap", room(".internal.swap", ALL));
-        rooms.put("internal.peft", room(".internal.peft", ALL));
-        rooms.put("internal.rewrite", room(".internal.rewrite", ALL));
-        rooms.put("what is asked and told", room("", ASKED));
-        rooms.put("internal.file", room(".internal.file", ALL));
-        rooms.put("internal.cost", room(".internal.cost", ALL));
-        rooms.put("layer", room(".layer", ENGINE.negate()));
-        rooms.put("frozen", room(".frozen", OF_BASES.negate()));
-        rooms.put("internal.run", room(".internal.run", ALL));
-        rooms.put("internal.frozen", room(".internal.frozen", ALL));
-        rooms.put("internal.stock", room(".internal.stock", ALL));
-        rooms.put("internal.start", room(".internal.start", ALL));
-        rooms.put("vocabulary", room("", DOOR.or(ASKED).or(SCHEMES).negate()).or(room(".layer", ENGINE)));
-        rooms.put("variant", room(".variant", ALL));
-        rooms.put("internal.kernel", room(".internal.kernel", ALL));
-        rooms.put("internal.processor", room(".internal.processor", ALL));
-        rooms.put("internal.base", room(".internal.base", ALL));
-        rooms.put("internal.processor", room(".internal.processor", ALL));
-        rooms.put("where bases come from", room(".frozen", OF_BASES));
-        rooms.put("internal.quantized", room(".internal.quantized", ALL).or(room("", SCHEMES)));
-        rooms.put("internal.keras", room(".internal.keras", ALL));
-        rooms.put("internal.untrusted", room(".internal.untrusted", ALL).or(room(".adapter", REFUSAL)));
-        rooms.put("internal.common", room(".internal.common", ALL));
-        return rooms;
-    }
-
-    /** The classes of a package whose outermost class bears such a name. */
-    private static DescribedPredicate<JavaClass> room(String below, Predicate<String> name) {
-        return DescribedPredicate.describe("of " + HOME + below,
-                type -> type.getPackageName().equals(HOME + below) && name.test(outermost(type).getSimpleName()));
-    }
 
     private static JavaClass outermost(JavaClass type) {
         JavaClass outer = type;
@@ -118,26 +66,83 @@ class ArchitectureTest {
         return outer;
     }
 
-    @Test
-    void everyClassIsInOneRoom() {
-        classes().should(condition("be in one room", (JavaClass type, ConditionEvents events) -> {
-            long rooms = rooms().values().stream().filter(room -> room.test(type)).count();
-            events.add(new SimpleConditionEvent(type, rooms == 1, type.getName() + " is in " + rooms + " rooms"));
-        })).check(LIBRARY);
+    /**
+     * By bytecode: what each class of the library depends on; a nested class counts as its outermost. What an annotation names is
+     * for others to read.
+     */
+    private static Map<String, Set<String>> dependencies(Function<JavaClass, String> node) {
+        Map<String, Set<String>> graph = new TreeMap<>();
+        for (JavaClass type : LIBRARY) {
+            Set<String> known = graph.computeIfAbsent(node.apply(outermost(type)), from -> new TreeSet<>());
+            type.getDirectDependenciesFromSelf().stream().filter(dependency -> !dependency.getDescription().contains("annot"))
+                    .map(dependency -> dependency.getTargetClass().getBaseComponentType())
+                    .filter(target -> target.getPackageName().startsWith(HOME)).map(ArchitectureTest::outermost).map(node)
+                    .forEach(known::add);
+        }
+        return graph;
     }
 
     @Test
-    void roomsKnowOnlyRoomsBelowThem() {
-        Architectures.LayeredArchitecture house = Architectures.layeredArchitecture().consideringOnlyDependenciesInLayers();
-        for (Map.Entry<String, DescribedPredicate<JavaClass>> room : rooms().entrySet()) {
-            house = house.layer(room.getKey()).definedBy(room.getValue());
+    void noPackageIsInACycle() {
+        assertThat(dependencies(JavaClass::getPackageName)).hasSizeGreaterThan(20);
+        assertThat(Knots.of(dependencies(JavaClass::getPackageName))).isEmpty();
+    }
+
+    /** A builder with its product, a sealed type with its kinds. */
+    @Test
+    void noMoreThanFourClassesAreInACycle() {
+        assertThat(Knots.of(dependencies(JavaClass::getName))).allSatisfy(knot -> assertThat(knot).hasSizeLessThanOrEqualTo(4));
+    }
+
+    @Test
+    void aCycleIsFound() {
+        Map<String, Set<String>> graph = Map.of("a", Set.of("b"), "b", Set.of("c", "d"), "c", Set.of("a"), "d", Set.of("e"),
+                "e", Set.of("d"), "f", Set.of("a", "g"));
+
+        assertThat(Knots.of(graph)).containsExactlyInAnyOrder(Set.of("a", "b", "c"), Set.of("d", "e"));
+    }
+
+    @Test
+    void noPackageHasMoreThan20Files() throws IOException {
+        assertThat(packages().values()).isNotEmpty().allSatisfy(files -> assertThat(files).hasSizeLessThanOrEqualTo(20));
+    }
+
+    /** The picture is what is between &lt;pre&gt; and &lt;/pre&gt;. */
+    @Test
+    void everyPackageHasAPictureThatNamesItsClasses() throws IOException {
+        assertThat(packages()).allSatisfy((folder, files) -> {
+            String text = documentation(folder);
+            String picture = text.substring(text.indexOf("<pre>"), text.indexOf("</pre>"));
+            assertThat(files.stream().map(file -> file.getFileName().toString().replace(".java", ""))
+                    .filter(name -> !Pattern.compile("\\b" + name + "\\b").matcher(picture).find())).isEmpty();
+        });
+    }
+
+    /** What looks like a class in a package's documentation is one, of the library or of DL4J. */
+    @Test
+    void noPackageSpeaksOfAClassThatIsNotThere() throws IOException {
+        Set<String> there = LIBRARY.stream().map(JavaClass::getSimpleName).collect(Collectors.toSet());
+        there.addAll(Set.of("LoRA", "PyTorch", "SameDiff", "ModelSerializer", "ServiceLoader"));
+        Pattern name = Pattern.compile("\\b[A-Z][a-z]+[a-z0-9]*(?:[A-Z][A-Za-z0-9]*)+\\b|\\bLoRA[A-Z]\\w+");
+
+        assertThat(packages().keySet()).allSatisfy(folder -> {
+            String text = documentation(folder);
+            assertThat(name.matcher(text).results().map(MatchResult::group).filter(word -> !there.contains(word))).isEmpty();
+        });
+    }
+
+    private static String documentation(Path folder) {
+        try {
+            return Files.readString(Path.of("..").resolve(folder).resolve("package-info.java"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
-        String[] names = rooms().keySet().toArray(String[]::new);
-        house = house.whereLayer(names[0]).mayNotBeAccessedByAnyLayer();
-        for (int i = 1; i < names.length; i++) {
-            house = house.whereLayer(names[i]).mayOnlyBeAccessedByLayers(Arrays.copyOf(names, i));
-        }
-        house.check(LIBRARY);
+    }
+
+    /** By folder the files of the library's packages, but for package-info. */
+    private static Map<Path, List<Path>> packages() throws IOException {
+        return sources().keySet().stream().filter(file -> file.startsWith("dl4j-lora-layer/src/main")
+                && !file.endsWith("package-info.java")).collect(Collectors.groupingBy(Path::getParent));
     }
 
     @Test
@@ -191,7 +196,8 @@ class ArchitectureTest {
     @Test
     void whatAUserCallsSpeaksOfNothingInternal() {
         methods().that().arePublic()
-                .and().areDeclaredInClassesThat().resideInAnyPackage(HOME, HOME + ".adapter", HOME + ".bank", HOME + ".variant")
+                .and().areDeclaredInClassesThat().resideInAnyPackage(HOME, HOME + ".adapter", HOME + ".bank", HOME + ".conf",
+                        HOME + ".exception", HOME + ".machine", HOME + ".report", HOME + ".tune", HOME + ".variant")
                 .and().areDeclaredInClassesThat().haveModifier(JavaModifier.PUBLIC)
                 .should(condition("neither take nor give what is internal", (JavaMethod method, ConditionEvents events) -> {
                     boolean inside = method.getRawReturnType().getPackageName().startsWith(INTERNAL)
@@ -216,25 +222,6 @@ class ArchitectureTest {
         assertThat(lines((file, line) -> line.codePointCount(0, line.length()) > 130)).isEmpty();
     }
 
-    @Test
-    void noFileIsLongerThan400Lines() throws IOException {
-        Map<Path, List<String>> sources = sources();
-        sources.values().removeIf(lines -> lines.size() <= 400);
-
-        assertThat(sources.keySet()).isEmpty();
-    }
-
-    @Test
-    void everyPackageHasAPictureOfItself() throws IOException {
-        Map<Path, List<String>> library = sources();
-        library.keySet().removeIf(file -> !file.startsWith("dl4j-lora-layer/src/main"));
-        Set<Path> packages = library.keySet().stream().map(Path::getParent).collect(Collectors.toSet());
-        library.values().removeIf(lines -> lines.stream().noneMatch(line -> line.contains("<pre>")));
-
-        assertThat(packages).isNotEmpty().allSatisfy(folder -> assertThat(library)
-                .containsKey(folder.resolve("package-info.java")));
-    }
-
     private static List<String> lines(BiPredicate<Path, String> wanted) throws IOException {
         List<String> found = new ArrayList<>();
         sources().forEach((file, lines) -> lines.stream().filter(line -> wanted.test(file, line))
@@ -242,19 +229,21 @@ class ArchitectureTest {
         return found;
     }
 
-    /** Of the library, its examples and its benchmarks, by path and line. */
+    /** Lines by path, of every module: whatever lies in a folder "src", but what the tests' resources hold. */
     private static Map<Path, List<String>> sources() throws IOException {
         Map<Path, List<String>> sources = new TreeMap<>();
         Path project = Path.of("..");
-        for (String folder : List.of("dl4j-lora-layer/src", "examples/transformers/src", "examples/src", "examples/spark/src",
-                "examples/serve/src", "benchmarks/src")) {
-            try (Stream<Path> files = Files.walk(project.resolve(folder))) {
-                for (Path file : files.filter(path -> path.toString().endsWith(".java")).toList()) {
-                    sources.put(project.relativize(file), Files.readAllLines(file));
-                }
+        try (Stream<Path> files = Files.find(project, 30, (path, is) -> path.toString().endsWith(".java"))) {
+            for (Path file : files.map(project::relativize).filter(ArchitectureTest::isSource).toList()) {
+                sources.put(file, Files.readAllLines(project.resolve(file)));
             }
         }
         return sources;
+    }
+
+    private static boolean isSource(Path file) {
+        List<String> folders = StreamSupport.stream(file.spliterator(), false).map(Path::toString).toList();
+        return folders.contains("src") && !folders.contains("resources") && !folders.contains("target");
     }
 
     private static <T> ArchCondition<T> condition(String description, BiConsumer<T, ConditionEvents> check) {

@@ -1,9 +1,12 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.machine.Doctor;
+import io.github.dl4jlora.machine.DoctorTest;
+import io.github.dl4jlora.machine.Threads;
 import org.nd4j.linalg.factory.Nd4j;
 
 /** A JVM that is examined. Run by {@link DoctorTest}. */
-final class Examined {
+public final class Examined {
 
     private Examined() {
     }

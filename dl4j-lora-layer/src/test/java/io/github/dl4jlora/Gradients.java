@@ -1,11 +1,11 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
-import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.gradient.Gradient;

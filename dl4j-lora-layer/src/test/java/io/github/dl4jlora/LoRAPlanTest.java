@@ -1,7 +1,13 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.report.LoRAPlan;
+import io.github.dl4jlora.report.LoRASummary;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;

@@ -1,6 +1,10 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.report.LoRAMergeReport;
+import io.github.dl4jlora.report.LoRASummary;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

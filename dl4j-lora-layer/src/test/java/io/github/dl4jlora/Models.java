@@ -1,6 +1,9 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

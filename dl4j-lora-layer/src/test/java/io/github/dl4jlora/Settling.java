@@ -2,8 +2,11 @@ package io.github.dl4jlora;
 
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.processor.Quarrel;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
+import io.github.dl4jlora.machine.Threads;
+import io.github.dl4jlora.machine.ThreadsTest;
 import org.bytedeco.javacpp.Pointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
@@ -16,7 +19,7 @@ import java.util.Objects;
 import java.util.concurrent.FutureTask;
 
 /** Settles threads, or does not, in a JVM that has done nothing before. Run by {@link ThreadsTest}. */
-final class Settling {
+public final class Settling {
 
     private Settling() {
     }

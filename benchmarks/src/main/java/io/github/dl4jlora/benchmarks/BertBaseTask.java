@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 
 /** What is measured of BERT-base, by {@link BertBaseChild} and by encoder.py: LoRA on query and value. */
 enum BertBaseTask {

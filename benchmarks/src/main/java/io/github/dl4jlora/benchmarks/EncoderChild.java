@@ -1,7 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;

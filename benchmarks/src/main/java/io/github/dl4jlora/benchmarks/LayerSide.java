@@ -1,9 +1,9 @@
 package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
-import io.github.dl4jlora.layer.Engine;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

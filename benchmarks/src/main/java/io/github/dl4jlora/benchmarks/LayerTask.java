@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LayerType;
+import io.github.dl4jlora.conf.LayerType;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;

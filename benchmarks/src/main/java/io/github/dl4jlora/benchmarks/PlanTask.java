@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.DataSet;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.machine.Threads;
 
 import java.util.Arrays;
 

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.examples.ConvolutionExample;
 import io.github.dl4jlora.examples.DigitsExample;
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.peft.PeftFolder;
 import io.github.dl4jlora.internal.peft.PeftReader;
 import io.github.dl4jlora.internal.untrusted.SpooledZip;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.peft.PeftWriter;
 
 import java.io.IOException;
@@ -23,7 +23,7 @@ public final class AdapterSaver {
      * The PyTorch module for a layer; null for one that is left out. Default: the same name.
      *
      * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's; modules that
-     *               {@link io.github.dl4jlora.TorchNames} names have that name
+     *               {@link io.github.dl4jlora.conf.TorchNames} names have that name
      * @return this saver
      */
     public AdapterSaver keyMapper(UnaryOperator<String> mapper) {

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Biases;
 import io.github.dl4jlora.internal.peft.Delta;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Biases;
 import io.github.dl4jlora.internal.peft.Delta;

@@ -1,14 +1,14 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Biases;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.TensorLayout;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
-import io.github.dl4jlora.internal.rewrite.Changes;
+import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Changes.ChangedLayer;
+import io.github.dl4jlora.internal.rewrite.Changes;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.Kind;
 

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import org.nd4j.linalg.api.buffer.DataType;

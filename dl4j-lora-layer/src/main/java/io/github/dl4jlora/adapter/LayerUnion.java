@@ -1,6 +1,6 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Biases;
 import org.nd4j.linalg.api.ndarray.INDArray;

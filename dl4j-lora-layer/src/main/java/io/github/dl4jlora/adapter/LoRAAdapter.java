@@ -1,8 +1,9 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.SaveOption;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.common.Options;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.ContentHolder;
@@ -64,7 +65,10 @@ public final class LoRAAdapter extends ContentHolder {
         return content().layers();
     }
 
-    /** {@return names of layers trained in full, or of modules ({@link io.github.dl4jlora.TorchNames}); in topological order} */
+    /**
+     * {@return names of layers trained in full, or of modules ({@link io.github.dl4jlora.conf.TorchNames}); in topological
+     * order}
+     */
     public List<String> trainedLayers() {
         return content().trainedLayers();
     }
@@ -107,7 +111,7 @@ public final class LoRAAdapter extends ContentHolder {
      * How the frozen layer was kept when A and B were trained; empty if the file that they came from does not say.
      *
      * @param layer one of {@link #layers()}
-     * @return the name of a {@link io.github.dl4jlora.Quantization}, or of a data type
+     * @return the name of a {@link io.github.dl4jlora.conf.Quantization}, or of a data type
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> storedAs(String layer) {

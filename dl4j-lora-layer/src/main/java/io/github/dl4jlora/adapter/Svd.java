@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.internal.kernel.Decomposition;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.blas.Decomposition;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.RawValues;

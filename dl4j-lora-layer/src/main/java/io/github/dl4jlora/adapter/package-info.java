@@ -20,3 +20,5 @@
  * bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;
+
+import io.github.dl4jlora.exception.AdapterFormatException;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.blas.Route;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.rewrite.Adaptation;

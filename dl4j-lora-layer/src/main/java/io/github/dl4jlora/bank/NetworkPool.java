@@ -1,6 +1,6 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;

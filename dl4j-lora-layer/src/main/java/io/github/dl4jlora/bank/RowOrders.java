@@ -1,6 +1,6 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.rewrite.AdaptedView.AdaptedMatrix;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.nd4j.linalg.api.buffer.DataType;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.internal.kernel.Route;
-import io.github.dl4jlora.internal.kernel.SlimFactors;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.blas.SlimFactors;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;

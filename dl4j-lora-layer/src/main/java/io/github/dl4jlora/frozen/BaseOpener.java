@@ -1,34 +1,11 @@
 package io.github.dl4jlora.frozen;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.net.URI;
-
 /**
- * Opens base networks at locations that the JDK cannot open by itself, such as {@code hdfs:} or {@code s3a:}.
- * Implementations are found by {@link java.util.ServiceLoader}: name the class in a file
- * {@code META-INF/services/io.github.dl4jlora.frozen.BaseOpener}. Locations with the scheme {@code file} are not asked for.
+ * The name that 0.2.0 had for {@link io.github.dl4jlora.conf.BaseOpener}, for what was compiled against it. What is registered
+ * in {@code META-INF/services/io.github.dl4jlora.frozen.BaseOpener} is still found.
  *
- * <p>Credentials belong here, not in locations, which stand in every checkpoint. So do time limits: a thread that needs the base
- * waits for as long as a stream makes it; others do not. What is opened is read up to 16 GiB, or as many bytes as the system
- * property {@code dl4jlora.base.limit} says.
+ * @deprecated since 0.3.0: implement {@link io.github.dl4jlora.conf.BaseOpener}
  */
-public interface BaseOpener {
-
-    /**
-     * {@return whether {@link #open} is to be tried on this location, usually by its scheme; called before the JDK's own
-     * handlers}
-     *
-     * @param location of a base, absolute
-     */
-    boolean opens(URI location);
-
-    /**
-     * Opens a base for reading.
-     *
-     * @param location of a base, absolute
-     * @return the file that DL4J's ModelSerializer wrote, from its first byte; closed by the caller
-     * @throws IOException if there is none, or it cannot be read
-     */
-    InputStream open(URI location) throws IOException;
+@Deprecated(since = "0.3.0")
+public interface BaseOpener extends io.github.dl4jlora.conf.BaseOpener {
 }

@@ -5,7 +5,8 @@
  * <pre>
  *   FrozenBaseLayer       FrozenBaseVertex        frozen: run by internal.frozen on weights of internal.base
  *   TrainedSameDiffLayer  TrainedSameDiffVertex   trained in full, by SameDiff: with right gradients
- *   BaseOpener, FrozenWeightsMissingException     where a base comes from, and what happens without one
+ *   FrozenParamInitializer                        shows DL4J that nothing of them trains
+ *   BaseOpener                                    the name that 0.2.0 had for the interface in conf
  * </pre>
  *
  * <p>Each holds the stock configuration, which {@code merge} and {@code unload} give back. What is adapted is in

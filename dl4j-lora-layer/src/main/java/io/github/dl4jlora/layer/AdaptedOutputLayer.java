@@ -1,8 +1,8 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.DenseOutputRuntime;
-import io.github.dl4jlora.internal.run.KernelRuntime;
-import io.github.dl4jlora.internal.run.OutputConfiguration;
+import io.github.dl4jlora.internal.adapted.OutputConfiguration;
+import io.github.dl4jlora.internal.engine.DenseOutputRuntime;
+import io.github.dl4jlora.internal.engine.KernelRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 
 import org.deeplearning4j.nn.conf.InputPreProcessor;

@@ -1,8 +1,9 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.internal.run.Named;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.adapted.Named;
 
 /** What an adapted dense layer cannot be: settings that do not fit the layer, or that no runtime of it heeds. */
 final class DenseSettings {

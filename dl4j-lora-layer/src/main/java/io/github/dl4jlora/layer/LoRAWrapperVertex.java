@@ -1,14 +1,16 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.EffectiveVertex;
-import io.github.dl4jlora.internal.run.Named;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.effective.EffectiveVertex;
+
 import java.util.Map;
 
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.TrainingConfig;

@@ -9,10 +9,9 @@
  *   LoRAWrapperLayer              any other layer, around its stock configuration
  *   LoRAWrapperVertex             a vertex with weights, likewise
  *   LowRankLayer                  the low-rank path alone, in SameDiff
- *   Engine                        which runtime computes them
  *        |
  *        v  instantiate
- *   internal.run                  what runs them
+ *   internal.engine, internal.effective      what runs them
  * </pre>
  *
  * <p>Frozen layers without a low-rank path are in {@code frozen}. Nothing here computes.

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.variant;
 
-import io.github.dl4jlora.internal.kernel.KeptArrays;
+import io.github.dl4jlora.internal.blas.KeptArrays;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;

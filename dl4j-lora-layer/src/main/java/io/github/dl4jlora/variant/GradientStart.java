@@ -1,6 +1,6 @@
 package io.github.dl4jlora.variant;
 
-import io.github.dl4jlora.internal.kernel.Decomposition;
+import io.github.dl4jlora.internal.blas.Decomposition;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;

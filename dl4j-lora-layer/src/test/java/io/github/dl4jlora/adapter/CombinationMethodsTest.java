@@ -1,9 +1,9 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.Combination.MajoritySign;
 import io.github.dl4jlora.adapter.Combination.Method;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.Combination.Method;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;

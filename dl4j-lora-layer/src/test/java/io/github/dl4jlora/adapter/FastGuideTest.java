@@ -1,9 +1,9 @@
 package io.github.dl4jlora.adapter;
 
 import ch.qos.logback.classic.Level;
-import io.github.dl4jlora.Doctor;
 import io.github.dl4jlora.LogCapture;
-import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.machine.Doctor;
+import io.github.dl4jlora.machine.Threads;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.slf4j.Logger;

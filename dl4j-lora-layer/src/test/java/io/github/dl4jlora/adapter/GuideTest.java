@@ -1,18 +1,18 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.LayerType;
-import io.github.dl4jlora.LearningRateSweep;
-import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRAMergeReport;
-import io.github.dl4jlora.LoRAPlan;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.SaveOption;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.SaveOption;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.report.LoRAMergeReport;
+import io.github.dl4jlora.report.LoRAPlan;
+import io.github.dl4jlora.tune.LearningRateSweep;
+import io.github.dl4jlora.tune.LearningRates;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;

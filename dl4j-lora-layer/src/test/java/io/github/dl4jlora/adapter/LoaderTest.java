@@ -1,9 +1,10 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;

@@ -2,10 +2,10 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.peft.Delta;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.variant.DoRA;

@@ -1,8 +1,9 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.peft.PeftFolder;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -1,17 +1,17 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASettings;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;

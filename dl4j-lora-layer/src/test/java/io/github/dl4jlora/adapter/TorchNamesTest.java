@@ -1,14 +1,15 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.BiasTraining;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.TorchNames;
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.conf.TorchNames;
+import io.github.dl4jlora.conf.TorchParameter;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;

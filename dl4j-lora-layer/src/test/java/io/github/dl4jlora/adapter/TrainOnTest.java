@@ -1,14 +1,14 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.api.Model;

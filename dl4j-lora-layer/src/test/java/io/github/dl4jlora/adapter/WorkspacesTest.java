@@ -1,10 +1,10 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.integration;
 
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -128,9 +128,9 @@ class CopiesTest {
     @EnumSource
     void textKeepsEverySettingAndNoWeight(Kind kind) {
         Model adapted = Models.apply(kind.base(), kind.config().rank(3).alpha(0.1 + 0.2)
-                .scaling(io.github.dl4jlora.Scaling.ALPHA_OVER_SQRT_RANK)
-                .loraInit(io.github.dl4jlora.LoRAInit.GAUSSIAN).loraDropout(0.25)
-                .engine(io.github.dl4jlora.layer.Engine.SAMEDIFF).l2(0.01)
+                .scaling(io.github.dl4jlora.conf.Scaling.ALPHA_OVER_SQRT_RANK)
+                .loraInit(io.github.dl4jlora.conf.LoRAInit.GAUSSIAN).loraDropout(0.25)
+                .engine(io.github.dl4jlora.conf.Engine.SAMEDIFF).l2(0.01)
                 .baseLocation(java.net.URI.create("file:///nowhere/base.zip")).build());
 
         LoRADenseLayer before = first(adapted);

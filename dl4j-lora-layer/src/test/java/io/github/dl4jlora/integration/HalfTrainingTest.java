@@ -1,11 +1,11 @@
 package io.github.dl4jlora.integration;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.adapter.LoRAAdvice;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.common.Divergence;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;

@@ -1,15 +1,15 @@
 package io.github.dl4jlora.integration;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.LoRAMerge;
-import io.github.dl4jlora.LoRAMergeReport;
-import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.report.LoRAMergeReport;
+import io.github.dl4jlora.report.LoRASummary;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;

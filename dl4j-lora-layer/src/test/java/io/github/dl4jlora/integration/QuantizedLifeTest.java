@@ -1,13 +1,13 @@
 package io.github.dl4jlora.integration;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import org.deeplearning4j.nn.api.Model;

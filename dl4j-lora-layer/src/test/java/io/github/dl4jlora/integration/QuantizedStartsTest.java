@@ -2,11 +2,11 @@ package io.github.dl4jlora.integration;
 
 import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;

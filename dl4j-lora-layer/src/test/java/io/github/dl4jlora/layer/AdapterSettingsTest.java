@@ -1,8 +1,9 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;

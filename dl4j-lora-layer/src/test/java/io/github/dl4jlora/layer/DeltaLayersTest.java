@@ -1,15 +1,15 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.DoublePrecision;
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.run.DenseRuntime;
-import io.github.dl4jlora.internal.run.KernelRuntime;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.engine.DenseRuntime;
+import io.github.dl4jlora.internal.engine.KernelRuntime;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;

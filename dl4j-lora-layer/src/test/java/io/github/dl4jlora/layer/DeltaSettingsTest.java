@@ -1,9 +1,9 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -324,7 +324,7 @@ class DeltaSettingsTest {
         LoRAWrapperLayer conf = conf(adapted());
         assertThat(conf.clone()).isEqualTo(conf).hasSameHashCodeAs(conf).isNotSameAs(conf);
         LoRAWrapperLayer other = conf.clone();
-        other.rescale("RW", 7, io.github.dl4jlora.Scaling.ALPHA);
+        other.rescale("RW", 7, io.github.dl4jlora.conf.Scaling.ALPHA);
         assertThat(other).isNotEqualTo(conf);
         assertThat(conf.adapted()).extracting(AdaptedParameter::alpha).containsExactly(1.5, 1.5);
         LoRAWrapperLayer renamed = conf.clone();

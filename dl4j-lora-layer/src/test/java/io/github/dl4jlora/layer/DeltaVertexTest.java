@@ -1,14 +1,14 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.DoublePrecision;
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
-import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.GradientNormalization;

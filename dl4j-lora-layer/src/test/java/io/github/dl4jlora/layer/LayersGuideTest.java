@@ -1,7 +1,7 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.LayerType;
-import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

@@ -1,9 +1,10 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.internal.run.DenseRuntime;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.engine.DenseRuntime;
 import org.deeplearning4j.nn.conf.CacheMode;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;

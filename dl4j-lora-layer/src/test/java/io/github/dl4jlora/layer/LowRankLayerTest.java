@@ -1,9 +1,9 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.internal.run.LowRankRuntime;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.engine.LowRankRuntime;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;

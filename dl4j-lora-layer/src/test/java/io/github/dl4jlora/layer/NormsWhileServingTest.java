@@ -1,13 +1,14 @@
 package io.github.dl4jlora.layer;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.run.KernelRuntime;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.engine.KernelRuntime;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variants;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -1,18 +1,18 @@
 package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.DoublePrecision;
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.KernelRuntime;
-import io.github.dl4jlora.internal.run.TrainedBias;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
+import io.github.dl4jlora.internal.engine.KernelRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;

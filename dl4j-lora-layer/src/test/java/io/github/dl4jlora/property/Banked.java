@@ -1,13 +1,13 @@
 package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRASummary;
-import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
 

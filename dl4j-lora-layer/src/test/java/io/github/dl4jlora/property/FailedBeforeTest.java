@@ -1,9 +1,9 @@
 package io.github.dl4jlora.property;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.property.Settings.Place;
 import io.github.dl4jlora.property.Settings.Which;
 import org.junit.jupiter.api.AfterEach;

@@ -2,11 +2,11 @@ package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
-import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.Extraction;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;
 import org.deeplearning4j.nn.api.Model;

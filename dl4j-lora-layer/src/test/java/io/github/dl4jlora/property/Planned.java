@@ -1,11 +1,11 @@
 package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAPlan;
-import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.report.LoRAPlan;
+import io.github.dl4jlora.report.LoRASummary;
 import org.apache.commons.io.FileUtils;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.property;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;

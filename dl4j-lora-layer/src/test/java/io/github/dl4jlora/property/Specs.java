@@ -1,9 +1,9 @@
 package io.github.dl4jlora.property;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.property;
 
-import io.github.dl4jlora.LearningRateSweep;
-import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.tune.LearningRateSweep;
+import io.github.dl4jlora.tune.LearningRates;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Updater;

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.regression;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.Parameter;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.regression;
 
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.peft.Kind;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;

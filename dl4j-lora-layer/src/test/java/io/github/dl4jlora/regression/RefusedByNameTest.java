@@ -1,12 +1,12 @@
 package io.github.dl4jlora.regression;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.regression;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;

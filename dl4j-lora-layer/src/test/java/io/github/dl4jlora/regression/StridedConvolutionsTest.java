@@ -2,9 +2,9 @@ package io.github.dl4jlora.regression;
 
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.Gradients;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.inputs.InputType;

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.start;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;

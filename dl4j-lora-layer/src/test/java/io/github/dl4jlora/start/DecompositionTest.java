@@ -1,7 +1,7 @@
 package io.github.dl4jlora.start;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.kernel.Decomposition;
+import io.github.dl4jlora.internal.blas.Decomposition;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.nd4j.linalg.api.buffer.DataType;

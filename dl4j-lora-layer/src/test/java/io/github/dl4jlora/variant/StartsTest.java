@@ -1,7 +1,7 @@
 package io.github.dl4jlora.variant;
 
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAInit;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.variant;
 
-import io.github.dl4jlora.FrozenStorage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
-import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.zoo;
 
-import io.github.dl4jlora.LayerType;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.modelimport.keras.KerasModelImport;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;

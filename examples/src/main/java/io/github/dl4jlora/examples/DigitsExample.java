@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples;
 
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Threads;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples;
 
-import io.github.dl4jlora.LearningRateSweep;
-import io.github.dl4jlora.LearningRates;
+import io.github.dl4jlora.tune.LearningRateSweep;
+import io.github.dl4jlora.tune.LearningRates;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;

@@ -1,9 +1,10 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.frozen.BaseOpener;
+import io.github.dl4jlora.conf.BaseOpener;
 import io.github.dl4jlora.internal.common.Temporary;
-import io.github.dl4jlora.internal.untrusted.StreamedBase;
-import io.github.dl4jlora.internal.untrusted.StreamedModel;
+import io.github.dl4jlora.internal.common.UriSecrets;
+import io.github.dl4jlora.internal.stored.StreamedBase;
+import io.github.dl4jlora.internal.stored.StreamedModel;
 
 import java.io.File;
 import java.io.IOException;
@@ -16,7 +17,7 @@ import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
-import java.util.ServiceLoader;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -109,15 +110,13 @@ final class BaseFile {
     }
 
     private static InputStream open(URI location) throws IOException {
-        // Where a cluster loads its jobs' classes by a loader of their own, the thread's is the one that sees them all.
-        for (BaseOpener opener : ServiceLoader.load(BaseOpener.class)) {
-            if (opener.opens(location)) {
-                InputStream opened = opener.open(location);
-                if (opened == null) {
-                    throw new IOException(opener.getClass().getName() + ".open returned null; it should throw an IOException");
-                }
-                return opened;
+        Optional<BaseOpener> opener = Openers.of(location);
+        if (opener.isPresent()) {
+            InputStream opened = opener.get().open(location);
+            if (opened == null) {
+                throw new IOException(opener.get().getClass().getName() + ".open returned null; it should throw an IOException");
             }
+            return opened;
         }
         URLConnection connection;
         try {

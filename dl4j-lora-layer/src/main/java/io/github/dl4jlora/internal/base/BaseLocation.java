@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
+import io.github.dl4jlora.internal.common.UriSecrets;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;

@@ -1,7 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.common.UriSecrets;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;

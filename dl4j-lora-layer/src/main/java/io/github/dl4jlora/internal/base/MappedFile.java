@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.internal.untrusted.StoredConfiguration;
+import io.github.dl4jlora.internal.stored.StoredConfiguration;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.databind.JsonNode;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
-import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
+import io.github.dl4jlora.internal.stored.ValuesElsewhere;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;

@@ -11,7 +11,7 @@
  *      in JSON           3. in this JVM    |         values             for a quick look
  *          |             4. read now       |            ^
  *          +---&gt; BaseLocation -------------+            | weakly
- *          |        BaseFile, UriSecrets                |
+ *          |        BaseFile, Openers                   |
  *          +---&gt; FrozenWeightsRegistry -----------------+
  * </pre>
  *

@@ -5,6 +5,8 @@
  *   Temporary      files and folders that do not outlive the JVM, however it is ended
  *   FileIdentity   which file a path names at a moment, to notice that it was replaced
  *   Options        options that are given as a list
+ *   NamePattern    regular expressions that users give for names of layers
+ *   UriSecrets     keeps credentials in a location from being shown
  *   Divergence     why training ends in NaN, and what to do
  * </pre>
  *

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.internal.cost;
 
-import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenRuntime;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;

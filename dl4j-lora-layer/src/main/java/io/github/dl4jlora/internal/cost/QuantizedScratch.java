@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.cost;
 
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;

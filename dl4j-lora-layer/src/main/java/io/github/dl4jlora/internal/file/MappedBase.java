@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.file;
 
-import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
@@ -8,7 +8,7 @@ import io.github.dl4jlora.internal.base.MappedFile;
 import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.untrusted.StoredConfiguration;
+import io.github.dl4jlora.internal.stored.StoredConfiguration;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.internal.file;
 
-import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.StoredWeights;
+import io.github.dl4jlora.internal.stored.ModelZip;
+import io.github.dl4jlora.internal.stored.StoredConfiguration;
 import io.github.dl4jlora.internal.untrusted.Expansion;
-import io.github.dl4jlora.internal.untrusted.ModelZip;
-import io.github.dl4jlora.internal.untrusted.StoredConfiguration;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import io.github.dl4jlora.internal.untrusted.UntrustedZip;
 import org.deeplearning4j.nn.api.Model;

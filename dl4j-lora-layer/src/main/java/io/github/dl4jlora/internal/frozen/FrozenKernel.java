@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
-import io.github.dl4jlora.internal.kernel.KeptArrays;
 import io.github.dl4jlora.internal.kernel.KeptSlopes;
 import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import io.github.dl4jlora.internal.kernel.PassingOutput;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.Hollow;

@@ -79,7 +79,7 @@ public final class FrozenPart<T extends Trainable> {
      * others have been attached since.
      *
      * @param handOver tells the one that replaces the stand-in (second) what the stand-in (first) was told
-     * @throws io.github.dl4jlora.frozen.FrozenWeightsMissingException if the values cannot be found
+     * @throws io.github.dl4jlora.exception.FrozenWeightsMissingException if the values cannot be found
      * @throws IllegalStateException                                   if they were closed
      */
     T bound(BiConsumer<T, T> handOver) {

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.keras;
 
-import io.github.dl4jlora.internal.untrusted.Assembly;
+import io.github.dl4jlora.internal.stored.Assembly;
+import io.github.dl4jlora.internal.stored.ValuesElsewhere;
 import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.RawValues;
-import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.deeplearning4j.nn.api.Layer;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.keras;
 
-import io.github.dl4jlora.internal.untrusted.StreamedBase;
+import io.github.dl4jlora.internal.stored.StreamedBase;
 import org.deeplearning4j.nn.api.Model;
 
 import java.io.File;

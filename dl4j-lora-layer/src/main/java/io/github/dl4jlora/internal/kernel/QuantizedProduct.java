@@ -1,6 +1,10 @@
 package io.github.dl4jlora.internal.kernel;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.FewRows;
+import io.github.dl4jlora.internal.blas.GrowingScratch;
+import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;

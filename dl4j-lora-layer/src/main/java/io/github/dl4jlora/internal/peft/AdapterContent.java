@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.BiasTraining;
+import io.github.dl4jlora.conf.BiasTraining;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;

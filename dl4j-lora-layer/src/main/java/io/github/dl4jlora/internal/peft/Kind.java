@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.Scaling;
 
 /**
  * PEFT's {@code lora_alpha} for an alpha of ours, and back, such that both programs compute with one factor s.

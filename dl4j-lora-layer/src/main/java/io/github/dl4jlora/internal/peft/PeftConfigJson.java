@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.databind.JsonNode;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.variant.Variant;
 
 import java.util.LinkedHashMap;

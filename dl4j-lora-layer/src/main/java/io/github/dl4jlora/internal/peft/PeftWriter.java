@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;

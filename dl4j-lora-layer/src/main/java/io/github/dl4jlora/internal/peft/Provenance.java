@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.variant.Variant;
 
 import java.nio.charset.StandardCharsets;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Few;
 

@@ -18,6 +18,6 @@
  *
  * Arrows point to what is known. No room but {@code adapter} knows this one, and no network is known here. What is read is
  * hostile until it has been compared with what it can be; what is refused is an
- * {@link io.github.dl4jlora.adapter.AdapterFormatException}.
+ * {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
 package io.github.dl4jlora.internal.peft;

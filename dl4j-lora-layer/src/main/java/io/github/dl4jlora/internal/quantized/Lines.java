@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.quantized;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 
 import java.nio.ByteBuffer;
 

@@ -1,17 +1,17 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.common.Divergence;
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.Quarrel;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
-import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.start.Watch;
-import io.github.dl4jlora.internal.untrusted.StreamedBase;
+import io.github.dl4jlora.internal.stored.StreamedBase;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;

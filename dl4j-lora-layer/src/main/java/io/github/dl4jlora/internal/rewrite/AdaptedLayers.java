@@ -1,19 +1,19 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.frozen.TrainedSameDiffLayer;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
-import io.github.dl4jlora.internal.run.Kernels;
-import io.github.dl4jlora.internal.run.TrainedBias;
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.AdaptedOutputLayer;
 import io.github.dl4jlora.layer.DenseTwin;
-import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import io.github.dl4jlora.layer.LoRAWrapperVertex;

@@ -1,15 +1,15 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.Disableable;
-import io.github.dl4jlora.internal.kernel.Route;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockBiases;

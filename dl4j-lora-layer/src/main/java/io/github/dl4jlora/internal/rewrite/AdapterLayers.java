@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAConfig;
 
 import java.util.Collection;
 import java.util.List;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.LinkedHashMap;

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAConfig.LayerOverride;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.internal.kernel.Blas;
+import io.github.dl4jlora.conf.LoRAConfig.LayerOverride;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.rewrite.DataStarts.Starting;
 import io.github.dl4jlora.internal.start.InputComponents;

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LayerType;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAConfig.LayerOverride;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.internal.run.Kernels;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAConfig.LayerOverride;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.nd4j.linalg.api.ndarray.INDArray;
 

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 
 import java.util.ArrayList;

@@ -1,13 +1,13 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRAMergeReport;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.common.Divergence;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
-import io.github.dl4jlora.internal.run.TrainedBias;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import io.github.dl4jlora.report.LoRAMergeReport;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenReference;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;

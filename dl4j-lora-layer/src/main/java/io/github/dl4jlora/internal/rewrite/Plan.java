@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.BiasTraining;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;

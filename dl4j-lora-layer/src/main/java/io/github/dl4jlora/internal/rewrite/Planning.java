@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAPlan;
-import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.cost.Footprint;
 import io.github.dl4jlora.internal.cost.OwnFootprints;
@@ -12,9 +12,9 @@ import io.github.dl4jlora.internal.cost.QuantizedScratch;
 import io.github.dl4jlora.internal.cost.Step;
 import io.github.dl4jlora.internal.cost.StockFootprints;
 import io.github.dl4jlora.internal.cost.Workspaces;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
-import io.github.dl4jlora.internal.run.AdapterLayout;
+import io.github.dl4jlora.report.LoRAPlan;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.InputPreProcessor;

@@ -1,15 +1,15 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.frozen.TrainedSameDiffVertex;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.internal.run.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Switches;
 import org.deeplearning4j.nn.api.Model;

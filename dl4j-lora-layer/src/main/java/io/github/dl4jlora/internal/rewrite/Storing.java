@@ -1,18 +1,18 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.StoredForm;
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
-import io.github.dl4jlora.internal.run.Kernels;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
-import io.github.dl4jlora.layer.Engine;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -1,15 +1,15 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.frozen.FrozenBaseLayer;
 import io.github.dl4jlora.frozen.FrozenBaseVertex;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
-import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LowRankLayer;
-import io.github.dl4jlora.internal.run.TrainedBias;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LayerType;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.TorchNames;
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.TorchNames;
+import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.Layer;
 

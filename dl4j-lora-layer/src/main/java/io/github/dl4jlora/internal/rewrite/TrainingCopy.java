@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.internal.run.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;

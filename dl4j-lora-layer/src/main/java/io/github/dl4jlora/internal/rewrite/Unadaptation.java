@@ -1,12 +1,12 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.LoRAMergeReport;
-import io.github.dl4jlora.layer.DenseTwin;
-import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.layer.DenseTwin;
 import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.report.LoRAMergeReport;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;

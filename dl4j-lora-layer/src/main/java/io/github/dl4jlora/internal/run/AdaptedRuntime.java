@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.Disableable;
-import io.github.dl4jlora.internal.kernel.Route;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.layers.FrozenLayer;
@@ -27,7 +27,7 @@ public interface AdaptedRuntime extends Disableable {
         UNNEEDED;
 
         /** Whether the backward pass that is going on must compute it. */
-        boolean isNeeded() {
+        public boolean isNeeded() {
             return this == NEEDED || this == FOR_CALLERS && !BackpropCaller.isTrainingStep();
         }
     }

@@ -1,9 +1,14 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.FrozenStorage;
-import io.github.dl4jlora.LoRASettings;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.AdapterLayout;
+import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.WholeVector;
@@ -47,7 +52,7 @@ public final class Adapter {
      * @param type    the network's data type
      * @param changed told when what the layer computes has changed other than through the vector
      */
-    Adapter(Supplier<? extends AdaptedConfiguration> conf, Supplier<Map<String, INDArray>> table, Supplier<INDArray> view,
+    public Adapter(Supplier<? extends AdaptedConfiguration> conf, Supplier<Map<String, INDArray>> table, Supplier<INDArray> view,
             DataType type, Runnable changed) {
         this.conf = conf;
         this.table = table;
@@ -69,7 +74,7 @@ public final class Adapter {
     }
 
     /** The stock layer's own parameters, as the base has them. */
-    StockValues stock() {
+    public StockValues stock() {
         return stock;
     }
 
@@ -123,7 +128,7 @@ public final class Adapter {
     }
 
     /** A parameter of the adapter by key of the parameter table, wherever it lives; null for one that it has not. */
-    INDArray value(String key) {
+    public INDArray value(String key) {
         INDArray inVector = table.get().get(key);
         return inVector != null ? inVector : constants().get(key);
     }
@@ -229,7 +234,7 @@ public final class Adapter {
      * vector. DL4J initialises what it builds anew from an adapted network as well, and then copies the vector: what is
      * outside it stays as it is, and of a base that is not here nothing is asked.
      */
-    void initialize() {
+    public void initialize() {
         AdaptedConfiguration lora = conf.get();
         if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {
             lora.setFrozen(freshFrozen(lora));
@@ -313,7 +318,7 @@ public final class Adapter {
      *                               or, as far as a quick look can tell, trained or overwritten; the latter is looked at when
      *                               training only
      */
-    void beginPass(boolean training) {
+    public void beginPass(boolean training) {
         requireSameSettings();
         FrozenReference reference = conf.get().getFrozen();
         FrozenWeights now = reference == null ? null : reference.bound();
@@ -341,7 +346,7 @@ public final class Adapter {
     }
 
     /** To be called after each step of training. */
-    void stepped() {
+    public void stepped() {
         if (afterStep != null && !afterStep.getAsBoolean()) {
             afterStep = null;
         }
@@ -357,7 +362,7 @@ public final class Adapter {
      *
      * @throws IllegalArgumentException for another key, or another shape
      */
-    void set(String key, INDArray value) {
+    public void set(String key, INDArray value) {
         AdapterLayout layout = conf.get().layout();
         if (!layout.trains(key)) {
             throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key)
@@ -383,7 +388,7 @@ public final class Adapter {
      *
      * @throws IllegalArgumentException for another number of values
      */
-    void setAll(INDArray values) {
+    public void setAll(INDArray values) {
         INDArray current = view.get();
         if (values == current) {
             return;

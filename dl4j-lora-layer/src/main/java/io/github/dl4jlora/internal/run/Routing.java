@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.blas.Route;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -17,7 +18,7 @@ import java.util.stream.IntStream;
  *                 then the second's, and so on
  * @param routes   by examples
  */
-record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route> routes) {
+public record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route> routes) {
 
     /**
      * The routes by rows of an input.
@@ -25,7 +26,7 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
      * @param rows how many it has
      * @throws AdaptedRuntime.RowsMismatchException if nobody knows which example a row belongs to
      */
-    List<Route> forRows(long rows) {
+    public List<Route> forRows(long rows) {
         if (examples == 0) {
             return each(route -> route.over(0, rows));
         }
@@ -50,7 +51,7 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
     }
 
     /** Whether some route does more than to add a product. */
-    boolean doesMoreThanAdding() {
+    public boolean doesMoreThanAdding() {
         for (Route route : routes) {
             if (route.scale() != null || route.bias() != null) {
                 return true;
@@ -64,7 +65,7 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
      *
      * @throws AdaptedRuntime.RowsMismatchException if not all are for all rows
      */
-    List<Route> forAll() {
+    public List<Route> forAll() {
         if (!routes.isEmpty() && examples != 0) {
             throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer)
                     + " runs on W + s·A·B, one set of weights for all rows");
@@ -73,7 +74,7 @@ record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route>
     }
 
     /** Whether two of them compute the same, by the identity of the matrices. */
-    boolean isSameAs(Routing other) {
+    public boolean isSameAs(Routing other) {
         return other != null && routes.size() == other.routes.size()
                 && IntStream.range(0, routes.size()).allMatch(i -> routes.get(i).isSameAs(other.routes.get(i)));
     }

@@ -9,13 +9,13 @@ import org.nd4j.linalg.factory.Nd4j;
  * A copy of a layer's part of the vector, to find out whether it has changed since. Nothing else tells: iteration counts miss
  * {@code setParams} and writes into views.
  */
-final class Snapshot {
+public final class Snapshot {
 
     private INDArray copy;
     private Object state;
 
     /** Remembers the values as they are now. */
-    void take(INDArray values) {
+    public void take(INDArray values) {
         if (copy == null) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 copy = values.dup();
@@ -26,7 +26,7 @@ final class Snapshot {
     }
 
     /** Whether the values are, bit for bit, what they were. Where they are not in the host's memory, nothing is known. */
-    boolean isOf(INDArray values) {
+    public boolean isOf(INDArray values) {
         return copy != null && canTell(values)
                 && Pointer.memcmp(values.data().addressPointer(), copy.data().addressPointer(),
                 values.length() * values.dataType().width()) == 0;
@@ -37,7 +37,7 @@ final class Snapshot {
     }
 
     /** The same object as long as the values are the same; null where nothing is known. */
-    Object state(INDArray values) {
+    public Object state(INDArray values) {
         if (!canTell(values)) {
             return null;
         }
@@ -49,7 +49,7 @@ final class Snapshot {
     }
 
     /** The next state is another: something beside the values has changed. */
-    void changed() {
+    public void changed() {
         state = null;
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
@@ -24,7 +25,7 @@ import java.util.function.Supplier;
  * The frozen parameters of an adapted layer, as its stock layer calls them. Looked up when they are first asked for, not earlier:
  * a restored network's weights are attached in between.
  */
-final class StockValues {
+public final class StockValues {
 
     private final Supplier<? extends AdaptedConfiguration> conf;
     private final Supplier<INDArray> view;
@@ -64,7 +65,7 @@ final class StockValues {
     }
 
     /** Those that are arrays: all but the matrices that are kept in fewer bits. */
-    Map<String, INDArray> arrays() {
+    public Map<String, INDArray> arrays() {
         if (arrays == null) {
             arrays = isQuantized() ? weights().rest(type) : all();
         }
@@ -77,7 +78,7 @@ final class StockValues {
     }
 
     /** A parameter that is a matrix, read as one, however it is stored. */
-    FrozenMatrix matrix(String key) {
+    public FrozenMatrix matrix(String key) {
         return matrices.computeIfAbsent(key, this::newMatrix);
     }
 
@@ -95,7 +96,7 @@ final class StockValues {
      * @param like   the network's configuration of the adapted layer
      * @param hollow whether it shall have no weights, so that whatever asks for them fails
      */
-    Layer layer(NeuralNetConfiguration like, int index, boolean hollow) {
+    public Layer layer(NeuralNetConfiguration like, int index, boolean hollow) {
         NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.withoutWeightRules(conf.get().stockLayer()), like);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return hollow ? Hollow.part(type, conf.get().frozenParams(), zeros -> on(zeros, stock, index))
@@ -107,7 +108,7 @@ final class StockValues {
         return StockLayers.running(stock, null, index, values, false, type);
     }
 
-    boolean isQuantized() {
+    public boolean isQuantized() {
         return conf.get().scheme() != null;
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.kernel.Route;
+import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.blas.Route;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -90,19 +91,19 @@ public final class Switches {
     }
 
     /** What runs in place of the layer's own path; null for that itself. */
-    Routing routing(String key) {
+    public Routing routing(String key) {
         return routings.get(key);
     }
 
     /** Of all adapted parameters, by key. */
-    Map<String, Routing> routings() {
+    public Map<String, Routing> routings() {
         return routings;
     }
 
     /**
      * @throws IllegalStateException while the adapter is disabled, or the layer serves those of a bank
      */
-    void requireTrainable() {
+    public void requireTrainable() {
         if (disabled > 0) {
             throw new IllegalStateException(Named.layer(name.get()) + ": its adapter is disabled, so there is nothing to train. "
                     + "Close the scope that LoRA.disabled opened first");

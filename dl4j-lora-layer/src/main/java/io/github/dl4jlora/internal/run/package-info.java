@@ -1,31 +1,18 @@
 /**
- * What runs adapted layers and vertices. Public classes here are no API and may change without notice; the configurations
- * are in {@code io.github.dl4jlora.layer}.
+ * The life of a running adapted layer, whatever computes it. Public classes here are no API and may change without notice.
  *
  * <pre>
- *   AdaptedConfiguration (HeldSettings, OutputConfiguration)      what a configuration of {@code layer} tells:
- *        |       AdaptedParameter, TrainedBias                    its adapted matrices, its trained biases
- *        |
- *        |---- AdapterLayout, AdaptedParamInitializer             where each lies in the flat vector
- *        v
- *   AdaptedRuntime                                                parts, start, replace, merge, disable: every runtime answers
- *     |- KernelRuntime        Kernels                             one life cycle, with products of our own
- *     |    |- DenseRuntime, DenseOutputRuntime                      x·W and the path beside it
- *     |    |- ConvolutionRuntime
- *     |    `- EmbeddingRuntime
- *     |- EffectiveRuntime     EffectiveWeights                    any stock layer, on W + s·A·B
- *     |    |- EffectiveOutputRuntime
- *     |    `- EffectiveRecurrentRuntime
- *     |- EffectiveVertex                                          a vertex, likewise
- *     `- LowRankRuntime                                           the low-rank path alone
- *        |
- *        v
- *   Adapter    AdapterStart, Switches                              one adapter: variant, parameters, start, merge; on or off
- *     |- Snapshot                                                whether the layer's part of the vector is what it was
- *     |- FusedPath, SameDiffPath                                  what computes its path
- *     `- RoutedPath, Routing                                      rows that go through other adapters
+ *   AdaptedRuntime            what every running adapted layer answers: parts, start, replace, merge, disable
+ *     |- Adapter                its parts, how they start, are replaced and merged, and the frozen values beside them
+ *     |    |- AdapterStart        what they start from: a function of configuration, W and a seed
+ *     |    `- StockValues         the frozen parameters as the stock layer calls them, looked up when first asked for
+ *     |- Switches               whether its adapters count, how much, and whether those of a bank stand in for them
+ *     |    `- Routing             which rows go through which of a bank's adapters
+ *     |- Snapshot               whether the layer's part of the vector is what it was
+ *     `- BackpropCaller         whether the caller wants the gradient of the input
  * </pre>
  *
- * <p>Frozen layers are run in {@code internal.frozen}; what is computed with A and B is {@code variant}'s.
+ * <p>{@code internal.engine} and {@code internal.effective} have the running layers. Frozen layers are run in
+ * {@code internal.frozen}; what is computed with A and B is {@code variant}'s.
  */
 package io.github.dl4jlora.internal.run;

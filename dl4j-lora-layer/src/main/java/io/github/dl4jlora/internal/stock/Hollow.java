@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
-import io.github.dl4jlora.internal.untrusted.ValuesElsewhere;
+import io.github.dl4jlora.internal.stored.ValuesElsewhere;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;

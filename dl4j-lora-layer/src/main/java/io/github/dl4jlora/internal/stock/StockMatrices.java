@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.stock;
 
-import io.github.dl4jlora.LayerType;
-import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.LoRAInit;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.AutoEncoder;

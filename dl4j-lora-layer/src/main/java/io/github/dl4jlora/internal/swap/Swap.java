@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.swap;
 
-import io.github.dl4jlora.LoRASettings;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Delta;
@@ -9,7 +10,6 @@ import io.github.dl4jlora.internal.peft.Kind;
 import io.github.dl4jlora.internal.peft.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Network;
-import io.github.dl4jlora.internal.run.AdaptedParameter;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.variant.DoRA;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.swap;
 
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.peft.AdapterContent;
 import io.github.dl4jlora.internal.peft.Biases;
 import io.github.dl4jlora.internal.peft.TorchLayout;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.untrusted;
 
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.exception.AdapterFormatException;
 
 /** Steps that may be spent on a file before it counts as an attempt to keep the processor busy. */
 public final class Budget {

@@ -32,7 +32,7 @@ public final class RawValues {
 
     /** Gives one chunk. */
     @FunctionalInterface
-    interface Source {
+    public interface Source {
         boolean fill(ByteBuffer bytes) throws IOException;
     }
 
@@ -178,7 +178,7 @@ public final class RawValues {
      * @param source fills a chunk's bytes; false if it cannot
      * @return false if the source did once
      */
-    static boolean forEachChunkOf(INDArray flat, Source source) throws IOException {
+    public static boolean forEachChunkOf(INDArray flat, Source source) throws IOException {
         long length = flat.length();
         for (long from = 0; from < length; from += CHUNK) {
             long to = Math.min(length, from + CHUNK);

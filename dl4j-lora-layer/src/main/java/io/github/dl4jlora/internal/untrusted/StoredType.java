@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.untrusted;
 
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import org.nd4j.linalg.api.buffer.DataType;
 
 import java.nio.ByteBuffer;

@@ -29,7 +29,7 @@ public final class UntrustedJson {
 
     /** Looks at one token; the parser knows where it stands. */
     @FunctionalInterface
-    interface Look {
+    public interface Look {
         void at(JsonToken token, JsonParser parser) throws IOException;
     }
 
@@ -87,7 +87,7 @@ public final class UntrustedJson {
     }
 
     /** Whether an object has a field itself, not one of what it holds. */
-    static boolean hasField(String json, String name) throws IOException {
+    public static boolean hasField(String json, String name) throws IOException {
         try (JsonParser parser = FACTORY.createParser(json)) {
             for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
                 if (token == JsonToken.FIELD_NAME) {
@@ -102,7 +102,7 @@ public final class UntrustedJson {
         return false;
     }
 
-    static void refuseExcess(byte[] text, int deepest, Look look) throws IOException {
+    public static void refuseExcess(byte[] text, int deepest, Look look) throws IOException {
         int depth = 0;
         int tokens = 0;
         try (JsonParser parser = FACTORY.createParser(text)) {

@@ -66,7 +66,7 @@ public final class UntrustedZip {
     }
 
     /** What is said of a file that is no zip file, or damaged. */
-    static IOException damaged(File file, IOException e) {
+    public static IOException damaged(File file, IOException e) {
         // Java says nothing of a file that ends in its own comment.
         String reason = e.getMessage() == null ? "it ends too early" : e.getMessage();
         return new IOException(file + " is truncated, damaged or no saved network: " + reason + ". Copy or save it anew", e);

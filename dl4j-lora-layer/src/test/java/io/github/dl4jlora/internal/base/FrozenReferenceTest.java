@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.StoredForm.Part;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;

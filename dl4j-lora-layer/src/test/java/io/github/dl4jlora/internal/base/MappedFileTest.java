@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.StoredForm.Part;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;

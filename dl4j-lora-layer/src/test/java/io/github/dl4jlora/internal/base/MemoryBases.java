@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.frozen.BaseOpener;
+import io.github.dl4jlora.conf.BaseOpener;
+
 import java.io.ByteArrayInputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.MappedLayer.Section;
 import io.github.dl4jlora.internal.base.StoredForm.Part;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.common;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.conf.SaveOption;
 import org.deeplearning4j.nn.api.Model;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;

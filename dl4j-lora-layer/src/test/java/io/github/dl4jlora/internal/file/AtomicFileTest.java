@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.file;
 
-import io.github.dl4jlora.SaveOption;
+import io.github.dl4jlora.conf.SaveOption;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.untrusted.SpooledZip;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

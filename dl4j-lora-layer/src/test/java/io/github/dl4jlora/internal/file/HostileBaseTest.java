@@ -2,10 +2,10 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.Damage;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;

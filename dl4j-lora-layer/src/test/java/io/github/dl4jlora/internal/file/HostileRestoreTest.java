@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.untrusted.ModelZip;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.stored.ModelZip;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;

@@ -2,8 +2,8 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.Damage;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.untrusted.ModelZip;
-import io.github.dl4jlora.internal.untrusted.StreamedModel;
+import io.github.dl4jlora.internal.stored.ModelZip;
+import io.github.dl4jlora.internal.stored.StreamedModel;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;

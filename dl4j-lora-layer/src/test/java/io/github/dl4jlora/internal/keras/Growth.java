@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.keras;
 
 import io.github.dl4jlora.ChildJvm;
-import io.github.dl4jlora.internal.untrusted.StreamedBase;
-import io.github.dl4jlora.internal.untrusted.StreamedModel;
+import io.github.dl4jlora.internal.stored.StreamedBase;
+import io.github.dl4jlora.internal.stored.StreamedModel;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 

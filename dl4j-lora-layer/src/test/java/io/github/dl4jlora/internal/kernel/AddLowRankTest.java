@@ -1,7 +1,12 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.internal.kernel.BlasTest.Lies;
+import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.BlasTest.Lies;
+import io.github.dl4jlora.internal.blas.BlasTest;
+import io.github.dl4jlora.internal.blas.DirectBlas;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.blas.SlimFactors;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.blas.BlasTest;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;

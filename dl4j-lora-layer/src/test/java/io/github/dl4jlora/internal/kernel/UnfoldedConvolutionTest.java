@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.blas.Route;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;

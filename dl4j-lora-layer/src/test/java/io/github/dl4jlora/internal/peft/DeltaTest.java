@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.LoRAInit;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.junit.jupiter.api.Test;

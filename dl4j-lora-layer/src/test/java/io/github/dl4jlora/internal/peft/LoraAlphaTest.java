@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.Scaling;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.Scaling;
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

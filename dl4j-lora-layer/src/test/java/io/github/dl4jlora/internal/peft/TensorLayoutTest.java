@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.internal.rewrite;
 
-import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.layer.Engine;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;

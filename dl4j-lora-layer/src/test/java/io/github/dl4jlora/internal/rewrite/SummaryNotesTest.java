@@ -2,9 +2,9 @@ package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.LayerChains;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASummary;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.constraint.UnitNormConstraint;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.rewrite;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -2,6 +2,11 @@ package io.github.dl4jlora.internal.untrusted;
 
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.stored.Assembly;
+import io.github.dl4jlora.internal.stored.ModelZip;
+import io.github.dl4jlora.internal.stored.StoredConfiguration;
+import io.github.dl4jlora.internal.stored.StreamedModel;
+import io.github.dl4jlora.internal.stored.ValuesElsewhere;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;

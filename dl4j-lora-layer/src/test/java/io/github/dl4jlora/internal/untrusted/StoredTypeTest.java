@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import io.github.dl4jlora.adapter.AdapterFiles;
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;

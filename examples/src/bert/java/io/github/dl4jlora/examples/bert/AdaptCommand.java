@@ -2,10 +2,10 @@ package io.github.dl4jlora.examples.bert;
 
 import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Quantization;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.ResultTable;

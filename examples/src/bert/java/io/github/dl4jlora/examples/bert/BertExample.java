@@ -1,12 +1,12 @@
 package io.github.dl4jlora.examples.bert;
 
-import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.InputMessage;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.UsageMessage;
-import picocli.CommandLine;
+import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
+import picocli.CommandLine;
 
 /** BERT-base from its artifact to what it says. */
 @Command(name = "bert", subcommands = {ConvertCommand.class, FillCommand.class, AdaptCommand.class},

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRASummary;
-import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.AnyNetwork;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
 
 import java.io.IOException;

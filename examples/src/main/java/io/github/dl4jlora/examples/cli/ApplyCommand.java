@@ -1,9 +1,9 @@
 package io.github.dl4jlora.examples.cli;
 
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRASummary;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.examples.AnyNetwork;
+import io.github.dl4jlora.report.LoRASummary;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.cli;
 
-import io.github.dl4jlora.Doctor;
+import io.github.dl4jlora.machine.Doctor;
 import org.nd4j.shade.jackson.core.type.TypeReference;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import picocli.CommandLine.Command;

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.examples.UnreadableName;
-import io.github.dl4jlora.frozen.FrozenWeightsMissingException;
-import picocli.CommandLine;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import picocli.CommandLine.IExecutionExceptionHandler;
 import picocli.CommandLine.ParseResult;
+import picocli.CommandLine;
 
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;

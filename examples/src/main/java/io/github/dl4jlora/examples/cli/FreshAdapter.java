@@ -1,11 +1,11 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Scaling;
-import picocli.CommandLine;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.util.Map;

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.LoRAPlan;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.report.LoRAPlan;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

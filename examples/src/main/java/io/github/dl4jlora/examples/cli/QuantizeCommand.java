@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.cli;
 
-import io.github.dl4jlora.LoRASummary;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.report.LoRASummary;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRASummary;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.AnyNetwork;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.report.AdapterReport;
 import io.github.dl4jlora.examples.report.ScoreHistory;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

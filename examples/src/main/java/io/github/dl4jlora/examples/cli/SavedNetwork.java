@@ -1,9 +1,9 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRASummary;
-import io.github.dl4jlora.Quantization;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.examples.AnyNetwork;
+import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.examples.enlarge;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.Figures;
@@ -13,16 +12,17 @@ import io.github.dl4jlora.examples.UiOption;
 import io.github.dl4jlora.examples.UsageMessage;
 import io.github.dl4jlora.examples.evidence.Spread;
 import io.github.dl4jlora.examples.report.AdapterReport;
+import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;

@@ -1,15 +1,15 @@
 package io.github.dl4jlora.examples.evidence;
 
 import com.sun.management.OperatingSystemMXBean;
-import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.StatusLine;
-import picocli.CommandLine;
+import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.PrintWriter;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.examples.evidence;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;

@@ -1,13 +1,13 @@
 package io.github.dl4jlora.examples.report;
 
-import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRASummary;
-import io.github.dl4jlora.SaveOption;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.examples.AnyNetwork;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.report.LoRASummary;
+import io.github.dl4jlora.tune.LearningRates;
 import org.deeplearning4j.nn.api.Model;
 
 import java.io.IOException;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.report;
 
-import io.github.dl4jlora.LearningRates;
+import io.github.dl4jlora.tune.LearningRates;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,8 +1,7 @@
 package io.github.dl4jlora.examples.retrieval;
 
-import io.github.dl4jlora.Threads;
-import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.examples.InputMessage;
@@ -13,14 +12,15 @@ import io.github.dl4jlora.examples.UsageMessage;
 import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import io.github.dl4jlora.examples.report.AdapterReport;
+import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.PrintWriter;

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.examples.retrieval;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Scaling;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.StatusLine;

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.examples.spam;
 
-import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.InputMessage;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.UsageMessage;
-import picocli.CommandLine;
+import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
+import picocli.CommandLine;
 
 /** Fine-tunes all-MiniLM-L6-v2, or an encoder of the user's, to tell spam, on real e-mails, with LoRA and without. */
 @Command(name = "spam", subcommands = {TrainCommand.class, ClassifyCommand.class},

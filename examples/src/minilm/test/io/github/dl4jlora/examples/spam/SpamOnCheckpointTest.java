@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.spam;
 
-import io.github.dl4jlora.Quantization;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import org.junit.jupiter.api.Tag;
@@ -11,8 +11,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.factory.Nd4j;
-import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.PrintWriter;

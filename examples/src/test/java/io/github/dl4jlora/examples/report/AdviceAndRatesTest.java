@@ -1,10 +1,10 @@
 package io.github.dl4jlora.examples.report;
 
-import io.github.dl4jlora.LearningRateSweep;
-import io.github.dl4jlora.LearningRates;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.tune.LearningRateSweep;
+import io.github.dl4jlora.tune.LearningRates;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

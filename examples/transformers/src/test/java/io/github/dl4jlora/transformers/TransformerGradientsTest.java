@@ -2,7 +2,7 @@ package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;

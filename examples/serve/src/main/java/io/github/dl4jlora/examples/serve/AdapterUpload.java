@@ -1,9 +1,9 @@
 package io.github.dl4jlora.examples.serve;
 
-import io.github.dl4jlora.adapter.AdapterFormatException;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.examples.cli.Wording;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.javalin.http.Context;
 
 import java.io.EOFException;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.serve;
 
-import io.github.dl4jlora.adapter.AdapterFormatException;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
 

@@ -1,12 +1,11 @@
 package io.github.dl4jlora.examples.serve;
 
-import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.examples.cli.AddedCommand;
 import io.github.dl4jlora.examples.cli.SavedNetwork;
 import io.github.dl4jlora.examples.minilm.MiniLm;
 import io.github.dl4jlora.examples.minilm.Tokenizer;
-import picocli.CommandLine;
+import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -14,6 +13,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.PrintWriter;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.examples.Digits;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;

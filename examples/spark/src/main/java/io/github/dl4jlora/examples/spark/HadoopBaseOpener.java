@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.spark;
 
-import io.github.dl4jlora.frozen.BaseOpener;
+import io.github.dl4jlora.conf.BaseOpener;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;

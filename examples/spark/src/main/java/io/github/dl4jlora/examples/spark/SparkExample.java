@@ -1,25 +1,25 @@
 package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Threads;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.StatusLine;
 import io.github.dl4jlora.examples.UiOption;
 import io.github.dl4jlora.examples.UsageMessage;
+import io.github.dl4jlora.machine.Threads;
 import org.apache.spark.api.java.JavaRDD;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 import java.io.IOException;
 import java.io.PrintWriter;

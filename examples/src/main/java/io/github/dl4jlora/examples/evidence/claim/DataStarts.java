@@ -1,9 +1,9 @@
 package io.github.dl4jlora.examples.evidence.claim;
 
-import io.github.dl4jlora.LoRAInit;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.examples.evidence.Claim;
-import io.github.dl4jlora.examples.evidence.Finding;
 import io.github.dl4jlora.examples.evidence.Finding.Interval;
+import io.github.dl4jlora.examples.evidence.Finding;
 import io.github.dl4jlora.examples.evidence.Lab;
 import io.github.dl4jlora.examples.evidence.Method;
 import io.github.dl4jlora.examples.evidence.Task;

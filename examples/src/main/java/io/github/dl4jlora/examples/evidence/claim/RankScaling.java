@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.evidence.claim;
 
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.examples.evidence.Claim;
 import io.github.dl4jlora.examples.evidence.Finding;
 import io.github.dl4jlora.examples.evidence.Lab;

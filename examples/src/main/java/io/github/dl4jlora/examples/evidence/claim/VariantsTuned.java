@@ -1,10 +1,10 @@
 package io.github.dl4jlora.examples.evidence.claim;
 
-import io.github.dl4jlora.LoRAInit;
-import io.github.dl4jlora.Scaling;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.examples.evidence.Claim;
-import io.github.dl4jlora.examples.evidence.Finding;
 import io.github.dl4jlora.examples.evidence.Finding.Interval;
+import io.github.dl4jlora.examples.evidence.Finding;
 import io.github.dl4jlora.examples.evidence.Lab;
 import io.github.dl4jlora.examples.evidence.Method;
 import io.github.dl4jlora.examples.evidence.Rates;

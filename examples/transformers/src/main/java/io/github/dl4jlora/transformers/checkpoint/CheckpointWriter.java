@@ -1,6 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.RawValues;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.BaseSource;
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Transformer;

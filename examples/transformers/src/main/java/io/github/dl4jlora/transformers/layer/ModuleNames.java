@@ -1,6 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.TorchParameter;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;

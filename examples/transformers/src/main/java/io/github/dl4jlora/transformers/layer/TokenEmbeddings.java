@@ -1,7 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
-import io.github.dl4jlora.TorchNames;
-import io.github.dl4jlora.TorchParameter;
+import io.github.dl4jlora.conf.TorchNames;
+import io.github.dl4jlora.conf.TorchParameter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;

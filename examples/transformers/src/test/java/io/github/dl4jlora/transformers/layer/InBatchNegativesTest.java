@@ -2,7 +2,7 @@ package io.github.dl4jlora.transformers.layer;
 
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.transformers.Cosine;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Tiny;

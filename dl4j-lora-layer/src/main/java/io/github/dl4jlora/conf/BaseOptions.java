@@ -1,0 +1,14 @@
+package io.github.dl4jlora.conf;
+
+import java.net.URI;
+
+/** What an adapted network stands on: where the frozen values of its base are, and in what form. */
+record BaseOptions(FrozenStorage storage, boolean copy, URI location, Quantization quantization) {
+
+    BaseOptions {
+        if (quantization != null && storage == FrozenStorage.EMBEDDED) {
+            throw new IllegalArgumentException("LoRAConfig: quantize(" + quantization + ") keeps the base outside the network's "
+                    + "vector, but the storage is EMBEDDED. Leave storage at SHARED, or quantize out");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+package io.github.dl4jlora.conf;
+
+/**
+ * What a start from data does with it.
+ *
+ * @param rankBudget the sum of all ranks; null: each as configured
+ * @param rho        how many times its configured rank a matrix may get of it at most
+ * @param batches    how many batches are looked at; null: each start's own default
+ */
+record FromData(Integer rankBudget, double rho, Integer batches) {
+
+    /** PEFT's default. */
+    static final double RHO = 2;
+
+    FromData {
+        if (rankBudget != null && rankBudget < 1) {
+            throw new IllegalArgumentException("LoRAConfig: rankBudget is " + rankBudget + ", but is the sum of the ranks of all "
+                    + "adapted matrices and must be at least 1. Set it with rankBudget(48), for example");
+        }
+        if (!(rho >= 1 && Double.isFinite(rho))) {
+            throw new IllegalArgumentException("LoRAConfig: rho of rankBudget is " + rho + ", but is how many times its rank a "
+                    + "matrix may get and must be a finite number of at least 1. Leave it out for " + RHO);
+        }
+        if (batches != null && batches < 1) {
+            throw new IllegalArgumentException("LoRAConfig: startBatches is " + batches + ", but must be at least 1. Leave it "
+                    + "out for the default of each start");
+        }
+    }
+}

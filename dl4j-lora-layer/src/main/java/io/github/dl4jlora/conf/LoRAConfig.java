@@ -1,0 +1,768 @@
+package io.github.dl4jlora.conf;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.internal.common.NamePattern;
+import io.github.dl4jlora.internal.common.UriSecrets;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.util.NetworkUtils;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.regularization.L1Regularization;
+import org.nd4j.linalg.learning.regularization.L2Regularization;
+import org.nd4j.linalg.learning.regularization.Regularization;
+import org.nd4j.linalg.learning.regularization.WeightDecay;
+
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+
+/**
+ * How {@link LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a whole vertex or
+ * layer name.
+ */
+public final class LoRAConfig {
+
+    private final LoRASettings settings;
+    private final Selection selection;
+    private final Training training;
+    private final BaseOptions base;
+    private final FromData data;
+
+    private LoRAConfig(LoRASettings settings, Selection selection, Training training, BaseOptions base, FromData data) {
+        this.settings = settings;
+        this.selection = selection;
+        this.training = training;
+        this.base = base;
+        this.data = data;
+    }
+
+    /**
+     * What the layers that a pattern matches do differently.
+     *
+     * @param rank            null: as configured for all
+     * @param alpha           null: as configured for all
+     * @param variant         null: as configured for all
+     * @param loraInit        null: as configured for all
+     * @param pissaIterations null: as configured for all
+     */
+    public record LayerOverride(Integer rank, Double alpha, Variant variant, LoRAInit loraInit, Integer pissaIterations) {
+
+        static LayerOverride of(Consumer<Builder> settings) {
+            Builder builder = new Builder();
+            settings.accept(builder);
+            return new LayerOverride(builder.rank, builder.alpha, builder.variant, builder.loraInit, builder.pissaIterations);
+        }
+
+        LayerOverride changedBy(LayerOverride later) {
+            return new LayerOverride(later.rank == null ? rank : later.rank, later.alpha == null ? alpha : later.alpha,
+                    later.variant == null ? variant : later.variant, later.loraInit == null ? loraInit : later.loraInit,
+                    later.pissaIterations == null ? pissaIterations : later.pissaIterations);
+        }
+
+        /** Collects what a layer does differently. */
+        public static final class Builder {
+
+            private Integer rank;
+            private Double alpha;
+            private Variant variant;
+            private LoRAInit loraInit;
+            private Integer pissaIterations;
+
+            private Builder() {
+            }
+
+            /**
+             * Another rank.
+             *
+             * @param rank at least 1
+             * @return this
+             */
+            public Builder rank(int rank) {
+                this.rank = rank;
+                return this;
+            }
+
+            /**
+             * Another alpha.
+             *
+             * @param alpha finite, not 0
+             * @return this
+             */
+            public Builder alpha(double alpha) {
+                this.alpha = alpha;
+                return this;
+            }
+
+            /**
+             * Another variant.
+             *
+             * @param variant what is computed with A and B
+             * @return this
+             */
+            public Builder variant(Variant variant) {
+                this.variant = variant;
+                return this;
+            }
+
+            /**
+             * Another start.
+             *
+             * @param init how A and B start
+             * @return this
+             */
+            public Builder loraInit(LoRAInit init) {
+                this.loraInit = init;
+                return this;
+            }
+
+            /**
+             * Another number of iterations of the start PISSA.
+             *
+             * @param iterations 0 decomposes W exactly
+             * @return this
+             */
+            public Builder pissaIterations(int iterations) {
+                this.pissaIterations = iterations;
+                return this;
+            }
+        }
+
+        /**
+         * Settings of all layers as they are for the layers that are overridden.
+         *
+         * @param settings of all layers
+         * @return the settings with what is other here
+         * @throws IllegalArgumentException if one is out of its range
+         */
+        public LoRASettings applyTo(LoRASettings settings) {
+            return settings.toBuilder().rank(rank == null ? settings.rank() : rank)
+                    .alpha(alpha == null ? settings.alpha() : alpha)
+                    .variant(variant == null ? settings.variant() : variant)
+                    .loraInit(loraInit == null ? settings.loraInit() : loraInit)
+                    .pissaIterations(pissaIterations == null ? settings.pissaIterations() : pissaIterations).build();
+        }
+    }
+
+    /** {@return a builder that starts with the defaults: rank 8, alpha 1, every DenseLayer} */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** {@return this configuration, to change some of it; {@code targets}, {@code exclude} and {@code trainable} add to it} */
+    public Builder toBuilder() {
+        return new Builder(this);
+    }
+
+    /**
+     * This configuration with other overrides in place of those it has.
+     *
+     * @param overrides by pattern, as {@link #overrides} has them
+     * @return the configuration
+     */
+    public LoRAConfig withOverrides(Map<Pattern, LayerOverride> overrides) {
+        return new LoRAConfig(settings, selection.withOverrides(overrides), training, base, data);
+    }
+
+    /** {@return rank, alpha, variant and whatever else makes an adapter, of all layers but for {@link #overrides}} */
+    public LoRASettings settings() {
+        return settings;
+    }
+
+    /** {@return {@link LoRASettings#rank}} */
+    public int rank() {
+        return settings.rank();
+    }
+
+    /** {@return {@link LoRASettings#alpha}} */
+    public double alpha() {
+        return settings.alpha();
+    }
+
+    /** {@return {@link LoRASettings#scaling}} */
+    public Scaling scaling() {
+        return settings.scaling();
+    }
+
+    /** {@return {@link LoRASettings#loraInit}} */
+    public LoRAInit loraInit() {
+        return settings.loraInit();
+    }
+
+    /** {@return {@link LoRASettings#loraDropout}} */
+    public double loraDropout() {
+        return settings.loraDropout();
+    }
+
+    /** {@return {@link LoRASettings#variant}} */
+    public Variant variant() {
+        return settings.variant();
+    }
+
+    /** {@return {@link LoRASettings#loraPlusRatio}} */
+    public double loraPlusRatio() {
+        return settings.loraPlusRatio();
+    }
+
+    /** {@return {@link LoRASettings#pissaIterations}} */
+    public int pissaIterations() {
+        return settings.pissaIterations();
+    }
+
+    /** {@return {@link LoRASettings#engine}} */
+    public Engine engine() {
+        return settings.engine();
+    }
+
+    /** {@return which biases train beside the adapters} */
+    public BiasTraining bias() {
+        return training.bias();
+    }
+
+    /** {@return patterns of what is adapted} None, with neither target types nor {@link #targetsAll}: every DenseLayer. */
+    public List<Pattern> targets() {
+        return selection.targets();
+    }
+
+    /** {@return targets beside those that patterns name} */
+    public Set<LayerType> targetTypes() {
+        return selection.types();
+    }
+
+    /** {@return whether every layer that can be adapted is a target, but output layers} */
+    public boolean targetsAll() {
+        return selection.all();
+    }
+
+    /** {@return what is not adapted although a target matches it} */
+    public List<Pattern> exclude() {
+        return selection.exclude();
+    }
+
+    /** {@return layers that train in full} */
+    public List<Pattern> trainable() {
+        return selection.trainable();
+    }
+
+    /** {@return other ranks and alphas, in the order in which they were given, the first that sets one wins; unmodifiable} */
+    public Map<Pattern, LayerOverride> overrides() {
+        return selection.overrides();
+    }
+
+    /** {@return the updater of everything that trains, a copy; null: each layer's own in the base network} */
+    public IUpdater updater() {
+        return training.updater() == null ? null : training.updater().clone();
+    }
+
+    /** {@return that of A and B, copies} What the base network has for its own weights does not carry over. */
+    public List<Regularization> regularization() {
+        return training.regularization().stream().map(Regularization::clone).toList();
+    }
+
+    /** {@return what the A matrices are drawn from; null: the base network's seed} */
+    public Long seed() {
+        return training.seed();
+    }
+
+    /** {@return whether the adapted network goes on counting iterations and epochs where the base stopped} */
+    public boolean keepCounts() {
+        return training.keepCounts();
+    }
+
+    /** {@return where frozen values live} */
+    public FrozenStorage storage() {
+        return base.storage();
+    }
+
+    /** {@return whether they are a copy of the base's} */
+    public boolean copyBase() {
+        return base.copy();
+    }
+
+    /** {@return where the base can be loaded from; null: none recorded} */
+    public URI baseLocation() {
+        return base.location();
+    }
+
+    /** {@return how frozen matrices are kept in fewer bits; null: as they are} */
+    public Quantization quantization() {
+        return base.quantization();
+    }
+
+    /** {@return the sum of all ranks, which the data distributes; null: each is as configured} */
+    public Integer rankBudget() {
+        return data.rankBudget();
+    }
+
+    /** {@return how many times its own rank a matrix may get of {@link #rankBudget} at most} */
+    public double rankBudgetRho() {
+        return data.rho();
+    }
+
+    /** {@return how many batches a start from data looks at at most; null: as is each start's default} */
+    public Integer startBatches() {
+        return data.batches();
+    }
+
+    /**
+     * What this configuration adapts, trained and kept as another one says.
+     *
+     * @param other says dropout, LoRA+, engine, updater, regularization, seed, storage and the base's form; its
+     *              {@link #bias} counts unless it is {@link BiasTraining#NONE}
+     * @return a configuration with the targets, ranks, alphas, variants and starts of this one
+     */
+    public LoRAConfig trainedAs(LoRAConfig other) {
+        Builder builder = toBuilder().loraDropout(other.loraDropout()).loraPlusRatio(other.loraPlusRatio())
+                .engine(other.engine());
+        builder.trainAs(other.training);
+        builder.standOn(other.base);
+        return builder.bias(other.bias() == BiasTraining.NONE ? bias() : other.bias()).build();
+    }
+
+    @Override
+    public String toString() {
+        return "LoRAConfig(" + settings + ", " + selection + ", " + training + ", " + base + ", " + data + ")";
+    }
+
+    /** Builds a {@link LoRAConfig}; every setting has a default. */
+    public static final class Builder implements LoRAOptions<Builder> {
+
+        private LoRASettings.Builder lora = LoRASettings.builder().rank(LoRASettings.DEFAULTS.rank());
+        private final List<Pattern> targets = new ArrayList<>();
+        private final Set<LayerType> targetTypes = EnumSet.noneOf(LayerType.class);
+        private boolean allTargets;
+        private final List<Pattern> exclude = new ArrayList<>();
+        private final List<Pattern> trainable = new ArrayList<>();
+        private final Map<Pattern, LayerOverride> overrides = new LinkedHashMap<>();
+        private BiasTraining bias = BiasTraining.NONE;
+        private IUpdater updater;
+        private final List<Regularization> regularization = new ArrayList<>();
+        private Long seed;
+        private boolean keepCounts;
+        private FrozenStorage storage = FrozenStorage.SHARED;
+        private boolean copyBase;
+        private URI baseLocation;
+        private Quantization quantization;
+        private Integer rankBudget;
+        private double rho = FromData.RHO;
+        private Integer startBatches;
+
+        private Builder() {
+        }
+
+        private Builder(LoRAConfig config) {
+            lora = config.settings.toBuilder();
+            targets.addAll(config.selection.targets());
+            targetTypes.addAll(config.selection.types());
+            allTargets = config.selection.all();
+            exclude.addAll(config.selection.exclude());
+            trainable.addAll(config.selection.trainable());
+            overrides.putAll(config.selection.overrides());
+            trainAs(config.training);
+            standOn(config.base);
+            rankBudget = config.data.rankBudget();
+            rho = config.data.rho();
+            startBatches = config.data.batches();
+        }
+
+        private void trainAs(Training training) {
+            bias = training.bias();
+            updater = training.updater();
+            regularization.clear();
+            regularization.addAll(training.regularization());
+            seed = training.seed();
+            keepCounts = training.keepCounts();
+        }
+
+        private void standOn(BaseOptions base) {
+            storage = base.storage();
+            copyBase = base.copy();
+            baseLocation = base.location();
+            quantization = base.quantization();
+        }
+
+        @Override
+        public LoRASettings.Builder lora() {
+            return lora;
+        }
+
+        @Override
+        public Builder rank(int rank) {
+            return LoRAOptions.super.rank(rank);
+        }
+
+        @Override
+        public Builder alpha(double alpha) {
+            return LoRAOptions.super.alpha(alpha);
+        }
+
+        @Override
+        public Builder scaling(Scaling scaling) {
+            return LoRAOptions.super.scaling(scaling);
+        }
+
+        @Override
+        public Builder loraInit(LoRAInit init) {
+            return LoRAOptions.super.loraInit(init);
+        }
+
+        @Override
+        public Builder pissaIterations(int iterations) {
+            return LoRAOptions.super.pissaIterations(iterations);
+        }
+
+        @Override
+        public Builder loraDropout(double probability) {
+            return LoRAOptions.super.loraDropout(probability);
+        }
+
+        @Override
+        public Builder variant(Variant variant) {
+            return LoRAOptions.super.variant(variant);
+        }
+
+        @Override
+        public Builder loraPlusRatio(double ratio) {
+            return LoRAOptions.super.loraPlusRatio(ratio);
+        }
+
+        @Override
+        public Builder engine(Engine engine) {
+            return LoRAOptions.super.engine(engine);
+        }
+
+        /**
+         * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all weight
+         * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
+         * these. Tables, messages and adapter files call such a parameter {@code lstm.RW}, which a pattern matches too; with the
+         * slash no dot is taken for any character. Output layers are adapted only when named.
+         *
+         * @param patterns regular expressions, each of a whole name
+         * @return this
+         * @throws IllegalArgumentException if one is no regular expression
+         */
+        public Builder targets(String... patterns) {
+            addAll(targets, "targets", patterns);
+            return this;
+        }
+
+        /**
+         * Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}.
+         *
+         * @param types of layers
+         * @return this
+         */
+        public Builder targets(LayerType... types) {
+            targetTypes.addAll(List.of(types));
+            return this;
+        }
+
+        /**
+         * Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen.
+         *
+         * @return this
+         */
+        public Builder allTargets() {
+            this.allTargets = true;
+            return this;
+        }
+
+        /**
+         * Layers, or parameters as {@code name/key}, that are not to be adapted although a target matches them.
+         *
+         * @param patterns regular expressions, each of a whole name
+         * @return this
+         */
+        public Builder exclude(String... patterns) {
+            addAll(exclude, "exclude", patterns);
+            return this;
+        }
+
+        /**
+         * Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none.
+         *
+         * @param patterns regular expressions, each of a whole name
+         * @return this
+         */
+        public Builder trainable(String... patterns) {
+            addAll(trainable, "trainable", patterns);
+            return this;
+        }
+
+        /**
+         * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
+         * {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the first that sets a rank says the
+         * rank, the first that sets an alpha the alpha, as in PEFT. The very same pattern given again changes what it set,
+         * in its place.
+         *
+         * @param pattern  a regular expression of a whole name
+         * @param settings what differs
+         * @return this
+         */
+        public Builder override(String pattern, Consumer<LayerOverride.Builder> settings) {
+            Pattern compiled = NamePattern.of("override", pattern);
+            Pattern known = overrides.keySet().stream().filter(present -> present.pattern().equals(pattern)).findFirst()
+                    .orElse(compiled);
+            overrides.merge(known, LayerOverride.of(
+                    Objects.requireNonNull(settings, "the settings of override(\"" + pattern + "\", …) are null")),
+                    LayerOverride::changedBy);
+            return this;
+        }
+
+        private static void addAll(List<Pattern> list, String what, String... patterns) {
+            for (String pattern : patterns) {
+                list.add(NamePattern.of(what, pattern));
+            }
+        }
+
+        /**
+         * Which biases train beside the adapters; default {@link BiasTraining#NONE}.
+         *
+         * @param bias not null
+         * @return this
+         */
+        public Builder bias(BiasTraining bias) {
+            this.bias = Objects.requireNonNull(bias, "bias");
+            return this;
+        }
+
+        /**
+         * As {@link #bias(BiasTraining)}, in PEFT's words.
+         *
+         * @param peftName {@code none}, {@code lora_only} or {@code all}
+         * @return this
+         * @throws IllegalArgumentException for anything but {@code none}, {@code lora_only} and {@code all}
+         */
+        public Builder bias(String peftName) {
+            return bias(BiasTraining.ofPeftName(peftName));
+        }
+
+        /**
+         * The updater of everything that trains; default, or null: each layer's own in the base network.
+         *
+         * @param updater null: each layer's own in the base network
+         * @return this
+         */
+        public Builder updater(IUpdater updater) {
+            this.updater = updater == null ? null : updater.clone();
+            return this;
+        }
+
+        /**
+         * L1 regularization of A and B; default none.
+         *
+         * @param coefficient above 0; 0 takes back what was set before
+         * @return this
+         * @throws IllegalArgumentException for a coefficient below 0 or NaN
+         */
+        public Builder l1(double coefficient) {
+            return regularization("l1", coefficient, new L1Regularization(coefficient));
+        }
+
+        /**
+         * L2 regularization of A and B; default none. As on DL4J's builders it takes the place of {@link #weightDecay}, which is
+         * logged as a warning: both at once make no sense.
+         *
+         * @param coefficient above 0; 0 takes back what was set before, and leaves weight decay alone
+         * @return this
+         * @throws IllegalArgumentException for a coefficient below 0 or NaN
+         */
+        public Builder l2(double coefficient) {
+            replace(coefficient, WeightDecay.class, "L2 regularization takes the place of weight decay: both make no sense");
+            return regularization("l2", coefficient, new L2Regularization(coefficient));
+        }
+
+        /**
+         * Weight decay of A and B, times the learning rate; default none. As on DL4J's builders it takes the place of {@link
+         * #l2}, which is logged as a warning: both at once make no sense.
+         *
+         * @param coefficient above 0; 0 takes back what was set before, and leaves L2 regularization alone
+         * @return this
+         * @throws IllegalArgumentException for a coefficient below 0 or NaN
+         */
+        public Builder weightDecay(double coefficient) {
+            replace(coefficient, L2Regularization.class, "Weight decay takes the place of L2 regularization: both make no sense");
+            return regularization("weightDecay", coefficient, new WeightDecay(coefficient, true));
+        }
+
+        private void replace(double coefficient, Class<? extends Regularization> other, String why) {
+            if (coefficient > 0) {
+                NetworkUtils.removeInstancesWithWarning(regularization, other, why);
+            }
+        }
+
+        private Builder regularization(String setting, double coefficient, Regularization added) {
+            if (!(coefficient >= 0)) {
+                throw new IllegalArgumentException(setting + " is " + coefficient + ", but must be 0 (none) or more. Set it with "
+                        + setting + "(1e-4), for example");
+            }
+            NetworkUtils.removeInstances(regularization, added.getClass());
+            if (coefficient > 0) {
+                regularization.add(added);
+            }
+            return this;
+        }
+
+        /**
+         * Seed of the A matrices; default: the base network's.
+         *
+         * @param seed any
+         * @return this
+         */
+        public Builder seed(long seed) {
+            this.seed = seed;
+            return this;
+        }
+
+        /**
+         * Whether the adapted network goes on counting iterations and epochs where the base stopped; default false. Its
+         * updaters start without state, so that with the base's counts Adam's bias correction is off, and a schedule is
+         * wherever the base's training left it.
+         *
+         * @param keepCounts true: go on
+         * @return this
+         */
+        public Builder keepCounts(boolean keepCounts) {
+            this.keepCounts = keepCounts;
+            return this;
+        }
+
+        /**
+         * Where frozen values live; default {@link FrozenStorage#SHARED}.
+         *
+         * @param storage not null
+         * @return this
+         */
+        public Builder storage(FrozenStorage storage) {
+            this.storage = Objects.requireNonNull(storage, "storage");
+            return this;
+        }
+
+        /**
+         * Whether the adapted network gets a copy of the frozen values instead of views of the base's own; then the
+         * base may be trained or closed afterwards. Default false. Without meaning for {@link FrozenStorage#EMBEDDED},
+         * which always copies.
+         *
+         * @param copy true: a copy
+         * @return this
+         */
+        public Builder copyBase(boolean copy) {
+            this.copyBase = copy;
+            return this;
+        }
+
+        /**
+         * Where a JVM that has not got the base network can load it from (a file that DL4J's ModelSerializer wrote),
+         * such as the executors of a cluster. What is found there must have the recorded content ids. Schemes that the
+         * JDK cannot open need a {@link BaseOpener}, and so do servers that ask for credentials: the
+         * location stands in the network's JSON and in every checkpoint.
+         *
+         * @param location absolute, without user info and query; null: none
+         * @return this
+         * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine; or if
+         *                                  it has user info or a query, which may be secrets
+         */
+        public Builder baseLocation(URI location) {
+            if (location != null && !location.isAbsolute()) {
+                throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has no scheme; use "
+                        + "Path.toUri() for a file, or a URI such as hdfs://host/path");
+            }
+            if (location != null && UriSecrets.mayBeIn(location)) {
+                throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has user info or a "
+                        + "query, which would stand in every checkpoint for all to read; leave them out, and have a "
+                        + BaseOpener.class.getName() + " add them when the base is read");
+            }
+            this.baseLocation = location;
+            return this;
+        }
+
+        /**
+         * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory. Default:
+         * none. Dense and output layers, convolutions and embeddings are quantised; layers that train, those that run on
+         * W + s·A·B, and whatever is no matrix stay as they are ({@link LoRA#summary} tells). Adapters, gradients and updater
+         * state keep the network's type. A base that is quantised already must be so in this way.
+         *
+         * @param scheme null: none
+         * @return this
+         */
+        public Builder quantize(Quantization scheme) {
+            quantization = scheme;
+            return this;
+        }
+
+        /**
+         * As {@link #rankBudget(int, double)}, with PEFT's default of 2 for rho.
+         *
+         * @param total of the ranks of all adapted matrices, at least 1
+         * @return this
+         */
+        public Builder rankBudget(int total) {
+            return rankBudget(total, FromData.RHO);
+        }
+
+        /**
+         * Distributes ranks by what the data tells: of the principal components of the inputs of all adapted matrices those
+         * {@code total} that explain most of their layer's variance. Paischer et al. 2024, arXiv:2410.07170, algorithm 1. Needs
+         * {@link LoRAInit#EVA} everywhere, and {@code LoRA.apply} with data. PEFT's total is the number of matrices times the
+         * rank, so that {@code rank(8)} of six matrices asks for {@code rankBudget(48)}; here it may be any other.
+         *
+         * <p>{@code rank}, or an override's, says what a matrix would have, and so how much it may get: rho times that, rounded,
+         * and at most its number of inputs. <b>A matrix that gets no rank is not adapted</b>: it is frozen like any other layer
+         * of the base, as in PEFT, and missing in adapter files; a line of the log names it. The factor s of ΔW stays what it
+         * would be: where {@link Scaling} divides by the rank, alpha changes with it, as by PEFT's
+         * {@code adjust_scaling_factors}.
+         *
+         * @param total of the ranks of all adapted matrices, at least 1
+         * @param rho   at least 1; 1 leaves a total of as much as PEFT's where it was
+         * @return this
+         */
+        public Builder rankBudget(int total, double rho) {
+            this.rankBudget = total;
+            this.rho = rho;
+            return this;
+        }
+
+        /**
+         * How many batches of the data a start looks at at most. Default: EVA ends when its components have converged or the
+         * data does; LoRA-GA sums the gradients of the first 8 up.
+         *
+         * @param most at least 1
+         * @return this
+         */
+        public Builder startBatches(int most) {
+            this.startBatches = most;
+            return this;
+        }
+
+        /**
+         * Makes the configuration.
+         *
+         * @return the configuration
+         * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
+         *                                  [0, 1), a start that rank, alpha or {@code quantize} do not allow, a loraPlusRatio
+         *                                  that is not above 0 or whose updater has no learning rate, {@code quantize} with
+         *                                  {@link FrozenStorage#EMBEDDED}, or a {@code rankBudget} below 1
+         */
+        public LoRAConfig build() {
+            Training training = new Training(bias, updater, regularization, seed, keepCounts);
+            LoRASettings settings = lora.trainBias(training.bias() != BiasTraining.NONE).build("LoRAConfig");
+            settings.checkFit("LoRAConfig", 0, 0, training.updater());
+            Selection selection = new Selection(targets, targetTypes, allTargets, exclude, trainable, overrides);
+            selection.overrides().forEach((pattern, override) -> {
+                try {
+                    LoRASettings other = override.applyTo(settings);
+                    lora.warnOfRawAlpha(other.alpha(), other.rank());
+                } catch (IllegalArgumentException e) {
+                    throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
+                }
+            });
+            return new LoRAConfig(settings, selection, training, new BaseOptions(storage, copyBase, baseLocation, quantization),
+                    new FromData(rankBudget, rho, startBatches));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+package io.github.dl4jlora.conf;
+
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+import java.util.List;
+
+/**
+ * Says what PyTorch calls the parameters of a network's layers, and which way round it has them. A layer's configuration that
+ * implements this is asked for every layer of its network, its own among them, so that one layer of a model can answer for the
+ * stock layers beside it. Adapter files then have these names and shapes in both directions: for layers that were trained in
+ * full, PEFT's {@code modules_to_save}, for biases that were trained, and for W of an adapted layer, as far as a start depends
+ * on it.
+ *
+ * <p>Without an answer, DL4J's own layers have the names of PyTorch's modules of the same kind ({@code weight [nOut, nIn]} and
+ * {@code bias} of a dense layer), and all others have DL4J's keys, for which PEFT has no module.
+ */
+public interface TorchNames {
+
+    /**
+     * The parameters of a layer. Where PyTorch has one value by two names, as a decoder that is tied to word embeddings, the
+     * layer that computes with the parameter of another names the other's: {@link TorchParameter#layer} tells whose a parameter
+     * is.
+     *
+     * @param name  of the layer in the network
+     * @param layer its configuration as DL4J has it, out of all wrappers
+     * @return all parameters of the layer, and those of others by the name that they have here; none for a layer that is unknown
+     */
+    List<TorchParameter> torchParameters(String name, Layer layer);
+}

@@ -1,0 +1,16 @@
+package io.github.dl4jlora.conf;
+
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.regularization.Regularization;
+
+import java.util.List;
+
+/** What trains how. */
+record Training(BiasTraining bias, IUpdater updater, List<Regularization> regularization, Long seed,
+                        boolean keepCounts) {
+
+    Training {
+        updater = updater == null ? null : updater.clone();
+        regularization = regularization.stream().map(Regularization::clone).toList();
+    }
+}

@@ -1,0 +1,11 @@
+/**
+ * What is thrown beside Java's own exceptions.
+ *
+ * <pre>
+ *   AdapterFormatException            a file of an adapter that is damaged, of another kind, or that promises too much
+ *   FrozenWeightsMissingException     a network whose frozen weights are nowhere to be found
+ * </pre>
+ *
+ * @serial exclude
+ */
+package io.github.dl4jlora.exception;

@@ -1,0 +1,272 @@
+package io.github.dl4jlora.internal.adapted;
+
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.stock.StockMatrices;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.learning.regularization.Regularization;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What the configurations of all adapted layers and vertices have in common: a stock layer or vertex, where its frozen values
+ * are, and what of it is adapted.
+ */
+public interface AdaptedConfiguration extends HeldSettings, Replacement {
+
+    /** What all adapted parameters have in common; rank, alpha and scaling are each parameter's own. */
+    default LoRASettings settings() {
+        return getLora();
+    }
+
+    /** {@return whether one lone parameter is adapted, whose A and B are called just that in the parameter table} */
+    default boolean single() {
+        return false;
+    }
+
+    /** {@return the frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised} */
+    @Override
+    FrozenReference getFrozen();
+
+    /**
+     * Sets what {@link #getFrozen} returns.
+     *
+     * @param frozen null: none
+     */
+    void setFrozen(FrozenReference frozen);
+
+    /**
+     * Checks what can only be said of a whole layer, settings and all: before it runs, or where it is only planned.
+     *
+     * @throws IllegalArgumentException naming the layer, the setting and what to do
+     */
+    void validate();
+
+    /** {@return where the frozen values live} */
+    FrozenStorage getStorage();
+
+    /**
+     * Sets what {@link #getStorage} returns.
+     *
+     * @param storage not null
+     */
+    void setStorage(FrozenStorage storage);
+
+    /**
+     * {@return what the adapter holds that does not train, outside the vector; null when embedded, or where there is
+     * none such}
+     */
+    default FrozenReference getConstants() {
+        return null;
+    }
+
+    /**
+     * Sets what {@link #getConstants} returns.
+     *
+     * @param constants null: none
+     */
+    default void setConstants(FrozenReference constants) {
+        if (constants != null) {
+            throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no constants");
+        }
+    }
+
+    /** {@return what the adapter's start was drawn from, if it has constants that are outside the vector} */
+    default long getStartSeed() {
+        return 0;
+    }
+
+    /**
+     * Sets what {@link #getStartSeed} returns.
+     *
+     * @param seed of the start
+     */
+    default void setStartSeed(long seed) {
+        // Nothing is drawn again of a layer without constants.
+    }
+
+    /**
+     * In the order in which their parts lie in the vector; none where only biases train.
+     *
+     * @return the adapted parameters
+     */
+    List<AdaptedParameter> adapted();
+
+    /** {@return the biases that train beside A and B and follow them in the vector} */
+    default List<TrainedBias> biases() {
+        return List.of();
+    }
+
+    /**
+     * Changes alpha and scaling of an adapted parameter.
+     *
+     * @param key     of the parameter
+     * @param alpha   finite, not 0
+     * @param scaling of alpha by the rank
+     */
+    void rescale(String key, double alpha, Scaling scaling);
+
+    /** {@return how the frozen matrices are kept in fewer bits; null where they are not} */
+    default Quantization scheme() {
+        return getFrozen() == null ? null : getFrozen().scheme();
+    }
+
+    /** {@return whether a user declared the layer, in a configuration of their own: no base was adapted} */
+    default boolean declared() {
+        return stockLayer() == this;
+    }
+
+    /** {@return the stock layer, without DL4J's freezing wrappers; null for a vertex} */
+    default Layer stockLayer() {
+        return null;
+    }
+
+    /** {@return whether DL4J sees the state of a recurrent layer inside the base's wrappers} */
+    default boolean showsState() {
+        return true;
+    }
+
+    /** {@return the stock vertex; null for a layer} */
+    default GraphVertex stockVertex() {
+        return null;
+    }
+
+    /** {@return number of the stock layer's own values} */
+    long frozenParams();
+
+    /**
+     * The stock layer's own parameters, as it calls them, as views of flat values.
+     *
+     * @param values     the flat vector
+     * @param initialize whether to give them fresh values
+     * @return views, by key
+     */
+    Map<String, INDArray> stockTable(INDArray values, boolean initialize);
+
+    /** {@return the path s·x·A·B of a lone parameter as a SameDiff layer} */
+    default SameDiffLayer lowRankLayer() {
+        throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no path that SameDiff computes");
+    }
+
+    /** {@return where in the layer's part of the vector its adapter has what} */
+    default AdapterLayout layout() {
+        return AdapterLayout.of(this);
+    }
+
+    /** Whether a key of the parameter table names something that trains. */
+    default boolean trains(String key) {
+        return layout().trains(key);
+    }
+
+    /** The settings of one adapted parameter. */
+    default LoRASettings settings(AdaptedParameter parameter) {
+        return settings().toBuilder().rank(parameter.rank()).alpha(parameter.alpha()).scaling(parameter.scaling()).build();
+    }
+
+    /** The key under which the parameter table has a part (A, B, …) of an adapted parameter. */
+    default String key(AdaptedParameter parameter, String part) {
+        // Without an underscore, at which DL4J's updater would split it.
+        return single() ? part : parameter.key() + "." + part;
+    }
+
+    /**
+     * The updater of a parameter, by its key.
+     *
+     * @param ofWeights of A, B and what else a variant trains; B's learning rate may be a multiple of it
+     * @param ofBiases  null: that of weights
+     */
+    default IUpdater updaterOf(String key, IUpdater ofWeights, IUpdater ofBiases) {
+        return switch (layout().role(key)) {
+            case FROZEN -> new NoOp();
+            case BIAS -> ofBiases != null ? ofBiases : ofWeights;
+            case MAGNITUDE -> ofWeights;
+            // Made anew each time, so that it follows whatever sets the layer's own.
+            case WEIGHT -> rateRatio(key) != 1 ? ScaledLearningRate.of(ofWeights, rateRatio(key)) : ofWeights;
+        };
+    }
+
+    /** By what the learning rate of weights is multiplied for a parameter, by its key: that of LoRA+ for B, else 1. */
+    default double rateRatio(String key) {
+        return layout().isB(key) ? settings().loraPlusRatio() : 1;
+    }
+
+    /** The regularization of a parameter, by its key; null for none. */
+    default List<Regularization> regularizationOf(String key, List<Regularization> ofWeights, List<Regularization> ofBiases) {
+        return switch (layout().role(key)) {
+            case WEIGHT -> ofWeights;
+            case BIAS -> ofBiases;
+            case MAGNITUDE, FROZEN -> null;
+        };
+    }
+
+    /** {@return how the adapted parameters are matrices} */
+    default StockMatrices matrices() {
+        return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(stockVertex());
+    }
+
+    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, not to the layer beside several. */
+    default boolean hasBiasAsPart() {
+        return biases().size() == 1 && adapted().size() == 1 && matrices().forms().size() == 1;
+    }
+
+    /** How many values of the layer's part of the vector are the stock layer's own. */
+    default long embeddedParams() {
+        return getStorage() == FrozenStorage.EMBEDDED ? frozenParams() : 0;
+    }
+
+    /**
+     * The stock layer's own values, flat, wherever they are.
+     *
+     * @param view the adapted layer's part of the network's vector
+     * @throws FrozenWeightsMissingException if they are outside it and cannot be found
+     */
+    default INDArray frozenValues(INDArray view, DataType type) {
+        if (getStorage() == FrozenStorage.EMBEDDED) {
+            return AdapterLayout.interval(view, 0, frozenParams());
+        }
+        if (getFrozen() == null) {
+            throw new FrozenWeightsMissingException(getLayerName(), "(none recorded)");
+        }
+        return getFrozen().values(getLayerName(), type, frozenParams());
+    }
+
+    /** Takes hold of what is outside the vector and here already, so that it stays, and checks that it fits. */
+    default void takeHold() {
+        if (getFrozen() != null) {
+            getFrozen().takeHold(getLayerName(), frozenParams());
+        }
+        if (getConstants() != null) {
+            getConstants().takeHold(getLayerName(), layout().constantParams());
+        }
+    }
+
+    /**
+     * The stock layer's own parameters, as it calls them, of an embedded layer.
+     *
+     * @param table the adapted layer's parameter table
+     */
+    default Map<String, INDArray> embeddedTable(Map<String, INDArray> table) {
+        Map<String, INDArray> stock = new LinkedHashMap<>();
+        AdapterLayout layout = layout();
+        table.forEach((key, value) -> {
+            if (!layout.has(key)) {
+                stock.put(biases().stream().filter(bias -> bias.frozenKey().equals(key)).map(TrainedBias::key).findFirst()
+                        .orElse(key), value);
+            }
+        });
+        return stock;
+    }
+}

@@ -1,0 +1,90 @@
+package io.github.dl4jlora.internal.adapted;
+
+import io.github.dl4jlora.conf.Scaling;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.Serializable;
+import java.util.List;
+
+/**
+ * One adapted parameter of a layer: ΔM = s·A·B, A {@code [nIn, rank]}, B {@code [rank, nOut]}.
+ *
+ * @param key  the stock layer's name for it, such as {@code RW}
+ * @param nIn  rows of the parameter, read as a matrix
+ * @param nOut columns of it
+ */
+public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("nIn") long nIn, @JsonProperty("nOut") long nOut,
+                               @JsonProperty("rank") int rank, @JsonProperty("alpha") double alpha,
+                               @JsonProperty("scaling") Scaling scaling) implements Serializable {
+
+    private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(AdaptedParameter.class);
+
+    /** Values of A and B that a rank above the matrix's may take. */
+    private static final long MOST_BEYOND = 1 << 24;
+    private static final double LARGEST_HALF = 65504;
+
+    /** The factor s. */
+    public double factor() {
+        return scaling.factor(alpha, rank);
+    }
+
+    /** Number of values in A and B. */
+    public long length() {
+        return rank * (nIn + nOut);
+    }
+
+    /** The rank above which A·B can be nothing that a smaller one cannot. */
+    public long largestRank() {
+        return Math.min(nIn, nOut);
+    }
+
+    /** Warns of a rank above what the matrix has, and says what to do. */
+    public void warnOfExcessRank(String layer) {
+        warnOfExcessRank(layer, "give this layer a smaller one with LoRAConfig's override(" + Named.quoted(layer)
+                + ", o -> o.rank(" + largestRank() + "))");
+    }
+
+    /** As {@link #warnOfExcessRank(String)}, of an adapter whose rank is what it is. */
+    public void warnOfExcessRankOfAdapter(String layer) {
+        warnOfExcessRank(layer, "an adapter of that rank computes the same");
+    }
+
+    private void warnOfExcessRank(String layer, String remedy) {
+        if (rank > largestRank()) {
+            LOG.warn("{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the weights it adapts; {}",
+                    Named.layer(layer), rank, largestRank(), key, remedy);
+        }
+    }
+
+    /**
+     * To be called before memory is taken.
+     *
+     * @throws IllegalArgumentException if A and B are far larger than the matrix, and than memory likes
+     */
+    public void refuseAbsurdRank(String layer) {
+        if (rank > largestRank() && rank > MOST_BEYOND / Math.max(1, nIn + nOut)) {
+            throw new IllegalArgumentException(Named.layer(layer) + ": rank " + rank + " is above min(nIn, nOut) = "
+                    + largestRank() + " of " + key + ", and A and B would take " + rank + "·" + (nIn + nOut)
+                    + " values. Set it with rank(" + largestRank() + ") or below");
+        }
+    }
+
+    /** @throws IllegalArgumentException if the factor is larger than the type that the layer computes in allows */
+    public void requireFiniteFactor(String layer, DataType type) {
+        double most = type == DataType.HALF ? LARGEST_HALF : Scaling.LARGEST_FACTOR;
+        if (!(Math.abs(factor()) <= most)) {
+            throw new IllegalArgumentException(Named.layer(layer) + ": alpha " + alpha + " makes the factor of A·B " + factor()
+                    + ", but a network of type " + type + " can compute with " + most + " at most. Choose an alpha closer to 0");
+        }
+    }
+
+    /** The same parameters, one of them with another factor. */
+    public static List<AdaptedParameter> rescaled(List<AdaptedParameter> all, String key, double alpha, Scaling scaling) {
+        return all.stream().map(parameter -> parameter.key.equals(key)
+                ? new AdaptedParameter(key, parameter.nIn, parameter.nOut, parameter.rank, alpha, scaling) : parameter).toList();
+    }
+}

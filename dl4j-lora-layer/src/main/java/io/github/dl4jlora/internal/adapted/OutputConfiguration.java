@@ -1,0 +1,14 @@
+package io.github.dl4jlora.internal.adapted;
+
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.nd4j.linalg.lossfunctions.ILossFunction;
+
+/** What the configuration of an adapted output layer has beside that of a dense layer. */
+public interface OutputConfiguration extends AdaptedConfiguration {
+
+    /** {@return the loss} */
+    ILossFunction lossFunction();
+
+    /** {@return how sequences lie; null for a layer whose input has two dimensions} */
+    RNNFormat sequenceFormat();
+}

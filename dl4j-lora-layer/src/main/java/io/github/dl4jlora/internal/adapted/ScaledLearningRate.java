@@ -1,0 +1,50 @@
+package io.github.dl4jlora.internal.adapted;
+
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.schedule.ISchedule;
+
+import java.util.Objects;
+
+/**
+ * A multiple of another updater's learning rate, whether that is a number or a schedule of its own. It looks at the
+ * other one each time, and so follows whatever sets its learning rate.
+ */
+public final class ScaledLearningRate implements ISchedule {
+
+    private static final long serialVersionUID = 1L;
+
+    private final IUpdater of;
+    private final double ratio;
+
+    private ScaledLearningRate(IUpdater of, double ratio) {
+        this.of = of;
+        this.ratio = ratio;
+    }
+
+    /** The same updater with a multiple of its learning rate. */
+    public static IUpdater of(IUpdater updater, double ratio) {
+        IUpdater scaled = updater.clone();
+        scaled.setLrAndSchedule(Double.NaN, new ScaledLearningRate(updater, ratio));
+        return scaled;
+    }
+
+    @Override
+    public double valueAt(int iteration, int epoch) {
+        return ratio * of.getLearningRate(iteration, epoch);
+    }
+
+    @Override
+    public ISchedule clone() {
+        return new ScaledLearningRate(of.clone(), ratio);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof ScaledLearningRate that && ratio == that.ratio && of.equals(that.of);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(of, ratio);
+    }
+}

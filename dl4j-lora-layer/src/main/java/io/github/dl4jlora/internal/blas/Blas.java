@@ -1,0 +1,99 @@
+package io.github.dl4jlora.internal.blas;
+
+import io.github.dl4jlora.internal.processor.NativeLibraries;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * What layers of ours ask of BLAS: the one seam behind which the CPU's is called without ND4J's operation around it, which
+ * takes ten times as long as a slim product. Anything else than matrices of FLOAT or DOUBLE in the host's memory goes the way
+ * of ND4J.
+ */
+public final class Blas {
+
+    private static final boolean HAS_DIRECT = NativeLibraries.has("org.bytedeco.openblas.global.openblas_nolapack")
+            && Nd4j.getBackend().getEnvironment().isCPU();
+
+    private Blas() {
+    }
+
+    /** Whether that of the CPU is there to be called. */
+    public static boolean isDirect() {
+        return HAS_DIRECT;
+    }
+
+    /**
+     * c = alpha · op(a) · op(b) + beta · c, as {@code Nd4j.gemm} has it: operands in either order.
+     *
+     * @param c may be columns of a wider matrix
+     * @return c
+     */
+    public static INDArray gemm(INDArray a, INDArray b, INDArray c, boolean transposeA, boolean transposeB, double alpha,
+            double beta) {
+        if (HAS_DIRECT && DirectBlas.gemm(a, b, c, transposeA, transposeB, alpha, beta)) {
+            return c;
+        }
+        if (c.elementWiseStride() != 1 && c.rank() == 2) {
+            // ND4J refuses gaps here.
+            return c.assign(Nd4j.gemm(a, b, c.dup('f'), transposeA, transposeB, alpha, beta));
+        }
+        return Nd4j.gemm(a, b, c, transposeA, transposeB, alpha, beta);
+    }
+
+    /**
+     * Adds low-rank products of rows, without an array for each of them: z += factor · x · A · B.
+     *
+     * @param routes by rows of both
+     * @return whether that could be done; else nothing has been written
+     */
+    public static boolean addLowRank(INDArray x, INDArray z, List<Route> routes) {
+        return HAS_DIRECT && DirectBlas.addLowRank(x, z, routes);
+    }
+
+    /**
+     * Multiplies each row of a matrix of FLOAT in the host's memory by a factor of its own, in place.
+     *
+     * @param matrix  'c' order, without gaps
+     * @param factors as many as rows, or more
+     */
+    public static void scaleRows(INDArray matrix, float[] factors) {
+        if (HAS_DIRECT) {
+            DirectBlas.scaleRows(matrix, factors);
+        } else {
+            float[] own = Arrays.copyOf(factors, (int) matrix.size(0));
+            matrix.muliColumnVector(Nd4j.createFromArray(own).reshape(own.length, 1));
+        }
+    }
+
+    /**
+     * Adds a row to each row of a matrix, in place.
+     *
+     * @return the matrix
+     */
+    public static INDArray addRow(INDArray matrix, INDArray row) {
+        if (HAS_DIRECT && DirectBlas.addRow(matrix, row)) {
+            return matrix;
+        }
+        return matrix.addiRowVector(row);
+    }
+
+    /**
+     * A matrix with its values in an order: itself, or a copy for a backward pass. ND4J takes 8 ns for each value where two
+     * orders meet, BLAS a tenth of that.
+     *
+     * @return the matrix as it is where it cannot be copied here
+     */
+    public static INDArray inOrder(INDArray matrix, char order, LayerWorkspaceMgr workspaces) {
+        if (!HAS_DIRECT || matrix.ordering() == order || !DirectBlas.canTranspose(matrix)) {
+            return matrix;
+        }
+        INDArray copy = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, matrix.dataType(), matrix.shape(), order);
+        DirectBlas.transpose(matrix, copy);
+        return copy;
+    }
+}

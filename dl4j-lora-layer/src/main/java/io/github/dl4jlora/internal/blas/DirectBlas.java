@@ -1,0 +1,362 @@
+package io.github.dl4jlora.internal.blas;
+
+import org.bytedeco.javacpp.DoublePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.lang.ref.Reference;
+import java.util.Arrays;
+
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasColMajor;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.blas_get_num_threads;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_saxpy;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sdot;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemv;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
+
+/**
+ * The BLAS that ND4J's CPU backend computes by, called on the arrays where they lie. Each call says whether it could; where it
+ * could not, nothing has been written.
+ */
+public final class DirectBlas {
+
+    /** Values of a matrix from which on OpenBLAS has several threads multiply it by one row. */
+    private static final long ROW_WORTH_THREADS = 9216;
+
+    private static volatile Ones ones = new Ones(0);
+
+    private DirectBlas() {
+    }
+
+    /** A vector of ones. */
+    private static final class Ones {
+
+        private final int length;
+        private final FloatPointer floats;
+        private final DoublePointer doubles;
+
+        Ones(int length) {
+            float[] values = new float[length];
+            Arrays.fill(values, 1);
+            this.length = length;
+            floats = new FloatPointer(values);
+            double[] wide = new double[length];
+            Arrays.fill(wide, 1);
+            doubles = new DoublePointer(wide);
+        }
+
+        static Ones of(int length) {
+            Ones present = ones;
+            if (present.length < length) {
+                present = new Ones(length);
+                ones = present;
+            }
+            return present;
+        }
+    }
+
+    /**
+     * How a matrix lies.
+     *
+     * @param leading  from one column to the next, or from one row to the next; 0 if it lies in neither way
+     * @param byColumn whether columns are without gaps; else rows are
+     */
+    private record Lie(int leading, boolean byColumn) {
+
+        static final Lie NEITHER = new Lie(0, false);
+
+        static Lie of(INDArray m) {
+            long rows = m.size(0);
+            long columns = m.size(1);
+            long down = m.stride(0);
+            long right = m.stride(1);
+            boolean byColumn = (rows == 1 || down == 1) && (columns == 1 || right >= rows);
+            if (byColumn) {
+                return of(columns == 1 ? rows : right, true);
+            }
+            boolean byRow = (columns == 1 || right == 1) && (rows == 1 || down >= columns);
+            return byRow ? of(rows == 1 ? columns : down, false) : NEITHER;
+        }
+
+        private static Lie of(long leading, boolean byColumn) {
+            return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
+        }
+
+        /** BLAS's flag for a matrix, transposed or not, in an all column-major call. */
+        int flag(boolean transposed) {
+            return transposed == byColumn ? CblasTrans : CblasNoTrans;
+        }
+    }
+
+    private static boolean isOfType(DataType type, INDArray... matrices) {
+        if (type != DataType.FLOAT && type != DataType.DOUBLE) {
+            return false;
+        }
+        for (INDArray matrix : matrices) {
+            if (matrix.dataType() != type || matrix.rank() != 2 || matrix.size(0) > Integer.MAX_VALUE
+                    || matrix.size(1) > Integer.MAX_VALUE) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    public static boolean gemm(INDArray a, INDArray b, INDArray c, boolean transposeA, boolean transposeB, double alpha,
+                               double beta) {
+        if (!isOfType(c.dataType(), a, b, c) || !HostMemory.holds(a, b, c)) {
+            return false;
+        }
+        long m = a.size(transposeA ? 1 : 0);
+        long k = a.size(transposeA ? 0 : 1);
+        long n = b.size(transposeB ? 0 : 1);
+        Lie lieA = Lie.of(a);
+        Lie lieB = Lie.of(b);
+        Lie lieC = Lie.of(c);
+        if (lieA.leading == 0 || lieB.leading == 0 || lieC.leading == 0 || k != b.size(transposeB ? 1 : 0) || m != c.size(0)
+                || n != c.size(1)) {
+            return false;
+        }
+        if (lieC.byColumn) {
+            gemm(lieA.flag(transposeA), lieB.flag(transposeB), m, n, k, alpha, a, lieA, b, lieB, beta, c, lieC);
+        } else {
+            // By rows, c is cᵀ by columns: cᵀ = op(b)ᵀ · op(a)ᵀ.
+            gemm(lieB.flag(!transposeB), lieA.flag(!transposeA), n, m, k, alpha, b, lieB, a, lieA, beta, c, lieC);
+        }
+        Reference.reachabilityFence(a);
+        Reference.reachabilityFence(b);
+        Reference.reachabilityFence(c);
+        return true;
+    }
+
+    private static void gemm(int first, int second, long m, long n, long k, double alpha, INDArray a, Lie lieA, INDArray b,
+            Lie lieB, double beta, INDArray c, Lie lieC) {
+        Pointer pa = a.data().addressPointer();
+        Pointer pb = b.data().addressPointer();
+        Pointer pc = c.data().addressPointer();
+        if (c.dataType() == DataType.FLOAT) {
+            gemm(first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
+                    (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
+        } else {
+            cblas_dgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, alpha, (DoublePointer) pa, lieA.leading,
+                    (DoublePointer) pb, lieB.leading, beta, (DoublePointer) pc, lieC.leading);
+        }
+    }
+
+    private static void gemm(int first, int second, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
+            FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
+        if (FewRows.gains(m, n, k)) {
+            FewRows.gemm(first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
+        } else {
+            cblas_sgemm(CblasColMajor, first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
+        }
+    }
+
+    /**
+     * c = a · op(b) + beta · c, all by column, without gaps, and from the pointers' position 0.
+     *
+     * @param a {@code [m, k]}
+     * @param b {@code [k, n]}, or transposed
+     * @param c {@code [m, n]}
+     */
+    public static void gemm(int m, int n, int k, FloatPointer a, FloatPointer b, boolean transposeB, float beta, FloatPointer c) {
+        gemm(CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, m, n, k, 1, a, m, b, transposeB ? n : k, beta, c, m);
+    }
+
+    /**
+     * Adds low-rank products of rows: z += factor · x · A · B.
+     *
+     * @param x      of FLOAT
+     * @param z      of FLOAT, as many rows
+     * @param routes of rows that both have
+     */
+    public static boolean addLowRank(INDArray x, INDArray z, Iterable<Route> routes) {
+        if (!isOfType(DataType.FLOAT, x, z) || !HostMemory.holds(x, z)) {
+            return false;
+        }
+        Lie lieX = Lie.of(x);
+        Lie lieZ = Lie.of(z);
+        if (lieX.leading == 0 || lieZ.leading == 0 || x.size(0) != z.size(0)) {
+            return false;
+        }
+        for (Route route : routes) {
+            if (!route.slim().lieTogether() || route.slim().nIn() != x.size(1) || route.slim().nOut() != z.size(1)
+                    || route.from() < 0 || route.to() > x.size(0)) {
+                return false;
+            }
+        }
+        FloatPointer px = (FloatPointer) x.data().addressPointer();
+        FloatPointer pz = (FloatPointer) z.data().addressPointer();
+        int stepX = step(x);
+        int stepZ = step(z);
+        SlimRows rows = SlimRows.ofThread();
+        for (Route route : routes) {
+            FloatPointer from = px.getPointer(route.from() * x.stride(0));
+            FloatPointer to = pz.getPointer(route.from() * z.stride(0));
+            int count = (int) (route.to() - route.from());
+            float factor = (float) route.factor();
+            if (count == 1) {
+                rows.addOne(route.slim(), factor, from, stepX, to, stepZ);
+            } else if (count > 1) {
+                addLowRank(count, route.slim(), factor, from, lieX, rows.down((long) count * route.slim().rank()), to, lieZ);
+            }
+        }
+        Reference.reachabilityFence(x);
+        Reference.reachabilityFence(z);
+        Reference.reachabilityFence(routes);
+        return true;
+    }
+
+    /** From one column to the next; that of a single one may be zero, which BLAS refuses. */
+    private static int step(INDArray m) {
+        return m.size(1) == 1 ? 1 : (int) m.stride(1);
+    }
+
+    private static void addLowRank(int m, SlimFactors slim, float factor, FloatPointer x, Lie lieX, FloatPointer down,
+            FloatPointer z, Lie lieZ) {
+        FloatPointer a = slim.columnsOfA();
+        FloatPointer b = slim.rowsOfB();
+        gemm(lieX.flag(false), CblasNoTrans, m, slim.rank(), slim.nIn(), 1, x, lieX.leading, a, slim.nIn(), 0, down, m);
+        if (lieZ.byColumn) {
+            gemm(CblasNoTrans, CblasTrans, m, slim.nOut(), slim.rank(), factor, down, m, b, slim.nOut(), 1, z, lieZ.leading);
+        } else {
+            gemm(CblasNoTrans, CblasTrans, slim.nOut(), m, slim.rank(), factor, b, slim.nOut(), down, m, 1, z, lieZ.leading);
+        }
+    }
+
+    /** Whether BLAS computes a row times a matrix of such a size on the caller's thread. */
+    static boolean isOfOneThread(long rows, long columns) {
+        return rows * columns < ROW_WORTH_THREADS || blas_get_num_threads() == 1;
+    }
+
+    /** to = x · A, where A lies by column. */
+    static void rowTimes(FloatPointer x, int stepX, FloatPointer a, int length, int columns, FloatPointer to) {
+        cblas_sgemv(CblasColMajor, CblasTrans, length, columns, 1, a, length, x, stepX, 0, to, 1);
+    }
+
+    /** z += factor · x · B, where B lies by row. */
+    static void addRowTimes(float factor, FloatPointer x, FloatPointer b, int rows, int length, FloatPointer z, int stepZ) {
+        cblas_sgemv(CblasColMajor, CblasNoTrans, length, rows, factor, b, length, x, 1, 1, z, stepZ);
+    }
+
+    /** to = from, of so many values. */
+    static void copy(int count, FloatPointer from, int stepFrom, FloatPointer to, int stepTo) {
+        cblas_scopy(count, from, stepFrom, to, stepTo);
+    }
+
+    /** to += factor · from, of so many values. */
+    static void add(int count, float factor, FloatPointer from, int stepFrom, FloatPointer to, int stepTo) {
+        cblas_saxpy(count, factor, from, stepFrom, to, stepTo);
+    }
+
+    static boolean addRow(INDArray matrix, INDArray row) {
+        if (!isOfType(matrix.dataType(), matrix) || row.dataType() != matrix.dataType() || row.length() != matrix.size(1)
+                || row.elementWiseStride() != 1 || !HostMemory.holds(matrix, row)) {
+            return false;
+        }
+        Lie lie = Lie.of(matrix);
+        if (lie.leading == 0) {
+            return false;
+        }
+        int rows = (int) matrix.size(0);
+        int columns = (int) matrix.size(1);
+        Ones one = Ones.of(rows);
+        boolean down = lie.byColumn;
+        Pointer to = matrix.data().addressPointer();
+        if (matrix.dataType() == DataType.FLOAT) {
+            FloatPointer values = (FloatPointer) row.data().addressPointer();
+            cblas_sger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.floats : values, 1,
+                    down ? values : one.floats, 1, (FloatPointer) to, lie.leading);
+        } else {
+            DoublePointer values = (DoublePointer) row.data().addressPointer();
+            cblas_dger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.doubles : values, 1,
+                    down ? values : one.doubles, 1, (DoublePointer) to, lie.leading);
+        }
+        Reference.reachabilityFence(matrix);
+        Reference.reachabilityFence(row);
+        return true;
+    }
+
+    /** Multiplies each row of a matrix of FLOAT, in 'c' order, by a factor of its own. */
+    static void scaleRows(INDArray matrix, float[] factors) {
+        FloatPointer row = new FloatPointer(matrix.data().addressPointer());
+        int columns = (int) matrix.size(1);
+        for (int i = 0; i < matrix.size(0); i++) {
+            cblas_sscal(columns, factors[i], row.position((long) i * columns), 1);
+        }
+        Reference.reachabilityFence(matrix);
+    }
+
+    /** Whether {@link #transpose} takes a matrix. */
+    static boolean canTranspose(INDArray matrix) {
+        return isOfType(DataType.FLOAT, matrix) && matrix.elementWiseStride() == 1
+                && HostMemory.holds(matrix);
+    }
+
+    /**
+     * Copies a matrix into one of the other order, both without gaps.
+     *
+     * @param to of the same shape
+     */
+    static void transpose(INDArray from, INDArray to) {
+        boolean down = from.ordering() == 'f';
+        int lines = (int) from.size(down ? 1 : 0);
+        int length = (int) from.size(down ? 0 : 1);
+        turn((FloatPointer) from.data().addressPointer(), length, lines, length, (FloatPointer) to.data().addressPointer());
+        Reference.reachabilityFence(from);
+        Reference.reachabilityFence(to);
+    }
+
+    /**
+     * Copies lines so that what stands at one place of each lies together.
+     *
+     * @param leading from one line to the next
+     * @param to      without gaps
+     */
+    public static void turn(FloatPointer from, int leading, int lines, int length, FloatPointer to) {
+        FloatPointer source = new FloatPointer(from);
+        FloatPointer target = new FloatPointer(to);
+        // Lines of one of the two: the longer, the fewer calls.
+        if (lines <= length) {
+            for (int line = 0; line < lines; line++) {
+                cblas_scopy(length, source.position((long) line * leading), 1, target.position(line), lines);
+            }
+        } else {
+            for (int i = 0; i < length; i++) {
+                cblas_scopy(lines, source.position(i), leading, target.position((long) i * lines), 1);
+            }
+        }
+    }
+
+    /**
+     * Products of one row with lines, one after the other, on the caller's thread: BLAS has all its threads share one row with a
+     * matrix however small that is, and waking them for each of many blocks takes longer than the product.
+     *
+     * @param lines   {@code count} of {@code length} values each
+     * @param first   the place of the first line's own value in the row of all lines
+     * @param toLines whether that row is the result; else it is the operand, and the result the sum of all lines so far
+     */
+    public static void row(FloatPointer operand, FloatPointer lines, int count, int length, FloatPointer result, int first,
+            boolean toLines) {
+        FloatPointer line = new FloatPointer(lines);
+        if (!toLines && first == 0) {
+            Pointer.memset(result, 0, (long) length * Float.BYTES);
+        }
+        for (int i = 0; i < count; i++) {
+            line.position((long) i * length);
+            if (toLines) {
+                result.put(first + i, cblas_sdot(length, operand, 1, line, 1));
+            } else {
+                cblas_saxpy(length, operand.get(first + i), line, 1, result, 1);
+            }
+        }
+    }
+}

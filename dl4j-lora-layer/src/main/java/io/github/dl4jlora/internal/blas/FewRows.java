@@ -1,0 +1,90 @@
+package io.github.dl4jlora.internal.blas;
+
+import io.github.dl4jlora.internal.processor.Processor.Vectors;
+import io.github.dl4jlora.internal.processor.Processor;
+import org.bytedeco.javacpp.FloatPointer;
+
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasColMajor;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.blas_get_num_threads;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+
+/**
+ * Products of few rows with a large matrix, into a column-major one. OpenBLAS first copies the whole matrix into panels, which
+ * for 32 rows takes as long as the product itself. Its kernels of AVX-512 for small products read the matrix where it lies;
+ * they are for a million multiplications at most, and not for a transposed left operand. So the product is cut into such, and
+ * a left operand that lies by rows is turned.
+ *
+ * <p>These kernels run on the caller's thread. Where BLAS has several, a large product is theirs.
+ */
+public final class FewRows {
+
+    /** Above, a product in blocks takes as long as one in panels, or longer. */
+    public static final int MOST_ROWS = 64;
+
+    /** Multiplications that OpenBLAS's kernels for small products take. */
+    private static final long SMALL = 1_000_000;
+    /** Below, several threads of BLAS wait for each other longer than they compute. */
+    private static final long WORTH_THREADS = 4 * SMALL;
+    private static final int COLUMNS = 128;
+    private static final int EIGHT = 8;
+
+    private static final ThreadLocal<FloatPointer> TURNED = ThreadLocal.withInitial(FloatPointer::new);
+
+    private FewRows() {
+    }
+
+    /** OpenBLAS's name of its kernels stays, and is asked for at the first large product. */
+    private static final class Kernels {
+        static final boolean ARE_SMALL = Processor.kernel().map(Vectors::ofKernel).orElse(Vectors.UNKNOWN) == Vectors.AVX_512;
+    }
+
+    /** Whether a product of m × k and k × n is done faster here. */
+    static boolean gains(long m, long n, long k) {
+        long multiplications = m * n * k;
+        return m <= MOST_ROWS && multiplications > SMALL && Kernels.ARE_SMALL
+                && (multiplications <= WORTH_THREADS || blas_get_num_threads() == 1);
+    }
+
+    /** As {@code cblas_sgemm} for column-major matrices of such a size, with or without such kernels. */
+    static void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
+            FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
+        boolean turn = transposeA == CblasTrans;
+        FloatPointer left = new FloatPointer(turn ? turned(a, leadingA, m, k) : a);
+        FloatPointer right = new FloatPointer(b);
+        FloatPointer result = new FloatPointer(c);
+        int leadingLeft = turn ? m : leadingA;
+        int deep = depth(m, k);
+        int wide = width(m, deep);
+        for (int column = 0; column < n; column += wide) {
+            int columns = Math.min(wide, n - column);
+            for (int at = 0; at < k; at += deep) {
+                long to = transposeB == CblasTrans ? (long) at * leadingB + column : (long) column * leadingB + at;
+                cblas_sgemm(CblasColMajor, CblasNoTrans, transposeB, m, columns, Math.min(deep, k - at), alpha,
+                        left.position((long) at * leadingLeft), leadingLeft, right.position(to), leadingB, at == 0 ? beta : 1,
+                        result.position((long) column * leadingC), leadingC);
+            }
+        }
+    }
+
+    /** As many columns of the left operand as a block of the right one leaves in the second-level cache, in equal parts. */
+    private static int depth(int m, int k) {
+        int most = m <= MOST_ROWS / 2 ? 2 * COLUMNS : COLUMNS;
+        int parts = (k + most - 1) / most;
+        return (k + parts - 1) / parts;
+    }
+
+    private static int width(int m, int depth) {
+        long columns = SMALL / ((long) m * depth);
+        return (int) Math.min(COLUMNS, columns / EIGHT * EIGHT);
+    }
+
+    /** A matrix, given transposed, as it is without that. */
+    private static FloatPointer turned(FloatPointer a, int leading, int m, int k) {
+        FloatPointer space = HostMemory.room(TURNED.get(), (long) m * k);
+        TURNED.set(space);
+        DirectBlas.turn(a, leading, m, k, space);
+        return space;
+    }
+}

@@ -1,0 +1,23 @@
+package io.github.dl4jlora.internal.blas;
+
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** Arrays that a forward pass keeps for the backward pass. */
+public final class KeptArrays {
+
+    private KeptArrays() {
+    }
+
+    /** Whether the array is there and its workspace, if it lives in one, has neither been closed nor begun anew since. */
+    public static boolean isUsable(INDArray array) {
+        if (array == null) {
+            return false;
+        }
+        if (!array.isAttached()) {
+            return true;
+        }
+        MemoryWorkspace home = array.data().getParentWorkspace();
+        return home != null && home.isScopeActive() && home.getGenerationId() == array.data().getGenerationId();
+    }
+}

@@ -1,0 +1,72 @@
+package io.github.dl4jlora.internal.blas;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.INDArrayIndex;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.util.Arrays;
+
+/**
+ * What stands in for a layer's own adapter, for some rows of its input:
+ *
+ * <pre>
+ * z = c ⊙ (x·W + s·x·A·B) + b
+ * </pre>
+ *
+ * @param from  first row
+ * @param to    row after the last
+ * @param slim  A and B
+ * @param factor s
+ * @param scale c {@code [1, nOut]}; null for ones
+ * @param bias  {@code [1, nOut]}, in place of the layer's; null for that itself
+ */
+public record Route(long from, long to, SlimFactors slim, double factor, INDArray scale, INDArray bias) {
+
+    /** One that only adds. */
+    public Route(long from, long to, INDArray a, INDArray b, double factor) {
+        this(from, to, new SlimFactors(a, b), factor, null, null);
+    }
+
+    /** {@code [nIn, rank]}. */
+    public INDArray a() {
+        return slim.a();
+    }
+
+    /** {@code [rank, nOut]}. */
+    public INDArray b() {
+        return slim.b();
+    }
+
+    /** The same for other rows. */
+    public Route over(long first, long end) {
+        return new Route(first, end, slim, factor, scale, bias);
+    }
+
+    /** The same for an array with several rows for each of these. */
+    public Route times(long rowsForEach) {
+        return over(from * rowsForEach, to * rowsForEach);
+    }
+
+    /** A view of its rows of an array of any rank. */
+    public INDArray rowsOf(INDArray array) {
+        return rows(array, from, to);
+    }
+
+    /** A view of the rows from the first to before the last, of an array of any rank. */
+    public static INDArray rows(INDArray array, long from, long to) {
+        INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
+        Arrays.fill(indices, NDArrayIndex.all());
+        indices[0] = NDArrayIndex.interval(from, to);
+        return array.get(indices);
+    }
+
+    /** The same with another A, of another order of inputs. */
+    public Route with(INDArray otherA) {
+        return new Route(from, to, new SlimFactors(otherA, b()), factor, scale, bias);
+    }
+
+    /** Whether both compute the same, by the identity of what they hold. */
+    public boolean isSameAs(Route other) {
+        return slim == other.slim && factor == other.factor && scale == other.scale && bias == other.bias;
+    }
+}

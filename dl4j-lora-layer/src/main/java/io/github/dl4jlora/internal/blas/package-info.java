@@ -1,0 +1,18 @@
+/**
+ * Products of matrices, and the memory that they work in. Public classes here are no API and may change without notice.
+ *
+ * <pre>
+ *   Blas                        the one seam behind which the CPU's BLAS is called without an operation of ND4J around it
+ *     |- DirectBlas               the calls themselves; every other case is ND4J's
+ *     |    |- FewRows               few rows with a large matrix, without packing that
+ *     |    `- SlimRows              low-rank products of single rows
+ *     `- Route --- SlimFactors    what stands in for a layer's own adapter, for some rows of its input; A and B of it
+ *   Decomposition               singular values and vectors, all or the strongest, by LAPACK
+ *   HostMemory                  whether code of ours may read and write an array where it lies
+ *   KeptArrays                  whether what a forward pass kept is still there
+ *   Scratch  GrowingScratch     arrays outside workspaces that each pass writes anew
+ * </pre>
+ *
+ * <p>Knows DL4J, ND4J and {@code internal.processor}.
+ */
+package io.github.dl4jlora.internal.blas;

@@ -1,0 +1,32 @@
+package io.github.dl4jlora.internal.common;
+
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/** Regular expressions that users give for names of layers. */
+public final class NamePattern {
+
+    private NamePattern() {
+    }
+
+    /**
+     * Compiles one.
+     *
+     * @param setting what it was given to, for messages: {@code targets}
+     * @param pattern a regular expression of a whole name
+     * @return the compiled expression
+     * @throws NullPointerException     for null
+     * @throws IllegalArgumentException if it is no regular expression
+     */
+    public static Pattern of(String setting, String pattern) {
+        if (pattern == null) {
+            throw new NullPointerException(setting + "(null): give a regular expression that matches names of layers");
+        }
+        try {
+            return Pattern.compile(pattern);
+        } catch (PatternSyntaxException e) {
+            throw new IllegalArgumentException(setting + "(\"" + pattern + "\") is no regular expression: " + e.getDescription()
+                    + ". Names match literally when quoted with Pattern.quote.", e);
+        }
+    }
+}

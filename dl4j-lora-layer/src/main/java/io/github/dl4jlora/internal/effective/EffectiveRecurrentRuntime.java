@@ -1,0 +1,36 @@
+package io.github.dl4jlora.internal.effective;
+
+import io.github.dl4jlora.internal.stock.RecurrentDelegate;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** An adapted recurrent layer, which keeps the stock layer's state. */
+final class EffectiveRecurrentRuntime extends EffectiveRuntime implements RecurrentDelegate {
+
+    EffectiveRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
+                          DataType type) {
+        super(conf, stock, values, view, initialize, type);
+    }
+
+    @Override
+    public RecurrentLayer recurrent() {
+        return (RecurrentLayer) stock();
+    }
+
+    @Override
+    public void rnnClearPreviousState() {
+        // Of a restored network whose base is still missing, too.
+        ((RecurrentLayer) underlying).rnnClearPreviousState();
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> tbpttBackpropGradient(INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
+        return projected(epsilon, workspaces, e -> recurrent().tbpttBackpropGradient(e, length, workspaces));
+    }
+}

@@ -1,0 +1,283 @@
+package io.github.dl4jlora.internal.effective;
+
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.stock.HiddenState;
+import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.TrainingConfig;
+import org.deeplearning4j.nn.api.layers.IOutputLayer;
+import org.deeplearning4j.nn.api.layers.LayerConstraint;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.regularization.Regularization;
+
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * Runs a LoRAWrapperLayer as the stock layer on {@link EffectiveWeights}. Its backward pass is the stock layer's,
+ * into working memory, and what that says about M becomes the gradients of A and B; a trained bias takes over its own.
+ */
+public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
+
+    private NeuralNetConfiguration conf;
+    private final INDArray view;
+    private final Map<String, INDArray> table;
+    private final Adapter adapter;
+    private final EffectiveWeights weights;
+    private final SameDiffBackprop sameDiff = new SameDiffBackprop();
+    private final long stockLength;
+    private final DataType type;
+    private INDArray gradientsView;
+    private Map<String, INDArray> gradientViews = Map.of();
+
+    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
+            DataType type) {
+        super(stock);
+        this.conf = conf;
+        this.view = view;
+        this.type = type;
+        this.stockLength = values.length();
+        this.table = conf.getLayer().initializer().init(conf, view, initialize);
+        this.adapter = new Adapter(this::lora, () -> table, () -> view, type, this::changed);
+        this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
+        if (initialize) {
+            adapter.initialize();
+        }
+    }
+
+    private void changed() {
+        // The adapter is there first.
+        if (weights != null) {
+            weights.changed();
+        }
+    }
+
+    public static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
+                                      INDArray view, boolean initialize, DataType type) {
+        AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
+        NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora.stockLayer()), conf);
+        INDArray values = EffectiveWeights.room(lora, type);
+        Layer stock = HiddenState.asInBase(
+                StockLayers.running(stockConf, listeners, index, values, false, type), lora.showsState());
+        return stock instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, stock, values, view, initialize, type)
+                : stock instanceof RecurrentLayer ? new EffectiveRecurrentRuntime(conf, stock, values, view, initialize, type)
+                : new EffectiveRuntime(conf, stock, values, view, initialize, type);
+    }
+
+    private AdaptedConfiguration lora() {
+        return (AdaptedConfiguration) conf.getLayer();
+    }
+
+    private FeedForwardLayer layerConf() {
+        return (FeedForwardLayer) conf.getLayer();
+    }
+
+    @Override
+    public Adapter adapter() {
+        return adapter;
+    }
+
+    /** The stock layer, its weights up to date. */
+    final Layer stock() {
+        return stock(false);
+    }
+
+    private Layer stock(boolean training) {
+        weights.refresh(training);
+        return underlying;
+    }
+
+    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly; but not where the base's had more around it. */
+    @Override
+    public Layer getUnderlying() {
+        Layer stock = stock();
+        return stock instanceof BaseWrapperLayer wrapper && lora().showsState() ? wrapper.getUnderlying() : stock;
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        return stock(training).activate(training, workspaces);
+    }
+
+    @Override
+    public INDArray activate(INDArray input, boolean training, LayerWorkspaceMgr workspaces) {
+        return stock(training).activate(input, training, workspaces);
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        return projected(epsilon, workspaces, e -> stock().backpropGradient(e, workspaces));
+    }
+
+    final Pair<Gradient, INDArray> projected(INDArray epsilon, LayerWorkspaceMgr workspaces,
+                                             Function<INDArray, Pair<Gradient, INDArray>> backprop) {
+        adapter.switches().requireTrainable();
+        underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
+        Pair<Gradient, INDArray> result = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop)
+                : backprop.apply(epsilon);
+        return new Pair<>(weights.project(result.getFirst()), result.getSecond());
+    }
+
+    @Override
+    public void setInputGradient(InputGradient use) {
+        // The stock layer computes it in any case.
+    }
+
+    @Override
+    public boolean tellsExamplesApart() {
+        return false;
+    }
+
+    @Override
+    public NeuralNetConfiguration conf() {
+        return conf;
+    }
+
+    @Override
+    public void setConf(NeuralNetConfiguration conf) {
+        this.conf = conf;
+    }
+
+    @Override
+    public TrainingConfig getConfig() {
+        return layerConf();
+    }
+
+    @Override
+    public INDArray params() {
+        return view;
+    }
+
+    @Override
+    public long numParams() {
+        return view.length();
+    }
+
+    @Override
+    public long numParams(boolean backwards) {
+        return numParams();
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable() {
+        return table;
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable(boolean backpropOnly) {
+        return table;
+    }
+
+    @Override
+    public INDArray getParam(String key) {
+        return table.get(key);
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        adapter.set(key, value);
+    }
+
+    @Override
+    public void setParams(INDArray values) {
+        adapter.setAll(values);
+    }
+
+    @Override
+    public void setParamTable(Map<String, INDArray> values) {
+        values.forEach(this::setParam);
+    }
+
+    @Override
+    public void setParamsViewArray(INDArray values) {
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
+                + ": an adapted layer stays on the vector it was made on; make the network anew with init(params, false)");
+    }
+
+    @Override
+    public INDArray getGradientsViewArray() {
+        return gradientsView;
+    }
+
+    @Override
+    public void setBackpropGradientsViewArray(INDArray gradients) {
+        gradientsView = gradients;
+        gradientViews = lora().layout().trainedViews(lora(), gradients);
+        weights.setGradients(gradientViews);
+    }
+
+    @Override
+    public Gradient gradient() {
+        Gradient gradient = new DefaultGradient(gradientsView);
+        gradientViews.forEach(gradient::setGradientFor);
+        return gradient;
+    }
+
+    @Override
+    public double calcRegularizationScore(boolean backpropParamsOnly) {
+        double sum = 0;
+        for (Map.Entry<String, INDArray> parameter : new LinkedHashMap<>(table).entrySet()) {
+            List<Regularization> regularizations = layerConf().getRegularizationByParam(parameter.getKey());
+            for (Regularization regularization : regularizations == null ? List.<Regularization>of() : regularizations) {
+                sum += regularization.score(parameter.getValue(), getIterationCount(), getEpochCount());
+            }
+        }
+        return sum;
+    }
+
+    @Override
+    public void update(Gradient gradient) {
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
+                + ": the network updates its layers, not they themselves");
+    }
+
+    @Override
+    public void update(INDArray gradient, String key) {
+        update(null);
+    }
+
+    @Override
+    public void applyConstraints(int iteration, int epoch) {
+        List<LayerConstraint> constraints = layerConf().getConstraints();
+        if (constraints != null) {
+            constraints.forEach(constraint -> constraint.applyConstraint(this, iteration, epoch));
+        }
+        adapter.stepped();
+    }
+
+    @Override
+    public boolean updaterDivideByMinibatch(String key) {
+        return lora().layout().trains(key);
+    }
+
+    /** As the stock layer, so that pretraining comes to {@link #fit}, which refuses, instead of passing by without a word. */
+    @Override
+    public boolean isPretrainLayer() {
+        return underlying.isPretrainLayer();
+    }
+
+    @Override
+    public void fit(INDArray input, LayerWorkspaceMgr workspaces) {
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
+                + ": pretrain trains a layer's own weights, which are frozen "
+                + "here, and its decoder. Pretrain the base before it is adapted, or merge first");
+    }
+}

@@ -1,0 +1,167 @@
+package io.github.dl4jlora.internal.effective;
+
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.run.Routing;
+import io.github.dl4jlora.internal.run.Snapshot;
+import io.github.dl4jlora.internal.stock.Hollow;
+import io.github.dl4jlora.internal.stock.MatrixForm;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The weights on which a stock layer or vertex runs, and what their gradient means for A, B and trained biases b:
+ *
+ * <pre>
+ * M  = M₀ + s·A·B          in place of M₀, or whatever a merge of the variant writes
+ * b                        in place of b₀, with the stock layer's own gradient
+ * dA = s·dM·Bᵀ
+ * dB = s·Aᵀ·dM             or whatever the variant makes of dM
+ * </pre>
+ *
+ * M is computed into an array of its own when A, B, b, the factor or a base in the vector has changed since, not per call;
+ * a {@link Snapshot} of the layer's part of the vector tells.
+ */
+public final class EffectiveWeights {
+
+    private final Adapter adapter;
+    private final Map<String, MatrixForm> forms;
+    private final INDArray watched;
+    private final Map<String, INDArray> table;
+    private final INDArray values;
+
+    private Map<String, INDArray> gradients = Map.of();
+    private Map<String, Routing> applied = Map.of();
+    private final Snapshot snapshot = new Snapshot();
+    private boolean stale = true;
+
+    /**
+     * @param adapter of the layer
+     * @param watched the layer's part of the network's vector
+     * @param values  flat, what the stock layer was built on
+     * @param table   the stock layer's table, views of {@code values}
+     */
+    EffectiveWeights(Adapter adapter, INDArray watched, INDArray values, Map<String, INDArray> table) {
+        this.adapter = adapter;
+        this.forms = adapter.configuration().matrices().forms();
+        this.watched = watched;
+        this.values = values;
+        this.table = table;
+    }
+
+    /** Room for M, flat; it takes no memory as long as the weights are missing that it is made of. */
+    static INDArray room(AdaptedConfiguration lora, DataType type) {
+        boolean here = lora.getFrozen() == null || lora.getFrozen().isHere();
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return here ? Nd4j.create(type, lora.frozenParams()) : Hollow.standIn(type, lora.frozenParams());
+        }
+    }
+
+    /** Where the gradients of A, B and biases go to, by key. */
+    void setGradients(Map<String, INDArray> views) {
+        gradients = views;
+    }
+
+    /** M is of no use any more. */
+    void changed() {
+        stale = true;
+    }
+
+    /** Brings M up to date. Cheap when nothing has changed. */
+    void refresh(boolean training) {
+        adapter.beginPass(training);
+        if (!stale && sameRoutes() && (isRoutedWhole() || snapshot.isOf(watched))) {
+            return;
+        }
+        // Until M is whole: what follows may throw.
+        stale = true;
+        AdaptedConfiguration lora = adapter.configuration();
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            values.assign(adapter.frozenValues().reshape(values.shape()));
+            if (!adapter.switches().isDisabled()) {
+                for (TrainedBias bias : lora.biases()) {
+                    INDArray effective = table.get(bias.key());
+                    effective.assign(adapter.value(bias.key()).reshape('c', effective.shape()));
+                }
+                lora.adapted().forEach(this::mergeInto);
+            }
+            snapshot.take(watched);
+        }
+        applied = Map.copyOf(adapter.switches().routings());
+        stale = false;
+    }
+
+    private void mergeInto(AdaptedParameter parameter) {
+        INDArray matrix = forms.get(parameter.key()).viewOf(table.get(parameter.key()));
+        Routing routing = adapter.switches().routing(parameter.key());
+        if (routing == null) {
+            variant().merge(matrix, adapter.parts(parameter.key()), adapter.factor(parameter));
+        } else {
+            for (Route route : routing.forAll()) {
+                new PlainLoRA().merge(matrix, Map.of(Variant.A, route.a(), Variant.B, route.b()), route.factor());
+                if (route.bias() != null) {
+                    INDArray bias = table.get(DefaultParamInitializer.BIAS_KEY);
+                    bias.assign(route.bias().reshape('c', bias.shape()));
+                }
+            }
+        }
+    }
+
+    private Variant variant() {
+        return adapter.configuration().settings().variant();
+    }
+
+    /** Whether nothing of the layer's own part of the vector matters. */
+    private boolean isRoutedWhole() {
+        AdaptedConfiguration lora = adapter.configuration();
+        return !lora.adapted().isEmpty() && adapter.switches().routings().size() == lora.adapted().size()
+                && lora.biases().isEmpty();
+    }
+
+    private boolean sameRoutes() {
+        Map<String, Routing> now = adapter.switches().routings();
+        return now.size() == applied.size()
+                && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameAs(applied.get(entry.getKey())));
+    }
+
+    /**
+     * Turns the stock layer's gradients into those of A, B and biases.
+     *
+     * @param stock  as the stock layer returned them
+     * @return views of the network's gradient vector
+     */
+    Gradient project(Gradient stock) {
+        AdaptedConfiguration lora = adapter.configuration();
+        Gradient result = new DefaultGradient();
+        for (AdaptedParameter parameter : lora.adapted()) {
+            MatrixForm form = forms.get(parameter.key());
+            Map<String, INDArray> own = new HashMap<>();
+            for (Parameter part : variant().parameters(parameter.nIn(), parameter.nOut(), parameter.rank())) {
+                String key = lora.key(parameter, part.key());
+                own.put(part.key(), gradients.get(key));
+                result.setGradientFor(key, gradients.get(key));
+            }
+            variant().project(() -> form.viewOf(adapter.stock().arrays().get(parameter.key())), adapter.parts(parameter.key()),
+                    adapter.factor(parameter), form.of(stock.getGradientFor(parameter.key())), own);
+        }
+        for (TrainedBias bias : lora.biases()) {
+            INDArray db = gradients.get(bias.key());
+            result.setGradientFor(bias.key(), db.assign(stock.getGradientFor(bias.key()).reshape('c', db.shape())));
+        }
+        return result;
+    }
+}

@@ -1,0 +1,12 @@
+/**
+ * Runs any stock layer or vertex on W + s·A·B. Public classes here are no API and may change without notice.
+ *
+ * <pre>
+ *   EffectiveRuntime                    a layer
+ *     |- EffectiveOutputRuntime           with the face of an output layer
+ *     `- EffectiveRecurrentRuntime        with the face of a recurrent layer
+ *   EffectiveVertex                     a vertex
+ *   EffectiveWeights                    W + s·A·B itself, and the gradients of A and B in that of it
+ * </pre>
+ */
+package io.github.dl4jlora.internal.effective;

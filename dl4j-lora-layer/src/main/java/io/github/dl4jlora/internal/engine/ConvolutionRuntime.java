@@ -1,0 +1,198 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.kernel.MaskedSteps;
+import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
+import io.github.dl4jlora.internal.kernel.Windows;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.dropout.Dropout;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Broadcast;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * Runs an adapted convolution of one, two or three dimensions as an {@link UnfoldedConvolution}.
+ *
+ * <p>Inside, channels come first. DL4J's one-dimensional layer tells the shape {@code [nOut, nIn, kernel, 1]} of its
+ * weights, but reads their values as {@code [kernel, nIn, nOut]}; so A's rows are in that order there, and are turned
+ * around for the kernel, as W is, once.
+ */
+final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
+
+    private INDArray w;
+    private final Dropout dropout;
+    private INDArray u;
+    private INDArray dropped;
+    private INDArray stepMask;
+
+    ConvolutionRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+        double probability = lora().settings().loraDropout();
+        this.dropout = probability == 0 ? null : new Dropout(1 - probability);
+    }
+
+    @Override
+    KernelRuntime copy(NeuralNetConfiguration copiedConf) {
+        return new ConvolutionRuntime(copiedConf, dataType);
+    }
+
+    private ConvolutionLayout layout() {
+        return new ConvolutionLayout(stockConf());
+    }
+
+    private ConvolutionLayer stockConf() {
+        return (ConvolutionLayer) lora().stockLayer();
+    }
+
+    @Override
+    public Type type() {
+        return Type.CONVOLUTIONAL;
+    }
+
+    @Override
+    void rebuild() {
+        w = null;
+    }
+
+    /** {@code [nIn·kernel, nOut]}; of a sequence's weights a copy, kept where they are an array that nobody may write to. */
+    private INDArray kernelWeights() {
+        if (w == null || !layout().isSequence() || !hasFixedWeights() || adapter().stock().isQuantized()) {
+            w = layout().inWindowOrder(weights());
+        }
+        return w;
+    }
+
+    private long kernelSteps() {
+        return stockConf().getKernelSize()[0];
+    }
+
+    /** A with its rows in the order in which the kernel has the inputs. */
+    private Route inKernelOrder(Route path) {
+        INDArray a = layout().isSequence() ? stepsFirst(path.a()).dup('f').reshape('f', path.a().shape()) : path.a();
+        return path.with(a);
+    }
+
+    /** {@code [kernel, nIn, rank]}; a view of a column-major {@code [kernel·nIn, rank]}. */
+    private INDArray stepsFirst(INDArray a) {
+        return a.reshape('f', stockConf().getNIn(), kernelSteps(), a.size(1)).permute(1, 0, 2);
+    }
+
+    @Override
+    INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        List<Route> paths = paths(input.size(0)).stream().map(this::inKernelOrder).toList();
+        INDArray x = layout().channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
+        INDArray pathInput = x;
+        if (training && dropout != null) {
+            dropped = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'),
+                    getIterationCount(), getEpochCount(), workspaces);
+            pathInput = dropped;
+        }
+        Windows windows = Windows.of(stockConf(), x);
+        INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                windows.outputShape(x.size(0), stockConf().getNOut(), x.rank()), 'c');
+        u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
+        new UnfoldedConvolution(windows, kernelWeights()).forward(x, pathInput, paths, z, u, workspaces);
+        scale(z, training, workspaces);
+        INDArray bias = bias(training, workspaces);
+        if (bias != null) {
+            Broadcast.add(z, bias.reshape(bias.length()), z, 1);
+        }
+        RoutedOutputs.replaceBias(this, z, bias);
+        return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;
+    }
+
+    @Override
+    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        Route path = inKernelOrder(ownPath());
+        INDArray dz = layout().channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
+        sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
+        dz = unscaled(dz);
+        INDArray x = dropout == null ? layout().channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
+        INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
+        INDArray share = inputGradients && dropout != null
+                ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
+        INDArray gradientA = gradientOf(Variant.A);
+        INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
+                gradientA.shape(), 'f')
+                : gradientA;
+        new UnfoldedConvolution(Windows.of(stockConf(), x), kernelWeights()).backward(x, path, u, dz, target,
+                gradientOf(Variant.B), dx, share, workspaces);
+        if (layout().isSequence()) {
+            stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
+        }
+        if (dx == null) {
+            return null;
+        }
+        if (dropout != null) {
+            dropout.backprop(share, share, getIterationCount(), getEpochCount());
+            dx.addi(share);
+        }
+        return layout().asInLayer(dx);
+    }
+
+    private INDArray checkedInput() {
+        ConvolutionLayout layout = layout();
+        if (!layout.accepts(input)) {
+            throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
+                    + " does not go into a convolution of " + (layout.rank() - 2) + " dimensions with "
+                    + stockConf().getNIn() + " input channels, which come " + (layout.isChannelsLast() ? "last" : "second")
+                    + ". Missing preprocessor or wrong input type? " + layerId());
+        }
+        return input.castTo(dataType);
+    }
+
+    /** As DL4J's layers do: sequences are masked, images and volumes are not. */
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        Pair<INDArray, MaskState> output = feedForwardStockMask(mask, state, minibatch);
+        stepMask = output != null && layout().isSequence() ? output.getFirst() : null;
+        return output;
+    }
+
+    @Override
+    public void setMaskArray(INDArray mask) {
+        super.setMaskArray(mask);
+        stepMask = null;
+    }
+
+    @Override
+    public INDArray stepMask() {
+        return stepMask;
+    }
+
+    @Override
+    void mask(INDArray output) {
+        if (layout().isSequence()) {
+            INDArray mask = stock().feedForwardMaskArray(maskArray, MaskState.Active, (int) maskArray.size(0)).getFirst();
+            layout().mask(output, mask);
+        }
+    }
+
+    @Override
+    boolean isReady() {
+        return KeptArrays.isUsable(u) && (dropout == null || KeptArrays.isUsable(dropped));
+    }
+
+    @Override
+    void forget() {
+        u = null;
+        dropped = null;
+        if (dropout != null) {
+            dropout.clear();
+        }
+    }
+}

@@ -1,0 +1,295 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.internal.adapted.OutputConfiguration;
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.api.layers.IOutputLayer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.util.TimeSeriesUtils;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.evaluation.classification.Evaluation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Supplier;
+
+/**
+ * Runs an adapted output layer. Score, gradient and masks follow DL4J's BaseOutputLayer and RnnOutputLayer.
+ * Sequences {@code [minibatch, size, steps]} are handled as rows {@code [minibatch · steps, size]}, as there.
+ *
+ * <p>DL4J asks for the gradient first and for the score of the same input after it: the pre-activation serves both, and so
+ * they belong to the same dropout.
+ */
+public final class DenseOutputRuntime extends DenseRuntime implements IOutputLayer {
+
+    private INDArray labels;
+    private INDArray unscored;
+
+    /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
+    public DenseOutputRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    @Override
+    KernelRuntime copy(NeuralNetConfiguration copiedConf) {
+        return new DenseOutputRuntime(copiedConf, dataType);
+    }
+
+    private OutputConfiguration output() {
+        return (OutputConfiguration) layerConf();
+    }
+
+    private boolean isSequence() {
+        return output().sequenceFormat() != null;
+    }
+
+    /** The labels' order, whatever BLAS likes best: each value of a loss costs several times as much where two orders meet. */
+    @Override
+    char resultOrder(long rows, long columns) {
+        return 'c';
+    }
+
+    /** Does something while the layer's input is its sequences' steps as rows. */
+    private <T> T onRows(INDArray rows, Supplier<T> action) {
+        INDArray sequence = input;
+        input = rows;
+        try {
+            return action.get();
+        } finally {
+            input = sequence;
+        }
+    }
+
+    @Override
+    protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
+        if (!isSequence() || input.rank() == 2) {
+            return adapter().switches().isDisabled() ? stockPreOutput(training, workspaces)
+                    : super.preOutput(training, workspaces);
+        }
+        return onRows(rows(input, workspaces, training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM),
+                () -> preOutput(training, workspaces));
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        if (!isSequence()) {
+            return super.activate(training, workspaces);
+        }
+        INDArray sequence = requireSequence();
+        return onRows(rows(sequence, workspaces, ArrayType.FF_WORKING_MEM), () -> {
+            INDArray activation = layerConf().getActivationFn().getActivation(preOutput(training, workspaces), training);
+            if (maskArray != null) {
+                applyMask(activation);
+            }
+            return steps(activation, sequence.size(0), workspaces, ArrayType.ACTIVATIONS);
+        });
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        adapter().switches().requireTrainable();
+        assertInputSet(true);
+        if (!isSequence()) {
+            return backpropLoss(workspaces);
+        }
+        INDArray sequence = requireSequence();
+        return onRows(rows(sequence, workspaces, ArrayType.ACTIVATIONS), () -> {
+            Pair<Gradient, INDArray> result = backpropLoss(workspaces);
+            if (result.getSecond() != null) {
+                result.setSecond(steps(result.getSecond(), sequence.size(0), workspaces, ArrayType.ACTIVATION_GRAD));
+            }
+            return result;
+        });
+    }
+
+    private Pair<Gradient, INDArray> backpropLoss(LayerWorkspaceMgr workspaces) {
+        INDArray preActivation = preOutput(true, workspaces);
+        // Losses may let the activation overwrite what they are given, and in a backward pass DL4J keeps activations for the
+        // layer's own pass only: of what outlives it, dropped inputs are the example to follow.
+        INDArray copy = workspaces.dup(ArrayType.INPUT, preActivation, preActivation.ordering());
+        INDArray delta = output().lossFunction().computeGradient(labelRows(workspaces, ArrayType.BP_WORKING_MEM), preActivation,
+                layerConf().getActivationFn(), maskArray);
+        Pair<Gradient, INDArray> result = backpropDelta(delta, workspaces);
+        unscored = copy;
+        return result;
+    }
+
+    @Override
+    void drop() {
+        super.drop();
+        unscored = null;
+    }
+
+    private INDArray requireSequence() {
+        if (input.rank() != 3) {
+            throw new UnsupportedOperationException("Input must be rank 3. Got input with rank " + input.rank() + " and shape "
+                    + Arrays.toString(input.shape()) + " " + layerId());
+        }
+        return input;
+    }
+
+    private INDArray rows(INDArray sequence, LayerWorkspaceMgr workspaces, ArrayType type) {
+        INDArray ncw = output().sequenceFormat() == RNNFormat.NWC ? sequence.permute(0, 2, 1) : sequence;
+        return TimeSeriesUtils.reshape3dTo2d(ncw.castTo(dataType), workspaces, type);
+    }
+
+    private INDArray steps(INDArray rows, long minibatch, LayerWorkspaceMgr workspaces, ArrayType type) {
+        INDArray ncw = TimeSeriesUtils.reshape2dTo3d(rows, minibatch, workspaces, type);
+        return output().sequenceFormat() == RNNFormat.NWC ? ncw.permute(0, 2, 1) : ncw;
+    }
+
+    private INDArray labelRows(LayerWorkspaceMgr workspaces, ArrayType type) {
+        return labels.rank() == 3 ? rows(labels, workspaces, type) : labels;
+    }
+
+    @Override
+    public double computeScore(double regularization, boolean training, LayerWorkspaceMgr workspaces) {
+        requireInputAndLabels();
+        INDArray preActivation = training && KeptArrays.isUsable(unscored) ? unscored : preOutput(training, workspaces);
+        unscored = null;
+        double sum = output().lossFunction().computeScore(labelRows(workspaces, ArrayType.FF_WORKING_MEM), preActivation,
+                layerConf().getActivationFn(), maskArray, false);
+        score = (conf().isMiniBatch() ? sum / getInputMiniBatchSize() : sum) + regularization;
+        return score;
+    }
+
+    @Override
+    public INDArray computeScoreForExamples(double regularization, LayerWorkspaceMgr workspaces) {
+        requireInputAndLabels();
+        INDArray scores = output().lossFunction().computeScoreArray(labelRows(workspaces, ArrayType.FF_WORKING_MEM),
+                preOutput(false, workspaces), layerConf().getActivationFn(), maskArray);
+        if (isSequence()) {
+            scores = TimeSeriesUtils.reshapeVectorToTimeSeriesMask(scores, (int) input.size(0)).sum(true, 1);
+        }
+        if (regularization != 0) {
+            scores.addi(regularization);
+        }
+        return isSequence() ? scores : workspaces.leverageTo(ArrayType.ACTIVATIONS, scores);
+    }
+
+    private void requireInputAndLabels() {
+        if (input == null || labels == null) {
+            throw new IllegalStateException("Cannot calculate score without input and labels " + layerId());
+        }
+    }
+
+    @Override
+    protected void applyMask(INDArray to) {
+        if (maskArray.isColumnVectorOrScalar()) {
+            to.muliColumnVector(maskArray.castTo(to.dataType()));
+        } else if (Arrays.equals(to.shape(), maskArray.shape())) {
+            to.muli(maskArray.castTo(to.dataType()));
+        } else {
+            throw new IllegalStateException("Invalid mask array: per-example masks are column vectors, per-output masks have the "
+                    + "shape of the output. Mask " + Arrays.toString(maskArray.shape()) + ", output "
+                    + Arrays.toString(to.shape()) + " " + layerId());
+        }
+    }
+
+    @Override
+    public void setMaskArray(INDArray mask) {
+        if (mask == null || !isSequence()) {
+            maskArray = mask;
+        } else if (mask.rank() == 2) {
+            maskArray = TimeSeriesUtils.reshapeTimeSeriesMaskToVector(mask, LayerWorkspaceMgr.noWorkspacesImmutable(),
+                    ArrayType.INPUT);
+        } else if (mask.rank() == 3) {
+            maskArray = TimeSeriesUtils.reshape3dTo2d(mask, LayerWorkspaceMgr.noWorkspacesImmutable(), ArrayType.INPUT);
+        } else {
+            throw new UnsupportedOperationException("Invalid mask array: must be rank 2 or 3, but has shape "
+                    + Arrays.toString(mask.shape()) + " " + layerId());
+        }
+    }
+
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        // RnnOutputLayer masks by its labels' mask alone, and so does this; OutputLayer passes masks on like any layer.
+        return isSequence() ? null : super.feedForwardMaskArray(mask, state, minibatch);
+    }
+
+    @Override
+    public Type type() {
+        return isSequence() ? Type.RECURRENT : Type.FEED_FORWARD;
+    }
+
+    @Override
+    public boolean needsLabels() {
+        return true;
+    }
+
+    @Override
+    public void setLabels(INDArray labels) {
+        this.labels = labels;
+    }
+
+    @Override
+    public INDArray getLabels() {
+        return labels;
+    }
+
+    @Override
+    public int numLabels() {
+        return (int) labels.size(1);
+    }
+
+    @Override
+    public double f1Score(DataSet data) {
+        return f1Score(data.getFeatures(), data.getLabels());
+    }
+
+    @Override
+    public double f1Score(INDArray examples, INDArray labels) {
+        Evaluation evaluation = new Evaluation();
+        evaluation.eval(labels, activate(examples, false, LayerWorkspaceMgr.noWorkspacesImmutable()));
+        return evaluation.f1();
+    }
+
+    @Override
+    public int[] predict(INDArray examples) {
+        return activate(examples, false, LayerWorkspaceMgr.noWorkspacesImmutable()).argMax(1).toIntVector();
+    }
+
+    @Override
+    public List<String> predict(DataSet data) {
+        List<String> names = new ArrayList<>();
+        for (int index : predict(data.getFeatures())) {
+            names.add(data.getLabelName(index));
+        }
+        return names;
+    }
+
+    @Override
+    public void fit(DataSetIterator iterator) {
+        throw new UnsupportedOperationException("Fit the network, not its output layer " + layerId());
+    }
+
+    @Override
+    public void fit(INDArray examples, INDArray labels) {
+        throw new UnsupportedOperationException("Fit the network, not its output layer " + layerId());
+    }
+
+    @Override
+    public void fit(DataSet data) {
+        throw new UnsupportedOperationException("Fit the network, not its output layer " + layerId());
+    }
+
+    @Override
+    public void fit(INDArray examples, int[] labels) {
+        throw new UnsupportedOperationException("Fit the network, not its output layer " + layerId());
+    }
+
+    @Override
+    public void clear() {
+        super.clear();
+        labels = null;
+    }
+}

@@ -1,0 +1,194 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.run.Routing;
+import io.github.dl4jlora.variant.Host;
+import io.github.dl4jlora.variant.LowRankPath;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNorm;
+import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNormBp;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+
+/**
+ * Runs an adapted dense layer: x·W by one product, the low-rank path and whatever its variant makes of the sum, layer
+ * normalisation, bias.
+ */
+public class DenseRuntime extends KernelRuntime implements Host {
+
+    private LowRankPath path;
+    private INDArray preNorm;
+
+    /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
+    public DenseRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    @Override
+    KernelRuntime copy(NeuralNetConfiguration copiedConf) {
+        return new DenseRuntime(copiedConf, dataType);
+    }
+
+    private DenseLayer dense() {
+        return (DenseLayer) layerConf();
+    }
+
+    @Override
+    public boolean hasBias() {
+        return dense().hasBias();
+    }
+
+    @Override
+    public boolean hasLayerNorm() {
+        return dense().hasLayerNorm();
+    }
+
+    @Override
+    void rebuild() {
+        path = null;
+    }
+
+    private LowRankPath path() {
+        if (path == null) {
+            Routing routing = routing();
+            path = routing != null ? new RoutedPath(routing) : lora().settings().variant().path(this);
+        }
+        return path;
+    }
+
+    @Override
+    public LowRankPath lowRank() {
+        return lora().settings().engine() == Engine.SAMEDIFF ? new SameDiffPath(this) : new FusedPath(this);
+    }
+
+    private INDArray gain() {
+        return frozen(DefaultParamInitializer.GAIN_KEY);
+    }
+
+    /** The order in which to have x·W. */
+    char resultOrder(long rows, long columns) {
+        return DenseArithmetic.resultOrder(rows, columns);
+    }
+
+    @Override
+    INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        FrozenMatrix w = matrix();
+        INDArray x = DenseArithmetic.checkedInput(input, w, dataType, layerId());
+        long[] shape = {x.size(0), w.columns()};
+        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, resultOrder(shape[0], shape[1]));
+        w.times(x, result);
+        subtractStart(x, result, false, workspaces);
+        path().forward(x, result, training, workspaces);
+        scale(result, training, workspaces);
+        return normalised(result, bias(training, workspaces), training, workspaces);
+    }
+
+    /** Layer normalisation, bias and mask of a product, in place. */
+    private INDArray normalised(INDArray product, INDArray bias, boolean training, LayerWorkspaceMgr workspaces) {
+        INDArray g = gain();
+        if (g != null) {
+            preNorm = training ? workspaces.dup(ArrayType.ACTIVATIONS, product, product.ordering()) : null;
+            Nd4j.getExecutioner().exec(new LayerNorm(training ? preNorm : product, g, product, true, 1));
+        }
+        if (bias != null) {
+            DenseArithmetic.addBias(product, bias);
+        }
+        RoutedOutputs.replaceBias(this, product, bias);
+        if (maskArray != null) {
+            mask(product);
+        }
+        return product;
+    }
+
+    @Override
+    final INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
+        INDArray result = layerConf().getActivationFn().getActivation(stockPreOutput(training, workspaces), training);
+        if (maskArray != null) {
+            mask(result);
+        }
+        return result;
+    }
+
+    /** The base's own pre-activation, by the stock layer's own call into the stock layer's order: others may round otherwise. */
+    final INDArray stockPreOutput(boolean training, LayerWorkspaceMgr workspaces) {
+        adapter().beginPass(training);
+        drop();
+        assertInputSet(false);
+        applyDropOutIfNecessary(training, workspaces);
+        FrozenMatrix w = matrix();
+        INDArray x = DenseArithmetic.checkedInput(input, w, dataType, layerId());
+        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, new long[] {x.size(0), w.columns()},
+                'c');
+        x.mmuli(w.lent(), result);
+        return normalised(result, frozen(DefaultParamInitializer.BIAS_KEY), false, workspaces);
+    }
+
+    /**
+     * Where the adapter's start was taken from W, W stands for W − s·A0·B0, here as two slim products: what is shared with
+     * the base stays shared, and bit for bit the base's.
+     *
+     * @param to x·W, of which the start's share is subtracted, or, backwards, dL/dx
+     */
+    private void subtractStart(INDArray from, INDArray to, boolean backwards, LayerWorkspaceMgr workspaces) {
+        if (!lora().settings().loraInit().isTakenFromW()) {
+            return;
+        }
+        INDArray first = adapter().value(backwards ? Variant.START_B : Variant.START_A);
+        INDArray second = adapter().value(backwards ? Variant.START_A : Variant.START_B);
+        INDArray slim = workspaces.createUninitialized(backwards ? ArrayType.BP_WORKING_MEM : ArrayType.FF_WORKING_MEM,
+                from.dataType(), from.size(0), adapted().rank());
+        Blas.gemm(from, first, slim, false, backwards, 1, 0);
+        Blas.gemm(slim, second, to, false, backwards, -factor(), 1);
+    }
+
+    @Override
+    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        sumBiasGradient(delta, 0);
+        INDArray g = gain();
+        if (g != null) {
+            INDArray unreadGain = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, g.dataType(), g.shape());
+            Nd4j.getExecutioner().exec(new LayerNormBp(preNorm, g, delta, delta, unreadGain, true, 1));
+        }
+        INDArray x = input.castTo(dataType);
+        INDArray dz = path().toProduct(unscaled(delta), gradientViews);
+        INDArray dx = null;
+        if (inputGradients) {
+            dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dz.dataType(), x.shape(),
+                    DenseArithmetic.resultOrder(x.size(0), x.size(1)));
+            matrix().timesTransposed(dz, dx);
+            subtractStart(dz, dx, true, workspaces);
+        }
+        path().backward(x, dz, gradientViews, dx, workspaces);
+        return dx;
+    }
+
+    @Override
+    boolean isReady() {
+        return path().isReady() && (gain() == null || KeptArrays.isUsable(preNorm));
+    }
+
+    @Override
+    void forget() {
+        preNorm = null;
+        if (path != null) {
+            path.forget();
+        }
+    }
+
+    @Override
+    void mask(INDArray output) {
+        applyMask(output);
+    }
+}

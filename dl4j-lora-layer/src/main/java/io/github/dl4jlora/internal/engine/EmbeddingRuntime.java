@@ -1,0 +1,134 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
+import org.nd4j.linalg.api.shape.Shape;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Runs an adapted EmbeddingLayer or EmbeddingSequenceLayer: rows of W and rows of A are looked up, and only the latter
+ * are multiplied, so that a step costs what its words cost and not what the vocabulary does.
+ *
+ * <pre>
+ * forward    z = W[words] + s·u·B        u = A[words]
+ * backward   dB = s·uᵀ·dz                dA[words] += s·dz·Bᵀ
+ *
+ * words  [n]              n = minibatch, or minibatch · steps
+ * W      [nIn, nOut]      frozen
+ * A      [nIn, rank]
+ * B      [rank, nOut]
+ * u      [n, rank]
+ * </pre>
+ *
+ * As in PEFT, the path has no dropout.
+ */
+final class EmbeddingRuntime extends KernelRuntime {
+
+    private static final int[] ROWS = {1};
+
+    private int[] words;
+    private INDArray u;
+
+    EmbeddingRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    @Override
+    KernelRuntime copy(NeuralNetConfiguration copiedConf) {
+        return new EmbeddingRuntime(copiedConf, dataType);
+    }
+
+    private EmbeddingLayout layout() {
+        return new EmbeddingLayout((FeedForwardLayer) lora().stockLayer());
+    }
+
+    @Override
+    public Type type() {
+        return layout().isSequence() ? Type.RECURRENT : Type.FEED_FORWARD;
+    }
+
+    @Override
+    INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
+        List<Route> paths = paths(input.size(0));
+        words = layout().words(input, layerId());
+        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                new long[] {words.length, matrix().columns()}, 'c');
+        matrix().pull(words, rows);
+        int steps = words.length / (int) input.size(0);
+        for (Route path : paths) {
+            int from = (int) path.from() * steps;
+            int to = (int) Math.min(words.length, Math.min(path.to(), words.length) * steps);
+            int[] own = Arrays.copyOfRange(words, from, to);
+            INDArray down = Nd4j.pullRows(path.a(), workspaces.createUninitialized(
+                    keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, dataType,
+                    new long[] {own.length, path.a().size(1)}, 'c'), 1, own);
+            INDArray target = own.length == words.length ? rows
+                    : Nd4j.create(rows.data(), new long[] {own.length, rows.size(1)}, rows.stride(),
+                    rows.offset() + from * rows.size(1), 'c');
+            Blas.gemm(down, path.b(), target, false, false, path.factor(), 1);
+            u = keep ? down : null;
+        }
+        scale(rows, training, workspaces);
+        INDArray bias = bias(training, workspaces);
+        if (bias != null) {
+            rows.addiRowVector(bias);
+        }
+        RoutedOutputs.replaceBias(this, rows, bias);
+        return layout().asInLayer(rows, input.size(0));
+    }
+
+    @Override
+    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+        Route path = ownPath();
+        INDArray rows = delta.rank() == 2 || layout().isChannelsLast() ? delta : delta.permute(0, 2, 1);
+        if (rows.ordering() != 'c' || !Shape.hasDefaultStridesForShape(rows)) {
+            rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
+        }
+        INDArray dz = rows.reshape('c', words.length, path.b().size(1));
+        sumBiasGradient(dz, 0);
+        dz = unscaled(dz);
+        Blas.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
+        INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
+                new long[] {words.length, u.size(1)}, 'c');
+        Blas.gemm(dz, path.b(), v, false, true, path.factor(), 0);
+        INDArray gradientA = gradientOf(Variant.A).assign(0);
+        Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);
+        return null;
+    }
+
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        return feedForwardStockMask(mask, state, minibatch);
+    }
+
+    @Override
+    void mask(INDArray output) {
+        layout().mask(output, maskArray);
+    }
+
+    @Override
+    boolean isReady() {
+        return KeptArrays.isUsable(u);
+    }
+
+    @Override
+    void forget() {
+        u = null;
+    }
+}

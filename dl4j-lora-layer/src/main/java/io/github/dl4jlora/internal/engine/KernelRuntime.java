@@ -1,0 +1,404 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.run.Routing;
+import io.github.dl4jlora.internal.run.Snapshot;
+import io.github.dl4jlora.variant.LayerWeights;
+import io.github.dl4jlora.variant.OutputScale;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.layers.BaseLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The life of an adapted layer that kernels of ours compute: a frozen part and a low-rank path side by side. Subclasses supply
+ * the products, forward and backward; what is kept between the passes and when it is dropped, masks, dropout, what a disabled
+ * or routed layer does, and what DL4J may set and read, is here.
+ *
+ * <p>Against DL4J's own layers a step saves two of four products with W: the pre-activation is kept from the forward pass
+ * instead of being computed again, and dL/dW is never formed. What is kept is valid only for the identical input: it is
+ * dropped by a new input, by an inference pass, by the backward pass that used it and by whatever changes what the layer
+ * computes, and computed again where it is missing.
+ */
+public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime, LayerWeights {
+
+    private Adapter adapter;
+    private Set<String> trained;
+    private Layer stock;
+    private OutputScale scale;
+    private final Snapshot snapshot = new Snapshot();
+    private INDArray z;
+    private InputGradient inputGradient = InputGradient.NEEDED;
+
+    KernelRuntime(NeuralNetConfiguration conf, DataType type) {
+        super(conf, type);
+    }
+
+    /**
+     * Makes the runtime a running layer on its part of the vector.
+     *
+     * @param initialize whether to give the adapter a fresh start
+     */
+    public final KernelRuntime on(Collection<TrainingListener> listeners, int layerIndex, INDArray view, boolean initialize) {
+        setListeners(listeners);
+        setIndex(layerIndex);
+        setParamsViewArray(view);
+        setParamTable(layerConf().initializer().init(conf, view, initialize));
+        if (initialize) {
+            adapter.initialize();
+        }
+        return this;
+    }
+
+    /** Another of the kind, not on any vector yet. */
+    abstract KernelRuntime copy(NeuralNetConfiguration copiedConf);
+
+    /**
+     * The pre-activation, in the shape of the layer's output; dropout of the layer's input has been applied.
+     *
+     * @param training whether to apply the path's dropout
+     * @param keep     whether to keep what {@link #backward} needs
+     */
+    abstract INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces);
+
+    /**
+     * Writes the gradients of the adapter, biases included.
+     *
+     * @param delta          dL/d(pre-activation); may be overwritten
+     * @param inputGradients whether anybody needs dL/d(input)
+     * @return dL/d(input), null if nobody needs it
+     */
+    abstract INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces);
+
+    /** Whether what {@link #forward} kept is still there. */
+    abstract boolean isReady();
+
+    /** Drops what {@link #forward} kept. */
+    abstract void forget();
+
+    /** Multiplies activations, or their gradient, by the mask; in place. */
+    abstract void mask(INDArray output);
+
+    /** Called when what was derived from the frozen values, or from the configuration, is of no use any more. */
+    void rebuild() {
+        // Most kernels derive nothing.
+    }
+
+    /** The adapted matrix, however it is stored. */
+    final FrozenMatrix matrix() {
+        return adapter.stock().matrix(adapted().key());
+    }
+
+    @Override
+    public final Adapter adapter() {
+        return adapter;
+    }
+
+    final AdaptedConfiguration lora() {
+        return (AdaptedConfiguration) layerConf();
+    }
+
+    final AdaptedParameter adapted() {
+        return lora().adapted().get(0);
+    }
+
+    /** A frozen parameter by DL4J's key; null if the layer has none, or has it in fewer bits. */
+    final INDArray frozen(String key) {
+        return adapter.stock().arrays().get(key);
+    }
+
+    /** A part of the adapter: {@code A}, for example. */
+    final INDArray part(String part) {
+        return adapter.value(lora().key(adapted(), part));
+    }
+
+    /** Where the gradient of a part of the adapter goes to; null for one that does not train. */
+    final INDArray gradientOf(String part) {
+        return gradientViews.get(lora().key(adapted(), part));
+    }
+
+    @Override
+    public final INDArray weights() {
+        return matrix().lent();
+    }
+
+    @Override
+    public final boolean hasFixedWeights() {
+        return lora().getStorage() == FrozenStorage.SHARED;
+    }
+
+    @Override
+    public final double factor() {
+        return adapter.factor(adapted());
+    }
+
+    @Override
+    public final INDArray parameter(String part, boolean training, LayerWorkspaceMgr workspaces) {
+        String key = lora().key(adapted(), part);
+        return trains(key) ? getParamWithNoise(key, training, workspaces) : adapter.value(key);
+    }
+
+    /** Nothing of a layer whose W is in the vector: to look for changes there would take a copy of W. */
+    @Override
+    public final Object state() {
+        return hasFixedWeights() ? snapshot.state(paramsFlattened) : null;
+    }
+
+    /** Multiplies outputs by what the variant says, in place, unless those of others run here. */
+    final void scale(INDArray product, boolean training, LayerWorkspaceMgr workspaces) {
+        if (scale == null) {
+            scale = lora().settings().variant().scale(this);
+        }
+        if (routing() != null) {
+            RoutedOutputs.scale(this, product);
+        } else if (scale != null) {
+            scale.forward(product, training, workspaces);
+        }
+    }
+
+    @Override
+    public final INDArray outputScale(Variant variant, Map<String, INDArray> parts, double s) {
+        return RoutedOutputs.scaleOf(this, variant, parts, s, dataType, matrix().columns());
+    }
+
+    /**
+     * The way back of {@link #scale}.
+     *
+     * @param dz may be overwritten
+     */
+    final INDArray unscaled(INDArray dz) {
+        return scale == null ? dz : scale.backward(dz, this::gradientOf);
+    }
+
+    /** Whether the layer's bias trains. */
+    final boolean trainsBias() {
+        return !lora().biases().isEmpty();
+    }
+
+    /** The bias, trained or frozen, with weight noise while training if the layer has any; null if the layer has none. */
+    final INDArray bias(boolean training, LayerWorkspaceMgr workspaces) {
+        String key = DefaultParamInitializer.BIAS_KEY;
+        return trainsBias() ? getParamWithNoise(key, training, workspaces) : frozen(key);
+    }
+
+    /**
+     * Where the bias trains, the sum of dL/d(pre-activation) for each output.
+     *
+     * @param delta dL/d(pre-activation), one dimension of which is the outputs'
+     * @param sums  its other dimensions
+     */
+    final void sumBiasGradient(INDArray delta, int... sums) {
+        if (trainsBias()) {
+            INDArray gradient = gradientViews.get(lora().biases().get(0).key());
+            gradient.assign(delta.sum(sums).reshape(gradient.shape()));
+        }
+    }
+
+    /**
+     * The low-rank paths to run: the layer's own, or those that it is routed to.
+     *
+     * @param rows how many rows the input has
+     */
+    final List<Route> paths(long rows) {
+        Routing routing = routing();
+        return routing == null ? List.of(ownPath()) : routing.forRows(rows);
+    }
+
+    /** What runs in place of the layer's own path; null for that itself. */
+    final Routing routing() {
+        return adapter.switches().routing(adapted().key());
+    }
+
+    final Route ownPath() {
+        return new Route(0, Long.MAX_VALUE, part(Variant.A), part(Variant.B), adapter.factor(adapted()));
+    }
+
+    /** The stock layer itself: for its masks and, unless its weights are quantised, for what it computes. */
+    final Layer stock() {
+        stock = stock != null ? stock : adapter.stock().layer(conf, index, adapter.stock().isQuantized());
+        return stock;
+    }
+
+    @Override
+    public void setInputGradient(InputGradient use) {
+        inputGradient = use;
+    }
+
+    @Override
+    protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaces) {
+        adapter.beginPass(training);
+        drop();
+        assertInputSet(false);
+        applyDropOutIfNecessary(training, workspaces);
+        return forward(training, training && routing() == null, workspaces);
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        if (adapter.switches().isDisabled()) {
+            return activateStock(training, workspaces);
+        }
+        INDArray preActivation = preOutput(training, workspaces);
+        z = training ? preActivation : null;
+        // Activations work in place. Identity's output is z itself, which its backward pass does not look at.
+        boolean keep = training && (!(layerConf().getActivationFn() instanceof ActivationIdentity) || maskArray != null);
+        INDArray result = keep ? DenseArithmetic.activated(layerConf().getActivationFn(), preActivation, workspaces)
+                : DenseArithmetic.activate(layerConf().getActivationFn(), preActivation, training);
+        if (maskArray != null) {
+            mask(result);
+        }
+        return result;
+    }
+
+    /** What the base's layer computes, bit for bit. */
+    INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
+        adapter.beginPass(training);
+        // Quantised weights are only lent, and the copy goes with the layer.
+        Layer base = adapter.stock().isQuantized() ? adapter.stock().layer(conf, index, false) : stock();
+        base.setInput(input, workspaces);
+        base.setMaskArray(maskArray);
+        return base.activate(training, workspaces);
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        adapter.switches().requireTrainable();
+        assertInputSet(true);
+        INDArray delta = DenseArithmetic.activationGradient(layerConf().getActivationFn(), keptOrComputed(workspaces),
+                epsilon.castTo(dataType), workspaces);
+        if (maskArray != null) {
+            mask(delta);
+        }
+        return backpropDelta(delta, workspaces);
+    }
+
+    /** The pre-activation of the present input, with all that a backward pass needs. */
+    final INDArray keptOrComputed(LayerWorkspaceMgr workspaces) {
+        return KeptArrays.isUsable(z) && isReady() && (scale == null || scale.isReady()) ? z : preOutput(true, workspaces);
+    }
+
+    /**
+     * @param delta dL/d(pre-activation); may be overwritten
+     */
+    final Pair<Gradient, INDArray> backpropDelta(INDArray delta, LayerWorkspaceMgr workspaces) {
+        INDArray dx = backward(delta, inputGradient.isNeeded(), workspaces);
+        Gradient gradient = new DefaultGradient();
+        gradientViews.forEach(gradient::setGradientFor);
+        weightNoiseParams.clear();
+        drop();
+        return new Pair<>(gradient, dx == null ? null : backpropDropOutIfPresent(dx));
+    }
+
+    /** Drops what was kept. */
+    void drop() {
+        z = null;
+        if (scale != null) {
+            scale.forget();
+        }
+        forget();
+    }
+
+    @Override
+    public void setInput(INDArray newInput, LayerWorkspaceMgr workspaces) {
+        drop();
+        super.setInput(newInput, workspaces);
+    }
+
+    @Override
+    public void clear() {
+        drop();
+        if (stock != null) {
+            stock.clear();
+        }
+        super.clear();
+    }
+
+    /** Takes the mask for itself only if the stock layer does: convolutions pass masks on, and work without. */
+    final Pair<INDArray, MaskState> feedForwardStockMask(INDArray mask, MaskState state, int minibatch) {
+        Pair<INDArray, MaskState> output = stock().feedForwardMaskArray(mask, state, minibatch);
+        maskArray = stock().getMaskArray();
+        maskState = state;
+        return output;
+    }
+
+    @Override
+    public boolean isPretrainLayer() {
+        return false;
+    }
+
+    @Override
+    public boolean updaterDivideByMinibatch(String key) {
+        return trained.contains(key);
+    }
+
+    /** Whether a key of the parameter table names something that trains. */
+    final boolean trains(String key) {
+        return trained.contains(key);
+    }
+
+    @Override
+    public void setParamTable(Map<String, INDArray> table) {
+        super.setParamTable(table);
+        trained = Set.copyOf(lora().layout().trainedKeys());
+        adapter = new Adapter(this::lora, () -> params, () -> paramsFlattened, dataType, this::changed);
+        changed();
+    }
+
+    private void changed() {
+        stock = null;
+        drop();
+        scale = null;
+        snapshot.changed();
+        rebuild();
+    }
+
+    @Override
+    public void setParams(INDArray values) {
+        adapter.setAll(values);
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        adapter.set(key, value);
+    }
+
+    @Override
+    public void applyConstraints(int iteration, int epoch) {
+        super.applyConstraints(iteration, epoch);
+        adapter.stepped();
+    }
+
+    @Override
+    public void fit(INDArray examples, LayerWorkspaceMgr workspaces) {
+        throw new UnsupportedOperationException("Layer-wise pretraining is not supported " + layerId());
+    }
+
+    @Override
+    public Layer clone() {
+        return copy(conf.clone()).on(trainingListeners, index, params().dup(), false);
+    }
+}

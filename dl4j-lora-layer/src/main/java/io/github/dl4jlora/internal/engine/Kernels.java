@@ -1,0 +1,64 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.effective.EffectiveRuntime;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Convolution1D;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution2D;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Collection;
+import java.util.Map;
+import java.util.function.BiFunction;
+
+/** Which stock layers, beside dense and output ones, have a kernel of ours, and what runs a layer. */
+public final class Kernels {
+
+    private static final BiFunction<NeuralNetConfiguration, DataType, KernelRuntime> CONVOLUTION = ConvolutionRuntime::new;
+    private static final BiFunction<NeuralNetConfiguration, DataType, KernelRuntime> EMBEDDING = EmbeddingRuntime::new;
+
+    /** By exact types: a user's subclass may compute something else than what it inherits. */
+    private static final Map<Class<?>, BiFunction<NeuralNetConfiguration, DataType, KernelRuntime>> BY_LAYER = Map.of(
+            ConvolutionLayer.class, CONVOLUTION, Convolution2D.class, CONVOLUTION, Convolution1DLayer.class, CONVOLUTION,
+            Convolution1D.class, CONVOLUTION, Convolution3D.class, CONVOLUTION,
+            EmbeddingLayer.class, EMBEDDING, EmbeddingSequenceLayer.class, EMBEDDING);
+
+    private Kernels() {
+    }
+
+    /**
+     * Whether a kernel runs the layer, which must be out of DL4J's freezing wrappers; else it runs on effective weights.
+     * Only a kernel has a low-rank path with an input of its own, to which dropout applies.
+     */
+    public static boolean run(AdaptedConfiguration lora) {
+        return !lora.adapted().isEmpty() && lora.settings().engine() == Engine.FUSED && lora.stockLayer() != null
+                && exists(lora.stockLayer());
+    }
+
+    /** Whether there is a kernel for a stock layer, which must be out of DL4J's freezing wrappers. */
+    public static boolean exists(Layer stock) {
+        return BY_LAYER.containsKey(stock.getClass());
+    }
+
+    /**
+     * The running layer.
+     *
+     * @param conf the layer's configuration, with an adapted layer in it that is not dense
+     * @param view the layer's part of the network's vector
+     */
+    public static org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
+                                                              int index, INDArray view, boolean initialize, DataType type) {
+        AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
+        return run(lora) ? BY_LAYER.get(lora.stockLayer().getClass()).apply(conf, type).on(listeners, index, view, initialize)
+                : EffectiveRuntime.of(conf, listeners, index, view, initialize, type);
+    }
+}

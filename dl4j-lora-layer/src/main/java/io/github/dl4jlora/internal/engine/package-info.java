@@ -1,0 +1,19 @@
+/**
+ * Runs adapted layers with products of ours: a frozen part and a low-rank path side by side. Public classes here are no API and
+ * may change without notice.
+ *
+ * <pre>
+ *   Kernels                                 which layers these are, and what runs a layer
+ *     v
+ *   KernelRuntime                           one life cycle: what a pass keeps, masks, scopes; subclasses have the products
+ *     |- DenseRuntime                         x·W and the path beside it
+ *     |    |- DenseOutputRuntime                with a loss
+ *     |    |- FusedPath  SameDiffPath           what computes the path: six slim products, or SameDiff
+ *     |    `- RoutedPath                        the paths of a bank's adapters, each for some rows
+ *     |- ConvolutionRuntime                   windows of the input
+ *     |- EmbeddingRuntime                     rows of W and of A
+ *     `- RoutedOutputs                        what else the adapters of a bank do to outputs
+ *   LowRankRuntime                          the low-rank path alone, as LowRankLayer declares it
+ * </pre>
+ */
+package io.github.dl4jlora.internal.engine;

@@ -1,0 +1,105 @@
+package io.github.dl4jlora.internal.stored;
+
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.core.JsonToken;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * Counts the layers of a configuration before DL4J parses it. DL4J takes a layer without activation or weight initialisation for
+ * one of an old format, and parses the whole configuration again for each of these.
+ */
+final class ConfiguredLayers {
+
+    /** More than any network has; DL4J makes some thousand in a second. */
+    private static final int MOST = 5_000;
+    /** Bytes that may be parsed again. */
+    private static final long MOST_AGAIN = 64L << 20;
+    private static final String DL4J = "org.deeplearning4j.";
+    /** Of the old format, all that need nothing else: with a distribution it may still go wrong. */
+    private static final Set<String> STARTS = Arrays.stream(WeightInit.values()).filter(start -> start != WeightInit.DISTRIBUTION)
+            .map(WeightInit::name).collect(Collectors.toUnmodifiableSet());
+
+    private final long length;
+    private final Deque<Found> open = new ArrayDeque<>();
+    private int layers;
+    private int old;
+
+    /** What has been seen of an object. */
+    private static final class Found {
+        private String type;
+        private boolean activation;
+        private boolean start;
+    }
+
+    /** @param length bytes of the configuration */
+    ConfiguredLayers(long length) {
+        this.length = length;
+    }
+
+    /** @throws IOException if there are more layers than a network has, or DL4J would take too long over them */
+    void look(JsonToken token, JsonParser parser) throws IOException {
+        switch (token) {
+            case START_OBJECT -> {
+                begin(parser.getCurrentName());
+                open.push(new Found());
+            }
+            case END_OBJECT -> end(open.pop());
+            case VALUE_STRING -> {
+                if (!open.isEmpty()) {
+                    text(parser.getCurrentName(), parser.getText());
+                }
+            }
+            default -> { }
+        }
+    }
+
+    private void text(String name, String value) {
+        if ("@class".equals(name)) {
+            open.peek().type = value;
+        } else if ("weightInit".equals(name)) {
+            // What 1.0.0-beta3 and older wrote: DL4J parses the configuration again once, for all of these.
+            open.peek().start |= STARTS.contains(value);
+        }
+    }
+
+    private void begin(String name) throws IOException {
+        if (name == null || open.isEmpty()) {
+            return;
+        }
+        switch (name) {
+            case "activationFn" -> open.peek().activation = true;
+            case "weightInitFn" -> open.peek().start = true;
+            case "layer" -> {
+                if (++layers > MOST) {
+                    throw new IOException("its configuration has more than " + MOST + " layers");
+                }
+            }
+            default -> { }
+        }
+    }
+
+    private void end(Found object) throws IOException {
+        if (!(object.activation && object.start) && isBaseLayer(object.type) && ++old * length > MOST_AGAIN) {
+            throw new IOException("its configuration has " + old + " layers or more of an old format, and is too long for that. "
+                    + "Restore the network with the DL4J release that wrote it, and save it anew");
+        }
+    }
+
+    /** By name alone; none is initialised. */
+    private static boolean isBaseLayer(String type) {
+        try {
+            return type != null && type.startsWith(DL4J)
+                    && BaseLayer.class.isAssignableFrom(Class.forName(type, false, BaseLayer.class.getClassLoader()));
+        } catch (ClassNotFoundException | LinkageError e) {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,190 @@
+package io.github.dl4jlora.internal.stored;
+
+import io.github.dl4jlora.internal.untrusted.Expansion;
+import io.github.dl4jlora.internal.untrusted.UntrustedZip;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
+import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Set;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
+import java.util.zip.ZipFile;
+
+/**
+ * Restores a file that DL4J's {@link ModelSerializer} wrote, of whichever network type it is, as a file that anybody may
+ * have written: the configuration comes first, and what it asks for is compared with what the file holds before an array
+ * is made. Of the other entries only parameters, updater state and the normalizer are read, so no Java object is ever
+ * deserialised.
+ */
+public final class ModelZip implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(ModelZip.class);
+
+    private final File file;
+    private final ZipFile zip;
+
+    private ModelZip(File file, ZipFile zip) {
+        this.file = file;
+        this.zip = zip;
+    }
+
+    /**
+     * @param loadUpdater whether to restore the updater's state too, where the file has it
+     * @param frozenIds   content ids of the frozen weights that are at hand; a layer that asks for others is refused
+     * @return a ComputationGraph or a MultiLayerNetwork
+     * @throws IOException if the file is missing, truncated, no DL4J model, or promises more than it holds; the message
+     *                     names it
+     */
+    public static Model restore(File file, boolean loadUpdater, Set<String> frozenIds) throws IOException {
+        return restore(file, loadUpdater, id -> {
+            // Where weights are missing a frozen layer stands on zeros, as many as its configuration likes.
+            if (!frozenIds.contains(id)) {
+                throw new IOException("it lacks the frozen weights " + id + " that its configuration refers to");
+            }
+        });
+    }
+
+    /**
+     * As {@link #restore(File, boolean, Set)}, of a network whose frozen weights, if it has any, are elsewhere.
+     *
+     * @throws IOException as there
+     */
+    public static Model restore(File file, boolean loadUpdater) throws IOException {
+        return restore(file, loadUpdater, id -> { });
+    }
+
+    private static Model restore(File file, boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
+        // Whoever restores it while a workspace is open has a network that outlives that.
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
+            return source.named(() -> source.restored(loadUpdater, frozen));
+        }
+    }
+
+    /**
+     * Reads the normalizer beside a network, whichever kind of file that is.
+     *
+     * @return null if there is none
+     * @throws IOException if the file is missing, damaged or no zip file, or the normalizer is of a kind that is not read; the
+     *                     message names the file
+     */
+    public static Normalizer<?> normalizer(File file) throws IOException {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
+            ZipEntry entry = source.zip.getEntry(ModelSerializer.NORMALIZER_BIN);
+            return entry == null ? null : source.normalizer(entry);
+        }
+    }
+
+    private Normalizer<?> normalizer(ZipEntry entry) throws IOException {
+        CRC32 sum = new CRC32();
+        try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), sum)) {
+            byte[] bytes = in.readNBytes(StoredNormalizer.LONGEST + 1);
+            if (bytes.length > StoredNormalizer.LONGEST) {
+                throw new IOException("it is longer than " + StoredNormalizer.LONGEST + " bytes");
+            }
+            if (sum.getValue() != entry.getCrc()) {
+                throw new IOException("its checksum is wrong");
+            }
+            return StoredNormalizer.read(bytes);
+        } catch (IOException e) {
+            throw new IOException(file + ": its " + entry.getName() + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** Whether a file has an entry. */
+    public static boolean has(File file, String entry) throws IOException {
+        try (ModelZip source = open(file)) {
+            return source.zip.getEntry(entry) != null;
+        }
+    }
+
+    static ModelZip open(File file) throws IOException {
+        return new ModelZip(file, UntrustedZip.open(file));
+    }
+
+    /** Takes a step, and names the file where that fails. */
+    <T> T named(StoredConfiguration.Step<T> step) throws IOException {
+        try {
+            return StoredConfiguration.named(file, step);
+        } catch (IOException e) {
+            throw e.getCause() instanceof ZipException damage ? UntrustedZip.damaged(file, damage) : e;
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        zip.close();
+    }
+
+    private Model restored(boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
+        Model network = network(configuration(frozen), length -> coefficients(length).all());
+        if (loadUpdater && zip.getEntry(ModelSerializer.UPDATER_BIN) != null) {
+            restoreState(updaterState(network));
+        }
+        return network;
+    }
+
+    private void warnOfObject() {
+        if (zip.getEntry(ModelSerializer.PREPROCESSOR_BIN) != null) {
+            LOG.warn("{}: its {} is not read, since it is a serialised Java object, which could run code; set the network's data "
+                    + "up as that did", file, ModelSerializer.PREPROCESSOR_BIN);
+        }
+    }
+
+    /** The network's own array; null if its updaters keep nothing. */
+    public static INDArray updaterState(Model network) {
+        return network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
+                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
+    }
+
+    private ZipEntry entry(String name) throws IOException {
+        ZipEntry entry = zip.getEntry(name);
+        if (entry == null) {
+            throw new IOException("it is no saved DL4J network, since it lacks " + name);
+        }
+        return entry;
+    }
+
+    /** As {@link StoredConfiguration#checked}. */
+    String configuration(StoredConfiguration.Reference frozen) throws IOException {
+        warnOfObject();
+        try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
+            return StoredConfiguration.checked(in.readNBytes(StoredConfiguration.LONGEST + 1), frozen);
+        }
+    }
+
+    Model network(String json, Assembly.Parameters parameters) throws IOException {
+        entry(ModelSerializer.COEFFICIENTS_BIN);
+        return StoredConfiguration.network(json, (name, configured) -> { }, parameters);
+    }
+
+    /** The parameters, to be closed, of which there must be so many. */
+    StoredVector coefficients(long length) throws IOException {
+        ZipEntry entry = entry(ModelSerializer.COEFFICIENTS_BIN);
+        return StoredVector.open(zip, entry, length, Expansion.most(entry, file));
+    }
+
+    /** @param state what the updaters keep, a few numbers for each parameter; null if nothing */
+    private void restoreState(INDArray state) throws IOException {
+        if (state == null) {
+            throw new IOException("it has updater state, but its configuration names updaters that keep none");
+        }
+        // As long as what is there already, it needs no other bound; untrained it is all zeros.
+        ZipEntry entry = entry(ModelSerializer.UPDATER_BIN);
+        try (INDArray stored = StoredVector.open(zip, entry, state.length(), Long.MAX_VALUE).all()) {
+            state.assign(stored);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+package io.github.dl4jlora.internal.stored;
+
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+
+/** The configuration of a network in a file that anybody may have written. */
+public final class StoredConfiguration {
+
+    /** Bytes of the longest that is read. */
+    public static final int LONGEST = 16 << 20;
+    private static final int DEEPEST = 100;
+    private static final int LONGEST_REASON = 500;
+    private static final String GRAPH_ONLY = "vertexInputs";
+
+    /** Looks at the content id of frozen weights that the configuration refers to. */
+    @FunctionalInterface
+    public interface Reference {
+        void to(String id) throws IOException;
+    }
+
+    /** Looks at what is configured. */
+    @FunctionalInterface
+    public interface Look {
+
+        /**
+         * @param name       of the layer or vertex, for messages
+         * @param configured DL4J's configuration of it: a {@code Layer} or a {@code GraphVertex} that is none
+         */
+        void at(String name, Object configured) throws IOException;
+    }
+
+    /** Part of the reading. */
+    @FunctionalInterface
+    public interface Step<T> {
+        T read() throws IOException;
+    }
+
+    private StoredConfiguration() {
+    }
+
+    /**
+     * Takes a step, and names the file where that fails.
+     *
+     * @param file for the message
+     * @throws IOException whatever goes wrong
+     */
+    public static <T> T named(Object file, Step<T> step) throws IOException {
+        try {
+            return step.read();
+        } catch (IOException | RuntimeException | StackOverflowError | LinkageError e) {
+            // The last two: a configuration that nests layers in layers, or names a class that cannot be initialised.
+            throw new IOException(file + " cannot be restored as a DL4J network: " + reason(e), e);
+        }
+    }
+
+    /** In one line: parsers quote what they do not understand over several. */
+    private static String reason(Throwable e) {
+        String said = (e instanceof JsonProcessingException json ? "its configuration is damaged: " + json.getOriginalMessage()
+                : String.valueOf(e.getMessage())).lines().findFirst().orElse("")
+                .replaceFirst(" \\(start marker at .*", "").strip();
+        String text = said.length() <= LONGEST_REASON ? said : said.substring(0, LONGEST_REASON) + "…";
+        return e instanceof NullPointerException || e instanceof ClassCastException || e instanceof Error
+                ? "its configuration is damaged (" + e.getClass().getSimpleName() + ": " + text + ")" : text;
+    }
+
+    /** @return JSON that may be parsed; it may still ask for more parameters than there are */
+    public static String checked(byte[] stored, Reference frozen) throws IOException {
+        if (stored.length > LONGEST) {
+            throw new IOException("its configuration is longer than " + LONGEST + " bytes");
+        }
+        byte[] text = inUtf8(stored, Charset.defaultCharset());
+        ConfiguredLayers layers = new ConfiguredLayers(text.length);
+        UntrustedJson.refuseExcess(text, DEEPEST, (token, parser) -> {
+            layers.look(token, parser);
+            if (token.isScalarValue() && "id".equals(parser.getCurrentName())
+                    && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
+                frozen.to(parser.getText());
+            }
+            // Old object detectors' bounding boxes come with a count that DL4J allocates unseen.
+            if (token.isNumeric() && "numElements".equals(parser.getCurrentName()) && parser.getValueAsDouble() > text.length) {
+                throw new IOException("its configuration declares an array of " + parser.getText() + " numbers");
+            }
+        });
+        return new String(text, StandardCharsets.UTF_8);
+    }
+
+    /**
+     * DL4J writes in the encoding of its machine, and reads in that, too. Of letters beyond ASCII, one of 8 bits is no UTF-8.
+     *
+     * @param machines the encoding of this one
+     */
+    static byte[] inUtf8(byte[] text, Charset machines) throws IOException {
+        try {
+            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+            return text;
+        } catch (CharacterCodingException e) {
+            if (machines.equals(StandardCharsets.UTF_8)) {
+                throw new IOException("its configuration has names with letters that are not in UTF-8. DL4J writes them in the "
+                        + "encoding of its machine: read the file there, or with that encoding, as by java "
+                        + "-Dfile.encoding=windows-1252, and save it anew", e);
+            }
+            return new String(text, machines).getBytes(StandardCharsets.UTF_8);
+        }
+    }
+
+    /**
+     * Makes the network.
+     *
+     * @param json {@link #checked}
+     * @param look at each layer and vertex before one is instantiated
+     */
+    public static Model network(String json, Look look, Assembly.Parameters parameters) throws IOException {
+        if (UntrustedJson.hasField(json, GRAPH_ONLY)) {
+            ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(json);
+            forEach(conf, look);
+            return Assembly.of(conf, parameters);
+        }
+        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(json);
+        forEach(conf, look);
+        return Assembly.of(conf, parameters);
+    }
+
+    /** The configuration as JSON. */
+    public static String json(Model network) {
+        return network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
+                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
+    }
+
+    /** Looks at what is configured of a network. */
+    public static void forEach(Model network, Look look) throws IOException {
+        if (network instanceof ComputationGraph graph) {
+            forEach(graph.getConfiguration(), look);
+        } else {
+            forEach(((MultiLayerNetwork) network).getLayerWiseConfigurations(), look);
+        }
+    }
+
+    private static void forEach(ComputationGraphConfiguration conf, Look look) throws IOException {
+        for (var vertex : conf.getVertices().entrySet()) {
+            look.at(vertex.getKey(), vertex.getValue() instanceof LayerVertex layer ? layer.getLayerConf().getLayer()
+                    : vertex.getValue());
+        }
+    }
+
+    private static void forEach(MultiLayerConfiguration conf, Look look) throws IOException {
+        for (int i = 0; i < conf.getConfs().size(); i++) {
+            Layer layer = conf.getConf(i).getLayer();
+            look.at(layer.getLayerName() == null ? String.valueOf(i) : layer.getLayerName(), layer);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+package io.github.dl4jlora.internal.stored;
+
+import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataBuffer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.pointers.PagedPointer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** What a network whose values are elsewhere consists of. */
+public final class ValuesElsewhere {
+
+    private static final Cleaner CLEANER = Cleaner.create();
+    /** Bytes; smaller blocks are not worth pages of their own. */
+    private static final long KEPT_AT_LEAST = 128 << 10;
+    private static final long FRESH = 33 << 20;
+
+    private ValuesElsewhere() {
+    }
+
+    /**
+     * Zeros that take no memory while nobody touches them: the system hands out pages of a large new block only then. Where
+     * arrays live on a device they are zeros like any other.
+     *
+     * @param type of floating-point numbers
+     * @return shape {@code [1, length]}; not to be made while a workspace is open
+     * @throws IllegalStateException if the system has no room even for what is not touched
+     */
+    public static INDArray vector(DataType type, long length) {
+        if (!Nd4j.getBackend().getEnvironment().isCPU()) {
+            return Nd4j.zeros(type, 1, length);
+        }
+        Pointer block = untouched(length, type.width());
+        if (block == null || block.isNull()) {
+            throw new IllegalStateException("this machine has no room for " + length + " values of type " + type);
+        }
+        DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
+        // ND4J frees only what it has allocated. Views hold the buffer, so it goes with the last of them.
+        CLEANER.register(buffer, () -> Pointer.free(block));
+        return Nd4j.create(buffer, 1, length);
+    }
+
+    /**
+     * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros
+     * over it. Larger ones are pages that nobody has touched, of which those that are too many cost nothing.
+     */
+    private static Pointer untouched(long length, int width) {
+        return Pointer.calloc(length * width < KEPT_AT_LEAST ? length : Math.max(length, FRESH / width), width);
+    }
+
+    /**
+     * Values that lie in memory of somebody else, which stays reachable as long as anybody has the array, or a view of it. Where
+     * arrays live on a device it is a copy.
+     *
+     * @param type   of floating-point numbers, whose little-endian bytes these are
+     * @param memory direct, perhaps not to be written to
+     * @return shape {@code [n]}
+     */
+    public static INDArray on(ByteBuffer memory, DataType type) throws IOException {
+        long length = memory.remaining() / type.width();
+        if (!Nd4j.getBackend().getEnvironment().isCPU()) {
+            ByteBuffer from = memory.duplicate();
+            return RawValues.filled(type, length, values -> RawValues.forEachChunkOf(values, bytes -> {
+                int chunk = bytes.remaining();
+                bytes.put(from.slice(from.position(), chunk));
+                from.position(from.position() + chunk);
+                return true;
+            }));
+        }
+        Pointer block = new BytePointer(memory.slice());
+        DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
+        CLEANER.register(buffer, () -> Reference.reachabilityFence(memory));
+        return Nd4j.create(buffer, length);
+    }
+
+    /** The layers or vertices that have parameters, in the order of the parameter vector. */
+    public static List<Trainable> layers(Model network) {
+        List<Trainable> layers = new ArrayList<>();
+        if (network instanceof ComputationGraph graph) {
+            for (int position : graph.topologicalSortOrder()) {
+                layers.add(graph.getVertices()[position]);
+            }
+        } else {
+            layers.addAll(Arrays.asList(((MultiLayerNetwork) network).getLayers()));
+        }
+        // By the arrays: a graph's own numParams() leaves vertices out that are no layers.
+        layers.removeIf(layer -> length(layer.params()) == 0);
+        return layers;
+    }
+
+    /**
+     * What a layer's parameters would be on another vector.
+     *
+     * @param flat shape {@code [n]}, with an offset of 0, as long as the layer's own vector
+     * @return views by DL4J's keys
+     */
+    public static Map<String, INDArray> sameViews(Trainable layer, INDArray flat) {
+        Map<String, INDArray> views = new LinkedHashMap<>();
+        long begin = layer.params().offset();
+        layer.paramTable(false).forEach((key, own) -> views.put(key,
+                Nd4j.create(flat.data(), own.shape(), own.stride(), own.offset() - begin, own.ordering())));
+        return views;
+    }
+
+    /** How many parameters are in an array of them, which may be null. */
+    public static long length(INDArray parameters) {
+        return parameters == null ? 0 : parameters.length();
+    }
+}

@@ -1,0 +1,189 @@
+package io.github.dl4jlora.machine;
+
+import io.github.dl4jlora.internal.processor.AnotherJvm;
+import io.github.dl4jlora.internal.processor.MemoryBound;
+import io.github.dl4jlora.internal.processor.Processor;
+import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.ThreadCounts;
+import org.bytedeco.javacpp.Pointer;
+
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * What could be better, and what it costs. Remedies are tried one after the other, each on top of those before it, in another
+ * JVM: a quarrel of threads would drown whatever else costs time.
+ */
+final class Diagnosis {
+
+    static final String CORE_TYPE = "OPENBLAS_CORETYPE";
+
+    private static final String PHYSICAL = "org.bytedeco.javacpp.maxphysicalbytes";
+    private static final String NEWER = "org.bytedeco:openblas:0.3.31-1.5.13";
+    private static final int[] NEWER_VERSION = {0, 3, 31};
+    private static final long LITTLE = 1L << 30;
+    private static final int PATIENCE_SECONDS = 15;
+    private static final double NOISE = 0.03;
+    private static final double COMPANY = 0.1;
+
+    private final Processor processor;
+    private final ThreadCounts counts;
+    private final AnotherJvm jvm = new AnotherJvm();
+    private final List<Doctor.Finding> findings = new ArrayList<>();
+    private boolean settle = Quarrel.isSettled();
+    private double[] before;
+
+    /**
+     * Milliseconds are by {@link StepProbe#WIDTHS}.
+     *
+     * @param floors      of the products of a step, as they are here
+     * @param onOneThread of the same with one thread of BLAS
+     * @param steps       of whole steps, as they are here
+     */
+    Diagnosis(Processor processor, ThreadCounts counts, double[] floors, double[] onOneThread, double[] steps) {
+        this.processor = processor;
+        this.counts = counts;
+        before = steps;
+        if (Pointer.maxPhysicalBytes() > 0) {
+            // Else the other JVM would set it to 0 with its threads, and its cost be counted among theirs.
+            jvm.property(PHYSICAL, String.valueOf(Pointer.maxPhysicalBytes()));
+        }
+        threads();
+        company(floors, onOneThread);
+        physicalBytes();
+        kernels();
+        bounds();
+    }
+
+    List<Doctor.Finding> findings() {
+        return List.copyOf(findings);
+    }
+
+    private void threads() {
+        String openMp = System.getenv("OMP_NUM_THREADS");
+        if (Quarrel.isOn()) {
+            settle = true;
+            timed("ND4J's loops (" + counts.openMp() + " threads) and BLAS (" + counts.blas() + ") spin against each other.",
+                    "Threads.settle() as the first line of main, or the environment variable OMP_WAIT_POLICY=passive");
+        }
+        if (counts.blas() < ThreadCounts.cores()) {
+            settle = true;
+            jvm.without("OMP_NUM_THREADS").without("OPENBLAS_NUM_THREADS");
+            timed("BLAS computes on " + counts.blas() + " of " + ThreadCounts.cores() + " cores.",
+                    (openMp == null ? "no OPENBLAS_NUM_THREADS" : "no OMP_NUM_THREADS=" + openMp)
+                            + " in the environment, and Threads.settle() as the first line of main");
+        }
+    }
+
+    /** Its threads wait for each other by spinning: one that has to wait for a core costs a slice of the scheduler's time. */
+    private void company(double[] floors, double[] onOneThread) {
+        int widest = floors.length - 1;
+        if (onOneThread[widest] < (1 - COMPANY) * floors[widest]) {
+            List<String> costs = new ArrayList<>();
+            for (int i = 0; i < floors.length; i++) {
+                costs.add(String.format(Locale.ROOT, "%.2f ms for the products of a step %d wide, on one thread %.2f", floors[i],
+                        StepProbe.WIDTHS[i], onOneThread[i]));
+            }
+            findings.add(new Doctor.Finding("BLAS on " + counts.blas()
+                    + " threads is slower than on one: something else computes on these cores.", String.join("; ", costs),
+                    "end what else computes; where it must, OMP_NUM_THREADS=1 in the environment"));
+        }
+    }
+
+    private void physicalBytes() {
+        if (Pointer.maxPhysicalBytes() > 0) {
+            jvm.property(PHYSICAL, "0");
+            timed("maxphysicalbytes is set: JavaCPP asks the system for the process's size at each allocation.",
+                    "Threads.settle() as the first line of main, which has a thread look now and then; java -D" + PHYSICAL
+                            + "=0 alone leaves ND4J's arrays without a bound");
+        }
+    }
+
+    private void kernels() {
+        String forced = System.getenv(CORE_TYPE);
+        String kernel = Processor.kernel().orElse("unknown");
+        Processor.Vectors chosen = Processor.Vectors.ofKernel(kernel);
+        if (chosen == Processor.Vectors.UNKNOWN || chosen.compareTo(processor.vectors()) >= 0) {
+            return;
+        }
+        String what = "OpenBLAS computes with " + chosen + " (" + kernel + "), the processor has " + processor.vectors() + ".";
+        String unset = "no " + CORE_TYPE + "=" + forced + " in the environment";
+        String other = CORE_TYPE + "=" + processor.vectors().anyKernel();
+        if (forced != null && !isOld()) {
+            jvm.without(CORE_TYPE);
+            timed(what, unset);
+            return;
+        }
+        jvm.variable(CORE_TYPE, processor.vectors().anyKernel());
+        timed(what, isOld() ? "a newer OpenBLAS, " + NEWER + " with its natives" + (forced == null ? "" : ", and " + unset)
+                + "; or " + other + ", which is what was measured" : other + " in the environment");
+    }
+
+    private static boolean isOld() {
+        int[] version = Processor.openBlasVersion().map(words -> Arrays.stream(words.split("\\.")).mapToInt(Integer::parseInt)
+                .toArray()).orElse(NEWER_VERSION);
+        return Arrays.compare(version, NEWER_VERSION) < 0;
+    }
+
+    private void bounds() {
+        long machine = machineBytes();
+        boolean bounded = ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                .anyMatch(option -> option.startsWith("-Xmx") || option.startsWith("-XX:MaxHeapSize")
+                        || option.startsWith("-XX:MaxRAM"));
+        long heap = Runtime.getRuntime().maxMemory();
+        long bound = MemoryBound.ofProcess();
+        String example = "java -Xmx" + (machine >> 33) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 32) + "g, say";
+        if (machine >> 33 == 0) {
+            example = "java -Xmx512m -Dorg.bytedeco.javacpp.maxbytes=1g, say";
+        }
+        if (!bounded) {
+            findings.add(new Doctor.Finding("The heap has no bound of yours.",
+                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap)
+                            + " of heap, and a process "
+                            + (bound == 0 ? "without a bound" : "of " + Doctor.mebibytes(bound)) + ", of "
+                            + Doctor.mebibytes(machine), example));
+        } else if (bound == 0) {
+            findings.add(new Doctor.Finding("Nothing bounds ND4J's arrays: maxphysicalbytes is 0.",
+                    "no time; the system may kill the process", "no -D" + PHYSICAL + "=0: Threads.settle() sets it and has a "
+                            + "thread look instead"));
+        } else if (bound - heap < LITTLE) {
+            findings.add(new Doctor.Finding("The process is held to " + Doctor.mebibytes(bound) + ", of which ND4J's arrays have "
+                    + "what the heap leaves.", "a collection at each step, and in the end an OutOfMemoryError, once networks and "
+                    + "batches need more; not measured", "java -Dorg.bytedeco.javacpp.maxbytes=2g, say"));
+        } else if (bound > machine) {
+            findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound)
+                    + ", maxbytes and three times the heap; the machine or container has " + Doctor.mebibytes(machine) + ".",
+                    "no time; the system may kill the process", example));
+        }
+    }
+
+    private static long machineBytes() {
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean system
+                ? system.getTotalMemorySize() : Long.MAX_VALUE;
+    }
+
+    /** A finding whose remedy the other JVM has by now. */
+    private void timed(String what, String remedy) {
+        Optional<double[]> after = jvm.run(StepProbe.class.getName(), settle ? StepProbe.SETTLED : "as it is", StepProbe.ANSWER,
+                PATIENCE_SECONDS).map(line -> Arrays.stream(line.split(" ")).mapToDouble(Double::parseDouble).toArray());
+        String costs = after.map(this::costs).orElse("not measured: no other JVM could be asked");
+        findings.add(new Doctor.Finding(what, costs, remedy));
+        after.ifPresent(steps -> before = steps);
+    }
+
+    private String costs(double[] after) {
+        List<String> costs = new ArrayList<>();
+        for (int i = 0; i < after.length; i++) {
+            costs.add(before[i] - after[i] < NOISE * before[i]
+                    ? String.format(Locale.ROOT, "nothing that could be measured %d wide (%.2f ms)", StepProbe.WIDTHS[i],
+                    after[i])
+                    : String.format(Locale.ROOT, "%.2f of the %.2f ms of a step %d wide", before[i] - after[i], before[i],
+                    StepProbe.WIDTHS[i]));
+        }
+        return String.join(", ", costs);
+    }
+}

@@ -1,0 +1,194 @@
+package io.github.dl4jlora.machine;
+
+import io.github.dl4jlora.internal.processor.MemoryBound;
+import io.github.dl4jlora.internal.processor.NativeLibraries;
+import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.RestingTeam;
+import io.github.dl4jlora.internal.processor.ThreadCounts;
+import org.bytedeco.javacpp.Pointer;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * Settles who computes on which thread, on ND4J's CPU backend: BLAS on all cores, ND4J's own loops on one, and nobody spins
+ * while he waits. With nothing set, both spin against each other, and a training step takes several times as long.
+ *
+ * <p>To be called in the first line of {@code main}, before anything of ND4J: then everything can be set.
+ */
+public final class Threads {
+
+    private static final String OPEN_MP = "OMP_NUM_THREADS";
+    private static final String BLAS = "OPENBLAS_NUM_THREADS";
+    private static final String WAITING = "OMP_WAIT_POLICY";
+    private static final String MALLOC = "MALLOC_MMAP_THRESHOLD_";
+    private static final int LARGE_BLOCK = 1 << 20;
+    private static final Pattern COUNT = Pattern.compile("[1-9]\\d{0,3}");
+    /** JavaCPP reads both spellings. */
+    private static final List<String> PHYSICAL =
+            List.of("org.bytedeco.javacpp.maxphysicalbytes", "org.bytedeco.javacpp.maxPhysicalBytes");
+
+    private static Threads present;
+
+    private final List<String> words = new ArrayList<>();
+    private ThreadCounts before;
+    private RestingTeam team;
+
+    private Threads() {
+    }
+
+    /**
+     * Settles the threads of this process, by rule, measuring nothing. What environment or system properties say already is
+     * left as they say, each by itself.
+     *
+     * <p>Before ND4J's native code is loaded it sets, in the environment that this code will read, {@code OMP_WAIT_POLICY} to
+     * passive, {@code OMP_NUM_THREADS} to 1 and {@code OPENBLAS_NUM_THREADS} to the number of cores, and the system property
+     * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation;
+     * a thread looks now and then, and has the collector run where the process is larger than JavaCPP would let it
+     * become. Then it loads ND4J. Child processes get none of these variables.
+     *
+     * <p>Later it sets the numbers of threads in the process, those of ND4J's loops for the calling thread, and keeps OpenMP's
+     * threads from spinning by a team of them that rests. {@code maxphysicalbytes} stays what it is then.
+     *
+     * <p>Arrays of 1 MiB and more that are freed go back to the system at once, where C's allocator is GNU's; {@code
+     * MALLOC_MMAP_THRESHOLD_} in the environment is left as it is.
+     *
+     * <p>A second call changes nothing. On a CUDA backend, or without a backend on the class path, nothing is done.
+     *
+     * @return what was done, in words
+     */
+    public static synchronized Threads settle() {
+        if (present == null) {
+            Threads settled = new Threads();
+            settled.run();
+            present = settled;
+        }
+        return present;
+    }
+
+    private void run() {
+        if (NativeLibraries.has("org.nd4j.linalg.jcublas.JCublasBackend")) {
+            words.add("Threads left alone: ND4J's CUDA backend is on the class path.");
+            return;
+        }
+        if (!NativeLibraries.has("org.nd4j.linalg.cpu.nativecpu.CpuBackend")) {
+            words.add("Threads left alone: ND4J's CPU backend (nd4j-native) is not on the class path.");
+            return;
+        }
+        boolean free = PHYSICAL.stream().allMatch(name -> System.getProperty(name) == null);
+        // Whether this comes in time shows afterwards: to ask before would load JavaCPP's Pointer, which reads it.
+        if (free) {
+            System.setProperty(PHYSICAL.get(0), "0");
+        }
+        Map<String, String> variables = unset();
+        Optional<String> late = NativeLibraries.areLoaded() ? Optional.of("ND4J's native code was loaded already")
+                : NativeLibraries.set(variables);
+        before = ThreadCounts.now();
+        if (late.isPresent() && variables.containsKey(WAITING) && before.master() > 1) {
+            team = RestingTeam.of(before.master());
+        }
+        if (variables.containsKey(OPEN_MP)) {
+            new ThreadCounts(1, 1, blasThreads()).set();
+        }
+        Quarrel.settled(true);
+        tellOfThreads(variables, late);
+        tellOfMemory(free);
+        if (System.getenv(MALLOC) == null && NativeLibraries.giveBackBlocksFrom(LARGE_BLOCK)) {
+            words.add("C's allocator gives blocks of 1 MiB and more back to the system when they are freed.");
+        }
+    }
+
+    /** What is to be set: nothing that the environment has. */
+    private static Map<String, String> unset() {
+        Map<String, String> variables = new LinkedHashMap<>();
+        putUnlessSet(variables, WAITING, "passive");
+        putUnlessSet(variables, OPEN_MP, "1");
+        if (variables.containsKey(OPEN_MP)) {
+            putUnlessSet(variables, BLAS, String.valueOf(ThreadCounts.cores()));
+        }
+        return variables;
+    }
+
+    /** ND4J goes over what the variable says, and gives BLAS all cores of a chip. */
+    private static int blasThreads() {
+        String said = System.getenv(BLAS);
+        return said != null && COUNT.matcher(said).matches() ? Integer.parseInt(said) : ThreadCounts.cores();
+    }
+
+    private void tellOfThreads(Map<String, String> variables, Optional<String> late) {
+        ThreadCounts after = ThreadCounts.now();
+        words.add("Threads settled: BLAS on " + after.blas() + ", ND4J's own loops on " + after.openMp() + ", "
+                + (variables.containsKey(WAITING) ? "nobody spins." : "waiting as OMP_WAIT_POLICY says."));
+        words.add(late.map(why -> "In the process, since " + why + ": thread counts"
+                + (team == null ? "." : ", and a team of " + before.master() + " that rests."))
+                .orElseGet(() -> "In the environment of ND4J's native code: " + listed(variables) + "."));
+        List<String> said = Stream.of(WAITING, OPEN_MP, BLAS).filter(name -> System.getenv(name) != null)
+                .map(name -> name + "=" + System.getenv(name)).toList();
+        if (!said.isEmpty()) {
+            words.add("Left as the environment says: " + String.join(", ", said) + ".");
+        }
+    }
+
+    private static void putUnlessSet(Map<String, String> variables, String name, String value) {
+        if (System.getenv(name) == null) {
+            variables.put(name, value);
+        }
+    }
+
+    private static String listed(Map<String, String> variables) {
+        return variables.isEmpty() ? "nothing" : variables.entrySet().stream().map(Map.Entry::toString)
+                .collect(Collectors.joining(", "));
+    }
+
+    private void tellOfMemory(boolean free) {
+        if (!free) {
+            words.add("Left as the system properties say: maxphysicalbytes is " + Pointer.maxPhysicalBytes() + ".");
+        } else if (Pointer.maxPhysicalBytes() == 0) {
+            long bound = MemoryBound.ofJavaCpp();
+            if (bound > 0) {
+                MemoryBound.watch(bound);
+            }
+            words.add("maxphysicalbytes=0: JavaCPP does not ask the system for the process's size at each allocation. "
+                    + (bound == 0 ? "Without a bound, as maxbytes=0 says." : "A thread does, and has the collector run above "
+                    + Doctor.mebibytes(bound) + "."));
+        } else {
+            System.clearProperty(PHYSICAL.get(0));
+            words.add("Too late for maxphysicalbytes=0, without which narrow layers take longer: call "
+                    + "Threads.settle() before anything of ND4J.");
+        }
+    }
+
+    /**
+     * Gives BLAS, ND4J's loops and this thread the numbers of threads that they had, and lets OpenMP spin as it would. What was
+     * set for the loading of native code, the environment and {@code maxphysicalbytes}, stays to the end of the process. Does
+     * nothing if called again, or if nothing was done. {@link #settle()} may follow.
+     */
+    public void undo() {
+        synchronized (Threads.class) {
+            if (present != this || before == null) {
+                return;
+            }
+            before.set();
+            if (team != null) {
+                team.dismiss();
+                Quarrel.settled(false);
+            }
+            present = null;
+            words.add("Undone, but for what native code read when it was loaded.");
+        }
+    }
+
+    /** What was done, in a few lines; what could not be done, and what it costs. */
+    @Override
+    public String toString() {
+        synchronized (Threads.class) {
+            return String.join("\n", words);
+        }
+    }
+}

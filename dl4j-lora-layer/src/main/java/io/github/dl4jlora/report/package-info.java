@@ -1,0 +1,12 @@
+/**
+ * What users are told of a network: tables that can be printed, and read value by value.
+ *
+ * <pre>
+ *   LoRASummary          what trains and what does not, by layer
+ *   LoRAPlan             what LoRA.apply would make of a network, and what training it would take
+ *   LoRAMergeReport      what a merge would do to each weight matrix
+ * </pre>
+ *
+ * @serial exclude
+ */
+package io.github.dl4jlora.report;

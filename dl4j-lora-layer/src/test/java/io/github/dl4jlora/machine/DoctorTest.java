@@ -1,0 +1,79 @@
+package io.github.dl4jlora.machine;
+
+import io.github.dl4jlora.ChildJvm;
+import io.github.dl4jlora.Examined;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+@Tag("heavy")
+public class DoctorTest {
+
+    private static final String OFF_HEAP = "-Dorg.bytedeco.javacpp.maxbytes=";
+
+    @TempDir
+    private Path folder;
+    private List<String> said;
+    private JsonNode json;
+
+    private List<String> findings(Map<String, String> environment, List<String> options, String... words) throws Exception {
+        said = new ArrayList<>(ChildJvm.runIn(environment, ChildJvm.classpath(), options, folder.resolve("log"),
+                Examined.class, words));
+        String line = said.stream().filter(l -> l.startsWith("{")).findFirst().orElseThrow();
+        said.remove(line);
+        json = new ObjectMapper().readTree(line);
+        return json.get("findings").findValuesAsText("what");
+    }
+
+    @Test
+    void aQuarrelIsFoundAndMeasuredWithItsRemedy() throws Exception {
+        List<String> findings = findings(Map.of("OMP_NUM_THREADS", "2"),
+                List.of("-Dorg.bytedeco.javacpp.maxphysicalbytes=1g"));
+
+        assertThat(findings.get(0)).contains("(2 threads)", "spin against each other");
+        JsonNode quarrel = json.get("findings").get(0);
+        assertThat(quarrel.get("costs").asText()).contains("256 wide", "1024 wide").doesNotContain("not measured");
+        assertThat(quarrel.get("remedy").asText()).contains("Threads.settle()", "OMP_WAIT_POLICY=passive");
+        assertThat(findings).anyMatch(what -> what.startsWith("maxphysicalbytes is set"))
+                .anyMatch(what -> what.startsWith("The process is held to 1,024 MiB"));
+        assertThat(said).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(80))
+                .anyMatch(line -> line.startsWith("1. ND4J's loops")).contains("generator as it was: true")
+                .noneMatch(line -> line.contains("WARN"));
+        assertThat(json.get("steps").findValuesAsText("width")).containsExactly("256", "1024");
+    }
+
+    @Test
+    void whereAllIsWellThereIsNothingToChange() throws Exception {
+        List<String> findings = findings(Map.of(), List.of(OFF_HEAP + "1g"), "settle");
+
+        // Which kernels OpenBLAS chooses, and what else runs, is the machine's affair.
+        assertThat(findings).allMatch(what -> what.startsWith("OpenBLAS computes with") || what.contains("slower than on one"));
+        assertThat(said.contains("Nothing to change.")).isEqualTo(findings.isEmpty());
+        assertThat(json.get("settled").asBoolean()).isTrue();
+        assertThat(json.get("maxPhysicalBytes").asLong()).isZero();
+    }
+
+    @Test
+    void fewThreadsAndAForcedKernelAreFound() throws Exception {
+        List<String> findings = findings(Map.of("OMP_NUM_THREADS", "1", "OPENBLAS_CORETYPE", "NEHALEM"), List.of());
+
+        assertThat(json.get("coreType").asText()).isEqualTo("NEHALEM");
+        if (json.get("cores").asInt() > 1) {
+            assertThat(findings.get(0)).startsWith("BLAS computes on 1 of");
+        }
+        if (json.get("vectors").asText().startsWith("AVX")) {
+            assertThat(findings).anyMatch(what -> what.startsWith("OpenBLAS computes with SSE"));
+            assertThat(json.get("findings").findValuesAsText("remedy"))
+                    .anyMatch(remedy -> remedy.contains("no OPENBLAS_CORETYPE=NEHALEM"));
+        }
+    }
+}
