@@ -22,8 +22,8 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
     }
 
     /**
-     * The DL4J layer for a PyTorch module, whose name comes without {@code base_model.model.}; null for one that has
-     * no like here. Default: the same name.
+     * The DL4J layer for a PyTorch module, whose name comes without {@code base_model.model.}; null for a module that is left
+     * out. Default: the same name.
      *
      * @param mapper from a module's name to a layer's
      * @return this loader
@@ -34,8 +34,8 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
     }
 
     /**
-     * Whether missing and surplus tensors are an error, which is the default; else they are warned about and left out. Tensors
-     * of an adapted layer without which it would compute something else are refused in any case.
+     * Whether missing and surplus tensors are an error, which is the default. Otherwise they are left out, with a warning. A
+     * surplus tensor without which an adapted layer would compute something else is refused in any case.
      *
      * @param strict whether they are
      * @return this loader

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.conf.SaveOption;
+import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.peft.PeftWriter;
 
 import java.io.IOException;
@@ -12,11 +13,13 @@ import java.util.function.UnaryOperator;
 /** How an adapter is written: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
 public final class AdapterSaver {
 
-    private final LoRAAdapter adapter;
+    private final AdapterContent adapter;
+    private final NothingLearned nothing;
     private UnaryOperator<String> keyMapper = UnaryOperator.identity();
 
-    AdapterSaver(LoRAAdapter adapter) {
+    AdapterSaver(AdapterContent adapter, NothingLearned nothing) {
         this.adapter = adapter;
+        this.nothing = nothing;
     }
 
     /**
@@ -50,7 +53,7 @@ public final class AdapterSaver {
      */
     public void save(Path folder, SaveOption... options) throws IOException {
         writer().write(folder, options);
-        adapter.nothingLearned().warn("saved");
+        nothing.warn("saved");
     }
 
     /**
@@ -63,10 +66,10 @@ public final class AdapterSaver {
      */
     public void save(OutputStream zip) throws IOException {
         writer().write(zip);
-        adapter.nothingLearned().warn("saved");
+        nothing.warn("saved");
     }
 
     private PeftWriter writer() {
-        return new PeftWriter(adapter.content().renamed(keyMapper));
+        return new PeftWriter(adapter.renamed(keyMapper));
     }
 }

@@ -2,7 +2,9 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
 import io.github.dl4jlora.internal.common.Divergence;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.ContentAccess;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.rewrite.ChanceLoss;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.api.Model;
@@ -20,15 +22,15 @@ import java.util.OptionalDouble;
 
 /**
  * Looks at a trained adapter for what its settings cost:
- * {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. What it is not told it says nothing about. The limits are
- * those that parted good trainings from bad ones of the examples; each says which. Of DoRA, which does more than to add, it
+ * {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. It says nothing about what it was not given. The limits are
+ * those that separated good trainings of the examples from bad ones; each says which. For DoRA, which does more than add, it
  * looks at the losses alone.
  */
 public final class Advisor {
 
     /**
      * ‖ΔW‖ / ‖W‖ above which a change is large. Digits: at most 1.2 in trainings that read 96 % and more, at least 3.3 in those
-     * that a high rate took apart.
+     * that a high rate ruined.
      */
     static final double LARGE = 2;
     /**
@@ -36,34 +38,36 @@ public final class Advisor {
      * SGD, all layers more than half with Adam.
      */
     static final double HARDLY = 0.05;
-    /** Fewer layers have no median to speak of. */
+    /** With fewer layers the median means little. */
     static final int LAYERS = 3;
     /**
-     * Share of its directions that hold 99 % of a change whose rank is wasted. Digits: from rank 32 on, 7 of 32, which read as
-     * many images as 64; of rank 8 half the directions are used.
+     * A rank is wasted where at most this share of the directions holds 99 % of the change. Digits: from rank 32 on, where 7 of
+     * 32 do, and 32 read as many images as 64; of rank 8 half the directions are used.
      */
     static final double WASTED = 0.25;
     /**
-     * The weakest direction beside the strongest, from which on a rank that is used up cuts off. Digits: at least 0.18 with rank
-     * 2, which reads 93 %; at most 0.09 with rank 4, which reads 96 %. Board: 0.2 to 0.5 with rank 2.
+     * A rank cuts off where all directions are used and the weakest is at least this share of the strongest. Digits: at least
+     * 0.18 with rank 2, which reads 93 %; at most 0.09 with rank 4, which reads 96 %. Board: 0.2 to 0.5 with rank 2.
      */
     static final double FLAT = 0.1;
     /** ‖A − A0‖ / ‖A0‖ below which A did not move. Digits: 0.09 and more, even where a low rate had learned little. */
     static final double UNMOVED = 0.01;
-    /** ‖ΔW‖ beside |s|·‖A‖·‖B‖ of a product that would be zero but for rounding. */
+    /** ‖ΔW‖ as a share of |s|·‖A‖·‖B‖ up to which ΔW is zero but for rounding. */
     private static final double ROUNDING = 1e-6;
 
     private final LoRAAdapter adapter;
+    private final AdapterContent content;
     private Model base;
     private double[] losses = {};
     private LoRAAdapter start;
 
     Advisor(LoRAAdapter adapter) {
         this.adapter = Objects.requireNonNull(adapter, "adapter");
+        this.content = ContentAccess.of(adapter);
     }
 
     /**
-     * The network that the adapter was made for: then sizes of changes are beside W's, and the loss of chance is known.
+     * The network that the adapter was made for. With it, changes are compared with W, and the loss of chance is known.
      *
      * @param base not adapted
      * @return this
@@ -76,7 +80,7 @@ public final class Advisor {
     /**
      * How the training went.
      *
-     * @param losses of its steps, in their order
+     * @param losses of its steps, in order
      * @return this
      */
     public Advisor losses(double... losses) {
@@ -85,7 +89,7 @@ public final class Advisor {
     }
 
     /**
-     * The adapter before the training, as {@code LoRAAdapter.of} gives it: then it can be told whether A moved.
+     * The adapter before the training, as {@code LoRAAdapter.of} gives it. With it, it is known whether A moved.
      *
      * @param start of the same layers
      * @return this
@@ -96,7 +100,7 @@ public final class Advisor {
     }
 
     /**
-     * Looks.
+     * Looks at all that was given.
      *
      * @return what was found, most urgent first; empty if all is well as far as this can be seen
      * @throws IllegalArgumentException if the base is not the one that the adapter was made for, or the start has other layers or
@@ -109,7 +113,7 @@ public final class Advisor {
         OptionalDouble chance = base == null ? OptionalDouble.empty() : ChanceLoss.of(base);
         new LossCourse(losses, chance, largest).advise(found);
         if (found.stream().anyMatch(advice -> advice.kind() == Kind.RATE_TOO_LOW || advice.kind() == Kind.RATE_TOO_HIGH)) {
-            // One direction comes first, the others follow when there is time; what a high rate leaves is noise.
+            // Then ranks say nothing: at a low rate the first directions are learned before the others, a high one leaves noise.
             found.removeIf(advice -> advice.kind() == Kind.RANK_WASTED || advice.kind() == Kind.RANK_CUT_OFF);
         }
         found.sort(Comparator.comparing(LoRAAdvice::kind));
@@ -117,7 +121,7 @@ public final class Advisor {
     }
 
     private LoRAAdvice broken(String layer) {
-        DataType type = adapter.content().delta(layer).a().dataType();
+        DataType type = content.delta(layer).a().dataType();
         String finding = "A or B holds NaN or infinity";
         return type != DataType.HALF ? new LoRAAdvice(Kind.RATE_TOO_HIGH, layer, finding, Map.of())
                 : new LoRAAdvice(Kind.RATE_TOO_HIGH, Optional.of(layer), finding, Map.of(), Divergence.remedy(type) + ".");
@@ -133,7 +137,7 @@ public final class Advisor {
         }
         Map<String, RankUse> uses = RankUse.of(adapter);
         for (String layer : adapter.layers()) {
-            if (NothingLearned.isNothing(adapter.content().delta(layer)) || isRounding(layer)) {
+            if (content.delta(layer).changesNothing() || isRounding(layer)) {
                 found.add(new LoRAAdvice(Kind.UNTRAINED, layer, "A·B is what it was before training, so the layer computes what "
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
@@ -149,13 +153,13 @@ public final class Advisor {
     }
 
     private boolean isBroken(String layer) {
-        Delta delta = adapter.content().delta(layer);
+        Delta delta = content.delta(layer);
         return !Double.isFinite(sum(delta.a())) || !Double.isFinite(sum(delta.b()));
     }
 
-    /** A and B may be orthogonal, as they are where they start so. */
+    /** Whether ΔW is zero but for rounding, since A and B are orthogonal, as they are where they start so. */
     private boolean isRounding(String layer) {
-        Delta delta = adapter.content().delta(layer);
+        Delta delta = content.delta(layer);
         return !delta.kind().init().isTakenFromW() && adapter.norm(layer) <= ROUNDING * Math.abs(delta.factor())
                 * delta.a().norm2Number().doubleValue() * delta.b().norm2Number().doubleValue();
     }
@@ -189,9 +193,9 @@ public final class Advisor {
                     + (start.layers().contains(layer) ? "rank " + start.rank(layer) : "only the layers " + start.layers())
                     + ". Give what LoRAAdapter.of(network) was before this training, or leave start out");
         }
-        INDArray before = start.content().delta(layer).a();
+        INDArray before = ContentAccess.of(start).delta(layer).a();
         double size = before.norm2Number().doubleValue();
-        double moved = adapter.content().delta(layer).a().sub(before).norm2Number().doubleValue();
+        double moved = content.delta(layer).a().sub(before).norm2Number().doubleValue();
         if (size > 0 && moved < UNMOVED * size) {
             found.add(new LoRAAdvice(Kind.A_UNMOVED, layer, "B learned, but A is nearly what it was before training",
                     Map.of("move of A beside A", moved / size)));

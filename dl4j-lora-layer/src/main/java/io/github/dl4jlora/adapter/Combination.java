@@ -1,7 +1,10 @@
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.algebra.LayerCombination;
+import io.github.dl4jlora.internal.algebra.LayerUnion;
+import io.github.dl4jlora.internal.algebra.TaskVectors;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
@@ -108,10 +111,10 @@ public final class Combination {
     /** How the sign is elected where adapters disagree: PEFT's {@code majority_sign_method}. */
     public enum MajoritySign {
 
-        /** That of the sum of the values: PEFT's {@code total}, the default. */
+        /** The sign of the sum of the values: PEFT's {@code total}, the default. */
         TOTAL,
 
-        /** That of more adapters; of equally many, plus: PEFT's {@code frequency}. */
+        /** The majority's sign; ties are positive: PEFT's {@code frequency}. */
         FREQUENCY;
 
         double vote(double value) {
@@ -120,7 +123,7 @@ public final class Combination {
     }
 
     private final Method method;
-    private final List<LoRAAdapter> adapters = new ArrayList<>();
+    private final List<AdapterContent> adapters = new ArrayList<>();
     private final List<Double> weights = new ArrayList<>();
     private Double density;
     private Integer rank;
@@ -144,7 +147,7 @@ public final class Combination {
             throw new IllegalArgumentException("Adapter " + (adapters.size() + 1) + ": its weight is " + weight
                     + ", but must be finite");
         }
-        adapters.add(Objects.requireNonNull(adapter, "adapter"));
+        adapters.add(Objects.requireNonNull(adapter, "adapter").content());
         weights.add(weight);
         return this;
     }
@@ -211,7 +214,7 @@ public final class Combination {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             layers.forEach(layer -> combined.put(layer, combine(layer)));
             return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
-                    adapters.get(0).content().dropout(), LayerUnion.names(adapters, AdapterContent::own),
+                    adapters.get(0).dropout(), LayerUnion.names(adapters, AdapterContent::own),
                     LayerUnion.names(adapters, AdapterContent::modules)));
         }
     }
@@ -220,7 +223,7 @@ public final class Combination {
         List<Integer> having = IntStream.range(0, adapters.size())
                 .filter(i -> adapters.get(i).deltas().containsKey(layer)).boxed().toList();
         List<Delta> deltas = having.stream()
-                .map(i -> adapters.get(i).content().delta(layer).plain(layer, "combining adapters")).toList();
+                .map(i -> adapters.get(i).delta(layer).plain(layer, "combining adapters")).toList();
         requireLike(layer, having, deltas);
         LayerCombination sum = new LayerCombination(layer, deltas, having.stream().map(weights::get).toList());
         Delta combined = combine(layer, sum, rank != null ? rank : largestRank(deltas));
@@ -247,7 +250,7 @@ public final class Combination {
     private double[] merged(List<double[]> vectors, double[] weights, Random random) {
         List<double[]> kept = vectors.stream().map(vector -> kept(vector, random)).toList();
         return method.electsSign()
-                ? TaskVectors.electSign(kept, weights, majoritySign == null ? MajoritySign.TOTAL : majoritySign)
+                ? TaskVectors.electSign(kept, weights, (majoritySign == null ? MajoritySign.TOTAL : majoritySign)::vote)
                 : TaskVectors.sum(kept, weights);
     }
 

@@ -1,14 +1,17 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.conf.BiasTraining;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.algebra.Svd;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Changes.ChangedLayer;
 import io.github.dl4jlora.internal.rewrite.Changes;
+import io.github.dl4jlora.internal.swap.Capture;
+import io.github.dl4jlora.internal.swap.FittingConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -124,7 +127,8 @@ public final class Extraction {
                 }
             }
             requireMatrix(deltas, changes);
-            return new Extracted(adapter(deltas, whole, changes), Collections.unmodifiableMap(errors), List.copyOf(leftOut));
+            return new Extracted(new LoRAAdapter(adapter(deltas, whole, changes)), Collections.unmodifiableMap(errors),
+                    List.copyOf(leftOut));
         }
     }
 
@@ -137,7 +141,7 @@ public final class Extraction {
             throw new IllegalArgumentException("The rank is " + rank + ", but must be at least 1");
         }
         if (energy != null) {
-            Geometry.requireShare("The energy to keep", energy);
+            Svd.requireShare("The energy to keep", energy);
         }
     }
 
@@ -163,15 +167,15 @@ public final class Extraction {
     }
 
     /** A network made for the adapter, filled, and the adapter copied out of it: so it fits. */
-    private LoRAAdapter adapter(Map<String, Delta> deltas, Map<String, ChangedLayer> whole, List<ChangedLayer> changes) {
+    private AdapterContent adapter(Map<String, Delta> deltas, Map<String, ChangedLayer> whole, List<ChangedLayer> changes) {
         Map<String, ChangedLayer> byName = changes.stream().collect(Collectors.toMap(ChangedLayer::name, Function.identity()));
         boolean biases = fullValues && changes.stream()
                 .anyMatch(layer -> !whole.containsKey(layer.name()) && !layer.changed().isEmpty());
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
         whole.keySet().forEach(layer -> trained.put(layer, Map.of()));
-        LoRAAdapter shape = new LoRAAdapter(new AdapterContent(deltas, trained,
-                new Biases(Map.of(), biases ? BiasTraining.LORA_ONLY : BiasTraining.NONE), 0));
-        Model adapted = Adaptation.applyOfAdapter(base, shape.config());
+        AdapterContent shape = new AdapterContent(deltas, trained,
+                new Biases(Map.of(), biases ? BiasTraining.LORA_ONLY : BiasTraining.NONE), 0);
+        Model adapted = Adaptation.applyOfAdapter(base, FittingConfig.of(shape));
         AdaptedView view = AdaptedView.of(adapted);
         view.adaptedMatrices().forEach((name, matrix) -> {
             Map<String, INDArray> parts = new LinkedHashMap<>(deltas.get(name).parts());

@@ -4,10 +4,12 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.algebra.Geometry;
 import io.github.dl4jlora.internal.common.Options;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.ContentHolder;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.ContentAccess;
+import io.github.dl4jlora.internal.swap.Capture;
+import io.github.dl4jlora.internal.swap.FittingConfig;
 import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -28,13 +30,20 @@ import java.util.function.UnaryOperator;
  * <p>On disk it is PEFT's directory of two files, {@code adapter_model.safetensors} and {@code adapter_config.json},
  * from which PEFT computes the same function.
  */
-public final class LoRAAdapter extends ContentHolder {
+public final class LoRAAdapter {
 
-    private final Geometry geometry = new Geometry(this);
-    private final NothingLearned nothing = new NothingLearned(this);
+    static {
+        ContentAccess.register(adapter -> ((LoRAAdapter) adapter).content);
+    }
+
+    private final AdapterContent content;
+    private final Geometry geometry;
+    private final NothingLearned nothing;
 
     LoRAAdapter(AdapterContent content) {
-        super(content);
+        this.content = content;
+        this.geometry = new Geometry(content);
+        this.nothing = new NothingLearned(content);
     }
 
     /**
@@ -46,7 +55,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws IllegalStateException    if its base has changed since it was adapted, or its adapters are disabled or scaled
      */
     public static LoRAAdapter of(Model adapted) {
-        return Capture.of(adapted);
+        return new LoRAAdapter(Capture.of(adapted));
     }
 
     /**
@@ -62,7 +71,7 @@ public final class LoRAAdapter extends ContentHolder {
 
     /** {@return names of the adapted layers, in topological order; where a layer has several matrices, {@code layer.key}} */
     public List<String> layers() {
-        return content().layers();
+        return content.layers();
     }
 
     /**
@@ -70,7 +79,7 @@ public final class LoRAAdapter extends ContentHolder {
      * order}
      */
     public List<String> trainedLayers() {
-        return content().trainedLayers();
+        return content.trainedLayers();
     }
 
     /**
@@ -81,7 +90,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public int rank(String layer) {
-        return content().delta(layer).rank();
+        return content.delta(layer).rank();
     }
 
     /**
@@ -93,7 +102,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> baseId(String layer) {
-        return Optional.ofNullable(content().delta(layer).baseId());
+        return Optional.ofNullable(content.delta(layer).baseId());
     }
 
     /**
@@ -104,7 +113,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public LoRASettings settings(String layer) {
-        return FittingConfig.settings(content().delta(layer), content().dropout());
+        return FittingConfig.settings(content.delta(layer), content.dropout());
     }
 
     /**
@@ -115,20 +124,11 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws NoSuchElementException if the adapter has no such layer
      */
     public Optional<String> storedAs(String layer) {
-        return Optional.ofNullable(content().delta(layer).storedAs());
+        return Optional.ofNullable(content.delta(layer).storedAs());
     }
 
     AdapterContent content() {
-        return AdapterContent.of(this);
-    }
-
-    NothingLearned nothingLearned() {
-        return nothing;
-    }
-
-    /** Adapted layers by name, in topological order. */
-    Map<String, Delta> deltas() {
-        return content().deltas();
+        return content;
     }
 
     /**
@@ -152,7 +152,8 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws IllegalArgumentException for DoRA, whose magnitude cannot be added, or a file that lacks the start
      */
     public LoRAAdapter toPlainLoRA() {
-        return geometry.plain();
+        AdapterContent plain = geometry.plain();
+        return plain == content ? this : new LoRAAdapter(plain);
     }
 
     /**
@@ -258,6 +259,10 @@ public final class LoRAAdapter extends ContentHolder {
      * @param relativeErrors by layer: Frobenius norm of what was lost, divided by that of ΔW
      */
     public record Compressed(LoRAAdapter adapter, Map<String, Double> relativeErrors) {
+
+        private static Compressed of(Geometry.Compressed found) {
+            return new Compressed(new LoRAAdapter(found.adapter()), found.relativeErrors());
+        }
     }
 
     /**
@@ -269,7 +274,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public Compressed compress(int rank) {
-        return geometry.compress(rank);
+        return Compressed.of(geometry.compress(rank));
     }
 
     /**
@@ -282,7 +287,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public Compressed compressToEnergy(double energy) {
-        return geometry.compressToEnergy(energy);
+        return Compressed.of(geometry.compressToEnergy(energy));
     }
 
     /**
@@ -291,7 +296,7 @@ public final class LoRAAdapter extends ContentHolder {
      * @return for {@code LoRA.apply(base, config)}, after which {@link #applyTo(Model)} fits
      */
     public LoRAConfig config() {
-        return FittingConfig.of(this);
+        return FittingConfig.of(content);
     }
 
     /** What {@link #applyTo(Model, ApplyOption...)} does differently. */
@@ -337,8 +342,8 @@ public final class LoRAAdapter extends ContentHolder {
      */
     public void applyTo(Model adapted, ApplyOption... options) {
         Set<ApplyOption> chosen = Options.of(options);
-        LoRAAdapter applied = chosen.contains(ApplyOption.KEEP_BIASES) ? Capture.withBiasesOf(adapted, this) : this;
-        Swap.into(adapted, applied.content(), chosen.contains(ApplyOption.FORCE), chosen.contains(ApplyOption.STRICT),
+        AdapterContent applied = chosen.contains(ApplyOption.KEEP_BIASES) ? Capture.withBiasesOf(adapted, content) : content;
+        Swap.into(adapted, applied, chosen.contains(ApplyOption.FORCE), chosen.contains(ApplyOption.STRICT),
                 chosen.contains(ApplyOption.RESET_UPDATER));
         nothing.warn("applied");
     }
@@ -364,7 +369,7 @@ public final class LoRAAdapter extends ContentHolder {
 
     /** {@return what writes PEFT's two files to a stream too, under the layers' names unless told otherwise} */
     public AdapterSaver saver() {
-        return new AdapterSaver(this);
+        return new AdapterSaver(content, nothing);
     }
 
     /**

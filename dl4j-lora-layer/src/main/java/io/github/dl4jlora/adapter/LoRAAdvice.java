@@ -23,9 +23,9 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
     /** What can be found, most urgent first. */
     public enum Kind {
 
-        /** The loss was NaN, rose, or ended where a network that knows nothing is. */
+        /** The loss was NaN, rose, or ended at that of a network that knows nothing. */
         RATE_TOO_HIGH("Train again with a lower learning rate; LearningRateSweep finds one."),
-        /** The loss hardly fell, or was falling still. */
+        /** The loss hardly fell, or was still falling. */
         RATE_TOO_LOW("Train for longer, or with a higher learning rate; LearningRateSweep finds one."),
         /** ΔW is zero. */
         UNTRAINED("Look for what keeps the gradient away: a layer above that is frozen or dead, a mask, a learning rate of 0. Or "
@@ -71,17 +71,17 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
      * Begins to look at a trained adapter.
      *
      * @param adapter after its training
-     * @return what is to be told of the training, as far as it is known
+     * @return a builder, which takes what is known of the training
      */
     public static Advisor about(LoRAAdapter adapter) {
         return new Advisor(adapter);
     }
 
     /**
-     * Puts together what is to be said of several layers alike.
+     * Groups advice that is the same for several layers.
      *
      * @param advice as {@link Advisor#list} gives it
-     * @return in its order, lists of equal kind, finding and remedy, none empty
+     * @return lists of one kind, finding and remedy each, in the order of the advice; none is empty
      */
     public static List<List<LoRAAdvice>> alike(List<LoRAAdvice> advice) {
         return List.copyOf(advice.stream().collect(Collectors.groupingBy(of -> List.of(of.kind, of.finding, of.remedy),

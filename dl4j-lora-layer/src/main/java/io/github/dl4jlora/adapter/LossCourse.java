@@ -14,25 +14,25 @@ final class LossCourse {
 
     /** Fewer steps say nothing but whether the loss was finite. */
     static final int STEPS = 20;
-    /** A training is looked at in so many parts. */
+    /** The losses are averaged over so many parts of the training. */
     static final int PARTS = 20;
-    /** Distance from the loss of chance, as a share of it, that counts as none. Digits at thirty times their rate: 2.304. */
+    /** How near to the loss of chance, as a share of it, counts as being there. Digits at thirty times their rate: 2.304. */
     static final double AT_CHANCE = 0.03;
     /**
-     * The end beside the lowest part, above which the loss rose, where it is worth a word. Digits at ten times their rate: more
-     * than 4; at their own and on the board the end is the lowest.
+     * The loss rose, so far that it is worth a word, if its end is more than so many times its lowest part. Digits at ten times
+     * their rate: more than 4; at their own, and on the board, the end is the lowest.
      */
     static final double ROSE = 2.5;
-    /** Of chance, or of the beginning: below, there is little left to learn. */
+    /** Share of the loss of chance, or of the beginning, below which there is little left to learn. */
     static final double LITTLE = 0.1;
     /**
-     * The last quarter beside the one before, below which the loss is falling still. Digits at a tenth of their rate: 0.77, at
-     * 1/200: 0.91; at their own rate it falls too, but there is little left.
+     * The loss is still falling if its last quarter is below this share of the one before. Digits at a tenth of their rate: 0.77,
+     * at 1/200: 0.91; at their own rate it falls too, but there is little left.
      */
     static final double FALLING = 0.95;
-    /** The end beside the beginning, above which the loss hardly fell. */
+    /** The loss hardly fell if its end is above this share of its beginning. */
     static final double HARDLY_FELL = 0.9;
-    /** ‖ΔW‖ / ‖W‖ above which a network at chance has left it, not yet to leave it. */
+    /** ‖ΔW‖ / ‖W‖ above which a network at the loss of chance has come there, instead of not having left it yet. */
     static final double FAR = 1;
 
     private final double[] losses;

@@ -37,7 +37,7 @@ public record RankUse(int rank, int directions, int needed, boolean trained) {
         return uses;
     }
 
-    /** For people, in letters that every terminal has. */
+    /** A sentence for people, in characters that every terminal has. */
     @Override
     public String toString() {
         if (!trained) {

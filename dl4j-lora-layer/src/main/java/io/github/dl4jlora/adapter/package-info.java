@@ -3,22 +3,19 @@
  * which PEFT computes the same.
  *
  * <pre>
- *   LoRAAdapter             a value, and the door to what is done with it:
- *     |
- *     |- networks           Capture, CapturedValues (out of one), internal.swap (into one), FittingConfig (for a new one),
- *     |                     NothingLearned (warns)
- *     |- geometry           Geometry  -> Svd, InnerProduct
- *     |- advice             LoRAAdvice, Advisor -> RankUse, LossCourse; how a training went
- *     |- combination        Combination -> LayerUnion, LayerCombination -> Svd, TaskVectors
- *     |- extraction         Extraction -> Svd; a network for it, and Capture
- *     `- files              AdapterLoader -> internal.peft
- *     v
- *   internal.peft           AdapterContent: what an adapter consists of
+ *   LoRAAdapter                   a value, and the door to what is done with it:
+ *     |- Combination, Extraction  make an adapter: of several ones, of a network that was trained in full
+ *     |- AdapterLoader            reads one from PEFT's files
+ *     |- AdapterSaver             writes one to them
+ *     `- NothingLearned           warns of one that changes nothing
+ *   RankUse                       how much of its rank an adapter uses
+ *   LoRAAdvice, Advisor           how a training went -> LossCourse, RankUse
  * </pre>
  *
- * Arrows point to what is known. Geometry, combination, extraction and files do not know of each other, and none of them of a
- * bank. What is read from a file is hostile, and refused with an {@link AdapterFormatException}.
+ * Arrows point to what is known. What is computed lies below: {@code internal.algebra} (of A and B), {@code internal.swap}
+ * (networks), {@code internal.peft} (files); they know what an adapter consists of, {@code internal.content}, and no
+ * {@link io.github.dl4jlora.adapter.LoRAAdapter}. What is read from a file is hostile, and refused with an
+ * {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;
 
-import io.github.dl4jlora.exception.AdapterFormatException;

@@ -3,7 +3,7 @@ package io.github.dl4jlora.bank;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.rewrite.Adaptation;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.BaseAttachment;

@@ -2,8 +2,8 @@ package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.blas.SlimFactors;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import io.github.dl4jlora.variant.Variant;

@@ -1,7 +1,8 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.ContentAccess;
 import io.github.dl4jlora.internal.untrusted.Few;
 
 import java.io.IOException;
@@ -63,7 +64,7 @@ final class Shelf {
     void put(String name, LoRAAdapter adapter, boolean replaces) {
         synchronized (adding) {
             requireRoom(name, replaces);
-            AdapterContent content = AdapterContent.of(adapter);
+            AdapterContent content = ContentAccess.of(adapter);
             NetworkKinds.Candidate candidate = kinds.candidate(name, content);
             synchronized (this) {
                 kinds.install(candidate.kind(), content);
@@ -103,7 +104,7 @@ final class Shelf {
     /** @throws IllegalArgumentException if the adapter does not fit */
     void check(String name, LoRAAdapter adapter) {
         requireOpen();
-        kinds.candidate(name, AdapterContent.of(adapter)).served().release();
+        kinds.candidate(name, ContentAccess.of(adapter)).served().release();
     }
 
     /** Forgets what came from the source by this name. */
@@ -238,7 +239,7 @@ final class Shelf {
             ServedAdapter served;
             synchronized (adding) {
                 requireOpen();
-                AdapterContent content = AdapterContent.of(adapter);
+                AdapterContent content = ContentAccess.of(adapter);
                 NetworkKinds.Candidate candidate = kinds.candidate(name, content);
                 served = candidate.served();
                 synchronized (this) {

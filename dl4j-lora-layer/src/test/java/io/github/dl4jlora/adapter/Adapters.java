@@ -4,9 +4,9 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -49,7 +49,7 @@ public final class Adapters {
 
     /** s·A·B, by commons-math. */
     static RealMatrix product(LoRAAdapter adapter, String layer) {
-        Delta delta = adapter.deltas().get(layer);
+        Delta delta = adapter.content().deltas().get(layer);
         return matrix(delta.a()).multiply(matrix(delta.b()))
                 .scalarMultiply(delta.scaling().factor(delta.alpha(), (int) delta.a().size(1)));
     }

@@ -4,7 +4,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.Combination.MajoritySign;
 import io.github.dl4jlora.adapter.Combination.Method;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
@@ -112,12 +112,6 @@ class CombinationMethodsTest {
         assertThat(Arrays.stream(merged).boxed())
                 .allSatisfy(value -> assertThat(Math.min(Math.abs(value), Math.abs(value - 4))).isLessThan(1e-12));
         assertThat(Arrays.stream(merged).average().orElseThrow()).isCloseTo(1, within(0.2));
-    }
-
-    @Test
-    void ofEqualMagnitudesAsManyAreKeptAsTheDensitySays() {
-        assertThat(TaskVectors.keepLargest(new double[] {1, -2, 2, 2, 0.5, -2}, 0.5)).containsExactly(0, -2, 2, 2, 0, 0);
-        assertThat(TaskVectors.keepLargest(new double[] {1, 2}, 0.4)).containsExactly(0, 0);
     }
 
     @ParameterizedTest

@@ -4,7 +4,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.Combination.Method;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -40,7 +40,7 @@ class CombinationTest {
             RealMatrix expected = product(first, layer).scalarMultiply(0.7).add(product(second, layer).scalarMultiply(-0.4))
                     .add(product(third, layer).scalarMultiply(2));
             assertThat(difference(matrix(combined.deltaWeight(layer)), expected)).isLessThan(1e-13);
-            assertThat(combined.deltas().get(layer).rank()).isEqualTo(7);
+            assertThat(combined.content().deltas().get(layer).rank()).isEqualTo(7);
         }
     }
 
@@ -71,14 +71,14 @@ class CombinationTest {
                 .multiply(svd.getS().getSubMatrix(0, rank - 1, 0, rank - 1))
                 .multiply(svd.getVT().getSubMatrix(0, rank - 1, 0, 4));
         assertThat(difference(matrix(combined.deltaWeight("fc1")), expected)).isLessThan(1e-13);
-        assertThat(combined.deltas().get("fc1").rank()).isEqualTo(rank);
+        assertThat(combined.content().deltas().get("fc1").rank()).isEqualTo(rank);
     }
 
     @Test
     void svdHasTheLargestRankUnlessToldOtherwise() {
         LoRAAdapter combined = LoRAAdapter.combine(Method.SVD).add(first, 1).add(third, 1).build();
 
-        assertThat(combined.deltas().get("fc1").rank()).isEqualTo(3);
+        assertThat(combined.content().deltas().get("fc1").rank()).isEqualTo(3);
     }
 
     @Test
@@ -91,7 +91,7 @@ class CombinationTest {
         INDArray b = part(first, "fc1", false).mul(one).add(part(second, "fc1", false).mul(two));
         assertThat(Networks.difference(part(combined, "fc1", true), a)).isLessThan(1e-14);
         assertThat(Networks.difference(part(combined, "fc1", false), b)).isLessThan(1e-14);
-        assertThat(combined.deltas().get("fc1").factor()).isEqualTo(1);
+        assertThat(combined.content().deltas().get("fc1").factor()).isEqualTo(1);
     }
 
     @ParameterizedTest
@@ -264,7 +264,7 @@ class CombinationTest {
     }
 
     private static INDArray part(LoRAAdapter adapter, String layer, boolean a) {
-        INDArray part = a ? adapter.deltas().get(layer).a() : adapter.deltas().get(layer).b();
+        INDArray part = a ? adapter.content().deltas().get(layer).a() : adapter.content().deltas().get(layer).b();
         return part.rows() == 1 || part.columns() == 1 ? part.reshape(part.length()) : part;
     }
 }

@@ -4,7 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -90,7 +90,7 @@ class ComparisonTest {
     @Test
     void aDivergedAdapterIsNotCompared() {
         LoRAAdapter adapter = Adapters.of(2, 1, Scaling.ALPHA, 1);
-        adapter.deltas().get("fc2").b().putScalar(0, Double.POSITIVE_INFINITY);
+        adapter.content().deltas().get("fc2").b().putScalar(0, Double.POSITIVE_INFINITY);
 
         assertThatThrownBy(() -> adapter.cosine(adapter)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("\"fc2\"").hasMessageContaining("diverged");
@@ -139,7 +139,7 @@ class ComparisonTest {
         MultiLayerNetwork base = Networks.trainedLayers();
         LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).build()));
         String layer = adapter.layers().get(1);
-        adapter.deltas().get(layer).b().assign(1);
+        adapter.content().deltas().get(layer).b().assign(1);
 
         assertThat(adapter.relativeNorm(layer, base)).isCloseTo(adapter.norm(layer)
                 / Adapters.matrix(base.getParam("1_W")).getFrobeniusNorm(), within(1e-5));

@@ -4,7 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
@@ -61,7 +61,7 @@ class CompressionTest {
 
         LoRAAdapter.Compressed compressed = adapter.compress(2);
 
-        assertThat(compressed.adapter().deltas().get("fc1").a()).isSameAs(small.a());
+        assertThat(compressed.adapter().content().deltas().get("fc1").a()).isSameAs(small.a());
         assertThat(compressed.relativeErrors().get("fc1")).isZero();
         assertThat(compressed.relativeErrors().get("fc2")).isBetween(0.01, 0.99);
     }

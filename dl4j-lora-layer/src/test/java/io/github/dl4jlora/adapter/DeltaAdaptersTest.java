@@ -113,7 +113,7 @@ class DeltaAdaptersTest {
         LoRAAdapter.of(two).applyTo(one);
 
         assertThat(output(one)).containsExactly(ofTwo);
-        assertThat(LoRAAdapter.of(one).deltas().get("lstm.RW").scaling()).isEqualTo(Scaling.ALPHA_OVER_SQRT_RANK);
+        assertThat(LoRAAdapter.of(one).content().deltas().get("lstm.RW").scaling()).isEqualTo(Scaling.ALPHA_OVER_SQRT_RANK);
     }
 
     @Test
@@ -163,7 +163,7 @@ class DeltaAdaptersTest {
         assertThatThrownBy(() -> adapter.applyTo(adaptedOther)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll("\"lstm.RW\"", "was made for the base weights");
         adapter.applyTo(adaptedOther, LoRAAdapter.ApplyOption.FORCE);
-        assertThat(adaptedOther.getParam("lstm_RW.A")).isEqualTo(adapter.deltas().get("lstm.RW").a());
+        assertThat(adaptedOther.getParam("lstm_RW.A")).isEqualTo(adapter.content().deltas().get("lstm.RW").a());
     }
 
     @Test
@@ -173,6 +173,6 @@ class DeltaAdaptersTest {
 
         assertThatThrownBy(() -> adapter.applyTo(fewer)).hasMessageContainingAll("surplus in it", "attention.Wq");
         assertThat(adapter.config().targets()).extracting(Pattern::pattern).contains(Pattern.quote("lstm.RW"));
-        assertThat(Map.copyOf(adapter.deltas())).hasSize(5);
+        assertThat(Map.copyOf(adapter.content().deltas())).hasSize(5);
     }
 }

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
 import org.junit.jupiter.api.Test;
@@ -84,7 +84,7 @@ class DeltaWeightTest {
     @Test
     void divergedAdapterHasNoSpectrum() {
         LoRAAdapter adapter = Adapters.of(2, 1, Scaling.ALPHA, 1);
-        adapter.deltas().get("fc2").a().putScalar(0, Double.NaN);
+        adapter.content().deltas().get("fc2").a().putScalar(0, Double.NaN);
 
         assertThatThrownBy(() -> adapter.spectrum("fc2"))
                 .isInstanceOf(IllegalStateException.class).hasMessageContaining("\"fc2\"").hasMessageContaining("A holds NaN");

@@ -4,8 +4,8 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.exception.AdapterFormatException;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -134,7 +134,8 @@ class KernelAdaptersTest {
 
     @Test
     void anAdapterForAnotherKernelOfTheSameSizeIsRefused() {
-        Delta delta = LoRAAdapter.of(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base())).deltas().get("kernel1");
+        LoRAAdapter adapter = LoRAAdapter.of(KernelAdapters.CONV2D.adapted(KernelAdapters.CONV2D.base()));
+        Delta delta = adapter.content().delta("kernel1");
         LoRAAdapter turned = Adapters.adapter(Map.of("kernel1", new Delta(delta.a(), delta.b(), 1, delta.scaling(), null,
                 new TensorLayout(false, List.of(2L, 3L), true))), Map.of(), 0);
 

@@ -7,7 +7,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -255,7 +255,7 @@ class LoRAAdapterTest {
 
             adapter.save(folder);
 
-            Map<String, Delta> loaded = LoRAAdapter.load(folder).deltas();
+            Map<String, Delta> loaded = LoRAAdapter.load(folder).content().deltas();
             assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);
             assertThat(loaded.get("fc2").alpha()).isEqualTo(1 / 3.0);
             assertThat(loaded.get("fc1").scaling()).isEqualTo(scaling);
@@ -267,13 +267,13 @@ class LoRAAdapterTest {
     void alphaComesBackExactlyUnderMixedScalings() throws IOException {
         LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(3)
                 .alpha(0.1).build()));
-        Map<String, Delta> mixed = new LinkedHashMap<>(adapter.deltas());
+        Map<String, Delta> mixed = new LinkedHashMap<>(adapter.content().deltas());
         mixed.computeIfPresent("fc2", (name, delta) ->
                 new Delta(delta.a(), delta.b(), 0.7, Scaling.ALPHA_OVER_SQRT_RANK, delta.baseId()));
 
         Adapters.adapter(mixed, Map.of(), 0).save(folder);
 
-        Map<String, Delta> loaded = LoRAAdapter.load(folder).deltas();
+        Map<String, Delta> loaded = LoRAAdapter.load(folder).content().deltas();
         assertThat(loaded.get("fc1").alpha()).isEqualTo(0.1);
         assertThat(loaded.get("fc2").alpha()).isEqualTo(0.7);
     }
@@ -285,7 +285,7 @@ class LoRAAdapterTest {
 
         Files.writeString(config, Files.readString(config).replaceFirst("\"lora_alpha\" : [0-9.]+", "\"lora_alpha\" : 6"));
 
-        assertThat(LoRAAdapter.load(folder).deltas().get("fc1").alpha()).isEqualTo(2);
+        assertThat(LoRAAdapter.load(folder).content().deltas().get("fc1").alpha()).isEqualTo(2);
     }
 
     @Test

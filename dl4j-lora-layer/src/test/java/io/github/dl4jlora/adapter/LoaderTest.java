@@ -41,8 +41,8 @@ class LoaderTest {
     }
 
     private void put(String module, String layer) {
-        tensors.put("base_model.model." + module + ".lora_A.weight", adapter.deltas().get(layer).a().transpose());
-        tensors.put("base_model.model." + module + ".lora_B.weight", adapter.deltas().get(layer).b().transpose());
+        tensors.put("base_model.model." + module + ".lora_A.weight", adapter.content().deltas().get(layer).a().transpose());
+        tensors.put("base_model.model." + module + ".lora_B.weight", adapter.content().deltas().get(layer).b().transpose());
     }
 
     private void write(String modulesToSave) throws IOException {

@@ -7,6 +7,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.algebra.Svd;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.inputs.InputType;

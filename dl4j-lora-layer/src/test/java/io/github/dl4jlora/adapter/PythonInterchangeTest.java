@@ -6,8 +6,8 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -130,7 +130,7 @@ class PythonInterchangeTest {
         Networks.randomizeAdapters(tuned.paramTable(), 5);
         Map<String, Delta> deltas = new LinkedHashMap<>();
         LoRAAdapter exact = LoRAAdapter.of(tuned);
-        exact.deltas().forEach((name, delta) -> deltas.put(name,
+        exact.content().deltas().forEach((name, delta) -> deltas.put(name,
                 new Delta(delta.a().castTo(stored), delta.b().castTo(stored),
                 delta.alpha(), delta.scaling(), delta.baseId())));
         LoRAAdapter adapter = Adapters.adapter(deltas, exact.content().trained(), 0);
@@ -191,7 +191,7 @@ class PythonInterchangeTest {
 
         LoRAAdapter adapter = LoRAAdapter.load(files);
         assertThat(adapter.config().alpha()).isEqualTo(16);
-        assertThat(adapter.deltas().get("fc2").rank()).isEqualTo(2);
+        assertThat(adapter.content().deltas().get("fc2").rank()).isEqualTo(2);
         assertThat(adapter.content().trained()).containsOnlyKeys("out");
         assertThat(Networks.difference(LoRA.apply(base, adapter).output(input), there)).isLessThan(1e-6);
     }
@@ -346,7 +346,7 @@ class PythonInterchangeTest {
         assertThat(there.shape("y")).isEqualTo(tuned.output(kind.input()).shape());
         assertThat(Networks.difference(there.read("y"), tuned.output(kind.input()))).isLessThan(1e-12);
         assertThat(Networks.difference(there.read("delta"), added)).isLessThan(1e-12);
-        TensorLayout layout = adapter.deltas().get("kernel1").layout();
+        TensorLayout layout = adapter.content().deltas().get("kernel1").layout();
         Map<String, INDArray> gradients = gradients(tuned, kind);
         assertThat(Networks.difference(there.read("gradient of " + layout.nameOfA().substring(1)),
                 layout.fileA(gradients.get("0_W.A")))).isLessThan(1e-11);

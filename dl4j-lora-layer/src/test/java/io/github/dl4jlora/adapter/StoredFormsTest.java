@@ -11,7 +11,7 @@ import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;

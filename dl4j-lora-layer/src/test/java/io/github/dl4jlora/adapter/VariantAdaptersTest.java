@@ -11,7 +11,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variants;
@@ -246,7 +246,7 @@ class VariantAdaptersTest {
     void filesWithoutTheirStartComputeItFromTheBase(Variants variant) throws IOException {
         ComputationGraph tuned = tuned(variant);
         Map<String, Delta> withoutStart = new LinkedHashMap<>();
-        LoRAAdapter.of(tuned).deltas().forEach((layer, delta) -> withoutStart.put(layer, new Delta(delta.a(), delta.b(),
+        LoRAAdapter.of(tuned).content().deltas().forEach((layer, delta) -> withoutStart.put(layer, new Delta(delta.a(), delta.b(),
                 delta.alpha(), delta.scaling(), delta.baseId(), delta.layout(), Map.of(), delta.kind())));
         Adapters.adapter(withoutStart, Map.of(), 0).save(folder);
         assertThat(AdapterFiles.open(folder.resolve("adapter_model.safetensors")).names()).hasSize(4);

@@ -122,7 +122,7 @@ class WorkspacesTest {
 
     private static List<INDArray> arrays(LoRAAdapter adapter) {
         List<INDArray> arrays = new ArrayList<>();
-        adapter.deltas().values().forEach(delta -> arrays.addAll(delta.parts().values()));
+        adapter.content().deltas().values().forEach(delta -> arrays.addAll(delta.parts().values()));
         adapter.content().trained().values().stream().map(Map::values).forEach(arrays::addAll);
         arrays.addAll(adapter.content().biases().values().values());
         return arrays;

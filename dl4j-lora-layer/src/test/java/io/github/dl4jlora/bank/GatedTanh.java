@@ -4,7 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.internal.peft.AdapterContent;
+import io.github.dl4jlora.internal.content.ContentAccess;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -87,7 +87,7 @@ public final class GatedTanh extends ActivationTanH {
 
     /** Its bytes in a bank. */
     static long bytes(LoRAAdapter adapter) {
-        return AdapterContent.of(adapter).deltas().values().stream()
+        return ContentAccess.of(adapter).deltas().values().stream()
                 .mapToLong(delta -> delta.a().length() + delta.b().length()).sum() * Float.BYTES;
     }
 

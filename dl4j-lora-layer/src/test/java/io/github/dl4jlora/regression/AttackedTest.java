@@ -7,7 +7,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
-import io.github.dl4jlora.internal.peft.Kind;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.PlainLoRA;

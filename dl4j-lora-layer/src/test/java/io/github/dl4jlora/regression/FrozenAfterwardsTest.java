@@ -3,7 +3,7 @@ package io.github.dl4jlora.regression;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.internal.peft.Kind;
+import io.github.dl4jlora.internal.content.Kind;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

@@ -4,7 +4,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.internal.peft.Kind;
+import io.github.dl4jlora.internal.content.Kind;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;

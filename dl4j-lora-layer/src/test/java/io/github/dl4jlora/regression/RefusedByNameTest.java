@@ -7,7 +7,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
-import io.github.dl4jlora.internal.peft.Kind;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;

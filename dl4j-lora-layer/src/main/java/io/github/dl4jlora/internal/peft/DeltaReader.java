@@ -3,9 +3,15 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.util.Arrays;
@@ -13,10 +19,10 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.OptionalDouble;
 
-import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
-
 /** Reads the adapted layers of a PEFT folder, whose tensors have been found already. */
-public final class DeltaReader {
+final class DeltaReader {
+
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterContent.LOGGER);
 
     private final PeftFolder folder;
     private final Safetensors tensors;
@@ -25,7 +31,7 @@ public final class DeltaReader {
     private final Budget budget;
 
     /** @param folder for messages */
-    public DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config, Budget budget) {
+    DeltaReader(PeftFolder folder, Safetensors tensors, Provenance provenance, PeftConfig config, Budget budget) {
         this.folder = folder;
         this.tensors = tensors;
         this.provenance = provenance;
@@ -38,7 +44,7 @@ public final class DeltaReader {
      * @return at least one, by the module's name
      * @throws AdapterFormatException if a layer's tensors do not fit each other, or the configuration
      */
-    public Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws IOException {
+    Map<String, Delta> deltas(TensorIndex index, Map<String, Map<ExtraPart, INDArray>> extra) throws IOException {
         if (index.layers().isEmpty()) {
             throw new AdapterFormatException(folder + ": there is no layer with both lora_A and lora_B");
         }
@@ -51,7 +57,7 @@ public final class DeltaReader {
 
     private Delta delta(String layer, String nameOfA, String nameOfB, Map<ExtraPart, INDArray> extra)
             throws IOException {
-        Kind kind = Kind.of(config.init(), config.useDora(), provenance.variant(layer), provenance.init(layer));
+        Kind kind = KindNames.of(config.init(), config.useDora(), provenance.variant(layer), provenance.init(layer));
         int rank = config.rankOf(layer, budget);
         long[] shapeA = tensors.shape(nameOfA);
         long[] shapeB = tensors.shape(nameOfB);

@@ -1,7 +1,8 @@
 package io.github.dl4jlora.internal.peft;
 
-import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -9,12 +10,9 @@ import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
-import java.util.Set;
 
-/** What an adapter holds of a layer beside A and B, as PEFT names and orients it. */
+/** What an adapter holds of a layer beside A and B, as a file names and orients it. */
 public enum ExtraPart {
 
     /** DoRA's m, in the file {@code [nOut]}, of a convolution {@code [1, nOut, 1…]}, with use_dora. */
@@ -23,13 +21,13 @@ public enum ExtraPart {
     /** A trained b, in the file {@code [nOut]}, with bias "lora_only" or "all". */
     BIAS(DefaultParamInitializer.BIAS_KEY, ".base_layer.bias", true),
 
-    /** What PEFT's lora_B adds to b after s: in the file {@code [nOut]}, with lora_bias. A network has it in b. */
-    LORA_BIAS("lora_B.bias", ".lora_B.bias", true),
+    /** What PEFT's lora_B adds to b, in the file {@code [nOut]}, with lora_bias. */
+    LORA_BIAS(Delta.LORA_BIAS, ".lora_B.bias", true),
 
-    /** The base's own W, which PEFT saves beside the adapter of an embedding. Only to be compared with. */
-    BASE_WEIGHT("base_layer.weight", ".base_layer.weight", false),
+    /** The base's own W. */
+    BASE_WEIGHT(Delta.BASE_WEIGHT, ".base_layer.weight", false),
 
-    /** A0, in the file {@code [rank, nIn]}; not PEFT's, which ignores it and computes the start again. */
+    /** A0, in the file {@code [rank, nIn]}. PEFT does not know it: it ignores it, and computes the start again. */
     START_A(Variant.START_A, ".initial_A.weight", false),
 
     /** B0, in the file {@code [nOut, rank]}; like A0. */
@@ -45,7 +43,7 @@ public enum ExtraPart {
         this.vector = vector;
     }
 
-    /** The key of the network's parameter, or of what is compared with one. */
+    /** The key in {@link Delta#more}. */
     public String key() {
         return key;
     }
@@ -61,38 +59,19 @@ public enum ExtraPart {
                         + Arrays.stream(values()).map(ExtraPart::key).toList()));
     }
 
-    /** Whether an adapter of this configuration has such parts. */
-    public boolean isWanted(PeftConfig config) {
-        return switch (this) {
-            case MAGNITUDE -> config.useDora();
-            case BIAS -> config.bias() != BiasTraining.NONE;
-            case LORA_BIAS -> config.loraBias();
-            case START_A, START_B, BASE_WEIGHT -> true;
-        };
-    }
-
-    /** What an adapted layer with these parts lacks. */
-    public static List<ExtraPart> missing(PeftConfig config, Set<ExtraPart> parts) {
-        List<ExtraPart> missing = new ArrayList<>();
-        if (config.useDora() && !parts.contains(MAGNITUDE)) {
-            missing.add(MAGNITUDE);
-        }
-        if (config.loraBias() && !parts.contains(LORA_BIAS)) {
-            missing.add(LORA_BIAS);
-        }
-        if (parts.contains(START_A) != parts.contains(START_B)) {
-            missing.add(parts.contains(START_A) ? START_B : START_A);
-        }
-        return missing;
-    }
-
-    /** @param layout of the layer that it is a part of */
+    /**
+     * The value as the file has it.
+     *
+     * @param layout of the layer that it is a part of
+     */
     public INDArray toFile(INDArray value, TensorLayout layout) {
         return this == MAGNITUDE ? layout.fileMagnitude(value)
                 : vector ? value.reshape(value.length()) : value.transpose();
     }
 
     /**
+     * The value of a tensor.
+     *
      * @return a vector as {@code [1, length]}, a matrix as the network has it
      * @throws AdapterFormatException for a tensor of another rank
      */

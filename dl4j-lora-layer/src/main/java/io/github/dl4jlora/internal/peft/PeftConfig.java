@@ -3,8 +3,12 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
 
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -16,7 +20,7 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * PEFT's {@code adapter_config.json}, as far as it says what the adapter computes. {@link PeftConfigJson} is its text.
+ * What PEFT's {@code adapter_config.json} says of what the adapter computes. {@link PeftConfigJson} reads and writes it.
  *
  * @param rank          {@code r}
  * @param alpha         {@code lora_alpha}
@@ -29,7 +33,7 @@ import java.util.stream.Collectors;
  * @param saveId        tells one save from another; null in files of other programs
  * @param useDora       {@code use_dora}
  * @param loraBias      {@code lora_bias}
- * @param targetsParameters whether {@code target_parameters} names some
+ * @param targetsParameters whether {@code target_parameters} names any
  * @param init          {@code init_lora_weights}, true, false or a word
  * @param bias          {@code bias}
  * @param fanInFanOut   {@code fan_in_fan_out}: PyTorch has W of the adapted layers as {@code [nIn, nOut]}
@@ -40,7 +44,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
                   boolean loraBias, boolean targetsParameters, Object init, BiasTraining bias, boolean fanInFanOut,
                   boolean tiesWeights) {
 
-    /** Of a new save. */
+    /** The configuration of a new save. */
     public static PeftConfig of(AdapterContent adapter) {
         boolean rsLora = adapter.deltas().values().stream().allMatch(delta -> delta.scaling() == Scaling.ALPHA_OVER_SQRT_RANK);
         Map<String, Integer> ranks = new LinkedHashMap<>();
@@ -54,23 +58,49 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         return new PeftConfig(rank, alpha, rsLora, ModulePatterns.of(ranks, rank), ModulePatterns.of(alphas, alpha),
                 adapter.layers(), SavedModules.entries(adapter), adapter.dropout(),
                 UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
-                adapter.deltas().values().stream().anyMatch(delta -> delta.has(ExtraPart.LORA_BIAS.key())), false, init(adapter),
+                adapter.deltas().values().stream().anyMatch(delta -> delta.has(Delta.LORA_BIAS)), false, init(adapter),
                 adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false);
     }
 
-    /** PEFT's word for how all layers started; true, its default, where there is none: what they hold replaces the start. */
+    /** PEFT's word for how all layers started; true, its default, where it has none: the file's values replace that start. */
     private static Object init(AdapterContent adapter) {
-        Set<Object> inits = adapter.deltas().values().stream().map(delta -> delta.kind().peftInit()).collect(Collectors.toSet());
+        Set<Object> inits = adapter.deltas().values().stream().map(delta -> KindNames.init(delta.kind()))
+                .collect(Collectors.toSet());
         boolean orthogonal = adapter.deltas().values().stream()
                 .allMatch(delta -> delta.rank() % 2 == 0 && delta.layout().isLike(TensorLayout.LINEAR));
         Object init = inits.size() == 1 ? inits.iterator().next() : true;
-        return init.equals(Kind.ORTHOGONAL) && !orthogonal ? true : init;
+        return init.equals(KindNames.ORTHOGONAL) && !orthogonal ? true : init;
     }
 
-    /** The same of a certain save. */
+    /** The same with the id of another save. */
     PeftConfig ofSave(String id) {
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
                 targetsParameters, init, bias, fanInFanOut, tiesWeights);
+    }
+
+    /** Whether an adapter of this configuration has such parts. */
+    boolean wants(ExtraPart part) {
+        return switch (part) {
+            case MAGNITUDE -> useDora;
+            case BIAS -> bias != BiasTraining.NONE;
+            case LORA_BIAS -> loraBias;
+            case START_A, START_B, BASE_WEIGHT -> true;
+        };
+    }
+
+    /** What an adapted layer with these parts lacks. */
+    List<ExtraPart> missing(Set<ExtraPart> parts) {
+        List<ExtraPart> missing = new ArrayList<>();
+        if (useDora && !parts.contains(ExtraPart.MAGNITUDE)) {
+            missing.add(ExtraPart.MAGNITUDE);
+        }
+        if (loraBias && !parts.contains(ExtraPart.LORA_BIAS)) {
+            missing.add(ExtraPart.LORA_BIAS);
+        }
+        if (parts.contains(ExtraPart.START_A) != parts.contains(ExtraPart.START_B)) {
+            missing.add(parts.contains(ExtraPart.START_A) ? ExtraPart.START_B : ExtraPart.START_A);
+        }
+        return missing;
     }
 
     /** Whether this library wrote it. */

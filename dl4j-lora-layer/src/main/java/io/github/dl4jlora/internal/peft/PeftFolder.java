@@ -31,8 +31,8 @@ public record PeftFolder(Path path) {
     }
 
     /**
-     * {@return what has to stay the same while it is read} Where a save was killed, or is under way on a system that replaces
-     * file by file, the configuration may bear a temporary name; which one, other files say.
+     * {@return files that have to stay the same while they are read} Where a save was killed, or is under way on a system that
+     * replaces file by file, the configuration may have a temporary name, which other files tell.
      */
     List<Path> files() throws IOException {
         List<Path> files = new ArrayList<>(List.of(tensors(), config()));

@@ -1,6 +1,9 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.variant.Variant;
 
 import java.util.LinkedHashMap;
@@ -9,12 +12,12 @@ import java.util.Map;
 import java.util.function.Predicate;
 
 /**
- * An adapter such that PEFT, whose variant and start are those of all layers, computes the same from it.
+ * An adapter in a form from which PEFT computes the same, although PEFT has one variant and one start for all layers.
  *
- * @param adapter the same where all layers are of one kind. Where only some started from a part of W, or from different ones,
- *                or from one that PEFT draws anew or takes from W the wrong way round, these are plain ones of twice the rank,
- *                which compute the same
- * @param doubled how these started
+ * @param adapter the adapter as it is where all layers are of one kind. Where only some layers started from a part of W, or
+ *                from different parts, or from one that PEFT would draw anew or take from W the wrong way round, these layers
+ *                are plain ones of twice the rank, which compute the same
+ * @param doubled how these layers started
  */
 record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
 
@@ -29,9 +32,9 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
                     + "network with LoRA.save instead, or give all layers one variant");
         }
         List<String> taken = layers(adapter, delta -> delta.kind().init().isTakenFromW());
-        boolean alike = adapter.deltas().values().stream().map(delta -> delta.kind().peftInit()).distinct().count() == 1;
-        boolean drawn = alike && adapter.deltas().values().stream()
-                .anyMatch(delta -> delta.kind().isStartOfItsOwn() && delta.has(Variant.START_A) && !delta.kind().isDora());
+        boolean alike = adapter.deltas().values().stream().map(delta -> KindNames.init(delta.kind())).distinct().count() == 1;
+        boolean drawn = alike && adapter.deltas().values().stream().anyMatch(delta ->
+                KindNames.isStartOfItsOwn(delta.kind()) && delta.has(Variant.START_A) && !delta.kind().isDora());
         refuseGradients(adapter, dora);
         List<String> reversed = layers(adapter, PeftForm::isReversed);
         if (!dora.isEmpty() && !reversed.isEmpty()) {
@@ -58,7 +61,7 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
         return new PeftForm(adapter.with(plain), doubled);
     }
 
-    /** PEFT decomposes W for OLoRA as it lies, whichever way that is. */
+    /** For OLoRA PEFT decomposes W as PyTorch has it, which here is turned round. */
     private static boolean isReversed(Delta delta) {
         return delta.kind().init() == LoRAInit.OLORA && delta.layout().inByOut();
     }

@@ -2,6 +2,10 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -9,6 +13,8 @@ import io.github.dl4jlora.internal.untrusted.SteadyFiles;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,16 +30,15 @@ import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
-import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
-
 /** Reads an adapter as PEFT or {@link PeftWriter} wrote it. */
 public final class PeftReader {
 
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterContent.LOGGER);
     private static final Set<String> WEIGHT_AND_BIAS = Set.of("weight", "bias");
     private static final long LONGEST_CONFIG = 4 << 20;
-    /** A second or so. */
+    /** They take a second or so. */
     private static final long MOST_STEPS = 50_000_000;
-    /** Each is an array of ND4J, which takes a kilobyte beside its values. */
+    /** Each becomes an array of ND4J, which takes a kilobyte beside its values. */
     private static final int MOST_TENSORS = 50_000;
 
     private final PeftFolder folder;
@@ -58,7 +63,7 @@ public final class PeftReader {
         try {
             return SteadyFiles.read(folder.path(), folder::files, this::content);
         } catch (AdapterFormatException e) {
-            // What is wrong inside a file is said without the file's place. A short name may begin another word.
+            // Messages about a file's content do not say which folder it is in. The folder's name may be short and begin a word.
             boolean named = Pattern.compile(Pattern.quote(folder.toString()) + "(?!\\w)").matcher(e.getMessage()).lookingAt();
             throw named ? e : new AdapterFormatException(folder + ": " + e.getMessage(), e);
         }
@@ -103,13 +108,13 @@ public final class PeftReader {
         }
     }
 
-    /** What PEFT made copies of, but those of which it wants more than is kept here, such as a batch normalisation's counts. */
+    /** Modules that PEFT copied, except where it wants more of them than is kept here, such as a batch normalisation's counts. */
     private static Set<String> modules(Map<String, Map<String, INDArray>> trained, PeftConfig config) {
         return trained.keySet().stream().filter(module -> config.isOurs() ? config.modulesToSave().contains(module)
                 : WEIGHT_AND_BIAS.containsAll(trained.get(module).keySet())).collect(Collectors.toSet());
     }
 
-    /** Names of tensors but those of whole numbers in saved modules, and of masks called bias: nothing of them was trained. */
+    /** Names of the tensors, without whole numbers in saved modules and masks called bias, which nobody trained. */
     private static List<String> numbers(Safetensors tensors, PeftConfig config, Budget budget) throws AdapterFormatException {
         SavedModules saved = new SavedModules(config.modulesToSave());
         List<String> numbers = new ArrayList<>();
@@ -126,7 +131,7 @@ public final class PeftReader {
         return numbers;
     }
 
-    /** The file's, unless it is of another save than the tensors: then the copy that these have. */
+    /** The file's, unless it belongs to another save than the tensors: then the copy in the tensors' metadata. */
     private PeftConfig config(Provenance provenance, SteadyFiles files) throws IOException {
         byte[] savedText = provenance.config().orElse(null);
         PeftConfig saved = savedText == null ? null : PeftConfigJson.parse(savedText);
@@ -140,7 +145,7 @@ public final class PeftReader {
             throw new AdapterFormatException(folder.config() + " does not exist or is no file");
         }
         PeftConfig config = PeftConfigJson.parse(files.bytes(file.get(), LONGEST_CONFIG));
-        // Of another save only where both say so: what somebody edited, or wrote anew, counts.
+        // Of another save only where both say so: a file that somebody has edited or written anew counts.
         boolean torn = saved != null && saved.isOurs() && config.isOurs() && !saved.saveId().equals(config.saveId());
         if (torn) {
             return saved;
@@ -148,7 +153,7 @@ public final class PeftReader {
         return config.isOurs() || saved == null ? config : config.ofSave(saved.saveId());
     }
 
-    /** How a tensor is read that is some part of a layer. */
+    /** How the tensor of a layer's part is read. */
     private interface Reading<K> {
         INDArray of(K part, String tensor) throws IOException;
     }

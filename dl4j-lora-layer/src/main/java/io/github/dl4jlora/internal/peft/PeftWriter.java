@@ -2,12 +2,17 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.common.Divergence;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.io.OutputStream;
@@ -17,18 +22,15 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeSet;
 import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
-import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
-
 /** Writes an adapter as PEFT does; {@link PeftReader} is the way back. */
 public final class PeftWriter {
 
-    static final Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterContent.LOGGER);
 
     private final PeftForm form;
     private final AdapterContent adapter;
@@ -37,7 +39,7 @@ public final class PeftWriter {
      * @throws IllegalArgumentException where PEFT has no such adapter, naming the layers
      */
     public PeftWriter(AdapterContent adapter) {
-        adapter.deltas().values().forEach(delta -> delta.kind().requireNameInFiles());
+        adapter.deltas().values().forEach(delta -> KindNames.requireName(delta.kind()));
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             this.form = PeftForm.of(adapter);
             this.adapter = form.adapter();
@@ -45,7 +47,9 @@ public final class PeftWriter {
     }
 
     /**
-     * @param path    new, empty, or with an adapter, whose two files are replaced together; others stay
+     * Writes both files into a folder.
+     *
+     * @param path    new, empty, or with an adapter, whose two files are replaced together; other files stay
      * @throws IOException              if there is a file of that name, the folder cannot be written to, or has an adapter that
      *                                  the options forbid to replace
      * @throws IllegalArgumentException if files have no name for the adapter's variant, or one name for two of its tensors
@@ -62,7 +66,7 @@ public final class PeftWriter {
     }
 
     /**
-     * Both files in a zip. The stream is not closed.
+     * Writes both files into a zip. The stream is not closed.
      *
      * @throws IOException              if it cannot be written to
      * @throws IllegalArgumentException if files have no name for the adapter's variant, or one name for two of its tensors
@@ -81,7 +85,7 @@ public final class PeftWriter {
         out.flush();
     }
 
-    /** By name, the tensors first: a reader of one new and one old file believes them. */
+    /** By name, the tensors first: a reader that finds one new and one old file goes by them. */
     private Map<String, AtomicFile.Content> files() throws IOException {
         byte[] config = PeftConfigJson.bytes(PeftConfig.of(adapter));
         Map<String, String> metadata = Provenance.of(form, config).metadata();
@@ -98,7 +102,8 @@ public final class PeftWriter {
     }
 
     private void warn() {
-        adapter.layers().stream().filter(layer -> Arrays.stream(layer.split("\\.")).anyMatch(MODULES_OF_PEFT::contains))
+        adapter.layers().stream()
+                .filter(layer -> Arrays.stream(layer.split("\\.")).anyMatch(TensorName.MODULES_OF_PEFT::contains))
                 .forEach(layer -> LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the "
                         + "wrong one", layer));
         List<String> unknown = adapter.deltas().entrySet().stream().filter(entry -> !entry.getValue().layout().isInPeft())

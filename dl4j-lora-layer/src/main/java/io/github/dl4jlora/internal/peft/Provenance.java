@@ -2,6 +2,8 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.variant.Variant;
 
 import java.nio.charset.StandardCharsets;
@@ -11,8 +13,8 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * Where an adapter comes from, as far as PEFT has no word for it: the metadata of a file's tensors. Files of other programs
- * say nothing of it.
+ * Where an adapter comes from, and what else PEFT's configuration has no field for: the metadata of a file's tensors. Files of
+ * other programs do not have it.
  *
  * @param metadata by key
  */
@@ -32,7 +34,7 @@ public record Provenance(Map<String, String> metadata) {
     private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String BASE_ID = "dl4j_lora.base.";
     private static final String STORED_AS = "dl4j_lora.stored.";
-    /** Says that modules in full have PyTorch's names and shapes, but for those that are named after {@link #OWN}. */
+    /** Says that modules in full have PyTorch's names and shapes, except those whose names follow {@link #OWN}. */
     private static final String NAMES = "dl4j_lora.names";
     private static final String TORCH = "torch";
     private static final String OWN = "dl4j_lora.own.";
@@ -71,12 +73,12 @@ public record Provenance(Map<String, String> metadata) {
         });
         metadata.put(NAMES, TORCH);
         adapter.own().forEach(name -> metadata.put(OWN + name, ""));
-        form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, kind.peftInit().toString()));
+        form.doubled().forEach((name, kind) -> metadata.put(DOUBLED + name, KindNames.init(kind).toString()));
         return new Provenance(metadata);
     }
 
     /**
-     * How a layer started that is stored as a plain one of twice the rank; null for any other.
+     * How a layer started that is stored as a plain one of twice the rank; null for other layers.
      *
      * @param folder for the message
      * @throws AdapterFormatException for an unknown start
@@ -86,7 +88,7 @@ public record Provenance(Map<String, String> metadata) {
         if (recorded == null) {
             return null;
         }
-        Kind started = Kind.recorded(recorded, variant);
+        Kind started = KindNames.recorded(recorded, variant);
         if (!started.init().isTakenFromW()) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has the unknown start " + recorded);
         }
@@ -113,7 +115,7 @@ public record Provenance(Map<String, String> metadata) {
         return metadata.containsKey(IN_BY_OUT + layer);
     }
 
-    /** Whether a file of this library has DL4J's names and shapes for a module in full, or for a bias. */
+    /** Whether a module in full, or a bias, has DL4J's names and shapes. Asked of files of this library alone. */
     boolean isOwn(String name) {
         return !metadata.containsKey(NAMES) || metadata.containsKey(OWN + name);
     }
@@ -129,8 +131,10 @@ public record Provenance(Map<String, String> metadata) {
     }
 
     /**
+     * What alpha means for a layer; empty if the file does not say.
+     *
      * @param folder for the message
-     * @throws AdapterFormatException for an unknown one
+     * @throws AdapterFormatException for an unknown scaling
      */
     public Optional<Scaling> scaling(PeftFolder folder, String layer) throws AdapterFormatException {
         String recorded = metadata.get(SCALING + layer);
@@ -142,6 +146,8 @@ public record Provenance(Map<String, String> metadata) {
     }
 
     /**
+     * A layer's alpha; empty if the file does not say.
+     *
      * @param folder for the message
      * @throws AdapterFormatException if it is no number
      */

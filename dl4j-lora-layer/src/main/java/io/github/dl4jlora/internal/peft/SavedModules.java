@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.untrusted.Budget;
 
 import java.util.Collection;
@@ -37,7 +38,7 @@ final class SavedModules {
     static List<String> entries(AdapterContent adapter) {
         NavigableSet<String> layers = new TreeSet<>(adapter.deltas().keySet());
         NavigableSet<String> reversed = new TreeSet<>();
-        Stream.of(adapter.modules(), layers, adapter.trained().keySet(), PeftWriter.MODULES_OF_PEFT).flatMap(Set::stream)
+        Stream.of(adapter.modules(), layers, adapter.trained().keySet(), TensorName.MODULES_OF_PEFT).flatMap(Set::stream)
                 .flatMap(name -> Stream.concat(Stream.of(name), outer(name))).forEach(name -> reversed.add(reversed(name)));
         return adapter.trained().keySet().stream()
                 .filter(module -> outer(module).noneMatch(adapter.trained()::containsKey))
@@ -46,15 +47,15 @@ final class SavedModules {
     }
 
     /**
-     * Whether PEFT finds this module by its name, and no other, and all that its copy holds is in the file. Where it does not,
-     * {@code model.} before the name keeps it from copying: {@code out} would be {@code lora_dropout}'s end too. It then reads
-     * the values into the base's own module, and with them into whatever is tied to that.
+     * Whether PEFT has this module by this name, and the file has all that is in it. Where not, {@code model.} before the name
+     * keeps PEFT from making a copy of the module; so too where the name is the end of another's, as {@code out} is of
+     * {@code lora_dropout}. PEFT then reads the values into the base's own module, and so into whatever is tied to that.
      */
     private static boolean isNamed(String module, AdapterContent adapter) {
         return adapter.modules().contains(module) && !adapter.own().contains(module);
     }
 
-    /** Of all names backwards, those that end so follow each other. */
+    /** Among reversed names, those of one end follow each other. */
     private static boolean isOnlyEnd(String module, NavigableSet<String> reversed) {
         String next = reversed.higher(reversed(module));
         return next == null || !next.startsWith(reversed(module));
@@ -74,7 +75,7 @@ final class SavedModules {
                 .mapToObj(end -> module.substring(0, end));
     }
 
-    /** The modules that entries of ours name in full, with {@code model.} before them or without. */
+    /** The modules that entries which this library wrote name in full, with or without {@code model.} before them. */
     static Set<String> inFull(Collection<String> entries) {
         Set<String> modules = new HashSet<>(entries);
         entries.stream().filter(entry -> entry.startsWith(MODEL)).forEach(entry -> modules.add(entry.substring(MODEL.length())));
@@ -82,7 +83,7 @@ final class SavedModules {
     }
 
     /**
-     * Entries that save a module, or one that it is in.
+     * Entries that save a module, or an outer one.
      *
      * @param budget of the file
      */

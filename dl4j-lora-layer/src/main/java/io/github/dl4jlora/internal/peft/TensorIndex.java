@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import io.github.dl4jlora.internal.untrusted.Few;
 
@@ -13,8 +15,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** A file's tensors by what they are, which {@link TensorNames} tells. Each is looked at once. */
-public final class TensorIndex {
+/** A file's tensors, sorted by what {@link TensorNames} says they are. Each is looked at once. */
+final class TensorIndex {
 
     private final PeftConfig config;
     private final TensorNames names;
@@ -23,15 +25,16 @@ public final class TensorIndex {
     private final Map<String, Map<ExtraPart, String>> extra = new LinkedHashMap<>();
     private final Map<String, Map<String, String>> trained = new LinkedHashMap<>();
     private final Map<String, String> biases = new LinkedHashMap<>();
-    /** Layers of which there is something that is not needed. */
+    /** Layers that have a tensor which is not needed. */
     private final Set<String> idle = new TreeSet<>();
     private final Set<String> strangers = new TreeSet<>();
 
     /**
      * @param budget of the file
-     * @throws AdapterFormatException if a tensor is there twice, or takes part in a computation that is unknown here
+     * @throws AdapterFormatException if two tensors are the same part of a layer, or one is needed for a computation that is
+     *                                not known here
      */
-    public TensorIndex(Collection<String> names, PeftConfig config, Budget budget) throws AdapterFormatException {
+    TensorIndex(Collection<String> names, PeftConfig config, Budget budget) throws AdapterFormatException {
         this.config = config;
         this.names = new TensorNames(names, config, budget);
         Set<String> unknown = new TreeSet<>();
@@ -72,14 +75,14 @@ public final class TensorIndex {
     }
 
     /** Layers with A, B and all else that an adapter of this configuration has, in the order of A in the file. */
-    public Set<String> layers() {
+    Set<String> layers() {
         Set<String> layers = new LinkedHashSet<>(a.keySet());
         layers.removeIf(layer -> !b.containsKey(layer) || !missingBeside(layer).isEmpty());
         return layers;
     }
 
     /** Layers of which there is A or B, but not all that belongs to them, in alphabetical order. */
-    public Set<String> incomplete() {
+    Set<String> incomplete() {
         Set<String> incomplete = new TreeSet<>(a.keySet());
         incomplete.addAll(b.keySet());
         incomplete.removeAll(layers());
@@ -87,34 +90,34 @@ public final class TensorIndex {
     }
 
     private List<ExtraPart> missingBeside(String layer) {
-        return ExtraPart.missing(config, extra.getOrDefault(layer, Map.of()).keySet());
+        return config.missing(extra.getOrDefault(layer, Map.of()).keySet());
     }
 
-    public String a(String layer) {
+    String a(String layer) {
         return a.get(layer);
     }
 
-    public String b(String layer) {
+    String b(String layer) {
         return b.get(layer);
     }
 
-    /** By layer and part; among the layers may be some that lack A or B. */
-    public Map<String, Map<ExtraPart, String>> extra() {
+    /** By layer and part; layers that lack A or B may be among them. */
+    Map<String, Map<ExtraPart, String>> extra() {
         return extra;
     }
 
     /** By layer and PyTorch's name of the parameter. */
-    public Map<String, Map<String, String>> trained() {
+    Map<String, Map<String, String>> trained() {
         return trained;
     }
 
     /** By the name that {@link Biases} have. */
-    public Map<String, String> biases() {
+    Map<String, String> biases() {
         return biases;
     }
 
     /** Names of tensors that an adapter of this configuration lacks, in alphabetical order. */
-    public Set<String> missing() throws AdapterFormatException {
+    Set<String> missing() throws AdapterFormatException {
         Set<String> missing = new TreeSet<>();
         b.keySet().stream().filter(layer -> !a.containsKey(layer))
                 .forEach(layer -> missing.add(TensorName.of(layer, TensorLayout.LINEAR.nameOfA())));
@@ -137,7 +140,7 @@ public final class TensorIndex {
     }
 
     /** Names of tensors that an adapter of this configuration has no place for, in alphabetical order. */
-    public Set<String> surplus() {
+    Set<String> surplus() {
         Set<String> surplus = new TreeSet<>(strangers);
         extra.forEach((layer, parts) -> {
             if (!a.containsKey(layer)) {

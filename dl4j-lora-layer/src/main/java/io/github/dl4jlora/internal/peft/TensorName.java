@@ -1,10 +1,18 @@
 package io.github.dl4jlora.internal.peft;
 
-/** What a tensor of a file is, by its name and the configuration. */
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.TensorLayout;
+
+import java.util.Set;
+
+/** What a tensor of a file is, as its name and the configuration say. */
 sealed interface TensorName {
 
     /** Before the name of a module that PEFT adapted; files that were not written by its {@code PeftModel} lack it. */
     String PREFIX = "base_model.model.";
+
+    /** Modules that PEFT itself puts into a layer. */
+    Set<String> MODULES_OF_PEFT = Set.of("lora_dropout", "lora_A", "lora_B", "base_layer");
 
     /** A tensor's name in full. */
     static String of(String layer, String end) {
@@ -31,11 +39,11 @@ sealed interface TensorName {
     record Idle(String layer) implements TensorName {
     }
 
-    /** Part of an adapted layer that is computed with in a way that is unknown here. */
+    /** Part of an adapted layer; how PEFT computes with it is not known here. */
     record Unknown() implements TensorName {
     }
 
-    /** Of no layer that is adapted or saved. */
+    /** Belongs to no layer that is adapted or saved. */
     record Stranger() implements TensorName {
     }
 }

@@ -2,6 +2,8 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
 
 import java.util.Collection;
@@ -10,18 +12,18 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/** Says of each of a file's tensors what it is. */
+/** Finds out what each of a file's tensors is. */
 final class TensorNames {
 
     private static final List<String> ENDS_OF_A = List.of(TensorLayout.LINEAR.nameOfA(), TensorLayout.EMBEDDING.nameOfA());
     private static final List<String> ENDS_OF_B = List.of(TensorLayout.LINEAR.nameOfB(), TensorLayout.EMBEDDING.nameOfB());
     /** What VeLoRA and MonteCLoRA keep for training. */
     private static final List<String> FOR_TRAINING_ONLY = List.of(".lora_velora_embed", ".lora_monteclora_sampler.");
-    /** How PEFT's wrapper calls the two modules between which it chooses: with bias "all" it saves their biases once more. */
+    /** What PEFT's wrapper calls the two modules that it chooses from: with bias "all" it saves their biases once more. */
     private static final List<String> WITHIN_WRAPPER = List.of(".original_module.", ".modules_to_save.");
     /** How often a batch normalisation was trained, a whole number that DL4J does not count. */
     private static final String BATCHES = "num_batches_tracked";
-    /** PEFT adds each name that a task's head may have, of which a model has one. */
+    /** PEFT adds every name that a task's head may have; a model has one of them. */
     private static final List<String> HEADS = List.of("classifier", "score", "qa_outputs");
     private static final String LORA = ".lora_";
     private static final String WEIGHT = ".weight";
@@ -49,7 +51,7 @@ final class TensorNames {
     TensorName of(String name) throws AdapterFormatException {
         String module = module(name);
         int dot = module.lastIndexOf('.');
-        // First of all, since a layer may bear any name, lora_A among them.
+        // This comes first, since a layer may have any name, even lora_A.
         if (dot > 0 && savedInFull.contains(module.substring(0, dot))) {
             return new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1));
         }
@@ -67,12 +69,12 @@ final class TensorNames {
         if (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)) {
             return new TensorName.Bias(module.substring(0, dot));
         }
-        // What is tied to a saved module is not among its entries.
+        // A module that is tied to a saved one has no entry of its own.
         return config.tiesWeights() && module.endsWith(WEIGHT)
                 ? new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1)) : new TensorName.Stranger();
     }
 
-    /** Null for a tensor that is none. */
+    /** Null for a tensor that is no part of an adapted layer. */
     private TensorName partOfAdapted(String module) {
         String a = layer(module, ENDS_OF_A);
         String b = layer(module, ENDS_OF_B);
@@ -81,12 +83,12 @@ final class TensorNames {
         }
         for (ExtraPart part : ExtraPart.values()) {
             String layer = layer(module, List.of(part.suffix()));
-            if (layer != null && part.isWanted(config)) {
+            if (layer != null && config.wants(part)) {
                 return new TensorName.Part(layer, part);
             }
         }
         // PEFT's own lora_only, and loralib, leave base_layer out.
-        String ofBias = ExtraPart.BIAS.isWanted(config) ? layer(module, List.of(Biases.SUFFIX)) : null;
+        String ofBias = config.wants(ExtraPart.BIAS) ? layer(module, List.of(Biases.SUFFIX)) : null;
         if (ofBias != null && adapted.contains(ofBias)) {
             return new TensorName.Part(ofBias, ExtraPart.BIAS);
         }
@@ -98,13 +100,13 @@ final class TensorNames {
         return null;
     }
 
-    /** The name before one of these ends; null for a name without. */
+    /** The name without the one of these ends that it has; null if it has none. */
     private static String layer(String module, List<String> ends) {
         return ends.stream().filter(module::endsWith).findFirst()
                 .map(end -> module.substring(0, module.length() - end.length())).orElse(null);
     }
 
-    /** What entries of modules_to_save none of these layers answers to, as far as it must. */
+    /** Entries of modules_to_save that save none of these layers, without those that a model need not have. */
     Set<String> unsaved(Collection<String> layers) throws AdapterFormatException {
         Set<String> missing = new HashSet<>(config.modulesToSave());
         for (String layer : layers) {

@@ -2,16 +2,13 @@ package io.github.dl4jlora.internal.swap;
 
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
-import io.github.dl4jlora.internal.common.Divergence;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.ExtraPart;
-import io.github.dl4jlora.internal.peft.Kind;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.Network;
 import io.github.dl4jlora.internal.untrusted.Few;
-import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
@@ -24,6 +21,8 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -33,15 +32,14 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-import static io.github.dl4jlora.internal.peft.AdapterLog.LOG;
-
 /**
  * Puts an adapter into a network in place of the one it has. Checks come first and only note what is to be assigned, so
  * that a refusal leaves the network as it was.
  */
 public final class Swap {
 
-    /** Of a base weight that was stored in 16 bits. */
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterContent.LOGGER);
+    /** Relative tolerance for weights stored in 16 bits. */
     private static final double ROUNDING = 1e-2;
 
     /** A layer that keeps the adapter's base in another way than when the adapter was trained. */
@@ -118,7 +116,7 @@ public final class Swap {
             adapter.deltas().forEach((name, loaded) -> {
                 AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
                 Delta delta = swap.onFittingBase(name, loaded, matrix, bases, false);
-                delta.parts().forEach((key, value) -> inTypeOf(matrix.a(), name, key, value));
+                delta.parts().forEach((key, value) -> FitChecks.inTypeOf(matrix.a(), name, key, value));
                 deltas.put(name, delta);
                 swap.noteForm(name, delta, bases.get(matrix.layer()));
             });
@@ -175,8 +173,8 @@ public final class Swap {
             matrix.settings().toBuilder().alpha(delta.alpha()).scaling(delta.scaling()).build("Layer \"" + name + "\"");
             Map<String, INDArray> parts = new LinkedHashMap<>();
             delta.parts().forEach((key, value) -> {
-                requireShape(name, key, value, matrix.parts().get(key));
-                parts.put(key, inTypeOf(matrix.parts().get(key), name, key, value));
+                FitChecks.requireShape(name, key, value, matrix.parts().get(key));
+                parts.put(key, FitChecks.inTypeOf(matrix.parts().get(key), name, key, value));
             });
             assignments.add(() -> {
                 matrix.rescale(delta.alpha(), delta.scaling());
@@ -204,8 +202,8 @@ public final class Swap {
 
     /** With what its file says in relation to the base's values, which only a network has. */
     private Delta onBase(String name, Delta delta, AdaptedView.AdaptedMatrix matrix, boolean anyBase) {
-        INDArray own = delta.more().get(ExtraPart.BASE_WEIGHT.key());
-        boolean added = delta.has(ExtraPart.LORA_BIAS.key());
+        INDArray own = delta.more().get(Delta.BASE_WEIGHT);
+        boolean added = delta.has(Delta.LORA_BIAS);
         if (own == null && !added) {
             return delta;
         }
@@ -259,16 +257,7 @@ public final class Swap {
         missing.removeAll(adapter);
         Set<String> surplus = new TreeSet<>(adapter);
         surplus.removeAll(network);
-        requireSame(what, missing, surplus);
-    }
-
-    /** @throws IllegalArgumentException if there is a name that either has alone */
-    static void requireSame(String what, Set<String> missing, Set<String> surplus) {
-        if (!missing.isEmpty() || !surplus.isEmpty()) {
-            throw new IllegalArgumentException("The adapter's " + what + " layers or parameters are not the network's: "
-                    + "missing in the adapter " + Few.of(missing) + ", surplus in it " + Few.of(surplus)
-                    + ". Make the network with LoRA.apply(base, adapter)");
-        }
+        FitChecks.requireSame(what, missing, surplus);
     }
 
     private static void requireSameKind(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
@@ -284,7 +273,7 @@ public final class Swap {
                     + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
         }
         LoRASettings settings = matrix.settings();
-        Kind kind = new Kind(settings.variant(), settings.loraInit(), settings.pissaIterations());
+        Kind kind = Kind.of(settings);
         if (taken && !kind.start().equals(delta.kind().start())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter started from W as " + delta.kind().start()
                     + ", but the network's as " + kind.start() + ", which is another part of W. Make the network with "
@@ -325,34 +314,5 @@ public final class Swap {
                     + Arrays.toString(adapter) + ", but the network's are " + Arrays.toString(network)
                     + ". Give the network that the adapter was made for");
         }
-    }
-
-    /** The value, if it has the parameter's shape. */
-    static INDArray shaped(String layer, String key, INDArray value, INDArray parameter) {
-        requireShape(layer, key, value, parameter);
-        return value;
-    }
-
-    private static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
-        if (!Arrays.equals(value.shape(), parameter.shape())) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape "
-                    + Arrays.toString(value.shape()) + ", but the network's has " + Arrays.toString(parameter.shape())
-                    + ". Make the network with LoRA.apply(base, adapter), or set the rank with override");
-        }
-    }
-
-    /** The value in the parameter's data type, which may have a smaller range than the file's. */
-    static INDArray inTypeOf(INDArray parameter, String layer, String key, INDArray value) {
-        INDArray cast = value.castTo(parameter.dataType());
-        long place = RawValues.firstNotFinite(cast);
-        if (place >= 0) {
-            double found = value.dup('c').getDouble(place);
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " of type " + value.dataType()
-                    + " has " + found + " at position " + place + (Double.isFinite(found)
-                    ? ", too large for the network's data type " + parameter.dataType() + ". Convert the base with "
-                    + "convertDataType(DataType." + value.dataType() + "), and adapt that"
-                    : ": its training diverged. " + Divergence.remedy(value.dataType())));
-        }
-        return cast;
     }
 }

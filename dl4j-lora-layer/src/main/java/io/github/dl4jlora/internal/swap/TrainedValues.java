@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.swap;
 
 import io.github.dl4jlora.conf.TorchParameter;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
-import io.github.dl4jlora.internal.peft.TorchLayout;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -34,7 +34,7 @@ final class TrainedValues {
     private final AdapterContent adapter;
     private final AdaptedView view;
     private final List<Runnable> assignments;
-    private final Map<Place, Map<TorchParameter, INDArray>> told = new LinkedHashMap<>();
+    private final Map<Place, Map<TorchParameter, INDArray>> byPlace = new LinkedHashMap<>();
     private final Set<String> seenLayers = new TreeSet<>();
     private final Set<String> seenBiases = new TreeSet<>();
     private final Set<String> surplusLayers = new TreeSet<>();
@@ -52,10 +52,10 @@ final class TrainedValues {
         adapter.trained().forEach(this::requireBias);
         adapter.trained().forEach(this::sort);
         adapter.biases().values().forEach(this::sort);
-        told.forEach(this::checkTold);
+        byPlace.forEach(this::checkPlace);
         completeLayers();
-        Swap.requireSame("fully trained", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
-        Swap.requireSame("biases of", without(view.biases().keySet(), seenBiases), surplusBiases);
+        FitChecks.requireSame("fully trained", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
+        FitChecks.requireSame("biases of", without(view.biases().keySet(), seenBiases), surplusBiases);
     }
 
     /** PEFT writes modules whole, so a module that is there without its bias has none: PyTorch adds nothing where we would. */
@@ -88,7 +88,7 @@ final class TrainedValues {
             return;
         }
         values.forEach((parameter, value) -> {
-            if (!isTold(module + "." + parameter, value)) {
+            if (!noted(module + "." + parameter, value)) {
                 surplusLayers.add(isLayer ? module + "." + parameter : module);
             }
         });
@@ -98,23 +98,25 @@ final class TrainedValues {
         INDArray parameter = view.biases().get(name);
         if (parameter != null && !view.torch().parameters().containsKey(name + Biases.SUFFIX)) {
             seenBiases.add(name);
-            assign(name, "bias", Swap.shaped(name, "bias", value, parameter), parameter);
-        } else if (!isTold(name + Biases.SUFFIX, value.reshape(value.length()))) {
+            assign(name, "bias", FitChecks.shaped(name, "bias", value, parameter), parameter);
+        } else if (!noted(name + Biases.SUFFIX, value.reshape(value.length()))) {
             surplusBiases.add(name);
         }
     }
 
-    private boolean isTold(String tensor, INDArray value) {
+    /** Notes the value for the parameter that PyTorch calls so; false if the network has none of that name. */
+    private boolean noted(String tensor, INDArray value) {
         TorchParameter parameter = view.torch().parameter(tensor);
         if (parameter == null) {
             return false;
         }
-        told.computeIfAbsent(new Place(parameter.layer(), parameter.key()), place -> new LinkedHashMap<>()).put(parameter, value);
+        Place place = new Place(parameter.layer(), parameter.key());
+        byPlace.computeIfAbsent(place, key -> new LinkedHashMap<>()).put(parameter, value);
         return true;
     }
 
     private void assign(String name, String what, INDArray shaped, INDArray parameter) {
-        INDArray cast = Swap.inTypeOf(parameter, name, what, shaped);
+        INDArray cast = FitChecks.inTypeOf(parameter, name, what, shaped);
         assignments.add(() -> parameter.assign(cast));
     }
 
@@ -122,7 +124,7 @@ final class TrainedValues {
     private void checkLayer(String name, Map<String, INDArray> values) {
         AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
         Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
-        Swap.requireSame("layer \"" + name + "\"'s", without(keys.keySet(), values.keySet()),
+        FitChecks.requireSame("layer \"" + name + "\"'s", without(keys.keySet(), values.keySet()),
                 without(values.keySet(), keys.keySet()));
         values.forEach((torchName, value) -> {
             INDArray parameter = layer.table().get(keys.get(torchName));
@@ -143,7 +145,7 @@ final class TrainedValues {
         }
     }
 
-    private void checkTold(Place place, Map<TorchParameter, INDArray> values) {
+    private void checkPlace(Place place, Map<TorchParameter, INDArray> values) {
         Map.Entry<TorchParameter, INDArray> first = values.entrySet().iterator().next();
         values.forEach((name, value) -> {
             if (!value.equalShapes(first.getValue()) || !value.equals(first.getValue())) {
@@ -159,10 +161,10 @@ final class TrainedValues {
         }
         seenLayers.add(place.layer());
         view.torch().namesOf(place.layer(), place.key()).stream()
-                .filter(name -> !values.containsKey(name) && !name.tensor().endsWith(Biases.SUFFIX)).forEach(untold -> {
+                .filter(name -> !values.containsKey(name) && !name.tensor().endsWith(Biases.SUFFIX)).forEach(missing -> {
             // PyTorch would compute with the base's value there.
             if (!isBase(place, shaped)) {
-                throw untied(first.getKey(), untold, "the adapter has a new value for the first alone");
+                throw untied(first.getKey(), missing, "the adapter has a new value for the first alone");
             }
         });
         assign(place.layer(), first.getKey().tensor(), shaped, target);
@@ -220,23 +222,23 @@ final class TrainedValues {
     /** Where PyTorch has a layer's parameters in several modules, an adapter may hold some of them: the others are the base's. */
     private void completeLayers() {
         for (String layer : seenLayers) {
-            List<String> untold = new ArrayList<>();
+            List<String> missing = new ArrayList<>();
             for (TorchParameter parameter : view.torch().of(layer)) {
                 Place place = new Place(layer, parameter.key());
                 AdaptedView.TrainedLayer trained = view.trainedLayers().get(layer);
-                if (!told.containsKey(place) && trained != null && !adapter.own().contains(layer)) {
+                if (!byPlace.containsKey(place) && trained != null && !adapter.own().contains(layer)) {
                     INDArray base = base(place);
                     if (base == null) {
-                        untold.add(parameter.tensor());
+                        missing.add(parameter.tensor());
                     } else {
                         INDArray value = base.dup();
                         assignments.add(() -> trained.table().get(place.key()).assign(value));
                     }
                 }
             }
-            if (!untold.isEmpty()) {
-                throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter lacks " + untold + ", and what the base "
-                        + "has of it is not here. Make the network with LoRA.apply(base, adapter)");
+            if (!missing.isEmpty()) {
+                throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter lacks " + missing + ", and what the "
+                        + "base has of it is not here. Make the network with LoRA.apply(base, adapter)");
             }
         }
     }

@@ -1,13 +1,17 @@
 /**
- * Adapters into networks. Public classes here are no API and may change without notice.
+ * Adapters into networks and out of them. Public classes here are no API and may change without notice.
  *
  * <pre>
- *   Swap             an AdapterContent into a network in place of the one it has, or checked against networks that compute it by
- *     |              routes
- *   TrainedValues    its layers in full and its biases, by PyTorch's names
+ *   Capture              an AdapterContent out of a network
+ *     `- CapturedValues  what was trained without A and B
+ *   FittingConfig        the configuration of a network for an AdapterContent
+ *   Swap                 an AdapterContent into a network in place of the one it has; or compared with a network that computes
+ *     |                  it by routes
+ *     |- TrainedValues   what was trained without A and B, by PyTorch's names
+ *     `- FitChecks       names, shapes and values
  * </pre>
  *
- * Known to {@code adapter} and {@code bank}; it knows both what adapters consist of, {@code internal.peft}, and adapted networks,
- * {@code internal.rewrite}.
+ * Known to {@code adapter} and {@code bank}; it knows both what adapters consist of, {@code internal.content}, and adapted
+ * networks, {@code internal.rewrite}.
  */
 package io.github.dl4jlora.internal.swap;

@@ -5,18 +5,18 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.ExtraPart;
-import io.github.dl4jlora.internal.peft.Kind;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -65,7 +65,7 @@ class SwapTest {
     }
 
     private static AdapterContent withBiases(INDArray ofFc2, INDArray ofOut) {
-        Delta delta = delta(Map.of(ExtraPart.BIAS.key(), Nd4j.zeros(DataType.FLOAT, 1, Networks.HIDDEN)));
+        Delta delta = delta(Map.of(DefaultParamInitializer.BIAS_KEY, Nd4j.zeros(DataType.FLOAT, 1, Networks.HIDDEN)));
         return new AdapterContent(Map.of("fc1", delta), Map.of(),
                 new Biases(Map.of("fc2", ofFc2, "out", ofOut), BiasTraining.ALL), 0);
     }
@@ -124,15 +124,15 @@ class SwapTest {
             ComputationGraph tuned = LoRA.apply(base, config().build());
 
             for (double share : new double[] {1, 0.9925, 1.0075}) {
-                Swap.into(tuned, content(delta(Map.of(ExtraPart.BASE_WEIGHT.key(), weights.mul(share)))), false, false, false);
+                Swap.into(tuned, content(delta(Map.of(Delta.BASE_WEIGHT, weights.mul(share)))), false, false, false);
             }
             for (double share : new double[] {0.98, 1.02}) {
-                refused(tuned, content(delta(Map.of(ExtraPart.BASE_WEIGHT.key(), weights.mul(share)))),
+                refused(tuned, content(delta(Map.of(Delta.BASE_WEIGHT, weights.mul(share)))),
                         "\"fc1\": the adapter comes with base weights of its own");
             }
             if (size == 100) {
                 // The share is exact here: that much is rounding still.
-                Swap.into(tuned, content(delta(Map.of(ExtraPart.BASE_WEIGHT.key(), weights.mul(1.01)))), false, false, false);
+                Swap.into(tuned, content(delta(Map.of(Delta.BASE_WEIGHT, weights.mul(1.01)))), false, false, false);
             }
         }
     }
@@ -144,7 +144,7 @@ class SwapTest {
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(Networks.HIDDEN).nOut(2).build()).build());
         bare.init();
         MultiLayerNetwork tuned = LoRA.apply(bare, config().build());
-        Delta adding = delta(Map.of(ExtraPart.LORA_BIAS.key(), Nd4j.zeros(DataType.FLOAT, 1, Networks.HIDDEN)));
+        Delta adding = delta(Map.of(Delta.LORA_BIAS, Nd4j.zeros(DataType.FLOAT, 1, Networks.HIDDEN)));
 
         assertThatIllegalArgumentException().isThrownBy(() -> Swap.into(tuned, content(adding), false, false, false))
                 .withMessageContainingAll("\"fc1\"", "adds a lora_bias", "hasBias(true)");

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.peft;
+package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.variant.Variant;
@@ -12,17 +12,24 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * One adapted layer.
+ * One adapted matrix of a layer: A, B and all else that belongs to them.
  *
  * @param a        {@code [nIn, rank]}
  * @param b        {@code [rank, nOut]}
  * @param baseId   content id of the frozen layer's original values; null if the file does not say
- * @param layout   what A and B look like in a file
- * @param more     other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b
+ * @param layout   how A and B lie in a file
+ * @param more     other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b, and what only files
+ *                 have, {@link #LORA_BIAS} and {@link #BASE_WEIGHT}
  * @param storedAs how the frozen layer was kept when this was trained, by its scheme or data type; null if the file does not say
  */
 public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
              Map<String, INDArray> more, Kind kind, String storedAs) {
+
+    /** The key of what PEFT's lora_B adds to b, after s. A network has it in b. */
+    public static final String LORA_BIAS = "lora_B.bias";
+
+    /** The key of the base's own W, which PEFT saves beside the adapter of an embedding. It is only compared with the base's. */
+    public static final String BASE_WEIGHT = "base_layer.weight";
 
     public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
             Map<String, INDArray> more, Kind kind) {
@@ -51,17 +58,17 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
 
     /** Whether it changes b, by a value of its own or by what it adds. */
     public boolean trainsBias() {
-        return has(DefaultParamInitializer.BIAS_KEY) || has(ExtraPart.LORA_BIAS.key());
+        return has(DefaultParamInitializer.BIAS_KEY) || has(LORA_BIAS);
     }
 
-    /** All parts that a network has too, by key. */
+    /** The parts that a network has too, by key. */
     public Map<String, INDArray> parts() {
         Map<String, INDArray> parts = new LinkedHashMap<>();
         parts.put(Variant.A, a);
         parts.put(Variant.B, b);
         parts.putAll(more);
-        parts.remove(ExtraPart.BASE_WEIGHT.key());
-        INDArray added = parts.remove(ExtraPart.LORA_BIAS.key());
+        parts.remove(BASE_WEIGHT);
+        INDArray added = parts.remove(LORA_BIAS);
         if (added != null) {
             parts.put(DefaultParamInitializer.BIAS_KEY, added);
         }
@@ -69,26 +76,26 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
     }
 
     /**
-     * The same whose b is one value of its own, without one that is added.
+     * The same with b as a value of its own: {@link #LORA_BIAS}, times s, is added to the adapter's b, or to the base's.
      *
-     * @param baseBias what is added to where the adapter has no own b
+     * @param baseBias where the adapter has no b of its own
      */
     public Delta onBias(INDArray baseBias) {
-        INDArray added = more.get(ExtraPart.LORA_BIAS.key());
+        INDArray added = more.get(LORA_BIAS);
         INDArray bias = more.getOrDefault(DefaultParamInitializer.BIAS_KEY, baseBias);
         Map<String, INDArray> rest = new LinkedHashMap<>(more);
-        rest.remove(ExtraPart.LORA_BIAS.key());
+        rest.remove(LORA_BIAS);
         rest.put(DefaultParamInitializer.BIAS_KEY,
                 added.mul(factor()).addi(bias.castTo(added.dataType()).reshape(added.shape())));
         return new Delta(a, b, alpha, scaling, baseId, layout, rest, kind, storedAs);
     }
 
     /**
-     * The same as one product that is added to W: s·A·B − s·A0·B0 = s·[A A0]·[B; −B0], of twice the rank where the start
-     * was taken from W. PEFT's {@code subtract_mutated_init}.
+     * The same as a single product that is added to W. Where the start was taken from W it has twice the rank:
+     * s·A·B − s·A0·B0 = s·[A A0]·[B; −B0]. PEFT's {@code subtract_mutated_init}.
      *
      * @param purpose for the message
-     * @throws IllegalArgumentException for an adapter that does more than to add, or that lacks its start
+     * @throws IllegalArgumentException for a variant that does more than add to W, or where the start is missing
      */
     public Delta plain(String layer, String purpose) {
         if (!kind.variant().isAdditive()) {
@@ -107,19 +114,18 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
         Map<String, INDArray> rest = new HashMap<>(more);
         INDArray startA = rest.remove(Variant.START_A);
         INDArray startB = rest.remove(Variant.START_B);
-        // One factor before and after, although the rank has doubled.
+        // So that the factor stays the same although the rank has doubled.
         double same = factor() / scaling.factor(1, 2 * rank());
         return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
                 kind.started(), storedAs);
     }
 
     /**
-     * The way back from {@link #plain}: of a product of twice the rank, the half that was trained and the half that it started
-     * from.
+     * The way back from {@link #plain}: splits a product of twice the rank into the half that was trained and its start.
      *
-     * @param started how
+     * @param started how it started
      */
-    Delta split(Kind started) {
+    public Delta split(Kind started) {
         int half = rank() / 2;
         Map<String, INDArray> parts = new LinkedHashMap<>(more);
         parts.put(Variant.START_A, a.get(NDArrayIndex.all(), NDArrayIndex.interval(half, rank())).dup());
@@ -129,17 +135,35 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
                 baseId, layout, parts, started, storedAs);
     }
 
-    /** With other A and B for the same ΔW. */
+    /**
+     * Whether training changed nothing: ΔW is zero because A or B is, or both are what they started from. Of variants that only
+     * add; a product that happens to be zero otherwise is not looked for.
+     */
+    public boolean changesNothing() {
+        if (!kind.variant().isAdditive()) {
+            return false;
+        }
+        if (kind.init().isTakenFromW()) {
+            return has(Variant.START_A) && isZero(a.sub(more.get(Variant.START_A))) && isZero(b.sub(more.get(Variant.START_B)));
+        }
+        return isZero(a) || isZero(b);
+    }
+
+    private static boolean isZero(INDArray array) {
+        return array.amaxNumber().doubleValue() == 0;
+    }
+
+    /** This, which is {@link #plain}, with A and B of another product. */
     public Delta with(Delta product) {
         return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started(), storedAs);
     }
 
-    /** With other parts beside A and B. */
+    /** The same with other parts beside A and B. */
     public Delta withMore(Map<String, INDArray> parts) {
         return new Delta(a, b, alpha, scaling, baseId, layout, parts, kind, storedAs);
     }
 
-    /** Trained on a base that was kept in another way. */
+    /** The same, trained on a base that was kept in another way. */
     public Delta onStored(String form) {
         return new Delta(a, b, alpha, scaling, baseId, layout, more, kind, form);
     }

@@ -1,9 +1,9 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.algebra;
 
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.blas.Decomposition;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -22,7 +22,7 @@ import java.util.Arrays;
  *         s·S₁·V₁ᵀ·V₂·S₂ = P·S·Qᵀ         (U₁·P)·S·(U₂·Q)ᵀ
  * </pre>
  */
-final class Svd {
+public final class Svd {
 
     private static final double EPSILON = Math.ulp(1.0);
 
@@ -43,7 +43,7 @@ final class Svd {
      *
      * @throws IllegalStateException if A or B holds NaN or infinity
      */
-    static Svd of(String layer, Delta delta) {
+    public static Svd of(String layer, Delta delta) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Svd a = of(finite(layer, "A", delta.a()));
             Svd b = of(finite(layer, "B", delta.b().transpose()));
@@ -67,7 +67,7 @@ final class Svd {
     }
 
     /** @param matrix {@code [m, n]} in double, finite; not written to */
-    static Svd of(INDArray matrix) {
+    public static Svd of(INDArray matrix) {
         Decomposition found = Decomposition.of(matrix);
         return new Svd(found.u(), found.values(), found.v());
     }
@@ -77,22 +77,33 @@ final class Svd {
         return v.mulRowVector(Nd4j.createFromArray(values));
     }
 
-    double[] values() {
+    public double[] values() {
         return values.clone();
     }
 
-    double norm() {
+    public double norm() {
         return errorAt(0);
     }
 
     /** ‖M − M of the largest {@code rank} singular values‖. */
-    double errorAt(int rank) {
+    public double errorAt(int rank) {
         return Math.sqrt(squares(rank));
     }
 
-    /** The sum of the squares of all values but the first. */
+    /** The sum of the squares of the values from this index on. */
     private double squares(int from) {
         return Arrays.stream(values).skip(from).map(value -> value * value).sum();
+    }
+
+    /**
+     * @param what for the message
+     * @throws IllegalArgumentException for an energy that is not above 0 and at most 1
+     */
+    public static void requireShare(String what, double energy) {
+        if (!(energy > 0 && energy <= 1)) {
+            throw new IllegalArgumentException(what + " is " + energy + ", but must be above 0 and at most 1, the share of ΔW's "
+                    + "sum of squares: 0.99, for example");
+        }
     }
 
     /**
@@ -101,7 +112,7 @@ final class Svd {
      *
      * @param energy above 0; 1: all of it
      */
-    int rankKeeping(double energy) {
+    public int rankKeeping(double energy) {
         double zero = values[0] * EPSILON * Math.max(u.size(0), v.size(0));
         int rank = (int) Arrays.stream(values).filter(value -> value > zero).count();
         double mayBeLost = (1 - energy) * squares(0);
@@ -115,7 +126,7 @@ final class Svd {
      * The closest matrix of a rank as a product with the factor 1: A the left singular vectors, B the right ones times the
      * singular values.
      */
-    Delta truncate(int rank, DataType type, String baseId, TensorLayout layout) {
+    public Delta truncate(int rank, DataType type, String baseId, TensorLayout layout) {
         int kept = Math.min(rank, values.length);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new Delta(columns(u, kept).castTo(type), columns(scaledV(), kept).transpose().castTo(type), kept,

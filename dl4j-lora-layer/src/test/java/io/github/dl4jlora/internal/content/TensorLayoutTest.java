@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.peft;
+package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.exception.AdapterFormatException;

@@ -1,21 +1,18 @@
-package io.github.dl4jlora.adapter;
-
-import io.github.dl4jlora.adapter.Combination.MajoritySign;
+package io.github.dl4jlora.internal.algebra;
 
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.DoubleUnaryOperator;
 
-/**
- * Arithmetic on what several adapters hold in one place: A of a layer, or B, or ΔW, each as a flat vector.
- */
-final class TaskVectors {
+/** Arithmetic on what several adapters have for one matrix, their A, B or ΔW, each as a flat vector. */
+public final class TaskVectors {
 
     private TaskVectors() {
     }
 
     /** Σ wᵢ·tᵢ. */
-    static double[] sum(List<double[]> vectors, double[] weights) {
+    public static double[] sum(List<double[]> vectors, double[] weights) {
         double[] sum = new double[vectors.get(0).length];
         for (int v = 0; v < weights.length; v++) {
             for (int i = 0; i < sum.length; i++) {
@@ -28,13 +25,15 @@ final class TaskVectors {
     /**
      * In each place the mean of the weighted values whose sign is the one that was elected among the unweighted. Yadav et al.
      * 2023, "TIES-Merging", arXiv:2306.01708, steps 2 and 3.
+     *
+     * @param vote what a value adds to the election; a sum of zero elects plus
      */
-    static double[] electSign(List<double[]> vectors, double[] weights, MajoritySign majority) {
+    public static double[] electSign(List<double[]> vectors, double[] weights, DoubleUnaryOperator vote) {
         double[] merged = new double[vectors.get(0).length];
         for (int i = 0; i < merged.length; i++) {
             double total = 0;
             for (double[] vector : vectors) {
-                total += majority.vote(vector[i]);
+                total += vote.applyAsDouble(vector[i]);
             }
             double elected = total >= 0 ? 1 : -1;
             int voters = 0;
@@ -50,7 +49,7 @@ final class TaskVectors {
     }
 
     /** The {@code ⌊density · n⌋} values that are largest in magnitude, of equal ones the first; zero elsewhere: TIES, step 1. */
-    static double[] keepLargest(double[] vector, double density) {
+    public static double[] keepLargest(double[] vector, double density) {
         int kept = (int) (density * vector.length);
         double[] result = new double[vector.length];
         if (kept == 0) {
@@ -72,7 +71,7 @@ final class TaskVectors {
      * Each value with probability {@code density}, divided by it, zero otherwise. Yu et al. 2023, "DARE",
      * arXiv:2311.03099.
      */
-    static double[] keepRandom(double[] vector, double density, Random random) {
+    public static double[] keepRandom(double[] vector, double density, Random random) {
         return Arrays.stream(vector).map(value -> random.nextDouble() < density ? value / density : 0).toArray();
     }
 }

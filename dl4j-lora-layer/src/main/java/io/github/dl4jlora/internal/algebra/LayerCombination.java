@@ -1,8 +1,8 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.algebra;
 
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -23,7 +23,7 @@ import java.util.stream.IntStream;
  * truncated      the closest product of a rank, to the sum itself or to Σ wᵢ·ΔWᵢ merged value by value
  * </pre>
  */
-final class LayerCombination {
+public final class LayerCombination {
 
     private final String layer;
     private final List<Delta> deltas;
@@ -38,7 +38,7 @@ final class LayerCombination {
      * @param deltas  of one shape, at least one
      * @param weights one for each
      */
-    LayerCombination(String layer, List<Delta> deltas, List<Double> weights) {
+    public LayerCombination(String layer, List<Delta> deltas, List<Double> weights) {
         this.layer = layer;
         this.deltas = deltas;
         this.weights = weights.stream().mapToDouble(Double::doubleValue).toArray();
@@ -48,7 +48,7 @@ final class LayerCombination {
         this.layout = deltas.get(0).layout();
     }
 
-    Delta sideBySide() {
+    public Delta sideBySide() {
         return sideBySide(type);
     }
 
@@ -63,12 +63,12 @@ final class LayerCombination {
     }
 
     /**
-     * @param merge of values that lie in one place, and their weights
+     * @param merge of several adapters' A, or B, as flat vectors, and the weights of these
      */
-    Delta merged(BiFunction<List<double[]>, double[], double[]> merge) {
+    public Delta merged(BiFunction<List<double[]>, double[], double[]> merge) {
         double[] halves = Arrays.stream(factors).map(factor -> Math.sqrt(Math.abs(factor))).toArray();
         double[] signed = IntStream.range(0, halves.length).mapToDouble(i -> factors[i] < 0 ? -halves[i] : halves[i]).toArray();
-        // Weight and factor go by halves into both; the sign goes into A alone.
+        // A and B each get the root of weight and factor; A alone gets the sign.
         return factorOne(merged(Delta::a, signed, merge).castTo(type), merged(Delta::b, halves, merge).castTo(type));
     }
 
@@ -82,14 +82,14 @@ final class LayerCombination {
     /**
      * @throws IllegalStateException if an A or B holds NaN or infinity
      */
-    Delta truncated(int rank) {
+    public Delta truncated(int rank) {
         return truncated(Svd.of(layer, sideBySide(DataType.DOUBLE)), rank);
     }
 
     /**
      * As {@link #truncated(int)}, of the ΔWᵢ merged value by value.
      */
-    Delta mergedAndTruncated(BiFunction<List<double[]>, double[], double[]> merge, int rank) {
+    public Delta mergedAndTruncated(BiFunction<List<double[]>, double[], double[]> merge, int rank) {
         return truncated(Svd.of(merged(this::product, weights, merge)), rank);
     }
 

@@ -6,7 +6,7 @@ import io.github.dl4jlora.adapter.Combination.Method;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -33,8 +33,8 @@ import static io.github.dl4jlora.adapter.Adapters.product;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
-/** Adapters that have different layers. */
-class LayerUnionTest {
+/** Combinations of adapters that have different layers. */
+class DifferentLayersTest {
 
     private static final String[] LAYERS = {"fc1", "fc2", "fc3", "fc4", "fc5"};
     private static final Scaling[] SCALINGS = Scaling.values();

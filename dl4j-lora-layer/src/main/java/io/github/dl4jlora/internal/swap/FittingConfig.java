@@ -1,30 +1,30 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.swap;
 
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.Kind;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
 
 import java.util.Collection;
-import java.util.List;
 import java.util.regex.Pattern;
 
 /** The configuration that makes a network into which an adapter fits. */
-final class FittingConfig {
+public final class FittingConfig {
 
     private FittingConfig() {
     }
 
-    static LoRAConfig of(LoRAAdapter adapter) {
+    public static LoRAConfig of(AdapterContent adapter) {
         Delta first = adapter.deltas().values().iterator().next();
-        // One scaling per configuration: where layers differ, each layer's alpha becomes its raw factor.
+        // A configuration has one scaling. Where layers differ, each gets its factor as alpha.
         boolean uniform = adapter.deltas().values().stream().allMatch(delta -> delta.scaling() == first.scaling());
         LoRAConfig.Builder config = LoRAConfig.builder().rank(first.rank()).alpha(alpha(first, uniform))
-                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(adapter.content().dropout())
+                .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(adapter.dropout())
                 .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
-                .bias(adapter.content().biasTraining()).storage(FrozenStorage.SHARED)
+                .bias(adapter.biasTraining()).storage(FrozenStorage.SHARED)
                 .targets(quoted(adapter.layers())).trainable(quoted(adapter.trainedLayers()));
         adapter.deltas().forEach((name, delta) -> {
             Kind kind = delta.kind();
@@ -36,8 +36,8 @@ final class FittingConfig {
         return config.build();
     }
 
-    /** Of one layer. */
-    static LoRASettings settings(Delta delta, double dropout) {
+    /** The settings of one layer. */
+    public static LoRASettings settings(Delta delta, double dropout) {
         return LoRASettings.builder().rank(delta.rank()).alpha(delta.alpha()).scaling(delta.scaling()).loraDropout(dropout)
                 .variant(delta.kind().variant()).loraInit(delta.kind().init()).pissaIterations(delta.kind().pissaIterations())
                 .build();
@@ -47,7 +47,7 @@ final class FittingConfig {
         return uniform ? delta.alpha() : delta.factor();
     }
 
-    static String[] quoted(Collection<String> names) {
+    private static String[] quoted(Collection<String> names) {
         return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 }

@@ -1,6 +1,7 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.algebra;
 
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.rewrite.BaseMatrices;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -15,20 +16,29 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.ToIntFunction;
 
 /**
- * An adapter's ΔW as matrices of a space with lengths and angles: norms, singular values, cosines, the closest ones of a
- * smaller rank. None but {@link #deltaWeight} forms ΔW; {@link Svd} and {@link InnerProduct} see to that.
+ * An adapter's ΔW as matrices in a space with lengths and angles: norms, singular values, cosines, the closest ones of a
+ * smaller rank. Only {@link #deltaWeight} forms ΔW; {@link Svd} and {@link InnerProduct} compute with the slim factors.
  */
-final class Geometry {
+public final class Geometry {
 
-    private final LoRAAdapter adapter;
+    /**
+     * An adapter of smaller rank.
+     *
+     * @param adapter        the closest one
+     * @param relativeErrors by layer: Frobenius norm of what was lost, divided by that of ΔW
+     */
+    public record Compressed(AdapterContent adapter, Map<String, Double> relativeErrors) {
+    }
+
+    private final AdapterContent adapter;
     /** By layer: an adapter does not change, and norm, spectrum and effective rank come from the same decomposition. */
     private final Map<String, double[]> singularValues = new ConcurrentHashMap<>();
 
-    Geometry(LoRAAdapter adapter) {
+    public Geometry(AdapterContent adapter) {
         this.adapter = adapter;
     }
 
-    INDArray deltaWeight(String layer) {
+    public INDArray deltaWeight(String layer) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Delta delta = product(layer, "deltaWeight");
             INDArray product = Nd4j.create(delta.a().dataType(), new long[] {delta.a().size(0), delta.b().size(1)}, 'f');
@@ -37,47 +47,47 @@ final class Geometry {
     }
 
     /** The adapter itself where nothing was taken from W. */
-    LoRAAdapter plain() {
+    public AdapterContent plain() {
         if (adapter.deltas().values().stream().noneMatch(delta -> delta.kind().init().isTakenFromW())) {
             return adapter;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Map<String, Delta> plain = new LinkedHashMap<>();
             adapter.deltas().keySet().forEach(layer -> plain.put(layer, product(layer, "toPlainLoRA")));
-            return new LoRAAdapter(adapter.content().with(plain));
+            return adapter.with(plain);
         }
     }
 
-    double norm(String layer) {
+    public double norm(String layer) {
         return Math.sqrt(Arrays.stream(singularValues(layer, "norm")).map(value -> value * value).sum());
     }
 
-    double[] spectrum(String layer) {
+    public double[] spectrum(String layer) {
         return singularValues(layer, "spectrum").clone();
     }
 
-    double effectiveRank(String layer) {
+    public double effectiveRank(String layer) {
         double[] values = singularValues(layer, "spectrum");
         double sum = Arrays.stream(values).sum();
         return sum == 0 ? 0
                 : Math.exp(-Arrays.stream(values).map(value -> value / sum).filter(p -> p > 0).map(p -> p * Math.log(p)).sum());
     }
 
-    double relativeNorm(String layer, Model base) {
+    public double relativeNorm(String layer, Model base) {
         Delta delta = product(layer, "relativeNorm");
         double ofBase = BaseMatrices.of(base).norm(layer, delta.a().size(0), delta.b().size(1), delta.baseId());
         double norm = norm(layer);
         return norm == 0 ? 0 : norm / ofBase;
     }
 
-    double cosine(String layer, Geometry other) {
+    public double cosine(String layer, Geometry other) {
         Delta here = product(layer, "cosine");
         Delta there = other.product(layer, "cosine");
         return InnerProduct.cosine(InnerProduct.of(layer, here, there), InnerProduct.of(layer, here, here),
                 InnerProduct.of(layer, there, there));
     }
 
-    double cosine(Geometry other) {
+    public double cosine(Geometry other) {
         double common = 0;
         for (String layer : adapter.deltas().keySet()) {
             if (other.adapter.deltas().containsKey(layer)) {
@@ -87,29 +97,19 @@ final class Geometry {
         return InnerProduct.cosine(common, squaredNorm(), other.squaredNorm());
     }
 
-    LoRAAdapter.Compressed compress(int rank) {
+    public Compressed compress(int rank) {
         if (rank < 1) {
             throw new IllegalArgumentException("The rank to compress to is " + rank + ", but must be at least 1");
         }
         return compress(svd -> rank);
     }
 
-    LoRAAdapter.Compressed compressToEnergy(double energy) {
-        requireShare("The energy to keep", energy);
+    public Compressed compressToEnergy(double energy) {
+        Svd.requireShare("The energy to keep", energy);
         return compress(svd -> svd.rankKeeping(energy));
     }
 
-    /**
-     * @throws IllegalArgumentException for an energy that is not above 0 and at most 1
-     */
-    static void requireShare(String what, double energy) {
-        if (!(energy > 0 && energy <= 1)) {
-            throw new IllegalArgumentException(what + " is " + energy + ", but must be above 0 and at most 1, the share of ΔW's "
-                    + "sum of squares: 0.99, for example");
-        }
-    }
-
-    private LoRAAdapter.Compressed compress(ToIntFunction<Svd> rank) {
+    private Compressed compress(ToIntFunction<Svd> rank) {
         Map<String, Delta> smaller = new LinkedHashMap<>();
         Map<String, Double> errors = new LinkedHashMap<>();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -122,8 +122,7 @@ final class Geometry {
                         ? svd.truncate(kept, delta.a().dataType(), delta.baseId(), delta.layout()) : delta));
                 errors.put(layer, truncates && svd.norm() > 0 ? svd.errorAt(kept) / svd.norm() : 0.0);
             }
-            LoRAAdapter compressed = new LoRAAdapter(adapter.content().with(smaller));
-            return new LoRAAdapter.Compressed(compressed, Collections.unmodifiableMap(errors));
+            return new Compressed(adapter.with(smaller), Collections.unmodifiableMap(errors));
         }
     }
 
@@ -141,6 +140,6 @@ final class Geometry {
 
     /** What a layer's adapter adds, as one product. */
     private Delta product(String layer, String purpose) {
-        return adapter.content().delta(layer).plain(layer, purpose);
+        return adapter.delta(layer).plain(layer, purpose);
     }
 }

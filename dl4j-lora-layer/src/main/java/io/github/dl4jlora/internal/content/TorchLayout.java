@@ -1,9 +1,7 @@
-package io.github.dl4jlora.internal.peft;
+package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.internal.stock.StockLayers;
-import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
-import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -21,7 +19,7 @@ import java.util.Set;
  * Names and orientations of a fully trained layer's parameters as PyTorch has them: for dense layers {@code weight}
  * {@code [nOut, nIn]} and {@code bias}, for convolutions {@code weight} {@code [out, in, kernel…]} and {@code bias}, for
  * embeddings {@code weight} {@code [nIn, nOut]}, for batch normalisation {@code weight, bias, running_mean, running_var}.
- * Layers that PyTorch has no like of keep DL4J's names and shapes.
+ * Layers that PyTorch does not have keep DL4J's names and shapes.
  */
 public final class TorchLayout {
 
@@ -41,15 +39,26 @@ public final class TorchLayout {
         return result;
     }
 
-    /** The same for a file's names, which in version 0.1.0 were DL4J's keys for all but dense and two-dimensional layers. */
+    /**
+     * DL4J's key of each parameter by its name in a file. Version 0.1.0 wrote DL4J's keys for all but dense layers and
+     * two-dimensional convolutions.
+     *
+     * @param stored the names in the file
+     */
     public static Map<String, String> keysByName(Layer layer, Collection<String> keys, Set<String> stored) {
         Map<String, String> own = new LinkedHashMap<>();
         keys.forEach(key -> own.put(key, key));
         return stored.equals(own.keySet()) ? own : keysByName(layer, keys);
     }
 
+    /** Null for a vertex. */
+    private static Layer stock(Layer layer) {
+        return layer == null ? null : StockLayers.unwrap(layer);
+    }
+
+    /** PyTorch's name of each parameter by DL4J's key; empty if PyTorch has no such layer. */
     private static Map<String, String> names(Layer layer) {
-        Layer stock = layer == null ? null : StockLayers.unwrap(layer);
+        Layer stock = stock(layer);
         if (stock instanceof BatchNormalization) {
             return BATCH_NORM;
         }
@@ -61,13 +70,9 @@ public final class TorchLayout {
         return !names(layer).isEmpty();
     }
 
-    /** DL4J's batch normalisation keeps log10(σ) instead of σ² unless told otherwise. */
+    /** DL4J's batch normalisation keeps log₁₀(σ), and σ² only where it is configured to. */
     private static boolean isLogStd(Layer layer, String key) {
         return key.equals(BatchNormalizationParamInitializer.GLOBAL_LOG_STD) && names(layer) == BATCH_NORM;
-    }
-
-    static boolean isDense(Layer layer) {
-        return layer instanceof DenseLayer || layer instanceof BaseOutputLayer;
     }
 
     /** The array as PyTorch has it; mostly a view. */
@@ -77,8 +82,8 @@ public final class TorchLayout {
             return Transforms.pow(Nd4j.valueArrayOf(exponent.shape(), 10.0, DataType.DOUBLE), exponent).castTo(value.dataType())
                     .reshape(value.length());
         }
-        Layer stock = layer == null ? null : StockLayers.unwrap(layer);
-        if (isDense(stock) && key.equals("W")) {
+        Layer stock = stock(layer);
+        if (TensorLayout.isDense(stock) && key.equals("W")) {
             return value.transpose();
         }
         if (isSequence(stock) && key.equals("W")) {
@@ -91,8 +96,8 @@ public final class TorchLayout {
     /**
      * The array as DL4J shapes it.
      *
-     * @param keys of {@link #keysByName}
-     * @param name one of them
+     * @param keys as {@link #keysByName} gives them
+     * @param name one of PyTorch's names in them
      * @param like the parameter it is for
      * @throws IllegalArgumentException if the shapes do not go together
      */
@@ -115,11 +120,11 @@ public final class TorchLayout {
             INDArray logVariance = Transforms.log(value.castTo(DataType.DOUBLE));
             return logVariance.div(2 * Math.log(10)).castTo(value.dataType()).reshape(like.shape());
         }
-        Layer stock = layer == null ? null : StockLayers.unwrap(layer);
+        Layer stock = stock(layer);
         if (isSequence(stock) && key.equals("W")) {
             return value.permute(2, 1, 0).dup('c').reshape('c', like.shape());
         }
-        return isDense(stock) && key.equals("W") ? value.transpose() : value.reshape(like.shape());
+        return TensorLayout.isDense(stock) && key.equals("W") ? value.transpose() : value.reshape(like.shape());
     }
 
     private static boolean isSequence(Layer stock) {

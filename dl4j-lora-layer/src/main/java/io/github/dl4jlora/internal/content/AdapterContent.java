@@ -1,7 +1,10 @@
-package io.github.dl4jlora.internal.peft;
+package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.conf.BiasTraining;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -15,19 +18,25 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
 /**
- * What an adapter consists of, in a file and out of it. It does not change.
+ * What an adapter consists of, whether it came from a network or from a file. It does not change.
  *
  * @param deltas  adapted matrices by name, in topological order
  * @param trained modules that were trained in full: by name, then by PyTorch's name of the parameter, in PyTorch's orientation.
  *                A module is a layer, unless a layer stands for several modules
  * @param biases  trained biases of other layers
  * @param dropout of the low-rank path in training
- * @param own     names among the trained ones, and the biases, that are no modules of PyTorch's: of layers that it has no like
- *                of, and as versions before 0.3.0 had them. They have DL4J's keys and shapes, but for DL4J's own layers
- * @param modules the network's in PyTorch, as far as they are known with all that is in them
+ * @param own     names in {@code trained} and {@code biases} that are no modules of PyTorch: of layers that PyTorch does not
+ *                have, and of files that versions before 0.3.0 wrote. Except for DL4J's own layers their parameters have
+ *                DL4J's keys and shapes
+ * @param modules the network's modules in PyTorch, as far as it is known which they are and all that is in them
  */
 public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
                              double dropout, Set<String> own, Set<String> modules) {
+
+    /** The name of the logger that all warnings about adapters go to: the class that users call. */
+    public static final String LOGGER = "io.github.dl4jlora.adapter.LoRAAdapter";
+
+    private static final Logger LOG = LoggerFactory.getLogger(LOGGER);
 
     public AdapterContent {
         deltas = Collections.unmodifiableMap(deltas);
@@ -41,11 +50,6 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         this(deltas, trained, biases, dropout, Set.of(), Set.of());
     }
 
-    /** {@return what an adapter consists of} */
-    public static AdapterContent of(ContentHolder adapter) {
-        return adapter.content;
-    }
-
     /** Which biases a network must train to take those of this adapter. */
     public BiasTraining biasTraining() {
         return biases.values().isEmpty() && deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY
@@ -53,21 +57,22 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
     }
 
     /** Which biases it holds values of. */
-    BiasTraining ownBiases() {
-        return biases.values().isEmpty() && deltas.values().stream().noneMatch(delta -> delta.has(ExtraPart.BIAS.key()))
+    public BiasTraining ownBiases() {
+        return biases.values().isEmpty()
+                && deltas.values().stream().noneMatch(delta -> delta.has(DefaultParamInitializer.BIAS_KEY))
                 ? BiasTraining.NONE : biasTraining();
     }
 
-    /** The same with other A and B. */
+    /** The same with other adapted matrices. */
     public AdapterContent with(Map<String, Delta> others) {
         return new AdapterContent(others, trained, biases, dropout, own, modules);
     }
 
     /**
-     * The same for layers of other names.
+     * The same with other names for its layers. What the mapper leaves out is warned about.
      *
-     * @param mapper from a name to another; null for a layer that is left out
-     * @throws IllegalArgumentException if two layers get one name, or no adapted one is left
+     * @param mapper from a name to the new one; null for a layer that is left out
+     * @throws IllegalArgumentException if two layers get the same name, or no adapted layer is left
      */
     public AdapterContent renamed(UnaryOperator<String> mapper) {
         List<String> dropped = new ArrayList<>();
@@ -79,7 +84,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
                 new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout, renamed(own, mapper),
                 renamed(modules, mapper));
         if (!dropped.isEmpty()) {
-            AdapterLog.LOG.warn("The keyMapper has no name for {}: what the adapter holds of them is left out", dropped);
+            LOG.warn("The keyMapper has no name for {}: what the adapter holds of them is left out", dropped);
         }
         return renamed;
     }
@@ -88,8 +93,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         return names.stream().map(mapper).filter(Objects::nonNull).collect(Collectors.toSet());
     }
 
-    private static <T> Map<String, T> renamed(Map<String, T> values, UnaryOperator<String> mapper,
-                                                   List<String> dropped) {
+    private static <T> Map<String, T> renamed(Map<String, T> values, UnaryOperator<String> mapper, List<String> dropped) {
         Map<String, T> renamed = new LinkedHashMap<>();
         Map<String, String> before = new LinkedHashMap<>();
         values.forEach((name, value) -> {

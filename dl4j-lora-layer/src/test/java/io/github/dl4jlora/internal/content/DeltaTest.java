@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.peft;
+package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAInit;
@@ -50,15 +50,15 @@ class DeltaTest {
         INDArray added = Networks.random(DataType.DOUBLE, 5, 1, 5);
         Delta plain = delta(Scaling.ALPHA, Map.of(), Kind.PLAIN);
         Delta own = delta(Scaling.ALPHA, Map.of("b", added), Kind.PLAIN);
-        Delta adding = delta(Scaling.ALPHA, Map.of(ExtraPart.LORA_BIAS.key(), added, ExtraPart.BASE_WEIGHT.key(), a), Kind.PLAIN);
+        Delta adding = delta(Scaling.ALPHA, Map.of(Delta.LORA_BIAS, added, Delta.BASE_WEIGHT, a), Kind.PLAIN);
 
         assertThat(plain.trainsBias()).isFalse();
         assertThat(own.trainsBias()).isTrue();
         assertThat(adding.trainsBias()).isTrue();
         assertThat(plain.parts()).containsOnlyKeys("A", "B");
         assertThat(adding.parts()).containsOnlyKeys("A", "B", "b").containsEntry("b", added);
-        assertThat(adding.has(ExtraPart.BASE_WEIGHT.key())).isTrue();
-        assertThat(plain.has(ExtraPart.BASE_WEIGHT.key())).isFalse();
+        assertThat(adding.has(Delta.BASE_WEIGHT)).isTrue();
+        assertThat(plain.has(Delta.BASE_WEIGHT)).isFalse();
     }
 
     @Test

@@ -1,8 +1,8 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.algebra;
 
 import io.github.dl4jlora.conf.BiasTraining;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -17,7 +17,7 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /** What several adapters have between them, and whether it goes together in one network. */
-final class LayerUnion {
+public final class LayerUnion {
 
     private LayerUnion() {
     }
@@ -27,7 +27,7 @@ final class LayerUnion {
      *
      * @throws IllegalArgumentException if one trained biases and lacks some of the layers
      */
-    static Set<String> of(List<LoRAAdapter> adapters) {
+    public static Set<String> of(List<AdapterContent> adapters) {
         List<List<String>> rest = adapters.stream().<List<String>>map(adapter -> new LinkedList<>(adapter.layers())).toList();
         Set<String> union = new LinkedHashSet<>();
         while (rest.stream().anyMatch(layers -> !layers.isEmpty())) {
@@ -43,10 +43,10 @@ final class LayerUnion {
         return union;
     }
 
-    /** A network trains the biases of all adapted layers, or of none; what a bias was in the base no adapter knows. */
-    private static void requireAllBiases(int number, LoRAAdapter adapter, Set<String> union) {
+    /** A network trains the biases of all its adapted layers or of none, and no adapter knows what a bias was in the base. */
+    private static void requireAllBiases(int number, AdapterContent adapter, Set<String> union) {
         List<String> missing = union.stream().filter(layer -> !adapter.deltas().containsKey(layer)).toList();
-        if (!missing.isEmpty() && adapter.content().biasTraining() != BiasTraining.NONE) {
+        if (!missing.isEmpty() && adapter.biasTraining() != BiasTraining.NONE) {
             throw new IllegalArgumentException("Adapter " + number + " has trained biases, but has not the layers " + missing
                     + ", whose biases the combined adapter would have to have as well. Combine it with adapters of its own "
                     + "layers " + adapter.layers() + " alone, or combine adapters that were trained with bias(NONE)");
@@ -58,10 +58,10 @@ final class LayerUnion {
      *
      * @throws IllegalArgumentException if two of the adapters have trained one, or one has trained what another adapts
      */
-    static Map<String, Map<String, INDArray>> trained(List<LoRAAdapter> adapters) {
+    public static Map<String, Map<String, INDArray>> trained(List<AdapterContent> adapters) {
         Map<String, Map<String, INDArray>> trained = new LinkedHashMap<>();
-        for (LoRAAdapter adapter : adapters) {
-            adapter.content().trained().forEach((layer, values) -> {
+        for (AdapterContent adapter : adapters) {
+            adapter.trained().forEach((layer, values) -> {
                 if (trained.put(layer, values) != null) {
                     throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, "
                             + "and whole layers cannot be combined. Combine adapters of which at most one has trained it");
@@ -72,14 +72,14 @@ final class LayerUnion {
         return trained;
     }
 
-    /** Of what each adapter holds, all names: {@code names(adapters, AdapterContent::own)}. */
-    static Set<String> names(List<LoRAAdapter> adapters, Function<AdapterContent, Set<String>> names) {
-        return adapters.stream().flatMap(adapter -> names.apply(adapter.content()).stream()).collect(Collectors.toSet());
+    /** All names that any of the adapters has: {@code names(adapters, AdapterContent::own)}. */
+    public static Set<String> names(List<AdapterContent> adapters, Function<AdapterContent, Set<String>> names) {
+        return adapters.stream().flatMap(adapter -> names.apply(adapter).stream()).collect(Collectors.toSet());
     }
 
-    private static void requireNotAdapted(String layer, Collection<String> parameters, LoRAAdapter other) {
+    private static void requireNotAdapted(String layer, Collection<String> parameters, AdapterContent other) {
         List<String> names = new ArrayList<>(other.layers());
-        names.addAll(other.content().biases().values().keySet());
+        names.addAll(other.biases().values().keySet());
         if (names.contains(layer) || parameters.stream().anyMatch(key -> names.contains(layer + "." + key))) {
             throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, and is "
                     + "adapted, or has its bias trained, by another, whose change belongs to the base's weights. Combine "
@@ -92,8 +92,8 @@ final class LayerUnion {
      *
      * @throws IllegalArgumentException if two of the adapters have such
      */
-    static Biases biases(List<LoRAAdapter> adapters) {
-        List<Biases> trained = adapters.stream().map(adapter -> adapter.content().biases())
+    public static Biases biases(List<AdapterContent> adapters) {
+        List<Biases> trained = adapters.stream().map(AdapterContent::biases)
                 .filter(biases -> !biases.values().isEmpty()).toList();
         if (trained.size() > 1) {
             throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""

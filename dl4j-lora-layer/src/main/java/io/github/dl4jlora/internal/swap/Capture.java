@@ -1,11 +1,10 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.swap;
 
-import io.github.dl4jlora.conf.LoRASettings;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.Kind;
-import io.github.dl4jlora.internal.peft.TensorLayout;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import io.github.dl4jlora.internal.rewrite.DisabledScopes;
 import io.github.dl4jlora.internal.rewrite.Scales;
@@ -20,7 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** Copies an adapter out of a network; {@link Swap} is the way back. */
-final class Capture {
+public final class Capture {
 
     private Capture() {
     }
@@ -29,7 +28,7 @@ final class Capture {
      * @throws IllegalArgumentException if the network is not adapted
      * @throws IllegalStateException    if its base has changed since it was adapted
      */
-    static LoRAAdapter of(Model adapted) {
+    public static AdapterContent of(Model adapted) {
         DisabledScopes.requireNone(adapted, "LoRAAdapter.of");
         Scales.requireNone(adapted, "LoRAAdapter.of");
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -41,12 +40,12 @@ final class Capture {
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
-            return new LoRAAdapter(new CapturedValues(view).with(deltas));
+            return new CapturedValues(view).with(deltas);
         }
     }
 
-    /** The adapter, with the network's own values for the biases which train there and of which it knows nothing. */
-    static LoRAAdapter withBiasesOf(Model adapted, LoRAAdapter adapter) {
+    /** The adapter with the network's own values for those biases that train there and that it does not have. */
+    public static AdapterContent withBiasesOf(Model adapted, AdapterContent adapter) {
         AdaptedView view = AdaptedView.of(adapted);
         Map<String, Delta> deltas = new LinkedHashMap<>(adapter.deltas());
         deltas.replaceAll((name, delta) -> {
@@ -60,9 +59,9 @@ final class Capture {
         });
         CapturedValues own = new CapturedValues(view);
         Map<String, INDArray> biases = new LinkedHashMap<>(own.biases());
-        biases.putAll(adapter.content().biases().values());
-        return new LoRAAdapter(new AdapterContent(deltas, adapter.content().trained(), new Biases(biases, view.biasTraining()),
-                adapter.content().dropout(), adapter.content().own(), adapter.content().modules()));
+        biases.putAll(adapter.biases().values());
+        return new AdapterContent(deltas, adapter.trained(), new Biases(biases, view.biasTraining()), adapter.dropout(),
+                adapter.own(), adapter.modules());
     }
 
     private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base, TensorLayout layout) {
@@ -70,13 +69,11 @@ final class Capture {
         matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
         INDArray a = more.remove(Variant.A);
         INDArray b = more.remove(Variant.B);
-        LoRASettings settings = matrix.settings();
-        Kind kind = new Kind(settings.variant(), settings.loraInit(), settings.pissaIterations());
-        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), layout, more, kind,
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), layout, more, Kind.of(matrix.settings()),
                 base.storedAs());
     }
 
-    /** What A and B look like in a file, and which way round PyTorch has W. */
+    /** How A and B lie in a file, and which way round PyTorch has W. */
     private static TensorLayout layout(AdaptedView view, AdaptedView.AdaptedMatrix matrix) {
         TensorLayout layout = TensorLayout.of(matrix.stock());
         boolean inByOut = view.torch().namesOf(matrix.layer(), matrix.parameter().key()).stream()

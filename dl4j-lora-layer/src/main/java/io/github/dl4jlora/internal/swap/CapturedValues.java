@@ -1,11 +1,11 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.swap;
 
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.TorchParameter;
-import io.github.dl4jlora.internal.peft.AdapterContent;
-import io.github.dl4jlora.internal.peft.Biases;
-import io.github.dl4jlora.internal.peft.Delta;
-import io.github.dl4jlora.internal.peft.TorchLayout;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TorchLayout;
 import io.github.dl4jlora.internal.rewrite.AdaptedView;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -71,7 +71,7 @@ final class CapturedValues {
         }));
     }
 
-    /** Such a layer trains with the biases of all layers. */
+    /** Whether it is one of those layers that hold nothing but a bias: these train with the biases of all layers. */
     private boolean isBiasAlone(String layer) {
         return view.torch().of(layer).stream().allMatch(parameter -> parameter.tensor().endsWith(Biases.SUFFIX));
     }
@@ -82,7 +82,7 @@ final class CapturedValues {
                 parameter.oriented(value).dup('c'));
     }
 
-    /** PEFT reads a module with all that is in it, which may be more than what was trained. */
+    /** Adds what else is in the trained modules, since PEFT reads a module as a whole. */
     private void addNeighbours() {
         Set<String> modules = Set.copyOf(trained.keySet());
         view.torch().parameters().forEach((tensor, parameter) -> {

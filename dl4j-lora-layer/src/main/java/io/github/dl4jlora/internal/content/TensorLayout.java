@@ -1,12 +1,14 @@
-package io.github.dl4jlora.internal.peft;
+package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -26,14 +28,14 @@ import java.util.stream.LongStream;
  * embedding     lora_embedding_A [rank, nIn]         lora_embedding_B [nOut, rank]     lora_magnitude_vector [nOut]
  * </pre>
  *
- * Here A is {@code [nIn·kernel, rank]} and B {@code [rank, nOut]}. A's rows go through the kernel fastest, as in the file,
- * except for a kernel of one dimension: there they go through nIn fastest, which is how DL4J's weights lie.
+ * In memory A is {@code [nIn·kernel, rank]} and B {@code [rank, nOut]}. In A's rows the kernel's index changes fastest, as in the
+ * file, except for a kernel of one dimension: there that of nIn does, as in DL4J's weights.
  *
  * @param embedding whether it is an embedding
  * @param kernel    sizes of a convolution's kernel; empty for others
  * @param isInPeft  whether PEFT adapts such a layer; one that it has no module for is stored as a linear one
- * @param inByOut   whether PyTorch has W as {@code [nIn, nOut]}, as GPT-2's Conv1D: PEFT's {@code fan_in_fan_out}. A and B are
- *                  those of a linear layer
+ * @param inByOut   whether PyTorch has W as {@code [nIn, nOut]}, as in GPT-2's Conv1D: PEFT's {@code fan_in_fan_out}. A and B
+ *                  are those of a linear layer
  */
 public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPeft, boolean inByOut) {
 
@@ -50,17 +52,25 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
         this(embedding, kernel, isInPeft, false);
     }
 
-    /** @param stock the base's layer; null for a vertex */
+    /**
+     * How a layer's A and B lie in a file.
+     *
+     * @param stock the base's layer; null for a vertex
+     */
     public static TensorLayout of(Layer stock) {
         Class<?> type = stock == null ? null : stock.getClass();
         if (type != null && EMBEDDINGS.contains(type)) {
             return EMBEDDING;
         }
         if (type == null || !CONVOLUTIONS.contains(type) && !SEQUENCES.contains(type)) {
-            return type != null && TorchLayout.isDense(StockLayers.unwrap(stock)) ? LINEAR : OTHER;
+            return type != null && isDense(StockLayers.unwrap(stock)) ? LINEAR : OTHER;
         }
         int[] sizes = ((ConvolutionLayer) stock).getKernelSize();
         return SEQUENCES.contains(type) ? convolution(sizes[0]) : convolution(Arrays.stream(sizes).asLongStream().toArray());
+    }
+
+    static boolean isDense(Layer layer) {
+        return layer instanceof DenseLayer || layer instanceof BaseOutputLayer;
     }
 
     private static TensorLayout convolution(long... kernel) {
@@ -68,8 +78,9 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
     }
 
     /**
-     * @param shapeA of a file's tensor
-     * @param shapeB of a file's tensor
+     * How A and B lie in a file's tensors of these shapes.
+     *
+     * @param layer for the message
      * @throws AdapterFormatException if PEFT has no such layer
      */
     public static TensorLayout of(String layer, boolean embedding, long[] shapeA, long[] shapeB) throws AdapterFormatException {
@@ -84,7 +95,7 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
         return embedding ? EMBEDDING : convolution(Arrays.copyOfRange(shapeA, 2, shapeA.length));
     }
 
-    /** Whether tensors of both have the same names and shapes. */
+    /** Whether tensors of both layouts have the same names and shapes. */
     public boolean isLike(TensorLayout other) {
         return embedding == other.embedding && kernel.equals(other.kernel);
     }
@@ -97,10 +108,12 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
         return embedding ? ".lora_embedding_B" : ".lora_B.weight";
     }
 
+    /** A {@code [nIn·kernel, rank]} as the file has it. */
     public INDArray fileA(INDArray a) {
         return toFile(a.transpose());
     }
 
+    /** B {@code [rank, nOut]} as the file has it. */
     public INDArray fileB(INDArray b) {
         return b.transpose().dup('c').reshape('c', withKernel(b.size(1), b.size(0), 1));
     }
@@ -116,16 +129,20 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
                 && LongStream.of(shape).skip(2).allMatch(size -> size == 1);
     }
 
+    /** The way back from {@link #fileA}. */
     public INDArray a(INDArray fileA) {
         INDArray rows = kernel.size() == 1 ? fileA.permute(0, 2, 1) : fileA;
         return rows.dup('c').reshape('c', fileA.size(0), fileA.length() / fileA.size(0)).transpose();
     }
 
+    /** The way back from {@link #fileB}. */
     public INDArray b(INDArray fileB) {
         return fileB.reshape('c', fileB.size(0), fileB.size(1)).transpose();
     }
 
     /**
+     * W or ΔW as the layer has it.
+     *
      * @param weight {@code [nIn·kernel, nOut]}
      * @return {@code [nOut, nIn, kernel…]} for a convolution, the matrix itself for others
      */
@@ -141,7 +158,7 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
                 : values.reshape('c', withKernel(rows.size(0), nIn, 0));
     }
 
-    /** @param size in place of every size of the kernel; 0: those of the kernel */
+    /** @param size in place of each of the kernel's; 0: the kernel's own */
     private long[] withKernel(long first, long second, long size) {
         LongStream sizes = kernel.stream().mapToLong(own -> size == 0 ? own : size);
         return LongStream.concat(LongStream.of(first, second), sizes).toArray();

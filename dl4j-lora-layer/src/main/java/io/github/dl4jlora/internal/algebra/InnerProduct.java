@@ -1,6 +1,6 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.internal.algebra;
 
-import io.github.dl4jlora.internal.peft.Delta;
+import io.github.dl4jlora.internal.content.Delta;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
