@@ -3,129 +3,253 @@ package io.github.dl4jlora.integration;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.base.MemoryBases;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.factory.Nd4j;
 
+import java.io.ByteArrayInputStream;
+import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.ObjectInputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import java.util.zip.ZipFile;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 /**
- * What 0.1.0 wrote: for each of its kinds of layers and adapters a base, the adapted network as LoRA.save and as DL4J's
+ * What releases wrote: for each kind of layers and adapters a base, the adapted network as LoRA.save and as DL4J's
  * ModelSerializer write it, its adapter, and what it computed.
  */
 class OldFilesTest {
 
-    private static final Path FOLDER = Path.of("src/test/resources/written-by-0.1.0");
+    /** Layers, by the last words of their names, and settings. */
+    private static final List<String> WORDS = List.of("layer.LoRADenseLayer", "layer.AdaptedOutputLayer",
+            "layer.LoRAWrapperLayer", "layer.LoRAWrapperVertex", "layer.LowRankLayer", "frozen.FrozenBaseLayer",
+            "frozen.FrozenBaseVertex", "frozen.TrainedSameDiffLayer", "frozen.TrainedSameDiffVertex", "layers.DenseLayer",
+            "layers.OutputLayer", "layers.RnnOutputLayer", "layers.CenterLossOutputLayer", "layers.ConvolutionLayer",
+            "layers.Convolution1DLayer", "layers.Convolution3D", "layers.Deconvolution2D", "layers.Deconvolution3D",
+            "layers.DepthwiseConvolution2D", "layers.SeparableConvolution2D", "layers.EmbeddingLayer",
+            "layers.EmbeddingSequenceLayer", "layers.LSTM", "layers.GravesLSTM", "layers.GravesBidirectionalLSTM",
+            "recurrent.SimpleRnn", "recurrent.Bidirectional", "recurrent.LastTimeStep", "recurrent.TimeDistributed",
+            "util.MaskZeroLayer", "layers.SelfAttentionLayer", "layers.RecurrentAttentionLayer", "graph.AttentionVertex",
+            "layers.LocallyConnected1D", "layers.LocallyConnected2D", "layers.PrimaryCapsules", "layers.CapsuleLayer",
+            "layers.AutoEncoder", "variational.VariationalAutoencoder", "layers.BatchNormalization", "ocnn.OCNNOutputLayer",
+            "misc.FrozenLayer", "misc.FrozenLayerWithBackprop", "LoRA", "LoRA-FA", "DoRA", "ALPHA", "ALPHA_OVER_RANK",
+            "ALPHA_OVER_SQRT_RANK", "KAIMING_UNIFORM", "KAIMING_UNIFORM_RANK", "GAUSSIAN", "ORTHOGONAL", "PISSA", "OLORA",
+            "LOFTQ", "EVA", "LORA_GA", "FUSED", "SAMEDIFF", "EFFECTIVE_WEIGHTS", "SHARED", "EMBEDDED", "INT8", "NF4");
 
-    static Stream<Path> networks() throws IOException {
-        try (Stream<Path> all = Files.list(FOLDER)) {
-            return all.filter(folder -> Files.exists(folder.resolve("saved.zip"))).sorted().toList().stream();
-        }
+    @TempDir
+    private Path temporary;
+
+    static Stream<OldFolder> saved() throws IOException {
+        return having(OldFolder.SAVED);
     }
 
-    static Stream<Path> adapters() throws IOException {
-        return networks().filter(folder -> Files.exists(folder.resolve("adapter")));
+    static Stream<OldFolder> serialized() throws IOException {
+        return having(OldFolder.SERIALIZED);
+    }
+
+    static Stream<OldFolder> adapters() throws IOException {
+        return having(OldFolder.ADAPTER);
+    }
+
+    static Stream<OldFolder> zippedAdapters() throws IOException {
+        return having(OldFolder.ADAPTER_ZIP);
+    }
+
+    static Stream<OldFolder> mapped() throws IOException {
+        return having(OldFolder.MAPPED);
+    }
+
+    static Stream<OldFolder> objects() throws IOException {
+        return having(OldFolder.OBJECT);
+    }
+
+    private static Stream<OldFolder> having(String file) throws IOException {
+        return OldFolder.all().filter(folder -> folder.has(file));
     }
 
     @ParameterizedTest
-    @MethodSource("networks")
-    void aNetworkThatLoRASavedComputesWhatItDid(Path folder) throws IOException {
-        Model network = LoRA.load(folder.resolve("saved.zip"));
+    @MethodSource("saved")
+    void aNetworkThatLoRASavedComputesWhatItDid(OldFolder folder) throws IOException {
+        Path file = folder.file(OldFolder.SAVED);
 
-        assertComputesWhatItDid(network, folder);
-        train(network, folder);
+        assertComputesWhatItDid(LoRA.load(file), folder);
+        assertThat(LoRA.isSelfContained(file)).isTrue();
+        assertThat(LoRA.restoreNormalizer(file)).isEqualTo(
+                folder.is("normalised") ? Optional.of(OldKinds.NORMALIZER) : Optional.empty());
+    }
+
+    /** An old file's settings and updater state are of use; 0.1.0 did not say what comes of another step. */
+    @ParameterizedTest
+    @MethodSource("saved")
+    void aNetworkThatLoRASavedGoesOnTrainingAndTakesItsAdapterBack(OldFolder folder) throws IOException {
+        Model network = LoRA.load(folder.file(OldFolder.SAVED));
+        if (folder.is("frozen")) {
+            assertThat(network.numParams()).isZero();
+            return;
+        }
+        INDArray before = network.params().dup();
+
+        OldFolder.step(network, folder.arrays(OldFolder.FEATURES), folder.arrays(OldFolder.OUTPUT));
+
+        assertThat(network.params()).isNotEqualTo(before);
+        if (!folder.isOf("0.1.0")) {
+            assertComputes(folder, network, OldFolder.CONTINUED, 1e-4);
+        }
+        if (folder.has(OldFolder.ADAPTER)) {
+            LoRAAdapter.load(folder.file(OldFolder.ADAPTER)).applyTo(network);
+            assertComputesWhatItDid(network, folder);
+        }
     }
 
     @ParameterizedTest
-    @MethodSource("networks")
-    void aNetworkThatModelSerializerWroteComputesWhatItDidOnItsBase(Path folder) throws IOException {
-        Model base = stock(folder.resolve("base.zip"));
-        Model network = stock(folder.resolve("serialized.zip"));
-        if (!folder.toString().contains("embedded")) {
-            Models.attach(network, base);
+    @MethodSource("serialized")
+    void aNetworkThatModelSerializerWroteComputesWhatItDidOnItsBase(OldFolder folder) throws IOException {
+        if (folder.is("located")) {
+            MemoryBases.put(folder.location(), Files.readAllBytes(folder.file(OldFolder.BASE)));
         }
+        File file = folder.file(OldFolder.SERIALIZED).toFile();
+        Model restored = LoRA.restore(file.toPath(), true);
+        Model theirs = restored instanceof ComputationGraph ? ModelSerializer.restoreComputationGraph(file)
+                : ModelSerializer.restoreMultiLayerNetwork(file);
+
+        for (Model network : List.of(restored, theirs)) {
+            if (folder.has(OldFolder.BASE) && !folder.is("embedded") && !folder.is("located")) {
+                Models.attach(network, base(folder));
+            }
+            assertComputesWhatItDid(network, folder);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("objects")
+    void aNetworkThatJavaSerializedComputesWhatItDidOnItsBase(OldFolder folder) throws IOException, ClassNotFoundException {
+        // DL4J closes what it reads from.
+        Model network = (Model) new ObjectInputStream(new ByteArrayInputStream(Files.readAllBytes(folder.file(OldFolder.OBJECT))))
+                .readObject();
+        Models.attach(network, base(folder));
 
         assertComputesWhatItDid(network, folder);
     }
 
     @ParameterizedTest
     @MethodSource("adapters")
-    void anAdapterAppliesToItsBase(Path folder) throws IOException {
-        Model base = stock(folder.resolve("base.zip"));
-        LoRAAdapter adapter = LoRAAdapter.load(folder.resolve("adapter"));
+    void anAdapterAppliesToItsBase(OldFolder folder) throws IOException {
+        assertAppliesToItsBase(LoRAAdapter.load(folder.file(OldFolder.ADAPTER)), folder);
+    }
 
-        Model network = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
-                : LoRA.apply((MultiLayerNetwork) base, adapter);
+    @ParameterizedTest
+    @MethodSource("zippedAdapters")
+    void anAdapterInOneFileAppliesToItsBase(OldFolder folder) throws IOException {
+        try (InputStream zip = Files.newInputStream(folder.file(OldFolder.ADAPTER_ZIP))) {
+            assertAppliesToItsBase(LoRAAdapter.loader().load(zip), folder);
+        }
+    }
+
+    /** By the copy of the configuration in the tensors' file. */
+    @ParameterizedTest
+    @MethodSource("zippedAdapters")
+    void theTensorsOfAnAdapterAloneApplyToItsBase(OldFolder folder) throws IOException {
+        String tensors = "adapter_model.safetensors";
+        Files.copy(folder.file(OldFolder.ADAPTER).resolve(tensors), temporary.resolve(tensors));
+
+        assertAppliesToItsBase(LoRAAdapter.load(temporary), folder);
+    }
+
+    private static void assertAppliesToItsBase(LoRAAdapter adapter, OldFolder folder) throws IOException {
+        Model base = base(folder);
+        Model network = folder.has(OldFolder.MAPPED) ? Models.with(base, adapter)
+                : Models.with(base, adapter, LoRAConfig.builder().quantize(scheme(folder)).build());
 
         assertComputesWhatItDid(network, folder);
     }
 
-    @Test
-    void declaredLayersComputeWhatTheyDid() throws IOException {
-        Path folder = FOLDER.resolve("declared");
+    @ParameterizedTest
+    @MethodSource("mapped")
+    void aMappedBaseComputesWhatItDidAndServesTheNetworkOnIt(OldFolder folder) throws IOException {
+        Path file = folder.file(OldFolder.MAPPED);
+        Model opened = LoRA.openBase(file);
+        Model network = LoRA.restore(folder.file(OldFolder.SERIALIZED), true);
+        Models.attach(network, opened);
 
-        assertComputesWhatItDid(ModelSerializer.restoreMultiLayerNetwork(folder.resolve("serialized.zip")
-                .toFile(), true), folder);
+        assertThat(LoRA.isBase(file)).isTrue();
+        assertComputes(folder, opened, OldFolder.BASE_OUTPUT, 2e-6);
+        assertComputesWhatItDid(network, folder);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0.1.0, base.zip, 11", "0.1.0, saved.zip, 11", "0.1.0, serialized.zip, 12", "0.1.0, adapter, 11",
+        "0.1.0, output.txt, 12", "0.2.0, base.zip, 97", "0.2.0, base.mapped, 4", "0.2.0, saved.zip, 91",
+        "0.2.0, serialized.zip, 91", "0.2.0, object.bin, 1", "0.2.0, adapter, 86", "0.2.0, adapter.zip, 2",
+        "0.2.0, continued.txt, 86", "0.2.0, output.txt, 99"})
+    void noneOfTheFilesIsLost(String release, String file, int count) throws IOException {
+        assertThat(OldFolder.all().filter(folder -> folder.isOf(release) && folder.has(file))).hasSize(count);
     }
 
     @Test
-    void thereAreSuchFiles() throws IOException {
-        assertThat(networks()).hasSizeGreaterThanOrEqualTo(11);
-        assertThat(adapters()).hasSizeGreaterThanOrEqualTo(9);
+    void networksThat020WroteHaveAllLayersAndSettings() throws IOException {
+        String configurations = Stream.concat(saved(), serialized()).filter(folder -> folder.isOf("0.2.0"))
+                .map(OldFilesTest::configuration).collect(Collectors.joining());
+
+        assertThat(WORDS).allMatch(word -> Pattern.compile("[\".]" + Pattern.quote(word) + '"').matcher(configurations).find());
     }
 
-    private static Model stock(Path file) {
-        try {
-            boolean graph = file.getParent().endsWith("vertices");
-            return graph ? ModelSerializer.restoreComputationGraph(file.toFile())
-                    : ModelSerializer.restoreMultiLayerNetwork(file.toFile());
+    private static String configuration(OldFolder folder) {
+        String file = folder.has(OldFolder.SAVED) ? OldFolder.SAVED : OldFolder.SERIALIZED;
+        try (ZipFile zip = new ZipFile(folder.file(file).toFile());
+                InputStream in = zip.getInputStream(zip.getEntry("configuration.json"))) {
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    private static void assertComputesWhatItDid(Model network, Path folder) throws IOException {
-        INDArray output = Models.output(network, array(folder.resolve("features.txt")));
-
-        double[] expected = Models.values(array(folder.resolve("output.txt")));
-        assertThat(Models.values(output)).containsExactly(expected, within(2e-6));
+    private static Model base(OldFolder folder) throws IOException {
+        return folder.has(OldFolder.MAPPED) ? LoRA.openBase(folder.file(OldFolder.MAPPED))
+                : LoRA.restore(folder.file(OldFolder.BASE), false);
     }
 
-    /** An old file's updater state and settings are of use. */
-    private static void train(Model network, Path folder) throws IOException {
-        INDArray features = array(folder.resolve("features.txt"));
-        INDArray labels = array(folder.resolve("output.txt")).addi(0.5);
-        INDArray before = network.params().dup();
-
-        Models.fit(network, new DataSet(features, labels));
-
-        assertThat(network.params()).isNotEqualTo(before);
+    /** {@return how the network keeps its base in fewer bits; null: as it is} */
+    private static Quantization scheme(OldFolder folder) {
+        return Stream.of(Quantization.values()).filter(scheme -> folder.is(scheme.toString().toLowerCase(Locale.ROOT)))
+                .findFirst().orElse(null);
     }
 
-    private static INDArray array(Path file) throws IOException {
-        List<String> lines = Files.readAllLines(file);
-        long[] shape = Arrays.stream(lines.get(0).split(" ")).mapToLong(Long::parseLong).toArray();
-        float[] values = new float[Math.toIntExact(Arrays.stream(shape).reduce(1, (a, b) -> a * b))];
-        String[] words = lines.get(1).split(" ");
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (float) Double.parseDouble(words[i]);
+    private static void assertComputesWhatItDid(Model network, OldFolder folder) throws IOException {
+        assertComputes(folder, network, OldFolder.OUTPUT, 2e-6);
+    }
+
+    private static void assertComputes(OldFolder folder, Model network, String file, double closeness) throws IOException {
+        INDArray[] expected = folder.arrays(file);
+        INDArray[] outputs = OldFolder.outputs(network, folder.arrays(OldFolder.FEATURES));
+
+        assertThat(outputs).hasSameSizeAs(expected);
+        for (int i = 0; i < expected.length; i++) {
+            boolean coarse = expected[i].dataType() == DataType.HALF || expected[i].dataType() == DataType.BFLOAT16;
+            assertThat(outputs[i].dataType()).isEqualTo(expected[i].dataType());
+            assertThat(Models.values(outputs[i])).containsExactly(Models.values(expected[i]), within(coarse ? 0.02 : closeness));
         }
-        return Nd4j.create(values, shape, 'c');
     }
 }

@@ -17,7 +17,7 @@ public final class MemoryBases implements BaseOpener {
     private static final Map<URI, byte[]> FILES = new ConcurrentHashMap<>();
     private static final Map<URI, AtomicInteger> OPENED = new ConcurrentHashMap<>();
 
-    static void put(URI location, byte[] file) {
+    public static void put(URI location, byte[] file) {
         FILES.put(location, file);
         OPENED.put(location, new AtomicInteger());
     }
