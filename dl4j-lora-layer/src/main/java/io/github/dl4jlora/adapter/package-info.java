@@ -8,8 +8,6 @@
  *     |- AdapterLoader            reads one from PEFT's files
  *     |- AdapterSaver             writes one to them
  *     `- NothingLearned           warns of one that changes nothing
- *   RankUse                       how much of its rank an adapter uses
- *   LoRAAdvice, Advisor           how a training went -> LossCourse, RankUse
  * </pre>
  *
  * Arrows point to what is known. What is computed lies below: {@code internal.algebra} (of A and B), {@code internal.swap}

@@ -1,9 +1,13 @@
 /**
- * Helps to choose: a learning rate before a training, a rank after one.
+ * Helps to choose: a learning rate before a training, a rank and layers after one.
  *
  * <pre>
  *   LearningRateSweep    tries learning rates on copies of a network
  *     `- LearningRates     what became of the loss at each, and which to take
+ *   LoRAAdvice           what a finished training tells about its rate, its rank and its layers
+ *     |- Advisor           the questions, with the limits that parted good runs from bad ones
+ *     |- LossCourse        how the loss went
+ *     `- RankUse           how much of its rank a layer's change uses
  * </pre>
  *
  * @serial exclude

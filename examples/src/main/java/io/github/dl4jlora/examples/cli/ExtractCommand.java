@@ -2,7 +2,7 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.adapter.Extraction;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.adapter.RankUse;
+import io.github.dl4jlora.tune.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;

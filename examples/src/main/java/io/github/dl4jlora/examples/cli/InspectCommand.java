@@ -1,12 +1,12 @@
 package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.adapter.LoRAAdvice;
-import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.report.LoRASummary;
+import io.github.dl4jlora.tune.LoRAAdvice;
+import io.github.dl4jlora.tune.RankUse;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.buffer.DataType;
 import picocli.CommandLine.Command;

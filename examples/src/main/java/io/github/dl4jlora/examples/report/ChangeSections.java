@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples.report;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.adapter.RankUse;
+import io.github.dl4jlora.tune.RankUse;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.ArrayList;

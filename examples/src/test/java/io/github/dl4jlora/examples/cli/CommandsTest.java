@@ -2,9 +2,9 @@ package io.github.dl4jlora.examples.cli;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.tune.RankUse;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

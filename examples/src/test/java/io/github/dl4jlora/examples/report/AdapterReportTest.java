@@ -2,10 +2,10 @@ package io.github.dl4jlora.examples.report;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.adapter.RankUse;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.tune.LearningRates;
+import io.github.dl4jlora.tune.RankUse;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;

@@ -1,6 +1,6 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.tune;
 
-import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
+import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 
 import java.util.Arrays;
 import java.util.LinkedHashMap;

@@ -1,11 +1,12 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.tune;
 
-import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.rewrite.ChanceLoss;
+import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.buffer.DataType;

@@ -1,4 +1,6 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.tune;
+
+import io.github.dl4jlora.adapter.LoRAAdapter;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;

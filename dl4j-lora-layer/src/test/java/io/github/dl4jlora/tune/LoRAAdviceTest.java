@@ -1,10 +1,11 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
-import io.github.dl4jlora.adapter.LoRAAdvice.Kind;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

@@ -1,6 +1,7 @@
-package io.github.dl4jlora.adapter;
+package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
