@@ -8,23 +8,24 @@ import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.base.MappedFile;
+import io.github.dl4jlora.internal.build.Adaptation;
+import io.github.dl4jlora.internal.build.BaseAttachment;
 import io.github.dl4jlora.internal.common.NamePattern;
+import io.github.dl4jlora.internal.cost.TrainingCost;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.file.MappedBase;
 import io.github.dl4jlora.internal.file.NetworkFile;
+import io.github.dl4jlora.internal.inspect.DisabledScopes;
+import io.github.dl4jlora.internal.inspect.Scales;
+import io.github.dl4jlora.internal.inspect.Summaries;
 import io.github.dl4jlora.internal.keras.StreamedKeras;
-import io.github.dl4jlora.internal.rewrite.Adaptation;
-import io.github.dl4jlora.internal.rewrite.Agreement;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
-import io.github.dl4jlora.internal.rewrite.DataPass;
-import io.github.dl4jlora.internal.rewrite.DisabledScopes;
-import io.github.dl4jlora.internal.rewrite.Planning;
-import io.github.dl4jlora.internal.rewrite.Scales;
-import io.github.dl4jlora.internal.rewrite.Summaries;
-import io.github.dl4jlora.internal.rewrite.Unadaptation;
+import io.github.dl4jlora.internal.network.BaseValues;
+import io.github.dl4jlora.internal.start.DataPass;
+import io.github.dl4jlora.internal.start.StartSearch;
 import io.github.dl4jlora.internal.stored.ModelZip;
 import io.github.dl4jlora.internal.stored.StreamedBase;
 import io.github.dl4jlora.internal.stored.StreamedModel;
+import io.github.dl4jlora.internal.undo.Unadaptation;
 import io.github.dl4jlora.report.LoRAPlan;
 import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
@@ -149,9 +150,7 @@ public final class LoRA {
     }
 
     private static <M extends Model> M trainedAs(M base, LoRAAdapter adapter, LoRAConfig config) {
-        LoRAConfig ofAdapter = adapter.config();
-        Agreement.require(base, ofAdapter, config);
-        M adapted = Adaptation.applyOfAdapter(base, ofAdapter.trainedAs(config));
+        M adapted = Adaptation.applyOfAdapter(base, adapter.config(), config);
         adapter.applyTo(adapted, LoRAAdapter.ApplyOption.KEEP_BIASES);
         return adapted;
     }
@@ -181,7 +180,7 @@ public final class LoRA {
      *                                  gradient is needed; if a layer's inputs do not vary, or its gradient is zero
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, DataSetIterator data) {
-        return Adaptation.apply(base, config, DataPass.over(data, null));
+        return StartSearch.apply(base, config, DataPass.over(data, null));
     }
 
     /**
@@ -195,7 +194,7 @@ public final class LoRA {
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, DataSetIterator data,
             Consumer<String> progress) {
-        return Adaptation.apply(base, config, DataPass.over(data, progress));
+        return StartSearch.apply(base, config, DataPass.over(data, progress));
     }
 
     /**
@@ -207,7 +206,7 @@ public final class LoRA {
      * @return an adapted network
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, MultiDataSetIterator data) {
-        return Adaptation.apply(base, config, DataPass.over(data, null));
+        return StartSearch.apply(base, config, DataPass.over(data, null));
     }
 
     /**
@@ -221,7 +220,7 @@ public final class LoRA {
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, MultiDataSetIterator data,
             Consumer<String> progress) {
-        return Adaptation.apply(base, config, DataPass.over(data, progress));
+        return StartSearch.apply(base, config, DataPass.over(data, progress));
     }
 
     /**
@@ -233,7 +232,7 @@ public final class LoRA {
      * @return an adapted network
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config, DataSetIterator data) {
-        return Adaptation.apply(base, config, DataPass.over(data, null));
+        return StartSearch.apply(base, config, DataPass.over(data, null));
     }
 
     /**
@@ -247,7 +246,7 @@ public final class LoRA {
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config, DataSetIterator data,
             Consumer<String> progress) {
-        return Adaptation.apply(base, config, DataPass.over(data, progress));
+        return StartSearch.apply(base, config, DataPass.over(data, progress));
     }
 
     /**
@@ -392,7 +391,7 @@ public final class LoRA {
      *                                  the message says what to give
      */
     public static LoRAPlan plan(Model base, LoRAConfig config, int batch, InputType... inputs) {
-        return Planning.of(base, config, batch, inputs);
+        return TrainingCost.of(base, config, batch, inputs);
     }
 
     /**
@@ -523,7 +522,7 @@ public final class LoRA {
         Objects.requireNonNull(path, "The path to save to is null");
         DisabledScopes.requireNone(adapted, "LoRA.save");
         Scales.requireNone(adapted, "LoRA.save");
-        NetworkFile.save(adapted, BaseAttachment.everythingFrozen(adapted), path, saveUpdater, options);
+        NetworkFile.save(adapted, BaseValues.everythingFrozen(adapted), path, saveUpdater, options);
     }
 
     /**

@@ -1,7 +1,7 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.internal.common.NamePattern;
-import io.github.dl4jlora.internal.rewrite.Unadaptation;
+import io.github.dl4jlora.internal.undo.Unadaptation;
 import io.github.dl4jlora.report.LoRAMergeReport;
 import org.deeplearning4j.nn.api.Model;
 

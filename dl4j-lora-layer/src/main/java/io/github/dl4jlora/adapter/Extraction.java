@@ -2,14 +2,14 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.internal.algebra.Svd;
+import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
-import io.github.dl4jlora.internal.rewrite.Adaptation;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
-import io.github.dl4jlora.internal.rewrite.Changes.ChangedLayer;
-import io.github.dl4jlora.internal.rewrite.Changes;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
+import io.github.dl4jlora.internal.inspect.Changes.ChangedLayer;
+import io.github.dl4jlora.internal.inspect.Changes;
 import io.github.dl4jlora.internal.swap.Capture;
 import io.github.dl4jlora.internal.swap.FittingConfig;
 import org.deeplearning4j.nn.api.Model;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.internal.rewrite.Adaptation;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.build.Adaptation;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.Map;

@@ -3,10 +3,10 @@ package io.github.dl4jlora.bank;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.content.AdapterContent;
-import io.github.dl4jlora.internal.rewrite.Adaptation;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
@@ -58,7 +58,7 @@ final class NetworkKinds {
     }
 
     private Map<String, FrozenWeights> verified() {
-        return BaseAttachment.verified(frozen);
+        return BaseValues.verified(frozen);
     }
 
     /** @throws IllegalStateException naming the layer, if the base is no more what it was */

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.blas.Route;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;

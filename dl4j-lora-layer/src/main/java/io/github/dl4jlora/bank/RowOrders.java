@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.blas.Route;
-import io.github.dl4jlora.internal.rewrite.AdaptedView.AdaptedMatrix;
+import io.github.dl4jlora.internal.inspect.AdaptedView.AdaptedMatrix;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;

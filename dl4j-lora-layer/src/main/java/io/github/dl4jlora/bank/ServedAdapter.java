@@ -4,7 +4,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.blas.SlimFactors;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;

@@ -5,7 +5,7 @@ import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
 import io.github.dl4jlora.internal.content.Delta;
-import io.github.dl4jlora.internal.rewrite.ChanceLoss;
+import io.github.dl4jlora.internal.inspect.ChanceLoss;
 import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.api.Model;

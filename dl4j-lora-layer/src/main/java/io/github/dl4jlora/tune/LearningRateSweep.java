@@ -1,6 +1,5 @@
 package io.github.dl4jlora.tune;
 
-import io.github.dl4jlora.internal.rewrite.TrainingCopy;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;

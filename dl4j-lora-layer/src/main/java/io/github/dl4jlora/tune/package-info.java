@@ -3,6 +3,7 @@
  *
  * <pre>
  *   LearningRateSweep    tries learning rates on copies of a network
+ *     |- TrainingCopy      a copy with the updater's state, which leaves the network as it is
  *     `- LearningRates     what became of the loss at each, and which to take
  *   LoRAAdvice           what a finished training tells about its rate, its rank and its layers
  *     |- Advisor           the questions, with the limits that parted good runs from bad ones

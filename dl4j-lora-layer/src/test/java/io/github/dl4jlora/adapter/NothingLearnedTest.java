@@ -72,8 +72,11 @@ class NothingLearnedTest {
         try (LogCapture log = LogCapture.ofLibrary()) {
             Models.fitSteps(tuned, 0, 4);
             assertThat(log.messages()).isEmpty();
-            Models.fitSteps(tuned, 4, 20);
+            // If it is not after this one, DL4J no longer has layers apply their constraints once after each step.
+            Models.fitSteps(tuned, 4, 5);
             assertThat(log.messages()).singleElement().asString().contains("no gradient came to B of [fc1]");
+            Models.fitSteps(tuned, 5, 20);
+            assertThat(log.messages()).hasSize(1);
         }
         assertThat(tuned instanceof ComputationGraph graph ? graph.getListeners()
                 : ((MultiLayerNetwork) tuned).getListeners()).isEmpty();

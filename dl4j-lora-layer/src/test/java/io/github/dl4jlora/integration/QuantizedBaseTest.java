@@ -7,7 +7,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import io.github.dl4jlora.report.LoRAMergeReport;
 import io.github.dl4jlora.report.LoRASummary;
 import io.github.dl4jlora.variant.DoRA;
@@ -172,7 +172,7 @@ class QuantizedBaseTest {
     void theSummaryCountsTheBytesThatAreThere() {
         MultiLayerNetwork tuned = LoRA.apply(base, config(Quantization.NF4).build());
 
-        long kept = BaseAttachment.verified(tuned).values().stream().mapToLong(FrozenWeights::bytes).sum();
+        long kept = BaseValues.verified(tuned).values().stream().mapToLong(FrozenWeights::bytes).sum();
 
         assertThat(LoRA.summary(tuned).frozenBytes()).isEqualTo(kept);
         assertThat(LoRA.summary(LoRA.apply(base, config(null).build())).frozenBytes()).isEqualTo(4 * base.numParams());

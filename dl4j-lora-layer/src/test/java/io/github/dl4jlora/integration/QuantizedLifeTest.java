@@ -9,7 +9,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -56,7 +56,7 @@ class QuantizedLifeTest {
 
     private static Map<String, String> ids(Model adapted) {
         Map<String, String> ids = new TreeMap<>();
-        BaseAttachment.verified(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
+        BaseValues.verified(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
         return ids;
     }
 
@@ -144,8 +144,8 @@ class QuantizedLifeTest {
     @EnumSource(Quantization.class)
     void networksOfOneBaseShareWhatIsStored(Quantization scheme) {
         MultiLayerNetwork base = Networks.trainedLayers();
-        Map<String, FrozenWeights> one = BaseAttachment.verified(LoRA.apply(base, config(scheme).build()));
-        Map<String, FrozenWeights> other = BaseAttachment.verified(LoRA.apply(base, config(scheme).rank(3).seed(9L).build()));
+        Map<String, FrozenWeights> one = BaseValues.verified(LoRA.apply(base, config(scheme).build()));
+        Map<String, FrozenWeights> other = BaseValues.verified(LoRA.apply(base, config(scheme).rank(3).seed(9L).build()));
 
         assertThat(one.keySet()).contains("fc1", "fc2", "out");
         one.forEach((layer, weights) -> assertThat(other.get(layer)).as(layer).isSameAs(weights));

@@ -7,7 +7,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
@@ -88,7 +88,7 @@ class QuantizedLayersTest {
         MultiLayerNetwork quantized = tuned(base, config(targets).quantize(scheme).build());
         MultiLayerNetwork oracle = tuned(LoRA.unload(quantized), config(targets).build());
 
-        assertThat(BaseAttachment.verified(quantized).get(layer).scheme()).isEqualTo(scheme);
+        assertThat(BaseValues.verified(quantized).get(layer).scheme()).isEqualTo(scheme);
         assertThat(Networks.difference(output(quantized, data), output(oracle, data))).isLessThan(1e-10);
         assertThat(quantized.score(data)).isCloseTo(oracle.score(data), within(1e-10));
         assertThat(Networks.difference(quantized.scoreExamples(data, false), oracle.scoreExamples(data, false)))

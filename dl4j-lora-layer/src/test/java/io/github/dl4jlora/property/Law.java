@@ -8,7 +8,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -353,7 +353,7 @@ enum Law {
     }
 
     private static List<String> ids(Model adapted) {
-        return BaseAttachment.verified(adapted).values().stream().map(FrozenWeights::id).toList();
+        return BaseValues.verified(adapted).values().stream().map(FrozenWeights::id).toList();
     }
 
     private static void requireSameSteps(Trial trial, Model network, Model stock) {

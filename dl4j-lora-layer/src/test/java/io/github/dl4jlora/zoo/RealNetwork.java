@@ -5,7 +5,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -89,7 +89,7 @@ final class RealNetwork {
 
     private static Map<String, String> frozenIds(Model adapted) {
         Map<String, String> ids = new LinkedHashMap<>();
-        BaseAttachment.verified(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
+        BaseValues.verified(adapted).forEach((layer, weights) -> ids.put(layer, weights.id()));
         return ids;
     }
 

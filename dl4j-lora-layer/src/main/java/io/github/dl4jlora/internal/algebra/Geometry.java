@@ -2,7 +2,7 @@ package io.github.dl4jlora.internal.algebra;
 
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
-import io.github.dl4jlora.internal.rewrite.BaseMatrices;
+import io.github.dl4jlora.internal.inspect.BaseMatrices;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;

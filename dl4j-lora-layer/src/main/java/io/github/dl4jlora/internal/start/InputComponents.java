@@ -152,7 +152,7 @@ public final class InputComponents {
         int least = Nd4j.argMin(inSpan).getInt(0);
         INDArray rest = Nd4j.create(DataType.DOUBLE, columns.size(0), 1);
         rest.putScalar(least, 0, 1);
-        // Twice is enough.
+        // The second time takes off what rounding left.
         for (int i = 0; i < 2; i++) {
             rest.subi(columns.mmul(columns.transpose().mmul(rest)));
         }

@@ -1,14 +1,16 @@
 /**
- * What adapters start as that start from data, as far as it is arithmetic. Public classes here are no API and may change
+ * Starts from data: what an adapter's A and B are at first, by EVA or LoRA-GA. Public classes here are no API and may change
  * without notice.
  *
  * <pre>
- *   Watch              a variant that changes nothing and sees what a layer gets, and its gradient
- *   InputComponents    principal components of a layer's inputs, batch by batch
- *   RankBudget         ranks by how much each component explains
+ *   StartSearch                 the entrance: a frozen network in which layers are watched, and what they saw
+ *      |- DataPass              a walk over the beginning of the user's data
+ *      |- ObservingVariant      shows what a layer takes in, and its gradients
+ *      |- InputComponents       of inputs, batch by batch: components, how much each explains, whether they still move
+ *      `- RankBudget            EVA's distribution of ranks over layers
  * </pre>
  *
- * <p>Knows variants and kernels, and no network: {@code internal.rewrite} makes one that is watched and walks over the data. What
- * LoRA-GA makes of a gradient is in {@code variant}, with the other starts.
+ * <p>Has {@code internal.build} make the watched network, and then the adapted one. What becomes of a gradient is
+ * {@code GradientStart}'s business, in {@code variant}.
  */
 package io.github.dl4jlora.internal.start;

@@ -6,7 +6,7 @@ import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TorchLayout;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashSet;

@@ -6,8 +6,8 @@ import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.internal.content.TensorLayout;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
-import io.github.dl4jlora.internal.rewrite.Network;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
+import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -235,7 +235,7 @@ public final class Swap {
     }
 
     private static void resetUpdater(Model network) {
-        Network.resetCounts(network);
+        Networks.of(network).resetCounts();
         INDArray state = updaterState(network);
         if (state != null) {
             state.assign(0);

@@ -11,7 +11,7 @@
  *     `- FitChecks       names, shapes and values
  * </pre>
  *
- * Known to {@code adapter} and {@code bank}; it knows both what adapters consist of, {@code internal.content}, and adapted
- * networks, {@code internal.rewrite}.
+ * Known to {@code adapter} and {@code bank}; it knows both what adapters consist of, {@code internal.content}, and how to look
+ * into adapted networks, {@code internal.inspect}.
  */
 package io.github.dl4jlora.internal.swap;

@@ -3,7 +3,7 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
@@ -171,7 +171,7 @@ class FrozenWeightsTest {
         MultiLayerNetwork converted = tuned.convertDataType(DataType.DOUBLE);
         INDArray input = Networks.random(DataType.DOUBLE, 1, 3, 4, 6);
         INDArray output = converted.output(input);
-        List<WeakReference<DataBuffer>> casts = BaseAttachment.verified(tuned).values().stream()
+        List<WeakReference<DataBuffer>> casts = BaseValues.verified(tuned).values().stream()
                 .map(weights -> new WeakReference<>(weights.valuesAs(DataType.DOUBLE).data())).toList();
         System.gc();
 

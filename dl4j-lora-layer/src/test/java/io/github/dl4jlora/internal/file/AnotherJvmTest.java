@@ -105,7 +105,7 @@ class AnotherJvmTest {
         ModelSerializer.writeModel(adapted, folder.resolve(kind + "-plain.zip").toFile(), true);
         LoRA.save(adapted, folder.resolve(kind + "-whole.zip"), true);
         if (kind.isShared()) {
-            expected.setProperty(kind + "-id", io.github.dl4jlora.internal.rewrite.BaseAttachment.verified(adapted)
+            expected.setProperty(kind + "-id", io.github.dl4jlora.internal.network.BaseValues.verified(adapted)
                     .get("fc1").id());
         }
         Elsewhere.record(expected, kind.toString(), adapted);

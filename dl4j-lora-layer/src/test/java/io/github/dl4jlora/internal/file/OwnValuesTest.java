@@ -6,7 +6,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -220,7 +220,7 @@ class OwnValuesTest {
     }
 
     private static List<FrozenWeights> frozen(Model adapted) {
-        return new ArrayList<>(BaseAttachment.verified(adapted).values());
+        return new ArrayList<>(BaseValues.verified(adapted).values());
     }
 
     private Path saved(Kind kind, Model base) throws IOException {

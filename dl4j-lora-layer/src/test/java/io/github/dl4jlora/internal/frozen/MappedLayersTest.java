@@ -5,7 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.internal.rewrite.BaseAttachment;
+import io.github.dl4jlora.internal.network.BaseValues;
 import io.github.dl4jlora.layer.DeltaLayersTest;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -131,7 +131,7 @@ class MappedLayersTest {
                 assertSame("unloaded as the base was", LoRA.unload(tuned).params(), base.params());
             }
             assertSame("attached, " + scheme, computed(LoRA.apply(opened, LoRAAdapter.of(tuned)), data), computed(tuned, data));
-            assertThat(BaseAttachment.verified(tuned)).as("layers whose values are what they were").isNotEmpty();
+            assertThat(BaseValues.verified(tuned)).as("layers whose values are what they were").isNotEmpty();
         }
         assertThat(base.params().toDoubleVector()).as("base after training").containsExactly(before);
     }

@@ -10,7 +10,7 @@ import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.internal.content.TensorLayout;
-import io.github.dl4jlora.internal.rewrite.AdaptedView;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;

@@ -1,0 +1,191 @@
+package io.github.dl4jlora.internal.cost;
+
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdapterLayout;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.build.Adaptation;
+import io.github.dl4jlora.internal.build.AdaptedLayers;
+import io.github.dl4jlora.internal.build.InputGradients;
+import io.github.dl4jlora.internal.inspect.Summaries;
+import io.github.dl4jlora.internal.network.Network;
+import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.network.PlannedNetwork;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
+import io.github.dl4jlora.report.LoRAPlan;
+import io.github.dl4jlora.report.LoRASummary;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.TrainingConfig;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.nd4j.common.util.ArrayUtil;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.NoOp;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Function;
+
+/** What training an adapted network would take, which is not made, and what training the stock network would. */
+public final class TrainingCost {
+
+    private final PlannedNetwork<?> planned;
+    private final Network<?> from;
+    private final LoRAConfig config;
+    private final BatchSizes sizes;
+    private final int width;
+
+    private TrainingCost(PlannedNetwork<?> planned, LoRAConfig config, BatchSizes sizes) {
+        this.planned = planned;
+        this.from = planned.from();
+        this.config = config;
+        this.sizes = sizes;
+        this.width = from.dataType().width();
+    }
+
+    /**
+     * @throws IllegalArgumentException as {@link Adaptation#apply}, and as {@link BatchSizes#of}
+     */
+    public static LoRAPlan of(Model base, LoRAConfig config, int batch, InputType... inputs) {
+        PlannedNetwork<?> planned = Adaptation.planned(base, config);
+        TrainingCost planning = new TrainingCost(planned, config, BatchSizes.of(planned.from(), batch, inputs));
+        LoRASummary layers = Summaries.of(planned);
+        return new LoRAPlan(layers, batch, planning.adapted(layers.trainableParams()), planning.full(), planning.adapterBytes(),
+                config.rankBudget());
+    }
+
+    private LoRAPlan.Memory adapted(long trained) {
+        long vector = length(planned);
+        long state = planned.nodes().stream().mapToLong(this::state).sum();
+        Map<String, InputGradient> gradients = InputGradients.of(planned);
+        List<Step> steps = steps(planned, node -> footprint(node, gradients.get(node.name()) == InputGradient.NEEDED));
+        return memory(width * (vector - trained) + outside(), trained, vector, state, steps, quantizedScratch());
+    }
+
+    private LoRAPlan.Memory full() {
+        long vector = length(from);
+        long trained = from.nodes().stream().filter(node -> !node.isFrozen()).mapToLong(Node::numParams).sum();
+        long state = from.nodes().stream().filter(node -> !node.isFrozenByDl4j() && node.numParams() > 0).mapToLong(node ->
+                state(node, inFull(node))).sum();
+        return memory(width * (vector - trained), trained, vector, state, steps(from, this::stockFootprint), 0);
+    }
+
+    private LoRAPlan.Memory memory(long frozen, long trained, long vector, long state, List<Step> steps, long ofThread) {
+        boolean learned = from.trainsInWorkspaces();
+        Workspaces workspaces = from.isGraph() ? Workspaces.ofGraph(from.inputs(), steps, learned)
+                : Workspaces.ofChain(steps, learned);
+        return new LoRAPlan.Memory(frozen, width * trained, width * vector, width * state, width * workspaces.activations(),
+                width * workspaces.working(), width * workspaces.outside() + ofThread);
+    }
+
+    private static long length(Network<?> network) {
+        return network.nodes().stream().mapToLong(Node::numParams).sum();
+    }
+
+    /** Bytes of what stays where it is: frozen weights, what the base holds of layers that train in full, constants. */
+    private long outside() {
+        if (config.storage() == FrozenStorage.EMBEDDED) {
+            return 0;
+        }
+        long bytes = 0;
+        for (Node node : planned.nodes()) {
+            FrozenReference reference = node.frozenReference() != null ? node.frozenReference() : from.described(stock(node));
+            bytes += reference == null ? 0 : reference.bytes();
+            bytes += node.adapted() == null ? 0 : width * node.adapted().layout().constantParams();
+        }
+        return bytes;
+    }
+
+    private Node stock(Node node) {
+        return from.node(node.name());
+    }
+
+    /** Values of a node's updater, as DL4J asks for them parameter by parameter. */
+    private long state(Node node) {
+        AdaptedConfiguration lora = node.adapted();
+        if (node.numParams() == 0 || lora == null && node.isFrozen()) {
+            return 0;
+        }
+        return lora == null ? state(stock(node), updaters(node)) : lora.layout().trained().stream().mapToLong(slot ->
+                updaters(node).apply(slot.key()).stateSize(slot.parameter().length())).sum();
+    }
+
+    private long state(Node stock, Function<String, IUpdater> updaters) {
+        return from.shapes(stock).entrySet().stream().mapToLong(parameter ->
+                updaters.apply(parameter.getKey()).stateSize(ArrayUtil.prodLong(parameter.getValue()))).sum();
+    }
+
+    private static Function<String, IUpdater> updaters(Node node) {
+        TrainingConfig training = node.layer() != null ? asked(node.layer()) : (TrainingConfig) node.unwrappedVertex();
+        // FrozenLayer, which may be inside another wrapper, has none.
+        return key -> Objects.requireNonNullElseGet(training.getUpdaterByParam(key), NoOp::new);
+    }
+
+    /** A layer in FrozenLayerWithBackprop has updater state too, of its own updater. */
+    private Function<String, IUpdater> inFull(Node node) {
+        if (config.updater() == null || node.isFrozen()) {
+            return updaters(node);
+        }
+        return node.layer() == null ? key -> config.updater()
+                : asked(AdaptedLayers.trained(node.layer(), config.updater()))::getUpdaterByParam;
+    }
+
+    /** Wrappers such as LastTimeStep have no updater; the layer inside has. */
+    private static Layer asked(Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper ? asked(wrapper.getUnderlying()) : layer;
+    }
+
+    private List<Step> steps(Network<?> network, Function<Node, Footprint> footprints) {
+        List<Step> steps = new ArrayList<>();
+        for (Node node : network.nodes()) {
+            Footprint footprint = footprints.apply(node);
+            InputPreProcessor preprocessor = from.preprocessor(stock(node));
+            if (preprocessor != null) {
+                Node below = network.nodes().stream().filter(other -> other.name().equals(node.inputs().get(0))).findFirst()
+                        .orElse(null);
+                footprint = footprint.plus(StockFootprints.of(preprocessor, below == null ? null : below.layer(),
+                        node.isOurs(), sizes.preprocessor(node)));
+            }
+            boolean backwards = !node.stopsGradient();
+            steps.add(new Step(node.name(), node.inputs(), backwards ? footprint : footprint.withoutBackward(), backwards));
+        }
+        return steps;
+    }
+
+    private Footprint footprint(Node node, boolean inputGradient) {
+        Passage passage = sizes.passage(node);
+        if (node.adapted() != null) {
+            return OwnFootprints.ofAdapted(node.adapted(), passage, inputGradient);
+        }
+        return node.isOurs() && node.layer() != null ? OwnFootprints.ofFrozen(stock(node).layer(), passage)
+                : stockFootprint(stock(node));
+    }
+
+    private Footprint stockFootprint(Node node) {
+        Passage passage = sizes.passage(node);
+        return node.layer() != null ? StockFootprints.of(node.layer(), passage) : StockFootprints.of(node.vertex(), passage);
+    }
+
+    private long quantizedScratch() {
+        QuantizedScratch scratch = new QuantizedScratch();
+        planned.nodes().stream().filter(node -> node.frozenReference() != null && node.frozenReference().scheme() != null)
+                .forEach(node -> scratch.add(node.frozenReference().getForm(), stock(node).unwrappedLayer(), node.adapted(),
+                        sizes.passage(node)));
+        return scratch.bytes(from.dataType());
+    }
+
+    /** Bytes of the values in an adapter's file: what trains, and what of an adapter does not. */
+    private long adapterBytes() {
+        long values = 0;
+        for (Node node : planned.nodes()) {
+            AdapterLayout layout = node.adapted() == null ? null : node.adapted().layout();
+            values += layout != null ? layout.trainedParams() + layout.constantParams() : node.isFrozen() ? 0 : node.numParams();
+        }
+        return width * values;
+    }
+}

@@ -1,0 +1,21 @@
+/**
+ * Looks into networks, and switches at run time what adapters do. Public classes here are no API and may change without notice.
+ *
+ * <pre>
+ *   Scales            what low-rank paths are multiplied by
+ *      |
+ *      v
+ *   DisabledScopes    which networks have their adapters disabled
+ *      |
+ *      v
+ *   AdaptedView       the trained parts of an adapted network, live; what its layers stand on
+ *
+ *   Summaries         what each layer is, and what trains of it
+ *   Changes           what training in full changed, layer by layer
+ *   BaseMatrices      the weights of a stock network that can be adapted
+ *   ChanceLoss        the loss of a classifier that knows nothing
+ * </pre>
+ *
+ * <p>Knows {@code internal.network}, and of {@code internal.plan} the roles. Builds nothing.
+ */
+package io.github.dl4jlora.internal.inspect;

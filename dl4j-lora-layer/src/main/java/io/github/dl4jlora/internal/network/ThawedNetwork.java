@@ -1,0 +1,122 @@
+package io.github.dl4jlora.internal.network;
+
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A frozen network ({@code LoRA.freeze}) as the stock network that it was made of: on the same weights, so that what is made of
+ * it shares them.
+ *
+ * @param <M> the network type
+ */
+public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
+
+    private final List<Node> nodes;
+    private final Map<String, Layer> layers = new HashMap<>();
+    private final Map<String, GraphVertex> vertices = new HashMap<>();
+    private final Map<String, Trainable> runtimes = new HashMap<>();
+    private final boolean trusting;
+
+    private ThawedNetwork(Network<M> frozen, boolean trusting) {
+        super(frozen);
+        this.trusting = trusting;
+        this.nodes = frozen.nodes().stream().map(this::thawed).toList();
+    }
+
+    /** The network as a stock one; itself if it is one, or if it is adapted. */
+    public static <M extends Model> Network<M> of(Network<M> network) {
+        List<Node> nodes = network.nodes();
+        return nodes.stream().anyMatch(Node::isOurs) && nodes.stream().allMatch(node -> node.adapted() == null)
+                ? new ThawedNetwork<>(network, false) : network;
+    }
+
+    /** Of a frozen network whose weights have been verified, and are taken for what their ids say. */
+    public static <M extends Model> Network<M> ofVerified(Network<M> frozen) {
+        return new ThawedNetwork<>(frozen, true);
+    }
+
+    private Node thawed(Node node) {
+        Replacement replacement = node.replacement();
+        if (replacement == null) {
+            return node;
+        }
+        if (node.layer() != null) {
+            layers.put(node.name(), node.frozenAlike(replacement.toStockLayer()));
+        } else {
+            vertices.put(node.name(), node.frozenAlike(replacement.toStockVertex()));
+        }
+        return new Node(node.name(), node.label(), layers.get(node.name()), vertices.get(node.name()), node.inputs(),
+                node.hasPreprocessor());
+    }
+
+    @Override
+    public List<Node> nodes() {
+        return nodes;
+    }
+
+    @Override
+    public Trainable runtime(String name) {
+        return inner.node(name).frozenReference() == null ? inner.runtime(name)
+                : runtimes.computeIfAbsent(name, this::stockRuntime);
+    }
+
+    /** It computes nothing, and so needs no graph and no inputs. */
+    private Trainable stockRuntime(String name) {
+        Node node = node(name);
+        INDArray values = inner.node(name).frozenReference().values(name, dataType(), node.numParams());
+        if (node.layer() == null) {
+            return node.unwrappedVertex().instantiate(null, name, 0, values, false, dataType());
+        }
+        Layer layer = node.unwrappedLayer();
+        return StockLayers.running(StockLayers.confOf(layer), null, 0, values, false, dataType());
+    }
+
+    @Override
+    public Map<String, long[]> shapes(Node node) {
+        FrozenReference reference = inner.node(node.name()).frozenReference();
+        return reference == null ? super.shapes(node) : reference.require(node.name()).shapes();
+    }
+
+    @Override
+    public FrozenReference described(Node node) {
+        FrozenReference reference = inner.node(node.name()).frozenReference();
+        return reference == null ? super.described(node) : reference;
+    }
+
+    @Override
+    public FrozenWeights weights(Node node) {
+        if (inner.node(node.name()).frozenReference() == null) {
+            return super.weights(node);
+        }
+        FrozenWeights weights = inner.node(node.name()).frozenReference().require(node.name());
+        if (!trusting) {
+            weights.verify(node.name());
+        }
+        return weights;
+    }
+
+    @Override
+    public FrozenWeights unregistered(Node node) {
+        return inner.node(node.name()).frozenReference() == null ? super.unregistered(node) : weights(node);
+    }
+
+    @Override
+    public Network<M> rebuild(Map<String, Layer> otherLayers, Map<String, GraphVertex> otherVertices) {
+        Map<String, Layer> allLayers = new HashMap<>(layers);
+        allLayers.putAll(otherLayers);
+        Map<String, GraphVertex> allVertices = new HashMap<>(vertices);
+        allVertices.putAll(otherVertices);
+        return inner.rebuild(allLayers, allVertices);
+    }
+}

@@ -1,0 +1,58 @@
+package io.github.dl4jlora.internal.plan;
+
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.network.LayerNames;
+import io.github.dl4jlora.internal.network.MatrixName;
+import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.network.TorchTable;
+
+import java.util.Collection;
+import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/** The layers that an adapter's own configuration names, one by one, beside those that a network has. */
+public final class AdapterLayers {
+
+    private AdapterLayers() {
+    }
+
+    /**
+     * @throws IllegalArgumentException if there is no layer for one of them: the adapter is for another network
+     */
+    public static void requireIn(List<Node> nodes, LoRAConfig config) {
+        TorchTable torch = TorchTable.of(nodes);
+        List<Pattern> missing = Stream.concat(
+                config.targets().stream().filter(name -> nodes.stream().noneMatch(node -> isAdaptedAs(name, node))),
+                config.trainable().stream().filter(name -> !torch.isOtherName(name) && torch.layersOf(name).isEmpty()
+                        && nodes.stream().noneMatch(node -> isTrainedAs(name, node))))
+                .toList();
+        if (!missing.isEmpty()) {
+            throw new IllegalArgumentException("The adapter is for another network: it adapts " + names(config.targets())
+                    + (config.trainable().isEmpty() ? "" : " and trains " + names(config.trainable()) + " in full")
+                    + ", but this network has no such layer for " + names(missing) + "; what it has is "
+                    + nodes.stream().filter(node -> node.numParams() > 0).flatMap(AdapterLayers::modules).toList()
+                    + ". Use the network that the adapter was trained on or, where only names differ, give its layers this "
+                    + "network's with LoRAAdapter.loader().keyMapper(...)");
+        }
+    }
+
+    private static boolean isAdaptedAs(Pattern name, Node node) {
+        return node.isAdaptable() && (node.isCalled(name)
+                || node.parameterKeys().stream().anyMatch(key -> MatrixName.of(node, key).isNamedBy(name)));
+    }
+
+    private static boolean isTrainedAs(Pattern name, Node node) {
+        return node.numParams() > 0 && node.isCalled(name);
+    }
+
+    /** What adapter files call the node, or each of its matrices where it has several. */
+    private static Stream<String> modules(Node node) {
+        return node.isAdaptable() ? node.matrices().forms().keySet().stream().map(key -> MatrixName.of(node, key).module())
+                : Stream.of(node.name());
+    }
+
+    private static List<String> names(Collection<Pattern> patterns) {
+        return patterns.stream().map(LayerNames::of).toList();
+    }
+}

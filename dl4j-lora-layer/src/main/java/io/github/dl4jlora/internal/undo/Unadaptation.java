@@ -1,0 +1,237 @@
+package io.github.dl4jlora.internal.undo;
+
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.inspect.AdaptedView;
+import io.github.dl4jlora.internal.inspect.DisabledScopes;
+import io.github.dl4jlora.internal.network.BaseValues;
+import io.github.dl4jlora.internal.network.LayerNames;
+import io.github.dl4jlora.internal.network.Network;
+import io.github.dl4jlora.internal.network.Networks;
+import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.network.ThawedNetwork;
+import io.github.dl4jlora.layer.DenseTwin;
+import io.github.dl4jlora.layer.LowRankLayer;
+import io.github.dl4jlora.report.LoRAMergeReport;
+import io.github.dl4jlora.variant.PlainLoRA;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/**
+ * Makes a stock network of an adapted one: with what the adapters learned, or without. Iteration and epoch counts are kept.
+ *
+ * @param <M> the network type
+ */
+public final class Unadaptation<M extends Model> {
+
+    private final Network<M> adapted;
+    private final boolean merge;
+    private final double weight;
+    private final Map<String, FrozenReference> trainedInFull;
+
+    private Unadaptation(Network<M> adapted, boolean merge, double weight) {
+        this.adapted = adapted;
+        this.merge = merge;
+        this.weight = weight;
+        this.trainedInFull = merge ? Map.of() : BaseValues.ofTrainedInFull(adapted);
+    }
+
+    /**
+     * The stock network that computes the same: ΔW added to W.
+     *
+     * @throws IllegalStateException if the base has changed, a merged weight would be NaN or infinite, or the adapters are
+     *                               disabled
+     */
+    public static <M extends Model> M merge(M model) {
+        DisabledScopes.requireNone(model, "LoRA.merge");
+        return Networks.outside(() -> new Unadaptation<>(Networks.of(model), true, 1).run());
+    }
+
+    /**
+     * As {@link #merge(Model)}, of the layers that patterns match, all of them without any; where others are left, an adapted
+     * network.
+     *
+     * @param weight of ΔW
+     * @throws IllegalArgumentException if a pattern matches no adapted layer
+     * @throws IllegalStateException    as {@link #merge(Model)}
+     */
+    public static <M extends Model> M merge(M model, List<Pattern> layers, double weight) {
+        DisabledScopes.requireNone(model, "LoRA.merging");
+        return Networks.outside(() -> {
+            Network<M> adapted = Networks.of(model);
+            List<Node> chosen = chosen(adapted, layers);
+            BaseValues.verified(adapted);
+            return chosen.size() == chosen(adapted, List.of()).size() ? new Unadaptation<>(adapted, true, weight).run()
+                    : PartialMerge.of(adapted, chosen, weight);
+        });
+    }
+
+    /**
+     * What {@link #merge(Model, List, double)} would do.
+     *
+     * @param original the base as it was; null: what the network keeps is not compared with it
+     * @throws IllegalArgumentException as there, and if the original is another network than the base
+     */
+    public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight, Model original) {
+        DisabledScopes.requireNone(model, "LoRA.merging");
+        return Networks.outside(() -> {
+            Network<?> adapted = Networks.of(model);
+            List<Node> chosen = chosen(adapted, layers);
+            Map<String, AdaptedView.Base> bases = AdaptedView.of(model).verifiedBases();
+            Network<?> base = original == null ? null : ThawedNetwork.of(Networks.of(original));
+            if (base != null) {
+                bases.forEach((layer, recorded) -> requireOriginal(base, layer, recorded.id()));
+            }
+            return new LoRAMergeReport(chosen.stream().flatMap(node -> MergedLayer.of(adapted, node)
+                    .report(weight, base == null ? null : base.runtime(node.name()).params()).stream()).toList());
+        });
+    }
+
+    private static void requireOriginal(Network<?> base, String layer, String id) {
+        Node node = base.nodes().stream().filter(one -> one.name().equals(layer)).findFirst().orElse(null);
+        FrozenWeights weights = node == null ? null : base.unregistered(node);
+        if (weights == null || !weights.id().equals(id)) {
+            throw new IllegalArgumentException("Layer \"" + layer + "\": against(...) compares with the base as it was when it "
+                    + "was adapted, content id " + id + ", but the network given "
+                    + (node == null ? "has no such layer" : weights == null ? "has no parameters there"
+                    : weights.scheme() != null ? "keeps it as " + weights.storedAs() : "has " + weights.id())
+                    + ". Give the original base");
+        }
+    }
+
+    private static List<Node> chosen(Network<?> network, List<Pattern> layers) {
+        List<Node> adapted = network.nodes().stream().filter(node -> node.adapted() != null).toList();
+        if (adapted.isEmpty()) {
+            throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
+                    + "merge");
+        }
+        for (Pattern pattern : layers) {
+            if (adapted.stream().noneMatch(node -> node.isCalled(pattern))) {
+                throw new IllegalArgumentException("layers(\"" + pattern + "\") matches none of the adapted layers, which are "
+                        + LayerNames.of(adapted) + ": patterns must match a whole name of a layer, which is merged with all of "
+                        + "its matrices" + LayerNames.literally(pattern, adapted.stream().map(Node::name).toList()));
+            }
+        }
+        return layers.isEmpty() ? adapted
+                : adapted.stream().filter(node -> layers.stream().anyMatch(node::isCalled)).toList();
+    }
+
+    /**
+     * The stock network without ΔW, with the base's values for layers that were trained in full.
+     *
+     * @throws IllegalStateException if the base has changed, or what it held for a layer that was trained in full is gone
+     */
+    public static <M extends Model> M unload(M model) {
+        return Networks.outside(() -> new Unadaptation<>(Networks.of(model), false, 0).run());
+    }
+
+    private M run() {
+        BaseValues.verified(adapted);
+        Map<String, Layer> layers = new HashMap<>();
+        Map<String, GraphVertex> vertices = new HashMap<>();
+        adapted.nodes().forEach(node -> replace(node, layers, vertices));
+        if (layers.isEmpty() && vertices.isEmpty()) {
+            throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
+                    + (merge ? "merge" : "unload"));
+        }
+        if (!merge) {
+            requireBaseOfTrained();
+        }
+        Network<M> stock = adapted.rebuild(layers, vertices);
+        adapted.nodes().forEach(node -> fill(node, stock));
+        return stock.model();
+    }
+
+    private void replace(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
+        Replacement replacement = node.replacement();
+        if (node.unwrappedLayer() instanceof LowRankLayer path) {
+            refuseUnload(node);
+            layers.put(node.name(), node.frozenAlike(DenseTwin.stockOf(path)));
+        } else if (replacement != null && node.layer() != null) {
+            layers.put(node.name(), node.frozenAlike(replacement.toStockLayer()));
+        } else if (replacement != null) {
+            vertices.put(node.name(), node.frozenAlike(replacement.toStockVertex()));
+        } else {
+            node.requireFreezable();
+        }
+    }
+
+    private void refuseUnload(Node node) {
+        if (!merge) {
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a lone LowRankLayer: without its path nothing "
+                    + "would be left of it. Use LoRA.merge");
+        }
+    }
+
+    /**
+     * @throws IllegalStateException if what the base held for layers that were trained in full is gone, or has changed
+     */
+    private void requireBaseOfTrained() {
+        boolean recorded = BaseValues.areRecorded(adapted) || adapted.isDeclared();
+        List<String> gone = new ArrayList<>();
+        for (Node node : adapted.nodes()) {
+            FrozenReference base = recordedBase(node);
+            if (base != null && base.isHere()) {
+                base.require(node.name()).verify(node.name());
+            } else if (base != null || !recorded && adapted.trainsInFull(node)) {
+                gone.add("\"" + node.name() + "\"");
+            }
+        }
+        if (!gone.isEmpty()) {
+            throw new IllegalStateException("The network cannot be unloaded: of its layers " + String.join(", ", gone)
+                    + ", which train in full, what the base held is not here. Use the base network itself, "
+                    + (recorded ? "or give it to this one with LoRA.attach, " : "")
+                    + "or keep what they learned with LoRA.merge");
+        }
+    }
+
+    /** The base's values for a layer that trains in full; null for any other, and for one that was put in its place since. */
+    private FrozenReference recordedBase(Node node) {
+        FrozenReference base = node.isOurs() ? null : trainedInFull.get(node.name());
+        if (base == null) {
+            return null;
+        }
+        Trainable runtime = adapted.runtime(node.name());
+        boolean fits = runtime.params() != null
+                && base.hasShapesOf(FrozenWeights.signature(runtime.params().dataType(), runtime.paramTable(false)));
+        return fits ? base : null;
+    }
+
+    private void fill(Node node, Network<M> stock) {
+        Trainable runtime = stock.runtime(node.name());
+        INDArray values = runtime.params();
+        if (values == null || values.length() == 0) {
+            return;
+        }
+        Map<String, INDArray> merged = runtime.paramTable(false);
+        if (node.unwrappedLayer() instanceof LowRankLayer path) {
+            Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
+            new PlainLoRA().merge(merged.get(DefaultParamInitializer.WEIGHT_KEY), trained, path.factor());
+            MergedLayer.requireFinite(node, values);
+            return;
+        }
+        values.assign(frozenOrTrained(node, values.length()).reshape(values.shape()));
+        if (merge && node.adapted() != null) {
+            MergedLayer.of(adapted, node).mergeInto(merged, weight);
+            MergedLayer.requireFinite(node, values);
+        }
+    }
+
+    /** The values of a node's stock layer, without ΔW, whichever way the adapted network holds them. */
+    private INDArray frozenOrTrained(Node node, long length) {
+        FrozenReference base = node.frozenReference() != null ? node.frozenReference() : recordedBase(node);
+        return base != null ? base.values(node.name(), adapted.dataType(), length)
+                : Network.head(adapted.runtime(node.name()).params(), length);
+    }
+}
