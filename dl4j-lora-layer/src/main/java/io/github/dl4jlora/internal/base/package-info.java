@@ -13,14 +13,22 @@
  *          +---&gt; BaseLocation -------------+            | weakly
  *          |        BaseFile, Openers                   |
  *          +---&gt; FrozenWeightsRegistry -----------------+
+ *
+ *   Replacement        a configuration in a stock layer's place, which refers to frozen weights
+ *   Storage            where the values of one layer are, and in what form:
+ *     |- ArrayStorage      an array, as they are
+ *     `- QuantizedStorage  matrices in fewer bits; LineReader: their columns one after the other
+ *   StoredForm         what quantised weights were made of, and how
+ *   StoredWeights      what a file says of one layer's weights; Signature: what its text means
+ *   MappedFile         a frozen network in a file whose values are used where they lie
+ *     `- MappedLayer       what its header says of one layer
  * </pre>
  *
  * <p>Weights are lent by a base network or own, in no network's hands; the registry gives own ones first. {@code BaseFile}
  * fetches what lies at a location, {@code UriSecrets} keeps credentials in one from being shown. {@code MappedFile} gives weights
- * that lie in a file, each as a {@code MappedLayer} of its header says; {@code StoredWeights} is what that and other files say of
- * a layer, and {@code Signature} what its text means.
+ * that lie in a file.
  *
  * <p>Knows of other rooms {@code internal.untrusted}, whose readers a base location needs, {@code internal.common}, and the
- * exception and the service interface in {@code frozen} that users see. Networks, layers and adapters are not known here.
+ * exceptions and the service interface that users see. Networks, layers and adapters are not known here.
  */
 package io.github.dl4jlora.internal.base;

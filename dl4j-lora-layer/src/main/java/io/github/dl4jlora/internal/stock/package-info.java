@@ -10,7 +10,9 @@
  *     `- TestModeRReLU                       the one activation that is random, computed as in inference
  *   StandIn                                  what stands in the place of a stock layer or vertex and holds it
  *
+ *   Hollow                                   stock layers without weights, for what they know without them
  *   OutputDelegate, RecurrentDelegate        interfaces by which DL4J knows a layer, handed on to the stock layer within
+ *   HiddenState                              hides that a layer is recurrent
  *   SameDiffBackprop - SameDiffGradients     gradients of SameDiff layers, which DL4J doubles
  *   WholeVector                              a vector for a network that has the wrong length, which DL4J hands out unchecked
  * </pre>
