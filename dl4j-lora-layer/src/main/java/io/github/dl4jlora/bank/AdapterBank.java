@@ -1,6 +1,11 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.Masks;
+import io.github.dl4jlora.internal.serve.NetworkKinds;
+import io.github.dl4jlora.internal.serve.NetworkPool;
+import io.github.dl4jlora.internal.serve.Passes;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -17,22 +22,22 @@ import java.util.concurrent.CompletableFuture;
  *
  * <p>DL4J's networks serve one thread at a time, so the bank keeps a pool of networks that share the base's weights: at
  * most {@code maxNetworks} callers compute at the same time, others wait. A network is told which adapters to use by
- * reference, not by copying, so that all adapters share all networks, whatever their layers, ranks and variants; those with
- * layers that were trained in full, or with biases of layers that they do not adapt, have networks of their own.
+ * reference, not by copying, so that all adapters share all networks, whatever their layers, ranks and variants. Only adapters
+ * with layers that were trained in full, or with biases of layers that they do not adapt, have networks of their own.
  *
- * <p>The base is for inference while the bank stands on it. Its weights are verified by content when the bank is made, and by
- * {@link #verify}, not on every request, nor when an adapter is added.
+ * <p>The base is for inference alone as long as the bank uses it. Its weights are verified by content when the bank is made and
+ * by {@link #verify}, but not when an adapter is added or on each request.
  */
 public final class AdapterBank implements AutoCloseable {
 
     /** The name by which requests ask for the base without any adapter. */
-    public static final String BASE = "__base__";
+    public static final String BASE = AdapterName.BASE;
 
     private final NetworkPool pool;
     private final Passes passes;
-    private final Shelf shelf;
+    private final AdapterCache cache;
     private final RequestQueue queue;
-    private final Watch watch;
+    private final BaseVerifier verifier;
     private volatile boolean closed;
 
     /**
@@ -68,23 +73,22 @@ public final class AdapterBank implements AutoCloseable {
             throw new IllegalArgumentException("The base is " + (base == null ? null : base.getClass().getName())
                     + "; a ComputationGraph or MultiLayerNetwork is needed");
         }
-        Told metrics = new Told(config.metrics());
+        SafeMetrics metrics = new SafeMetrics(config.metrics());
         NetworkKinds kinds = new NetworkKinds(base);
-        this.pool = new NetworkPool(config.maxNetworks(),
-                (kind, values) -> kinds.isPresent(kind) && (values == null || values.isShelved()));
-        this.passes = new Passes(pool, new Masks(base), metrics);
-        this.shelf = new Shelf(kinds, config, metrics, pool::prune);
-        this.queue = new RequestQueue(passes, shelf, config, metrics);
-        this.watch = new Watch(kinds::verify, config.verifyEvery().orElse(null));
+        this.pool = new NetworkPool(config.maxNetworks(), kinds);
+        this.passes = new Passes(pool, new Masks(base), metrics::computed);
+        this.cache = new AdapterCache(kinds, config, metrics, pool::prune);
+        this.queue = new RequestQueue(passes, cache, config, metrics);
+        this.verifier = new BaseVerifier(kinds::verify, config.verifyEvery().orElse(null));
     }
 
     /**
-     * Adds an adapter, which may be served from then on.
+     * Adds an adapter, which requests may ask for from then on.
      *
-     * @param name    by which requests ask for it
+     * @param name    that requests ask for
      * @param adapter for the bank's base
-     * @throws IllegalArgumentException if the name is taken, or no adapter may be called so ({@link AdapterName}), or the adapter
-     *                                  was made for another base or shape
+     * @throws IllegalArgumentException if the name is taken or is none that an adapter may have ({@link AdapterName}), or the
+     *                                  adapter was made for another base or shape
      * @throws IllegalStateException    if the bank is closed
      */
     public void add(String name, LoRAAdapter adapter) {
@@ -92,11 +96,12 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * Adds an adapter in place of that of the same name, if there is one. Requests that have begun are answered by the old one.
+     * Adds an adapter, in place of the one of the same name if there is one. Requests that have begun are answered by the old
+     * one.
      *
-     * @param name    by which requests ask for it
+     * @param name    that requests ask for
      * @param adapter for the bank's base
-     * @throws IllegalArgumentException as {@link #add}, but for a name that is taken; the old one then stays
+     * @throws IllegalArgumentException as {@link #add}, except for a name that is taken; the old one then stays
      * @throws IllegalStateException    if the bank is closed
      */
     public void replace(String name, LoRAAdapter adapter) {
@@ -104,64 +109,64 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * Finds out whether an adapter could be added, and adds nothing.
+     * Checks whether an adapter could be added, and does not add it.
      *
-     * @param name    that it would have; whether it is taken is not looked at
+     * @param name    that it would have; it may be taken
      * @param adapter for the bank's base
-     * @throws IllegalArgumentException if no adapter may be called so, or it was made for another base or shape
+     * @throws IllegalArgumentException if no adapter may have this name, or it was made for another base or shape
      * @throws IllegalStateException    if the bank is closed
      */
     public void check(String name, LoRAAdapter adapter) {
         Objects.requireNonNull(adapter, "The adapter is null");
-        shelf.check(AdapterName.require(name), adapter);
+        cache.check(AdapterName.require(name), adapter);
     }
 
     private void put(String name, LoRAAdapter adapter, boolean replaces) {
         Objects.requireNonNull(adapter, "The adapter is null");
-        shelf.put(AdapterName.require(name), adapter, replaces);
+        cache.put(AdapterName.require(name), adapter, replaces);
     }
 
     /**
-     * Forgets an adapter; requests that have begun still get its answer, those that wait for a network included.
+     * Forgets an adapter. Requests that have begun still get its answer, including those that wait for a network.
      *
      * @param name of an adapter that was added
-     * @throws IllegalArgumentException if there is none of that name, or none may be called so
+     * @throws IllegalArgumentException if there is none of that name, or no adapter may have it
      */
     public void remove(String name) {
-        shelf.remove(AdapterName.require(name));
+        cache.remove(AdapterName.require(name));
     }
 
     /**
-     * Forgets what was loaded of an adapter from the source: the next request for it loads it anew. Requests that have begun are
+     * Forgets an adapter that was loaded from the source: the next request for it loads it again. Requests that have begun are
      * answered by the old one. Adapters that were added stay.
      *
-     * @param name of any adapter, or of none
-     * @throws IllegalArgumentException if no adapter may be called so: {@link AdapterName}
+     * @param name which no adapter needs to have
+     * @throws IllegalArgumentException if no adapter may have it: {@link AdapterName}
      * @throws IllegalStateException    if the bank is closed
      */
     public void refresh(String name) {
-        shelf.refresh(AdapterName.require(name));
+        cache.refresh(AdapterName.require(name));
     }
 
     /**
-     * Which adapters can be asked for.
+     * Lists the adapters that requests can ask for.
      *
-     * @return names of those that were added, in that order, and then those that the source has; without names that break
-     *         {@link AdapterName}, which nobody can ask for
-     * @throws java.io.UncheckedIOException if the source cannot tell
+     * @return names of adapters that were added, in that order, then those that the source has, without names that break
+     *         {@link AdapterName}
+     * @throws java.io.UncheckedIOException if the source's names cannot be read
      */
     public List<String> names() {
-        return shelf.names();
+        return cache.names();
     }
 
-    /** {@return how much of everything there is at the moment} */
+    /** {@return what the bank holds, and how many wait, at the moment} */
     public BankStatus status() {
-        return new BankStatus(pool.networks(), pool.waiting(), queue.queued(), shelf.size(), shelf.bytes(), shelf.loadedBytes());
+        return new BankStatus(pool.networks(), pool.waiting(), queue.queued(), cache.size(), cache.bytes(), cache.loadedBytes());
     }
 
-    /** {@return what the last look at the base found: {@link #verify}, {@link BankConfig.Builder#verifyEvery}} */
+    /** {@return what the last verification of the base found: {@link #verify}, {@link BankConfig.Builder#verifyEvery}} */
     public BaseStatus baseStatus() {
-        return watch.status();
+        return verifier.status();
     }
 
     /**
@@ -170,11 +175,11 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException naming the layer, if its weights were changed or closed since the bank was made
      */
     public void verify() {
-        watch.verify();
+        verifier.verify();
     }
 
     /**
-     * What the base with this adapter computes.
+     * Computes the outputs of the base with an adapter.
      *
      * @param name   of an adapter that was added, or {@link #BASE}
      * @param inputs one for each of the network's
@@ -183,7 +188,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String name, INDArray... inputs) {
-        return single(outputs(name, inputs));
+        return Passes.only(outputs(name, inputs));
     }
 
     /**
@@ -200,7 +205,7 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * What the base with a mix of adapters computes.
+     * Computes the outputs of the base with a mix of adapters.
      *
      * @param mix    of adapters that were added
      * @param inputs one for each of the network's
@@ -211,7 +216,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(AdapterMix mix, INDArray... inputs) {
-        return single(outputs(mix, inputs));
+        return Passes.only(outputs(mix, inputs));
     }
 
     /**
@@ -228,9 +233,9 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * A mixed batch: each example with its own adapter. The products with the base's weights are computed once for the whole
-     * batch, where the adapters change nothing but layers that can tell examples apart; otherwise there is one pass for each
-     * adapter.
+     * Computes a mixed batch: each example with its own adapter. The products with the base's weights are computed once for the
+     * whole batch, where the adapters change nothing but layers that can tell examples apart; otherwise there is one pass for
+     * each adapter.
      *
      * @param names of the adapters, one for each example; {@link #BASE} for none
      * @param input whose first dimension is the batch's
@@ -240,7 +245,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String[] names, INDArray input) {
-        return single(outputs(names, input));
+        return Passes.only(outputs(names, input));
     }
 
     /**
@@ -266,7 +271,7 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(List<AdapterMix> mixes, INDArray input) {
-        return single(outputs(mixes, input));
+        return Passes.only(outputs(mixes, input));
     }
 
     /**
@@ -283,7 +288,7 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * What a request asks for, computed by the calling thread.
+     * Computes what a request asks for, on the calling thread.
      *
      * @param request inputs, masks if there are any, and mixes
      * @return one for each of the network's outputs, examples in the order of the inputs'
@@ -293,7 +298,7 @@ public final class AdapterBank implements AutoCloseable {
      */
     public INDArray[] outputs(BankRequest request) {
         requireServing();
-        try (Lease lease = shelf.hold(request.mixes())) {
+        try (Lease lease = cache.hold(request.mixes())) {
             return passes.compute(lease.mixes(), request.features());
         }
     }
@@ -303,9 +308,9 @@ public final class AdapterBank implements AutoCloseable {
      * for. See {@link BankConfig.Builder#maxBatch} and {@link BankConfig.Builder#maxDelay}. Each adapter gets its turn.
      *
      * @param request inputs, masks if there are any, and mixes
-     * @return the outputs, or what {@link #outputs(BankRequest)} would throw; to cancel it gives the request up. What depends on
-     *         it runs on the thread that computes, unless it is asynchronous
-     * @throws BankOverloadedException if as many examples wait as may
+     * @return the outputs, or what {@link #outputs(BankRequest)} would throw; cancelling it withdraws the request. What depends
+     *         on it runs on the thread that computes, unless it is asynchronous
+     * @throws BankOverloadedException if too many examples are waiting
      * @throws IllegalStateException   if the bank is closed
      */
     public CompletableFuture<INDArray[]> submit(BankRequest request) {
@@ -314,12 +319,12 @@ public final class AdapterBank implements AutoCloseable {
     }
 
     /**
-     * As {@link #submit(BankRequest)}, for so long.
+     * As {@link #submit(BankRequest)}, with a time limit.
      *
      * @param request inputs, masks if there are any, and mixes
      * @param timeout after which the request is given up with a {@link java.util.concurrent.TimeoutException}
      * @return as there
-     * @throws BankOverloadedException if as many examples wait as may
+     * @throws BankOverloadedException if too many examples are waiting
      * @throws IllegalStateException   if the bank is closed
      */
     public CompletableFuture<INDArray[]> submit(BankRequest request, Duration timeout) {
@@ -337,32 +342,25 @@ public final class AdapterBank implements AutoCloseable {
      */
     public BankSession session(AdapterMix mix) {
         requireServing();
-        return new BankSession(passes, shelf.hold(List.of(mix)), watch::requireIntact);
+        return new BankSession(passes, cache.hold(List.of(mix)), verifier::requireIntact);
     }
 
     private void requireServing() {
         if (closed) {
             throw new IllegalStateException("The bank is closed");
         }
-        watch.requireIntact();
-    }
-
-    static INDArray single(INDArray[] outputs) {
-        if (outputs.length != 1) {
-            throw new IllegalArgumentException("The network has " + outputs.length + " outputs: use outputs(...)");
-        }
-        return outputs[0];
+        verifier.requireIntact();
     }
 
     /**
      * Takes no more requests, waits until those that were submitted are answered, and forgets adapters and networks; the base
-     * stays open. Other requests that have begun still get their answer, those that wait for a network included. What depends on
-     * an answer, and runs on the thread that computed it, does not wait: the rest is done when all are answered.
+     * stays open. Other requests that have begun still get their answer, including those that wait for a network. On a thread
+     * that computes answers, where what depends on one may call this, it does not wait: the rest is done when all are answered.
      */
     @Override
     public void close() {
         closed = true;
-        watch.close();
-        queue.close(shelf::close);
+        verifier.close();
+        queue.close(cache::close);
     }
 }

@@ -8,8 +8,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * What a request asks an {@link AdapterBank} for: the base alone, an adapter, one turned down, or a sum of several. The network
- * then computes with W + Σ w·ΔW. Names follow {@link AdapterName}, so that a mix is what {@link #parse} makes of its
+ * What a request asks an {@link AdapterBank} for: the base alone, an adapter, a weighted adapter, or a sum of several. The
+ * network then computes with W + Σ w·ΔW. Names follow {@link AdapterName}, so that a mix is what {@link #parse} makes of its
  * {@link #toString}. Immutable.
  */
 public final class AdapterMix {
@@ -27,7 +27,7 @@ public final class AdapterMix {
     /**
      * No adapter.
      *
-     * @return what asks for the base
+     * @return the mix of no adapters
      */
     public static AdapterMix base() {
         return BASE;
@@ -37,7 +37,7 @@ public final class AdapterMix {
      * An adapter as it is.
      *
      * @param name of an adapter, or {@link AdapterBank#BASE}
-     * @return what asks for it
+     * @return the mix
      * @throws IllegalArgumentException if no adapter may be called so: {@link AdapterName}
      */
     public static AdapterMix of(String name) {
@@ -49,13 +49,13 @@ public final class AdapterMix {
      *
      * @param name   of an adapter, or {@link AdapterBank#BASE}
      * @param weight 1 as it is, 0.5 halfway to the base, 0 the base
-     * @return what asks for it
+     * @return the mix
      * @throws IllegalArgumentException if the weight is not finite, the base is weighted, or no adapter may be called so:
      *                                  {@link AdapterName}
      */
     public static AdapterMix of(String name, double weight) {
         Objects.requireNonNull(name, "The name of the adapter is null");
-        if (name.equals(AdapterBank.BASE)) {
+        if (name.equals(AdapterName.BASE)) {
             if (weight != 1) {
                 throw new IllegalArgumentException("The base was given the weight " + weight + ", but W counts once whatever is "
                         + "added to it. Give the adapters weights");
@@ -81,7 +81,7 @@ public final class AdapterMix {
     }
 
     private static void add(Map<String, Double> weights, String name, double weight) {
-        if (Objects.requireNonNull(name, "The name of the adapter is null").equals(AdapterBank.BASE)) {
+        if (Objects.requireNonNull(name, "The name of the adapter is null").equals(AdapterName.BASE)) {
             throw new IllegalArgumentException("\"" + name + "\" is no summand: W counts once whatever is added to it");
         }
         AdapterName.require(name);
@@ -96,7 +96,7 @@ public final class AdapterMix {
     /**
      * Reads what {@link #toString} writes: {@code spam}, {@code spam:0.5}, {@code spam:0.7 + tone:0.3}, {@code __base__}. What
      * stands behind a colon is a weight, a decimal number. {@link AdapterName} has the grammar. Blanks around names and weights
-     * are of no meaning.
+     * are ignored.
      *
      * @param text names with or without weights, with {@code " + "} between them
      * @return the mix
@@ -104,7 +104,7 @@ public final class AdapterMix {
      *                                  double
      */
     public static AdapterMix parse(String text) {
-        if (text.strip().equals(AdapterBank.BASE)) {
+        if (text.strip().equals(AdapterName.BASE)) {
             return BASE;
         }
         Map<String, Double> weights = new LinkedHashMap<>();
@@ -120,7 +120,7 @@ public final class AdapterMix {
         return new AdapterMix(weights);
     }
 
-    /** A grammar of its own: Java's numbers may be {@code NaN}, {@code 1d} and {@code 0x1p3}. */
+    /** Has a grammar of its own, since {@link Double#parseDouble} takes {@code NaN}, {@code 1d} and {@code 0x1p3} too. */
     private static double weight(String name, String text) {
         String of = "The weight of adapter \"" + AdapterName.shown(name) + "\" is \"" + AdapterName.shown(text);
         if (!WEIGHT.matcher(text).matches()) {
@@ -135,7 +135,7 @@ public final class AdapterMix {
     }
 
     /**
-     * By what each adapter's change of the weights is multiplied.
+     * What each adapter's change of the weights is multiplied by.
      *
      * @return weights by name; empty for the base
      */
@@ -155,7 +155,7 @@ public final class AdapterMix {
 
     @Override
     public String toString() {
-        return weights.isEmpty() ? AdapterBank.BASE : weights.entrySet().stream()
+        return weights.isEmpty() ? AdapterName.BASE : weights.entrySet().stream()
                 .map(entry -> entry.getValue() == 1 ? entry.getKey() : entry.getKey() + ":" + entry.getValue())
                 .collect(Collectors.joining(" + "));
     }

@@ -8,7 +8,7 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * What an adapter may be called: the one grammar of names, for banks, mixes, folders and services.
+ * The names that adapters may have: one grammar for banks, mixes, folders and services.
  *
  * <pre>
  *   name   first { letter | mark | digit | _ | - | . | @ | = | , | ( | ) | blank }
@@ -23,10 +23,10 @@ import java.util.regex.Pattern;
  * <ul>
  * <li>It takes at most {@value #MAX_BYTES} bytes in UTF-8, so that file systems have room for what is written beside it.
  * <li>It does not end with a blank or a point, which Windows drops.
- * <li>It does not end with {@code .tmp}, in any case: so end the leftovers of a save that was cut off.
+ * <li>It does not end with {@code .tmp}, in any case, as what is left of an interrupted save does.
  * <li>It is in Unicode's form NFC. Other forms of a name look the same, and are other folders.
- * <li>It is not {@code __base__} in any case, which is the base without any adapter.
- * <li>Its part before the first point is no device of Windows: CON, PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, in any case.
+ * <li>It is not {@code __base__}, in any case: that asks for the base without any adapter.
+ * <li>What stands before its first point is no device of Windows: CON, PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, in any case.
  * </ul>
  *
  * Upper and lower case differ. A name may look like a number ({@code 1}, {@code 0.5}, {@code 1e3}): a weight stands behind a
@@ -37,16 +37,19 @@ public final class AdapterName {
     /** The most bytes that a name takes in UTF-8. */
     public static final int MAX_BYTES = 200;
 
+    /** That of {@link AdapterBank#BASE}: names need no bank. */
+    static final String BASE = "__base__";
+
     private static final String MARKS = "_-.@=,() ";
     private static final Pattern DEVICE = Pattern.compile("(CON|PRN|AUX|NUL|(COM|LPT)[0-9]) *(\\..*)?");
-    /** Characters of a text that is shown in a message. */
+    /** The most characters of a text that a message shows. */
     private static final int MOST_SHOWN = 200;
 
     private AdapterName() {
     }
 
     /**
-     * Requires that an adapter may be called so.
+     * Requires that an adapter may have a name.
      *
      * @param name of an adapter
      * @return the name
@@ -61,7 +64,7 @@ public final class AdapterName {
     }
 
     /**
-     * Why no adapter may be called so.
+     * Tells why no adapter may have a name.
      *
      * @param name of an adapter
      * @return a sentence or two for people, without the full stop at the end; empty if an adapter may be called so
@@ -97,8 +100,7 @@ public final class AdapterName {
             return "the name is not in Unicode's form NFC, and another folder than the name in NFC, which looks the same";
         }
         String upper = name.toUpperCase(Locale.ROOT);
-        return upper.equals(AdapterBank.BASE.toUpperCase(Locale.ROOT)) ? "\"" + AdapterBank.BASE
-                + "\" is the base without any adapter"
+        return upper.equals(BASE.toUpperCase(Locale.ROOT)) ? "\"" + BASE + "\" is the base without any adapter"
                 : upper.endsWith(".TMP") ? "the name ends with \".tmp\", as what a save leaves that was cut off"
                 : DEVICE.matcher(upper).matches() ? "on Windows it is the name of a device" : null;
     }
@@ -128,7 +130,7 @@ public final class AdapterName {
                 : c == ' ' ? "a blank (" + code + ")" : "the character " + code;
     }
 
-    /** Another name that is like it, if there is one. */
+    /** Proposes a similar name that is allowed, if there is one. */
     private static String remedy(String name) {
         StringBuilder like = new StringBuilder();
         if (name.length() <= MAX_BYTES) {
@@ -145,7 +147,7 @@ public final class AdapterName {
         return "Take letters and digits, with _ - . @ = , ( ) and blanks between them, at most " + MAX_BYTES + " bytes";
     }
 
-    /** A stranger's text for a message: not all of a long one, and no character that a log or a terminal obeys. */
+    /** A stranger's text for a message: the beginning of a long one, without characters that a log or a terminal obeys. */
     static String shown(String text) {
         StringBuilder shown = new StringBuilder();
         text.codePoints().limit(MOST_SHOWN).forEach(c -> {

@@ -8,36 +8,35 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Where an {@link AdapterBank} finds adapters that were not added to it: when one is first asked for, and again after it had to
- * make room, or after {@link AdapterBank#refresh}. Called by several threads at once, but for one name by one at a time.
+ * Where an {@link AdapterBank} finds adapters that were not added to it: when one is asked for the first time, and again after it
+ * made room for others, or after {@link AdapterBank#refresh}. Several threads call it at once, but only one at a time for a name.
  */
 public interface AdapterSource {
 
     /**
-     * What there is at the moment.
+     * Lists what there is at the moment.
      *
-     * @return names of adapters; a bank leaves out those that break {@link AdapterName}, and says so in the log
-     * @throws IOException if that cannot be found out
+     * @return names of adapters; a bank leaves out those that break {@link AdapterName}, and logs them
+     * @throws IOException if the list cannot be read
      */
     List<String> names() throws IOException;
 
     /**
      * Fetches an adapter.
      *
-     * @param name by which a request asks for it: whatever a stranger wrote within {@link AdapterName}, if requests are a
-     *             stranger's
+     * @param name that a request asks for. If requests come from strangers it is any text that {@link AdapterName} allows
      * @return the adapter; empty if there is none of that name
-     * @throws IOException if there is one, and it cannot be read
+     * @throws IOException if there is one but it cannot be read
      */
     Optional<LoRAAdapter> load(String name) throws IOException;
 
     /**
-     * A folder with a folder for each adapter, by its name, as {@link LoRAAdapter#save} and PEFT write it. Files, and folders
-     * whose names begin with a point, are none. A folder whose name breaks {@link AdapterName}, or that lacks one of an adapter's
-     * two files, is not listed; the log says so once for each name.
+     * A folder with a subfolder for each adapter, of the adapter's name, as {@link LoRAAdapter#save} and PEFT write it. Files and
+     * subfolders whose names begin with a point are ignored. A subfolder whose name breaks {@link AdapterName}, or that lacks one
+     * of an adapter's two files, is not listed; this is logged once for each name.
      *
      * @param folder need not be there yet
-     * @return what reads it anew each time
+     * @return a source that reads the folder anew each time
      */
     static AdapterSource folder(Path folder) {
         return new FolderSource(folder);

@@ -69,7 +69,7 @@ public final class BankConfig {
         return Optional.ofNullable(verifyEvery);
     }
 
-    /** {@return what is told of the bank's work} */
+    /** {@return what counts and times the bank's work} */
     public BankMetrics metrics() {
         return metrics;
     }
@@ -90,8 +90,7 @@ public final class BankConfig {
         }
 
         /**
-         * How many networks there may be, which is how many callers, and batches of submitted requests, are computed at the same
-         * time.
+         * How many networks there may be, which is how many callers, and batches of submitted requests, compute at the same time.
          *
          * @param maxNetworks at least 1; default: the number of processors
          * @return this
@@ -113,9 +112,9 @@ public final class BankConfig {
         }
 
         /**
-         * How many bytes adapters from the source may take, beside those that were added. Where one needs more, those that nobody
-         * has asked for longest make room; they come from the source again when they are asked for. Values of adapters that
-         * requests still compute with come on top.
+         * How many bytes adapters from the source may take, not counting those that were added. When there are more, the least
+         * recently used make room, and are loaded again when they are asked for. Adapters that requests still compute with stay
+         * in memory beyond this limit.
          *
          * @param maxBytes at least 1; default: 256 MiB
          * @return this
@@ -126,7 +125,7 @@ public final class BankConfig {
         }
 
         /**
-         * How many examples of submitted requests one pass may compute. A request that has more is computed by itself.
+         * How many examples of submitted requests one pass may compute. A request with more is computed by itself.
          *
          * @param maxBatch 1: each request is computed by itself; default: 32
          * @return this
@@ -137,8 +136,8 @@ public final class BankConfig {
         }
 
         /**
-         * How long a submitted request waits for others, while fewer than {@link #maxBatch} examples are there. Clients that ask
-         * again as soon as they are answered come one after the other: without a delay the first of them would be computed alone.
+         * How long a submitted request waits for others, as long as there are fewer than {@link #maxBatch} examples. Clients that
+         * ask again as soon as they are answered come one after the other; without a delay the first would be computed alone.
          *
          * @param maxDelay not negative; default: a millisecond
          * @return this
@@ -149,7 +148,7 @@ public final class BankConfig {
         }
 
         /**
-         * How many examples of submitted requests may wait. Further requests are refused.
+         * How many examples of submitted requests may wait. A request that would make them more is refused, unless none waits.
          *
          * @param maxQueued at least 1; default: 1024
          * @return this
@@ -160,10 +159,9 @@ public final class BankConfig {
         }
 
         /**
-         * Has the base verified by content now and then, on a thread of its own. Where it is no more what it was, requests are
-         * refused from then on.
+         * Has the base verified by content at intervals, on a thread of its own. Once it has changed, all requests are refused.
          *
-         * @param verifyEvery longer than zero; default: never but when the bank is made, and by {@link AdapterBank#verify}
+         * @param verifyEvery longer than zero; default: only when the bank is made and by {@link AdapterBank#verify}
          * @return this
          */
         public Builder verifyEvery(Duration verifyEvery) {
@@ -172,7 +170,7 @@ public final class BankConfig {
         }
 
         /**
-         * What is told of the bank's work.
+         * What counts and times the bank's work.
          *
          * @param metrics default: {@link BankMetrics#NONE}
          * @return this

@@ -1,20 +1,20 @@
 package io.github.dl4jlora.bank;
 
 /**
- * What an {@link AdapterBank} tells of its work, to be counted and timed. Methods are called by the threads that do the work,
- * several at once, and should return soon; what they throw is logged, and nothing else. {@link AdapterBank#status} tells how much
- * there is at the moment.
+ * Is told of an {@link AdapterBank}'s work, to count and time it. Methods are called by the threads that do the work, several at
+ * once, and should return soon; what they throw is logged and harms no request. {@link AdapterBank#status} tells how much there
+ * is at the moment.
  */
 public interface BankMetrics {
 
-    /** Counts nothing. */
+    /** Ignores everything. */
     BankMetrics NONE = new BankMetrics() {
     };
 
     /**
-     * The network computed.
+     * A batch was computed.
      *
-     * @param examples of the batch
+     * @param examples how many it had
      * @param mixes    how many different ones it had
      * @param nanos    how long it took, waiting for a network included
      */
@@ -22,7 +22,7 @@ public interface BankMetrics {
     }
 
     /**
-     * A submitted request ended, in whatever way.
+     * A submitted request ended, in one way or another.
      *
      * @param mix     what it asked for; of a request with a mix for each example, the first
      * @param outcome how
@@ -32,7 +32,7 @@ public interface BankMetrics {
     }
 
     /**
-     * A request was refused, since too many wait.
+     * A request was refused because too many were waiting.
      *
      * @param mix what it asked for; of a request with a mix for each example, the first
      */
@@ -40,7 +40,7 @@ public interface BankMetrics {
     }
 
     /**
-     * An adapter came from the source.
+     * An adapter was loaded from the source.
      *
      * @param name  its name
      * @param bytes of its values
@@ -50,7 +50,7 @@ public interface BankMetrics {
     }
 
     /**
-     * An adapter could not be had from the source.
+     * An adapter could not be loaded from the source.
      *
      * @param name  its name
      * @param cause why
@@ -76,7 +76,7 @@ public interface BankMetrics {
         FAILED,
         /** Its time ran out. */
         TIMED_OUT,
-        /** Its caller gave it up. */
+        /** Its caller cancelled it. */
         CANCELLED
     }
 }

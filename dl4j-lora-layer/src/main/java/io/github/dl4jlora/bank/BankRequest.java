@@ -1,13 +1,14 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.internal.serve.Features;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
 import java.util.List;
 
 /**
- * What an {@link AdapterBank} is asked: inputs, masks if there are any, and which adapters are to compute them. Immutable; its
- * arrays must not be changed before the answer is there.
+ * What an {@link AdapterBank} is asked: inputs, their masks if they have any, and which adapters compute them. Immutable; its
+ * arrays must not be changed before the answer has come.
  */
 public final class BankRequest {
 
@@ -20,11 +21,11 @@ public final class BankRequest {
     }
 
     /**
-     * All examples with one adapter.
+     * Asks for all examples with one adapter.
      *
      * @param name   of an adapter, or {@link AdapterBank#BASE}
      * @param inputs one for each of the network's, whose first dimension is the batch's
-     * @return what asks for it
+     * @return the request
      * @throws IllegalArgumentException if there is no input
      */
     public static BankRequest of(String name, INDArray... inputs) {
@@ -32,11 +33,11 @@ public final class BankRequest {
     }
 
     /**
-     * All examples with one mix of adapters.
+     * Asks for all examples with one mix of adapters.
      *
      * @param mix    of adapters
      * @param inputs one for each of the network's, whose first dimension is the batch's
-     * @return what asks for it
+     * @return the request
      * @throws IllegalArgumentException if there is no input
      */
     public static BankRequest of(AdapterMix mix, INDArray... inputs) {
@@ -44,11 +45,11 @@ public final class BankRequest {
     }
 
     /**
-     * Each example with a mix of its own.
+     * Asks for each example with a mix of its own.
      *
      * @param mixes  one for each example
      * @param inputs one for each of the network's, whose first dimension is the batch's
-     * @return what asks for it
+     * @return the request
      * @throws IllegalArgumentException if there is no input, or mixes and examples differ in number
      */
     public static BankRequest of(List<AdapterMix> mixes, INDArray... inputs) {
@@ -63,10 +64,10 @@ public final class BankRequest {
     }
 
     /**
-     * The same with masks of the inputs.
+     * The same request with masks for the inputs.
      *
      * @param masks one for each input, {@code [examples, steps]}; null where an input has none. Whether the number of steps is
-     *              that of the input is seen when a bank computes it, as the network says where an input has its steps
+     *              the input's is checked when a bank computes it, since the network decides which dimension the steps are
      * @return another request
      * @throws IllegalArgumentException if masks and inputs differ in number, or a mask and its input in examples
      */

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.internal.serve.Features;
+import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.Passes;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
@@ -16,7 +19,7 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * A sequence that is fed to a bank step by step, as DL4J's {@code rnnTimeStep} has it: the state of recurrent layers is the
+ * A sequence that is fed to a bank step by step, as to DL4J's {@code rnnTimeStep}: the state of recurrent layers is the
  * session's own, whatever other sessions compute in between. It keeps the adapters that were there when it was opened. For one
  * thread at a time; others wait.
  */
@@ -24,9 +27,10 @@ public final class BankSession implements AutoCloseable {
 
     private final Passes passes;
     private final Lease lease;
-    /** Throws if the base is no more what it was. */
+    /** Throws if the base has changed. */
     private final Runnable requireIntact;
-    /** Of recurrent layers, in the order of the network's; null at the start of a sequence. */
+    // Guarded by this.
+    /** Of each recurrent layer, in the network's order; null at the start of a sequence. */
     private List<Map<String, INDArray>> state;
     private boolean closed;
 
@@ -42,7 +46,7 @@ public final class BankSession implements AutoCloseable {
      * @param inputs one for each of the network's, {@code [examples, values]} or {@code [examples, values, steps]}; as many
      *               examples each time
      * @return one for each of the network's outputs
-     * @throws IllegalStateException if the session is closed, or the base was found to be no more what it was
+     * @throws IllegalStateException if the session is closed, or the base was found to have changed
      */
     public synchronized INDArray[] outputs(INDArray... inputs) {
         if (closed) {
@@ -63,7 +67,7 @@ public final class BankSession implements AutoCloseable {
      * @throws IllegalArgumentException if the network has several outputs
      */
     public INDArray output(INDArray... inputs) {
-        return AdapterBank.single(outputs(inputs));
+        return Passes.only(outputs(inputs));
     }
 
     private INDArray[] steps(Model network, INDArray[] inputs) {
@@ -95,7 +99,7 @@ public final class BankSession implements AutoCloseable {
         return recurrent;
     }
 
-    /** Begins another sequence. */
+    /** Begins a new sequence. */
     public synchronized void reset() {
         state = null;
     }

@@ -6,8 +6,8 @@ import java.util.Optional;
 /**
  * What is known of the base of an {@link AdapterBank}.
  *
- * @param verified when it was last found to be what it was when the bank was made
- * @param defect   what was found since; as long as it is empty, requests are answered
+ * @param verified when it was last found unchanged
+ * @param defect   how it was found to have changed; requests are answered as long as this is empty
  */
 public record BaseStatus(Instant verified, Optional<String> defect) {
 }

@@ -13,7 +13,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** Adapters in the folders of a folder. A name leads to no other place. */
+/** Adapters in the subfolders of a folder. No name leads out of the folder. */
 final class FolderSource implements AdapterSource {
 
     private final Path folder;
@@ -71,7 +71,7 @@ final class FolderSource implements AdapterSource {
             if (!Files.isDirectory(adapter) || !isCalled(adapter, name)) {
                 return Optional.empty();
             }
-            // What it refuses it tells best itself.
+            // First, since its refusals say more than that a file is missing.
             LoRAAdapter loaded = LoRAAdapter.load(adapter);
             Optional<String> missing = missing(adapter);
             if (missing.isPresent()) {
@@ -83,12 +83,12 @@ final class FolderSource implements AdapterSource {
         }
     }
 
-    /** Some file systems find "spam" by "SPAM" too, which would then be two adapters of one folder. */
+    /** Some file systems find "spam" by "SPAM" too, so that one folder would be two adapters. */
     private boolean isCalled(Path adapter, String name) throws IOException {
         if (nameOf(adapter.toRealPath()).equals(name)) {
             return true;
         }
-        // A link, whose real path is that of what it leads to; or a folder of another case.
+        // A link, whose real path has another name, or a folder in another case.
         try (Stream<Path> entries = Files.list(folder)) {
             return entries.anyMatch(entry -> nameOf(entry).equals(name));
         }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.internal.serve.Lease;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.concurrent.CompletableFuture;
@@ -8,17 +9,17 @@ import java.util.concurrent.TimeoutException;
 /** A submitted request, and its answer. */
 final class Pending extends CompletableFuture<INDArray[]> {
 
-    /** Of those that are computed by themselves, which take turns all the same. */
+    /** The form of all requests that are computed by themselves: they take turns like others. */
     private static final Object ALONE = new Object();
 
     private final BankRequest request;
     private final Object form;
     private final long since = System.nanoTime();
-    // Guarded by the queue.
+    // Guarded by the queue's lock.
     private Lease lease;
     private boolean counted = true;
 
-    /** @param combines whether it may be computed with others */
+    /** @param combines whether it may be computed in a batch with others */
     Pending(BankRequest request, boolean combines) {
         this.request = request;
         this.form = combines ? request.features().form() : ALONE;
@@ -32,7 +33,7 @@ final class Pending extends CompletableFuture<INDArray[]> {
         return request.examples();
     }
 
-    /** Requests of equal forms can be computed in one batch, if they {@link #combines}. */
+    /** Requests of equal forms can be computed in one batch if they {@link #combines combine}. */
     Object form() {
         return form;
     }
@@ -41,7 +42,7 @@ final class Pending extends CompletableFuture<INDArray[]> {
         return form != ALONE;
     }
 
-    /** Whose turn it takes. */
+    /** Requests of equal owners take one turn between them. */
     Object owner() {
         return request.mixes();
     }
@@ -59,9 +60,9 @@ final class Pending extends CompletableFuture<INDArray[]> {
     }
 
     /**
-     * Whether it counts as one that waits, which it does no more after this.
+     * Stops counting it among those that wait.
      *
-     * @return true the first time
+     * @return whether it was counted until now
      */
     boolean countOut() {
         boolean before = counted;
@@ -69,7 +70,7 @@ final class Pending extends CompletableFuture<INDArray[]> {
         return before;
     }
 
-    /** {@link CompletableFuture#orTimeout} says nothing. */
+    /** The exception of {@link CompletableFuture#orTimeout} has no message. */
     @Override
     public boolean completeExceptionally(Throwable e) {
         return super.completeExceptionally(e instanceof TimeoutException && e.getMessage() == null

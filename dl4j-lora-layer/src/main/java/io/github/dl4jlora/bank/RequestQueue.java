@@ -1,6 +1,10 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.serve.Features;
+import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.Passes;
+import io.github.dl4jlora.internal.serve.ServedMix;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -23,39 +27,41 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 
 /**
- * Submitted requests: computed in batches by as many threads as there may be networks. A request holds its adapters from the
- * time when they are there, so that whatever happens to them it gets their answer.
+ * Submitted requests, computed in batches by as many threads as there may be networks. A request holds its adapters from the
+ * moment they are in memory, so that it gets their answer even if they are replaced or removed.
  */
 final class RequestQueue {
 
     private final Passes passes;
-    private final Shelf shelf;
-    private final Told metrics;
+    private final AdapterCache cache;
+    private final SafeMetrics metrics;
     private final int maxNetworks;
     private final int maxBatch;
     private final int maxQueued;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
     // All below is guarded by the lock.
-    private final Turns turns;
+    private final FairBatcher batcher;
     private final List<Thread> computing = new ArrayList<>();
     private final Set<Thread> threads = new HashSet<>();
     private ExecutorService loaders;
-    /** Examples of requests that are not computed yet, those whose adapters still load among them. */
+    /** Examples of requests that are not computed yet, including those whose adapters are being loaded. */
     private long queued;
     private boolean closed;
 
-    RequestQueue(Passes passes, Shelf shelf, BankConfig config, Told metrics) {
+    RequestQueue(Passes passes, AdapterCache cache, BankConfig config, SafeMetrics metrics) {
         this.passes = passes;
-        this.shelf = shelf;
+        this.cache = cache;
         this.metrics = metrics;
         this.maxNetworks = config.maxNetworks();
         this.maxBatch = config.maxBatch();
         this.maxQueued = config.maxQueued();
-        this.turns = new Turns(config.maxBatch(), TimeUnit.NANOSECONDS.convert(config.maxDelay()));
+        this.batcher = new FairBatcher(config.maxBatch(), TimeUnit.NANOSECONDS.convert(config.maxDelay()));
     }
 
     /**
+     * Queues a request.
+     *
      * @param timeout null for none
      * @throws BankOverloadedException if too many wait
      * @throws IllegalStateException   if the queue is closed
@@ -73,7 +79,7 @@ final class RequestQueue {
             if (timeout != null) {
                 pending.orTimeout(Math.max(0, TimeUnit.NANOSECONDS.convert(timeout)), TimeUnit.NANOSECONDS);
             }
-            Lease lease = shelf.holdPresent(request.mixes());
+            Lease lease = cache.holdPresent(request.mixes());
             if (lease != null) {
                 enqueue(pending, lease);
             } else {
@@ -108,7 +114,7 @@ final class RequestQueue {
         return thread;
     }
 
-    /** Other threads than those that compute, so that an adapter that has to be read first holds nobody else up. */
+    /** Threads of their own, so that an adapter that has to be read first holds up no other request. */
     private ExecutorService loaders() {
         lock.lock();
         try {
@@ -126,7 +132,7 @@ final class RequestQueue {
             if (pending.isDone()) {
                 locked(() -> countOut(pending));
             } else {
-                enqueue(pending, shelf.hold(pending.request().mixes()));
+                enqueue(pending, cache.hold(pending.request().mixes()));
             }
         } catch (RuntimeException | Error e) {
             fail(pending, e);
@@ -140,7 +146,7 @@ final class RequestQueue {
                 return true;
             }
             pending.hold(lease);
-            turns.add(pending);
+            batcher.add(pending);
             changed.signal();
             return false;
         });
@@ -154,11 +160,11 @@ final class RequestQueue {
         pending.completeExceptionally(e);
     }
 
-    /** Answered, failed, or given up by its caller. */
+    /** A request was answered, failed, timed out or was cancelled. */
     private void ended(Pending pending, Throwable failure) {
         boolean waited = lockedIf(() -> {
             countOut(pending);
-            return turns.remove(pending);
+            return batcher.remove(pending);
         });
         if (waited) {
             pending.lease().close();
@@ -167,8 +173,8 @@ final class RequestQueue {
     }
 
     /**
-     * Also of requests that have ended, or are about to: what depends on them runs before {@link #ended}, may close the bank, and
-     * would wait for itself if they were counted still.
+     * Stops counting a request among those that wait. This comes before it ends: what depends on it runs before {@link #ended},
+     * may close the bank, and would wait for itself if the request still counted.
      */
     private void countOut(Pending pending) {
         if (pending.countOut()) {
@@ -202,10 +208,10 @@ final class RequestQueue {
         lock.lock();
         try {
             for (;;) {
-                List<Pending> batch = turns.take(System.nanoTime(), closed);
+                List<Pending> batch = batcher.take(System.nanoTime(), closed);
                 if (!batch.isEmpty()) {
                     batch.forEach(this::countOut);
-                    if (!turns.isEmpty()) {
+                    if (!batcher.isEmpty()) {
                         changed.signal();
                     }
                     return batch;
@@ -213,7 +219,7 @@ final class RequestQueue {
                 if (closed && queued == 0) {
                     return List.of();
                 }
-                await(turns.untilReady(System.nanoTime()));
+                await(batcher.untilReady(System.nanoTime()));
             }
         } finally {
             lock.unlock();
@@ -228,7 +234,7 @@ final class RequestQueue {
                 changed.awaitNanos(nanos);
             }
         } catch (InterruptedException e) {
-            // These threads are nobody else's, and end when the queue is closed.
+            // These threads are the queue's own, and end when it is closed.
         }
     }
 
@@ -244,7 +250,7 @@ final class RequestQueue {
             outputs = passes.compute(batch.stream().flatMap(pending -> byExample(pending).stream()).toList(),
                     Features.concat(batch.stream().map(pending -> pending.request().features()).toList()));
         } catch (RuntimeException | Error e) {
-            // It may be one of them alone that cannot be computed.
+            // Perhaps only one of them cannot be computed.
             outputs = null;
         }
         if (outputs == null || !passes.areByExample(outputs, examples)) {
@@ -286,8 +292,8 @@ final class RequestQueue {
     }
 
     /**
-     * Takes no more requests, waits until those that it has are answered, and does the rest. One of its own threads, which would
-     * wait for itself, leaves that to another.
+     * Takes no more requests, waits until those that it has are answered, and runs {@code rest}. One of its own threads, which
+     * would wait for itself, leaves this to another.
      */
     void close(Runnable rest) {
         boolean own = lockedIf(() -> threads.contains(Thread.currentThread()));
@@ -306,7 +312,7 @@ final class RequestQueue {
 
     private void end(Runnable rest) {
         boolean interrupted = false;
-        // None is added once the queue is closed.
+        // No thread is added once the queue is closed, so this needs no lock.
         for (Thread thread : computing) {
             while (thread.isAlive()) {
                 try {

@@ -8,17 +8,17 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** Names that a source lists, without those that nobody can ask for. Each of those is told once, by log. */
+/** Filters the names that a source lists: leaves out those that nobody can ask for, and logs each of these once. */
 final class ServableNames {
 
     private static final Logger LOG = LoggerFactory.getLogger(ServableNames.class);
-    /** Whoever makes new folders all the time is not to fill memory and log. */
-    private static final int MOST_TOLD = 1000;
+    /** So that somebody who makes new folders all the time does not fill memory and log. */
+    private static final int MOST_LOGGED = 1000;
 
     private final String where;
-    private final Set<String> told = ConcurrentHashMap.newKeySet();
+    private final Set<String> logged = ConcurrentHashMap.newKeySet();
 
-    /** @param where the names are from, at the start of a sentence */
+    /** @param where the names come from, as the start of a sentence */
     ServableNames(String where) {
         this.where = where;
     }
@@ -27,16 +27,16 @@ final class ServableNames {
         return names.stream().filter(this::mayBe).toList();
     }
 
-    /** Whether an adapter may be called so. */
+    /** Whether an adapter may have this name; logs it if not. */
     boolean mayBe(String name) {
         Optional<String> defect = AdapterName.defect(name);
         defect.ifPresent(why -> leaveOut(name, why));
         return defect.isEmpty();
     }
 
-    /** Says why this name is not listed, the first time. */
+    /** Logs why this name is not listed, the first time. */
     void leaveOut(String name, String why) {
-        if (told.size() < MOST_TOLD && told.add(name)) {
+        if (logged.size() < MOST_LOGGED && logged.add(name)) {
             LOG.warn("{} has \"{}\", which is not listed. {}", where, AdapterName.shown(name), why);
         }
     }

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.bank;
 
-/** A bank has no adapter of the name that a request asked for. */
+/** A request asked a bank for an adapter that it does not have. */
 public final class UnknownAdapterException extends IllegalArgumentException {
 
     private static final long serialVersionUID = 1L;

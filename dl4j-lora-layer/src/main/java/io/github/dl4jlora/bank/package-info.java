@@ -2,25 +2,26 @@
  * Many adapters on one base, for inference by many threads at once.
  *
  * <pre>
- *   AdapterBank             BankConfig, BankMetrics, BankStatus, BaseStatus: what it is told, and tells
- *     |
- *     |- AdapterMix         what a request asks for -> AdapterName, the grammar of names; ServableNames, those of a source
- *     |- RequestQueue       submitted BankRequests, in batches -> Turns, Pending; Features: what goes into a network
- *     |- BankSession        a sequence, step by step
+ *   AdapterBank            the entrance: serves requests
+ *     |- BankConfig        how it works; BankMetrics, what it tells of its work, called through SafeMetrics
+ *     |- BankStatus        how much of everything it holds
+ *     |- BankSession       a sequence, step by step
+ *     |- BaseVerifier      verifies the base at intervals -> BaseStatus, what it found
+ *     |- RequestQueue      submitted requests -> Pending, one with its answer; FairBatcher, who is computed next;
+ *     |    |               BankOverloadedException where too many wait
  *     |    v
- *     |- Shelf              adapters by name -> AdapterSource, FolderSource; who has looked up holds a Lease
- *     |- Watch              the base, now and then
- *     v
- *   Passes                  what is computed in how many passes, a Forward each
- *     |- NetworkKinds       which networks the adapters need -> NetworkKind, what is known of all copies of one
- *     |- NetworkPool        copies that callers take turns with
- *     |- Masks              which masks the inputs ask for
- *     |- RowOrders          which rows are whose, where layers have several for an example
- *     `- MixedBatch         examples of several mixes at once -> ServedMix -> ServedAdapter, what a route holds
- *          v
- *   adapter, internal.swap  adapters as such, and whether one fits a base
+ *     |- AdapterCache      adapters by name -> UnknownAdapterException, where there is none
+ *     |    |- AdapterSource    where they come from -> FolderSource, a folder of them
+ *     |    `- ServableNames    names of a source that requests can ask for
+ *     |
+ *     `- BankRequest       inputs, and what is to compute them
+ *          `- AdapterMix   a weighted sum of adapters
+ *               `- AdapterName    the grammar of names
+ *        |
+ *        v
+ *   internal.serve         what is computed, and by which networks
  * </pre>
  *
- * Arrows point to what is known. Nothing else in the library knows of banks.
+ * Arrows and branches point to what is known. Nothing else in the library knows of banks.
  */
 package io.github.dl4jlora.bank;

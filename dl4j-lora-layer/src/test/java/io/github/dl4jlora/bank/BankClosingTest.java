@@ -226,11 +226,11 @@ class BankClosingTest {
     @Test
     void aRequestIsWaitedForBeforeItIsInLine() throws Exception {
         Parts parts = new Parts(base, BankConfig.builder().maxNetworks(1).build());
-        parts.shelf.put("a", adapter, false);
+        parts.cache.put("a", adapter, false);
         parts.queue.submit(BankRequest.of("a", input), null).join();
         Future<CompletableFuture<INDArray[]>> asks;
         Future<?> closes;
-        synchronized (parts.shelf) {
+        synchronized (parts.cache) {
             asks = callers.submit(() -> parts.queue.submit(BankRequest.of("a", input), null));
             Gate.until(() -> parts.queue.queued() == 2);
             closes = callers.submit(parts::close);

@@ -5,6 +5,9 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.serve.Features;
+import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.ServedAdapter;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
@@ -35,9 +38,9 @@ class BankMemoryTest {
 
     /** Ways in which a bank lets go of adapter "a". */
     enum Goes {
-        REMOVED((parts, other) -> parts.shelf.remove("a")),
-        REPLACED((parts, other) -> parts.shelf.put("a", other, true)),
-        CLOSED((parts, other) -> parts.shelf.close());
+        REMOVED((parts, other) -> parts.cache.remove("a")),
+        REPLACED((parts, other) -> parts.cache.put("a", other, true)),
+        CLOSED((parts, other) -> parts.cache.close());
 
         private final BiConsumer<Parts, LoRAAdapter> way;
 
@@ -61,8 +64,8 @@ class BankMemoryTest {
 
     private Parts parts() {
         Parts parts = new Parts(base, BankConfig.builder().maxNetworks(1).source(source).build());
-        parts.shelf.put("a", one, false);
-        parts.shelf.put("b", two, false);
+        parts.cache.put("a", one, false);
+        parts.cache.put("b", two, false);
         return parts;
     }
 
@@ -129,14 +132,14 @@ class BankMemoryTest {
     void aLookUpThatFailsLetsGoOfWhatItFound() throws Exception {
         LoRAAdapter dora = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(1).variant(new DoRA()).build()));
         try (Parts parts = parts()) {
-            parts.shelf.put("dora", dora, false);
+            parts.cache.put("dora", dora, false);
             ServedAdapter a = parts.seen("a").get(0);
             AdapterMix weighted = AdapterMix.of("a").plus("dora", 1);
 
             assertThatThrownBy(() -> parts.hold("a", "nothing")).isInstanceOf(UnknownAdapterException.class);
-            assertThatThrownBy(() -> parts.shelf.hold(List.of(weighted))).hasMessageContaining("DoRA");
-            assertThatThrownBy(() -> parts.shelf.holdPresent(List.of(weighted))).hasMessageContaining("DoRA");
-            assertThat(parts.shelf.holdPresent(List.of(AdapterMix.of("a"), AdapterMix.of("nothing")))).isNull();
+            assertThatThrownBy(() -> parts.cache.hold(List.of(weighted))).hasMessageContaining("DoRA");
+            assertThatThrownBy(() -> parts.cache.holdPresent(List.of(weighted))).hasMessageContaining("DoRA");
+            assertThat(parts.cache.holdPresent(List.of(AdapterMix.of("a"), AdapterMix.of("nothing")))).isNull();
             source.before = name -> {
                 throw new IOException("broken");
             };
@@ -144,7 +147,7 @@ class BankMemoryTest {
             for (AdapterMix mix : List.of(weighted, AdapterMix.of("a").plus("nothing", 1))) {
                 assertThatThrownBy(() -> parts.queue.submit(BankRequest.of(mix, input), null).get());
             }
-            parts.shelf.remove("a");
+            parts.cache.remove("a");
 
             assertThat(Parts.isFreed(a)).isTrue();
         }
@@ -166,7 +169,7 @@ class BankMemoryTest {
             CompletableFuture<INDArray[]> late = parts.queue.submit(request("a", input), Duration.ofNanos(1));
             assertThatThrownBy(late::get).hasMessageContaining("in time");
             assertThat(cancelled.cancel(false)).isTrue();
-            parts.shelf.remove("a");
+            parts.cache.remove("a");
 
             Gate.until(() -> Parts.isFreed(a));
             assertThat(under).isNotDone();
@@ -184,7 +187,7 @@ class BankMemoryTest {
             gate.awaitSomebody();
 
             under.cancel(true);
-            parts.shelf.remove("a");
+            parts.cache.remove("a");
 
             assertThat(Parts.isFreed(a)).isFalse();
             gate.open();
@@ -195,7 +198,7 @@ class BankMemoryTest {
     @Test
     void refusedRequestsHoldNothing() throws Exception {
         try (Parts parts = new Parts(base, BankConfig.builder().maxNetworks(1).maxQueued(3).build())) {
-            parts.shelf.put("a", one, false);
+            parts.cache.put("a", one, false);
             ServedAdapter a = parts.seen("a").get(0);
             Gate gate = GatedTanh.hold();
             CompletableFuture<INDArray[]> under = parts.queue.submit(request(AdapterBank.BASE, input), null);
@@ -203,7 +206,7 @@ class BankMemoryTest {
             CompletableFuture<INDArray[]> waits = parts.queue.submit(request(AdapterBank.BASE, input), null);
             assertThatThrownBy(() -> parts.queue.submit(request("a", input), null)).isInstanceOf(BankOverloadedException.class);
 
-            parts.shelf.remove("a");
+            parts.cache.remove("a");
 
             assertThat(Parts.isFreed(a)).isTrue();
             gate.open();
@@ -230,7 +233,7 @@ class BankMemoryTest {
             used.close();
             assertThat(Parts.isFreed(second)).isTrue();
             assertThat(List.of(third, fourth)).noneMatch(Parts::isFreed);
-            parts.shelf.refresh("s2");
+            parts.cache.refresh("s2");
             assertThat(Parts.isFreed(third)).isTrue();
         }
     }
@@ -243,14 +246,14 @@ class BankMemoryTest {
         try (Parts parts = parts()) {
             Future<Lease> lease = callers.submit(() -> parts.hold("s"));
             gate.awaitSomebody();
-            parts.shelf.refresh("s");
+            parts.cache.refresh("s");
             gate.open();
             ServedAdapter stale = lease.get().held().get(0);
 
             assertThat(Parts.isFreed(stale)).isFalse();
             lease.get().close();
             assertThat(Parts.isFreed(stale)).isTrue();
-            assertThat(parts.shelf.loadedBytes()).isZero();
+            assertThat(parts.cache.loadedBytes()).isZero();
         }
     }
 
@@ -272,13 +275,13 @@ class BankMemoryTest {
     void allOfItIsFreed() {
         MultiLayerNetwork dora = LoRA.apply(base, LoRAConfig.builder().rank(1).variant(new DoRA()).bias("lora_only").build());
         try (Parts parts = parts()) {
-            parts.shelf.put("dora", LoRAAdapter.of(dora), false);
+            parts.cache.put("dora", LoRAAdapter.of(dora), false);
             Route route = parts.seen("dora").get(0).route("fc", 1, 0, 1);
             assertThat(Networks.difference(parts.passes.compute(parts.hold("dora").mixes(), new Features(new INDArray[] {input},
                     null))[0], dora.output(input))).isLessThan(CLOSE);
             parts.seen("dora").get(0).release();
 
-            parts.shelf.remove("dora");
+            parts.cache.remove("dora");
 
             assertThat(route.a().wasClosed()).isTrue();
             assertThat(route.scale().wasClosed()).isTrue();
@@ -298,7 +301,7 @@ class BankMemoryTest {
         };
         try (Parts parts = new Parts(base, BankConfig.builder().maxNetworks(1).source(source).metrics(broken).build())) {
             ServedAdapter s = parts.seen("s").get(0);
-            parts.shelf.refresh("s");
+            parts.cache.refresh("s");
 
             assertThat(Parts.isFreed(s)).isTrue();
         }

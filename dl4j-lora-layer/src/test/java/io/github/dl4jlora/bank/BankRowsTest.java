@@ -91,8 +91,8 @@ class BankRowsTest {
         MultiLayerNetwork base = GatedTanh.network();
         GatedTanh.reset();
         try (Parts parts = new Parts(base, BankConfig.builder().maxNetworks(2).maxBatch(4).maxDelay(FOREVER).build())) {
-            parts.shelf.put("a", GatedTanh.adapter(base, 1), false);
-            parts.shelf.put("b", GatedTanh.adapter(base, 2), false);
+            parts.cache.put("a", GatedTanh.adapter(base, 1), false);
+            parts.cache.put("b", GatedTanh.adapter(base, 2), false);
             List<CompletableFuture<INDArray[]>> answers = new ArrayList<>();
             answers.add(parts.queue.submit(BankRequest.of("a", GatedTanh.input(1, 2)), null));
             answers.add(parts.queue.submit(BankRequest.of("a", GatedTanh.input(2, 1)), null));

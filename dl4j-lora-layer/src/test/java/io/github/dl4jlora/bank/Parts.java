@@ -1,5 +1,11 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.Masks;
+import io.github.dl4jlora.internal.serve.NetworkKinds;
+import io.github.dl4jlora.internal.serve.NetworkPool;
+import io.github.dl4jlora.internal.serve.Passes;
+import io.github.dl4jlora.internal.serve.ServedAdapter;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.Arrays;
@@ -8,23 +14,22 @@ import java.util.List;
 /** A bank's parts, put together as {@link AdapterBank} does, for tests that look behind it. */
 final class Parts implements AutoCloseable {
 
-    final Shelf shelf;
+    final AdapterCache cache;
     final Passes passes;
     final RequestQueue queue;
 
     Parts(Model base, BankConfig config) {
-        Told metrics = new Told(config.metrics());
+        SafeMetrics metrics = new SafeMetrics(config.metrics());
         NetworkKinds kinds = new NetworkKinds(base);
-        NetworkPool pool = new NetworkPool(config.maxNetworks(),
-                (kind, values) -> kinds.isPresent(kind) && (values == null || values.isShelved()));
-        passes = new Passes(pool, new Masks(base), metrics);
-        shelf = new Shelf(kinds, config, metrics, pool::prune);
-        queue = new RequestQueue(passes, shelf, config, metrics);
+        NetworkPool pool = new NetworkPool(config.maxNetworks(), kinds);
+        passes = new Passes(pool, new Masks(base), metrics::computed);
+        cache = new AdapterCache(kinds, config, metrics, pool::prune);
+        queue = new RequestQueue(passes, cache, config, metrics);
     }
 
     /** Holds them. */
     Lease hold(String... names) {
-        return shelf.hold(Arrays.stream(names).map(AdapterMix::of).toList());
+        return cache.hold(Arrays.stream(names).map(AdapterMix::of).toList());
     }
 
     /** Adapters as they are now, held by nobody for this. */
@@ -41,6 +46,6 @@ final class Parts implements AutoCloseable {
 
     @Override
     public void close() {
-        queue.close(shelf::close);
+        queue.close(cache::close);
     }
 }

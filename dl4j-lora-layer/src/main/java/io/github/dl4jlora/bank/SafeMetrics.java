@@ -5,10 +5,10 @@ import org.slf4j.LoggerFactory;
 
 import java.util.function.Consumer;
 
-/** A user's metrics, whose exceptions are no request's. */
-record Told(BankMetrics metrics) implements BankMetrics {
+/** Calls a user's metrics and logs what they throw, so that they fail no request. */
+record SafeMetrics(BankMetrics metrics) implements BankMetrics {
 
-    private static final Logger LOG = LoggerFactory.getLogger(Told.class);
+    private static final Logger LOG = LoggerFactory.getLogger(SafeMetrics.class);
 
     private void tell(Consumer<BankMetrics> what) {
         try {

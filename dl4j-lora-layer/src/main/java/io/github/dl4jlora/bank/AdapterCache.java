@@ -3,6 +3,10 @@ package io.github.dl4jlora.bank;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
+import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.NetworkKinds;
+import io.github.dl4jlora.internal.serve.ServedAdapter;
+import io.github.dl4jlora.internal.serve.ServedMix;
 import io.github.dl4jlora.internal.untrusted.Few;
 
 import java.io.IOException;
@@ -22,38 +26,43 @@ import java.util.concurrent.CompletionException;
 import java.util.stream.Stream;
 
 /**
- * The adapters of a bank by name: those that were added, and those that came from its source, which make room for each other.
+ * The adapters of a bank by name: those that were added, and those that came from its source, of which the least recently used
+ * make room for others.
  */
-final class Shelf {
+final class AdapterCache {
 
-    /** An adapter that has left. */
-    private record Gone(String name, ServedAdapter adapter) {
+    /** An adapter that made room. */
+    private record Evicted(String name, ServedAdapter adapter) {
     }
 
     /** An adapter on its way from the source. */
     private static final class Loading extends CompletableFuture<Void> {
 
-        /** Whether it is forgotten already: for those who asked before, and for nobody else. Guarded by the shelf. */
+        /** Whether it was forgotten already: it then serves those who wait for it, and nobody else. Guarded by the cache. */
         private boolean stale;
     }
 
     private final NetworkKinds kinds;
     private final AdapterSource source;
     private final long maxBytes;
-    private final Told metrics;
-    /** Told that networks may be of no more use. */
+    private final SafeMetrics metrics;
+    /** Lets go of networks that are not needed any more. */
     private final Runnable prune;
     private final ServableNames servable = new ServableNames("The source of a bank");
+    /**
+     * The lock of whoever prepares an adapter and installs its kind, so that no two extend the same kind. It is taken before
+     * this.
+     */
     private final Object adding = new Object();
-    // All below is guarded by this. Who holds it waits for no source, and for no locks but those of kinds and adapters.
+    // All below is guarded by this. Whoever holds it waits for no source, and for no other lock than those of kinds and adapters.
     private final Map<String, ServedAdapter> added = new LinkedHashMap<>();
-    /** That which nobody has asked for longest is the first. */
+    /** In LRU order, eldest first. */
     private final Map<String, ServedAdapter> loaded = new LinkedHashMap<>(16, 0.75f, true);
     private final Map<String, Loading> loading = new HashMap<>();
     private long loadedBytes;
     private boolean closed;
 
-    Shelf(NetworkKinds kinds, BankConfig config, Told metrics, Runnable prune) {
+    AdapterCache(NetworkKinds kinds, BankConfig config, SafeMetrics metrics, Runnable prune) {
         this.kinds = kinds;
         this.source = config.source().orElse(null);
         this.maxBytes = config.maxBytes();
@@ -61,6 +70,7 @@ final class Shelf {
         this.prune = prune;
     }
 
+    /** @throws IllegalArgumentException if the name is taken and this does not replace it, or the adapter does not fit */
     void put(String name, LoRAAdapter adapter, boolean replaces) {
         synchronized (adding) {
             requireRoom(name, replaces);
@@ -68,7 +78,7 @@ final class Shelf {
             NetworkKinds.Candidate candidate = kinds.candidate(name, content);
             synchronized (this) {
                 kinds.install(candidate.kind(), content);
-                letGo(added.put(name, candidate.served()));
+                retire(added.put(name, candidate.served()));
                 forget(name);
             }
         }
@@ -89,7 +99,7 @@ final class Shelf {
         synchronized (adding) {
             synchronized (this) {
                 ServedAdapter old = added.remove(name);
-                letGo(old);
+                retire(old);
                 found = old != null;
                 comes = loaded.containsKey(name);
             }
@@ -124,20 +134,21 @@ final class Shelf {
         ServedAdapter old = loaded.remove(name);
         if (old != null) {
             loadedBytes -= old.bytes();
-            letGo(old);
+            retire(old);
         }
     }
 
-    private void letGo(ServedAdapter adapter) {
+    /** @param adapter null for none */
+    private void retire(ServedAdapter adapter) {
         if (adapter != null) {
-            adapter.takeOff();
+            adapter.retire();
             if (adapter.ownKind() != null || added.isEmpty() && loaded.isEmpty()) {
                 kinds.retain(Stream.of(added, loaded).map(Map::values).flatMap(Collection::stream).toList());
             }
         }
     }
 
-    /** Names of those that were added, in that order, and of what the source has. */
+    /** Names of adapters that were added, in that order, then names from the source. */
     List<String> names() {
         Set<String> names = namesOfAdded();
         try {
@@ -156,7 +167,7 @@ final class Shelf {
      * Looks mixes up without waiting.
      *
      * @return null if some adapter would have to be loaded first
-     * @throws UnknownAdapterException if there is one that cannot be
+     * @throws UnknownAdapterException if there is none of some name, and no source
      */
     synchronized Lease holdPresent(List<AdapterMix> mixes) {
         requireOpen();
@@ -186,7 +197,8 @@ final class Shelf {
             mixes.stream().flatMap(mix -> mix.weights().keySet().stream()).distinct()
                     .forEach(name -> held.put(name, held(name)));
             Map<AdapterMix, ServedMix> served = new HashMap<>();
-            mixes.forEach(mix -> served.computeIfAbsent(mix, each -> ServedMix.of(each, held, kinds)));
+            mixes.forEach(mix -> served.computeIfAbsent(mix,
+                    each -> ServedMix.of(each.weights(), held, kinds, each::toString)));
             return new Lease(mixes.stream().map(served::get).toList(), List.copyOf(held.values()));
         } catch (RuntimeException | Error e) {
             held.values().forEach(ServedAdapter::release);
@@ -230,12 +242,12 @@ final class Shelf {
         }
     }
 
-    /** Held once for the caller, and once for the shelf, unless it was forgotten in the meantime. */
+    /** Loads an adapter. It is held once for the caller, and once for the cache unless it was forgotten in the meantime. */
     private ServedAdapter load(String name, Loading load) {
         try {
             long start = System.nanoTime();
             LoRAAdapter adapter = fetched(name);
-            List<Gone> gone = new ArrayList<>();
+            List<Evicted> evicted = new ArrayList<>();
             ServedAdapter served;
             synchronized (adding) {
                 requireOpen();
@@ -247,18 +259,18 @@ final class Shelf {
                     served.hold();
                     loading.remove(name);
                     if (load.stale) {
-                        letGo(served);
+                        retire(served);
                     } else {
                         loaded.put(name, served);
                         loadedBytes += served.bytes();
-                        makeRoom(served, gone);
+                        makeRoom(served, evicted);
                     }
                 }
             }
             load.complete(null);
             metrics.loaded(name, served.bytes(), System.nanoTime() - start);
-            gone.forEach(one -> metrics.evicted(one.name, one.adapter.bytes()));
-            if (!gone.isEmpty()) {
+            evicted.forEach(one -> metrics.evicted(one.name, one.adapter.bytes()));
+            if (!evicted.isEmpty()) {
                 prune.run();
             }
             return served;
@@ -275,7 +287,7 @@ final class Shelf {
         }
     }
 
-    /** Others wait for it too, so that whoever interrupts the one who fetches it, or has done so, does not stop that. */
+    /** Others wait for the same load, so an interrupt of the thread that does it does not stop it. */
     private LoRAAdapter fetched(String name) throws IOException {
         boolean interrupted = false;
         try {
@@ -294,7 +306,7 @@ final class Shelf {
         }
     }
 
-    /** That the source's adapter does not fit is no fault of who asks for it. */
+    /** An adapter of the source that does not fit is the source's failure, and no illegal argument of whoever asks for it. */
     private static RuntimeException failure(String name, Throwable e) {
         IOException io = e instanceof IOException cause ? cause
                 : e instanceof IllegalArgumentException && !(e instanceof UnknownAdapterException) ? new IOException(e) : null;
@@ -304,25 +316,27 @@ final class Shelf {
                 : new IllegalStateException("Adapter \"" + name + "\" cannot be loaded: " + e, e);
     }
 
-    private void makeRoom(ServedAdapter newest, List<Gone> gone) {
-        Iterator<Map.Entry<String, ServedAdapter>> oldest = loaded.entrySet().iterator();
-        while (loadedBytes > maxBytes && oldest.hasNext()) {
-            Map.Entry<String, ServedAdapter> entry = oldest.next();
+    /** @param evicted receives those that made room */
+    private void makeRoom(ServedAdapter newest, List<Evicted> evicted) {
+        Iterator<Map.Entry<String, ServedAdapter>> eldest = loaded.entrySet().iterator();
+        while (loadedBytes > maxBytes && eldest.hasNext()) {
+            Map.Entry<String, ServedAdapter> entry = eldest.next();
             if (entry.getValue() != newest) {
-                gone.add(new Gone(entry.getKey(), entry.getValue()));
+                evicted.add(new Evicted(entry.getKey(), entry.getValue()));
                 loadedBytes -= entry.getValue().bytes();
-                oldest.remove();
+                eldest.remove();
             }
         }
-        gone.forEach(one -> letGo(one.adapter));
+        evicted.forEach(one -> retire(one.adapter));
     }
 
+    /** Null if it is not in memory. */
     private ServedAdapter present(String name) {
         ServedAdapter own = added.get(name);
         return own != null ? own : loaded.get(name);
     }
 
-    /** What the source has is not told: to list thousands would take longer than to answer. */
+    /** Does not name what the source has: to list thousands would take longer than to answer. */
     private UnknownAdapterException unknown(String name) {
         Collection<String> known = namesOfAdded();
         String some = Few.of(known);
@@ -352,7 +366,7 @@ final class Shelf {
         synchronized (adding) {
             synchronized (this) {
                 closed = true;
-                Stream.of(added, loaded).map(Map::values).flatMap(Collection::stream).forEach(ServedAdapter::takeOff);
+                Stream.of(added, loaded).map(Map::values).flatMap(Collection::stream).forEach(ServedAdapter::retire);
                 added.clear();
                 loaded.clear();
                 loadedBytes = 0;

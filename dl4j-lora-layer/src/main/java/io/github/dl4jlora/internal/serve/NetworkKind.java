@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
@@ -9,16 +9,16 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * Networks of a bank that compute the same mixes: one of which the others are copies, and what is known of all of them.
+ * Networks that can stand in for one another: a prototype, of which the others are copies, and what all have in common.
  */
-final class NetworkKind {
+public final class NetworkKind {
 
     private final Model prototype;
     private final AdaptedView view;
     private final boolean ofOneAdapter;
     private final Set<String> whole;
 
-    /** @param ofOneAdapter whether its networks are given the values of one adapter before they compute */
+    /** @param ofOneAdapter whether the values of an adapter are put into its networks before they compute */
     NetworkKind(Model prototype, boolean ofOneAdapter) {
         this.prototype = prototype;
         this.view = AdaptedView.of(prototype);
@@ -27,7 +27,7 @@ final class NetworkKind {
                 .map(Map.Entry::getKey).collect(Collectors.toUnmodifiableSet());
     }
 
-    /** Of the network that others are copies of: to be looked at, not used. */
+    /** Of the prototype: to be looked at, not to compute with. */
     AdaptedView view() {
         return view;
     }
@@ -36,7 +36,7 @@ final class NetworkKind {
         return ofOneAdapter;
     }
 
-    /** Matrices that are the same for all examples of a batch. */
+    /** Matrices that cannot tell the examples of a batch apart. */
     Set<String> wholeMatrices() {
         return whole;
     }
@@ -45,7 +45,7 @@ final class NetworkKind {
         return view.adaptedMatrices().keySet();
     }
 
-    /** A network of the kind. DL4J does not promise that one can be copied by two threads at once. */
+    /** A network of the kind. DL4J does not promise that two threads can copy one at once. */
     synchronized Model copy() {
         return Adaptation.copy(prototype);
     }

@@ -10,10 +10,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
-/** Verifies a bank's base now and then, and remembers if it is no more what it was. */
-final class Watch implements AutoCloseable {
+/** Verifies a bank's base, at intervals too, and remembers if it has changed. */
+final class BaseVerifier implements AutoCloseable {
 
-    private static final Logger LOG = LoggerFactory.getLogger(Watch.class);
+    private static final Logger LOG = LoggerFactory.getLogger(BaseVerifier.class);
 
     private final Runnable check;
     private final ScheduledExecutorService clock;
@@ -21,10 +21,10 @@ final class Watch implements AutoCloseable {
     private volatile IllegalStateException broken;
 
     /**
-     * @param check which has just been done
+     * @param check throws an IllegalStateException if the base has changed; it was done just now
      * @param every null for never
      */
-    Watch(Runnable check, Duration every) {
+    BaseVerifier(Runnable check, Duration every) {
         this.check = check;
         this.clock = every == null ? null : Executors.newSingleThreadScheduledExecutor(work -> {
             Thread thread = new Thread(work, "adapter-bank-watch");
@@ -33,21 +33,21 @@ final class Watch implements AutoCloseable {
         });
         if (clock != null) {
             long nanos = TimeUnit.NANOSECONDS.convert(every);
-            clock.scheduleWithFixedDelay(this::look, nanos, nanos, TimeUnit.NANOSECONDS);
+            clock.scheduleWithFixedDelay(this::verifyAndLog, nanos, nanos, TimeUnit.NANOSECONDS);
         }
     }
 
-    private void look() {
+    private void verifyAndLog() {
         try {
             verify();
         } catch (RuntimeException | Error e) {
-            // What is thrown here would end all looks to come.
+            // An exception would end the schedule.
             LOG.error("{}: {}", broken == null ? "The base of a bank could not be verified" : "A bank serves no more",
                     e.toString());
         }
     }
 
-    /** @throws IllegalStateException if the base is no more what it was; all requests are refused so from then on */
+    /** @throws IllegalStateException if the base has changed, as {@link #requireIntact} does from then on */
     void verify() {
         try {
             check.run();
@@ -58,7 +58,7 @@ final class Watch implements AutoCloseable {
         }
     }
 
-    /** @throws IllegalStateException if some look found that the base was no more what it had been */
+    /** @throws IllegalStateException if the base was found to have changed */
     void requireIntact() {
         IllegalStateException found = broken;
         if (found != null) {

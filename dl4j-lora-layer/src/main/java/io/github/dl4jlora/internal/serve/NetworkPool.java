@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
@@ -11,15 +11,13 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
-import java.util.function.BiPredicate;
 import java.util.function.Predicate;
 
 /**
- * The networks of an {@link AdapterBank}: copies of one for each kind, which share the base's weights and are each used by one
- * caller at a time. When there are as many as there may be, callers wait; where none of the idle ones fits, the one idle
- * longest makes way.
+ * The networks of a bank: copies, which share the base's weights and are each used by one caller at a time. When there are as
+ * many as there may be, callers wait; where none of the idle ones fits, the one idle longest makes way.
  */
-final class NetworkPool {
+public final class NetworkPool {
 
     /** A network; {@code valuesOf} is the adapter whose values it holds, null for none. */
     private static final class Worker {
@@ -37,41 +35,45 @@ final class NetworkPool {
     }
 
     /** What a network is wanted for. */
-    interface Work {
+    public interface Work {
 
-        /** @param network nobody else's until it is done */
+        /** @param network for the caller alone until this returns */
         INDArray[] with(Model network);
     }
 
     private final int maxNetworks;
     private final Semaphore permits;
-    private final BiPredicate<NetworkKind, ServedAdapter> needed;
+    private final NetworkKinds kinds;
     // All below is guarded by this.
     /** The most recently used first. */
     private final Deque<Worker> idle = new ArrayDeque<>();
     private int built;
 
-    /** @param needed whether a kind, and an adapter whose values a network of it holds, are of use still; null for no adapter */
-    NetworkPool(int maxNetworks, BiPredicate<NetworkKind, ServedAdapter> needed) {
+    /** @param kinds that are needed; networks of others are let go of */
+    public NetworkPool(int maxNetworks, NetworkKinds kinds) {
         this.maxNetworks = maxNetworks;
         this.permits = new Semaphore(maxNetworks, true);
-        this.needed = needed;
+        this.kinds = kinds;
     }
 
     /** Lets go of networks that are not needed any more; those in use go when they are given back. */
-    synchronized void prune() {
+    public synchronized void prune() {
         int before = idle.size();
-        idle.removeIf(worker -> !needed.test(worker.kind, worker.valuesOf));
+        idle.removeIf(worker -> !isNeeded(worker));
         built -= before - idle.size();
+    }
+
+    private boolean isNeeded(Worker worker) {
+        return kinds.isPresent(worker.kind) && (worker.valuesOf == null || !worker.valuesOf.isRetired());
     }
 
     /**
      * Waits for a network, and computes with it.
      *
      * @param values  the adapter whose values it must hold; null for none
-     * @param routes  by matrix; those that are missing compute what the base does
-     * @param inOrder asked for matrices with several rows for an example, as
-     *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route} has it
+     * @param routes  by matrix; a matrix without any computes what the base does
+     * @param inOrder whether a matrix with several rows for an example has them by example:
+     *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route}
      */
     INDArray[] compute(NetworkKind kind, ServedAdapter values, Map<String, List<Route>> routes, long examples,
                        Predicate<String> inOrder, Work work) {
@@ -96,7 +98,7 @@ final class NetworkPool {
         }
     }
 
-    /** An idle network, best one that needs no change, or a new one, for which the one idle longest makes way if need be. */
+    /** An idle network, best one with the values; else a new one, for which the one idle longest makes way if need be. */
     private Worker borrow(NetworkKind kind, ServedAdapter values) {
         synchronized (this) {
             Worker found = idle(kind, values);
@@ -135,20 +137,20 @@ final class NetworkPool {
     }
 
     private synchronized void giveBack(Worker worker) {
-        if (needed.test(worker.kind, worker.valuesOf)) {
+        if (isNeeded(worker)) {
             idle.addFirst(worker);
         } else {
             built--;
         }
     }
 
-    /** How many networks there are now, at most as many as there may be. */
-    synchronized int networks() {
+    /** How many networks there are now. */
+    public synchronized int networks() {
         return built;
     }
 
     /** How many callers wait for a network. */
-    int waiting() {
+    public int waiting() {
         return permits.getQueueLength();
     }
 }

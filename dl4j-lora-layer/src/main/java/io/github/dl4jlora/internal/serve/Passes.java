@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
@@ -13,46 +13,67 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * What a bank computes, with the networks of its pool: one pass for all examples of a batch wherever examples can be told apart,
- * else one for each of its mixes.
+ * Computes outputs with the networks of a pool: in one pass for all examples of a batch where its matrices can tell these apart,
+ * else in one for each mix.
  */
-final class Passes {
+public final class Passes {
+
+    /** Is told of each batch that was computed. */
+    public interface Meter {
+
+        /**
+         * @param mixes how many different ones the batch had
+         * @param nanos how long it took, waiting for a network included
+         */
+        void computed(long examples, int mixes, long nanos);
+    }
 
     private final NetworkPool pool;
     private final Masks masks;
     private final RowOrders orders = new RowOrders();
-    private final Told metrics;
+    private final Meter meter;
 
-    Passes(NetworkPool pool, Masks masks, Told metrics) {
+    /** Passes with the networks of a pool. */
+    public Passes(NetworkPool pool, Masks masks, Meter meter) {
         this.pool = pool;
         this.masks = masks;
-        this.metrics = metrics;
+        this.meter = meter;
     }
 
     /**
+     * Computes a batch.
+     *
      * @param mixes one for all examples, or one for each
      * @return outputs, examples in the order of the inputs'
      * @throws IllegalArgumentException if a mask has another shape than its input asks for; if there are several mixes, and an
      *                                  output has several rows for an example in an order of its own
      */
-    INDArray[] compute(List<ServedMix> mixes, Features features) {
+    public INDArray[] compute(List<ServedMix> mixes, Features features) {
         masks.require(features);
         long start = System.nanoTime();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (mixes.size() == 1) {
                 INDArray[] outputs = compute(mixes.get(0), features);
-                metrics.computed(features.examples(), 1, System.nanoTime() - start);
+                meter.computed(features.examples(), 1, System.nanoTime() - start);
                 return outputs;
             }
             MixedBatch batch = new MixedBatch(mixes);
             INDArray[] outputs = batch.isOfOneMix() ? compute(batch.first(), features) : compute(batch, features);
-            metrics.computed(features.examples(), batch.mixes(), System.nanoTime() - start);
+            meter.computed(features.examples(), batch.mixes(), System.nanoTime() - start);
             return outputs;
         }
     }
 
-    /** Whether outputs of a batch can be told apart by example. */
-    boolean areByExample(INDArray[] outputs, long examples) {
+    /** The output of a network that has one. */
+    public static INDArray only(INDArray[] outputs) {
+        if (outputs.length != 1) {
+            throw new IllegalArgumentException("The network has " + outputs.length + " outputs: use outputs(...)");
+        }
+        return outputs[0];
+    }
+
+    /** Whether it is known which rows of a batch's outputs are whose. */
+    public boolean areByExample(INDArray[] outputs, long examples) {
         return Arrays.stream(outputs).allMatch(output -> output.size(0) == examples
                 || output.size(0) % examples == 0 && orders.areOutputsByExample());
     }
@@ -62,7 +83,7 @@ final class Passes {
     }
 
     /** Has a network that computes a mix do something. */
-    INDArray[] compute(ServedMix mix, NetworkPool.Work work) {
+    public INDArray[] compute(ServedMix mix, NetworkPool.Work work) {
         return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, layer -> true,
                 work);
     }

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -18,14 +18,15 @@ import java.util.stream.Stream;
  * @param inputs one for each of the network's
  * @param masks  one for each input, null where it has none; null if none has
  */
-record Features(INDArray[] inputs, INDArray[] masks) {
+public record Features(INDArray[] inputs, INDArray[] masks) {
 
-    /** What features must have in common to be computed in one batch. */
-    record Form(List<List<Long>> shapes, List<DataType> types) {
+    /** What features must have in common to be computed in one batch: sizes beyond the batch's, and types. */
+    public record Form(List<List<Long>> shapes, List<DataType> types) {
     }
 
-    Features {
-        // The caller's own may be used for another request before this one is computed.
+    /** @throws IllegalArgumentException if there is no input, one is null or empty, or masks do not go with the inputs */
+    public Features {
+        // Callers may use their arrays of arrays for another request before this one is computed.
         inputs = inputs.clone();
         masks = masks == null ? null : masks.clone();
         if (inputs.length == 0) {
@@ -59,14 +60,15 @@ record Features(INDArray[] inputs, INDArray[] masks) {
     }
 
     /** The input of a network that has one. */
-    static INDArray only(INDArray[] inputs) {
+    public static INDArray only(INDArray[] inputs) {
         if (inputs.length != 1) {
             throw new IllegalArgumentException("A MultiLayerNetwork has one input, but there are " + inputs.length);
         }
         return inputs[0];
     }
 
-    long examples() {
+    /** The size of the batch. */
+    public long examples() {
         return inputs[0].size(0);
     }
 
@@ -84,7 +86,8 @@ record Features(INDArray[] inputs, INDArray[] masks) {
         return map(array -> Route.rows(array, from, to));
     }
 
-    Form form() {
+    /** What {@link #concat} needs to be equal. */
+    public Form form() {
         List<List<Long>> shapes = new ArrayList<>();
         List<DataType> types = new ArrayList<>();
         Stream.concat(Arrays.stream(inputs), masks == null ? Stream.of() : Arrays.stream(masks)).forEach(array -> {
@@ -95,7 +98,7 @@ record Features(INDArray[] inputs, INDArray[] masks) {
     }
 
     /** One batch of several of the same form. */
-    static Features concat(List<Features> parts) {
+    public static Features concat(List<Features> parts) {
         Features first = parts.get(0);
         return parts.size() == 1 ? first : new Features(joined(parts.stream().map(Features::inputs).toList()),
                 first.masks == null ? null : joined(parts.stream().map(Features::masks).toList()));

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -6,38 +6,44 @@ import org.nd4j.linalg.api.buffer.DataType;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * A mix whose adapters were looked up, and the kind of network that computes it. Two are equal that compute the same.
+ * The adapters of a mix, with their weights, and the kind of network that computes it. Adapters and kinds are compared by
+ * identity.
  *
  * @param shares none for the base
- * @param kind   compared by identity
  */
-record ServedMix(List<Share> shares, NetworkKind kind) {
+public record ServedMix(List<Share> shares, NetworkKind kind) {
 
-    /** An adapter, compared by identity, and what it is multiplied by. */
-    record Share(ServedAdapter adapter, double weight) {
+    /** An adapter, and what its change of the weights is multiplied by. */
+    public record Share(ServedAdapter adapter, double weight) {
     }
 
     /**
+     * A mix of adapters by name.
+     *
+     * @param weights  by name; none for the base
      * @param adapters by name, those of the mix among them
-     * @throws IllegalArgumentException if one is multiplied, or added to others, that does more than to add, or is multiplied by
+     * @param text     how the caller writes the mix, for messages
+     * @throws IllegalArgumentException if an adapter that does more than to add is weighted or added to others, or a weight is
      *                                  more than the network's type can hold
      */
-    static ServedMix of(AdapterMix mix, Map<String, ServedAdapter> adapters, NetworkKinds kinds) {
-        List<Share> shares = mix.weights().entrySet().stream()
+    public static ServedMix of(Map<String, Double> weights, Map<String, ServedAdapter> adapters, NetworkKinds kinds,
+            Supplier<String> text) {
+        List<Share> shares = weights.entrySet().stream()
                 .map(share -> new Share(adapters.get(share.getKey()), share.getValue())).toList();
         boolean plain = shares.size() == 1 && shares.get(0).weight() == 1;
-        mix.weights().forEach((name, weight) -> {
+        weights.forEach((name, weight) -> {
             String more = plain ? null : adapters.get(name).moreThanAdding();
             if (more != null) {
-                throw new IllegalArgumentException("\"" + mix + "\": adapter \"" + name + "\" can be neither multiplied nor "
-                        + "added to others, since " + more + ". Ask for it alone, without a weight");
+                throw new IllegalArgumentException("\"" + text.get() + "\": adapter \"" + name + "\" can be neither "
+                        + "multiplied nor added to others, since " + more + ". Ask for it alone, without a weight");
             }
             DataType type = plain ? null : adapters.get(name).tooSmallFor(weight);
             if (type != null) {
-                throw new IllegalArgumentException("\"" + mix + "\": the weight " + weight + " of adapter \"" + name
+                throw new IllegalArgumentException("\"" + text.get() + "\": the weight " + weight + " of adapter \"" + name
                         + "\" is beyond what the network's data type " + type + " can hold. Ask for a smaller one");
             }
         });
@@ -46,7 +52,7 @@ record ServedMix(List<Share> shares, NetworkKind kind) {
                 .flatMap(share -> share.adapter.matrices().stream()).collect(Collectors.toSet())));
     }
 
-    /** What stands in for a matrix's own adapter, for some examples. */
+    /** What a matrix computes with in place of its own adapter, for some examples. */
     List<Route> routes(String layer, long from, long to) {
         return shares.stream().filter(share -> share.weight != 0)
                 .map(share -> share.adapter.route(layer, share.weight, from, to)).filter(Objects::nonNull).toList();

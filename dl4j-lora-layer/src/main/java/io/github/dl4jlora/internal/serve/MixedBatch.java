@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -13,8 +13,8 @@ import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
 /**
- * Examples of several mixes in one batch: sorted, such that those of one mix lie side by side, and brought back into the
- * caller's order afterwards.
+ * Examples of several mixes in one batch: sorted so that those of one mix lie side by side, and put back into the caller's
+ * order afterwards.
  */
 final class MixedBatch {
 
@@ -23,9 +23,9 @@ final class MixedBatch {
     }
 
     private final List<Group> groups = new ArrayList<>();
-    /** Of each sorted example, the caller's. */
+    /** Where each sorted example stands in the caller's batch. */
     private final int[] order;
-    /** Whether they are sorted as they come. */
+    /** Whether the caller's order is sorted already. */
     private final boolean inOrder;
 
     /** @param byExample the mix of each example, at least one */
@@ -51,7 +51,7 @@ final class MixedBatch {
         return groups.size() == 1;
     }
 
-    /** Whether one network can compute all examples in one pass: routes choose A and B, but not whole layers. */
+    /** Whether one network can compute all examples in one pass: routes give each example its A and B, but not its own layers. */
     boolean isOfOneNetwork() {
         NetworkKind kind = first().kind();
         return !kind.isOfOneAdapter() && groups.stream().allMatch(group -> group.mix.kind() == kind)
@@ -71,8 +71,10 @@ final class MixedBatch {
     }
 
     /**
-     * @param outputs of sorted inputs
-     * @param rowsInOrder whether several rows for an example are known to be the first example's, then the second's
+     * Puts outputs into the caller's order.
+     *
+     * @param outputs     of sorted inputs
+     * @param rowsInOrder whether outputs with several rows for an example are known to have those of the first example first
      * @throws IllegalArgumentException if an output has several rows for an example, and nobody knows whose they are
      */
     INDArray[] restored(INDArray[] outputs, boolean rowsInOrder) {
@@ -93,7 +95,7 @@ final class MixedBatch {
         }
     }
 
-    /** What stands in for a matrix's own adapter, by sorted examples. */
+    /** What a matrix computes with in place of its own adapter, by sorted examples. */
     List<Route> routes(String layer) {
         return groups.stream().flatMap(group -> group.mix.routes(layer, group.from, group.to).stream()).toList();
     }
@@ -109,7 +111,7 @@ final class MixedBatch {
 
     /** The examples of an array, each of one row or several, in another order. */
     private static INDArray pick(INDArray array, int[] examples) {
-        // ND4J finds no rows in some views.
+        // Nd4j.pullRows does not find the rows of some views.
         INDArray whole = array.ordering() == 'c' && !array.isView() ? array : array.dup('c');
         INDArray byExample = whole.reshape('c', examples.length, whole.length() / examples.length);
         return Nd4j.pullRows(byExample, 1, examples).reshape('c', array.shape());

@@ -11,12 +11,12 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Requests that wait: those of equal forms together, and among these each adapter's in turn, so that one with many requests takes
- * no more of a batch than the others leave. Not for several threads.
+ * Makes batches of the requests that wait. Requests of a batch have equal forms, and come from each adapter in turn, so that an
+ * adapter with many requests takes no more of a batch than the others leave. Not thread-safe.
  */
-final class Turns {
+final class FairBatcher {
 
-    /** Requests of equal forms. */
+    /** Requests of equal forms, in the order of their turns. */
     private static final class Line {
 
         private final Map<Object, Deque<Pending>> byOwner = new LinkedHashMap<>();
@@ -24,7 +24,7 @@ final class Turns {
         private final long most;
         private long examples;
 
-        /** @param most examples of a batch; 0: a request each */
+        /** @param most examples of a batch; 0 for batches of one request */
         Line(long most) {
             this.most = most;
         }
@@ -52,7 +52,7 @@ final class Turns {
             return byArrival.iterator().next().since();
         }
 
-        /** One of each owner, again and again, until the next would be too much. */
+        /** One request of each owner, again and again, until the next would be too much. */
         List<Pending> take() {
             List<Pending> taken = new ArrayList<>();
             long sum = 0;
@@ -82,10 +82,12 @@ final class Turns {
     private final Map<Object, Line> lines = new LinkedHashMap<>();
 
     /**
+     * A batcher without requests.
+     *
      * @param mostExamples of a batch
-     * @param delay        nanoseconds that a request waits for others where there are fewer
+     * @param delay        nanoseconds that a request waits for others while there are fewer
      */
-    Turns(int mostExamples, long delay) {
+    FairBatcher(int mostExamples, long delay) {
         this.mostExamples = mostExamples;
         this.delay = delay;
     }
@@ -110,7 +112,7 @@ final class Turns {
         return true;
     }
 
-    /** How long nothing will be ready, if nothing is added; zero or less if something is. */
+    /** Nanoseconds until a batch is ready, if nothing is added; zero or less if one is. */
     long untilReady(long now) {
         return lines.values().stream().mapToLong(line -> untilReady(line, now)).min().orElse(Long.MAX_VALUE);
     }
@@ -120,10 +122,11 @@ final class Turns {
     }
 
     /**
-     * The next batch.
+     * Takes the next batch.
      *
-     * @param now those that are not ready by then wait; ignored if {@code all}
-     * @return none if nothing is ready
+     * @param now what is not ready by then stays
+     * @param all whether everything counts as ready
+     * @return empty if nothing is ready
      */
     List<Pending> take(long now, boolean all) {
         for (Map.Entry<Object, Line> entry : lines.entrySet()) {

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
@@ -21,10 +21,11 @@ import java.util.Set;
 import java.util.regex.Pattern;
 
 /**
- * The kinds of networks that a bank's adapters need: one, which adapts every matrix that some adapter changes, for all that are
- * computed by routes alone, and one for each set of layers and biases whose values must be put into a network.
+ * The kinds of networks that a bank's adapters need. Adapters that are computed by routes alone have one in common, which adapts
+ * every matrix that some of them changes. Adapters with values, layers trained in full or biases, which must be put into a
+ * network first, have one for each set of these.
  */
-final class NetworkKinds {
+public final class NetworkKinds {
 
     /** What adapters with values have in common if one kind computes them. */
     private record Layout(Set<String> adapted, Set<String> trained, Set<String> biases) {
@@ -36,7 +37,7 @@ final class NetworkKinds {
     }
 
     /** An adapter that fits, and the kind that computes it, which may be a new one. */
-    record Candidate(NetworkKind kind, ServedAdapter served) {
+    public record Candidate(NetworkKind kind, ServedAdapter served) {
     }
 
     private final Model frozen;
@@ -47,7 +48,7 @@ final class NetworkKinds {
     private NetworkKind common;
 
     /** @throws IllegalArgumentException if the base is adapted, closed, or has no parameters */
-    NetworkKinds(Model base) {
+    public NetworkKinds(Model base) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             this.frozen = Adaptation.freeze(base, null, "A bank stands on the network that was adapted: give that, or what "
                     + "LoRA.unload makes of it");
@@ -61,14 +62,17 @@ final class NetworkKinds {
         return BaseValues.verified(frozen);
     }
 
-    /** @throws IllegalStateException naming the layer, if the base is no more what it was */
-    void verify() {
+    /** @throws IllegalStateException naming the layer, if the base has changed or was closed */
+    public void verify() {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             verified();
         }
     }
 
-    /** The kind for all adapters without values that have been installed, or have been gone since they were looked up. */
+    /**
+     * The kind for adapters without values that change these matrices. Where the common one lacks a matrix, since its adapter was
+     * removed after it had been looked up, this makes one that is not installed.
+     */
     NetworkKind common(Set<String> matrices) {
         NetworkKind present;
         synchronized (this) {
@@ -83,12 +87,12 @@ final class NetworkKinds {
     }
 
     /**
-     * The adapter as a kind computes it, which is to be {@link #install}ed.
+     * Prepares an adapter for the kind that computes it, which is to be {@link #install}ed.
      *
      * @param name for the message
      * @throws IllegalArgumentException if it does not fit
      */
-    Candidate candidate(String name, AdapterContent adapter) {
+    public Candidate candidate(String name, AdapterContent adapter) {
         try {
             NetworkKind kind = of(adapter);
             return new Candidate(kind, ServedAdapter.of(adapter, kind, bases));
@@ -123,7 +127,8 @@ final class NetworkKinds {
         return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 
-    synchronized void install(NetworkKind kind, AdapterContent adapter) {
+    /** Has a kind found from now on: {@code adapter} needs it. */
+    public synchronized void install(NetworkKind kind, AdapterContent adapter) {
         if (kind.isOfOneAdapter()) {
             own.put(Layout.of(adapter), kind);
         } else {
@@ -132,18 +137,20 @@ final class NetworkKinds {
     }
 
     /** Forgets kinds that none of the adapters needs. */
-    synchronized void retain(Collection<ServedAdapter> adapters) {
+    public synchronized void retain(Collection<ServedAdapter> adapters) {
         own.values().removeIf(kind -> adapters.stream().noneMatch(adapter -> adapter.ownKind() == kind));
         if (adapters.isEmpty()) {
             common = bare;
         }
     }
 
-    synchronized void clear() {
+    /** Forgets all kinds. */
+    public synchronized void clear() {
         own.clear();
         common = null;
     }
 
+    /** Whether some adapter still needs a kind. */
     synchronized boolean isPresent(NetworkKind kind) {
         return kind == common || own.containsValue(kind);
     }

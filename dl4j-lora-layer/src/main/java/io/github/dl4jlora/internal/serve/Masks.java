@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -26,8 +26,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * Which shape a network's inputs ask of their masks. DL4J's layers do not: some compute with a mask that is too long, or too
- * short, as if nothing were wrong.
+ * Checks the shapes of masks against the inputs of a network. DL4J's layers do not: some compute with a mask that is too long or
+ * too short as if nothing were wrong.
  *
  * <pre>
  *   input                       mask
@@ -37,13 +37,13 @@ import java.util.Objects;
  *   [n, ...]          rank 4 up [n, 1], or of the input's rank, each dimension as the input's or 1
  * </pre>
  */
-final class Masks {
+public final class Masks {
 
-    /** Where the first layers of a network have their steps, one for each input; null where they do not say. */
+    /** Where the layer above each input expects the steps; null where it does not say. */
     private final List<RNNFormat> formats;
 
     /** @param network a ComputationGraph or MultiLayerNetwork */
-    Masks(Model network) {
+    public Masks(Model network) {
         this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
                 : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
     }

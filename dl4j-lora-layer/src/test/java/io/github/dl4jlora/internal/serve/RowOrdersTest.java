@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;

@@ -16,9 +16,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
-/** A base that is no more what it was is found, and nobody is answered from it. */
+/** A base that has changed is found, and nobody is answered from it. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-class BankWatchTest {
+class BaseVerifierTest {
 
     private final MultiLayerNetwork base = GatedTanh.network();
     private final LoRAAdapter adapter = GatedTanh.adapter(base, 1);
@@ -45,7 +45,7 @@ class BankWatchTest {
     }
 
     @Test
-    void aChangeIsFoundNowAndThen() throws Exception {
+    void aChangeIsFoundAtIntervals() throws Exception {
         try (AdapterBank bank = bank(BankConfig.builder().verifyEvery(Duration.ofMillis(1)));
                 BankSession session = bank.session(AdapterMix.of("a"))) {
             assertThat(Networks.difference(bank.output("a", input), GatedTanh.answer(base, adapter, input))).isLessThan(1e-5);
@@ -110,7 +110,7 @@ class BankWatchTest {
     @Test
     void oneLookThatFailsIsNotTheLast() throws Exception {
         AtomicInteger looks = new AtomicInteger();
-        try (Watch watch = new Watch(() -> {
+        try (BaseVerifier verifier = new BaseVerifier(() -> {
             switch (looks.incrementAndGet()) {
                 case 1 -> throw new OutOfMemoryError("for once");
                 case 2 -> throw new IllegalArgumentException("for once");
@@ -121,17 +121,17 @@ class BankWatchTest {
             Gate.until(() -> looks.get() == 4 || looks.get() > 5);
             Gate.until(() -> looks.get() > 6);
 
-            assertThatIllegalStateException().isThrownBy(watch::requireIntact).withMessage("changed");
+            assertThatIllegalStateException().isThrownBy(verifier::requireIntact).withMessage("changed");
         }
     }
 
     @Test
     void looksEndWithTheBank() {
         AtomicInteger looks = new AtomicInteger();
-        Watch watch = new Watch(looks::incrementAndGet, Duration.ofDays(1_000_000));
-        watch.requireIntact();
-        watch.close();
-        watch.close();
+        BaseVerifier verifier = new BaseVerifier(looks::incrementAndGet, Duration.ofDays(1_000_000));
+        verifier.requireIntact();
+        verifier.close();
+        verifier.close();
 
         assertThat(looks).hasValue(0);
     }

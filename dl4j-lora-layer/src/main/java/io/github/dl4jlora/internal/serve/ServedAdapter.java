@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.blas.SlimFactors;
@@ -23,19 +23,19 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * An adapter in the form in which a bank serves it: for each adapted matrix what a route holds, in the network's type and in one
- * vector, and the values that have to be put into a network. Whoever computes with it holds on to it; when the bank has let go of
- * it and nobody holds it any more, its memory is freed, not when a collector happens to look.
+ * An adapter in the form in which a bank serves it: for each adapted matrix what a route has, in the network's type and in one
+ * vector, and the values that have to be put into a network. Whoever computes with it holds it. Its memory is freed as soon as it
+ * is retired and nobody holds it any more, not when a garbage collector happens to run.
  */
-final class ServedAdapter {
+public final class ServedAdapter {
 
     private final AdapterContent values;
     private final DataBuffer vector;
     private final Map<String, Route> routes;
     private final NetworkKind ownKind;
     private final long bytes;
-    private volatile boolean shelved = true;
-    // Guarded by this. The shelf is one of them.
+    private volatile boolean retired;
+    // Guarded by this. The bank is one of them until it retires the adapter.
     private int holders = 1;
 
     private ServedAdapter(AdapterContent values, DataBuffer vector, Map<String, Route> routes, NetworkKind ownKind) {
@@ -62,6 +62,8 @@ final class ServedAdapter {
     }
 
     /**
+     * Casts an adapter and puts its matrices into one vector.
+     *
      * @param kind that computes it
      * @return one that is held once
      * @throws IllegalArgumentException if it does not fit
@@ -77,10 +79,10 @@ final class ServedAdapter {
         }
     }
 
-    /** Collects matrices, and puts them side by side. */
+    /** Collects matrices, and puts them side by side into one vector. */
     private static final class Packing {
 
-        /** A matrix's own, and where A and B will be. */
+        /** What a route has, and where in the vector A and B will be. */
         private record Place(String layer, INDArray a, INDArray b, long offset, double factor, INDArray scale, INDArray bias) {
 
             SlimFactors of(DataBuffer vector) {
@@ -134,13 +136,13 @@ final class ServedAdapter {
         }
     }
 
-    /** Holds on to it, as somebody does already. */
-    synchronized void hold() {
+    /** Holds it. Somebody must hold it already. */
+    public synchronized void hold() {
         holders++;
     }
 
-    /** Lets go of it. */
-    synchronized void release() {
+    /** Lets go of it, and frees its memory if nobody else holds it. */
+    public synchronized void release() {
         holders--;
         if (holders == 0) {
             if (vector != null) {
@@ -150,40 +152,39 @@ final class ServedAdapter {
         }
     }
 
-    /** The shelf lets go of it: nobody else will find it. */
-    void takeOff() {
-        shelved = false;
+    /** The bank lets go of it: requests to come will not find it. */
+    public void retire() {
+        retired = true;
         release();
     }
 
-    /** Whether it can still be found. */
-    boolean isShelved() {
-        return shelved;
+    boolean isRetired() {
+        return retired;
     }
 
-    /** Of the values that it keeps. */
-    long bytes() {
+    /** Memory in bytes. */
+    public long bytes() {
         return bytes;
     }
 
-    /** The kind of networks that take its values, and compute no other kind of adapter; null for one that has none. */
-    NetworkKind ownKind() {
+    /** The kind of networks that its values are put into; null for an adapter without values. */
+    public NetworkKind ownKind() {
         return ownKind;
     }
 
-    /** What has to be put into a network before it computes this; null for one that has no values. */
+    /** What has to be put into a network before it computes this; null for an adapter without values. */
     AdapterContent values() {
         return values;
     }
 
-    /** Why it can be neither multiplied nor added to others; null if it can. */
+    /** Why it can be neither weighted nor added to others; null if it can. */
     String moreThanAdding() {
         return values != null ? "it has layers, or biases, that were trained in full"
                 : routes.values().stream().anyMatch(route -> route.scale() != null) ? "it is DoRA, which scales outputs"
                 : routes.values().stream().anyMatch(route -> route.bias() != null) ? "it has trained biases" : null;
     }
 
-    /** The type of the network's values, if multiplied by this it has a number that the type cannot hold; else null. */
+    /** The network's data type, if that cannot hold the factor of ΔW times this weight; else null. */
     DataType tooSmallFor(double weight) {
         DataType type = vector == null ? null : vector.dataType();
         return type == null || routes.values().stream().allMatch(route -> isFinite(route.factor() * weight, type)) ? null : type;
@@ -197,8 +198,8 @@ final class ServedAdapter {
         };
     }
 
-    /** What stands in for a matrix's own adapter, for some examples; null where there is nothing to add. */
-    Route route(String layer, double weight, long from, long to) {
+    /** What a matrix computes with in place of its own adapter, for some examples; null if this adapter does not change it. */
+    public Route route(String layer, double weight, long from, long to) {
         Route route = routes.get(layer);
         return route == null ? null : new Route(from, to, route.slim(), route.factor() * weight, route.scale(), route.bias());
     }

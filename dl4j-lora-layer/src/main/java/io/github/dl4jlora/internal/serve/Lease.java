@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import java.util.List;
 
@@ -6,9 +6,9 @@ import java.util.List;
  * Mixes whose adapters were looked up, and are held until it is closed.
  *
  * @param mixes one for all examples, or one for each
- * @param held  each as often as it is held
+ * @param held  their adapters, each as often as it is held
  */
-record Lease(List<ServedMix> mixes, List<ServedAdapter> held) implements AutoCloseable {
+public record Lease(List<ServedMix> mixes, List<ServedAdapter> held) implements AutoCloseable {
 
     @Override
     public void close() {

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.bank;
+package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.inspect.AdaptedView.AdaptedMatrix;
@@ -19,10 +19,10 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 
 /**
- * What a bank has found out about layers, and outputs, that have several rows for an example: whether these are the first
- * example's, then the second's, and so on. It is found out by trial, once for each matrix: two examples with two adapters of it,
- * in one pass and by themselves. The adapters are made for the purpose and change much, so that an order which is not there can
- * not pass for one that is; each matrix is tried alone, so that a strong one does not hide a weak one.
+ * Finds out which rows are whose, where matrices or outputs have several rows for an example: whether those of the first example
+ * come first, then those of the second, and so on. Each matrix is tried once, with two examples and an adapter for each, in one
+ * pass and each by itself. The adapters are made for the trial and change much, so that another order cannot pass for this one.
+ * One matrix is tried at a time, so that a strong one does not hide a weak one.
  */
 final class RowOrders {
 
@@ -31,7 +31,7 @@ final class RowOrders {
 
         /**
          * @param routes  by matrix
-         * @param inOrder asked for matrices with several rows for an example
+         * @param inOrder is asked for each matrix that has several rows for an example
          */
         INDArray[] of(Map<String, List<Route>> routes, long examples, Predicate<String> inOrder, Features features);
     }
@@ -40,16 +40,17 @@ final class RowOrders {
         UNKNOWN, BY_EXAMPLE, OTHER
     }
 
-    /** Distance from what is expected, beside what another adapter changes. */
+    /** The largest distance from what is expected, as a part of what another adapter changes. */
     private static final double SAME = 1e-3;
-    /** Beside an output: what rounding may be, and what is more than that. */
+    /** As parts of an output: what rounding may change, and what a change has to exceed to be none of rounding. */
     private static final double ROUNDING = 1e-6;
     private static final double DIFFERENT = 1e-5;
     private static final int MOST_DOUBLINGS = 10;
 
     private final Map<String, Order> matrices = new ConcurrentHashMap<>();
     private volatile Order outputs = Order.UNKNOWN;
-    // Of trials that told nothing, such as those with examples of zeros: how many, and how many batches go by before the next.
+    // Guarded by this: how many trials in a row told nothing, as those with examples of zeros do, and for how many batches there
+    // is no further one.
     private int inVain;
     private int toSkip;
 
@@ -92,7 +93,7 @@ final class RowOrders {
                         several.contains(matrix), inputs, pass);
             }
         } catch (RowsMismatchException rowsAreNoMultiple) {
-            // Says something about these inputs, not about the network.
+            // So it is with these inputs, and may be different with others.
         }
         inVain = learned ? 0 : Math.min(inVain + 1, MOST_DOUBLINGS);
         toSkip = learned ? 0 : (1 << inVain) - 1;
