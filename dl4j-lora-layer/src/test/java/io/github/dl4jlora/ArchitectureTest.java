@@ -88,6 +88,24 @@ class ArchitectureTest {
         assertThat(Knots.of(dependencies(JavaClass::getPackageName))).isEmpty();
     }
 
+    /** Line by line from top to bottom: packages know packages of lines below theirs. */
+    @Test
+    void thePictureOfTheHouseIsTrue() throws IOException {
+        String design = Files.readString(Path.of("../docs/design.md"));
+        String picture = design.substring(design.indexOf("```", design.indexOf("## The house")) + 4);
+        List<List<String>> lines = picture.substring(0, picture.indexOf("```")).lines()
+                .map(line -> Stream.of(line.substring(0, line.indexOf('|')).strip().split(" +"))
+                        .map(name -> name.equals(HOME) ? HOME : HOME + "." + name).toList()).toList();
+        Map<String, Set<String>> known = dependencies(JavaClass::getPackageName);
+
+        assertThat(lines.stream().flatMap(List::stream)).containsExactlyInAnyOrderElementsOf(known.keySet());
+        for (int line = 0; line < lines.size(); line++) {
+            List<String> below = lines.subList(line + 1, lines.size()).stream().flatMap(List::stream).toList();
+            assertThat(lines.get(line)).allSatisfy(name -> assertThat(known.get(name).stream()
+                    .filter(other -> !other.equals(name))).isSubsetOf(below));
+        }
+    }
+
     /** A builder with its product, a sealed type with its kinds. */
     @Test
     void noMoreThanFourClassesAreInACycle() {
@@ -117,7 +135,7 @@ class ArchitectureTest {
     @Test
     void noPictureNamesAClassThatIsNotThere() throws IOException {
         Set<String> there = LIBRARY.stream().map(JavaClass::getSimpleName).collect(Collectors.toSet());
-        there.addAll(Set.of("PyTorch", "SameDiff", "ModelSerializer", "OpenBLAS", "OpenMP", "JavaCPP"));
+        there.addAll(Set.of("PyTorch", "SameDiff", "ModelSerializer", "OpenBLAS", "OpenMP", "JavaCPP", "NaN"));
 
         assertThat(packages().keySet()).allSatisfy(folder -> assertThat(names(picture(folder)))
                 .filteredOn(word -> word.matches("[A-Z]+[a-z]+\\w*[A-Z]\\w*")).isSubsetOf(there));

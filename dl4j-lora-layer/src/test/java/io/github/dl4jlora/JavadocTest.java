@@ -34,8 +34,9 @@ class JavadocTest {
         DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
         StringWriter out = new StringWriter();
         try (StandardJavaFileManager files = javadoc.getStandardFileManager(found, Locale.ROOT, null)) {
-            List<String> options = new ArrayList<>(List.of("-quiet", "-Xdoclint:all", "-Xmaxwarns", "1000", "-d", folder.toString(),
-                    "-sourcepath", SOURCES.toString(), "-classpath", String.join(File.pathSeparator, ChildJvm.classpath())));
+            List<String> options = new ArrayList<>(List.of("-quiet", "-Xdoclint:all", "-Xmaxwarns", "1000",
+                    "-d", folder.toString(), "-sourcepath", SOURCES.toString(),
+                    "-classpath", String.join(File.pathSeparator, ChildJvm.classpath())));
             options.addAll(packages());
             boolean done = javadoc.getTask(out, files, found, null, options, null).call();
 

@@ -3,7 +3,7 @@ package io.github.dl4jlora;
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import io.github.dl4jlora.machine.Threads;
 import io.github.dl4jlora.machine.ThreadsTest;
@@ -26,7 +26,7 @@ public final class Settling {
 
     /** Does one thing after the other. */
     public static void main(String[] words) throws Exception {
-        ((Logger) LoggerFactory.getLogger(Quarrel.class)).setLevel(Level.WARN);
+        ((Logger) LoggerFactory.getLogger(ThreadConflict.class)).setLevel(Level.WARN);
         Threads settled = null;
         for (String word : words) {
             switch (word) {

@@ -2,7 +2,7 @@ package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.stock.StandIn;
+import io.github.dl4jlora.internal.stock.TrainedReplacement;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
@@ -21,7 +21,7 @@ import java.util.Collection;
  * those of everything below it, and here they are right. {@code LoRA.merge} and {@code LoRA.unload} give the stock layer
  * back.
  */
-public final class TrainedSameDiffLayer extends BaseWrapperLayer implements StandIn.OfLayer {
+public final class TrainedSameDiffLayer extends BaseWrapperLayer implements TrainedReplacement.OfLayer {
 
     private static final long serialVersionUID = 1L;
 

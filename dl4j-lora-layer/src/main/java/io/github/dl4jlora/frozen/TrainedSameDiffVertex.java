@@ -1,7 +1,7 @@
 package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
-import io.github.dl4jlora.internal.stock.StandIn;
+import io.github.dl4jlora.internal.stock.TrainedReplacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -17,7 +17,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /** {@link TrainedSameDiffLayer} for a vertex that is no layer: an {@code AttentionVertex}, for one. */
-public final class TrainedSameDiffVertex extends GraphVertex implements StandIn.OfVertex {
+public final class TrainedSameDiffVertex extends GraphVertex implements TrainedReplacement.OfVertex {
 
     private static final long serialVersionUID = 1L;
 

@@ -3,7 +3,7 @@ package io.github.dl4jlora.machine;
 import io.github.dl4jlora.internal.processor.AnotherJvm;
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.Processor;
-import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
 
@@ -34,7 +34,7 @@ final class Diagnosis {
     private final ThreadCounts counts;
     private final AnotherJvm jvm = new AnotherJvm();
     private final List<Doctor.Finding> findings = new ArrayList<>();
-    private boolean settle = Quarrel.isSettled();
+    private boolean settle = ThreadConflict.isSettled();
     private double[] before;
 
     /**
@@ -65,7 +65,7 @@ final class Diagnosis {
 
     private void threads() {
         String openMp = System.getenv("OMP_NUM_THREADS");
-        if (Quarrel.isOn()) {
+        if (ThreadConflict.isOn()) {
             settle = true;
             timed("ND4J's loops (" + counts.openMp() + " threads) and BLAS (" + counts.blas() + ") spin against each other.",
                     "Threads.settle() as the first line of main, or the environment variable OMP_WAIT_POLICY=passive");

@@ -2,7 +2,7 @@ package io.github.dl4jlora.machine;
 
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.Processor;
-import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
 import org.nd4j.linalg.factory.Nd4j;
@@ -47,7 +47,7 @@ public final class Doctor {
             findings = List.of();
             return;
         }
-        Quarrel.told();
+        ThreadConflict.told();
         Processor processor = Processor.here();
         ThreadCounts counts = ThreadCounts.now();
         tellOfProcessor(processor);
@@ -101,10 +101,10 @@ public final class Doctor {
 
     private void tellOfThreads(ThreadCounts counts) {
         lines.put("threads", "BLAS " + counts.blas() + ", ND4J's loops " + counts.openMp()
-                + (Quarrel.isSettled() ? ", settled by Threads.settle()" : ""));
+                + (ThreadConflict.isSettled() ? ", settled by Threads.settle()" : ""));
         values.put("blasThreads", counts.blas());
         values.put("openMpThreads", counts.openMp());
-        values.put("settled", Quarrel.isSettled());
+        values.put("settled", ThreadConflict.isSettled());
     }
 
     private void tellOfMemory() {

@@ -2,7 +2,7 @@ package io.github.dl4jlora.machine;
 
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
-import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.processor.RestingTeam;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
@@ -96,7 +96,7 @@ public final class Threads {
         if (variables.containsKey(OPEN_MP)) {
             new ThreadCounts(1, 1, blasThreads()).set();
         }
-        Quarrel.settled(true);
+        ThreadConflict.settled(true);
         tellOfThreads(variables, late);
         tellOfMemory(free);
         if (System.getenv(MALLOC) == null && NativeLibraries.giveBackBlocksFrom(LARGE_BLOCK)) {
@@ -177,7 +177,7 @@ public final class Threads {
             before.set();
             if (team != null) {
                 team.dismiss();
-                Quarrel.settled(false);
+                ThreadConflict.settled(false);
             }
             present = null;
             words.add("Undone, but for what native code read when it was loaded.");

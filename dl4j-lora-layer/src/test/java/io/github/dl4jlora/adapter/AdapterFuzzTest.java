@@ -80,7 +80,7 @@ class AdapterFuzzTest {
     @ValueSource(booleans = {false, true})
     void damageIsRefusedOrHarmless(boolean mixed) throws IOException {
         aSoundAdapter(mixed);
-        campaign(20, 500);
+        campaign(20, 1500);
     }
 
     @ParameterizedTest

@@ -13,7 +13,7 @@ import io.github.dl4jlora.internal.plan.AdapterLayers;
 import io.github.dl4jlora.internal.plan.Agreement;
 import io.github.dl4jlora.internal.plan.Plan;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
-import io.github.dl4jlora.internal.processor.Quarrel;
+import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.stored.StreamedBase;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
@@ -52,7 +52,7 @@ public final class Adaptation {
      * @throws IllegalArgumentException as there
      */
     public static <M extends Model> M apply(Network<M> from, DataStarts starts) {
-        Quarrel.warn();
+        ThreadConflict.warn();
         return Networks.outside(() -> {
             Plan plan = Plan.of(from.nodes(), starts.config());
             return new NetworkBuilder<>(from, from.nodes(), starts, plan).adapted(false);
@@ -133,7 +133,7 @@ public final class Adaptation {
     private static <M extends Model> M ofAdapter(Network<M> from, LoRAConfig config) {
         List<Node> nodes = from.nodes().stream().map(Node::byUniqueName).toList();
         AdapterLayers.requireIn(nodes, config);
-        Quarrel.warn();
+        ThreadConflict.warn();
         return Networks.outside(() -> new NetworkBuilder<>(from, nodes, config, Plan.of(nodes, config)).adapted(true));
     }
 

@@ -2,7 +2,7 @@
  * What is known of the machine, and of the native libraries that compute on it.
  *
  * <pre>
- *   Quarrel --- ThreadCounts             whether ND4J's loops and BLAS spin against each other; how many threads each has
+ *   ThreadConflict --- ThreadCounts      whether ND4J's loops and BLAS spin against each other; how many threads each has
  *   RestingTeam                          keeps OpenMP's threads from spinning, in a process that runs already
  *   MemoryBound                          has the collector run where the process has become large
  *   NativeLibraries --- CLibrary         what is loaded, the process's environment, OpenBLAS's words about itself

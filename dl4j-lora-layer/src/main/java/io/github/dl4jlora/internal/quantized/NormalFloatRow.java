@@ -47,10 +47,10 @@ final class NormalFloatRow {
      * @param z      {@code lines} values, overwritten
      */
     void times(float[] x, int length, BytePointer codes, BytePointer scales, int lines, float[] z) {
-        NormalFloatLines form = new NormalFloatLines();
+        NormalFloatCodec form = new NormalFloatCodec();
         int codeBytes = (int) form.codeBytes(length);
         int scaleBytes = (int) form.scaleBytes(length);
-        float[] row = new float[(length + NormalFloatLines.BLOCK - 1) / NormalFloatLines.BLOCK * NormalFloatLines.BLOCK];
+        float[] row = new float[(length + NormalFloatCodec.BLOCK - 1) / NormalFloatCodec.BLOCK * NormalFloatCodec.BLOCK];
         System.arraycopy(x, 0, row, 0, length);
         Arrays.fill(z, 0, lines, 0);
         int most = Math.min(LINES, Math.max(1, MOST_BYTES / codeBytes));
@@ -58,9 +58,9 @@ final class NormalFloatRow {
             int count = Math.min(most, lines - from);
             this.codes = read(codes, (long) from * codeBytes, count * codeBytes, this.codes);
             this.scales = read(scales, (long) from * scaleBytes, count * scaleBytes, this.scales);
-            for (int at = 0; at < length; at += NormalFloatLines.BLOCK) {
-                magnitudes(at / NormalFloatLines.BLOCK, scaleBytes, count);
-                for (int part = at; part < Math.min(length, at + NormalFloatLines.BLOCK); part += 2 * BYTES) {
+            for (int at = 0; at < length; at += NormalFloatCodec.BLOCK) {
+                magnitudes(at / NormalFloatCodec.BLOCK, scaleBytes, count);
+                for (int part = at; part < Math.min(length, at + NormalFloatCodec.BLOCK); part += 2 * BYTES) {
                     tabulate(row, part);
                     add(codeBytes, part / 2, count, z, from);
                 }
@@ -76,17 +76,17 @@ final class NormalFloatRow {
     }
 
     private void magnitudes(int block, int scaleBytes, int lines) {
-        if (block % NormalFloatLines.GROUP == 0) {
+        if (block % NormalFloatCodec.GROUP == 0) {
             ByteBuffer numbers = ByteBuffer.wrap(scales).order(ByteOrder.LITTLE_ENDIAN);
-            NormalFloatLines.groupNumbers(numbers, scaleBytes, block, false, lines, means);
-            NormalFloatLines.groupNumbers(numbers, scaleBytes, block, true, lines, deviations);
+            NormalFloatCodec.groupNumbers(numbers, scaleBytes, block, false, lines, means);
+            NormalFloatCodec.groupNumbers(numbers, scaleBytes, block, true, lines, deviations);
         }
-        NormalFloatLines.magnitudes(means, deviations, scales, scaleBytes, block, lines, magnitudes);
+        NormalFloatCodec.magnitudes(means, deviations, scales, scaleBytes, block, lines, magnitudes);
     }
 
     private void tabulate(float[] row, int from) {
         for (int i = 0; i < BYTES; i++) {
-            NormalFloatLines.tabulate(row[from + 2 * i], row[from + 2 * i + 1], table, i * ENTRIES);
+            NormalFloatCodec.tabulate(row[from + 2 * i], row[from + 2 * i + 1], table, i * ENTRIES);
         }
     }
 

@@ -42,7 +42,7 @@ public final class QuantizedMatrix {
     }
 
     private final Quantization scheme;
-    private final Lines form;
+    private final LineCodec form;
     private final long lines;
     private final int length;
     private final int codeBytes;
@@ -82,7 +82,7 @@ public final class QuantizedMatrix {
             throw new IllegalArgumentException("No matrix has " + lines + " lines of " + length + " values each");
         }
         this.scheme = scheme;
-        form = Lines.of(scheme);
+        form = LineCodec.of(scheme);
         this.lines = lines;
         this.length = (int) length;
         codeBytes = (int) form.codeBytes(length);
@@ -136,7 +136,7 @@ public final class QuantizedMatrix {
      * @param memory what remains of a direct buffer
      */
     public static QuantizedMatrix of(Quantization scheme, long lines, long length, ByteBuffer memory) {
-        long codes = Math.min(memory.remaining(), Math.multiplyExact(lines, Lines.of(scheme).codeBytes(length)));
+        long codes = Math.min(memory.remaining(), Math.multiplyExact(lines, LineCodec.of(scheme).codeBytes(length)));
         return of(scheme, lines, length, memory.slice(memory.position(), (int) codes),
                 memory.slice(memory.position() + (int) codes, memory.remaining() - (int) codes));
     }
@@ -242,7 +242,7 @@ public final class QuantizedMatrix {
      * @throws ArithmeticException if they cannot be counted
      */
     public static long bytes(Quantization scheme, long lines, long length) {
-        Lines form = Lines.of(scheme);
+        LineCodec form = LineCodec.of(scheme);
         return Math.multiplyExact(lines, Math.addExact(form.codeBytes(length), form.scaleBytes(length)));
     }
 

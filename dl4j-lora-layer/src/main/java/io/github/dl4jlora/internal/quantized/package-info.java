@@ -9,8 +9,8 @@
  *                          v
  *                  QuantizedMatrix          codes and scales of every line, in memory or mapped
  *                          |
- *                        Lines              what one line is stored as
- *                     Int8Lines, NormalFloatLines
+ *                      LineCodec            what one line is stored as
+ *                     Int8Codec, NormalFloatCodec
  *                                  |           |
  *                             SmallFloat  NormalFloatRow     magnitudes in eight bits each; one row times lines
  * </pre>

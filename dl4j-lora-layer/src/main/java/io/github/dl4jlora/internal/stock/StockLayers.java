@@ -43,10 +43,10 @@ public final class StockLayers {
     private StockLayers() {
     }
 
-    /** The layer inside DL4J's own freezing wrappers, and inside a {@link StandIn}. */
+    /** The layer inside DL4J's own freezing wrappers, and inside a {@link TrainedReplacement}. */
     public static Layer unwrap(Layer layer) {
         Layer inside = insideFreezing(layer);
-        return inside != null ? unwrap(inside) : layer instanceof StandIn.OfLayer standIn ? standIn.getUnderlying() : layer;
+        return inside != null ? unwrap(inside) : layer instanceof TrainedReplacement.OfLayer trained ? trained.getUnderlying() : layer;
     }
 
     /** The layer inside DL4J's outermost freezing wrapper; null if it has none. */
@@ -94,10 +94,10 @@ public final class StockLayers {
         return inner instanceof ActivationLayer || inner instanceof PReLULayer;
     }
 
-    /** The vertex inside DL4J's own freezing wrappers, and inside a {@link StandIn}. */
+    /** The vertex inside DL4J's own freezing wrappers, and inside a {@link TrainedReplacement}. */
     public static GraphVertex unwrap(GraphVertex vertex) {
         return vertex instanceof FrozenVertex frozen ? unwrap(frozen.getUnderlying())
-                : vertex instanceof StandIn.OfVertex standIn ? standIn.getOrigin() : vertex;
+                : vertex instanceof TrainedReplacement.OfVertex trained ? trained.getOrigin() : vertex;
     }
 
     /** As {@link #replacement(Layer)}. */

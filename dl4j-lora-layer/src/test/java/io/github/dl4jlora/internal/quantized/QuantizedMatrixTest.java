@@ -177,7 +177,7 @@ class QuantizedMatrixTest {
         QuantizedMatrix matrix = quantized(scheme, normal(6, 99));
         byte[] bytes = written(matrix);
         Path file = Files.write(folder.resolve("matrix"), bytes);
-        long codes = 6 * Lines.of(scheme).codeBytes(99);
+        long codes = 6 * LineCodec.of(scheme).codeBytes(99);
         QuantizedMatrix mapped;
         try (FileChannel channel = FileChannel.open(file)) {
             mapped = QuantizedMatrix.of(scheme, 6, 99, channel.map(FileChannel.MapMode.READ_ONLY, 0, codes),
@@ -194,8 +194,8 @@ class QuantizedMatrixTest {
         "NF4, 2, 1, -3, deviation -3.0"})
     void scalesThatNoMatrixHasAreRefused(Quantization scheme, int line, int place, float value, String fault) throws IOException {
         byte[] bytes = written(quantized(scheme, normal(3, 70)));
-        int codes = (int) (3 * Lines.of(scheme).codeBytes(70));
-        int at = (int) (codes + line * Lines.of(scheme).scaleBytes(70) + place * Float.BYTES);
+        int codes = (int) (3 * LineCodec.of(scheme).codeBytes(70));
+        int at = (int) (codes + line * LineCodec.of(scheme).scaleBytes(70) + place * Float.BYTES);
         ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(at, value);
 
         assertThatThrownBy(() -> QuantizedMatrix.of(scheme, 3, 70, direct(bytes, 0, codes), direct(bytes, codes, bytes.length)))
@@ -208,7 +208,7 @@ class QuantizedMatrixTest {
     @ParameterizedTest
     @EnumSource
     void anyCodesAreFiniteValues(Quantization scheme) {
-        Lines form = Lines.of(scheme);
+        LineCodec form = LineCodec.of(scheme);
         ByteBuffer codes = ByteBuffer.allocateDirect((int) (2 * form.codeBytes(20000)));
         ByteBuffer scales = ByteBuffer.allocateDirect((int) (2 * form.scaleBytes(20000))).order(ByteOrder.LITTLE_ENDIAN);
         byte[] any = new byte[Math.max(codes.capacity(), scales.capacity())];

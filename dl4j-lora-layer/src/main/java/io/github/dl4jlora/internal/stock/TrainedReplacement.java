@@ -8,7 +8,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
  * A configuration of ours that trains what a stock one says, and mends how DL4J runs it. {@link StockLayers#unwrap} sees
  * through it.
  */
-public sealed interface StandIn extends Replacement {
+public sealed interface TrainedReplacement extends Replacement {
 
     @Override
     default boolean freezes() {
@@ -16,7 +16,7 @@ public sealed interface StandIn extends Replacement {
     }
 
     /** For a layer. */
-    non-sealed interface OfLayer extends StandIn {
+    non-sealed interface OfLayer extends TrainedReplacement {
 
         /** {@return the layer as the base configures it} */
         Layer getUnderlying();
@@ -28,7 +28,7 @@ public sealed interface StandIn extends Replacement {
     }
 
     /** For a vertex that is no layer. */
-    non-sealed interface OfVertex extends StandIn {
+    non-sealed interface OfVertex extends TrainedReplacement {
 
         /** {@return the vertex as the base configures it} */
         GraphVertex getOrigin();

@@ -16,7 +16,7 @@ import java.util.Arrays;
  *          a byte for each block: its magnitude is mean + deviation · {@link SmallFloat}
  * </pre>
  */
-final class NormalFloatLines implements Lines {
+final class NormalFloatCodec implements LineCodec {
 
     /** Values of a block. */
     static final int BLOCK = 64;
@@ -220,9 +220,9 @@ final class NormalFloatLines implements Lines {
     @Override
     public String fault(ByteBuffer scales, int at, int length) {
         for (int block = 0; block < blocks(length); block += GROUP) {
-            String fault = Lines.fault("mean", scales.getFloat(at + group(block)));
+            String fault = LineCodec.fault("mean", scales.getFloat(at + group(block)));
             if (fault == null) {
-                fault = Lines.fault("deviation", scales.getFloat(at + group(block) + Float.BYTES));
+                fault = LineCodec.fault("deviation", scales.getFloat(at + group(block) + Float.BYTES));
             }
             if (fault != null) {
                 return fault;

@@ -10,7 +10,7 @@ import java.util.Arrays;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** What lines are stored as, computed by hand. */
-class LinesTest {
+class LineCodecTest {
 
     private static final float[] NF4 = {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
         -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f,
@@ -19,7 +19,7 @@ class LinesTest {
     private record Stored(byte[] codes, ByteBuffer scales) {
 
         static Stored of(Quantization scheme, float... line) {
-            Lines lines = Lines.of(scheme);
+            LineCodec lines = LineCodec.of(scheme);
             Stored stored = new Stored(new byte[(int) lines.codeBytes(line.length)],
                     ByteBuffer.allocate((int) lines.scaleBytes(line.length)).order(ByteOrder.LITTLE_ENDIAN));
             lines.store(line, stored.codes, stored.scales);
@@ -28,7 +28,7 @@ class LinesTest {
 
         float[] restored(Quantization scheme, int length) {
             float[] line = new float[length];
-            Lines.of(scheme).restore(codes, 0, scales, 0, line, 0, length);
+            LineCodec.of(scheme).restore(codes, 0, scales, 0, line, 0, length);
             return line;
         }
     }
@@ -54,8 +54,8 @@ class LinesTest {
     @Test
     void nf4HasThePublishedValues() {
         for (int code = 0; code < NF4.length; code++) {
-            assertThat(NormalFloatLines.value(code)).isEqualTo(NF4[code]);
-            assertThat(NormalFloatLines.nearest(NF4[code])).isEqualTo(code);
+            assertThat(NormalFloatCodec.value(code)).isEqualTo(NF4[code]);
+            assertThat(NormalFloatCodec.nearest(NF4[code])).isEqualTo(code);
         }
     }
 
@@ -63,7 +63,7 @@ class LinesTest {
     void nf4CodesAreTheNearest() {
         for (int i = -20_000; i <= 20_000; i++) {
             float ratio = i / 19_900f;
-            float nearest = NormalFloatLines.value(NormalFloatLines.nearest(ratio));
+            float nearest = NormalFloatCodec.value(NormalFloatCodec.nearest(ratio));
             for (float value : NF4) {
                 assertThat(Math.abs(ratio - nearest)).as("%s", ratio).isLessThanOrEqualTo(Math.abs(ratio - value));
             }

@@ -3,7 +3,7 @@ package io.github.dl4jlora.internal.quantized;
 import java.nio.ByteBuffer;
 
 /** One code of eight bits for each value, -127 to 127; the scale is one float: the largest magnitude over 127. */
-final class Int8Lines implements Lines {
+final class Int8Codec implements LineCodec {
 
     private static final int LARGEST = 127;
     /** Of which the largest code's value is still finite. */
@@ -44,6 +44,6 @@ final class Int8Lines implements Lines {
 
     @Override
     public String fault(ByteBuffer scales, int at, int length) {
-        return Lines.fault("scale", scales.getFloat(at));
+        return LineCodec.fault("scale", scales.getFloat(at));
     }
 }

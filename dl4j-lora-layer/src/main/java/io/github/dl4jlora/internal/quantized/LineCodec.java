@@ -8,13 +8,13 @@ import java.nio.ByteBuffer;
  * What one line of a matrix is stored as: codes of its values, and scales of its own. Arithmetic of Java alone, so that every
  * machine stores and gives back the same bits. Buffers are little-endian, and read and written by absolute positions.
  */
-interface Lines {
+interface LineCodec {
 
     /** Those of a scheme. */
-    static Lines of(Quantization scheme) {
+    static LineCodec of(Quantization scheme) {
         return switch (scheme) {
-            case INT8 -> new Int8Lines();
-            case NF4 -> new NormalFloatLines();
+            case INT8 -> new Int8Codec();
+            case NF4 -> new NormalFloatCodec();
         };
     }
 

@@ -10,14 +10,14 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * ND4J's OpenMP threads and OpenBLAS's own. Each waits for its next work by spinning, on cores that the other needs: a
  * training step takes several times as long.
  */
-public final class Quarrel {
+public final class ThreadConflict {
 
-    private static final Logger LOG = LoggerFactory.getLogger(Quarrel.class);
+    private static final Logger LOG = LoggerFactory.getLogger(ThreadConflict.class);
     private static final AtomicBoolean TOLD = new AtomicBoolean();
 
     private static volatile boolean settled;
 
-    private Quarrel() {
+    private ThreadConflict() {
     }
 
     /** Whether somebody has seen to it in this process. */
