@@ -390,7 +390,7 @@ public final class LoRAAdapter {
         return new Loader();
     }
 
-    /** The name of {@link AdapterLoader} in version 0.1.0, which sources may still use. */
+    /** The name of {@link AdapterLoader} in version 0.1.0. It stays, since programs written for that use it. */
     public static final class Loader extends AdapterLoader {
 
         private Loader() {

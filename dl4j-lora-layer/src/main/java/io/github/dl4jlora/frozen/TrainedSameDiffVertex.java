@@ -3,10 +3,8 @@ package io.github.dl4jlora.frozen;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import io.github.dl4jlora.internal.stock.TrainedReplacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.stock.WrapperVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
-import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.inputs.InvalidInputTypeException;
-import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
@@ -17,11 +15,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /** {@link TrainedSameDiffLayer} for a vertex that is no layer: an {@code AttentionVertex}, for one. */
-public final class TrainedSameDiffVertex extends GraphVertex implements TrainedReplacement.OfVertex {
+public final class TrainedSameDiffVertex extends WrapperVertex implements TrainedReplacement.OfVertex {
 
     private static final long serialVersionUID = 1L;
-
-    private final GraphVertex origin;
 
     /**
      * Trains a vertex of a base in full.
@@ -29,13 +25,7 @@ public final class TrainedSameDiffVertex extends GraphVertex implements TrainedR
      * @param origin the vertex as the base configures it, with the updater that it trains with
      */
     public TrainedSameDiffVertex(@JsonProperty("origin") GraphVertex origin) {
-        this.origin = origin;
-    }
-
-    /** The vertex as the base configures it. */
-    @Override
-    public GraphVertex getOrigin() {
-        return origin;
+        super(origin);
     }
 
     @Override
@@ -52,31 +42,6 @@ public final class TrainedSameDiffVertex extends GraphVertex implements TrainedR
     @Override
     public long numParams(boolean backprop) {
         return origin.numParams(backprop);
-    }
-
-    @Override
-    public int minVertexInputs() {
-        return origin.minVertexInputs();
-    }
-
-    @Override
-    public int maxVertexInputs() {
-        return origin.maxVertexInputs();
-    }
-
-    @Override
-    public InputType getOutputType(int layerIndex, InputType... inputs) throws InvalidInputTypeException {
-        return origin.getOutputType(layerIndex, inputs);
-    }
-
-    @Override
-    public MemoryReport getMemoryReport(InputType... inputTypes) {
-        return origin.getMemoryReport(inputTypes);
-    }
-
-    @Override
-    public void setDataType(DataType dataType) {
-        origin.setDataType(dataType);
     }
 
     @Override

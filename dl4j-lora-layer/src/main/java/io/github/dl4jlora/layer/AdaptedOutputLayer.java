@@ -17,6 +17,9 @@ import org.nd4j.linalg.lossfunctions.ILossFunction;
 /**
  * An {@code OutputLayer} or {@code RnnOutputLayer} of a base network with a low-rank path: {@link LoRADenseLayer} and
  * the loss in one layer, so that names and indices in the network stay what they were. Made by the rewriter.
+ *
+ * <p>A DenseLayer, though DL4J's output layers are none: all properties of its JSON, hasLayerNorm for one, and all that runs it
+ * are those of LoRADenseLayer. A class beside that would repeat them, to spare {@code own}.
  */
 public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputConfiguration {
 

@@ -2,6 +2,7 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRAOptions;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Scaling;
@@ -9,13 +10,14 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParamInitializer;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
+import io.github.dl4jlora.internal.adapted.FrozenState;
 import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.adapted.TrainedBias;
-import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.engine.DenseRuntime;
 import io.github.dl4jlora.internal.engine.KernelRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -68,10 +70,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     private static final long serialVersionUID = 1L;
 
     private LoRASettings lora = LoRASettings.DEFAULTS;
-    private FrozenStorage storage = FrozenStorage.EMBEDDED;
-    private FrozenReference frozen;
-    private FrozenReference constants;
-    private long startSeed;
+    private FrozenState state = FrozenState.in(FrozenStorage.EMBEDDED);
     private Layer origin;
 
     private transient AdaptedParameter matrix;
@@ -87,7 +86,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         setHasBias(builder.hasBias);
         setHasLayerNorm(builder.hasLayerNorm);
         this.lora = builder.lora.build(Named.layer(layerName));
-        this.storage = builder.storage;
+        this.state = FrozenState.in(builder.storage);
         initializeConstraints(builder);
     }
 
@@ -242,43 +241,13 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
-    public FrozenStorage getStorage() {
-        return storage;
+    public FrozenState frozenState() {
+        return state;
     }
 
     @Override
-    public void setStorage(FrozenStorage storage) {
-        this.storage = storage;
-    }
-
-    @Override
-    public FrozenReference getFrozen() {
-        return frozen;
-    }
-
-    @Override
-    public void setFrozen(FrozenReference frozen) {
-        this.frozen = frozen;
-    }
-
-    @Override
-    public FrozenReference getConstants() {
-        return constants;
-    }
-
-    @Override
-    public void setConstants(FrozenReference constants) {
-        this.constants = constants;
-    }
-
-    @Override
-    public long getStartSeed() {
-        return startSeed;
-    }
-
-    @Override
-    public void setStartSeed(long seed) {
-        this.startSeed = seed;
+    public void keep(FrozenState newState) {
+        state = newState;
     }
 
     /** {@return the base network's own layer that this one was made from; null for a layer that was declared} */
@@ -311,18 +280,18 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     @Override
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRADenseLayer that && lora.equals(that.lora)
-                && Objects.equals(constants, that.constants) && startSeed == that.startSeed && storage == that.storage
-                && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
+                && state.equals(that.state) && Objects.equals(origin, that.origin);
     }
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(lora, constants, startSeed, storage, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(lora, state, origin);
     }
 
     @Override
     public String toString() {
-        return "LoRADenseLayer(" + lora + ", storage=" + storage + ", frozen=" + frozen + ", " + super.toString() + ")";
+        return "LoRADenseLayer(" + lora + ", storage=" + getStorage() + ", frozen=" + getFrozen() + ", " + super.toString()
+                + ")";
     }
 
     /** Everything that {@link DenseLayer.Builder} offers, and what LoRA adds; a rank is required. */
@@ -340,6 +309,53 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         @Override
         public LoRASettings.Builder lora() {
             return lora;
+        }
+
+        // What the interface does, here for the method table of this class.
+
+        @Override
+        public Builder rank(int rank) {
+            return LoRAOptions.super.rank(rank);
+        }
+
+        @Override
+        public Builder alpha(double alpha) {
+            return LoRAOptions.super.alpha(alpha);
+        }
+
+        @Override
+        public Builder scaling(Scaling scaling) {
+            return LoRAOptions.super.scaling(scaling);
+        }
+
+        @Override
+        public Builder loraInit(LoRAInit init) {
+            return LoRAOptions.super.loraInit(init);
+        }
+
+        @Override
+        public Builder pissaIterations(int iterations) {
+            return LoRAOptions.super.pissaIterations(iterations);
+        }
+
+        @Override
+        public Builder loraDropout(double probability) {
+            return LoRAOptions.super.loraDropout(probability);
+        }
+
+        @Override
+        public Builder variant(Variant variant) {
+            return LoRAOptions.super.variant(variant);
+        }
+
+        @Override
+        public Builder loraPlusRatio(double ratio) {
+            return LoRAOptions.super.loraPlusRatio(ratio);
+        }
+
+        @Override
+        public Builder engine(Engine engine) {
+            return LoRAOptions.super.engine(engine);
         }
 
         /**

@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParamInitializer;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
+import io.github.dl4jlora.internal.adapted.FrozenState;
 import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
@@ -62,8 +63,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     private Layer origin;
     private List<AdaptedParameter> parameters = List.of();
     private List<TrainedBias> biases = List.of();
-    private FrozenReference frozen;
-    private FrozenStorage storage = FrozenStorage.SHARED;
+    private FrozenState state = FrozenState.in(FrozenStorage.SHARED);
     private LoRASettings lora = LoRASettings.DEFAULTS;
 
     private transient AdapterLayout layout;
@@ -87,8 +87,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         this.parameters = List.copyOf(parameters);
         this.biases = List.copyOf(biases);
         this.lora = lora;
-        this.frozen = frozen;
-        this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
+        this.state = FrozenState.of(frozen);
         this.layerName = origin.getLayerName();
         // DL4J takes a configuration that lacks any of these for one of its oldest format.
         this.activationFn = new ActivationIdentity();
@@ -257,23 +256,13 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
-    public FrozenReference getFrozen() {
-        return frozen;
+    public FrozenState frozenState() {
+        return state;
     }
 
     @Override
-    public void setFrozen(FrozenReference frozen) {
-        this.frozen = frozen;
-    }
-
-    @Override
-    public FrozenStorage getStorage() {
-        return storage;
-    }
-
-    @Override
-    public void setStorage(FrozenStorage storage) {
-        this.storage = storage;
+    public void keep(FrozenState newState) {
+        state = newState;
     }
 
     @Override
@@ -380,18 +369,18 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     @Override
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
-                && biases.equals(that.biases) && storage == that.storage && lora.equals(that.lora)
-                && Objects.equals(frozen, that.frozen) && Objects.equals(origin, that.origin);
+                && biases.equals(that.biases) && state.equals(that.state) && lora.equals(that.lora)
+                && Objects.equals(origin, that.origin);
     }
 
     @Override
     public int hashCode() {
-        return 31 * super.hashCode() + Objects.hash(parameters, biases, storage, lora, frozen, origin);
+        return 31 * super.hashCode() + Objects.hash(parameters, biases, state, lora, origin);
     }
 
     @Override
     public String toString() {
-        return "LoRAWrapperLayer(parameters=" + parameters + ", biases=" + biases + ", " + lora + ", storage=" + storage
-                + ", frozen=" + frozen + ", origin=" + origin + ")";
+        return "LoRAWrapperLayer(parameters=" + parameters + ", biases=" + biases + ", " + lora + ", storage=" + getStorage()
+                + ", frozen=" + getFrozen() + ", origin=" + origin + ")";
     }
 }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.FrozenState;
 import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.effective.EffectiveVertex;
 
@@ -13,12 +14,10 @@ import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.stock.WrapperVertex;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
-import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.inputs.InvalidInputTypeException;
-import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -32,15 +31,13 @@ import java.util.Objects;
  * A vertex with parameters (AttentionVertex), its own parameters frozen, with a trained low-rank change to one or several
  * of them: {@link LoRAWrapperLayer} for vertices.
  */
-public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfiguration, TrainingConfig {
+public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedConfiguration, TrainingConfig {
 
     private static final long serialVersionUID = 1L;
 
     private String name;
-    private GraphVertex origin;
     private List<AdaptedParameter> parameters = List.of();
-    private FrozenReference frozen;
-    private FrozenStorage storage = FrozenStorage.SHARED;
+    private FrozenState state = FrozenState.in(FrozenStorage.SHARED);
     private LoRASettings lora = LoRASettings.DEFAULTS;
     private IUpdater updater;
     private List<Regularization> regularization = List.of();
@@ -62,12 +59,11 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
      */
     public LoRAWrapperVertex(String name, GraphVertex origin, List<AdaptedParameter> parameters, LoRASettings lora,
                              FrozenReference frozen) {
+        super(origin);
         this.name = name;
-        this.origin = origin;
         this.parameters = List.copyOf(parameters);
         this.lora = lora;
-        this.frozen = frozen;
-        this.storage = frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED;
+        this.state = FrozenState.of(frozen);
     }
 
     @Override
@@ -118,16 +114,6 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     @Override
-    public GraphVertex toStockVertex() {
-        return StockLayers.copy(origin);
-    }
-
-    @Override
-    public GraphVertex stockVertex() {
-        return StockLayers.unwrap(origin);
-    }
-
-    @Override
     public long frozenParams() {
         return stockVertex().numParams(true);
     }
@@ -157,13 +143,8 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
         this.name = name;
     }
 
-    /** {@return the vertex as the base configures it} */
-    public GraphVertex getOrigin() {
-        return origin;
-    }
-
     /**
-     * Sets what {@link #getOrigin} returns, for Jackson and the rewriter.
+     * Sets the vertex as the base configures it, for Jackson and the rewriter.
      *
      * @param origin not null
      */
@@ -186,23 +167,13 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     @Override
-    public FrozenReference getFrozen() {
-        return frozen;
+    public FrozenState frozenState() {
+        return state;
     }
 
     @Override
-    public void setFrozen(FrozenReference frozen) {
-        this.frozen = frozen;
-    }
-
-    @Override
-    public FrozenStorage getStorage() {
-        return storage;
-    }
-
-    @Override
-    public void setStorage(FrozenStorage storage) {
-        this.storage = storage;
+    public void keep(FrozenState newState) {
+        state = newState;
     }
 
     @Override
@@ -272,14 +243,9 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     @Override
-    public void setDataType(DataType dataType) {
-        stockVertex().setDataType(dataType);
-    }
-
-    @Override
     public GraphVertex clone() {
-        LoRAWrapperVertex clone = new LoRAWrapperVertex(name, StockLayers.copy(origin), parameters, lora, frozen);
-        clone.storage = storage;
+        LoRAWrapperVertex clone = new LoRAWrapperVertex(name, StockLayers.copy(origin), parameters, lora, null);
+        clone.state = state;
         clone.updater = updater == null ? null : updater.clone();
         clone.regularization = regularization == null ? null : regularization.stream().map(Regularization::clone).toList();
         clone.gradientNormalization = gradientNormalization;
@@ -288,42 +254,22 @@ public final class LoRAWrapperVertex extends GraphVertex implements AdaptedConfi
     }
 
     @Override
-    public int minVertexInputs() {
-        return stockVertex().minVertexInputs();
-    }
-
-    @Override
-    public int maxVertexInputs() {
-        return stockVertex().maxVertexInputs();
-    }
-
-    @Override
-    public InputType getOutputType(int layerIndex, InputType... inputs) throws InvalidInputTypeException {
-        return stockVertex().getOutputType(layerIndex, inputs);
-    }
-
-    @Override
-    public MemoryReport getMemoryReport(InputType... inputTypes) {
-        return stockVertex().getMemoryReport(inputTypes);
-    }
-
-    @Override
     public boolean equals(Object other) {
         return other instanceof LoRAWrapperVertex that && Objects.equals(name, that.name) && parameters.equals(that.parameters)
-                && Objects.equals(origin, that.origin) && Objects.equals(frozen, that.frozen) && storage == that.storage
-                && lora.equals(that.lora) && Objects.equals(updater, that.updater)
-                && Objects.equals(regularization, that.regularization) && gradientNormalization == that.gradientNormalization
+                && Objects.equals(origin, that.origin) && state.equals(that.state) && lora.equals(that.lora)
+                && Objects.equals(updater, that.updater) && Objects.equals(regularization, that.regularization)
+                && gradientNormalization == that.gradientNormalization
                 && gradientNormalizationThreshold == that.gradientNormalizationThreshold;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(name, origin, parameters, frozen, storage, lora);
+        return Objects.hash(name, origin, parameters, state, lora);
     }
 
     @Override
     public String toString() {
-        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + storage + ", frozen=" + frozen
-                + ", origin=" + origin + ")";
+        return "LoRAWrapperVertex(parameters=" + parameters + ", " + lora + ", storage=" + getStorage()
+                + ", frozen=" + getFrozen() + ", origin=" + origin + ")";
     }
 }

@@ -37,16 +37,55 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         return false;
     }
 
-    /** {@return the frozen weights outside the vector; null when embedded, or before a SHARED layer is first initialised} */
-    @Override
-    FrozenReference getFrozen();
+    /** {@return where what does not train is; in JSON each component stands by itself, as the getters below have it} */
+    FrozenState frozenState();
 
     /**
-     * Sets what {@link #getFrozen} returns.
+     * Replaces what {@link #frozenState} returns.
      *
-     * @param frozen null: none
+     * @param state not null
      */
-    void setFrozen(FrozenReference frozen);
+    void keep(FrozenState state);
+
+    @Override
+    default FrozenReference getFrozen() {
+        return frozenState().frozen();
+    }
+
+    /** See {@link FrozenState#frozen}. */
+    default void setFrozen(FrozenReference frozen) {
+        keep(new FrozenState(getStorage(), frozen, getConstants(), getStartSeed()));
+    }
+
+    /** See {@link FrozenState#storage}. */
+    default FrozenStorage getStorage() {
+        return frozenState().storage();
+    }
+
+    /** See {@link FrozenState#storage}. */
+    default void setStorage(FrozenStorage storage) {
+        keep(new FrozenState(storage, getFrozen(), getConstants(), getStartSeed()));
+    }
+
+    /** See {@link FrozenState#constants}. */
+    default FrozenReference getConstants() {
+        return frozenState().constants();
+    }
+
+    /** See {@link FrozenState#constants}. */
+    default void setConstants(FrozenReference constants) {
+        keep(new FrozenState(getStorage(), getFrozen(), constants, getStartSeed()));
+    }
+
+    /** See {@link FrozenState#startSeed}. */
+    default long getStartSeed() {
+        return frozenState().startSeed();
+    }
+
+    /** See {@link FrozenState#startSeed}. */
+    default void setStartSeed(long seed) {
+        keep(new FrozenState(getStorage(), getFrozen(), getConstants(), seed));
+    }
 
     /**
      * Checks what can only be said of a whole layer, settings and all: before it runs, or where it is only planned.
@@ -54,49 +93,6 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
      * @throws IllegalArgumentException naming the layer, the setting and what to do
      */
     void validate();
-
-    /** {@return where the frozen values live} */
-    FrozenStorage getStorage();
-
-    /**
-     * Sets what {@link #getStorage} returns.
-     *
-     * @param storage not null
-     */
-    void setStorage(FrozenStorage storage);
-
-    /**
-     * {@return what the adapter holds that does not train, outside the vector; null when embedded, or where there is
-     * none such}
-     */
-    default FrozenReference getConstants() {
-        return null;
-    }
-
-    /**
-     * Sets what {@link #getConstants} returns.
-     *
-     * @param constants null: none
-     */
-    default void setConstants(FrozenReference constants) {
-        if (constants != null) {
-            throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no constants");
-        }
-    }
-
-    /** {@return what the adapter's start was drawn from, if it has constants that are outside the vector} */
-    default long getStartSeed() {
-        return 0;
-    }
-
-    /**
-     * Sets what {@link #getStartSeed} returns.
-     *
-     * @param seed of the start
-     */
-    default void setStartSeed(long seed) {
-        // Nothing is drawn again of a layer without constants.
-    }
 
     /**
      * In the order in which their parts lie in the vector; none where only biases train.

@@ -3,7 +3,10 @@ package io.github.dl4jlora.internal.adapted;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.nd4j.linalg.lossfunctions.ILossFunction;
 
-/** What the configuration of an adapted output layer has beside that of a dense layer. */
+/**
+ * What the configuration of an adapted output layer has beside that of a dense layer. An interface, since the runtime asks for it
+ * and must not know the configurations in {@code layer}, which make the runtimes.
+ */
 public interface OutputConfiguration extends AdaptedConfiguration {
 
     /** {@return the loss} */

@@ -4,6 +4,7 @@
  *
  * <pre>
  *   AdaptedConfiguration                a stock layer or vertex, where its frozen values are, and what of it is adapted
+ *     |- FrozenState                      where its values are that do not train
  *     |- HeldSettings                     the settings, one by one, as JSON and DL4J ask for them
  *     |- OutputConfiguration              what an output layer has beside
  *     |- AdaptedParameter  TrainedBias    one adapted matrix; one bias that trains

@@ -5,7 +5,6 @@ import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.HiddenState;
-import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.TrainingConfig;
@@ -17,7 +16,6 @@ import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
-import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.common.primitives.Pair;
@@ -26,48 +24,24 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.Collection;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
 /**
- * Runs a LoRAWrapperLayer as the stock layer on {@link EffectiveWeights}. Its backward pass is the stock layer's,
- * into working memory, and what that says about M becomes the gradients of A and B; a trained bias takes over its own.
+ * Runs a LoRAWrapperLayer as the stock layer on {@link EffectiveWeights}.
  */
 public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private NeuralNetConfiguration conf;
-    private final INDArray view;
-    private final Map<String, INDArray> table;
-    private final Adapter adapter;
-    private final EffectiveWeights weights;
-    private final SameDiffBackprop sameDiff = new SameDiffBackprop();
-    private final long stockLength;
-    private final DataType type;
-    private INDArray gradientsView;
-    private Map<String, INDArray> gradientViews = Map.of();
+    private final EffectivePart<Layer> part;
 
     EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
             DataType type) {
         super(stock);
         this.conf = conf;
-        this.view = view;
-        this.type = type;
-        this.stockLength = values.length();
-        this.table = conf.getLayer().initializer().init(conf, view, initialize);
-        this.adapter = new Adapter(this::lora, () -> table, () -> view, type, this::changed);
-        this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
-        if (initialize) {
-            adapter.initialize();
-        }
-    }
-
-    private void changed() {
-        // The adapter is there first.
-        if (weights != null) {
-            weights.changed();
-        }
+        this.part = new EffectivePart<>(this::lora, stock, values, view,
+                conf.getLayer().initializer().init(conf, view, initialize), initialize, type);
     }
 
     public static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
@@ -92,17 +66,12 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public Adapter adapter() {
-        return adapter;
+        return part.adapter();
     }
 
     /** The stock layer, its weights up to date. */
     final Layer stock() {
-        return stock(false);
-    }
-
-    private Layer stock(boolean training) {
-        weights.refresh(training);
-        return underlying;
+        return part.stock(false);
     }
 
     /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly; but not where the base's had more around it. */
@@ -114,12 +83,12 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        return stock(training).activate(training, workspaces);
+        return part.stock(training).activate(training, workspaces);
     }
 
     @Override
     public INDArray activate(INDArray input, boolean training, LayerWorkspaceMgr workspaces) {
-        return stock(training).activate(input, training, workspaces);
+        return part.stock(training).activate(input, training, workspaces);
     }
 
     @Override
@@ -129,11 +98,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     final Pair<Gradient, INDArray> projected(INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
-        adapter.switches().requireTrainable();
-        underlying.setBackpropGradientsViewArray(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
-        Pair<Gradient, INDArray> result = SameDiffBackprop.isSameDiff(underlying) ? sameDiff.run(epsilon, backprop)
-                : backprop.apply(epsilon);
-        return new Pair<>(weights.project(result.getFirst()), result.getSecond());
+        return part.backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray, backprop);
     }
 
     @Override
@@ -163,12 +128,12 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public INDArray params() {
-        return view;
+        return part.view();
     }
 
     @Override
     public long numParams() {
-        return view.length();
+        return part.view().length();
     }
 
     @Override
@@ -178,27 +143,27 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public Map<String, INDArray> paramTable() {
-        return table;
+        return part.table();
     }
 
     @Override
     public Map<String, INDArray> paramTable(boolean backpropOnly) {
-        return table;
+        return part.table();
     }
 
     @Override
     public INDArray getParam(String key) {
-        return table.get(key);
+        return part.table().get(key);
     }
 
     @Override
     public void setParam(String key, INDArray value) {
-        adapter.set(key, value);
+        adapter().set(key, value);
     }
 
     @Override
     public void setParams(INDArray values) {
-        adapter.setAll(values);
+        adapter().setAll(values);
     }
 
     @Override
@@ -214,27 +179,25 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public INDArray getGradientsViewArray() {
-        return gradientsView;
+        return part.gradientsView();
     }
 
     @Override
     public void setBackpropGradientsViewArray(INDArray gradients) {
-        gradientsView = gradients;
-        gradientViews = lora().layout().trainedViews(lora(), gradients);
-        weights.setGradients(gradientViews);
+        part.setGradientsView(gradients);
     }
 
     @Override
     public Gradient gradient() {
-        Gradient gradient = new DefaultGradient(gradientsView);
-        gradientViews.forEach(gradient::setGradientFor);
+        Gradient gradient = new DefaultGradient(part.gradientsView());
+        part.gradientViews().forEach(gradient::setGradientFor);
         return gradient;
     }
 
     @Override
     public double calcRegularizationScore(boolean backpropParamsOnly) {
         double sum = 0;
-        for (Map.Entry<String, INDArray> parameter : new LinkedHashMap<>(table).entrySet()) {
+        for (Map.Entry<String, INDArray> parameter : part.table().entrySet()) {
             List<Regularization> regularizations = layerConf().getRegularizationByParam(parameter.getKey());
             for (Regularization regularization : regularizations == null ? List.<Regularization>of() : regularizations) {
                 sum += regularization.score(parameter.getValue(), getIterationCount(), getEpochCount());
@@ -260,12 +223,12 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
         if (constraints != null) {
             constraints.forEach(constraint -> constraint.applyConstraint(this, iteration, epoch));
         }
-        adapter.stepped();
+        adapter().stepped();
     }
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return lora().layout().trains(key);
+        return part.trains(key);
     }
 
     /** As the stock layer, so that pretraining comes to {@link #fit}, which refuses, instead of passing by without a word. */

@@ -6,6 +6,7 @@
  *     |- EffectiveOutputRuntime           with the face of an output layer
  *     `- EffectiveRecurrentRuntime        with the face of a recurrent layer
  *   EffectiveVertex                     a vertex
+ *   EffectivePart                       what both are: adapter, backward pass, what DL4J sees of their parameters
  *   EffectiveWeights                    W + s·A·B itself, and the gradients of A and B in that of it
  * </pre>
  */

@@ -32,10 +32,5 @@ public sealed interface TrainedReplacement extends Replacement {
 
         /** {@return the vertex as the base configures it} */
         GraphVertex getOrigin();
-
-        @Override
-        default GraphVertex toStockVertex() {
-            return StockLayers.copy(getOrigin());
-        }
     }
 }

@@ -8,7 +8,8 @@
  *     |- StockBiases                         its biases
  *     |- UnwrittenBidirectional              the one layer that writes to its parameters when it is made, without that
  *     `- TestModeRReLU                       the one activation that is random, computed as in inference
- *   TrainedReplacement                       what stands in the place of a stock layer or vertex and holds it
+ *   TrainedReplacement                       what stands in the place of a stock layer or vertex and trains what that says
+ *   WrapperVertex                            what stands in the place of a stock vertex and holds it
  *
  *   Hollow                                   stock layers without weights, for what they know without them
  *   OutputDelegate, RecurrentDelegate        interfaces by which DL4J knows a layer, handed on to the stock layer within

@@ -1,0 +1,33 @@
+package io.github.dl4jlora.internal.adapted;
+
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.internal.base.FrozenReference;
+
+import java.io.Serializable;
+
+/**
+ * Where an adapted layer or vertex has what does not train. A value: a shallow copy of a layer, such as DL4J's {@code clone},
+ * may share it.
+ *
+ * @param storage   where the stock layer's own values live
+ * @param frozen    those, where they are outside the vector; null when embedded, or before a SHARED layer is first initialised
+ * @param constants what the adapter holds that does not train, outside the vector; null when embedded, or where there is none
+ * @param startSeed what the adapter's start was drawn from, if it has constants that are outside the vector
+ */
+public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenReference constants, long startSeed)
+        implements Serializable {
+
+    /** {@return what a layer starts with that has no values yet} */
+    public static FrozenState in(FrozenStorage storage) {
+        return new FrozenState(storage, null, null, 0);
+    }
+
+    /**
+     * {@return the state of a layer of a base}
+     *
+     * @param frozen its weights; null for embedded storage
+     */
+    public static FrozenState of(FrozenReference frozen) {
+        return new FrozenState(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED, frozen, null, 0);
+    }
+}

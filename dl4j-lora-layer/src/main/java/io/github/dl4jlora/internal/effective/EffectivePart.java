@@ -1,0 +1,121 @@
+package io.github.dl4jlora.internal.effective;
+
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Supplier;
+
+/**
+ * A stock layer or vertex on {@link EffectiveWeights}: its adapter, what DL4J sees of its parameters, and its backward pass. That
+ * is the stock one's, into working memory, and what it says about M becomes the gradients of A and B; a trained bias takes over
+ * its own.
+ *
+ * @param <T> DL4J's Layer or GraphVertex
+ */
+final class EffectivePart<T extends Trainable> {
+
+    private final Supplier<AdaptedConfiguration> conf;
+    private final T stock;
+    private final INDArray view;
+    private final Map<String, INDArray> table;
+    private final long stockLength;
+    private final DataType type;
+    private final Adapter adapter;
+    private final EffectiveWeights weights;
+    private final SameDiffBackprop sameDiff = new SameDiffBackprop();
+    private INDArray gradientsView;
+    private Map<String, INDArray> gradientViews = Map.of();
+
+    /**
+     * @param conf       as it is now
+     * @param stock      built on {@code values}
+     * @param values     flat, all zero
+     * @param view       the part's own part of the network's vector
+     * @param table      views of it, by key
+     * @param initialize whether to give the adapter a fresh start
+     * @param type       the network's data type
+     */
+    EffectivePart(Supplier<AdaptedConfiguration> conf, T stock, INDArray values, INDArray view, Map<String, INDArray> table,
+                  boolean initialize, DataType type) {
+        this.conf = conf;
+        this.stock = stock;
+        this.view = view;
+        this.table = table;
+        this.stockLength = values.length();
+        this.type = type;
+        this.adapter = new Adapter(conf, () -> table, () -> view, type, this::changed);
+        this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
+        if (initialize) {
+            adapter.initialize();
+        }
+    }
+
+    private void changed() {
+        weights.changed();
+    }
+
+    AdaptedConfiguration configuration() {
+        return conf.get();
+    }
+
+    Adapter adapter() {
+        return adapter;
+    }
+
+    INDArray view() {
+        return view;
+    }
+
+    Map<String, INDArray> table() {
+        return table;
+    }
+
+    /** The stock part, its weights up to date. */
+    T stock(boolean training) {
+        weights.refresh(training);
+        return stock;
+    }
+
+    /**
+     * @param setGradients tells the stock part where to write its gradients
+     * @param backprop     its own backward pass
+     * @param <E>          one gradient, or several
+     */
+    <E> Pair<Gradient, E> backward(INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
+                                   Function<INDArray, Pair<Gradient, E>> backprop) {
+        adapter.switches().requireTrainable();
+        setGradients.accept(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
+        Pair<Gradient, E> result = sameDiff.of(stock, epsilon, backprop);
+        return new Pair<>(weights.project(result.getFirst()), result.getSecond());
+    }
+
+    INDArray gradientsView() {
+        return gradientsView;
+    }
+
+    /** Of A, B and biases, by key. */
+    Map<String, INDArray> gradientViews() {
+        return gradientViews;
+    }
+
+    void setGradientsView(INDArray gradients) {
+        gradientsView = gradients;
+        gradientViews = conf.get().layout().trainedViews(conf.get(), gradients);
+        weights.setGradients(gradientViews);
+    }
+
+    boolean trains(String key) {
+        return conf.get().layout().trains(key);
+    }
+}
