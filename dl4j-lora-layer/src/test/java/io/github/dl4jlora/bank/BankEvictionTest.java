@@ -131,6 +131,26 @@ class BankEvictionTest {
         }
     }
 
+    /** A network that nobody needs any more goes at once, whether its adapter was evicted or replaced. */
+    @Test
+    void networksGoWithTheAdaptersThatNeedThem() {
+        put("head1", LoRAConfig.builder().rank(1).targets("fc").trainable("out"));
+        put("plain", LoRAConfig.builder().rank(1));
+        try (AdapterBank bank = bank(1)) {
+            ask(bank, "head1 head1 head1");
+            assertThat(bank.status().networks()).isEqualTo(1);
+            ask(bank, "plain plain");
+            assertThat(bank.status().networks()).as("head1 was evicted").isEqualTo(1);
+
+            LoRAAdapter head = put("head2", LoRAConfig.builder().rank(1).targets("fc").trainable("out"));
+            bank.add("own", head);
+            assertThat(Networks.difference(bank.output("own", input), GatedTanh.answer(base, head, input))).isLessThan(1e-5);
+            assertThat(bank.status().networks()).isEqualTo(2);
+            bank.replace("own", source.adapters.get("plain"));
+            assertThat(bank.status().networks()).as("head2 was replaced").isEqualTo(1);
+        }
+    }
+
     @Test
     void allThatAnAdapterHoldsCounts() {
         LoRAAdapter plain = put("plain", LoRAConfig.builder().rank(2).targets("fc", "out"));

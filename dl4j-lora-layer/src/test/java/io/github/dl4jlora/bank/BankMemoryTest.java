@@ -290,6 +290,25 @@ class BankMemoryTest {
         }
     }
 
+    /** It comes when its request has been given up, and is held by the bank alone from then on. */
+    @Test
+    void whatComesTooLateIsLetGoOf() throws Exception {
+        source.adapters.put("s", one);
+        Gate loads = new Gate();
+        source.before = name -> loads.pass();
+        try (Parts parts = new Parts(base, BankConfig.builder().maxNetworks(1).source(source).build())) {
+            CompletableFuture<INDArray[]> answer = parts.queue.submit(BankRequest.of("s", input), null);
+            loads.awaitSomebody();
+            answer.cancel(true);
+            loads.open();
+            ServedAdapter s = parts.seen("s").get(0);
+
+            parts.cache.refresh("s");
+
+            Gate.until(() -> Parts.isFreed(s));
+        }
+    }
+
     @Test
     void metricsThatThrowLeaveNothingBehind() {
         source.adapters.put("s", one);

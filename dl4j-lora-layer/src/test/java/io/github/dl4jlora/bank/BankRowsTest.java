@@ -82,6 +82,35 @@ class BankRowsTest {
         }
     }
 
+    /** [n, 12] → [3·n, 4] in 'f' order: row r is of example r mod n, whatever the batch. */
+    @Test
+    void rowsInAnOrderOfTheirOwnAreComputedForEachRequestAlone() {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
+                .graphBuilder().addInputs("in").addVertex("rows", new ReshapeVertex('f', new int[] {-1, 4}, null), "in")
+                .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(5).build(), "rows")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
+                        .build(), "fc").setOutputs("out").build());
+        base.init();
+        BankConfig config = BankConfig.builder().maxNetworks(1).maxBatch(4).maxDelay(FOREVER).build();
+        try (AdapterBank bank = new AdapterBank(base, config)) {
+            for (String name : List.of("one", "two")) {
+                ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+                Networks.randomizeAdapters(tuned.paramTable(), name.hashCode());
+                bank.add(name, LoRAAdapter.of(tuned));
+            }
+            for (List<String> names : List.of(List.of("one", "one"), List.of("one", "two"), List.of("two", "two"))) {
+                List<INDArray> inputs = List.of(Networks.random(DataType.FLOAT, 5, 1, 12),
+                        Networks.random(DataType.FLOAT, 6, 3, 12));
+                List<CompletableFuture<INDArray[]>> answers = List.of(bank.submit(BankRequest.of(names.get(0), inputs.get(0))),
+                        bank.submit(BankRequest.of(names.get(1), inputs.get(1))));
+                for (int i = 0; i < 2; i++) {
+                    assertThat(Networks.difference(answers.get(i).join()[0], bank.output(names.get(i), inputs.get(i))))
+                            .as("%s of %s", names.get(i), names).isLessThan(1e-5);
+                }
+            }
+        }
+    }
+
     /**
      * One request makes two batches full. Its signal wakes one thread; who takes the first batch wakes another for the second,
      * which would otherwise wait until the first is computed.

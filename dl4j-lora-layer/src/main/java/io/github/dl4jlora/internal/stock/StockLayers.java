@@ -46,7 +46,8 @@ public final class StockLayers {
     /** The layer inside DL4J's own freezing wrappers, and inside a {@link TrainedReplacement}. */
     public static Layer unwrap(Layer layer) {
         Layer inside = insideFreezing(layer);
-        return inside != null ? unwrap(inside) : layer instanceof TrainedReplacement.OfLayer trained ? trained.getUnderlying() : layer;
+        return inside != null ? unwrap(inside)
+                : layer instanceof TrainedReplacement.OfLayer trained ? trained.getUnderlying() : layer;
     }
 
     /** The layer inside DL4J's outermost freezing wrapper; null if it has none. */
