@@ -262,7 +262,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     @Override
     public void keep(FrozenState newState) {
-        state = newState;
+        state = newState.requireNoConstants(getLayerName());
     }
 
     @Override

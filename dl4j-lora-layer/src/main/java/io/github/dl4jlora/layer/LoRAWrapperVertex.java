@@ -173,7 +173,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
 
     @Override
     public void keep(FrozenState newState) {
-        state = newState;
+        state = newState.requireNoConstants(getLayerName());
     }
 
     @Override

@@ -9,8 +9,10 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -37,6 +39,23 @@ class BadInputTest {
                 .hasMessageContaining("\"fc1\"").hasMessageContaining("rank is " + rank).hasMessageContaining("rank(8)");
         assertThatThrownBy(() -> lowRank().rank(rank).build()).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("\"fc1\"").hasMessageContaining("rank is " + rank).hasMessageContaining("rank(8)");
+    }
+
+    /** As a damaged file might have them: what a wrapped layer starts from is in its vector. */
+    @Test
+    void aWrappedLayerHasNoConstants() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(2).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(2).nOut(1).activation(Activation.IDENTITY).build())
+                .build());
+        base.init();
+        LoRAWrapperLayer layer = (LoRAWrapperLayer) LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm").build())
+                .getLayerWiseConfigurations().getConf(0).getLayer();
+
+        assertThatThrownBy(() -> layer.setConstants(layer.getFrozen())).isInstanceOf(UnsupportedOperationException.class)
+                .hasMessageContaining("\"lstm\" has no constants");
+        layer.setConstants(null);
+        assertThat(layer.getConstants()).isNull();
     }
 
     @Test

@@ -30,4 +30,17 @@ public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenR
     public static FrozenState of(FrozenReference frozen) {
         return new FrozenState(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED, frozen, null, 0);
     }
+
+    /**
+     * {@return this, of a layer none of whose starts or variants has constants}
+     *
+     * @param layer name for the message
+     * @throws UnsupportedOperationException if it has some, as a damaged file may say
+     */
+    public FrozenState requireNoConstants(String layer) {
+        if (constants != null) {
+            throw new UnsupportedOperationException(Named.layer(layer) + " has no constants");
+        }
+        return this;
+    }
 }
