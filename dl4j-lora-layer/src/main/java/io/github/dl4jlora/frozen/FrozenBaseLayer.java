@@ -2,8 +2,8 @@ package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
-import io.github.dl4jlora.internal.frozen.FrozenRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.GradientNormalization;
@@ -97,7 +97,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
         FrozenParameters parameters =
                 FrozenParameters.of(frozen, getLayerName(), type, StockLayers.numParams(inner()), view,
                         !StockLayers.isKnown(inner()));
-        return FrozenRuntime.of(parameters, (values, fresh) -> {
+        return FrozenLayers.running(parameters, (values, fresh) -> {
             org.deeplearning4j.nn.api.Layer layer =
                     StockLayers.running(innerConf, listeners, index, values, fresh, type);
             if (frozen != null) {

@@ -9,7 +9,7 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.engine.Kernels;
-import io.github.dl4jlora.internal.frozen.FrozenRuntime;
+import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.network.MatrixName;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
@@ -113,7 +113,7 @@ final class BaseStorage {
         return switch (decision.role()) {
             case ADAPT -> Plan.DENSE.contains(node.unwrappedType())
                     || engine == Engine.FUSED && Kernels.exists(node.unwrappedLayer());
-            case FREEZE_PASS, FREEZE_STOP -> FrozenRuntime.takesQuantized(node.unwrappedLayer());
+            case FREEZE_PASS, FREEZE_STOP -> FrozenLayers.takesQuantized(node.unwrappedLayer());
             case TRAIN, TRAIN_BIAS, KEEP -> false;
         };
     }

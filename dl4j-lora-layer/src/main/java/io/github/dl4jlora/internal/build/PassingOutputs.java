@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.build;
 
-import io.github.dl4jlora.internal.frozen.FrozenRuntime;
+import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
@@ -77,7 +77,7 @@ final class PassingOutputs {
             return true;
         }
         if (node.layer() != null) {
-            return node.adapted() != null || !node.isOurs() || FrozenRuntime.looksBack(node.replacement().toStockLayer());
+            return node.adapted() != null || !node.isOurs() || FrozenLayers.looksBack(node.replacement().toStockLayer());
         }
         return !(node.vertex() instanceof ElementWiseVertex sum && sum.getOp() == ElementWiseVertex.Op.Add);
     }

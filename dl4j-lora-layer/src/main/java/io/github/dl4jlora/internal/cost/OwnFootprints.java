@@ -4,7 +4,7 @@ import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.engine.Kernels;
-import io.github.dl4jlora.internal.frozen.FrozenRuntime;
+import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
@@ -98,7 +98,7 @@ public final class OwnFootprints {
             return norm.kept() > passage.out() ? norm : new Footprint(norm.kept(), 0, passage.in(), passage.in());
         }
         Footprint alone = StockFootprints.of(origin, passage);
-        if (stock instanceof BaseOutputLayer || !FrozenRuntime.takesQuantized(stock)) {
+        if (stock instanceof BaseOutputLayer || !FrozenLayers.takesQuantized(stock)) {
             return alone.plus(new Footprint(0, 0, StockLayers.numParams(stock), 0));
         }
         return stock instanceof ConvolutionLayer convolution ? windows(convolution, passage)

@@ -1,16 +1,111 @@
 package io.github.dl4jlora.internal.frozen;
 
 import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.TrainingConfig;
+import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** What DL4J gets from a layer around a stock one of which nothing trains: no gradient, no score, and nothing is changed. */
+import java.util.Map;
+
+/**
+ * What DL4J gets from a layer of which nothing trains: no gradient, no score, and no parameters (or, embedded, ones that are
+ * never updated). Nothing is changed.
+ */
 abstract class LayerAtRest extends BaseWrapperLayer {
 
-    LayerAtRest(Layer stock) {
-        super(stock);
+    private final FrozenPart<Layer> part;
+    private TrainingConfig config;
+
+    LayerAtRest(FrozenPart<Layer> part) {
+        super(part.stock());
+        this.part = part;
+    }
+
+    final FrozenPart<Layer> part() {
+        return part;
+    }
+
+    @Override
+    public long numParams() {
+        return part.numParams();
+    }
+
+    @Override
+    public long numParams(boolean backwards) {
+        return numParams();
+    }
+
+    @Override
+    public INDArray params() {
+        return part.params();
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable() {
+        return paramTable(false);
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable(boolean backpropOnly) {
+        return part.paramTable(backpropOnly);
+    }
+
+    @Override
+    public INDArray getParam(String key) {
+        return paramTable().get(key);
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        refuseWhenShared();
+        underlying.setParam(key, value);
+    }
+
+    @Override
+    public void setParams(INDArray values) {
+        if (values != null && values.length() > 0) {
+            refuseWhenShared();
+            underlying.setParams(values);
+        }
+    }
+
+    private void refuseWhenShared() {
+        if (!part.isEmbedded()) {
+            throw refusal(" and shared with its base network: its parameters cannot be set");
+        }
+    }
+
+    @Override
+    public void setParamTable(Map<String, INDArray> table) {
+        throw refusal(": its parameter table cannot be replaced");
+    }
+
+    @Override
+    public void setParamsViewArray(INDArray view) {
+        // The stock layer was built on its values; there is nothing in the vector to point at.
+    }
+
+    @Override
+    public void fit() {
+        throw refusal(": a layer's own fit would train its parameters. Train the network, or name the layer in trainable(...)");
+    }
+
+    @Override
+    public void fit(INDArray input, LayerWorkspaceMgr workspaces) {
+        fit();
+    }
+
+    private UnsupportedOperationException refusal(String why) {
+        return new UnsupportedOperationException("Layer \"" + part.name() + "\" is frozen" + why);
+    }
+
+    @Override
+    public boolean isPretrainLayer() {
+        return false;
     }
 
     @Override
@@ -59,12 +154,10 @@ abstract class LayerAtRest extends BaseWrapperLayer {
     }
 
     @Override
-    public boolean isPretrainLayer() {
-        return false;
-    }
-
-    @Override
-    public void setParamsViewArray(INDArray view) {
-        // The stock layer was built on its values; there is nothing in the vector to point at.
+    public TrainingConfig getConfig() {
+        if (config == null) {
+            config = new DummyConfig(part.name());
+        }
+        return config;
     }
 }

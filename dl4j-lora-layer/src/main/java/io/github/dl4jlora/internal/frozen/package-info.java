@@ -4,17 +4,23 @@
  * <pre>
  *   FrozenBaseLayer             FrozenBaseVertex        configurations
  *         |                            |
- *   FrozenRuntime               FrozenVertexRuntime     what DL4J sees: no parameters, state, labels, an output
- *     | a LayerAtRest; of its own:     |                of its own
- *     | Output, Recurrent              |
- *     |  StoppedRuntime around it      |                ends backpropagation
+ *   FrozenLayers                       |                which runtime a layer gets
+ *         |                            |
+ *   FrozenRuntime               FrozenVertexRuntime     computes, and passes gradients through
+ *     | a LayerAtRest                  |                what DL4J sees of a layer of which nothing trains
+ *     |- FrozenOutputRuntime           |                with the face of an output layer
+ *     |- FrozenRecurrentRuntime        |                with the face of a recurrent layer
+ *     |- StoppedRuntime around it      |                ends backpropagation
+ *     |- FeaturizingCaller             |                whether DL4J's TransferLearningHelper asks
  *     +------------- FrozenPart -------+                one life: stand-in, binding, scratch gradient, SameDiff
  *     |                  |
  *     |           FrozenParameters                      where the values are ---> internal.base
  *     |
- *   FrozenArithmetic, in the place of the innermost stock layer
+ *   FrozenArithmetic, in the place of the innermost stock layer, and with FrozenOutputs an OwnArithmetic
  *     FrozenBatchNorm                                   test mode and its backward pass
  *     FrozenKernel - FrozenProduct                      one product each way: dense, convolution ---> internal.kernel
+ *     FrozenOutputs                                     output layers on matrices of fewer bits
+ *       FrozenMatrices                                  their matrices, looked up when first asked for
  * </pre>
  *
  * <p>Knows {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows what is adapted.

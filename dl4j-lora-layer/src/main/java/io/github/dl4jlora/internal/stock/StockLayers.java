@@ -279,7 +279,7 @@ public final class StockLayers {
             base.setActivationFn(inTestMode(base.getActivationFn()));
         }
         if (layer instanceof OCNNOutputLayer oneClass) {
-            // In its backward pass it sets its parameter r, in every epoch but that of this number: see FrozenRuntime.
+            // In its backward pass it sets its parameter r, in every epoch but that of this number: see LayerAtRest.
             oneClass.setLastEpochSinceRUpdated(0);
         }
         if (layer instanceof ActivationLayer activation) {
