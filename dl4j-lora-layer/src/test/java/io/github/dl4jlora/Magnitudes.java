@@ -54,7 +54,7 @@ public final class Magnitudes {
     /** ‖W + s·A·B‖ {@code [1, nOut]}. */
     private static INDArray norms(Adapter adapter, AdaptedParameter matrix) {
         AdaptedConfiguration lora = adapter.configuration();
-        INDArray w = lora.stockTable(adapter.frozenValues().dup(), false).get(matrix.key());
+        INDArray w = lora.stockTable(adapter.stock().flat().dup(), false).get(matrix.key());
         INDArray v = lora.matrices().forms().get(matrix.key()).viewOf(w);
         new PlainLoRA().merge(v, adapter.parts(matrix.key()), matrix.factor());
         return Transforms.sqrt(v.mul(v).sum(true, 0));

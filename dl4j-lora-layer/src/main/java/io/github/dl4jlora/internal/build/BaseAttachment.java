@@ -7,7 +7,6 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.network.ThawedNetwork;
-import io.github.dl4jlora.internal.run.Adapter;
 import org.deeplearning4j.nn.api.Model;
 
 import java.util.IdentityHashMap;
@@ -38,7 +37,7 @@ public final class BaseAttachment {
             throw new IllegalArgumentException("The network refers to no base: it was not made by LoRA.apply with storage "
                     + "SHARED");
         }
-        network.runningAdapters().forEach(Adapter::requireStart);
+        network.runningAdapters().forEach(adapter -> adapter.constants().requireStart());
         found.forEach(FrozenReference::bind);
         bindTrainedInFull(network, from);
         Wiring.connect(network);

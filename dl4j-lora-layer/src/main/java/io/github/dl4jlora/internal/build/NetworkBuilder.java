@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.plan.Plan;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.AdapterInitializer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -90,7 +91,7 @@ public final class NetworkBuilder<M extends Model> {
                 Network.head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
-            ((AdaptedRuntime) runtime).adapter().start(node.name(), seed, starts.of(node));
+            new AdapterInitializer(((AdaptedRuntime) runtime).adapter()).start(node.name(), seed, starts.of(node));
             storage.start(node, ((AdaptedRuntime) runtime).adapter());
         } else {
             values.assign(from.values(node).reshape(values.shape()));

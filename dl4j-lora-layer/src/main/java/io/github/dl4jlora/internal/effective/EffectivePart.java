@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.effective;
 
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.run.AdapterInitializer;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -57,7 +58,7 @@ final class EffectivePart<T extends Trainable> {
         this.adapter = new Adapter(conf, () -> table, () -> view, type, this::changed);
         this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
         if (initialize) {
-            adapter.initialize();
+            new AdapterInitializer(adapter).initialize();
         }
     }
 

@@ -91,7 +91,7 @@ public final class EffectiveWeights {
         stale = true;
         AdaptedConfiguration lora = adapter.configuration();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            values.assign(adapter.frozenValues().reshape(values.shape()));
+            values.assign(adapter.stock().flat().reshape(values.shape()));
             if (!adapter.switches().isDisabled()) {
                 for (TrainedBias bias : lora.biases()) {
                     INDArray effective = table.get(bias.key());

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.engine;
 
-import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.MaskedSteps;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
@@ -34,8 +34,6 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
     private INDArray w;
     private final Dropout dropout;
-    private INDArray u;
-    private INDArray dropped;
     private INDArray stepMask;
 
     ConvolutionRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -96,22 +94,23 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray x = layout().channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
         INDArray pathInput = x;
         if (training && dropout != null) {
-            dropped = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'),
-                    getIterationCount(), getEpochCount(), workspaces);
-            pathInput = dropped;
+            pathInput = kept().put(Kept.DROPPED_X, dropout.applyDropout(x,
+                    workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'), getIterationCount(),
+                    getEpochCount(), workspaces));
         }
         Windows windows = Windows.of(stockConf(), x);
         INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), stockConf().getNOut(), x.rank()), 'c');
-        u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+        INDArray u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
+        kept().put(Kept.U, u);
         new UnfoldedConvolution(windows, kernelWeights()).forward(x, pathInput, paths, z, u, workspaces);
-        scale(z, training, workspaces);
+        outputs().scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
             Broadcast.add(z, bias.reshape(bias.length()), z, 1);
         }
-        RoutedOutputs.replaceBias(this, z, bias);
+        outputs().replaceBias(z, bias);
         return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;
     }
 
@@ -120,8 +119,9 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         Route path = inKernelOrder(ownPath());
         INDArray dz = layout().channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
         sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
-        dz = unscaled(dz);
-        INDArray x = dropout == null ? layout().channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces) : dropped;
+        dz = outputs().unscaled(dz);
+        INDArray x = dropout == null ? layout().channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces)
+                : kept().get(Kept.DROPPED_X);
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null
                 ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
@@ -129,7 +129,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
-        new UnfoldedConvolution(Windows.of(stockConf(), x), kernelWeights()).backward(x, path, u, dz, target,
+        new UnfoldedConvolution(Windows.of(stockConf(), x), kernelWeights()).backward(x, path, kept().get(Kept.U), dz, target,
                 gradientOf(Variant.B), dx, share, workspaces);
         if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
@@ -184,13 +184,11 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
     @Override
     boolean isReady() {
-        return KeptArrays.isUsable(u) && (dropout == null || KeptArrays.isUsable(dropped));
+        return kept().has(Kept.U) && (dropout == null || kept().has(Kept.DROPPED_X));
     }
 
     @Override
     void forget() {
-        u = null;
-        dropped = null;
         if (dropout != null) {
             dropout.clear();
         }

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.adapted.OutputConfiguration;
-import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -32,7 +32,6 @@ import java.util.function.Supplier;
 public final class DenseOutputRuntime extends DenseRuntime implements IOutputLayer {
 
     private INDArray labels;
-    private INDArray unscored;
 
     /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
     public DenseOutputRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -119,14 +118,8 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         INDArray delta = output().lossFunction().computeGradient(labelRows(workspaces, ArrayType.BP_WORKING_MEM), preActivation,
                 layerConf().getActivationFn(), maskArray);
         Pair<Gradient, INDArray> result = backpropDelta(delta, workspaces);
-        unscored = copy;
+        kept().put(Kept.UNSCORED_Z, copy);
         return result;
-    }
-
-    @Override
-    void drop() {
-        super.drop();
-        unscored = null;
     }
 
     private INDArray requireSequence() {
@@ -154,8 +147,9 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     @Override
     public double computeScore(double regularization, boolean training, LayerWorkspaceMgr workspaces) {
         requireInputAndLabels();
-        INDArray preActivation = training && KeptArrays.isUsable(unscored) ? unscored : preOutput(training, workspaces);
-        unscored = null;
+        INDArray preActivation = training && kept().has(Kept.UNSCORED_Z) ? kept().get(Kept.UNSCORED_Z)
+                : preOutput(training, workspaces);
+        kept().put(Kept.UNSCORED_Z, null);
         double sum = output().lossFunction().computeScore(labelRows(workspaces, ArrayType.FF_WORKING_MEM), preActivation,
                 layerConf().getActivationFn(), maskArray, false);
         score = (conf().isMiniBatch() ? sum / getInputMiniBatchSize() : sum) + regularization;

@@ -2,7 +2,7 @@ package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.internal.blas.Blas;
-import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.run.Routing;
@@ -29,7 +29,6 @@ import java.util.Arrays;
 public class DenseRuntime extends KernelRuntime implements Host {
 
     private LowRankPath path;
-    private INDArray preNorm;
 
     /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
     public DenseRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -91,7 +90,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         w.times(x, result);
         subtractStart(x, result, false, workspaces);
         path().forward(x, result, training, workspaces);
-        scale(result, training, workspaces);
+        outputs().scale(result, training, workspaces);
         return normalised(result, bias(training, workspaces), training, workspaces);
     }
 
@@ -99,13 +98,14 @@ public class DenseRuntime extends KernelRuntime implements Host {
     private INDArray normalised(INDArray product, INDArray bias, boolean training, LayerWorkspaceMgr workspaces) {
         INDArray g = gain();
         if (g != null) {
-            preNorm = training ? workspaces.dup(ArrayType.ACTIVATIONS, product, product.ordering()) : null;
-            Nd4j.getExecutioner().exec(new LayerNorm(training ? preNorm : product, g, product, true, 1));
+            INDArray from = !training ? product
+                    : kept().put(Kept.UNNORMALISED, workspaces.dup(ArrayType.ACTIVATIONS, product, product.ordering()));
+            Nd4j.getExecutioner().exec(new LayerNorm(from, g, product, true, 1));
         }
         if (bias != null) {
             DenseArithmetic.addBias(product, bias);
         }
-        RoutedOutputs.replaceBias(this, product, bias);
+        outputs().replaceBias(product, bias);
         if (maskArray != null) {
             mask(product);
         }
@@ -159,10 +159,10 @@ public class DenseRuntime extends KernelRuntime implements Host {
         INDArray g = gain();
         if (g != null) {
             INDArray unreadGain = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, g.dataType(), g.shape());
-            Nd4j.getExecutioner().exec(new LayerNormBp(preNorm, g, delta, delta, unreadGain, true, 1));
+            Nd4j.getExecutioner().exec(new LayerNormBp(kept().get(Kept.UNNORMALISED), g, delta, delta, unreadGain, true, 1));
         }
         INDArray x = input.castTo(dataType);
-        INDArray dz = path().toProduct(unscaled(delta), gradientViews);
+        INDArray dz = path().toProduct(outputs().unscaled(delta), gradientViews);
         INDArray dx = null;
         if (inputGradients) {
             dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dz.dataType(), x.shape(),
@@ -176,12 +176,11 @@ public class DenseRuntime extends KernelRuntime implements Host {
 
     @Override
     boolean isReady() {
-        return path().isReady() && (gain() == null || KeptArrays.isUsable(preNorm));
+        return path().isReady() && (gain() == null || kept().has(Kept.UNNORMALISED));
     }
 
     @Override
     void forget() {
-        preNorm = null;
         if (path != null) {
             path.forget();
         }

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.blas.Blas;
-import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.MaskState;
@@ -43,7 +43,6 @@ final class EmbeddingRuntime extends KernelRuntime {
     private static final int[] ROWS = {1};
 
     private int[] words;
-    private INDArray u;
 
     EmbeddingRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
@@ -82,14 +81,14 @@ final class EmbeddingRuntime extends KernelRuntime {
                     : Nd4j.create(rows.data(), new long[] {own.length, rows.size(1)}, rows.stride(),
                     rows.offset() + from * rows.size(1), 'c');
             Blas.gemm(down, path.b(), target, false, false, path.factor(), 1);
-            u = keep ? down : null;
+            kept().put(Kept.U, keep ? down : null);
         }
-        scale(rows, training, workspaces);
+        outputs().scale(rows, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
             rows.addiRowVector(bias);
         }
-        RoutedOutputs.replaceBias(this, rows, bias);
+        outputs().replaceBias(rows, bias);
         return layout().asInLayer(rows, input.size(0));
     }
 
@@ -102,7 +101,8 @@ final class EmbeddingRuntime extends KernelRuntime {
         }
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
         sumBiasGradient(dz, 0);
-        dz = unscaled(dz);
+        dz = outputs().unscaled(dz);
+        INDArray u = kept().get(Kept.U);
         Blas.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 new long[] {words.length, u.size(1)}, 'c');
@@ -124,11 +124,6 @@ final class EmbeddingRuntime extends KernelRuntime {
 
     @Override
     boolean isReady() {
-        return KeptArrays.isUsable(u);
-    }
-
-    @Override
-    void forget() {
-        u = null;
+        return kept().has(Kept.U);
     }
 }

@@ -3,16 +3,16 @@ package io.github.dl4jlora.internal.engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
-import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.run.AdapterInitializer;
 import io.github.dl4jlora.internal.run.Routing;
 import io.github.dl4jlora.internal.run.Snapshot;
 import io.github.dl4jlora.variant.LayerWeights;
-import io.github.dl4jlora.variant.OutputScale;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -32,26 +32,22 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * The life of an adapted layer that kernels of ours compute: a frozen part and a low-rank path side by side. Subclasses supply
- * the products, forward and backward; what is kept between the passes and when it is dropped, masks, dropout, what a disabled
- * or routed layer does, and what DL4J may set and read, is here.
+ * the products, forward and backward; when what was kept between the passes is dropped, masks, dropout, what a disabled or
+ * routed layer does, and what DL4J may set and read, is here.
  *
  * <p>Against DL4J's own layers a step saves two of four products with W: the pre-activation is kept from the forward pass
- * instead of being computed again, and dL/dW is never formed. What is kept is valid only for the identical input: it is
- * dropped by a new input, by an inference pass, by the backward pass that used it and by whatever changes what the layer
- * computes, and computed again where it is missing.
+ * instead of being computed again, and dL/dW is never formed.
  */
 public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime, LayerWeights {
 
     private Adapter adapter;
-    private Set<String> trained;
     private Layer stock;
-    private OutputScale scale;
+    private final LayerOutputs outputs = new LayerOutputs(this);
+    private final KeptPass kept = new KeptPass();
     private final Snapshot snapshot = new Snapshot();
-    private INDArray z;
     private InputGradient inputGradient = InputGradient.NEEDED;
 
     KernelRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -69,7 +65,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         setParamsViewArray(view);
         setParamTable(layerConf().initializer().init(conf, view, initialize));
         if (initialize) {
-            adapter.initialize();
+            new AdapterInitializer(adapter).initialize();
         }
         return this;
     }
@@ -97,8 +93,10 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** Whether what {@link #forward} kept is still there. */
     abstract boolean isReady();
 
-    /** Drops what {@link #forward} kept. */
-    abstract void forget();
+    /** Drops what {@link #forward} kept elsewhere than in {@link #kept}. */
+    void forget() {
+        // Most kernels keep nothing there.
+    }
 
     /** Multiplies activations, or their gradient, by the mask; in place. */
     abstract void mask(INDArray output);
@@ -168,30 +166,19 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return hasFixedWeights() ? snapshot.state(paramsFlattened) : null;
     }
 
-    /** Multiplies outputs by what the variant says, in place, unless those of others run here. */
-    final void scale(INDArray product, boolean training, LayerWorkspaceMgr workspaces) {
-        if (scale == null) {
-            scale = lora().settings().variant().scale(this);
-        }
-        if (routing() != null) {
-            RoutedOutputs.scale(this, product);
-        } else if (scale != null) {
-            scale.forward(product, training, workspaces);
-        }
+    /** What happens to outputs beside adding products. */
+    final LayerOutputs outputs() {
+        return outputs;
+    }
+
+    /** What the last pass in training kept. */
+    final KeptPass kept() {
+        return kept;
     }
 
     @Override
     public final INDArray outputScale(Variant variant, Map<String, INDArray> parts, double s) {
-        return RoutedOutputs.scaleOf(this, variant, parts, s, dataType, matrix().columns());
-    }
-
-    /**
-     * The way back of {@link #scale}.
-     *
-     * @param dz may be overwritten
-     */
-    final INDArray unscaled(INDArray dz) {
-        return scale == null ? dz : scale.backward(dz, this::gradientOf);
+        return LayerOutputs.scaleOf(this, variant, parts, s, dataType, matrix().columns());
     }
 
     /** Whether the layer's bias trains. */
@@ -263,7 +250,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
             return activateStock(training, workspaces);
         }
         INDArray preActivation = preOutput(training, workspaces);
-        z = training ? preActivation : null;
+        kept.put(Kept.Z, training ? preActivation : null);
         // Activations work in place. Identity's output is z itself, which its backward pass does not look at.
         boolean keep = training && (!(layerConf().getActivationFn() instanceof ActivationIdentity) || maskArray != null);
         INDArray result = keep ? DenseArithmetic.activated(layerConf().getActivationFn(), preActivation, workspaces)
@@ -298,7 +285,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     /** The pre-activation of the present input, with all that a backward pass needs. */
     final INDArray keptOrComputed(LayerWorkspaceMgr workspaces) {
-        return KeptArrays.isUsable(z) && isReady() && (scale == null || scale.isReady()) ? z : preOutput(true, workspaces);
+        return kept.has(Kept.Z) && isReady() && outputs.isReady() ? kept.get(Kept.Z) : preOutput(true, workspaces);
     }
 
     /**
@@ -314,11 +301,9 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     /** Drops what was kept. */
-    void drop() {
-        z = null;
-        if (scale != null) {
-            scale.forget();
-        }
+    final void drop() {
+        kept.drop();
+        outputs.forget();
         forget();
     }
 
@@ -352,18 +337,17 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     @Override
     public boolean updaterDivideByMinibatch(String key) {
-        return trained.contains(key);
+        return lora().trains(key);
     }
 
     /** Whether a key of the parameter table names something that trains. */
     final boolean trains(String key) {
-        return trained.contains(key);
+        return lora().trains(key);
     }
 
     @Override
     public void setParamTable(Map<String, INDArray> table) {
         super.setParamTable(table);
-        trained = Set.copyOf(lora().layout().trainedKeys());
         adapter = new Adapter(this::lora, () -> params, () -> paramsFlattened, dataType, this::changed);
         changed();
     }
@@ -371,7 +355,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     private void changed() {
         stock = null;
         drop();
-        scale = null;
+        outputs.rebuild();
         snapshot.changed();
         rebuild();
     }

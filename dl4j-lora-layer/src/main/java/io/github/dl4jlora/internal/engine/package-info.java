@@ -5,14 +5,15 @@
  * <pre>
  *   Kernels                                 which layers these are, and what runs a layer
  *     v
- *   KernelRuntime                           one life cycle: what a pass keeps, masks, scopes; subclasses have the products
+ *   KernelRuntime                           what DL4J sees: one life cycle, masks, scopes; subclasses have the products
+ *     |- KeptPass                             what a training pass keeps for the way back
+ *     |- LayerOutputs                         what multiplies outputs and replaces biases: a variant, or a bank's adapters
  *     |- DenseRuntime                         x·W and the path beside it
  *     |    |- DenseOutputRuntime                with a loss
  *     |    |- FusedPath  SameDiffPath           what computes the path: six slim products, or SameDiff
  *     |    `- RoutedPath                        the paths of a bank's adapters, each for some rows
  *     |- ConvolutionRuntime                   windows of the input
- *     |- EmbeddingRuntime                     rows of W and of A
- *     `- RoutedOutputs                        what else the adapters of a bank do to outputs
+ *     `- EmbeddingRuntime                     rows of W and of A
  *   LowRankRuntime                          the low-rank path alone, as LowRankLayer declares it
  * </pre>
  */

@@ -19,8 +19,8 @@
  *   FrozenArithmetic, in the place of the innermost stock layer, and with FrozenOutputs an OwnArithmetic
  *     FrozenBatchNorm                                   test mode and its backward pass
  *     FrozenKernel - FrozenProduct                      one product each way: dense, convolution ---> internal.kernel
- *     FrozenOutputs                                     output layers on matrices of fewer bits
- *       FrozenMatrices                                  their matrices, looked up when first asked for
+ *     FrozenOutputs                                     output layers on matrices that are kept in fewer bits
+ *       FrozenMatrices                                  their matrices, and those of products
  * </pre>
  *
  * <p>Knows {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows what is adapted.

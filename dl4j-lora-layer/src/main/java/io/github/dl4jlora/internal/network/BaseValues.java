@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.network;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.run.Adapter;
 import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -50,7 +49,7 @@ public final class BaseValues {
     public static List<FrozenWeights> everythingFrozen(Model model) {
         Network<?> network = Networks.of(model);
         List<FrozenWeights> all = new ArrayList<>(verified(network).values());
-        network.runningAdapters().map(Adapter::outsideConstants).filter(Objects::nonNull).forEach(all::add);
+        network.runningAdapters().map(adapter -> adapter.constants().outside()).filter(Objects::nonNull).forEach(all::add);
         ofTrainedInFull(network).forEach((name, reference) -> {
             if (reference != null && reference.isHere()) {
                 reference.require(name).verify(name);

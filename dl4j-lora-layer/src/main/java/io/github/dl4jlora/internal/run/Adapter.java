@@ -1,35 +1,29 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Scaling;
-import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.adapted.Named;
-import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
- * What a running adapted layer or vertex has beside its stock layer: the parts of its adapters, how they start, are replaced
- * and merged, and the frozen values that it looks up. Every kind of adapted layer has one.
+ * What a running adapted layer or vertex has beside its stock layer: the parts of its adapters, how they are replaced and
+ * merged, and who else knows of them. Every kind of adapted layer has one.
  */
 public final class Adapter {
 
@@ -42,7 +36,7 @@ public final class Adapter {
     private FrozenWeights source;
     private LoRASettings settings;
     private final StockValues stock;
-    private Map<String, INDArray> constants;
+    private final AdapterConstants constants;
     private BooleanSupplier afterStep;
 
     /**
@@ -60,6 +54,7 @@ public final class Adapter {
         this.type = type;
         this.changed = changed;
         this.stock = new StockValues(conf, view, type);
+        this.constants = new AdapterConstants(conf, table, stock, type);
         this.switches = new Switches(this::name, changed);
         this.settings = conf.get().settings();
     }
@@ -78,59 +73,29 @@ public final class Adapter {
         return stock;
     }
 
-    /** {@link #stock}, flat. */
-    public INDArray frozenValues() {
-        return stock.flat();
-    }
-
-    private Map<String, INDArray> constants() {
-        if (constants == null) {
-            AdapterLayout layout = conf.get().layout();
-            constants = layout.constants().isEmpty() ? Map.of()
-                    : conf.get().getStorage() == FrozenStorage.EMBEDDED ? table.get() : sharedConstants(layout);
-        }
+    /** What the adapters hold that does not train. */
+    public AdapterConstants constants() {
         return constants;
     }
 
-    private Map<String, INDArray> sharedConstants(AdapterLayout layout) {
-        AdaptedConfiguration lora = conf.get();
-        FrozenReference reference = lora.getConstants();
-        if (reference == null) {
-            throw new FrozenWeightsMissingException(name(), "(none recorded)");
-        }
-        reference.bindOr(name(), () -> {
-            AdapterStart.requireComputable(lora);
-            // In the type in which they were made.
-            DataType original = lora.getFrozen().require(name()).dataType();
-            return AdapterStart.constants(lora, started(original, lora.getStartSeed()));
-        });
-        return layout.constantViews(reference.values(name(), type, layout.constantParams()));
+    DataType type() {
+        return type;
     }
 
-    /** Refuses a start that is not here and that W does not tell. */
-    public void requireStart() {
-        if (conf.get().getConstants() != null && !conf.get().getConstants().isHere()) {
-            AdapterStart.requireComputable(conf.get());
-        }
+    /** What the layer computes has changed other than through the vector. */
+    void changed() {
+        changed.run();
     }
 
-    /** A whole start by key of the parameter table. */
-    private Map<String, INDArray> started(DataType startType, long seed) {
-        AdaptedConfiguration lora = conf.get();
-        Map<String, INDArray> stockOfType = AdapterStart.needsStock(lora)
-                ? lora.stockTable(stock.flat(startType), false) : Map.of();
-        Map<String, INDArray> start = new HashMap<>();
-        for (AdaptedParameter matrix : lora.adapted()) {
-            AdapterStart.of(lora, matrix, stockOfType, Map.of(), startType, seed)
-                    .forEach((part, value) -> start.put(lora.key(matrix, part), value));
-        }
-        return start;
+    /** A parameter by key of the parameter table; null for one that is outside the vector. */
+    INDArray inVector(String key) {
+        return table.get().get(key);
     }
 
     /** A parameter of the adapter by key of the parameter table, wherever it lives; null for one that it has not. */
     public INDArray value(String key) {
-        INDArray inVector = table.get().get(key);
-        return inVector != null ? inVector : constants().get(key);
+        INDArray inVector = inVector(key);
+        return inVector != null ? inVector : constants.values().get(key);
     }
 
     /**
@@ -169,7 +134,7 @@ public final class Adapter {
         parts.forEach((part, value) -> {
             String tableKey = lora.hasBiasAsPart() && part.equals(DefaultParamInitializer.BIAS_KEY)
                     ? lora.biases().get(0).key() : lora.key(matrix, part);
-            INDArray inVector = table.get().get(tableKey);
+            INDArray inVector = inVector(tableKey);
             if (inVector != null) {
                 inVector.assign(value);
             } else {
@@ -177,107 +142,14 @@ public final class Adapter {
             }
         });
         if (!outside.isEmpty()) {
-            Map<String, INDArray> all = new HashMap<>(lora.getConstants() == null ? Map.of() : constants());
-            all.putAll(outside);
-            keepConstants(all, lora.getStartSeed());
+            constants.replace(outside);
         }
         changed.run();
-    }
-
-    private void keepConstants(Map<String, INDArray> values, long seed) {
-        AdaptedConfiguration lora = conf.get();
-        FrozenWeights kept = AdapterStart.constants(lora, values);
-        lora.setConstants(FrozenReference.to(kept, null));
-        lora.setStartSeed(seed);
-        constants = null;
-    }
-
-    /**
-     * Gives the adapters a fresh start, as configured, and biases the base's values.
-     *
-     * @param node  what the layer is called in adapter files
-     * @param seed  of the whole network; each parameter draws from one of its own
-     * @param known of starts from data, by key of the adapted parameter and part
-     */
-    public void start(String node, long seed, Map<String, Map<String, INDArray>> known) {
-        AdaptedConfiguration lora = conf.get();
-        for (AdaptedParameter matrix : lora.adapted()) {
-            // Java's hash of the name tells matrices of one shape apart.
-            start(matrix, known.getOrDefault(matrix.key(), Map.of()),
-                    seed * 31 + lora.matrices().module(node, matrix.key()).hashCode(), true);
-        }
-        startBiases();
-    }
-
-    private void start(AdaptedParameter matrix, Map<String, INDArray> known, long seed, boolean fresh) {
-        AdaptedConfiguration lora = conf.get();
-        boolean needsW = lora.settings().loraInit().isTakenFromW() || !lora.settings().variant().isAdditive();
-        Map<String, INDArray> start = AdapterStart.of(lora, matrix, needsW ? stock.all() : Map.of(), known, type, seed);
-        if (fresh && lora.getStorage() == FrozenStorage.SHARED && !lora.layout().constants().isEmpty()) {
-            Map<String, INDArray> byKey = new HashMap<>();
-            start.forEach((part, value) -> byKey.put(lora.key(matrix, part), value));
-            keepConstants(byKey, seed);
-        }
-        lora.layout().of(matrix).stream().filter(slot -> table.get().containsKey(slot.key()))
-                .forEach(slot -> table.get().get(slot.key()).assign(start.get(slot.parameter().key())));
-        changed.run();
-    }
-
-    private void startBiases() {
-        for (TrainedBias bias : conf.get().biases()) {
-            table.get().get(bias.key()).assign(stock.arrays().get(bias.key()).reshape('c', 1, bias.length()));
-        }
-    }
-
-    /**
-     * The start of a layer that DL4J initialises. A declared layer draws its frozen values, too, where they are outside the
-     * vector. DL4J initialises what it builds anew from an adapted network as well, and then copies the vector: what is
-     * outside it stays as it is, and of a base that is not here nothing is asked.
-     */
-    public void initialize() {
-        AdaptedConfiguration lora = conf.get();
-        if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {
-            lora.setFrozen(freshFrozen(lora));
-        }
-        boolean constantsAreMissing = lora.getConstants() != null && !lora.getConstants().isHere();
-        if (lora.getStorage() == FrozenStorage.SHARED && (constantsAreMissing || AdapterStart.needsStock(lora))
-                && !lora.getFrozen().isHere()) {
-            return;
-        }
-        for (AdaptedParameter matrix : lora.adapted()) {
-            long seed = lora.getConstants() != null ? lora.getStartSeed() : Nd4j.getRandom().nextLong();
-            start(matrix, lora.getConstants() != null ? knownConstants(matrix) : Map.of(), seed, lora.getConstants() == null);
-        }
-        startBiases();
-    }
-
-    private Map<String, INDArray> knownConstants(AdaptedParameter matrix) {
-        Map<String, INDArray> known = new HashMap<>();
-        conf.get().layout().constants().stream().filter(slot -> slot.matrix().equals(matrix))
-                .forEach(slot -> known.put(slot.parameter().key(), constants().get(slot.key())));
-        return known;
-    }
-
-    private FrozenReference freshFrozen(AdaptedConfiguration lora) {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray values = Nd4j.create(type, lora.frozenParams());
-            return FrozenReference.to(FrozenWeights.ofOwn(values, lora.stockTable(values, true)), null);
-        }
     }
 
     /** The factor of ΔW as it counts now: s, times what the layer is scaled by. */
     public double factor(AdaptedParameter matrix) {
         return matrix.factor() * switches.scale(matrix.key());
-    }
-
-    /** What the adapters hold that does not train and is outside the vector; null where there is nothing of the kind. */
-    public FrozenWeights outsideConstants() {
-        AdaptedConfiguration lora = conf.get();
-        if (lora.getConstants() == null) {
-            return null;
-        }
-        constants();
-        return lora.getConstants().require(name());
     }
 
     /**
@@ -325,7 +197,7 @@ public final class Adapter {
         if (now != source) {
             source = now;
             stock.forget();
-            constants = null;
+            constants.forget();
             changed.run();
         }
         if (now != null && training) {
@@ -366,21 +238,16 @@ public final class Adapter {
         AdapterLayout layout = conf.get().layout();
         if (!layout.trains(key)) {
             throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key)
-                    + "; it has "
-                    + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
+                    + "; it has " + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
                     + slot.parameter().columns() + "]").toList());
         }
-        INDArray current = table.get().get(key);
-        if (!Objects.equals(List.of(current.size(0), current.size(1)), shape(value))) {
-            throw new IllegalArgumentException(Named.layer(name()) + ": parameter " + key + " has shape ["
-                    + current.size(0) + ", " + current.size(1) + "], but the new value has " + shape(value));
+        INDArray current = inVector(key);
+        if (!Arrays.equals(current.shape(), value.shape())) {
+            throw new IllegalArgumentException(Named.layer(name()) + ": parameter " + key + " has shape "
+                    + Arrays.toString(current.shape()) + ", but the new value has " + Arrays.toString(value.shape()));
         }
         current.assign(value);
         changed.run();
-    }
-
-    private static List<Long> shape(INDArray array) {
-        return java.util.Arrays.stream(array.shape()).boxed().toList();
     }
 
     /**

@@ -3,9 +3,7 @@ package io.github.dl4jlora.internal.run;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
-import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.adapted.Named;
-import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -77,21 +75,5 @@ final class AdapterStart {
     /** Whether a start depends on the stock layer's own parameters. */
     static boolean needsStock(AdaptedConfiguration lora) {
         return !lora.biases().isEmpty() || lora.settings().loraInit().isTakenFromW() || !lora.settings().variant().isAdditive();
-    }
-
-    /**
-     * The parameters that do not train, as one flat array named by its content.
-     *
-     * @param values by key of the parameter table
-     */
-    static FrozenWeights constants(AdaptedConfiguration lora, Map<String, INDArray> values) {
-        AdapterLayout layout = lora.layout();
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            DataType type = values.get(layout.constants().get(0).key()).dataType();
-            INDArray flat = Nd4j.create(type, layout.constantParams());
-            Map<String, INDArray> views = layout.constantViews(flat);
-            views.forEach((key, view) -> view.assign(values.get(key)));
-            return FrozenWeights.ofOwn(flat, views);
-        }
     }
 }

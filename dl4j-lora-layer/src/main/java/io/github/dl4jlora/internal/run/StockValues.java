@@ -53,7 +53,7 @@ public final class StockValues {
      *
      * @throws FrozenWeightsMissingException if they cannot be found
      */
-    INDArray flat() {
+    public INDArray flat() {
         INDArray values = flat(type);
         held = isQuantized() ? null : values;
         return values;

@@ -3,9 +3,11 @@
  *
  * <pre>
  *   AdaptedRuntime            what every running adapted layer answers: parts, start, replace, merge, disable
- *     |- Adapter                its parts, how they start, are replaced and merged, and the frozen values beside them
- *     |    |- AdapterStart        what they start from: a function of configuration, W and a seed
- *     |    `- StockValues         the frozen parameters as the stock layer calls them, looked up when first asked for
+ *     |- Adapter                its parts, how they are replaced and merged, and the frozen values beside them
+ *     |    |- AdapterConstants    those that do not train, by content, or computed again
+ *     |    |    `- AdapterStart     what they start from: a function of configuration, W and a seed
+ *     |    |- StockValues         the frozen parameters as the stock layer calls them, looked up when first asked for
+ *     |    `- AdapterInitializer  gives them their start, in the vector and outside it
  *     |- Switches               whether its adapters count, how much, and whether those of a bank stand in for them
  *     |    `- Routing             which rows go through which of a bank's adapters
  *     |- Snapshot               whether the layer's part of the vector is what it was

@@ -14,19 +14,37 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.List;
 import java.util.Map;
 
-/** What routes do to a layer's outputs beside adding a product: they multiply, and have biases of their own. */
-final class RoutedOutputs {
+/**
+ * What happens to a layer's outputs beside adding products: they are multiplied, by the layer's variant or by routes, and routes
+ * have biases of their own.
+ */
+final class LayerOutputs {
 
-    private RoutedOutputs() {
+    private final KernelRuntime layer;
+    private OutputScale own;
+
+    LayerOutputs(KernelRuntime layer) {
+        this.layer = layer;
     }
 
     /**
-     * Multiplies the outputs of those rows whose route says so, in place.
+     * Multiplies outputs by what the variant says or, where those of others run here, by what their routes say; in place.
      *
      * @param product {@code [rows, nOut, …]}, with as many rows as the layer's input, or a multiple of them
      */
-    static void scale(KernelRuntime layer, INDArray product) {
-        for (Route route : routes(layer, product)) {
+    void scale(INDArray product, boolean training, LayerWorkspaceMgr workspaces) {
+        if (own == null) {
+            own = layer.lora().settings().variant().scale(layer);
+        }
+        if (layer.routing() != null) {
+            scaleRouted(product);
+        } else if (own != null) {
+            own.forward(product, training, workspaces);
+        }
+    }
+
+    private void scaleRouted(INDArray product) {
+        for (Route route : routes(product)) {
             if (route.scale() != null) {
                 INDArray rows = route.rowsOf(product);
                 if (rows.rank() == 2) {
@@ -39,15 +57,41 @@ final class RoutedOutputs {
     }
 
     /**
+     * The way back of {@link #scale}.
+     *
+     * @param dz may be overwritten
+     */
+    INDArray unscaled(INDArray dz) {
+        return own == null ? dz : own.backward(dz, layer::gradientOf);
+    }
+
+    /** Whether what {@link #scale} kept is still there. */
+    boolean isReady() {
+        return own == null || own.isReady();
+    }
+
+    /** Drops what {@link #scale} kept. */
+    void forget() {
+        if (own != null) {
+            own.forget();
+        }
+    }
+
+    /** To be called when the layer's variant, or what it was made of, is another. */
+    void rebuild() {
+        own = null;
+    }
+
+    /**
      * Replaces the layer's bias by that of the routes which have one, in place.
      *
-     * @param z   as for {@link #scale}, to which the layer's bias has been added
-     * @param own the layer's; null if it has none
+     * @param z    as for {@link #scale}, to which the layer's bias has been added
+     * @param bias the layer's; null if it has none
      */
-    static void replaceBias(KernelRuntime layer, INDArray z, INDArray own) {
-        for (Route route : routes(layer, z)) {
+    void replaceBias(INDArray z, INDArray bias) {
+        for (Route route : routes(z)) {
             if (route.bias() != null) {
-                INDArray more = own == null ? route.bias() : route.bias().sub(own.reshape(route.bias().shape()));
+                INDArray more = bias == null ? route.bias() : route.bias().sub(bias.reshape(route.bias().shape()));
                 INDArray rows = route.rowsOf(z);
                 if (rows.rank() == 2) {
                     rows.addiRowVector(more);
@@ -58,7 +102,7 @@ final class RoutedOutputs {
         }
     }
 
-    private static List<Route> routes(KernelRuntime layer, INDArray outputs) {
+    private List<Route> routes(INDArray outputs) {
         Routing routing = layer.routing();
         if (routing == null || !routing.doesMoreThanAdding()) {
             return List.of();

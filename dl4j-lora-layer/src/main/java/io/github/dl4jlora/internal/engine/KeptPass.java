@@ -1,0 +1,53 @@
+package io.github.dl4jlora.internal.engine;
+
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.EnumMap;
+import java.util.Map;
+
+/**
+ * What a training pass of a layer keeps for the way back. It is valid only for the identical input: it is dropped by a new input,
+ * by an inference pass, by the backward pass that used it and by whatever changes what the layer computes, and computed again
+ * where it is missing.
+ */
+final class KeptPass {
+
+    /** What there is to keep. */
+    enum Kept {
+        /** The pre-activation. */
+        Z,
+        /** A copy of it, for the score that DL4J asks for after the gradient. */
+        UNSCORED_Z,
+        /** The product before layer normalisation. */
+        UNNORMALISED,
+        /** x·A. */
+        U,
+        /** The low-rank path's input after its dropout. */
+        DROPPED_X
+    }
+
+    private final Map<Kept, INDArray> arrays = new EnumMap<>(Kept.class);
+
+    /**
+     * @param array null for nothing
+     * @return the array
+     */
+    INDArray put(Kept what, INDArray array) {
+        arrays.put(what, array);
+        return array;
+    }
+
+    INDArray get(Kept what) {
+        return arrays.get(what);
+    }
+
+    /** Whether it is there and still in memory of its own. */
+    boolean has(Kept what) {
+        return KeptArrays.isUsable(arrays.get(what));
+    }
+
+    void drop() {
+        arrays.clear();
+    }
+}

@@ -1,0 +1,91 @@
+package io.github.dl4jlora.internal.run;
+
+import io.github.dl4jlora.conf.FrozenStorage;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.TrainedBias;
+import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/** Gives the adapters of a layer their start, in the vector and outside it: by {@code LoRA.apply}, or when DL4J initialises. */
+public final class AdapterInitializer {
+
+    private final Adapter adapter;
+    private final AdaptedConfiguration lora;
+
+    public AdapterInitializer(Adapter adapter) {
+        this.adapter = adapter;
+        this.lora = adapter.configuration();
+    }
+
+    /**
+     * Gives the adapters a fresh start, as configured, and biases the base's values.
+     *
+     * @param node  what the layer is called in adapter files
+     * @param seed  of the whole network; each parameter draws from one of its own
+     * @param known of starts from data, by key of the adapted parameter and part
+     */
+    public void start(String node, long seed, Map<String, Map<String, INDArray>> known) {
+        for (AdaptedParameter matrix : lora.adapted()) {
+            // Java's hash of the name tells matrices of one shape apart.
+            start(matrix, known.getOrDefault(matrix.key(), Map.of()),
+                    seed * 31 + lora.matrices().module(node, matrix.key()).hashCode(), true);
+        }
+        startBiases();
+    }
+
+    private void start(AdaptedParameter matrix, Map<String, INDArray> known, long seed, boolean fresh) {
+        boolean needsW = lora.settings().loraInit().isTakenFromW() || !lora.settings().variant().isAdditive();
+        Map<String, INDArray> start = AdapterStart.of(lora, matrix, needsW ? adapter.stock().all() : Map.of(), known,
+                adapter.type(), seed);
+        if (fresh && lora.getStorage() == FrozenStorage.SHARED && !lora.layout().constants().isEmpty()) {
+            Map<String, INDArray> byKey = new HashMap<>();
+            start.forEach((part, value) -> byKey.put(lora.key(matrix, part), value));
+            adapter.constants().keep(byKey, seed);
+        }
+        lora.layout().of(matrix).stream().filter(slot -> adapter.inVector(slot.key()) != null)
+                .forEach(slot -> adapter.inVector(slot.key()).assign(start.get(slot.parameter().key())));
+        adapter.changed();
+    }
+
+    private void startBiases() {
+        for (TrainedBias bias : lora.biases()) {
+            adapter.inVector(bias.key()).assign(adapter.stock().arrays().get(bias.key()).reshape('c', 1, bias.length()));
+        }
+    }
+
+    /**
+     * The start of a layer that DL4J initialises. A declared layer draws its frozen values, too, where they are outside the
+     * vector. DL4J initialises what it builds anew from an adapted network as well, and then copies the vector: what is
+     * outside it stays as it is, and of a base that is not here nothing is asked.
+     */
+    public void initialize() {
+        if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {
+            lora.setFrozen(freshFrozen());
+        }
+        boolean constantsAreMissing = lora.getConstants() != null && !lora.getConstants().isHere();
+        if (lora.getStorage() == FrozenStorage.SHARED && (constantsAreMissing || AdapterStart.needsStock(lora))
+                && !lora.getFrozen().isHere()) {
+            return;
+        }
+        for (AdaptedParameter matrix : lora.adapted()) {
+            long seed = lora.getConstants() != null ? lora.getStartSeed() : Nd4j.getRandom().nextLong();
+            start(matrix, lora.getConstants() != null ? adapter.constants().of(matrix) : Map.of(), seed,
+                    lora.getConstants() == null);
+        }
+        startBiases();
+    }
+
+    private FrozenReference freshFrozen() {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            INDArray values = Nd4j.create(adapter.type(), lora.frozenParams());
+            return FrozenReference.to(FrozenWeights.ofOwn(values, lora.stockTable(values, true)), null);
+        }
+    }
+}
