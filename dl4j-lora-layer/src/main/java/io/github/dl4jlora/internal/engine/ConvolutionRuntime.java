@@ -183,11 +183,6 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
     }
 
     @Override
-    boolean isReady() {
-        return kept().has(Kept.U) && (dropout == null || kept().has(Kept.DROPPED_X));
-    }
-
-    @Override
     void forget() {
         if (dropout != null) {
             dropout.clear();

@@ -176,7 +176,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
 
     @Override
     boolean isReady() {
-        return path().isReady() && (gain() == null || kept().has(Kept.UNNORMALISED));
+        return path().isReady();
     }
 
     @Override

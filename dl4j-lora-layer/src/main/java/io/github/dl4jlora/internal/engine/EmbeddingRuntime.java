@@ -121,9 +121,4 @@ final class EmbeddingRuntime extends KernelRuntime {
     void mask(INDArray output) {
         layout().mask(output, maskArray);
     }
-
-    @Override
-    boolean isReady() {
-        return kept().has(Kept.U);
-    }
 }

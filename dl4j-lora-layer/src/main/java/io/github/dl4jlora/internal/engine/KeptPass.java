@@ -30,7 +30,7 @@ final class KeptPass {
     private final Map<Kept, INDArray> arrays = new EnumMap<>(Kept.class);
 
     /**
-     * @param array null for nothing
+     * @param array null where it is not kept
      * @return the array
      */
     INDArray put(Kept what, INDArray array) {
@@ -45,6 +45,11 @@ final class KeptPass {
     /** Whether it is there and still in memory of its own. */
     boolean has(Kept what) {
         return KeptArrays.isUsable(arrays.get(what));
+    }
+
+    /** Whether the pre-activation and all that was kept with it are. */
+    boolean isWhole() {
+        return arrays.containsKey(Kept.Z) && arrays.values().stream().allMatch(KeptArrays::isUsable);
     }
 
     void drop() {

@@ -90,8 +90,10 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      */
     abstract INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces);
 
-    /** Whether what {@link #forward} kept is still there. */
-    abstract boolean isReady();
+    /** Whether what {@link #forward} kept elsewhere than in {@link #kept} is still there. */
+    boolean isReady() {
+        return true;
+    }
 
     /** Drops what {@link #forward} kept elsewhere than in {@link #kept}. */
     void forget() {
@@ -285,7 +287,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     /** The pre-activation of the present input, with all that a backward pass needs. */
     final INDArray keptOrComputed(LayerWorkspaceMgr workspaces) {
-        return kept.has(Kept.Z) && isReady() && outputs.isReady() ? kept.get(Kept.Z) : preOutput(true, workspaces);
+        return kept.isWhole() && isReady() && outputs.isReady() ? kept.get(Kept.Z) : preOutput(true, workspaces);
     }
 
     /**

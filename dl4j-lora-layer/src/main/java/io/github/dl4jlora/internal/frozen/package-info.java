@@ -11,7 +11,7 @@
  *     |- FrozenOutputRuntime           |                with the face of an output layer
  *     |- FrozenRecurrentRuntime        |                with the face of a recurrent layer
  *     |- StoppedRuntime around it      |                ends backpropagation
- *     |- FeaturizingCaller             |                whether DL4J's TransferLearningHelper asks
+ *     |- FeaturizingCaller             |                whether DL4J's helper that featurizes asks
  *     +------------- FrozenPart -------+                one life: stand-in, binding, scratch gradient, SameDiff
  *     |                  |
  *     |           FrozenParameters                      where the values are ---> internal.base
