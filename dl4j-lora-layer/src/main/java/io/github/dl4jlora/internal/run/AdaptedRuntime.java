@@ -69,7 +69,7 @@ public interface AdaptedRuntime extends Disableable {
      * @param key      of the adapted parameter
      * @param examples how many there are in the batch; 0: any number, and each route is for all of them
      * @param inOrder  asked where the layer has several rows for an example: whether these are known to be the first example's,
-     *                 then the second's; where that is not known the pass ends in a {@link RowsMismatchException}
+     *                 then the second's; where that is not known the pass ends in a {@link Routing.RowsMismatchException}
      * @param routes   by examples; none for what the base computes; null: the layer's own path again
      */
     default void route(String key, long examples, BooleanSupplier inOrder, List<Route> routes) {
@@ -91,15 +91,5 @@ public interface AdaptedRuntime extends Disableable {
      */
     default INDArray outputScale(Variant variant, Map<String, INDArray> parts, double factor) {
         return null;
-    }
-
-    /** The rows of a layer's input are not the rows of the network's. */
-    final class RowsMismatchException extends IllegalStateException {
-
-        private static final long serialVersionUID = 1L;
-
-        RowsMismatchException(String message) {
-            super(message);
-        }
     }
 }

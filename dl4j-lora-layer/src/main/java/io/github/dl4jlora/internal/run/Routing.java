@@ -24,7 +24,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
      * The routes by rows of an input.
      *
      * @param rows how many it has
-     * @throws AdaptedRuntime.RowsMismatchException if nobody knows which example a row belongs to
+     * @throws RowsMismatchException if nobody knows which example a row belongs to
      */
     public List<Route> forRows(long rows) {
         if (examples == 0) {
@@ -35,7 +35,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
         }
         long each = rows / examples;
         if (rows % examples != 0 || each > 1 && !inOrder.getAsBoolean()) {
-            throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
+            throw new RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
                     + examples + ", so that a row is no example");
         }
         return each == 1 ? routes : each(route -> route.times(each));
@@ -63,12 +63,11 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
     /**
      * The routes of a layer that cannot tell rows apart.
      *
-     * @throws AdaptedRuntime.RowsMismatchException if not all are for all rows
+     * @throws RowsMismatchException if not all are for all rows
      */
     public List<Route> forAll() {
         if (!routes.isEmpty() && examples != 0) {
-            throw new AdaptedRuntime.RowsMismatchException(Named.layer(layer)
-                    + " runs on W + s·A·B, one set of weights for all rows");
+            throw new RowsMismatchException(Named.layer(layer) + " runs on W + s·A·B, one set of weights for all rows");
         }
         return routes;
     }
@@ -77,5 +76,15 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
     public boolean isSameAs(Routing other) {
         return other != null && routes.size() == other.routes.size()
                 && IntStream.range(0, routes.size()).allMatch(i -> routes.get(i).isSameAs(other.routes.get(i)));
+    }
+
+    /** The rows of a layer's input are not the rows of the network's. */
+    public static final class RowsMismatchException extends IllegalStateException {
+
+        private static final long serialVersionUID = 1L;
+
+        RowsMismatchException(String message) {
+            super(message);
+        }
     }
 }

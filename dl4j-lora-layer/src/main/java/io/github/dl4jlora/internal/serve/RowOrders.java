@@ -2,7 +2,7 @@ package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.inspect.AdaptedView.AdaptedMatrix;
-import io.github.dl4jlora.internal.run.AdaptedRuntime.RowsMismatchException;
+import io.github.dl4jlora.internal.run.Routing.RowsMismatchException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
