@@ -44,7 +44,7 @@ class BadInputTest {
     /** As a damaged file might have them: what a wrapped layer starts from is in its vector. */
     @Test
     void aWrappedLayerHasNoConstants() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(2).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(2).nOut(1).activation(Activation.IDENTITY).build())
                 .build());
