@@ -23,8 +23,9 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * A base network whose values are somewhere that the library does not know: a configuration, and who gives the values of a layer
- * when its turn has come. {@link LoRA#loadQuantized(BaseSource, LoRAConfig)} never has more of them in memory than one layer's.
+ * A base network whose values come from a place that the library does not know: a configuration, and an object that gives the
+ * values of each layer when its turn comes. {@link LoRA#loadQuantized(BaseSource, LoRAConfig)} never has the values of more
+ * than one layer in memory.
  *
  * @param <M> the network type
  */
@@ -38,9 +39,9 @@ public final class BaseSource<M extends Model> {
          * Writes the values of one layer or vertex in place.
          *
          * @param layer      its name; in a MultiLayerNetwork the index of a layer that has none
-         * @param parameters by DL4J's keys, of the shapes and orders in {@code paramTable()}: views that are the caller's again
-         *                   afterwards. What is in them before is undefined, so that each value is to be written
-         * @throws IOException if the values cannot be read; it reaches whoever asked for the network, as it is
+         * @param parameters by DL4J's keys, with the shapes and orders of {@code paramTable()}: views, which belong to the
+         *                   caller again afterwards. They hold undefined values at first, so that each value must be written
+         * @throws IOException if the values cannot be read; passed on, unchanged, to the caller that asked for the network
          */
         void fill(String layer, Map<String, INDArray> parameters) throws IOException;
     }
@@ -64,7 +65,7 @@ public final class BaseSource<M extends Model> {
     /**
      * A ComputationGraph's source.
      *
-     * @param configuration copied whenever a network is made of it
+     * @param configuration copied whenever a network is made from it
      * @param values        asked for every layer that has parameters, once for each network, in the order of DL4J's vector
      * @return the source, which has asked for nothing yet
      */
@@ -86,8 +87,8 @@ public final class BaseSource<M extends Model> {
     /**
      * Makes a stock network with these values. ND4J's random generator is not touched.
      *
-     * @return a network of the configuration, of its own memory
-     * @throws IOException that {@link Values#fill} threw; nothing is left of the network then
+     * @return a network of this configuration, in memory of its own
+     * @throws IOException as thrown by {@link Values#fill}; nothing of the network is left then
      */
     public M network() throws IOException {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -107,7 +108,7 @@ public final class BaseSource<M extends Model> {
         }
     }
 
-    /** The same layer by layer, each in memory of the taker's own. */
+    /** The same values layer by layer, each layer in memory that then belongs to its consumer. */
     StreamedBase streamed() throws IOException {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new Streamed(assembler.make(length -> ValuesElsewhere.vector(type, length)), values);

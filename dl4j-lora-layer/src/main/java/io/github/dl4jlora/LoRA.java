@@ -49,11 +49,12 @@ import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /**
- * Adapts trained networks: frozen base, low-rank adapters that DL4J's own trainer updates, merge back into stock classes.
+ * Adapts trained networks: the base is frozen, DL4J's own trainer updates low-rank adapters, and a merge gives stock classes
+ * back.
  *
- * <p>With {@link FrozenStorage#SHARED}, the default, an adapted network holds views of the base's arrays, not copies.
- * The base is for inference from then on; that it was trained, overwritten or closed all the same is found out by
- * {@code merge}, {@code unload}, {@code save}, {@code attach} and adapter export, which refuse, naming the layer.
+ * <p>With {@link FrozenStorage#SHARED}, the default, an adapted network holds views of the base's arrays, not copies. From then
+ * on the base is for inference only. If it is trained, overwritten or closed all the same, {@code merge}, {@code unload},
+ * {@code save}, {@code attach} and adapter export notice, and refuse with the name of the layer.
  */
 public final class LoRA {
 
@@ -61,9 +62,9 @@ public final class LoRA {
     }
 
     /**
-     * Makes an adapted network of a trained one. The result computes what the base computes until it is trained. It starts
-     * at iteration 0 and epoch 0, as does its updater's state, so that schedules and Adam's bias correction start too. ND4J's
-     * random generator is left as it was.
+     * Makes an adapted network from a trained one. The result computes what the base computes until it is trained. It starts at
+     * iteration 0 and epoch 0, with new updater state, so that schedules and Adam's bias correction start anew. ND4J's random
+     * generator is left as it was.
      *
      * @param base   trained; not changed
      * @param config which layers are adapted, and how
@@ -116,19 +117,20 @@ public final class LoRA {
     }
 
     /**
-     * Makes an adapted network with the adapter's values, to be trained and kept as a configuration says. From the adapter come
-     * rank, alpha, scaling, variant, start and which layers are adapted or trained in full. From the configuration, as they
-     * stand and defaults included, come {@code updater}, {@code l1}, {@code l2}, {@code weightDecay}, {@code loraDropout},
+     * Makes an adapted network with the adapter's values; a configuration says how it is trained and kept. From the adapter
+     * come rank, alpha, scaling, variant, start and which layers are adapted or trained in full. From the configuration, as
+     * they stand and defaults included, come {@code updater}, {@code l1}, {@code l2}, {@code weightDecay}, {@code loraDropout},
      * {@code loraPlusRatio}, {@code engine}, {@code seed} (of a start that the adapter's file lacks), {@code keepCounts},
-     * {@code storage}, {@code copyBase}, {@code baseLocation} and {@code bias}, which may be more than the adapter's: biases
-     * for which it has no values start as the base's. Left at {@link BiasTraining#NONE} it is the adapter's.
+     * {@code storage}, {@code copyBase}, {@code baseLocation} and {@code bias}. More biases may train than in the adapter:
+     * those for which it has no values start as the base's. If {@code bias} is left at {@link BiasTraining#NONE}, the adapter's
+     * setting counts.
      *
-     * <p>What the configuration says of the rest must be the default, or what the adapter is: patterns and types must choose
-     * its layers. {@code adapter.config().toBuilder()} starts a configuration that does.
+     * <p>All other settings must be at their defaults or agree with the adapter: patterns and types must choose its layers.
+     * {@code adapter.config().toBuilder()} starts a configuration that fits.
      *
      * @param base    trained; not changed
      * @param adapter taken from an adapted network, or read from files
-     * @param config  how to train it on
+     * @param config  how to train it further
      * @return an adapted network
      * @throws IllegalArgumentException if one is null, the adapter was made for another base, or the configuration contradicts
      *                                  it; the message names the setting, the layer and both values
@@ -142,7 +144,7 @@ public final class LoRA {
      *
      * @param base    trained; not changed
      * @param adapter taken from an adapted network, or read from files
-     * @param config  how to train it on
+     * @param config  how to train it further
      * @return an adapted network
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter, LoRAConfig config) {
@@ -166,25 +168,25 @@ public final class LoRA {
      * As {@link #apply(ComputationGraph, LoRAConfig)}, for {@link LoRAInit#EVA} and {@link LoRAInit#LORA_GA}, which start
      * from data, and for {@code rankBudget}.
      *
-     * <p>The base looks at batches from the beginning of the data, all of it frozen and in test mode, so without dropout: EVA
-     * at inputs until its components have converged, LoRA-GA at the gradients of the first 8, or as many as
-     * {@code startBatches} says. Masked steps and rows do not count. Afterwards the data is at its beginning again. Neither base
-     * nor ND4J's random generator is changed.
+     * <p>The base computes on batches from the beginning of the data, with all layers frozen and in test mode, so without
+     * dropout. EVA uses the layers' inputs until its components have converged; LoRA-GA uses the gradients of the first 8
+     * batches, or of as many as {@code startBatches} says. Masked steps and rows do not count. Afterwards the data is at its
+     * beginning again. Neither base nor ND4J's random generator is changed.
      *
      * @param base   trained; not changed
      * @param config with a start from data
-     * @param data   of the task, as it is to be trained on; for EVA labels may be missing
+     * @param data   of the task, as for training; for EVA labels may be missing
      * @return an adapted network
-     * @throws IllegalArgumentException as there, if no start needs data, the layer is one that the start is not for, the iterator
-     *                                  is null, empty or cannot be reset, has NaN or infinity in it, or has no labels where a
-     *                                  gradient is needed; if a layer's inputs do not vary, or its gradient is zero
+     * @throws IllegalArgumentException as there; if no start needs data, or a start is not for a layer of that type; if the
+     *                                  iterator is null, empty or cannot be reset, has NaN or infinity in it, or has no labels
+     *                                  where a gradient is needed; if a layer's inputs do not vary, or its gradient is zero
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, DataSetIterator data) {
         return StartSearch.apply(base, config, DataPass.over(data, null));
     }
 
     /**
-     * As {@link #apply(ComputationGraph, LoRAConfig, DataSetIterator)}, which tells how far it is.
+     * As {@link #apply(ComputationGraph, LoRAConfig, DataSetIterator)}, and reports its progress.
      *
      * @param base     trained; not changed
      * @param config   with a start from data
@@ -250,10 +252,11 @@ public final class LoRA {
     }
 
     /**
-     * Makes a network for inference of a trained one, on the same weights: every layer that has parameters is frozen, as
-     * {@link #apply} freezes what it does not adapt, so that dense layers and convolutions take less time. It computes what the
-     * network does in test mode. {@code params()} is empty; {@code fit} and {@code pretrain} refuse. {@link #apply}, and this,
-     * take it for the network that it was made of; {@link #merge} gives a stock network on a copy of the weights.
+     * Makes a network for inference from a trained one, on the same weights: every layer that has parameters is frozen, as
+     * {@link #apply} freezes layers that it does not adapt, so that dense layers and convolutions take less time. It computes
+     * what the network computes in test mode. {@code params()} is empty; {@code fit} and {@code pretrain} refuse.
+     * {@link #apply} and this method treat it as the network that it was made from; {@link #merge} gives a stock network on a
+     * copy of the weights.
      *
      * @param network trained; not changed
      * @return a frozen network
@@ -276,7 +279,7 @@ public final class LoRA {
     /**
      * As {@link #freeze(ComputationGraph)}, on a copy of the weights whose matrices are kept in fewer bits.
      *
-     * @param network trained; not changed, and free to go
+     * @param network trained; not changed, and not needed afterwards
      * @param scheme  how they are kept
      * @return a frozen network
      * @throws IllegalArgumentException if a weight is NaN or infinite, and as there
@@ -288,7 +291,7 @@ public final class LoRA {
     /**
      * As {@link #freeze(ComputationGraph, Quantization)}.
      *
-     * @param network trained; not changed, and free to go
+     * @param network trained; not changed, and not needed afterwards
      * @param scheme  how they are kept
      * @return a frozen network
      */
@@ -309,27 +312,28 @@ public final class LoRA {
      * refused in it. Scopes may be nested; the adapters are back when the last one is closed.
      *
      * @param adapted an adapted network
-     * @return what ends the scope when closed
+     * @return the scope, which ends when it is closed
      * @throws IllegalArgumentException if the network has no adapted layer
-     * @throws IllegalStateException    if it has layers that are trained in full: of these the base's values are gone
+     * @throws IllegalStateException    if it has layers that are trained in full: the base's values of these are gone
      */
     public static Scope disabled(Model adapted) {
         return DisabledScopes.open(adapted)::run;
     }
 
     /**
-     * A scope in which every adapted layer's change counts by a factor, PEFT's {@code rescale_adapter_scale}:
-     * {@code try (LoRA.Scope half = LoRA.rescaled(tuned, 0.5)) { … }}. Bit for bit what it was when the scope is closed. Of
-     * nested scopes, and of {@link #setScale}, the factors are multiplied; inside {@link #disabled} nothing of the adapters is
-     * left to scale.
+     * A scope in which every adapted layer's change is multiplied by a factor, PEFT's {@code rescale_adapter_scale}:
+     * {@code try (LoRA.Scope half = LoRA.rescaled(tuned, 0.5)) { … }}. When the scope is closed, the network computes the same
+     * as before, bit for bit. The factors of nested scopes, and of {@link #setScale}, are multiplied; inside {@link #disabled}
+     * there is nothing left to scale.
      *
-     * <p>What is scaled is ΔW, so that 0 is the base. Trained biases and layers that are trained in full stay as they are.
-     * {@code fit} trains the scaled function; {@link #merge} merges it. {@link #save} and {@link LoRAAdapter#of} are refused, and
-     * what DL4J makes by {@code clone}, ModelSerializer or as a replica is not scaled: files have no place for it.
+     * <p>ΔW is scaled, so that 0 gives the base. Trained biases and layers that are trained in full stay as they are.
+     * {@code fit} trains the scaled function; {@link #merge} merges it. {@link #save} and {@link LoRAAdapter#of} are refused,
+     * and copies that DL4J makes by {@code clone}, by ModelSerializer or as replicas are not scaled: files have no place for
+     * the factor.
      *
      * @param adapted an adapted network
-     * @param factor  finite; 1 is the adapter as it is, 0 none of it, a negative one its opposite
-     * @return what ends the scope when closed
+     * @param factor  finite; 1 leaves the adapter as it is, 0 removes its effect, a negative factor reverses it
+     * @return the scope, which ends when it is closed
      * @throws IllegalArgumentException if the factor is NaN or infinite, or the network has no adapted layer
      * @throws IllegalStateException    if DL4J's FrozenVertex hides an adapted vertex
      */
@@ -338,15 +342,15 @@ public final class LoRA {
     }
 
     /**
-     * Lets the change of some layers count by a factor from now on, PEFT's {@code set_scale}, with all that
-     * {@link #rescaled} says. The factor is relative to the adapter's own scaling, not to what was set before: 1 undoes it.
+     * Multiplies the change of some layers by a factor from now on, PEFT's {@code set_scale}. All that {@link #rescaled} says
+     * applies. The factor is relative to the adapter's own scaling, not to what was set before: 1 undoes it.
      *
      * @param adapted an adapted network
      * @param layers  a regular expression of a whole layer name, or of a parameter's as {@code name/key}, like one of
      *                {@code LoRAConfig.targets}; layers that it does not match keep their factors
      * @param factor  finite
-     * @throws IllegalArgumentException if the factor is NaN or infinite, or the pattern no regular expression, or one that
-     *                                  matches nothing that is adapted
+     * @throws IllegalArgumentException if the factor is NaN or infinite, or if the pattern is no regular expression or matches
+     *                                  nothing that is adapted
      * @throws IllegalStateException    if DL4J's FrozenVertex hides an adapted vertex
      */
     public static void setScale(Model adapted, String layers, double factor) {
@@ -377,18 +381,19 @@ public final class LoRA {
     }
 
     /**
-     * What {@code apply} would make of a network, and what training it would take beside training the network in full: sizes are
-     * counted, nothing is computed or copied, and the network stays as it is, ND4J's random generator too.
+     * What {@code apply} would make of a network, and the memory that training it would take, compared with training the
+     * network in full. Sizes are counted; nothing is computed or copied. The network and ND4J's random generator stay as they
+     * are.
      *
      * @param base   trained; a ComputationGraph or MultiLayerNetwork
      * @param config which layers are adapted, and how
      * @param batch  examples of a training step
-     * @param inputs of the network, one each: what the configuration does not tell, as the size of images, the length of
-     *               sequences, how many words there are; none where it does
+     * @param inputs one for each input of the network: what the configuration does not tell, such as the size of images, the
+     *               length of sequences or the number of words; none where it tells
      * @return the plan; prints as a table
-     * @throws IllegalArgumentException as {@code apply} with the same message, but for weights that cannot be quantised, since
-     *                                  none are looked at; and if the batch is empty, or an input is missing or does not fit:
-     *                                  the message says what to give
+     * @throws IllegalArgumentException as {@code apply}, with the same message, except for weights that cannot be quantised,
+     *                                  since no weights are read; also if the batch is empty, or an input is missing or does
+     *                                  not fit: the message says what to give
      */
     public static LoRAPlan plan(Model base, LoRAConfig config, int batch, InputType... inputs) {
         return TrainingCost.of(base, config, batch, inputs);
@@ -432,26 +437,26 @@ public final class LoRA {
     }
 
     /**
-     * A merge with options: of some layers, of a part of ΔW, or a report on what rounding leaves of it.
+     * A merge with options: of some layers only, of a part of ΔW, or a report on what rounding leaves of ΔW.
      * {@code LoRA.merging(tuned).layers("fc1").weight(0.7).merge()}.
      *
      * @param adapted an adapted network
      * @param <M>     the network type
-     * @return all layers and a weight of 1, until it is told otherwise
+     * @return a merge of all layers with a weight of 1, until it is told otherwise
      */
     public static <M extends Model> LoRAMerge<M> merging(M adapted) {
         return new LoRAMerge<>(adapted);
     }
 
     /**
-     * A stock network of the base's topology without the adapters: what the base computes. Layers that were trained in full
-     * get the base's values back, those that were added since they stay.
+     * A stock network of the base's topology without the adapters: what the base computes. Layers that were trained in full get
+     * the base's values back; layers that were added since then stay.
      *
      * @param adapted an adapted network
      * @return a stock network
-     * @throws IllegalStateException if the base has changed since it was adapted, or what it held for a layer that was trained
-     *                               in full is not to be had: with {@link FrozenStorage#EMBEDDED}, in networks of 0.1.0, and
-     *                               in a JVM that has not got the base
+     * @throws IllegalStateException if the base has changed since it was adapted, or its values for a layer that was trained in
+     *                               full are not available: with {@link FrozenStorage#EMBEDDED}, in networks of 0.1.0, and in a
+     *                               JVM without the base
      */
     public static ComputationGraph unload(ComputationGraph adapted) {
         return Unadaptation.unload(adapted);
@@ -468,16 +473,16 @@ public final class LoRA {
     }
 
     /**
-     * Gives a network the base it was adapted from: one that DL4J's ModelSerializer restored, or one whose base has changed
-     * since, a copy of it as it was. All layers are compared by content before the first is attached. A network that was adapted
-     * with {@code copyBase(true)} takes a copy of it.
+     * Gives a network the base it was adapted from. This is for a network that DL4J's ModelSerializer restored, and for one
+     * whose base has changed since: give it a copy of the base as it was. All layers are compared by content before the first
+     * is attached. A network that was adapted with {@code copyBase(true)} copies the base.
      *
      * @param adapted an adapted network
      * @param base    the network it was adapted from
      * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
-     *                                  data type in its place
-     * @throws IllegalStateException    if adapters took their start out of W that data gave ({@link LoRAInit#LORA_GA}), and it is
-     *                                  not in this JVM: ModelSerializer does not keep it, {@link #save} does
+     *                                  another data type there
+     * @throws IllegalStateException    if adapters started from data and took that start out of W ({@link LoRAInit#LORA_GA}),
+     *                                  and the start is not in this JVM: ModelSerializer does not keep it, {@link #save} does
      */
     public static void attach(ComputationGraph adapted, ComputationGraph base) {
         BaseAttachment.attach(adapted, base);
@@ -494,8 +499,8 @@ public final class LoRA {
     }
 
     /**
-     * Writes one self-contained file: base, adapters and, if asked for, updater state. <b>A file that is there is replaced</b>.
-     * The new one appears whole or not at all; the old one stays until then.
+     * Writes one self-contained file: base, adapters and, if asked for, updater state. <b>An existing file is replaced</b>. The
+     * new one appears whole or not at all; the old one stays until then.
      *
      * @param adapted     an adapted network
      * @param path        of the file
@@ -526,8 +531,8 @@ public final class LoRA {
     }
 
     /**
-     * Reads what {@link #save} wrote, packed anew or not. The network stands on the file's own values, which it shares with
-     * others that are loaded from such a file, and with nobody who could train or close them.
+     * Reads a file that {@link #save} wrote, even if it has been packed anew. The network stands on the file's own values. It
+     * shares them with other networks that are loaded from such a file, and with nothing that could train or close them.
      *
      * @param path of the file
      * @return the network that was saved
@@ -568,10 +573,10 @@ public final class LoRA {
     }
 
     /**
-     * Reads what DL4J's ModelSerializer wrote, as ModelSerializer would: a stock network or a checkpoint of an adapted one, with
-     * its iteration and epoch counts. Unlike ModelSerializer it compares what the file claims with what the file holds before it
-     * takes memory, and deserialises no Java object: {@code preprocessor.bin}, which is one, is left out with a warning in the
-     * log. So the file may come from anybody. Its layers are of classes that are on the class path.
+     * Reads a file that DL4J's ModelSerializer wrote, as ModelSerializer would: a stock network or a checkpoint of an adapted
+     * one, with its iteration and epoch counts. Unlike ModelSerializer it compares what the file claims with what the file
+     * holds before it takes memory, and deserialises no Java object: {@code preprocessor.bin}, which is one, is left out with a
+     * warning in the log. So the file may come from anybody. Its layers are of classes that are on the class path.
      *
      * <p>A checkpoint looks for the frozen weights that it stands on when it first computes: see
      * {@link #attach(ComputationGraph, ComputationGraph)}.
@@ -591,7 +596,7 @@ public final class LoRA {
     }
 
     /**
-     * {@return whether a file is one of {@link #save}, which has the weights that its network stands on}
+     * {@return whether a file was written by {@link #save}, and so has the weights that its network stands on}
      *
      * @param path of the file
      * @throws IOException if it is missing, truncated, damaged or no zip file; the message names it
@@ -626,8 +631,8 @@ public final class LoRA {
 
     /**
      * Reads the normalizer that lies beside a network in a file of {@link #save} or DL4J's ModelSerializer, where
-     * {@code ModelSerializer.addNormalizerToModel} puts it. As {@link #restore} does, it believes nothing that the file
-     * claims: a normalizer of a class of somebody's own, or one that Java serialised, is refused.
+     * {@code ModelSerializer.addNormalizerToModel} puts it. Like {@link #restore}, it trusts nothing that the file claims: a
+     * normalizer of a user's own class, or one that Java serialised, is refused.
      *
      * @param path of the file
      * @return the normalizer of the data that the network was trained on; empty if there is none
@@ -640,8 +645,8 @@ public final class LoRA {
     }
 
     /**
-     * Reads a base network and adapts it, layer by layer: what takes memory is what is kept in fewer bits, and the largest layer
-     * as it was. As {@link #apply(MultiLayerNetwork, LoRAConfig)} in all else.
+     * Reads a base network and adapts it, layer by layer. Memory is taken by the values in fewer bits, and by the largest layer
+     * as it was. In all else it is as {@link #apply(MultiLayerNetwork, LoRAConfig)}.
      *
      * @param path   of a file that DL4J's ModelSerializer wrote, or of one that Keras wrote, for which
      *               {@code deeplearning4j-modelimport} must be on the class path
@@ -663,14 +668,14 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #loadQuantized(Path, LoRAConfig)}, of values that come from elsewhere.
+     * As {@link #loadQuantized(Path, LoRAConfig)}, for values that come from elsewhere.
      *
      * @param base   read once
      * @param config with {@code quantize}
      * @param <M>    the network type
      * @return an adapted network
      * @throws IllegalArgumentException if the configuration is null or does not say quantize, and as there
-     * @throws IOException              that the source throws
+     * @throws IOException              as thrown by the source
      */
     public static <M extends Model> M loadQuantized(BaseSource<M> base, LoRAConfig config) throws IOException {
         requireQuantized(config, "take the source's network()");
@@ -678,8 +683,8 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #loadQuantized(Path, LoRAConfig)}, without adapters: a frozen network, as of
-     * {@link #freeze(MultiLayerNetwork, Quantization)}.
+     * As {@link #loadQuantized(Path, LoRAConfig)}, without adapters: gives a frozen network, as
+     * {@link #freeze(MultiLayerNetwork, Quantization)} does.
      *
      * @param path   as there
      * @param scheme how matrices are kept
@@ -692,26 +697,26 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #loadQuantized(Path, Quantization)}, of values that come from elsewhere.
+     * As {@link #loadQuantized(Path, Quantization)}, for values that come from elsewhere.
      *
      * @param base   read once
      * @param scheme how matrices are kept
      * @param <M>    the network type
      * @return a frozen network
-     * @throws IOException that the source throws
+     * @throws IOException as thrown by the source
      */
     public static <M extends Model> M loadQuantized(BaseSource<M> base, Quantization scheme) throws IOException {
         Objects.requireNonNull(scheme, "The scheme is null; Quantization.INT8, for example, is one");
         return of(base, streamed -> Adaptation.freeze(streamed, scheme));
     }
 
-    /** Makes a network of what is read layer by layer. */
+    /** Makes a network from values that are read layer by layer. */
     @FunctionalInterface
     private interface Making {
         Model of(StreamedBase base) throws IOException;
     }
 
-    /** What is made of a source's configuration is of its type. */
+    /** A network that is made from a source's configuration is of the source's type. */
     @SuppressWarnings("unchecked")
     private static <M extends Model> M of(BaseSource<M> base, Making making) throws IOException {
         return (M) making.of(Objects.requireNonNull(base, "The source of the base is null").streamed());
@@ -731,8 +736,8 @@ public final class LoRA {
     }
 
     /**
-     * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>A file that is there is
-     * replaced</b>, even one that is open. What takes memory meanwhile is what is kept in fewer bits, beside the base itself.
+     * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>An existing file is
+     * replaced</b>, even one that is open. Meanwhile the values in fewer bits take memory, in addition to the base itself.
      *
      * @param base    trained, a stock network or a frozen one; not changed
      * @param path    of the file
@@ -751,15 +756,15 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #writeBase(Model, Path, Quantization, SaveOption...)}, of values that come from elsewhere, layer by layer:
-     * what takes memory is what is kept, and the largest layer as it was.
+     * As {@link #writeBase(Model, Path, Quantization, SaveOption...)}, for values that come from elsewhere, layer by layer.
+     * Memory is taken by the values as they are kept, and by the largest layer as it was.
      *
      * @param base    read once
      * @param path    of the file
      * @param scheme  how matrices are kept; null: as they are
      * @param options each at most once
      * @throws IllegalArgumentException as there
-     * @throws IOException              that the source throws, and as there
+     * @throws IOException              as thrown by the source, and as there
      */
     public static void writeBase(BaseSource<?> base, Path path, Quantization scheme, SaveOption... options) throws IOException {
         AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
@@ -767,13 +772,13 @@ public final class LoRA {
     }
 
     /**
-     * Makes a frozen network, as of {@link #freeze(ComputationGraph)}, on a file that {@link #writeBase} wrote. Nothing
-     * of its values is read before a pass needs it, they take none of Java's or ND4J's memory, and processes of one machine share
-     * them. Whatever stands on a base may stand on this network: {@link #apply(ComputationGraph, LoRAConfig)} and
-     * {@link #attach} share the mapping, but read it through to see that it is the base that it claims to be.
+     * Makes a frozen network, as {@link #freeze(ComputationGraph)} does, on a file that {@link #writeBase} wrote. A value is
+     * read only when a pass needs it. The values take none of Java's or ND4J's memory, and all processes of a machine share
+     * them. The network can serve as any base does: {@link #apply(ComputationGraph, LoRAConfig)} and {@link #attach} share the
+     * mapping, but read it through to check that it is the base that it claims to be.
      *
-     * <p>While it is in use, replace such a file by writing a new one, as {@code writeBase} does, and never shorten one in
-     * place: a JVM that reads values which are no longer there may end.
+     * <p>While such a file is in use, replace it by writing a new one, as {@code writeBase} does. Never shorten it in place: a
+     * JVM that reads values which are no longer there may crash.
      *
      * @param path of the file
      * @return a frozen network, a ComputationGraph or a MultiLayerNetwork
@@ -784,7 +789,7 @@ public final class LoRA {
     }
 
     /**
-     * {@return whether a file begins as one of {@link #writeBase} does}
+     * {@return whether a file begins like one that {@link #writeBase} wrote}
      *
      * @param path of the file
      * @throws IOException if it cannot be read

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.regex.Pattern;
 
 /**
- * A merge of some layers, or of a part of ΔW, and a look at what it does: {@link LoRA#merging(Model)}. Nothing happens
- * before {@link #report} or {@link #merge}, which may both be called, and more than once.
+ * A merge of some layers, or of a part of ΔW, and a report on what it does: {@link LoRA#merging(Model)}. Nothing happens before
+ * {@link #report} or {@link #merge}, which may both be called, and more than once.
  *
  * @param <M> the network type
  */
@@ -41,11 +41,11 @@ public final class LoRAMerge<M extends Model> {
     }
 
     /**
-     * Merges ΔW times a weight; default 1. What comes of it computes what the network does inside
-     * {@link LoRA#rescaled(Model, double)}: DoRA's norm is that of W + weight·s·A·B, trained biases, and a
-     * LowRankLayer that stands by itself, are merged as they are.
+     * Merges ΔW times a weight; default 1. The result computes what the network computes inside
+     * {@link LoRA#rescaled(Model, double)}: DoRA's norm is that of W + weight·s·A·B; trained biases, and a LowRankLayer that
+     * stands by itself, are merged as they are.
      *
-     * @param weight finite; 0 leaves W, a negative one takes away what was learned
+     * @param weight finite; 0 leaves W, a negative weight takes away what was learned
      * @return this
      * @throws IllegalArgumentException if it is NaN or infinite
      */
@@ -59,10 +59,10 @@ public final class LoRAMerge<M extends Model> {
     }
 
     /**
-     * Has {@link #report} compare what the network stands on with the base as it was: what quantising cost. Changes nothing of
-     * the merge itself, which goes into the weights that the adapter was trained on.
+     * Makes {@link #report} compare the weights that the network stands on with the base as it was, which shows what quantising
+     * cost. The merge itself stays the same: it goes into the weights that the adapter was trained on.
      *
-     * @param floatBase the network that was adapted, in a network of its own, not adapted
+     * @param floatBase the network that was adapted, as a network of its own that is not adapted
      * @return this
      * @throws IllegalArgumentException if it is null
      */
@@ -75,8 +75,8 @@ public final class LoRAMerge<M extends Model> {
     }
 
     /**
-     * What the merge would do to each weight matrix, rounding included. Takes three copies, in double precision, of one layer
-     * at a time, and two more with {@link #against}, of which every layer's content is verified.
+     * What the merge would do to each weight matrix, rounding included. Takes three copies of one layer at a time, in double
+     * precision, and two more with {@link #against}. The content of every layer of that network is verified.
      *
      * @return a row for each matrix that would be merged
      * @throws IllegalArgumentException as {@link #merge}, and if the network given to {@link #against} lacks a layer that was
@@ -88,11 +88,12 @@ public final class LoRAMerge<M extends Model> {
     }
 
     /**
-     * Merges. Neither the adapted network nor the base changes. With all adapted layers merged the result is a stock network, as
-     * of {@link LoRA#merge}. Else it is an adapted network: the merged layers are frozen with their new weights, the others are
-     * adapted, or trained in full, as they are. It starts at iteration 0 without updater state. Its base is no longer the one
-     * that was adapted but what {@link LoRA#unload} makes of it: a JVM that restores it with DL4J's ModelSerializer needs that
-     * for {@code LoRA.attach}. An adapter taken out of it has the layers that are still adapted.
+     * Merges. Neither the adapted network nor the base changes. If all adapted layers are merged, the result is a stock
+     * network, as from {@link LoRA#merge}. Otherwise it is an adapted network: the merged layers are frozen with their new
+     * weights, the others stay adapted, or trained in full. It starts at iteration 0 without updater state. Its base is no
+     * longer the network that was adapted, but the one that {@link LoRA#unload} makes from it: a JVM that restores it with
+     * DL4J's ModelSerializer needs that base for {@code LoRA.attach}. An adapter taken from it has the layers that are still
+     * adapted.
      *
      * @return a new network
      * @throws IllegalArgumentException if a pattern matches no adapted layer, or the network has none

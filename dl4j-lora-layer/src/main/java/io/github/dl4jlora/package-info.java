@@ -8,10 +8,11 @@
  *    `- BaseSource    a base whose values are in no file that the library knows
  * </pre>
  *
- * <p>What users set is in {@code conf}, what they are told in {@code report} and {@code exception}. Adapters apart from networks
- * are in {@code adapter}, many of them on one base in {@code bank}, layers to declare in {@code layer}, what may be computed with
- * A and B in {@code variant}. {@code tune} helps to choose a learning rate and a rank, {@code machine} to settle threads. Nothing
- * here computes. Everything below {@code internal} is no API and may change without notice.
+ * <p>Settings are in {@code conf}, tables for users in {@code report}, exceptions in {@code exception}. Adapters apart from
+ * networks are in {@code adapter}, banks with many adapters on one base in {@code bank}, layers to declare in {@code layer},
+ * and the computations with A and B in {@code variant}. {@code tune} helps to choose a learning rate and a rank,
+ * {@code machine} to settle threads. Nothing here computes. Everything below {@code internal} is no API and may change without
+ * notice.
  *
  * @serial exclude
  */

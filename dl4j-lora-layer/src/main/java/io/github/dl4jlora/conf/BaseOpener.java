@@ -7,11 +7,12 @@ import java.net.URI;
 /**
  * Opens base networks at locations that the JDK cannot open by itself, such as {@code hdfs:} or {@code s3a:}.
  * Implementations are found by {@link java.util.ServiceLoader}: name the class in a file
- * {@code META-INF/services/io.github.dl4jlora.conf.BaseOpener}. Locations with the scheme {@code file} are not asked for.
+ * {@code META-INF/services/io.github.dl4jlora.conf.BaseOpener}. Openers are not asked for locations with the scheme
+ * {@code file}.
  *
- * <p>Credentials belong here, not in locations, which stand in every checkpoint. So do time limits: a thread that needs the base
- * waits for as long as a stream makes it; others do not. What is opened is read up to 16 GiB, or as many bytes as the system
- * property {@code dl4jlora.base.limit} says.
+ * <p>Credentials belong here, not in locations, which stand in every checkpoint. So do time limits: a thread that needs the
+ * base waits as long as the stream makes it wait; other threads do not wait. At most 16 GiB are read, or as many bytes as the
+ * system property {@code dl4jlora.base.limit} says.
  */
 public interface BaseOpener {
 
@@ -28,7 +29,7 @@ public interface BaseOpener {
      *
      * @param location of a base, absolute
      * @return the file that DL4J's ModelSerializer wrote, from its first byte; closed by the caller
-     * @throws IOException if there is none, or it cannot be read
+     * @throws IOException if there is no such base, or it cannot be read
      */
     InputStream open(URI location) throws IOException;
 }

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.conf;
 
 /**
- * What a start from data does with it.
+ * How a start from data uses the data.
  *
  * @param rankBudget the sum of all ranks; null: each as configured
- * @param rho        how many times its configured rank a matrix may get of it at most
- * @param batches    how many batches are looked at; null: each start's own default
+ * @param rho        the largest rank that a matrix may get, as a multiple of its configured rank
+ * @param batches    how many batches are used; null: each start's own default
  */
 record FromData(Integer rankBudget, double rho, Integer batches) {
 

@@ -43,7 +43,7 @@ public final class LoRAConfig {
     }
 
     /**
-     * What the layers that a pattern matches do differently.
+     * Settings of the layers that a pattern matches, where they differ from those of all layers.
      *
      * @param rank            null: as configured for all
      * @param alpha           null: as configured for all
@@ -65,7 +65,7 @@ public final class LoRAConfig {
                     later.pissaIterations == null ? pissaIterations : later.pissaIterations);
         }
 
-        /** Collects what a layer does differently. */
+        /** Collects the settings that differ. */
         public static final class Builder {
 
             private Integer rank;
@@ -134,10 +134,10 @@ public final class LoRAConfig {
         }
 
         /**
-         * Settings of all layers as they are for the layers that are overridden.
+         * Makes the settings of overridden layers from those of all layers.
          *
          * @param settings of all layers
-         * @return the settings with what is other here
+         * @return these settings with the differences applied
          * @throws IllegalArgumentException if one is out of its range
          */
         public LoRASettings applyTo(LoRASettings settings) {
@@ -154,7 +154,9 @@ public final class LoRAConfig {
         return new Builder();
     }
 
-    /** {@return this configuration, to change some of it; {@code targets}, {@code exclude} and {@code trainable} add to it} */
+    /**
+     * {@return a builder that starts with this configuration; {@code targets}, {@code exclude} and {@code trainable} add to it}
+     */
     public Builder toBuilder() {
         return new Builder(this);
     }
@@ -169,7 +171,7 @@ public final class LoRAConfig {
         return new LoRAConfig(settings, selection.withOverrides(overrides), training, base, data);
     }
 
-    /** {@return rank, alpha, variant and whatever else makes an adapter, of all layers but for {@link #overrides}} */
+    /** {@return rank, alpha, variant and all else that makes an adapter, for all layers except for {@link #overrides}} */
     public LoRASettings settings() {
         return settings;
     }
@@ -224,32 +226,35 @@ public final class LoRAConfig {
         return training.bias();
     }
 
-    /** {@return patterns of what is adapted} None, with neither target types nor {@link #targetsAll}: every DenseLayer. */
+    /**
+     * {@return patterns of what is adapted} Without any, without target types and without {@link #targetsAll}, every DenseLayer
+     * is adapted.
+     */
     public List<Pattern> targets() {
         return selection.targets();
     }
 
-    /** {@return targets beside those that patterns name} */
+    /** {@return types of layers that are targets, besides those that patterns name} */
     public Set<LayerType> targetTypes() {
         return selection.types();
     }
 
-    /** {@return whether every layer that can be adapted is a target, but output layers} */
+    /** {@return whether every layer that can be adapted is a target, except output layers} */
     public boolean targetsAll() {
         return selection.all();
     }
 
-    /** {@return what is not adapted although a target matches it} */
+    /** {@return patterns of what is not adapted although a target matches it} */
     public List<Pattern> exclude() {
         return selection.exclude();
     }
 
-    /** {@return layers that train in full} */
+    /** {@return patterns of layers that train in full} */
     public List<Pattern> trainable() {
         return selection.trainable();
     }
 
-    /** {@return other ranks and alphas, in the order in which they were given, the first that sets one wins; unmodifiable} */
+    /** {@return other ranks and alphas in the order in which they were given: the first that sets one wins; unmodifiable} */
     public Map<Pattern, LayerOverride> overrides() {
         return selection.overrides();
     }
@@ -259,12 +264,15 @@ public final class LoRAConfig {
         return training.updater() == null ? null : training.updater().clone();
     }
 
-    /** {@return that of A and B, copies} What the base network has for its own weights does not carry over. */
+    /**
+     * {@return copies of the regularization of A and B} The base network's regularization of its own weights does not carry
+     * over.
+     */
     public List<Regularization> regularization() {
         return training.regularization().stream().map(Regularization::clone).toList();
     }
 
-    /** {@return what the A matrices are drawn from; null: the base network's seed} */
+    /** {@return the seed that the A matrices are drawn from; null: the base network's seed} */
     public Long seed() {
         return training.seed();
     }
@@ -279,7 +287,7 @@ public final class LoRAConfig {
         return base.storage();
     }
 
-    /** {@return whether they are a copy of the base's} */
+    /** {@return whether frozen values are a copy of the base's} */
     public boolean copyBase() {
         return base.copy();
     }
@@ -299,21 +307,21 @@ public final class LoRAConfig {
         return data.rankBudget();
     }
 
-    /** {@return how many times its own rank a matrix may get of {@link #rankBudget} at most} */
+    /** {@return the largest rank that a matrix may get from {@link #rankBudget}, as a multiple of its own rank} */
     public double rankBudgetRho() {
         return data.rho();
     }
 
-    /** {@return how many batches a start from data looks at at most; null: as is each start's default} */
+    /** {@return the largest number of batches that a start from data uses; null: each start's default} */
     public Integer startBatches() {
         return data.batches();
     }
 
     /**
-     * What this configuration adapts, trained and kept as another one says.
+     * Combines what this configuration adapts with how another one trains and keeps it.
      *
-     * @param other says dropout, LoRA+, engine, updater, regularization, seed, storage and the base's form; its
-     *              {@link #bias} counts unless it is {@link BiasTraining#NONE}
+     * @param other gives dropout, LoRA+, engine, updater, regularization, seed, storage and the base's form; its {@link #bias}
+     *              counts unless it is {@link BiasTraining#NONE}
      * @return a configuration with the targets, ranks, alphas, variants and starts of this one
      */
     public LoRAConfig trainedAs(LoRAConfig other) {
@@ -437,10 +445,10 @@ public final class LoRAConfig {
         }
 
         /**
-         * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all weight
-         * matrices it has; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, only
-         * these. Tables, messages and adapter files call such a parameter {@code lstm.RW}, which a pattern matches too; with the
-         * slash no dot is taken for any character. Output layers are adapted only when named.
+         * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all its weight
+         * matrices; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, adapts only these.
+         * Tables, messages and adapter files call such a parameter {@code lstm.RW}. A pattern matches that name too, but a
+         * pattern with a slash has no dot that stands for any character. Output layers are adapted only when named.
          *
          * @param patterns regular expressions, each of a whole name
          * @return this
@@ -463,7 +471,8 @@ public final class LoRAConfig {
         }
 
         /**
-         * Every layer that can be adapted, but output layers: PEFT's {@code all-linear}. What cannot be is frozen.
+         * Adapts every layer that can be adapted, except output layers: PEFT's {@code all-linear}. Layers that cannot be
+         * adapted are frozen.
          *
          * @return this
          */
@@ -495,10 +504,10 @@ public final class LoRAConfig {
         }
 
         /**
-         * Another rank or alpha for the layers, or parameters as {@code name/key}, that the pattern matches: PEFT's
-         * {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the first that sets a rank says the
-         * rank, the first that sets an alpha the alpha, as in PEFT. The very same pattern given again changes what it set,
-         * in its place.
+         * Another rank, alpha, variant, start or number of its iterations for the layers, or parameters as {@code name/key},
+         * that the pattern matches: PEFT's {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the rank
+         * comes from the first that sets a rank, and alpha from the first that sets an alpha, as in PEFT. If the very same
+         * pattern is given again, it changes its earlier settings and keeps its place.
          *
          * @param pattern  a regular expression of a whole name
          * @param settings what differs
@@ -565,8 +574,8 @@ public final class LoRAConfig {
         }
 
         /**
-         * L2 regularization of A and B; default none. As on DL4J's builders it takes the place of {@link #weightDecay}, which is
-         * logged as a warning: both at once make no sense.
+         * L2 regularization of A and B; default none. As on DL4J's builders it replaces {@link #weightDecay}, with a warning in
+         * the log: both at once make no sense.
          *
          * @param coefficient above 0; 0 takes back what was set before, and leaves weight decay alone
          * @return this
@@ -578,8 +587,8 @@ public final class LoRAConfig {
         }
 
         /**
-         * Weight decay of A and B, times the learning rate; default none. As on DL4J's builders it takes the place of {@link
-         * #l2}, which is logged as a warning: both at once make no sense.
+         * Weight decay of A and B, times the learning rate; default none. As on DL4J's builders it replaces {@link #l2}, with a
+         * warning in the log: both at once make no sense.
          *
          * @param coefficient above 0; 0 takes back what was set before, and leaves L2 regularization alone
          * @return this
@@ -657,10 +666,10 @@ public final class LoRAConfig {
         }
 
         /**
-         * Where a JVM that has not got the base network can load it from (a file that DL4J's ModelSerializer wrote),
-         * such as the executors of a cluster. What is found there must have the recorded content ids. Schemes that the
-         * JDK cannot open need a {@link BaseOpener}, and so do servers that ask for credentials: the
-         * location stands in the network's JSON and in every checkpoint.
+         * Where a JVM without the base network, such as an executor of a cluster, can load it: a file that DL4J's
+         * ModelSerializer wrote. The base found there must have the recorded content ids. Schemes that the JDK cannot open need
+         * a {@link BaseOpener}. So do servers that ask for credentials, since the location stands in the network's JSON and in
+         * every checkpoint.
          *
          * @param location absolute, without user info and query; null: none
          * @return this
@@ -682,10 +691,10 @@ public final class LoRAConfig {
         }
 
         /**
-         * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory. Default:
-         * none. Dense and output layers, convolutions and embeddings are quantised; layers that train, those that run on
-         * W + s·A·B, and whatever is no matrix stay as they are ({@link LoRA#summary} tells). Adapters, gradients and updater
-         * state keep the network's type. A base that is quantised already must be so in this way.
+         * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory.
+         * Default: none. Dense and output layers, convolutions and embeddings are quantised; layers that train, layers that run
+         * on W + s·A·B, and parameters that are not matrices stay as they are ({@link LoRA#summary} tells). Adapters, gradients
+         * and updater state keep the network's type. A base that is quantised already must have this scheme.
          *
          * @param scheme null: none
          * @return this
@@ -706,19 +715,19 @@ public final class LoRAConfig {
         }
 
         /**
-         * Distributes ranks by what the data tells: of the principal components of the inputs of all adapted matrices those
+         * Distributes ranks by the data: of the principal components of the inputs of all adapted matrices it takes the
          * {@code total} that explain most of their layer's variance. Paischer et al. 2024, arXiv:2410.07170, algorithm 1. Needs
          * {@link LoRAInit#EVA} everywhere, and {@code LoRA.apply} with data. PEFT's total is the number of matrices times the
-         * rank, so that {@code rank(8)} of six matrices asks for {@code rankBudget(48)}; here it may be any other.
+         * rank: {@code rank(8)} of six matrices corresponds to {@code rankBudget(48)}. Here it may be any other number.
          *
-         * <p>{@code rank}, or an override's, says what a matrix would have, and so how much it may get: rho times that, rounded,
-         * and at most its number of inputs. <b>A matrix that gets no rank is not adapted</b>: it is frozen like any other layer
-         * of the base, as in PEFT, and missing in adapter files; a line of the log names it. The factor s of ΔW stays what it
-         * would be: where {@link Scaling} divides by the rank, alpha changes with it, as by PEFT's
-         * {@code adjust_scaling_factors}.
+         * <p>{@code rank}, or an override's rank, is what a matrix would have without a budget. With one it may get up to rho
+         * times that rank, rounded, and at most its number of inputs. <b>A matrix that gets no rank is not adapted</b>: it is
+         * frozen like any other layer of the base, as in PEFT, and missing in adapter files; a line of the log names it. The
+         * factor s of ΔW stays what it would be without a budget: where {@link Scaling} divides by the rank, alpha changes with
+         * the rank, as with PEFT's {@code adjust_scaling_factors}.
          *
          * @param total of the ranks of all adapted matrices, at least 1
-         * @param rho   at least 1; 1 leaves a total of as much as PEFT's where it was
+         * @param rho   at least 1; with 1, a total as large as PEFT's leaves all ranks as they were
          * @return this
          */
         public Builder rankBudget(int total, double rho) {
@@ -728,8 +737,8 @@ public final class LoRAConfig {
         }
 
         /**
-         * How many batches of the data a start looks at at most. Default: EVA ends when its components have converged or the
-         * data does; LoRA-GA sums the gradients of the first 8 up.
+         * The largest number of batches of the data that a start uses. Default: EVA ends when its components have converged or
+         * when the data ends; LoRA-GA sums the gradients of the first 8.
          *
          * @param most at least 1
          * @return this

@@ -12,10 +12,10 @@ import java.util.function.DoubleSupplier;
 
 /**
  * How A {@code [nIn, rank]} and B {@code [rank, nOut]} start. A fresh adapter changes nothing: B starts at zero or, with
- * {@link #ORTHOGONAL}, orthogonal to A; what {@link #PISSA}, {@link #OLORA} and {@link #LORA_GA} start as is taken out of W.
+ * {@link #ORTHOGONAL}, orthogonal to A; the start of {@link #PISSA}, {@link #OLORA} and {@link #LORA_GA} is taken out of W.
  *
- * <p>All but the starts from data is computed in double precision by Java, not by ND4J: a conversion leaves the random sequence
- * of the surrounding program as it was, and gives the same start on every backend and machine.
+ * <p>Except for the starts from data, all values are computed in double precision by Java, not by ND4J. So a conversion leaves
+ * the random sequence of the surrounding program as it was, and gives the same start on every backend and machine.
  */
 public enum LoRAInit {
 
@@ -35,7 +35,7 @@ public enum LoRAInit {
         }
     },
 
-    /** A of N(0, 1/rank), the number being the standard deviation: PEFT's {@code init_lora_weights="gaussian"}. */
+    /** A of N(0, 1/rank), where 1/rank is the standard deviation: PEFT's {@code init_lora_weights="gaussian"}. */
     GAUSSIAN {
         @Override
         DoubleSupplier sampler(long nIn, long rank, Random random) {
@@ -86,11 +86,11 @@ public enum LoRAInit {
     },
 
     /**
-     * s·A·B is the part of what quantising loses, W − Q(W), with the largest singular values, so that a fresh network is closer
+     * s·A·B is the part with the largest singular values of W − Q(W), which quantising loses, so that a fresh network is closer
      * to the original base than the quantised one is: Li et al. 2023, "LoftQ: LoRA-Fine-Tuning-Aware Quantization for Large
-     * Language Models", arXiv:2310.08659, algorithm 1 with one alternation, PEFT's default; further ones would quantise another
-     * matrix for each adapter. {@link #take} is given W − Q(W). Needs {@code quantize}, the original base, a positive factor s
-     * and a rank of at most min(nIn, nOut); for dense and output layers.
+     * Language Models", arXiv:2310.08659, algorithm 1 with one alternation, PEFT's default; further alternations would quantise
+     * another matrix for each adapter. {@link #take} is given W − Q(W). Needs {@code quantize}, the original base, a positive
+     * factor s and a rank of at most min(nIn, nOut); for dense and output layers.
      */
     LOFTQ {
         @Override
@@ -146,7 +146,7 @@ public enum LoRAInit {
         return () -> bound * (2 * random.nextDouble() - 1);
     }
 
-    /** {@return whether A and B start from the network's data, so that neither W nor a seed tells what they were} */
+    /** {@return whether A and B start from data, so that the start cannot be recomputed from W and a seed} */
     public boolean needsData() {
         return false;
     }
@@ -157,7 +157,7 @@ public enum LoRAInit {
         }
     }
 
-    /** {@return whether A and B start as a part of W, which then stands for what is left of it} */
+    /** {@return whether A and B start as a part of W, which then stands for the rest of it} */
     public boolean isTakenFromW() {
         return false;
     }

@@ -11,13 +11,12 @@ import io.github.dl4jlora.variant.Variant;
 public interface LoRAOptions<B> {
 
     /**
-     * The settings so far; every method here writes to them.
+     * The settings so far, to which every method here writes.
      *
-     * @return this
+     * @return the settings so far
      */
     LoRASettings.Builder lora();
 
-    /** The builder itself. */
     @SuppressWarnings("unchecked")
     private B self() {
         return (B) this;
@@ -35,8 +34,8 @@ public interface LoRAOptions<B> {
     }
 
     /**
-     * Default 1. Without {@link #scaling} it is the factor s itself, and not what PEFT, Keras and torchtune divide by the rank: a
-     * builder logs a warning if it is above 2 then.
+     * Scales ΔW, see {@link Scaling}; default 1. Without {@link #scaling}, alpha is the factor s itself. PEFT, Keras and
+     * torchtune divide it by the rank: so a builder logs a warning if alpha is above 2 and scaling is not set.
      *
      * @param alpha finite, not 0
      * @return this
@@ -47,7 +46,7 @@ public interface LoRAOptions<B> {
     }
 
     /**
-     * Default {@link Scaling#ALPHA}.
+     * How alpha and rank become the factor s; default {@link Scaling#ALPHA}.
      *
      * @param scaling of alpha by the rank
      * @return this
@@ -70,9 +69,9 @@ public interface LoRAOptions<B> {
 
     /**
      * Iterations of the randomised decomposition of {@link LoRAInit#PISSA} and {@link LoRAInit#LOFTQ}, PEFT's
-     * {@code pissa_niter_(iterations)}, of which 4 to 16 are usual; default 0, an exact one.
+     * {@code pissa_niter_(iterations)}, of which 4 to 16 are usual; default 0, an exact decomposition.
      *
-     * @param iterations 0: an exact one
+     * @param iterations 0: an exact decomposition
      * @return this
      */
     default B pissaIterations(int iterations) {

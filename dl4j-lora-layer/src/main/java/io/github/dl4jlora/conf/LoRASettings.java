@@ -9,8 +9,8 @@ import java.io.Serializable;
 import java.util.Objects;
 
 /**
- * What an adapter is: one immutable value that checks itself, held by {@link LoRAConfig} and by every adapted layer, and
- * written to JSON as one.
+ * The settings of an adapter: one immutable value that checks itself, held by {@link LoRAConfig} and by every adapted layer,
+ * and written to JSON as one value.
  *
  * @param rank            of A and B, at least 1
  * @param alpha           see {@link Scaling}; finite, not 0
@@ -33,10 +33,10 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
 
     private static final long serialVersionUID = 1L;
 
-    /** Rank 8, alpha 1, plain LoRA: what a builder starts with, but for a rank that it may require. */
+    /** Rank 8, alpha 1, plain LoRA: what a builder starts with, except that it may require a rank. */
     public static final LoRASettings DEFAULTS = builder().rank(8).build();
 
-    /** A handful serves; a file that asks for millions wants to keep the machine busy. */
+    /** A handful is enough; a file that asks for millions is meant to keep the machine busy. */
     public static final int MOST_PISSA_ITERATIONS = 1000;
 
     /**
@@ -103,7 +103,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         return new Builder();
     }
 
-    /** {@return these settings, to change some of them} */
+    /** {@return a builder that starts with these settings} */
     public Builder toBuilder() {
         Builder builder = new Builder();
         builder.rank = rank;
@@ -127,12 +127,12 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
     /**
      * Checks what depends on the layer.
      *
-     * @param of      what to call it in a message: {@code Layer "fc"}
-     * @param nIn     0 where it is still to be inferred, as {@code nOut}
+     * @param of      what to call the layer in a message: {@code Layer "fc"}
+     * @param nIn     0 where it is still to be inferred
      * @param nOut    0 where it is still to be inferred
      * @param updater null where it is still to come from the network's configuration
-     * @throws IllegalArgumentException for a start from W of a higher rank than W's, or a ratio of learning rates where the
-     *                                  updater has none
+     * @throws IllegalArgumentException for a start from W with a higher rank than W's, or a ratio of learning rates where the
+     *                                  updater has no learning rate
      */
     public void checkFit(String of, long nIn, long nOut, IUpdater updater) {
         if (loraInit.dependsOnW() && nIn > 0 && nOut > 0 && rank > Math.min(nIn, nOut)) {
@@ -240,7 +240,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
             return this;
         }
 
-        /** See {@link RawAlpha}; of an alpha and a rank that differ from these for some layers. */
+        /** See {@link RawAlpha}; some layers may have another alpha and rank than these settings. */
         void warnOfRawAlpha(double otherAlpha, int otherRank) {
             if (!scalingIsChosen) {
                 RawAlpha.warn(otherAlpha, otherRank);
@@ -248,8 +248,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
-         * Makes the settings. If {@code alpha} is above 2 and {@code scaling} was not called, what the factor becomes is logged
-         * as a warning, once in a JVM for each alpha and rank.
+         * Makes the settings. If {@code alpha} is above 2 and {@code scaling} was not called, a warning in the log tells the
+         * factor, once in a JVM for each alpha and rank.
          *
          * @return the settings
          * @throws IllegalArgumentException for a setting out of its range
@@ -262,7 +262,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
-         * Makes the settings, and says whose they are if they are wrong.
+         * Makes the settings; if they are wrong, the message says whose they are.
          *
          * @param of what the settings are for, to begin the message with: {@code Layer "fc"}
          * @return the settings

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.conf;
 
-/** What saving does differently. Without one, a file that is there already is replaced. */
+/** Options of saving. Without one, an existing file is replaced. */
 public enum SaveOption {
 
     /**
-     * Refuses, by a {@link java.nio.file.FileAlreadyExistsException} that names the file, where there is one already. Of several
-     * who save to one path at once, one succeeds, on file systems that have hard links. For a folder the files that would be
-     * written count; others may be there.
+     * Refuses to replace an existing file, with a {@link java.nio.file.FileAlreadyExistsException} that names it. Of several
+     * saves to one path at once, one succeeds, on file systems that have hard links. In a folder only the files that would be
+     * written count; other files may be there.
      */
     NEW_ONLY
 }

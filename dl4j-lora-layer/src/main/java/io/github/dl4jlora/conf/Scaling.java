@@ -29,7 +29,7 @@ public enum Scaling {
         }
     };
 
-    /** The largest factor that A·B may have: its square, which norms and a second layer make of it, is a FLOAT still. */
+    /** The largest factor that A·B may have: its square, which occurs in norms and in a second layer, is still a FLOAT. */
     public static final double LARGEST_FACTOR = 1.8e19;
 
     /**

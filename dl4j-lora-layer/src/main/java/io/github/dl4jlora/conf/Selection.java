@@ -20,7 +20,7 @@ record Selection(List<Pattern> targets, Set<LayerType> types, boolean all, List<
         overrides = Collections.unmodifiableMap(new LinkedHashMap<>(overrides));
     }
 
-    /** The same with others in place of its overrides. */
+    /** The same selection with other overrides. */
     Selection withOverrides(Map<Pattern, LoRAConfig.LayerOverride> others) {
         return new Selection(targets, types, all, exclude, trainable, others);
     }

@@ -6,8 +6,8 @@ import java.util.List;
 
 /**
  * Says what PyTorch calls the parameters of a network's layers, and which way round it has them. A layer's configuration that
- * implements this is asked for every layer of its network, its own among them, so that one layer of a model can answer for the
- * stock layers beside it. Adapter files then have these names and shapes in both directions: for layers that were trained in
+ * implements this is asked about every layer of its network, its own included, so that one layer of a model can answer for the
+ * stock layers beside it. Adapter files are then written and read with these names and shapes: for layers that were trained in
  * full, PEFT's {@code modules_to_save}, for biases that were trained, and for W of an adapted layer, as far as a start depends
  * on it.
  *
@@ -17,13 +17,14 @@ import java.util.List;
 public interface TorchNames {
 
     /**
-     * The parameters of a layer. Where PyTorch has one value by two names, as a decoder that is tied to word embeddings, the
-     * layer that computes with the parameter of another names the other's: {@link TorchParameter#layer} tells whose a parameter
-     * is.
+     * The parameters of a layer. Where PyTorch has one value under two names, such as a decoder that is tied to word
+     * embeddings, the layer that computes with another layer's parameter names that parameter: {@link TorchParameter#layer}
+     * tells which layer holds it.
      *
      * @param name  of the layer in the network
-     * @param layer its configuration as DL4J has it, out of all wrappers
-     * @return all parameters of the layer, and those of others by the name that they have here; none for a layer that is unknown
+     * @param layer its configuration as DL4J has it, without any wrappers
+     * @return all parameters of the layer, and those of other layers under the names that they have here; none for an unknown
+     *         layer
      */
     List<TorchParameter> torchParameters(String name, Layer layer);
 }

@@ -5,7 +5,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Arrays;
 
 /**
- * A parameter of a layer, and what PyTorch has of it.
+ * A parameter of a layer, and its counterpart in PyTorch.
  *
  * @param layer      the name of the layer that holds it
  * @param key        of the parameter there
@@ -22,7 +22,7 @@ public record TorchParameter(String layer, String key, String tensor, long[] sha
      * @return a view of {@link #shape}
      */
     public INDArray oriented(INDArray parameter) {
-        // Vectors are rows in DL4J. What has the shape already is not reshaped: of an 'f' array that makes a copy.
+        // Vectors are rows in DL4J. An array that has the shape already is not reshaped: that would copy an 'f' array.
         return transposed ? parameter.transpose() : shape.length == 1 ? parameter.reshape(shape) : parameter;
     }
 
@@ -32,7 +32,7 @@ public record TorchParameter(String layer, String key, String tensor, long[] sha
      * @param value as PyTorch has it
      * @param like  the parameter that it is for
      * @return the value in the shape of the parameter, in part a view
-     * @throws IllegalArgumentException if the value has not {@link #shape}
+     * @throws IllegalArgumentException if the value does not have {@link #shape}
      */
     public INDArray restored(INDArray value, INDArray like) {
         if (!Arrays.equals(shape, value.shape())) {

@@ -5,7 +5,7 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.List;
 
-/** What trains how. */
+/** How an adapted network trains. */
 record Training(BiasTraining bias, IUpdater updater, List<Regularization> regularization, Long seed,
                         boolean keepCounts) {
 

@@ -20,7 +20,7 @@ public class AdapterFormatException extends IOException {
      * A refusal with its cause.
      *
      * @param message what was found where, and what was expected
-     * @param cause   what the file's text or bytes failed with
+     * @param cause   the failure to read the file's text or bytes
      */
     public AdapterFormatException(String message, Throwable cause) {
         super(message, cause);

@@ -1,5 +1,5 @@
 /**
- * What is thrown beside Java's own exceptions.
+ * Exceptions that are thrown besides Java's own.
  *
  * <pre>
  *   AdapterFormatException            a file of an adapter that is damaged, of another kind, or that promises too much

@@ -20,8 +20,8 @@ public record LoRAMergeReport(List<Row> rows) {
      * @param layer         the layer's name, {@code layer.key} where it has several matrices
      * @param surviving     the share of ΔW that survives rounding, 1 − ‖W' − (W + ΔW)‖ / ‖ΔW‖ in Frobenius norms: 1 if nothing
      *                      is lost, or ΔW is zero; 0 if every change was below half a unit in the last place of its weight, or
-     *                      the errors are larger than the changes. That takes several roundings, as DoRA's: W itself can be
-     *                      represented, so that no single one moves a sum farther than back to W
+     *                      the errors are larger than the changes. The latter takes several roundings, as with DoRA: W itself
+     *                      can be represented, so that a single rounding moves a sum no farther than back to W
      * @param largestChange the largest |W' − W| of a weight
      * @param relativeNorm  ‖ΔW‖ / ‖W‖; infinity if only W is zero, 0 if ΔW is
      * @param baseError     ‖W − V‖ / ‖V‖, where V is what the original base holds and W what the adapted network kept of it: 0
@@ -31,7 +31,7 @@ public record LoRAMergeReport(List<Row> rows) {
     }
 
     /**
-     * A list that nobody can change.
+     * Copies the rows into a list that cannot be changed.
      *
      * @param rows in topological order
      */

@@ -12,8 +12,8 @@ import java.util.Locale;
  * @param adapted      memory of training the adapters
  * @param full         memory of training the network itself: with the configuration's updater, or, if it has none, its own
  * @param adapterBytes of the values in an adapter's file; names and settings add a few kilobytes
- * @param rankBudget   the sum of the ranks that data will share out, so that ranks and bytes here, which are of each matrix's own
- *                     rank, may move; null: ranks are as configured
+ * @param rankBudget   the sum of the ranks that data will share out. Ranks and bytes here are counted with each matrix's own
+ *                     rank, and may change with the data. Null: ranks are as configured
  */
 public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory full, long adapterBytes, Integer rankBudget) {
 
@@ -21,13 +21,13 @@ public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory fu
      * Bytes of a process that trains.
      *
      * @param frozen      parameters that do not train, as they are kept: shared with the base, copied, or in fewer bits
-     * @param trained     parameters that do
+     * @param trained     parameters that train
      * @param gradients   of the network's vector, frozen values in it included
      * @param updater     state of the updaters, as DL4J's {@code IUpdater.stateSize} counts it
      * @param activations what DL4J keeps from the forward pass to the backward pass
      * @param workspaces  DL4J's other workspaces: the working memory of one layer at a time, and gradients of activations
      * @param scratch     outside of workspaces: W + s·A·B of layers that run on it, room for a few lines of quantised matrices,
-     *                    and what ND4J's native convolutions over time and volumes make for themselves
+     *                    and buffers inside ND4J's native convolutions over time and volumes
      */
     public record Memory(long frozen, long trained, long gradients, long updater, long activations, long workspaces,
                          long scratch) {

@@ -12,8 +12,7 @@ import java.util.stream.Stream;
  * What trains in a network and what does not, by layer; {@link #toString} is a table for people.
  *
  * @param rows  in topological order
- * @param notes what the base asks of a layer and the adapted layer does not do, a sentence for each layer; empty if there is
- *              nothing of the kind
+ * @param notes settings of the base that an adapted layer does not follow, a sentence for each layer; empty if there are none
  */
 public record LoRASummary(List<Row> rows, List<String> notes) {
 
@@ -24,24 +23,24 @@ public record LoRASummary(List<Row> rows, List<String> notes) {
     /**
      * One layer or vertex.
      *
-     * @param name      as in the network; of one of several matrices of a layer, {@code lstm.W}, as in adapter files
+     * @param name      as in the network; for one of several matrices of a layer as in adapter files, {@code lstm.W}
      * @param type      of the layer in the base network
-     * @param role      adapted, and by what it is scaled; trained in full, frozen, …
+     * @param role      adapted, and by what factor it is scaled; trained in full, frozen, …
      * @param rank      0 for a layer that is not adapted
      * @param alpha     0 for a layer that is not adapted
      * @param trainable number of trained values
      * @param frozen    number of values that are not trained
-     * @param storedAs  how its weights are kept: a {@link Quantization}, or their data type; empty for one without any
+     * @param storedAs  how its weights are kept: a {@link Quantization}, or their data type; empty for a layer without weights
      * @param bytes     of the values that are not trained, as they are kept
      * @param error     what quantising lost of its matrix, ‖W − Q(W)‖ / ‖W‖ in Frobenius norms, the largest where there are
-     *                  several; NaN where nothing is quantised, or where the base is not here
+     *                  several; NaN where nothing is quantised, or where the base is not available
      */
     public record Row(String name, String type, String role, int rank, double alpha, long trainable, long frozen,
                       String storedAs, long bytes, double error) {
     }
 
     /**
-     * Without notes.
+     * A summary without notes.
      *
      * @param rows in topological order
      */

@@ -1,5 +1,5 @@
 /**
- * What users are told of a network: tables that can be printed, and read value by value.
+ * What users are told about a network: tables that can be printed, and read value by value.
  *
  * <pre>
  *   LoRASummary          what trains and what does not, by layer
