@@ -22,8 +22,8 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
     }
 
     /**
-     * The DL4J layer for a PyTorch module, whose name comes without {@code base_model.model.}; null for a module that is left
-     * out. Default: the same name.
+     * Sets which DL4J layer a PyTorch module is for. The module's name comes without {@code base_model.model.}; null leaves the
+     * module out. Default: the same name.
      *
      * @param mapper from a module's name to a layer's
      * @return this loader
@@ -37,7 +37,7 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
      * Whether missing and surplus tensors are an error, which is the default. Otherwise they are left out, with a warning. A
      * surplus tensor without which an adapted layer would compute something else is refused in any case.
      *
-     * @param strict whether they are
+     * @param strict whether they are an error
      * @return this loader
      */
     public AdapterLoader strict(boolean strict) {
@@ -59,10 +59,10 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
     }
 
     /**
-     * Reads PEFT's two files out of a zip, as {@link AdapterSaver#save(java.io.OutputStream)} writes it, or as somebody zipped
-     * the folder.
+     * Reads PEFT's two files from a zip, as {@link AdapterSaver#save(java.io.OutputStream)} writes it, or from a zip of the
+     * folder.
      *
-     * @param zip read to its end, not closed; at most 8 GiB unpacked, for a while in a temporary folder
+     * @param zip read to its end, not closed; at most 8 GiB unpacked, meanwhile in a temporary folder
      * @return the adapter
      * @throws AdapterFormatException if it is no such zip, or one of the files is broken, of another kind, or asks for something
      *                                that is not supported, or if the mapper does not give every layer a name of its own

@@ -23,10 +23,10 @@ public final class AdapterSaver {
     }
 
     /**
-     * The PyTorch module for a layer; null for one that is left out. Default: the same name.
+     * Sets which PyTorch module a layer is for; null leaves the layer out. Default: the same name.
      *
      * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's; modules that
-     *               {@link io.github.dl4jlora.conf.TorchNames} names have that name
+     *               {@link io.github.dl4jlora.conf.TorchNames} names keep that name
      * @return this saver
      */
     public AdapterSaver keyMapper(UnaryOperator<String> mapper) {
@@ -36,10 +36,10 @@ public final class AdapterSaver {
 
     /**
      * Writes PEFT's two files into a folder, which is made if need be. A new folder appears with both files or not at all. In
-     * one that is there both are replaced together, in one step where the system can (Linux, macOS): at no moment the one is of
-     * this save and the other of another. Other files stay, and a link to the folder stays a link. Saves into one folder wait for
-     * one another, also in several processes. Layers that started from different parts of W, which PEFT cannot say, are written
-     * as plain ones of twice the rank, which compute the same.
+     * an existing folder both files are replaced together, in one step where the system can (Linux, macOS): at no moment are
+     * they of different saves. Other files stay, and a link to the folder stays a link. Saves into one folder wait for one
+     * another, also in several processes. PEFT has no way to say that layers started from different parts of W: these are
+     * written as plain layers of twice the rank, which compute the same.
      *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once

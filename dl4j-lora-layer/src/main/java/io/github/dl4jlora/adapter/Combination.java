@@ -43,34 +43,34 @@ public final class Combination {
         /** The ΔW of the chosen rank that is closest to Σ wᵢ·ΔWᵢ. */
         SVD(Keep.ALL, Merge.NONE, true),
 
-        /** LINEAR of the values that are largest in magnitude, where adapters disagree only those of the elected sign. */
+        /** LINEAR of the values that are largest in magnitude; where adapters disagree, only of those with the elected sign. */
         TIES(Keep.LARGEST, Merge.OF_ONE_SIGN, false),
 
-        /** TIES of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        /** TIES of the ΔWᵢ, which are formed; then the closest ΔW of the chosen rank. */
         TIES_SVD(Keep.LARGEST, Merge.OF_ONE_SIGN, true),
 
         /** LINEAR of randomly kept values, the kept ones scaled up. */
         DARE_LINEAR(Keep.RANDOM, Merge.SUM, false),
 
-        /** DARE_LINEAR of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        /** DARE_LINEAR of the ΔWᵢ, which are formed; then the closest ΔW of the chosen rank. */
         DARE_LINEAR_SVD(Keep.RANDOM, Merge.SUM, true),
 
         /** TIES of randomly kept values, the kept ones scaled up. */
         DARE_TIES(Keep.RANDOM, Merge.OF_ONE_SIGN, false),
 
-        /** DARE_TIES of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        /** DARE_TIES of the ΔWᵢ, which are formed; then the closest ΔW of the chosen rank. */
         DARE_TIES_SVD(Keep.RANDOM, Merge.OF_ONE_SIGN, true),
 
         /** LINEAR of the values that are largest in magnitude. */
         MAGNITUDE_PRUNE(Keep.LARGEST, Merge.SUM, false),
 
-        /** MAGNITUDE_PRUNE of the ΔWᵢ, which are formed, and of it the closest ΔW of the chosen rank. */
+        /** MAGNITUDE_PRUNE of the ΔWᵢ, which are formed; then the closest ΔW of the chosen rank. */
         MAGNITUDE_PRUNE_SVD(Keep.LARGEST, Merge.SUM, true);
 
         /** Which values of an A, B or ΔW are kept. */
         private enum Keep { ALL, LARGEST, RANDOM }
 
-        /** What becomes of values that lie in one place; NONE: products are put side by side. */
+        /** How values in the same place are merged; NONE: products are put side by side. */
         private enum Merge { NONE, SUM, OF_ONE_SIGN }
 
         private final Keep keep;
@@ -83,12 +83,12 @@ public final class Combination {
             this.truncates = truncates;
         }
 
-        /** {@return whether it keeps a fraction of the values, and {@link Combination#density} has to say which} */
+        /** {@return whether it keeps a fraction of the values, which {@link Combination#density} has to set} */
         public boolean needsDensity() {
             return keep != Keep.ALL;
         }
 
-        /** {@return whether it merges A with A and B with B, so that a layer has to have one rank in all adapters} */
+        /** {@return whether it merges A with A and B with B, so that a layer must have the same rank in all adapters} */
         public boolean needsEqualRanks() {
             return merge != Merge.NONE && !truncates;
         }
@@ -138,7 +138,7 @@ public final class Combination {
      * Adds an adapter to the combination.
      *
      * @param adapter of the same base as the others; a layer that it lacks counts as unchanged by it
-     * @param weight  any finite number; below zero it takes the task away
+     * @param weight  any finite number; a negative weight takes the task away
      * @return this combination
      * @throws IllegalArgumentException for a weight that is not finite
      */
@@ -164,7 +164,7 @@ public final class Combination {
     }
 
     /**
-     * The rank that SVD, and what ends in SVD, truncates to; default: the largest of the adapters' ranks, by layer.
+     * The rank to which SVD, and methods that end in SVD, truncate; default: the largest of the adapters' ranks, by layer.
      *
      * @param rank at least 1
      * @return this combination
@@ -197,15 +197,15 @@ public final class Combination {
     }
 
     /**
-     * Combines the adapters that were added, all layers that any of them has.
+     * Combines the adapters that were added, in all layers that any of them has.
      *
      * @return an adapter for the same base, with each layer's factor 1
      * @throws IllegalArgumentException if the adapters differ in a layer's shape or base, or, for the methods that
      *                                  {@linkplain Method#needsEqualRanks need equal ones}, in a layer's rank; if two of them
-     *                                  trained the same layer in full, or its bias, or one trained in full what another
-     *                                  adapts; if one that trained biases lacks a layer; if one is a DoRA adapter, which does
-     *                                  more than to add; if a setting is missing or of no use to the method
-     * @throws IllegalStateException    for SVD, and what ends in SVD, if an A or B holds NaN or infinity
+     *                                  trained the same layer in full, or its bias, or one trained in full what another adapts;
+     *                                  if one that trained biases lacks a layer; if one is a DoRA adapter, which does more than
+     *                                  add; if a setting is missing or of no use to the method
+     * @throws IllegalStateException    for SVD, and methods that end in SVD, if an A or B holds NaN or infinity
      */
     public LoRAAdapter build() {
         checkSettings();

@@ -29,8 +29,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Makes an adapter of a network that was fine-tuned in full: of every weight matrix that can be adapted and has changed, the
- * truncated singular value decomposition of W' − W as A and B.
+ * Makes an adapter from a network that was fine-tuned in full: for every weight matrix that can be adapted and has changed, A
+ * and B are the truncated singular value decomposition of W' − W.
  *
  * <pre>
  * Extraction.Extracted extracted = LoRAAdapter.extract(base, fineTuned).rank(8).build();
@@ -61,8 +61,8 @@ public final class Extraction {
     }
 
     /**
-     * The largest rank of a layer; default none, if {@link #energy} says what to keep. A layer that changed in fewer
-     * directions has a smaller one.
+     * The largest rank of a layer; default none, if {@link #energy} is set. A layer that changed in fewer directions has a
+     * smaller rank.
      *
      * @param rank at least 1
      * @return this extraction
@@ -85,9 +85,10 @@ public final class Extraction {
     }
 
     /**
-     * Whether the adapter also carries what A and B cannot, as values: biases of adapted layers, as if trained with
-     * {@link BiasTraining#LORA_ONLY}, and layers in which anything else changed, such as batch normalisation, whole, as if
-     * trained with {@code trainable(...)}. Default false: {@link Extracted#leftOut} names them.
+     * Whether the adapter also carries the values of changed parameters that A and B cannot express: biases of adapted layers,
+     * as if trained with {@link BiasTraining#LORA_ONLY}, and whole layers in which anything else changed, such as batch
+     * normalisation, as if trained with {@code trainable(...)}. Default false: {@link Extracted#leftOut} names these
+     * parameters.
      *
      * @param fullValues true: it does
      * @return this extraction
@@ -98,13 +99,13 @@ public final class Extraction {
     }
 
     /**
-     * Compares the networks and decomposes what changed. Takes time by the square of a matrix's shorter side times its longer
-     * one: a second or two for 1,000 by 1,000.
+     * Compares the networks and decomposes what changed. The time grows with the square of a matrix's shorter side times its
+     * longer side: a second or two for 1,000 by 1,000.
      *
      * @return the adapter, its error by layer, and what was left out
-     * @throws IllegalArgumentException if the networks differ in layers, shapes, data type or in what a layer computes, which
-     *                                  is named; if one of them is adapted; if no weight matrix changed that can be adapted;
-     *                                  if neither a rank nor an energy is set, or one is out of its range
+     * @throws IllegalArgumentException if the networks differ in layers, shapes, data type or in what a layer computes (the
+     *                                  message names it); if one of them is adapted; if no weight matrix changed that can be
+     *                                  adapted; if neither a rank nor an energy is set, or one is out of its range
      * @throws IllegalStateException    if a value of one of the networks is NaN or infinite
      */
     public Extracted build() {
@@ -166,7 +167,7 @@ public final class Extraction {
         }
     }
 
-    /** A network made for the adapter, filled, and the adapter copied out of it: so it fits. */
+    /** Makes a network for the adapter, fills it, and copies the adapter out of it, so that the adapter fits. */
     private AdapterContent adapter(Map<String, Delta> deltas, Map<String, ChangedLayer> whole, List<ChangedLayer> changes) {
         Map<String, ChangedLayer> byName = changes.stream().collect(Collectors.toMap(ChangedLayer::name, Function.identity()));
         boolean biases = fullValues && changes.stream()

@@ -24,8 +24,8 @@ import java.util.Set;
 import java.util.function.UnaryOperator;
 
 /**
- * What training added to a base network: A and B of every adapted layer, and the values of layers that were trained in
- * full. A thing of its own, without the base: it knows the content ids of the layers it belongs to. It does not change.
+ * What training added to a base network: A and B of every adapted layer, and the values of layers that were trained in full. It
+ * is separate from the base, and knows the content ids of the layers it belongs to. Immutable.
  *
  * <p>On disk it is PEFT's directory of two files, {@code adapter_model.safetensors} and {@code adapter_config.json},
  * from which PEFT computes the same function.
@@ -59,7 +59,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * An adapter of what full fine-tuning changed: {@code LoRAAdapter.extract(base, fineTuned).rank(8).build()}.
+     * An adapter made from what full fine-tuning changed: {@code LoRAAdapter.extract(base, fineTuned).rank(8).build()}.
      *
      * @param base      a ComputationGraph or MultiLayerNetwork, not adapted; not changed
      * @param fineTuned the same network with other values, not adapted; not changed
@@ -94,8 +94,8 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Content id of the frozen layer that A and B belong to, the original's where it is quantised; empty if the file that they
-     * came from does not say.
+     * Content id of the frozen layer that A and B belong to; of a quantised layer, the original's. Empty if the file that A and
+     * B came from does not say.
      *
      * @param layer one of {@link #layers()}
      * @return a SHA-256 in hexadecimal digits
@@ -117,7 +117,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * How the frozen layer was kept when A and B were trained; empty if the file that they came from does not say.
+     * How the frozen layer was kept when A and B were trained; empty if the file that A and B came from does not say.
      *
      * @param layer one of {@link #layers()}
      * @return the name of a {@link io.github.dl4jlora.conf.Quantization}, or of a data type
@@ -137,16 +137,16 @@ public final class LoRAAdapter {
      * @param layer one of {@link #layers()}
      * @return a new array {@code [nIn, nOut]}, for a convolution {@code [nOut, nIn, kernel…]}
      * @throws NoSuchElementException   if the adapter has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException for DoRA, which does more than add
      */
     public INDArray deltaWeight(String layer) {
         return geometry.deltaWeight(layer);
     }
 
     /**
-     * The adapter as one that starts from nothing: where A and B started as a part of W, it gets twice the rank and the same
-     * ΔW, and can be used on the base as it is, together with other adapters. PEFT's
-     * {@code path_initial_model_for_weight_conversion}. Where nothing was taken from W, this adapter.
+     * This adapter without a start that is taken from W: where A and B started as a part of W, it gets twice the rank and the
+     * same ΔW, and can be used on the base as it is, together with other adapters. PEFT's
+     * {@code path_initial_model_for_weight_conversion}. Where nothing was taken from W, it is this adapter itself.
      *
      * @return an adapter for the same base
      * @throws IllegalArgumentException for DoRA, whose magnitude cannot be added, or a file that lacks the start
@@ -162,7 +162,7 @@ public final class LoRAAdapter {
      * @param layer one of {@link #layers()}
      * @return at least 0
      * @throws NoSuchElementException   if the adapter has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double norm(String layer) {
@@ -175,7 +175,7 @@ public final class LoRAAdapter {
      * @param layer one of {@link #layers()}
      * @return min(rank, nIn, nOut) values, the largest first
      * @throws NoSuchElementException   if the adapter has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double[] spectrum(String layer) {
@@ -183,13 +183,13 @@ public final class LoRAAdapter {
     }
 
     /**
-     * How many directions ΔW uses, weak ones counted less: exp(−Σ pᵢ·ln pᵢ) with pᵢ = σᵢ / Σ σ, the effective rank of
-     * Roy and Vetterli 2007. Well below the rank, a smaller one would do.
+     * How many directions ΔW uses, weak ones counted less: exp(−Σ pᵢ·ln pᵢ) with pᵢ = σᵢ / Σ σ, the effective rank of Roy and
+     * Vetterli 2007. If it is well below the rank, a smaller rank would do.
      *
      * @param layer one of {@link #layers()}
      * @return between 1 and min(rank, nIn, nOut); 0 if ΔW is zero
      * @throws NoSuchElementException   if the adapter has no such layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double effectiveRank(String layer) {
@@ -204,7 +204,7 @@ public final class LoRAAdapter {
      * @return infinity if only W is zero, 0 if ΔW is
      * @throws NoSuchElementException   if the adapter or the network has no such layer
      * @throws IllegalArgumentException if the layer has another shape or content in the network than the adapter was made for;
-     *                                  for DoRA, which does more than to add
+     *                                  for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public double relativeNorm(String layer, Model base) {
@@ -219,7 +219,7 @@ public final class LoRAAdapter {
      * @param other an adapter of the same base
      * @return between −1 and 1; 0 if one of the two is zero
      * @throws NoSuchElementException   if one of the adapters has no such layer
-     * @throws IllegalArgumentException if the layers differ in shape, or for DoRA, which does more than to add
+     * @throws IllegalArgumentException if the layers differ in shape, or for DoRA, which does more than add
      * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
      */
     public double cosine(String layer, LoRAAdapter other) {
@@ -232,7 +232,7 @@ public final class LoRAAdapter {
      *
      * @param other an adapter of the same base
      * @return between −1 and 1; 0 if one of the two is zero
-     * @throws IllegalArgumentException if a layer differs in shape, or for DoRA, which does more than to add
+     * @throws IllegalArgumentException if a layer differs in shape, or for DoRA, which does more than add
      * @throws IllegalStateException    if a value of A or B is NaN, infinite, or too large to be squared
      */
     public double cosine(LoRAAdapter other) {
@@ -266,11 +266,12 @@ public final class LoRAAdapter {
     }
 
     /**
-     * This adapter with no layer above a rank, and what that loses. By what may be lost: {@link #compressToEnergy}.
+     * This adapter with no layer above a rank, and what that loses. To choose what may be lost instead, see
+     * {@link #compressToEnergy}.
      *
      * @param rank the largest rank of a layer's A and B, at least 1
      * @return the closest adapter of that rank, with its error by layer
-     * @throws IllegalArgumentException for a rank below 1, or for DoRA, which does more than to add
+     * @throws IllegalArgumentException for a rank below 1, or for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public Compressed compress(int rank) {
@@ -281,9 +282,9 @@ public final class LoRAAdapter {
      * This adapter with the smallest rank of each layer that keeps a share of its energy, ‖ΔW‖², the sum of the squares of
      * its singular values. A relative error of ε is an energy of 1 − ε².
      *
-     * @param energy above 0 and at most 1, which drops what adds nothing to ΔW alone
+     * @param energy above 0 and at most 1; 1 drops only what adds nothing to ΔW
      * @return the closest adapter of these ranks, with its error by layer
-     * @throws IllegalArgumentException for an energy out of its range, or for DoRA, which does more than to add
+     * @throws IllegalArgumentException for an energy out of its range, or for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public Compressed compressToEnergy(double energy) {
@@ -299,7 +300,7 @@ public final class LoRAAdapter {
         return FittingConfig.of(content);
     }
 
-    /** What {@link #applyTo(Model, ApplyOption...)} does differently. */
+    /** Options of {@link #applyTo(Model, ApplyOption...)}. */
     public enum ApplyOption {
 
         /** Sets the updater's state to zero: momentum that belongs to another task is forgotten. */
@@ -308,12 +309,14 @@ public final class LoRAAdapter {
         /** Accepts a base other than the adapter's, with a warning that names the layers. Shapes must fit all the same. */
         FORCE,
 
-        /** Refuses a base that is kept in another way than when the adapter was trained; else there is a warning. */
+        /**
+         * Refuses a base that is kept in another way than when the adapter was trained; without this option there is a warning.
+         */
         STRICT,
 
         /**
-         * Leaves biases that train in the network as they are where the adapter has no values for them: it was trained with
-         * fewer. Without this option such a network is refused.
+         * Leaves trained biases of the network as they are where the adapter, which was trained with fewer, has no values for
+         * them. Without this option such a network is refused.
          */
         KEEP_BIASES
     }
@@ -321,7 +324,7 @@ public final class LoRAAdapter {
     /**
      * Puts this adapter into a network in place of the one it has: a hot swap, nothing is rebuilt. Everything is
      * checked before the first value changes. Updater state stays what it is. A base that is kept in another way than when the
-     * adapter was trained, as INT8 or NF4, is allowed, with a warning.
+     * adapter was trained, such as INT8 or NF4, is allowed, with a warning.
      *
      * @param adapted a network with the same adapted and trained layers
      * @throws IllegalArgumentException if the network's adapted or trained layers are not this adapter's, differ in
@@ -337,7 +340,8 @@ public final class LoRAAdapter {
      *
      * @param adapted a network with the same adapted and trained layers
      * @param options each at most once
-     * @throws IllegalArgumentException as there, but for what the options allow, and for what {@link ApplyOption#STRICT} does not
+     * @throws IllegalArgumentException as there, except for what the options allow; and for what {@link ApplyOption#STRICT}
+     *                                  refuses
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
     public void applyTo(Model adapted, ApplyOption... options) {
@@ -354,12 +358,12 @@ public final class LoRAAdapter {
     }
 
     /**
-     * Writes PEFT's two files into a folder, as {@link AdapterSaver#save(Path, SaveOption...)}. <b>An adapter that is there is
-     * replaced</b>, whatever network it is of; other files stay.
+     * Writes PEFT's two files into a folder, as {@link AdapterSaver#save(Path, SaveOption...)}. <b>An existing adapter is
+     * replaced</b>, whatever network it is for; other files stay.
      *
      * @param folder  new, empty, or with an adapter that is replaced if the options allow it
      * @param options each at most once
-     * @throws IOException              if the folder cannot be written to, or has what the options forbid to replace
+     * @throws IOException              if the folder cannot be written to, or has files that the options forbid to replace
      * @throws IllegalArgumentException if such files have no way to say what the adapter is
      * @throws IllegalStateException    if a value is NaN or infinite
      */
@@ -367,7 +371,7 @@ public final class LoRAAdapter {
         saver().save(folder, options);
     }
 
-    /** {@return what writes PEFT's two files to a stream too, under the layers' names unless told otherwise} */
+    /** {@return a saver, which writes PEFT's two files, also to a stream, under the layers' names unless told otherwise} */
     public AdapterSaver saver() {
         return new AdapterSaver(content, nothing);
     }
@@ -385,7 +389,9 @@ public final class LoRAAdapter {
         return loader().load(folder);
     }
 
-    /** {@return what reads PEFT's two files with options, strict and with the modules' names unless told otherwise} */
+    /**
+     * {@return a loader, which reads PEFT's two files with options: strict, and with the modules' names, unless told otherwise}
+     */
     public static Loader loader() {
         return new Loader();
     }

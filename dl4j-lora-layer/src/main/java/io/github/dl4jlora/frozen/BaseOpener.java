@@ -1,8 +1,8 @@
 package io.github.dl4jlora.frozen;
 
 /**
- * The name that 0.2.0 had for {@link io.github.dl4jlora.conf.BaseOpener}, for what was compiled against it. What is registered
- * in {@code META-INF/services/io.github.dl4jlora.frozen.BaseOpener} is still found.
+ * The name of {@link io.github.dl4jlora.conf.BaseOpener} in 0.2.0, for code that was compiled against it. Openers that are
+ * registered in {@code META-INF/services/io.github.dl4jlora.frozen.BaseOpener} are still found.
  *
  * @deprecated since 0.3.0: implement {@link io.github.dl4jlora.conf.BaseOpener}
  */

@@ -62,7 +62,7 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Trai
             super(stock);
         }
 
-        /** TransferLearning hands it the network's configuration of this layer, which is none for the stock layer. */
+        /** TransferLearning hands over the network's configuration of this layer, which does not fit the stock layer. */
         @Override
         public void setConf(NeuralNetConfiguration conf) {
             // The stock layer has its own.

@@ -28,7 +28,7 @@ public final class TrainedSameDiffVertex extends WrapperVertex implements Traine
         super(origin);
     }
 
-    // As inherited; japicmp looks for what the interface asks for in this class alone.
+    // As inherited; japicmp looks for the interface's methods in this class alone.
     @Override
     public GraphVertex getOrigin() {
         return origin;

@@ -1,6 +1,6 @@
 /**
- * Configurations of what {@code LoRA.apply} makes of the layers that it does not adapt, as they stand in the JSON of adapted
- * networks; their names stay.
+ * Configurations that {@code LoRA.apply} makes from the layers that it does not adapt. They stand in the JSON of adapted
+ * networks, so their names stay.
  *
  * <pre>
  *   FrozenBaseLayer       FrozenBaseVertex        frozen: run by internal.frozen on weights of internal.base
@@ -9,7 +9,7 @@
  *   BaseOpener                                    the name that 0.2.0 had for the interface in conf
  * </pre>
  *
- * <p>Each holds the stock configuration, which {@code merge} and {@code unload} give back. What is adapted is in
+ * <p>Each holds the stock configuration, which {@code merge} and {@code unload} give back. Adapted layers are in
  * {@code io.github.dl4jlora.layer}.
  *
  * @serial exclude

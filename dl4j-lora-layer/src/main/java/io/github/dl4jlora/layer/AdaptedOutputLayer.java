@@ -15,17 +15,17 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.lossfunctions.ILossFunction;
 
 /**
- * An {@code OutputLayer} or {@code RnnOutputLayer} of a base network with a low-rank path: {@link LoRADenseLayer} and
- * the loss in one layer, so that names and indices in the network stay what they were. Made by the rewriter.
+ * An {@code OutputLayer} or {@code RnnOutputLayer} of a base network with a low-rank path: {@link LoRADenseLayer} and the loss
+ * in one layer, so that names and indices in the network stay what they were. Made by {@code LoRA.apply}.
  *
- * <p>A DenseLayer, though DL4J's output layers are none: all properties of its JSON, hasLayerNorm for one, and all that runs it
- * are those of LoRADenseLayer. A class beside that would repeat them, to spare {@code own}.
+ * <p>It is a DenseLayer, although DL4J's output layers are not: all properties of its JSON, such as hasLayerNorm, and all code
+ * that runs it are those of LoRADenseLayer. A separate class would repeat them, only to do without {@code own}.
  */
 public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputConfiguration {
 
     private static final long serialVersionUID = 1L;
 
-    /** For Jackson and the rewriter. */
+    /** For Jackson and {@code LoRA.apply}. */
     public AdaptedOutputLayer() {
     }
 
@@ -68,8 +68,8 @@ public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputCo
     }
 
     /**
-     * DL4J tells a DenseLayer that comes first in a MultiLayerNetwork that its input is flat, and this is one of its subclasses.
-     * A base that has flat input before its RnnOutputLayer has the preprocessor too, and keeps it.
+     * DL4J tells a DenseLayer that comes first in a MultiLayerNetwork that its input is flat, and this class is a subclass of
+     * DenseLayer. A base that has flat input before its RnnOutputLayer has the preprocessor too, and keeps it.
      */
     private InputType own(InputType inputType) {
         RNNFormat format = sequenceFormat();

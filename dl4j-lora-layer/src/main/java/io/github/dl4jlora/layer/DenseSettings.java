@@ -5,14 +5,15 @@ import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.Named;
 
-/** What an adapted dense layer cannot be: settings that do not fit the layer, or that no runtime of it heeds. */
+/** Refuses settings of an adapted dense layer that do not fit it, or that its runtimes would ignore. */
 final class DenseSettings {
 
     private DenseSettings() {
     }
 
     /**
-     * When built, and again when instantiated: setters and the network's global settings come in between.
+     * Called when the layer is built, and again when it is instantiated: setters and the network's global settings come in
+     * between.
      *
      * @throws IllegalArgumentException naming the layer, the setting and what to do
      */

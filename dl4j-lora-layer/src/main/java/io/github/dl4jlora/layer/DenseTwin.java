@@ -7,17 +7,17 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 
-/** Stock dense layers and adapted ones, each made of the other. */
+/** Makes stock dense layers from adapted ones, and copies settings from either to the other. */
 public final class DenseTwin {
 
     private DenseTwin() {
     }
 
     /**
-     * Gives a layer what an adapted layer and its stock counterpart have in common.
+     * Copies the settings that an adapted layer and its stock counterpart have in common.
      *
-     * @param from the one
-     * @param to   the other, changed
+     * @param from the layer to copy from
+     * @param to   the layer to copy to, changed
      */
     public static void copy(FeedForwardLayer from, FeedForwardLayer to) {
         to.setLayerName(from.getLayerName());
@@ -33,7 +33,7 @@ public final class DenseTwin {
         to.setGradientNormalizationThreshold(from.getGradientNormalizationThreshold());
     }
 
-    /** What the builder constructors of DL4J's layer classes do; DenseLayer's own is private. */
+    /** Does what the builder constructors of DL4J's layer classes do; DenseLayer's own is private. */
     static void copy(FeedForwardLayer.Builder<?> from, FeedForwardLayer to) {
         to.setLayerName(from.getLayerName());
         to.setNIn(from.getNIn());
@@ -56,7 +56,7 @@ public final class DenseTwin {
     static Layer stockOf(LoRADenseLayer lora) {
         if (lora.getOrigin() != null) {
             Layer origin = lora.getOrigin().clone();
-            // FineTuneConfiguration may have given the adapted layer others since.
+            // FineTuneConfiguration may have changed these on the adapted layer since.
             FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
             stock.setActivationFn(lora.getActivationFn());
             stock.setIDropout(lora.getIDropout() == null ? null : lora.getIDropout().clone());

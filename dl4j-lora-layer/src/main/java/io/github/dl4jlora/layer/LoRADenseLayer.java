@@ -62,8 +62,8 @@ import java.util.Objects;
  * trainBias, b trains too, beside a frozen copy of its first values.
  *
  * <p>A drop-in for {@link DenseLayer} in any configuration, and a subtype of it, so that everything in DL4J that knows
- * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization
- * concern what trains alone (dropout: the layer's input, as ever).
+ * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization concern
+ * only the parameters that train (dropout: the layer's input, as always).
  */
 public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
@@ -199,7 +199,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return lora.factor();
     }
 
-    // Of a layer that has its size already the frozen weights cannot be re-created.
+    // The frozen weights of a layer that has its size already cannot be re-created.
     @Override
     public void setNIn(long size) {
         Named.refuseResize(getLayerName(), "nIn", nIn, size);
@@ -256,7 +256,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     /**
-     * Sets what {@link #getOrigin} returns, for Jackson and the rewriter.
+     * Sets what {@link #getOrigin} returns, for Jackson and {@code LoRA.apply}.
      *
      * @param origin null: declared
      */
@@ -302,7 +302,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         private boolean hasLayerNorm;
         private FrozenStorage storage = FrozenStorage.EMBEDDED;
 
-        /** With the defaults, but for the rank. */
+        /** Starts with the defaults; the rank has none. */
         public Builder() {
         }
 
@@ -311,7 +311,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
             return lora;
         }
 
-        // What the interface does, here for the method table of this class.
+        // Repeated from the interface, so that they are in the method table of this class.
 
         @Override
         public Builder rank(int rank) {

@@ -50,11 +50,11 @@ import java.util.Objects;
  * B  [rank, nOut]                                              trained, zero at the start
  * </pre>
  *
- * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. What computes it, the {@link Engine} says.
+ * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. The {@link Engine} says what computes it.
  * Biases may train beside them, or alone.
  *
  * <p>Extends {@link FeedForwardLayer}, so that DL4J's learning-rate utilities, regularization, gradient normalization and
- * FineTuneConfiguration work on A and B. Made by the rewriter, from a layer that has its weights.
+ * FineTuneConfiguration work on A and B. Made by {@code LoRA.apply}, from a layer that has its weights.
  */
 public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedConfiguration {
 
@@ -89,7 +89,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         this.lora = lora;
         this.state = FrozenState.of(frozen);
         this.layerName = origin.getLayerName();
-        // DL4J takes a configuration that lacks any of these for one of its oldest format.
+        // DL4J mistakes a configuration that lacks any of these for one in its oldest format.
         this.activationFn = new ActivationIdentity();
         this.weightInitFn = new WeightInitXavier();
         this.regularization = new ArrayList<>();
@@ -131,8 +131,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     /**
-     * @throws IllegalArgumentException if there is dropout, and no input of a low-rank path to drop, or if the settings do not
-     *                                  fit a parameter
+     * @throws IllegalArgumentException if there is loraDropout but no low-rank path whose input could be dropped, or if the
+     *                                  settings do not fit a parameter
      */
     static void requireFit(AdaptedConfiguration conf, Object stock, IUpdater updater) {
         String name = Named.layer(conf.getLayerName());
@@ -217,7 +217,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     /**
-     * Sets what {@link #getOrigin} returns, for Jackson and the rewriter.
+     * Sets what {@link #getOrigin} returns, for Jackson and {@code LoRA.apply}.
      *
      * @param origin not null
      */
@@ -231,7 +231,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     /**
-     * Sets what is adapted, for Jackson and the rewriter.
+     * Sets what is adapted, for Jackson and {@code LoRA.apply}.
      *
      * @param parameters not null
      */
@@ -246,7 +246,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     /**
-     * Sets which biases train, for Jackson and the rewriter.
+     * Sets which biases train, for Jackson and {@code LoRA.apply}.
      *
      * @param biases not null
      */
@@ -276,7 +276,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         this.layout = null;
     }
 
-    // Settings that act on the stock layer reach it, whoever changes them.
+    // Settings that act on the stock layer are passed on to it, whoever changes them.
 
     @Override
     public void setLayerName(String name) {
@@ -327,7 +327,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         stockLayer().setDataType(dataType);
     }
 
-    // Of a layer that has its size already the frozen weights cannot be re-created.
+    // The frozen weights of a layer that has its size already cannot be re-created.
 
     @Override
     public void setNIn(long size) {

@@ -120,7 +120,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
 
     @Override
     public Map<String, INDArray> stockTable(INDArray values, boolean initialize) {
-        // A vertex makes its table when it is instantiated, for which it needs no graph.
+        // A vertex makes its table when it is instantiated, and needs no graph for that.
         return stockVertex().instantiate(null, name, 0, values, initialize, values.dataType()).paramTable(false);
     }
 
@@ -135,7 +135,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets the name, for Jackson and the rewriter.
+     * Sets the name, for Jackson and {@code LoRA.apply}.
      *
      * @param name the vertex's
      */
@@ -144,7 +144,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets the vertex as the base configures it, for Jackson and the rewriter.
+     * Sets the vertex as the base configures it, for Jackson and {@code LoRA.apply}.
      *
      * @param origin not null
      */
@@ -158,7 +158,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets what is adapted, for Jackson and the rewriter.
+     * Sets what is adapted, for Jackson and {@code LoRA.apply}.
      *
      * @param parameters not null
      */
@@ -192,7 +192,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets the updater, for Jackson and the rewriter.
+     * Sets the updater, for Jackson and {@code LoRA.apply}.
      *
      * @param updater of what trains
      */
@@ -206,7 +206,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets the regularization, for Jackson and the rewriter.
+     * Sets the regularization, for Jackson and {@code LoRA.apply}.
      *
      * @param regularization of what trains
      */
@@ -220,7 +220,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets the gradient normalization, for Jackson and the rewriter.
+     * Sets the gradient normalization, for Jackson and {@code LoRA.apply}.
      *
      * @param gradientNormalization of what trains
      */
@@ -234,7 +234,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     /**
-     * Sets the threshold of the gradient normalization, for Jackson and the rewriter.
+     * Sets the threshold of the gradient normalization, for Jackson and {@code LoRA.apply}.
      *
      * @param threshold of what trains
      */

@@ -45,7 +45,7 @@ import java.util.Objects;
  * B          [rank, nOut]     zero at the start
  * </pre>
  *
- * The definition of record of what {@link LoRADenseLayer} adds to a dense layer; its gradients come from autodiff.
+ * The reference definition of what {@link LoRADenseLayer} adds to a dense layer; its gradients come from autodiff.
  */
 public class LowRankLayer extends SameDiffLayer implements HeldSettings {
 
@@ -74,7 +74,10 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         return input.mmul(parameters.get(Variant.A)).mmul(parameters.get(Variant.B)).mul(factor);
     }
 
-    /** Names both even while the size is still to be inferred: DL4J hands constraints out by name when it builds the layer. */
+    /**
+     * Names both parameters even while the size is still to be inferred: DL4J assigns constraints by name when it builds the
+     * layer.
+     */
     @Override
     public void defineParameters(SDLayerParams parameters) {
         parameters.clear();
@@ -84,7 +87,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
 
     @Override
     public void initializeParameters(Map<String, INDArray> parameters) {
-        // After ND4J's generator that init() has seeded.
+        // Seeded from ND4J's generator, which init() has seeded.
         lora.loraInit().fill(parameters.get(Variant.A), parameters.get(Variant.B), new Random(Nd4j.getRandom().nextLong()));
     }
 
@@ -197,7 +200,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         if (!(other instanceof LowRankLayer that)) {
             return false;
         }
-        // Made on request, and compared by DL4J.
+        // DL4J compares the layer parameters, which are made on request.
         getLayerParams();
         that.getLayerParams();
         return super.equals(other) && nIn == that.nIn && nOut == that.nOut && lora.equals(that.lora);
@@ -220,12 +223,12 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         private long nOut;
         private final LoRASettings.Builder lora = LoRASettings.builder();
 
-        /** With the defaults, but for the rank and the number of outputs. */
+        /** Starts with the defaults; the rank and the number of outputs have none. */
         public Builder() {
         }
 
         /**
-         * Inferred from the input type where not set.
+         * The number of inputs; inferred from the input type where not set.
          *
          * @param nIn number of inputs
          * @return this
@@ -236,7 +239,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         }
 
         /**
-         * Required.
+         * The number of outputs; required.
          *
          * @param nOut number of outputs; required
          * @return this
@@ -247,7 +250,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         }
 
         /**
-         * At least 1; required.
+         * The rank of A and B, at least 1; required.
          *
          * @param rank at least 1
          * @return this
@@ -258,7 +261,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         }
 
         /**
-         * Default 1.
+         * Scales ΔW, see {@link Scaling}; default 1.
          *
          * @param alpha finite, not 0
          * @return this
@@ -269,7 +272,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         }
 
         /**
-         * Default {@link Scaling#ALPHA}.
+         * How alpha and rank become the factor s; default {@link Scaling#ALPHA}.
          *
          * @param scaling of alpha by the rank
          * @return this

@@ -1,6 +1,6 @@
 /**
- * Configurations of adapted layers: what a user declares, or {@code LoRA.apply} makes of stock layers, as they stand in the
- * JSON of adapted networks; their names stay.
+ * Configurations of adapted layers, which a user declares or {@code LoRA.apply} makes from stock layers. They stand in the JSON
+ * of adapted networks, so their names stay.
  *
  * <pre>
  *   LoRADenseLayer                dense, A and B beside frozen weights

@@ -16,27 +16,27 @@ import java.util.Map;
  */
 final class ColumnNorms {
 
-    /** Of a column of zeros, so that nothing is divided by zero. */
+    /** The norm of a column of zeros, so that nothing is divided by zero. */
     private static final double SMALLEST = 1e-15;
 
-    /** The same for magnitudes of 16 bits that have no smaller ones: the least that HALF has all its bits for. */
+    /** The same for HALF, which has no numbers as small: its smallest number with all bits of precision. */
     private static final double SMALLEST_HALF = 0x1p-14;
 
     private ColumnNorms() {
     }
 
-    /** By forming nothing less than V itself. */
+    /** The norms by the definition, from V itself. */
     static INDArray of(INDArray v) {
         return Transforms.max(v.castTo(typeFor(v)).norm2(true, 0), SMALLEST, false);
     }
 
-    /** As coarse as a magnitude of that type, so that their ratio is 1 at the start, and like it not zero. */
+    /** The norms, as coarse as a magnitude of that type, so that their ratio is 1 at the start; neither is zero. */
     static INDArray rounded(INDArray norms, DataType type) {
         return Transforms.max(norms.castTo(type).castTo(norms.dataType()), type == DataType.HALF ? SMALLEST_HALF : SMALLEST,
                 false);
     }
 
-    /** Sums of squares leave the range of 16-bit numbers. */
+    /** The type of norms: sums of squares leave the range of 16-bit numbers. */
     static DataType typeFor(INDArray w) {
         return w.dataType() == DataType.DOUBLE ? DataType.DOUBLE : DataType.FLOAT;
     }

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * Magnitude and direction apart:
+ * Trains magnitude and direction apart:
  *
  * <pre>
  * W' = m ⊙ V / ‖V‖     V = W + s·A·B
@@ -19,12 +19,12 @@ import java.util.function.Supplier;
  * ‖V‖  norm of each column of V, one for each output; a constant for the backward pass
  * </pre>
  *
- * Columns are outputs whatever the layer: of a convolution V is {@code [nIn·kernel, nOut]}, and so the norm is that of one
- * output's whole kernel; of an embedding {@code [vocabulary, nOut]}, and it is that of one feature over all words.
+ * Columns are outputs in every type of layer. In a convolution V is {@code [nIn·kernel, nOut]}, and so the norm is that of one
+ * output's whole kernel; in an embedding V is {@code [vocabulary, nOut]}, and the norm is that of one feature over all words.
  *
  * <p>Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353, equation 5 and section 4.3; PEFT's
- * {@code use_dora}. With loraDropout the dropped inputs concern s·x·A·B alone; PEFT drops those of x·W in the
- * magnitude's term too, at the price of another product with W.
+ * {@code use_dora}. With loraDropout, inputs of s·x·A·B alone are dropped; PEFT drops those of x·W in the magnitude's term too,
+ * at the price of another product with W.
  */
 public final class DoRA extends NamedVariant {
 
@@ -59,7 +59,7 @@ public final class DoRA extends NamedVariant {
         return new DoRAScale(layer);
     }
 
-    /** Forms V, so that the merged weights owe nothing to the shortcut by which the running layer finds its norms. */
+    /** Forms V, so that the merged weights do not depend on the shortcut by which the running layer finds its norms. */
     @Override
     public void merge(INDArray w, Map<String, INDArray> parameters, double factor) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {

@@ -14,14 +14,14 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * Magnitudes by norms, output by output:
+ * Magnitudes divided by norms, output by output:
  *
  * <pre>
  * forward    c = m / ‖V‖            z  = c ⊙ p
  * backward   dm = Σ dz ⊙ p / ‖V‖    dp = c ⊙ dz     sum over all but the outputs; ‖V‖ is a constant
  * </pre>
  *
- * Serving, c is kept from one pass to the next while the layer's state is the same.
+ * In inference, c is kept from one pass to the next while the layer's state is the same.
  */
 final class DoRAScale implements OutputScale {
 

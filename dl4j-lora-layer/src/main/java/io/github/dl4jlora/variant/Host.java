@@ -1,8 +1,8 @@
 package io.github.dl4jlora.variant;
 
 /**
- * What a path sees of the running layer that it belongs to. A type of its own, since only dense layers have such a path:
- * convolutions and embeddings are {@link LayerWeights} alone.
+ * What a path sees of the running layer that it belongs to. It is a type of its own, since only dense layers have such a path:
+ * convolutions and embeddings are only {@link LayerWeights}.
  */
 public interface Host extends LayerWeights {
 

@@ -11,14 +11,14 @@ public interface LayerWeights {
      */
     INDArray weights();
 
-    /** {@return whether W is outside the network's vector, where nobody may write to it} */
+    /** {@return whether W is outside the network's vector, where nothing may write to it} */
     boolean hasFixedWeights();
 
     /**
-     * A parameter by its key, while training with weight noise if the layer has any; null where there is none.
+     * A parameter by its key; in training with the layer's weight noise, if it has any. Null where there is no such parameter.
      *
      * @param key        of the parameter
-     * @param training   whether this pass is one of training
+     * @param training   whether this is a training pass
      * @param workspaces where results may be allocated
      * @return the parameter, or null
      */

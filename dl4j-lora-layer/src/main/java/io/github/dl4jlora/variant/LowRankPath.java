@@ -6,8 +6,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 
 /**
- * What an adapted layer does to x·W before its norm, bias and activation: adds itself to a forward pass, and to a
- * backward pass.
+ * The part of an adapted layer that changes x·W before norm, bias and activation, in the forward pass and in the backward pass.
  */
 public interface LowRankPath {
 
@@ -37,8 +36,8 @@ public interface LowRankPath {
      *
      * @param x          the input of the forward pass
      * @param dz         what {@link #toProduct} returned, not written to
-     * @param gradients  views to write, by parameter key; without an entry for what does not train
-     * @param dx         {@code [minibatch, nIn]} to add to; null if nobody needs it
+     * @param gradients  views to write, by parameter key; without an entry for parameters that do not train
+     * @param dx         {@code [minibatch, nIn]} to add to; null if it is not needed
      * @param workspaces where what is kept is allocated
      */
     void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces);

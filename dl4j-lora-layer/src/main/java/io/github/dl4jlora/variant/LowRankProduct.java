@@ -30,7 +30,7 @@ final class LowRankProduct {
         }
     }
 
-    /** dA = s·dW·Bᵀ and dB = s·Aᵀ·dW, into the views that there are. */
+    /** dA = s·dW·Bᵀ and dB = s·Aᵀ·dW, into the given views. */
     static void project(INDArray dw, Map<String, INDArray> parameters, double factor, Map<String, INDArray> gradients) {
         Nd4j.gemm(dw, parameters.get(Variant.B), gradients.get(Variant.A), false, true, factor, 0);
         Nd4j.gemm(parameters.get(Variant.A), dw, gradients.get(Variant.B), true, false, factor, 0);

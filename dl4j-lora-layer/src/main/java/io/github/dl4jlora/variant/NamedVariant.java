@@ -1,6 +1,6 @@
 package io.github.dl4jlora.variant;
 
-/** A variant without settings: its class says all. */
+/** A variant without settings: its class identifies it. */
 abstract class NamedVariant implements Variant {
 
     private static final long serialVersionUID = 1L;

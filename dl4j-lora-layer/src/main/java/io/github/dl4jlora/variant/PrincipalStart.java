@@ -57,7 +57,7 @@ public final class PrincipalStart {
         b.assign(Matrices.of(Matrices.transpose(scaled(right, values, factor, rank))));
     }
 
-    /** An orthonormal basis of about what W maps the strongest to. */
+    /** An orthonormal basis of approximately the directions to which W maps most strongly. */
     private static double[][] range(double[][] w, int size, int iterations, Random random) {
         double[][] q = Matrices.orthonormal(Matrices.product(w, Matrices.gaussian(w[0].length, size, random)));
         for (int i = 0; i < iterations; i++) {

@@ -12,7 +12,7 @@ import java.util.function.Supplier;
 
 /**
  * A variant of LoRA on a layer's weight matrix: which parameters it has, how they start, what it computes and what a merge
- * writes. Immutable; two of a class are equal. Parameters go by these keys:
+ * writes. Immutable; two variants of one class are equal. Parameters go by these keys:
  *
  * <pre>
  * A   [nIn, rank]     B   [rank, nOut]     of every variant
@@ -28,9 +28,9 @@ public interface Variant extends Serializable {
     String A = "A";
     /** Key of B. */
     String B = "B";
-    /** Key of what A started as, where that was taken from W. */
+    /** Key of A's start, where that was taken from W. */
     String START_A = "A0";
-    /** Key of what B started as, likewise. */
+    /** Key of B's start, likewise. */
     String START_B = "B0";
 
     /** {@return the name, as PEFT and papers write it} */
@@ -58,9 +58,9 @@ public interface Variant extends Serializable {
     }
 
     /**
-     * {@return what runs in a dense layer}
+     * {@return the path that runs in a dense layer}
      *
-     * @param layer what it may ask
+     * @param layer the layer that it may ask
      */
     default LowRankPath path(Host layer) {
         return layer.lowRank();
@@ -69,8 +69,8 @@ public interface Variant extends Serializable {
     /**
      * What each output of x·W + s·x·A·B is multiplied by, in a layer of any kind.
      *
-     * @param layer what it may ask
-     * @return null: they are left as they are
+     * @param layer the layer that it may ask
+     * @return the scale; null: outputs are left as they are
      */
     default OutputScale scale(LayerWeights layer) {
         return null;
@@ -88,9 +88,9 @@ public interface Variant extends Serializable {
     }
 
     /**
-     * The way back of {@link #merge}: what the gradient of the merged weights means for the parameters.
+     * The backward pass of {@link #merge}: makes the parameters' gradients from the gradient of the merged weights.
      *
-     * @param w          gives {@code [nIn, nOut]} as it is without an adapter, not written to
+     * @param w          gives W {@code [nIn, nOut]} as it is without an adapter, not written to
      * @param parameters of this variant
      * @param factor     s
      * @param dw         dL/d(what a merge writes) {@code [nIn, nOut]}, not written to
@@ -102,8 +102,9 @@ public interface Variant extends Serializable {
     }
 
     /**
-     * Whether convolutions and embeddings can have it, whose kernels compute x·W + s·x·A·B by themselves, both A and B
-     * trained. They ask for {@link #scale}, not for {@link #path}; effective weights for {@link #merge} and {@link #project}.
+     * Whether convolutions and embeddings can have this variant. Their kernels compute x·W + s·x·A·B by themselves, with both A
+     * and B trained. They ask for {@link #scale}, not for {@link #path}; effective weights ask for {@link #merge} and
+     * {@link #project}.
      *
      * @return false unless the variant says otherwise: it is for dense and output layers
      */
@@ -112,7 +113,7 @@ public interface Variant extends Serializable {
         return false;
     }
 
-    /** {@return whether all that a merge and a pass do is to add ΔW = s·A·B − s·A0·B0, so that adapters can be added up} */
+    /** {@return whether a merge and a pass only add ΔW = s·A·B − s·A0·B0, so that adapters can be added up} */
     @JsonIgnore
     default boolean isAdditive() {
         return true;

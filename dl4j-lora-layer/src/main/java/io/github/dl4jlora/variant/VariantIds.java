@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** What configurations call a variant: ours by name, so that the class may move, others by class. */
+/** How configurations name variants: those of this library by name, so that the classes may move, others by class. */
 final class VariantIds extends TypeIdResolverBase {
 
     private static final Map<String, Class<?>> OURS = List.of(new PlainLoRA(), new FrozenALoRA(), new DoRA()).stream()
@@ -33,13 +33,13 @@ final class VariantIds extends TypeIdResolverBase {
         return idFromValue(value);
     }
 
-    /** Files of 0.1.0 have ours by class too. */
+    /** Files of 0.1.0 name this library's variants by class too. */
     @Override
     public JavaType typeFromId(DatabindContext context, String id) throws IOException {
         return context.constructSpecializedType(variant, OURS.containsKey(id) ? OURS.get(id) : own(id));
     }
 
-    /** A user's; a class that is none is not even initialised. */
+    /** A user's variant; a class that is no variant is not even initialised. */
     private static Class<?> own(String name) throws IOException {
         try {
             Class<?> found = Class.forName(name, false, Thread.currentThread().getContextClassLoader());
