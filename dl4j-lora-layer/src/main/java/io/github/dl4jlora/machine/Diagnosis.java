@@ -15,8 +15,8 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * What could be better, and what it costs. Remedies are tried one after the other, each on top of those before it, in another
- * JVM: a quarrel of threads would drown whatever else costs time.
+ * What could be better, and what it costs. Remedies are tried one after the other, each in addition to those before it, in
+ * another JVM: otherwise a conflict of threads would hide all other costs.
  */
 final class Diagnosis {
 
@@ -38,18 +38,18 @@ final class Diagnosis {
     private double[] before;
 
     /**
-     * Milliseconds are by {@link StepProbe#WIDTHS}.
+     * All times are in milliseconds, one for each of {@link StepProbe#WIDTHS}.
      *
-     * @param floors      of the products of a step, as they are here
-     * @param onOneThread of the same with one thread of BLAS
-     * @param steps       of whole steps, as they are here
+     * @param floors      times of the products of a step, as this process computes them
+     * @param onOneThread times of the same products with one thread of BLAS
+     * @param steps       times of whole steps, as this process computes them
      */
     Diagnosis(Processor processor, ThreadCounts counts, double[] floors, double[] onOneThread, double[] steps) {
         this.processor = processor;
         this.counts = counts;
         before = steps;
         if (Pointer.maxPhysicalBytes() > 0) {
-            // Else the other JVM would set it to 0 with its threads, and its cost be counted among theirs.
+            // Otherwise the other JVM would set it to 0 when it settles its threads, and its cost would be counted with theirs.
             jvm.property(PHYSICAL, String.valueOf(Pointer.maxPhysicalBytes()));
         }
         threads();
@@ -79,7 +79,9 @@ final class Diagnosis {
         }
     }
 
-    /** Its threads wait for each other by spinning: one that has to wait for a core costs a slice of the scheduler's time. */
+    /**
+     * BLAS's threads wait for each other by spinning: a thread that has to wait for a core costs a time slice of the scheduler.
+     */
     private void company(double[] floors, double[] onOneThread) {
         int widest = floors.length - 1;
         if (onOneThread[widest] < (1 - COMPANY) * floors[widest]) {
@@ -166,7 +168,7 @@ final class Diagnosis {
                 ? system.getTotalMemorySize() : Long.MAX_VALUE;
     }
 
-    /** A finding whose remedy the other JVM has by now. */
+    /** Adds a finding whose remedy the other JVM now has, and what the remedy saves there. */
     private void timed(String what, String remedy) {
         Optional<double[]> after = jvm.run(StepProbe.class.getName(), settle ? StepProbe.SETTLED : "as it is", StepProbe.ANSWER,
                 PATIENCE_SECONDS).map(line -> Arrays.stream(line.split(" ")).mapToDouble(Double::parseDouble).toArray());

@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.OptionalDouble;
 
 /**
- * Finds out how fast this process computes, and what keeps it from being faster: processor, BLAS, threads, memory, and for each
- * finding what it costs here, measured now, and the remedy.
+ * Finds out how fast this process computes, and what keeps it from being faster: processor, BLAS, threads and memory. For each
+ * finding it tells the cost here, measured now, and the remedy.
  */
 public final class Doctor {
 
@@ -57,9 +57,9 @@ public final class Doctor {
     }
 
     /**
-     * Examines this process, in twenty seconds of computing as a rule and a minute at most, on the calling thread. It trains
-     * small networks here, and for each finding another one in a second JVM that has the remedy; neither prints. To be called
-     * where nothing else computes. Random generators, thread counts and networks are left as they are.
+     * Examines this process on the calling thread, which usually computes for twenty seconds, and for a minute at most. It
+     * trains small networks here and, for each finding, another one in a second JVM that has the remedy; neither prints. Call
+     * it when nothing else computes. Random generators, thread counts and networks are left as they are.
      *
      * @return what was found
      */
@@ -70,7 +70,7 @@ public final class Doctor {
     /**
      * What could be better.
      *
-     * @return none where there is nothing to change
+     * @return the findings; none where there is nothing to change
      */
     public List<Finding> findings() {
         return findings;

@@ -29,16 +29,16 @@ import java.util.stream.DoubleStream;
  */
 final class StepProbe {
 
-    /** Widths of the layers: one that calls bind, and one that products bind. */
+    /** Widths of the layers: the first is bound by calls, the second by products. */
     static final int[] WIDTHS = {256, 1024};
     /** Begins the line that another JVM answers with: milliseconds by width, with blanks between. */
     static final String ANSWER = "dl4j-lora step: ";
-    /** Has another JVM settle its threads first. */
+    /** Makes another JVM settle its threads first. */
     static final String SETTLED = "settled";
 
     private static final int LAYERS = 3;
     private static final int ROWS = 32;
-    /** Of the output layer, which is frozen and costs next to nothing. */
+    /** The width of the output layer, which is frozen and costs next to nothing. */
     private static final int OUT = 8;
     private static final int RANK = 8;
     private static final int PRODUCT = 1024;
@@ -86,7 +86,7 @@ final class StepProbe {
                 .build();
     }
 
-    /** The products of such a step alone, into arrays that are there, in milliseconds by width. */
+    /** The products of such a step alone, into existing arrays, in milliseconds by width. */
     static double[] floors() {
         return Arrays.stream(WIDTHS).mapToDouble(StepProbe::floor).toArray();
     }
@@ -119,7 +119,7 @@ final class StepProbe {
         });
     }
 
-    /** Of a product of two square matrices of 1024: thousands of millions of operations in a second. */
+    /** The speed of a product of two matrices of 1024 by 1024, in 10⁹ operations per second. */
     static double gflops() {
         Random random = new Random(1);
         INDArray a = matrix(random, PRODUCT, PRODUCT);
@@ -137,7 +137,7 @@ final class StepProbe {
         return Nd4j.create(values, new long[] {rows, columns}, 'f');
     }
 
-    /** Of repetitions in some time, after as many to warm up. */
+    /** The median time of repetitions within the given time, after a warm-up of the same length. */
     private static double median(long nanos, Runnable work) {
         repeat(work, nanos);
         double[] sorted = repeat(work, nanos).sorted().toArray();

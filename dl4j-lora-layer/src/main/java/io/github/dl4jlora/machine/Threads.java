@@ -17,10 +17,10 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Settles who computes on which thread, on ND4J's CPU backend: BLAS on all cores, ND4J's own loops on one, and nobody spins
- * while he waits. With nothing set, both spin against each other, and a training step takes several times as long.
+ * Settles the threads of ND4J's CPU backend: BLAS computes on all cores, ND4J's own loops on one, and no thread spins while it
+ * waits. With nothing set, the threads of both spin against each other, and a training step takes several times as long.
  *
- * <p>To be called in the first line of {@code main}, before anything of ND4J: then everything can be set.
+ * <p>Call it in the first line of {@code main}, before anything of ND4J, so that everything can be set.
  */
 public final class Threads {
 
@@ -44,20 +44,21 @@ public final class Threads {
     }
 
     /**
-     * Settles the threads of this process, by rule, measuring nothing. What environment or system properties say already is
-     * left as they say, each by itself.
+     * Settles the threads of this process by fixed rules, without measuring. Each environment variable or system property that
+     * is set already is left as it is.
      *
      * <p>Before ND4J's native code is loaded it sets, in the environment that this code will read, {@code OMP_WAIT_POLICY} to
      * passive, {@code OMP_NUM_THREADS} to 1 and {@code OPENBLAS_NUM_THREADS} to the number of cores, and the system property
      * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation;
-     * a thread looks now and then, and has the collector run where the process is larger than JavaCPP would let it
-     * become. Then it loads ND4J. Child processes get none of these variables.
+     * instead a thread looks now and then, and runs the collector when the process is larger than JavaCPP would let it become.
+     * Then it loads ND4J. Child processes get none of these variables.
      *
-     * <p>Later it sets the numbers of threads in the process, those of ND4J's loops for the calling thread, and keeps OpenMP's
-     * threads from spinning by a team of them that rests. {@code maxphysicalbytes} stays what it is then.
+     * <p>If that code is loaded already, it sets the numbers of threads in the process (for ND4J's loops, the number of the
+     * calling thread), and keeps OpenMP's threads from spinning by a team of them that rests. {@code maxphysicalbytes} then
+     * stays as it is.
      *
-     * <p>Arrays of 1 MiB and more that are freed go back to the system at once, where C's allocator is GNU's; {@code
-     * MALLOC_MMAP_THRESHOLD_} in the environment is left as it is.
+     * <p>With GNU's C allocator, arrays of 1 MiB and more go back to the system as soon as they are freed;
+     * {@code MALLOC_MMAP_THRESHOLD_} in the environment is left as it is.
      *
      * <p>A second call changes nothing. On a CUDA backend, or without a backend on the class path, nothing is done.
      *
@@ -82,7 +83,7 @@ public final class Threads {
             return;
         }
         boolean free = PHYSICAL.stream().allMatch(name -> System.getProperty(name) == null);
-        // Whether this comes in time shows afterwards: to ask before would load JavaCPP's Pointer, which reads it.
+        // Whether this was in time shows only afterwards: asking first would load JavaCPP's Pointer, which reads the property.
         if (free) {
             System.setProperty(PHYSICAL.get(0), "0");
         }
@@ -104,7 +105,7 @@ public final class Threads {
         }
     }
 
-    /** What is to be set: nothing that the environment has. */
+    /** The variables to set: none that the environment has already. */
     private static Map<String, String> unset() {
         Map<String, String> variables = new LinkedHashMap<>();
         putUnlessSet(variables, WAITING, "passive");
@@ -115,7 +116,7 @@ public final class Threads {
         return variables;
     }
 
-    /** ND4J goes over what the variable says, and gives BLAS all cores of a chip. */
+    /** ND4J overrides the variable, and gives BLAS all cores of a chip. */
     private static int blasThreads() {
         String said = System.getenv(BLAS);
         return said != null && COUNT.matcher(said).matches() ? Integer.parseInt(said) : ThreadCounts.cores();
@@ -165,9 +166,9 @@ public final class Threads {
     }
 
     /**
-     * Gives BLAS, ND4J's loops and this thread the numbers of threads that they had, and lets OpenMP spin as it would. What was
-     * set for the loading of native code, the environment and {@code maxphysicalbytes}, stays to the end of the process. Does
-     * nothing if called again, or if nothing was done. {@link #settle()} may follow.
+     * Gives BLAS, ND4J's loops and this thread their former numbers of threads, and lets OpenMP spin again. Settings for the
+     * loading of native code, the environment and {@code maxphysicalbytes}, stay to the end of the process. Does nothing if
+     * called again, or if nothing was done. {@link #settle()} may follow.
      */
     public void undo() {
         synchronized (Threads.class) {

@@ -22,16 +22,16 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * Looks at a trained adapter for what its settings cost:
- * {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. It says nothing about what it was not given. The limits are
- * those that separated good trainings of the examples from bad ones; each says which. For DoRA, which does more than add, it
- * looks at the losses alone.
+ * Examines a trained adapter for the effects of its settings:
+ * {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. It says nothing about what it was not given. The limits
+ * separated good trainings of the examples from bad ones; the comment of each says which. For DoRA, which does more than add,
+ * it looks at the losses alone.
  */
 public final class Advisor {
 
     /**
-     * ‖ΔW‖ / ‖W‖ above which a change is large. Digits: at most 1.2 in trainings that read 96 % and more, at least 3.3 in those
-     * that a high rate ruined.
+     * ‖ΔW‖ / ‖W‖ above which a change is large. Digits: at most 1.2 in trainings that read 96 % and more, at least 3.3 in
+     * trainings that a high rate ruined.
      */
     static final double LARGE = 2;
     /**
@@ -43,7 +43,7 @@ public final class Advisor {
     static final int LAYERS = 3;
     /**
      * A rank is wasted where at most this share of the directions holds 99 % of the change. Digits: from rank 32 on, where 7 of
-     * 32 do, and 32 read as many images as 64; of rank 8 half the directions are used.
+     * 32 do, and rank 32 reads as many images as rank 64; with rank 8 half the directions are used.
      */
     static final double WASTED = 0.25;
     /**
@@ -90,7 +90,7 @@ public final class Advisor {
     }
 
     /**
-     * The adapter before the training, as {@code LoRAAdapter.of} gives it. With it, it is known whether A moved.
+     * The adapter before the training, as {@code LoRAAdapter.of} gives it. It shows whether A moved.
      *
      * @param start of the same layers
      * @return this
@@ -101,9 +101,9 @@ public final class Advisor {
     }
 
     /**
-     * Looks at all that was given.
+     * Examines everything that was given.
      *
-     * @return what was found, most urgent first; empty if all is well as far as this can be seen
+     * @return what was found, most urgent first; empty if nothing wrong can be seen
      * @throws IllegalArgumentException if the base is not the one that the adapter was made for, or the start has other layers or
      *                                  ranks
      */
@@ -114,7 +114,8 @@ public final class Advisor {
         OptionalDouble chance = base == null ? OptionalDouble.empty() : ChanceLoss.of(base);
         new LossCourse(losses, chance, largest).advise(found);
         if (found.stream().anyMatch(advice -> advice.kind() == Kind.RATE_TOO_LOW || advice.kind() == Kind.RATE_TOO_HIGH)) {
-            // Then ranks say nothing: at a low rate the first directions are learned before the others, a high one leaves noise.
+            // Then ranks say nothing: at a low rate the first directions are learned before the others, and a high rate leaves
+            // noise.
             found.removeIf(advice -> advice.kind() == Kind.RANK_WASTED || advice.kind() == Kind.RANK_CUT_OFF);
         }
         found.sort(Comparator.comparing(LoRAAdvice::kind));
@@ -158,7 +159,7 @@ public final class Advisor {
         return !Double.isFinite(sum(delta.a())) || !Double.isFinite(sum(delta.b()));
     }
 
-    /** Whether ΔW is zero but for rounding, since A and B are orthogonal, as they are where they start so. */
+    /** Whether ΔW is zero except for rounding, as it is where A and B start orthogonal and have not moved. */
     private boolean isRounding(String layer) {
         Delta delta = content.delta(layer);
         return !delta.kind().init().isTakenFromW() && adapter.norm(layer) <= ROUNDING * Math.abs(delta.factor())

@@ -28,14 +28,14 @@ import java.util.function.Consumer;
  * tuned.setLearningRate(rates.suggested());
  * }</pre>
  *
- * <p>The network may be adapted or DL4J's own, for full fine-tuning. It is not trained and not touched: each rate trains a copy,
- * which shares frozen weights, and is gone afterwards. None of the network's listeners is called, and ND4J's random generator
- * goes on from where it was. The rate takes the place of whatever rate or schedule each layer has, as {@code setLearningRate}
- * would have it; {@code loraPlusRatio} is kept, and what has an updater without a rate trains as it would.
+ * <p>The network may be adapted or DL4J's own, for full fine-tuning. It is neither trained nor changed: each rate trains a
+ * copy, which shares frozen weights and is discarded afterwards. None of the network's listeners is called, and ND4J's random
+ * generator goes on from where it was. The rate replaces the rate or schedule of each layer, as {@code setLearningRate} does;
+ * {@code loraPlusRatio} is kept, and parameters whose updater has no rate train as always.
  *
- * <p>What it costs: (points + 1) · steps steps; memory for one copy of what trains, its gradients and updater state, and for the
- * batches. Replicas of a {@code ParallelWrapper} are not swept: sweep the network that it was made of, with batches of what
- * its workers take together.
+ * <p>A sweep takes (points + 1) · steps training steps, memory for one copy of the parameters that train, their gradients and
+ * updater state, and memory for the batches. Replicas of a {@code ParallelWrapper} are not swept: sweep the network that it was
+ * made from, with batches as large as its workers take together.
  */
 public final class LearningRateSweep {
 
@@ -44,7 +44,7 @@ public final class LearningRateSweep {
     private static final double TO = 1;
     private static final int POINTS = 16;
     private static final int STEPS = 30;
-    /** One in so many steps counts as the end. */
+    /** The last third of the steps counts as the end. */
     private static final int END = 3;
 
     private final Model network;
@@ -102,7 +102,7 @@ public final class LearningRateSweep {
     }
 
     /**
-     * How many rates, the lowest and the highest among them, each the same multiple of the one before; default 16.
+     * The number of rates, including the lowest and the highest; each is the same multiple of the one before. Default 16.
      *
      * @param points at least 2
      * @return this
@@ -113,8 +113,8 @@ public final class LearningRateSweep {
     }
 
     /**
-     * How many batches each rate trains on; default 30. Where the iterator has fewer they are taken again, in the same order.
-     * So many batches are kept in memory, which makes a shuffling iterator give each rate the same.
+     * How many batches each rate trains on; default 30. If the iterator has fewer, they are used again, in the same order. The
+     * batches are kept in memory, so that all rates get the same ones even from a shuffling iterator.
      *
      * @param steps at least 1
      * @return this
@@ -125,10 +125,10 @@ public final class LearningRateSweep {
     }
 
     /**
-     * Data that is not trained on: the loss of a rate is then its mean over all of it, in inference; default none, and the mean
-     * over the last third of the steps.
+     * Data that is not trained on. The loss of a rate is then the mean over all of this data, in inference. Default none: the
+     * loss is the mean over the last third of the steps.
      *
-     * @param data can be reset, which it is before each rate and at the end
+     * @param data an iterator that can be reset; it is reset before each rate and at the end
      * @return this
      */
     public LearningRateSweep evaluateOn(DataSetIterator data) {
@@ -138,7 +138,7 @@ public final class LearningRateSweep {
     /**
      * As {@link #evaluateOn(DataSetIterator)}.
      *
-     * @param data can be reset, which it is before each rate and at the end
+     * @param data an iterator that can be reset; it is reset before each rate and at the end
      * @return this
      */
     public LearningRateSweep evaluateOn(MultiDataSetIterator data) {
@@ -147,7 +147,7 @@ public final class LearningRateSweep {
     }
 
     /**
-     * Is told of each rate when it has been tried, the lowest first.
+     * Sets a listener that gets each rate when it has been tried, the lowest first.
      *
      * @param watcher called on this thread
      * @return this
@@ -160,11 +160,11 @@ public final class LearningRateSweep {
     /**
      * Tries all rates.
      *
-     * @param data what the training would get; reset before and afterwards if it can be, else its next batches are used up. A
-     *             training that follows with an iterator that shuffles gets its next order
+     * @param data what the training would get; reset before and afterwards if it can be, else its next batches are used up. If
+     *             the iterator shuffles, a training that follows gets its next order
      * @return what became of the loss at each rate
      * @throws IllegalArgumentException if a setting is out of its range, there is no batch, the network is not initialised, or
-     *                                  nothing in it learns at a rate
+     *                                  nothing in it learns at a learning rate
      * @throws IllegalStateException    if the loss is NaN or infinite before anything is learned, or the network's adapters are
      *                                  disabled or scaled
      */
@@ -186,7 +186,7 @@ public final class LearningRateSweep {
         long root = random.rootState();
         long node = random.nodeState();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            // What cannot be swept is refused before any data is read.
+            // A network that cannot be swept is refused before any data is read.
             TrainingCopy.of(network, NAME).close();
             List<MultiDataSet> batches = batches(data);
             Runnable start = () -> random.setStates(root, node);
@@ -262,9 +262,9 @@ public final class LearningRateSweep {
     }
 
     /**
-     * NaN or infinite where training came apart, which ends it.
+     * The loss at a rate; NaN or infinite where training diverged, which ends it.
      *
-     * @param start has the random numbers begin anew
+     * @param start makes the random numbers begin anew
      */
     private double loss(double rate, List<MultiDataSet> batches, Runnable start) {
         try (TrainingCopy copy = TrainingCopy.of(network, NAME)) {

@@ -15,7 +15,7 @@ import java.util.Optional;
  */
 public record LearningRates(List<Point> points, double untrained, int steps, boolean heldOut) {
 
-    /** Of the fall of the loss. */
+    /** The share of the best rate's fall of the loss that the suggested rate reaches. */
     private static final double NEARLY = 0.9;
     private static final int BAR = 40;
     private static final int COLUMN = 15;
@@ -59,7 +59,7 @@ public record LearningRates(List<Point> points, double untrained, int steps, boo
     /**
      * The rate with the lowest loss after these few steps.
      *
-     * @return of equal ones, the lowest rate
+     * @return the rate and its loss; of equal losses, that of the lowest rate
      * @throws IllegalStateException if no rate made the loss smaller than it is without training
      */
     public Point best() {
@@ -70,8 +70,9 @@ public record LearningRates(List<Point> points, double untrained, int steps, boo
     }
 
     /**
-     * A rate to train with: the lowest that comes nine tenths of the way that the best comes, from the loss without training.
-     * Not the best one itself, since a few steps reward a rate that a whole training does not survive.
+     * A rate to train with: the lowest whose loss falls at least nine tenths as far as with the best rate, from the loss
+     * without training. It is not the best rate itself, since a rate that does best for a few steps may be too high for a whole
+     * training.
      *
      * @return one of the rates tried
      * @throws IllegalStateException as {@link #best}
@@ -85,7 +86,10 @@ public record LearningRates(List<Point> points, double untrained, int steps, boo
         return points.stream().filter(point -> point.loss < untrained).min(Comparator.comparingDouble(Point::loss));
     }
 
-    /** A row for each rate, with a bar as long as what is left of the fall of the best; letters that every terminal has. */
+    /**
+     * A row for each rate, with a bar for the part of the best rate's fall that it lacks, in characters that every terminal
+     * has.
+     */
     @Override
     public String toString() {
         Optional<Point> best = lowest();

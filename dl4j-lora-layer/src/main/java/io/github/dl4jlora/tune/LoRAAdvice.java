@@ -11,13 +11,13 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * Something that a finished training tells about its settings: what was found, the figures that say so, and what to do. See
+ * Something that a finished training tells about its settings: what was found, the figures behind it, and what to do. See
  * {@link #about}.
  *
  * @param kind     of finding
  * @param layer    as in {@link LoRAAdapter#layers()}; empty for the training as a whole
  * @param finding  a sentence
- * @param evidence figures by what they are, in the order in which to read them
+ * @param evidence figures by name, in the order in which to read them
  * @param remedy   a sentence
  */
 public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<String, Double> evidence, String remedy) {
@@ -58,7 +58,7 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
      * @param kind     of finding
      * @param layer    empty for the training as a whole
      * @param finding  a sentence
-     * @param evidence figures by what they are
+     * @param evidence figures by name
      * @param remedy   a sentence
      */
     public LoRAAdvice {
@@ -73,7 +73,7 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
      * Begins to look at a trained adapter.
      *
      * @param adapter after its training
-     * @return a builder, which takes what is known of the training
+     * @return a builder, which takes what is known about the training
      */
     public static Advisor about(LoRAAdapter adapter) {
         return new Advisor(adapter);

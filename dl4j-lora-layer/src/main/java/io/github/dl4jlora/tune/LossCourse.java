@@ -12,15 +12,18 @@ import java.util.stream.IntStream;
 /** What the losses of a training say about its learning rate. */
 final class LossCourse {
 
-    /** Fewer steps say nothing but whether the loss was finite. */
+    /** Fewer steps tell only whether the loss was finite. */
     static final int STEPS = 20;
-    /** The losses are averaged over so many parts of the training. */
+    /** The number of parts of a training; losses are averaged over each. */
     static final int PARTS = 20;
-    /** How near to the loss of chance, as a share of it, counts as being there. Digits at thirty times their rate: 2.304. */
+    /**
+     * A loss that is within this share of the loss of chance counts as the loss of chance. Digits at thirty times their rate:
+     * 2.304.
+     */
     static final double AT_CHANCE = 0.03;
     /**
-     * The loss rose, so far that it is worth a word, if its end is more than so many times its lowest part. Digits at ten times
-     * their rate: more than 4; at their own, and on the board, the end is the lowest.
+     * The loss rose enough to be reported if its end is more than this multiple of its lowest part. Digits at ten times their
+     * rate: more than 4; at their own rate, and on the board, the end is the lowest part.
      */
     static final double ROSE = 2.5;
     /** Share of the loss of chance, or of the beginning, below which there is little left to learn. */
@@ -32,7 +35,7 @@ final class LossCourse {
     static final double FALLING = 0.95;
     /** The loss hardly fell if its end is above this share of its beginning. */
     static final double HARDLY_FELL = 0.9;
-    /** ‖ΔW‖ / ‖W‖ above which a network at the loss of chance has come there, instead of not having left it yet. */
+    /** ‖ΔW‖ / ‖W‖ above which a network at the loss of chance has gone there, rather than never left it. */
     static final double FAR = 1;
 
     private final double[] losses;

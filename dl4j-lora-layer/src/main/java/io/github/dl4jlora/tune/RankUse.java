@@ -13,22 +13,22 @@ import java.util.Map;
  * @param rank       of A and B
  * @param directions that ΔW can have: the rank, fewer in a layer that is narrower, up to twice as many where A and B started as a
  *                   part of W
- * @param needed     of them, for 99 % of ‖ΔW‖², the strongest first; at least 1
+ * @param needed     how many of the directions hold 99 % of ‖ΔW‖², the strongest first; at least 1
  * @param trained    whether ΔW is not zero
  */
 public record RankUse(int rank, int directions, int needed, boolean trained) {
 
-    /** The share of ‖ΔW‖² that a rank must keep to do. The most that is lost of ‖ΔW‖ is then √(1 − 0.99), a tenth. */
+    /** The share of ‖ΔW‖² that a rank must keep to be enough. At most √(1 − 0.99) of ‖ΔW‖ is then lost, a tenth. */
     public static final double NEARLY_ALL = 0.99;
-    /** What percentages of a change are, for those who read them without this page. */
+    /** Says what percentages of a change are, for readers who do not have this page. */
     public static final String MEANING = "Shares of a change are of its sum of squares, the square of its norm.";
 
     /**
-     * Of each layer, in the adapter's order.
+     * The rank use of each layer, in the adapter's order.
      *
-     * @param adapter of layers that add to their weights
+     * @param adapter an adapter whose layers only add to their weights
      * @return by layer
-     * @throws IllegalArgumentException for DoRA, which does more than to add
+     * @throws IllegalArgumentException for DoRA, which does more than add
      * @throws IllegalStateException    if A or B holds NaN or infinity
      */
     public static Map<String, RankUse> of(LoRAAdapter adapter) {

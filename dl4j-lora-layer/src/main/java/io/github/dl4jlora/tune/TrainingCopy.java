@@ -35,7 +35,7 @@ final class TrainingCopy implements AutoCloseable {
     private final Network<?> copy;
     private final Losses losses = new Losses();
 
-    /** DL4J tells the loss of each iteration; truncated backpropagation makes several of a batch. */
+    /** DL4J reports the loss of each iteration; truncated backpropagation makes several iterations of a batch. */
     private static final class Losses extends BaseTrainingListener {
 
         private double sum;
@@ -62,7 +62,7 @@ final class TrainingCopy implements AutoCloseable {
 
     /**
      * @param what is being done, for messages
-     * @throws IllegalArgumentException if the network is not initialised, or nothing in it learns at a rate
+     * @throws IllegalArgumentException if the network is not initialised, or nothing in it learns at a learning rate
      * @throws IllegalStateException    while its adapters are disabled or scaled, which a copy would not be
      */
     static TrainingCopy of(Model original, String what) {
@@ -101,7 +101,8 @@ final class TrainingCopy implements AutoCloseable {
     }
 
     /**
-     * Has everything with a learning rate learn at this one, whatever rate or schedule it had; B of LoRA+ at its multiple.
+     * Makes everything with a learning rate learn at this one, whatever rate or schedule it had; with LoRA+, B learns at its
+     * multiple.
      *
      * @param rate 0 or more
      */
@@ -127,7 +128,7 @@ final class TrainingCopy implements AutoCloseable {
     /**
      * One step of training.
      *
-     * @return the loss before it; of several segments, the mean
+     * @return the loss before the step; the mean if there are several segments
      */
     double fit(MultiDataSet batch) {
         copy.fit(batch);
