@@ -33,8 +33,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The sizes of a batch on its way through a stock network, as DL4J infers them ({@code getOutputType}) where it keeps count. It
- * does not where sequences become rows and rows sequences again, and takes every sequence of words for one word.
+ * The sizes of a batch on its way through a stock network, as DL4J infers them ({@code getOutputType}) where it keeps count.
+ * DL4J does not where sequences become rows and rows become sequences again, and it takes every sequence of words for one word.
  */
 final class BatchSizes {
 
@@ -43,9 +43,9 @@ final class BatchSizes {
             ElementWiseMultiplicationLayer.class, AutoEncoder.class, VariationalAutoencoder.class);
 
     /**
-     * Of one example.
+     * The size of one example.
      *
-     * @param rows how many of them an example is: the steps of a sequence, where these are rows
+     * @param rows how many rows an example is: the steps of a sequence, where these are rows
      */
     private record Size(InputType type, long rows) {
     }
@@ -63,7 +63,7 @@ final class BatchSizes {
     }
 
     /**
-     * @param inputs of the network; none where the configuration tells
+     * @param inputs of the network; none where the configuration tells them
      * @throws IllegalArgumentException if the batch is empty, or if inputs are missing or do not fit; the message says which
      *                                  layer asks for one, and what to give
      */
@@ -77,12 +77,12 @@ final class BatchSizes {
         return sizes;
     }
 
-    /** What a node's batch is: its inputs after the preprocessor, and its output. */
+    /** The sizes of a node's batch: its inputs after the preprocessor, and its output. */
     Passage passage(Node node) {
         return passages.get(node.name());
     }
 
-    /** The same of its preprocessor; null without one. */
+    /** The same for its preprocessor; null without one. */
     Passage preprocessor(Node node) {
         return preprocessed.get(node.name());
     }
@@ -151,7 +151,7 @@ final class BatchSizes {
         }
     }
 
-    /** DL4J does not check. The nIn of an embedding is the size of its vocabulary, not a width. */
+    /** Checks what DL4J does not. The nIn of an embedding is the size of its vocabulary, not a width. */
     private void requireWidth(Node node, InputType type) {
         if (!(node.unwrappedLayer() instanceof FeedForwardLayer layer) || node.numParams() == 0
                 || node.matrices().type() == LayerType.EMBEDDING) {
@@ -197,7 +197,7 @@ final class BatchSizes {
         return layer instanceof LossLayer ? input : layer.clone().getOutputType(0, input);
     }
 
-    /** Where DL4J forgets how long a sequence is: as long as what comes in, or as the network's own. */
+    /** The output, with the length of its sequences where DL4J forgets it: that of the inputs, or of the network's inputs. */
     private InputType withSteps(InputType output, List<Size> inputs) {
         if (!(output instanceof InputTypeRecurrent sequence) || sequence.getTimeSeriesLength() > 0) {
             return output;

@@ -39,12 +39,12 @@ public record Footprint(long kept, long forward, long backward, long passed, lon
         return new Footprint(kept, forward, backward, passed, loop, standing, values);
     }
 
-    /** Where nobody uses the gradient of the input. */
+    /** The same where the gradient of the input is not used. */
     Footprint withoutInputGradient() {
         return new Footprint(kept, forward, backward, 0, loop, standing, beside);
     }
 
-    /** Of a layer in which backpropagation ends. */
+    /** The same for a layer in which backpropagation ends. */
     public Footprint withoutBackward() {
         return new Footprint(kept, forward, 0, 0, loop, standing, beside);
     }

@@ -13,16 +13,16 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 
-/** What the layers hold that this library runs in DL4J's place. */
+/** What layers hold that this library runs in DL4J's place. */
 public final class OwnFootprints {
 
     private OwnFootprints() {
     }
 
     /**
-     * Of an adapted layer or vertex.
+     * The footprint of an adapted layer or vertex.
      *
-     * @param inputGradient whether anybody uses the gradient of its input
+     * @param inputGradient whether the gradient of its input is used
      */
     public static Footprint ofAdapted(AdaptedConfiguration lora, Passage passage, boolean inputGradient) {
         if (lora.stockLayer() == null) {
@@ -39,7 +39,7 @@ public final class OwnFootprints {
         return inputGradient ? all : all.withoutInputGradient();
     }
 
-    /** The stock layer's, a copy of its weights, their gradient, and a copy of the adapter to see changes by. */
+    /** The stock layer's, a copy of its weights, their gradient, and a copy of the adapter to notice changes. */
     private static Footprint effective(AdaptedConfiguration lora, Footprint stock) {
         long weights = lora.frozenParams();
         return stock.plus(new Footprint(0, 0, weights, 0).standing(weights + lora.layout().length(lora)));
@@ -87,7 +87,7 @@ public final class OwnFootprints {
     }
 
     /**
-     * Of a frozen layer.
+     * The footprint of a frozen layer.
      *
      * @param origin as the base configures it
      */

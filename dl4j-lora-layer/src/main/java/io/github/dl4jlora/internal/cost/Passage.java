@@ -8,7 +8,7 @@ import java.util.List;
  * A batch on its way through a layer or vertex.
  *
  * @param batch  number of examples
- * @param inputs of one example, after preprocessors; several for vertices alone
+ * @param inputs of one example, after preprocessors; several for vertices only
  * @param output of one example
  */
 public record Passage(long batch, List<InputType> inputs, InputType output) {

@@ -7,7 +7,10 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
 
-/** What a thread gives quantised matrices back into: one block for all products, and one whole matrix for who needs all of W. */
+/**
+ * Memory into which a thread gives quantised matrices back: one block for all products, and one whole matrix for layers that
+ * need all of W.
+ */
 public final class QuantizedScratch {
 
     private long block;
@@ -16,7 +19,7 @@ public final class QuantizedScratch {
     /**
      * Takes a layer into account.
      *
-     * @param stock out of DL4J's freezing wrappers
+     * @param stock without DL4J's freezing wrappers
      * @param lora  null for a frozen layer
      */
     public void add(StoredForm form, Layer stock, AdaptedConfiguration lora, Passage passage) {

@@ -5,8 +5,8 @@ import java.util.List;
 /**
  * A layer or vertex of a network in a training step.
  *
- * @param name      of it
- * @param inputs    names of others, or of the network's inputs
+ * @param name      of the layer or vertex
+ * @param inputs    names of other layers and vertices, or of the network's inputs
  * @param footprint what it holds
  * @param backwards whether DL4J runs it backwards
  */

@@ -41,8 +41,8 @@ import java.util.Set;
 
 /**
  * What DL4J's own layers hold, as read in the sources of 1.0.0-M2.1 and compared with the sizes of its workspaces
- * (docs/benchmarks.md). What is not known here is taken for a layer that keeps its output and in its backward pass holds z, dL/dz
- * and a copy: DL4J's memory reports do not count these, nor what its workspaces make of them.
+ * (docs/benchmarks.md). A layer that is not known here is taken for one that keeps its output, and in its backward pass holds
+ * z, dL/dz and a copy: DL4J's memory reports do not count these, nor what its workspaces make of them.
  */
 public final class StockFootprints {
 
@@ -55,7 +55,7 @@ public final class StockFootprints {
     private StockFootprints() {
     }
 
-    /** Of a layer, in whatever wrappers. */
+    /** The footprint of a layer, in any wrappers. */
     public static Footprint of(Layer layer, Passage passage) {
         Layer stock = StockLayers.unwrap(layer);
         long dropped = stock.getIDropout() == null ? 0 : passage.in();
@@ -116,19 +116,19 @@ public final class StockFootprints {
         return new Footprint(passage.out(), 0, 0, passage.in());
     }
 
-    /** Of images a native operation's, of rows ND4J's, with what it has normalised. */
+    /** For images, that of a native operation; for rows, that of ND4J's own code, with the normalised values. */
     static Footprint norm(Passage passage) {
         boolean rows = passage.input() instanceof InputType.InputTypeFeedForward;
         long vectors = rows ? 11 * passage.out() / passage.batch() : 0;
         return new Footprint((rows ? 3 : 1) * passage.out(), 0, 3 * passage.out() + vectors, passage.in());
     }
 
-    /** Of a layer in a wrapper, whose output the wrapper turns into another one. */
+    /** The footprint of a layer in a wrapper, which turns the layer's output into another one. */
     private static Footprint within(Layer layer, Passage passage) {
         InputType output = layer.clone().getOutputType(0, passage.input());
         if (output instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() < 1
                 && passage.input() instanceof InputType.InputTypeRecurrent before) {
-            // DL4J forgets it.
+            // DL4J forgets the length.
             output = InputType.recurrent(sequence.getSize(), before.getTimeSeriesLength(), sequence.getFormat());
         }
         return inner(layer, new Passage(passage.batch(), passage.input(), output));
@@ -143,7 +143,7 @@ public final class StockFootprints {
         return layer instanceof BaseLayer base && base.getActivationFn() instanceof ActivationIdentity;
     }
 
-    /** z is computed for the gradient, and again for the score; sequences are made rows of, and back again. */
+    /** z is computed for the gradient, and again for the score; sequences become rows, and sequences again. */
     static Footprint output(Layer layer, Passage passage) {
         long turned = layer instanceof RnnOutputLayer ? passage.in() : 0;
         return new Footprint(passage.out(), turned + passage.out(), turned + 2 * passage.out(),
@@ -171,21 +171,21 @@ public final class StockFootprints {
 
     /** Values that a kernel sees at one position. */
     static long windowSize(ConvolutionLayer layer) {
-        // Of sequences the array has a second number, which means nothing.
+        // For sequences the array has a second number, which means nothing.
         int[] kernel = layer instanceof Convolution1DLayer ? new int[] {layer.getKernelSize()[0]} : layer.getKernelSize();
         return layer.getNIn() * ArrayUtil.prodLong(kernel);
     }
 
-    /** Of a vertex: its output, and a gradient for each input. */
+    /** The footprint of a vertex: its output, and a gradient for each input. */
     public static Footprint of(GraphVertex vertex, Passage passage) {
         boolean calculates = StockLayers.unwrap(vertex) instanceof ElementWiseVertex;
         return new Footprint(passage.out(), 0, calculates ? passage.out() : 0, passage.in());
     }
 
     /**
-     * Of what reshapes a layer's input: most copy it, and its gradient.
+     * The footprint of a preprocessor, which reshapes a layer's input: most copy it, and its gradient.
      *
-     * @param below the layer that it comes from; null for another node or a network input
+     * @param below the layer that the input comes from; null for another node or a network input
      * @param own   whether the layer's own gradient is this library's
      */
     public static Footprint of(InputPreProcessor preprocessor, Layer below, boolean own, Passage passage) {
@@ -194,7 +194,7 @@ public final class StockFootprints {
             return Footprint.NONE;
         }
         if (preprocessor instanceof CnnToFeedForwardPreProcessor) {
-            // Of DL4J's convolutions comes another order than rows need, and of products of few rows another one back.
+            // DL4J's convolutions give another order than rows need, and products of few rows give another one back.
             boolean turnsBack = own && DenseArithmetic.resultOrder(passage.batch(), values / passage.batch()) == 'f';
             return new Footprint(below instanceof ConvolutionLayer ? values : 0, 0, 0, turnsBack ? values : 0);
         }

@@ -31,7 +31,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.Function;
 
-/** What training an adapted network would take, which is not made, and what training the stock network would. */
+/** What training an adapted network would take, without making it, and what training the stock network would take. */
 public final class TrainingCost {
 
     private final PlannedNetwork<?> planned;
@@ -87,7 +87,7 @@ public final class TrainingCost {
         return network.nodes().stream().mapToLong(Node::numParams).sum();
     }
 
-    /** Bytes of what stays where it is: frozen weights, what the base holds of layers that train in full, constants. */
+    /** Bytes of what stays where it is: frozen weights, the base's values of layers that train in full, constants. */
     private long outside() {
         if (config.storage() == FrozenStorage.EMBEDDED) {
             return 0;
@@ -122,11 +122,11 @@ public final class TrainingCost {
 
     private static Function<String, IUpdater> updaters(Node node) {
         TrainingConfig training = node.layer() != null ? asked(node.layer()) : (TrainingConfig) node.unwrappedVertex();
-        // FrozenLayer, which may be inside another wrapper, has none.
+        // FrozenLayer, which may be inside another wrapper, has no updater.
         return key -> Objects.requireNonNullElseGet(training.getUpdaterByParam(key), NoOp::new);
     }
 
-    /** A layer in FrozenLayerWithBackprop has updater state too, of its own updater. */
+    /** Updaters of full training. A layer in FrozenLayerWithBackprop has updater state too, that of its own updater. */
     private Function<String, IUpdater> inFull(Node node) {
         if (config.updater() == null || node.isFrozen()) {
             return updaters(node);
@@ -179,7 +179,7 @@ public final class TrainingCost {
         return scratch.bytes(from.dataType());
     }
 
-    /** Bytes of the values in an adapter's file: what trains, and what of an adapter does not. */
+    /** Bytes of the values in an adapter's file: what trains, and the values of an adapter that do not train. */
     private long adapterBytes() {
         long values = 0;
         for (Node node : planned.nodes()) {

@@ -9,15 +9,15 @@ import java.util.Map;
 import java.util.function.ToLongFunction;
 
 /**
- * What DL4J's workspaces grow to once they have learnt. All of them give their room back when they are left and start anew when
- * they are entered, so that each becomes as large as the most that was in it at once, and a little larger, by its
- * {@code overallocationLimit}. The workspace of activations is entered once a step and holds all layers'; the working memory is
- * entered once for each layer and direction. Gradients of activations take turns in two workspaces in a MultiLayerNetwork; a
- * ComputationGraph opens another one for each gradient that is not used up yet.
+ * What DL4J's workspaces grow to once they have learnt. Each gives its room back when it is left and starts anew when it is
+ * entered. So each becomes as large as the most that it held at once, and a little larger, by its {@code overallocationLimit}.
+ * The workspace of activations is entered once a step and holds all layers'; the working memory is entered once for each layer
+ * and direction. Gradients of activations take turns in two workspaces in a MultiLayerNetwork; a ComputationGraph opens another
+ * one for each gradient that is not used up yet.
  *
  * @param activations values of what is kept from the forward pass to the backward pass
  * @param working     values of everything else in workspaces
- * @param outside     values of what is in none
+ * @param outside     values outside of workspaces
  */
 public record Workspaces(long activations, long working, long outside) {
 
@@ -25,7 +25,7 @@ public record Workspaces(long activations, long working, long outside) {
     private static final double MORE_WORKING = 1.02;
 
     /**
-     * Of a MultiLayerNetwork.
+     * The workspaces of a MultiLayerNetwork.
      *
      * @param steps   in the order of the layers
      * @param learned whether there are workspaces at all: without them nothing is larger than it must be
@@ -41,7 +41,7 @@ public record Workspaces(long activations, long working, long outside) {
     }
 
     /**
-     * Of a ComputationGraph.
+     * The workspaces of a ComputationGraph.
      *
      * @param inputs  names of its inputs
      * @param steps   in topological order
@@ -54,7 +54,7 @@ public record Workspaces(long activations, long working, long outside) {
     private static Workspaces of(List<Step> steps, long passed, boolean learned) {
         long kept = steps.stream().mapToLong(step -> step.footprint().kept()).sum();
         long working = Math.max(most(steps, Footprint::forward), most(steps, Footprint::backward));
-        // It learns in the first loop, and grows without another addition when a later one takes more.
+        // The loop's workspace learns in the first loop, and grows without another addition when a later one takes more.
         long loop = most(steps, Footprint::loop);
         long outside = steps.stream().mapToLong(step -> step.footprint().standing()).sum() + most(steps, Footprint::beside);
         return learned ? new Workspaces(Math.round(MORE_ACTIVATIONS * kept),
@@ -66,7 +66,10 @@ public record Workspaces(long activations, long working, long outside) {
         return steps.stream().mapToLong(step -> part.applyAsLong(step.footprint())).max().orElse(0);
     }
 
-    /** As {@code ComputationGraph.calcBackpropGradients} opens and closes them: what was freed last is taken first. */
+    /**
+     * Opens and closes workspaces as {@code ComputationGraph.calcBackpropGradients} does: the one that was freed last is taken
+     * first.
+     */
     private static long passedInGraph(List<String> inputs, List<Step> steps) {
         Map<String, Integer> positions = new HashMap<>();
         inputs.forEach(input -> positions.put(input, positions.size()));

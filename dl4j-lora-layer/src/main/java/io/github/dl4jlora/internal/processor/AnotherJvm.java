@@ -15,7 +15,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 
-/** A JVM with this one's class path, options and environment, in which something may be otherwise. */
+/** A JVM with this one's class path, options and environment, some of which may be changed. */
 public final class AnotherJvm {
 
     private static final String JAVACPP = "org.bytedeco.javacpp.";
@@ -49,7 +49,7 @@ public final class AnotherJvm {
     /**
      * Runs a main class to its end.
      *
-     * @return the first line that it printed which begins with the prefix, without that; nothing if it could not be started,
+     * @return the first printed line that begins with the prefix, without the prefix; nothing if the JVM could not be started,
      *         failed, or had not ended in time
      */
     public Optional<String> run(String main, String argument, String prefix, int seconds) {

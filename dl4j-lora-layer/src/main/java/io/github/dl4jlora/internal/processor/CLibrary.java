@@ -6,10 +6,13 @@ import com.sun.jna.NativeLong;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
-/** Calls by JNA, which ND4J brings through OSHI. Where it is left out, or has no code for the platform, a LinkageError comes. */
+/**
+ * Calls of the C library by JNA, which ND4J brings through OSHI. Where JNA is left out, or has no code for the platform, they
+ * throw a LinkageError.
+ */
 final class CLibrary {
 
-    /** As much as Linux keeps for a file. */
+    /** As many bytes as Linux keeps for a file. */
     private static final int LONGEST_ATTRIBUTES = 1 << 16;
 
     private CLibrary() {
@@ -20,24 +23,24 @@ final class CLibrary {
         return NativeLibrary.getProcess().getFunction("setenv").invokeInt(new Object[] {name, value, 1}) == 0;
     }
 
-    /** Has GNU's allocator give free pages back to the system; others have no such function. */
+    /** Makes GNU's allocator give free pages back to the system; others have no such function. */
     static void trim() {
         NativeLibrary.getProcess().getFunction("malloc_trim").invokeInt(new Object[] {0L});
     }
 
-    /** Has GNU's allocator take blocks of so many bytes and more from the system, and give them back when they are freed. */
+    /** Makes GNU's allocator take blocks of {@code bytes} and more from the system, and give them back when they are freed. */
     static boolean mapFrom(int bytes) {
         final int mmapThreshold = -3;
         return NativeLibrary.getProcess().getFunction("mallopt").invokeInt(new Object[] {mmapThreshold, bytes}) == 1;
     }
 
     /**
-     * Has two paths change places, in one step; both must be there.
+     * Exchanges two paths in one step; both must exist.
      *
      * @param one     the bytes of a path, and a 0
      * @param other   as one
-     * @param isLinux whether it is Linux, else macOS
-     * @return whether that has happened; if not, nothing has
+     * @param isLinux true for Linux, false for macOS
+     * @return whether they were exchanged; if not, nothing has changed
      */
     static boolean exchange(byte[] one, byte[] other, boolean isLinux) {
         final int workingFolder = -100;
@@ -74,7 +77,7 @@ final class CLibrary {
         return all.toString();
     }
 
-    /** What a function without arguments of a library answers. */
+    /** The text that a library's function without arguments returns. */
     static String text(String library, String function) {
         return NativeLibrary.getInstance(library).getFunction(function).invokeString(new Object[0], false);
     }

@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 
-/** What Java lacks to replace a folder in one step, where the system has it: Linux and macOS, by JNA. */
+/** Exchanges two folders in one step, which Java cannot do: on Linux and macOS, by JNA. */
 public final class FolderExchange {
 
     private static final String SYSTEM = System.getProperty("os.name").toLowerCase(Locale.ROOT);
@@ -17,10 +17,10 @@ public final class FolderExchange {
     }
 
     /**
-     * Has two folders of one file system change places. Whoever opens either path finds the one or the other, never none.
+     * Exchanges two folders of one file system. At every moment each path leads to one of the two folders.
      *
-     * @return whether that has happened; if not, nothing has: other systems, file systems that cannot (NFS), mount points, JNA
-     *         left out
+     * @return whether they were exchanged. If not, nothing has changed: on other systems, on file systems that cannot (NFS),
+     *         for mount points, without JNA
      */
     public static boolean exchange(Path one, Path other) {
         if (!isPossible(one)) {
@@ -38,7 +38,7 @@ public final class FolderExchange {
         return (LINUX || MAC) && path.getFileSystem().equals(FileSystems.getDefault());
     }
 
-    /** {@return whether two folders are the same to access control lists and the like, which Java does not show; Linux only} */
+    /** {@return whether two folders have the same access control lists and the like, which Java does not show; Linux only} */
     public static boolean haveSameExtendedAttributes(Path one, Path other) {
         try {
             return !LINUX || CLibrary.extendedAttributes(bytes(one)).equals(CLibrary.extendedAttributes(bytes(other)));
@@ -47,7 +47,7 @@ public final class FolderExchange {
         }
     }
 
-    /** As the system has them, which a path's text does not show in every locale, and a 0. */
+    /** The path's bytes as the system has them, and a 0; the path's text does not show them in every locale. */
     private static byte[] bytes(Path path) {
         String encoded = path.toUri().getRawPath();
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();

@@ -24,15 +24,15 @@ public final class NativeLibraries {
 
     /**
      * Whether ND4J's native code, OpenBLAS or an OpenMP runtime is loaded already, so that they have read their environment.
-     * JavaCPP keeps a list of what it loaded. Another library's OpenMP, which ND4J's would share, stands in Linux' list alone.
-     * Initialises JavaCPP's {@code Loader}, which loads nothing of these.
+     * JavaCPP keeps a list of what it loaded. Another library's OpenMP, which ND4J's would share, is only in Linux's list of
+     * mapped files. Initialises JavaCPP's {@code Loader}, which loads nothing of these.
      */
     public static boolean areLoaded() {
         return Loader.getLoadedLibraries().entrySet().stream().map(Map.Entry::toString).anyMatch(NativeLibraries::isOne)
                 || Files.isReadable(MAPS) && areIn(MAPS);
     }
 
-    /** Whether one of them stands in a list of mapped files such as Linux'; not where it cannot be read. */
+    /** Whether one of them is in a list of mapped files such as Linux's; false if the list cannot be read. */
     static boolean areIn(Path maps) {
         // A path is bytes, in any encoding: this one takes them all, and the names that count are ASCII.
         try (Stream<String> mapped = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
@@ -65,7 +65,8 @@ public final class NativeLibraries {
         if (System.getProperty("os.name").toLowerCase(Locale.ROOT).startsWith("windows")) {
             return Optional.of("libraries on Windows read a copy of the environment that is made at the start of the process");
         }
-        // Java's own copy is made at the first look. Were it made later, ND4J would find OMP_NUM_THREADS and obey it for BLAS.
+        // Java copies the environment at the first look. If it did so later, ND4J would find OMP_NUM_THREADS and obey it for
+        // BLAS.
         System.getenv();
         try {
             List<String> refused = variables.entrySet().stream().filter(v -> !CLibrary.setenv(v.getKey(), v.getValue()))
@@ -81,16 +82,17 @@ public final class NativeLibraries {
         try {
             CLibrary.trim();
         } catch (LinkageError e) {
-            // Not GNU's, or no JNA: it goes by its own rules, and a little more stays in use.
+            // Not GNU's allocator, or no JNA: the allocator goes by its own rules, and a little more stays in use.
         }
     }
 
     /**
-     * Has C's allocator give large blocks back to the system as soon as they are freed. By its own rule it would keep blocks of
-     * up to 32 MiB once it has seen one: the arrays of a first training step, beside the workspace that DL4J makes of them.
+     * Makes C's allocator give large blocks back to the system as soon as they are freed. By its own rule it would keep blocks
+     * of up to 32 MiB once it has seen one: the arrays of a first training step, in addition to the workspace that DL4J makes
+     * of them.
      *
-     * @param bytes from which on a block is large
-     * @return whether it could be told
+     * @param bytes the size from which a block counts as large
+     * @return whether the allocator could be told
      */
     public static boolean giveBackBlocksFrom(int bytes) {
         try {
@@ -100,7 +102,10 @@ public final class NativeLibraries {
         }
     }
 
-    /** What OpenBLAS says by a function such as {@code openblas_get_corename}; nothing before it is loaded or without JNA. */
+    /**
+     * What an OpenBLAS function such as {@code openblas_get_corename} returns; nothing before OpenBLAS is loaded or without
+     * JNA.
+     */
     static Optional<String> openBlas(String function) {
         Optional<String> library = Loader.getLoadedLibraries().values().stream()
                 .filter(file -> file.contains("libopenblas") && !file.contains("jni")).findFirst();

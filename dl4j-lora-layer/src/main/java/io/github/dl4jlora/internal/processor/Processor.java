@@ -15,8 +15,8 @@ import java.util.regex.Pattern;
  * The processor as Linux describes it, and the kernels that OpenBLAS chose for it.
  *
  * @param name      as its maker calls it, or "unknown"
- * @param vectors   the widest that it computes with
- * @param gigahertz the fastest core's clock as Linux tells it, where it does; virtual machines tell one that does not change
+ * @param vectors   the widest vectors that it computes with
+ * @param gigahertz the fastest core's clock, where Linux tells it; virtual machines tell one that does not change
  */
 public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) {
 
@@ -26,12 +26,12 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
     /** Widths of vectors, narrow to wide. */
     public enum Vectors {
 
-        /** Not told. */
+        /** Not known. */
         UNKNOWN("unknown vectors", 0, "", Set.of()),
         /** 128 bits. */
         SSE("SSE", 8, "NEHALEM", Set.of("prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "nano", "opteron",
                 "opteron_sse3", "barcelona", "bobcat")),
-        /** 256 bits, without multiplications and additions in one. */
+        /** 256 bits, without fused multiplication and addition. */
         AVX("AVX", 16, "SANDYBRIDGE", Set.of("sandybridge", "bulldozer", "piledriver", "steamroller")),
         /** 256 bits. */
         AVX2("AVX2", 32, "HASWELL", Set.of("haswell", "zen", "excavator")),
@@ -50,17 +50,17 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
             this.kernels = kernels;
         }
 
-        /** Additions and multiplications of floats in a cycle of a core that has two units for them; 0 if unknown. */
+        /** Additions and multiplications of floats per cycle of a core that has two units for them; 0 if unknown. */
         public int flopsPerCycle() {
             return flopsPerCycle;
         }
 
-        /** Of OpenBLAS's kernels with them, one that any processor that has them can run; empty if unknown. */
+        /** An OpenBLAS kernel with these vectors that every processor with them can run; empty if unknown. */
         public String anyKernel() {
             return anyKernel;
         }
 
-        /** Those of a kernel, by OpenBLAS's name of it. */
+        /** The vector width of a kernel, by OpenBLAS's name of it. */
         public static Vectors ofKernel(String name) {
             for (Vectors vectors : values()) {
                 if (vectors.kernels.contains(name.toLowerCase(Locale.ROOT))) {
@@ -81,7 +81,7 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
         }
     }
 
-    /** This machine's. */
+    /** This machine's processor. */
     public static Processor here() {
         try {
             return of(Files.isReadable(CPUINFO) ? Files.readAllLines(CPUINFO) : List.of());
@@ -104,19 +104,19 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
                 .toList();
     }
 
-    /** Operations on floats that some of its cores can do in a second at most, in thousands of millions, where it is known. */
+    /** The most operations on floats that {@code cores} of its cores can do in a second, in units of 10⁹, where known. */
     public OptionalDouble peakGflops(int cores) {
         return vectors == Vectors.UNKNOWN || gigahertz.isEmpty() ? OptionalDouble.empty()
                 : OptionalDouble.of(cores * gigahertz.getAsDouble() * vectors.flopsPerCycle());
     }
 
-    /** The version of the OpenBLAS that is loaded: 0.3.19, say. */
+    /** The version of the loaded OpenBLAS, such as 0.3.19. */
     public static Optional<String> openBlasVersion() {
         return NativeLibraries.openBlas("openblas_get_config").map(VERSION::matcher).filter(Matcher::find)
                 .map(found -> found.group(1) + "." + found.group(2) + "." + found.group(3));
     }
 
-    /** The kernel that it computes by, as OpenBLAS names it. */
+    /** The kernel that OpenBLAS computes with, by its own name. */
     public static Optional<String> kernel() {
         return NativeLibraries.openBlas("openblas_get_corename");
     }

@@ -8,8 +8,8 @@ import java.util.concurrent.CountDownLatch;
 /**
  * Keeps OpenMP's threads from spinning after the runtime was loaded. GCC's runtime, which ND4J is built with, lets a thread
  * that waits for work spin for milliseconds while there are no more OpenMP threads than cores, and for a moment only while
- * there are more. So a thread of Java runs one loop of ND4J's in as many OpenMP threads as ND4J has, and sleeps from then
- * on: its team counts, sleeps too, and any other thread's makes them too many.
+ * there are more. So a Java thread runs one loop of ND4J's in as many OpenMP threads as ND4J has, and sleeps from then on. Its
+ * team sleeps too but still counts: together with any other thread's team there are more threads than cores.
  */
 public final class RestingTeam {
 

@@ -7,8 +7,8 @@ import org.slf4j.LoggerFactory;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * ND4J's OpenMP threads and OpenBLAS's own. Each waits for its next work by spinning, on cores that the other needs: a
- * training step takes several times as long.
+ * The conflict of ND4J's OpenMP threads with OpenBLAS's own. Each waits for its next work by spinning, on cores that the other
+ * needs: a training step takes several times as long.
  */
 public final class ThreadConflict {
 
@@ -20,17 +20,19 @@ public final class ThreadConflict {
     private ThreadConflict() {
     }
 
-    /** Whether somebody has seen to it in this process. */
+    /** Whether the conflict has been settled in this process. */
     public static boolean isSettled() {
         return settled;
     }
 
-    /** Somebody sees to it from now on, or no longer. */
+    /** Says that the conflict is settled from now on, or no longer. */
     public static void settled(boolean now) {
         settled = now;
     }
 
-    /** Whether there is one here, now: on the CPU both have several threads, and neither environment nor call settles it. */
+    /**
+     * Whether there is a conflict here, now: on the CPU both have several threads, and neither environment nor call settles it.
+     */
     public static boolean isOn() {
         if (settled || "passive".equalsIgnoreCase(System.getenv("OMP_WAIT_POLICY"))
                 || !Nd4j.getBackend().getEnvironment().isCPU()) {
@@ -40,7 +42,7 @@ public final class ThreadConflict {
         return counts.openMp() > 1 && counts.blas() > 1;
     }
 
-    /** Warns of it where it is, once in a process. */
+    /** Warns if there is a conflict, once in a process. */
     public static void warn() {
         if (!TOLD.get() && isOn() && TOLD.compareAndSet(false, true)) {
             ThreadCounts counts = ThreadCounts.now();
@@ -50,7 +52,7 @@ public final class ThreadConflict {
         }
     }
 
-    /** It has been told in other words: no warning follows. */
+    /** Says that the conflict has been reported in other words, so that no warning follows. */
     public static void told() {
         TOLD.set(true);
     }

@@ -8,20 +8,20 @@ import org.nd4j.nativeblas.NativeOpsHolder;
 /**
  * How many threads compute, on ND4J's CPU backend.
  *
- * @param openMp of ND4J's loops, as this Java thread has it: OpenMP keeps it by thread
- * @param master to which ND4J bounds most of its loops, in every Java thread
- * @param blas   of OpenBLAS, in every Java thread
+ * @param openMp threads of ND4J's loops in this Java thread: OpenMP keeps the number by thread
+ * @param master the number to which ND4J bounds most of its loops, in every Java thread
+ * @param blas   threads of OpenBLAS, in every Java thread
  */
 public record ThreadCounts(int openMp, int master, int blas) {
 
-    /** Those of now; loads ND4J if it has not been. */
+    /** The present counts; loads ND4J if it is not loaded. */
     public static ThreadCounts now() {
         Environment environment = Nd4j.getBackend().getEnvironment();
         return new ThreadCounts(NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads(),
                 environment.maxMasterThreads(), Nd4j.factory().blas().getMaxThreads());
     }
 
-    /** Has it so from now on. */
+    /** Sets these counts from now on. */
     public void set() {
         NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(openMp);
         Nd4j.getBackend().getEnvironment().setMaxMasterThreads(master);

@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
 final class Int8Codec implements LineCodec {
 
     private static final int LARGEST = 127;
-    /** Of which the largest code's value is still finite. */
+    /** The largest scale with which the value of the largest code is still finite. */
     private static final float LARGEST_SCALE = Math.nextDown(Float.MAX_VALUE / LARGEST);
 
     @Override
@@ -28,7 +28,7 @@ final class Int8Codec implements LineCodec {
         float scale = Math.min(largest / LARGEST, LARGEST_SCALE);
         scales.putFloat(0, scale);
         for (int i = 0; i < line.length; i++) {
-            // Of the smallest magnitudes that floats have, the scale is zero or imprecise.
+            // For the smallest magnitudes that floats have, the scale is zero or imprecise.
             float ratio = scale == 0 ? 0 : Math.max(-LARGEST, Math.min(LARGEST, line[i] / scale));
             codes[i] = (byte) Math.rint(ratio);
         }

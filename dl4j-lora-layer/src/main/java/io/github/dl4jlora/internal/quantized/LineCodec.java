@@ -5,12 +5,12 @@ import io.github.dl4jlora.conf.Quantization;
 import java.nio.ByteBuffer;
 
 /**
- * What one line of a matrix is stored as: codes of its values, and scales of its own. Arithmetic of Java alone, so that every
- * machine stores and gives back the same bits. Buffers are little-endian, and read and written by absolute positions.
+ * How one line of a matrix is stored: as codes of its values, and scales of its own. The arithmetic is Java's alone, so that
+ * every machine stores and gives back the same bits. Buffers are little-endian, and read and written by absolute positions.
  */
 interface LineCodec {
 
-    /** Those of a scheme. */
+    /** The codec of a scheme. */
     static LineCodec of(Quantization scheme) {
         return switch (scheme) {
             case INT8 -> new Int8Codec();
@@ -18,7 +18,7 @@ interface LineCodec {
         };
     }
 
-    /** Bytes of the codes of a line of so many values. */
+    /** Bytes of the codes of a line of {@code length} values. */
     long codeBytes(long length);
 
     /** Bytes of its scales. */

@@ -34,7 +34,7 @@ final class NormalFloatCodec implements LineCodec {
         0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
     private static final byte ZERO = 7;
 
-    /** Equal parts of -1 to 1, so narrow that none has more than one bound between two codes. */
+    /** The number of equal parts of -1 to 1, so narrow that none has more than one bound between two codes. */
     private static final int PARTS = 32;
     private static final float[] BOUNDS = bounds();
     private static final byte[] FIRST = firstOfParts();
@@ -75,7 +75,7 @@ final class NormalFloatCodec implements LineCodec {
         return values;
     }
 
-    /** The nearest of the 16 values, of two that are as near the lower. */
+    /** The code of the nearest of the 16 values; of two equally near, the lower. */
     static int nearest(float ratio) {
         float within = Math.max(-1, Math.min(1, ratio));
         int code = FIRST[(int) ((within + 1) * (PARTS / 2))];
@@ -114,7 +114,7 @@ final class NormalFloatCodec implements LineCodec {
                 scales.get(group + HEAD + block % GROUP));
     }
 
-    /** The numbers of a block's group, of several lines: means, and where {@code second}, deviations. */
+    /** The means of a block's group in several lines; with {@code second}, the deviations. */
     static void groupNumbers(ByteBuffer scales, int each, int block, boolean second, int lines, float[] to) {
         int at = group(block) + (second ? Float.BYTES : 0);
         for (int line = 0; line < lines; line++) {
@@ -135,7 +135,7 @@ final class NormalFloatCodec implements LineCodec {
         }
     }
 
-    /** What two values come to with each of the 256 pairs of codes. */
+    /** The sum of two values, each times the value of its code, for each of the 256 pairs of codes. */
     static void tabulate(float first, float second, float[] to, int at) {
         for (int i = 0; i < LOW.length; i++) {
             to[at + i] = first * LOW[i] + second * HIGH[i];
@@ -203,7 +203,7 @@ final class NormalFloatCodec implements LineCodec {
         }
     }
 
-    /** The values of so many bytes. */
+    /** The values of {@code count} bytes. */
     private static void restoreBytes(byte[] codes, int codesAt, int count, float magnitude, float[] to, int at) {
         for (int i = 0; i < count; i++) {
             int two = codes[codesAt + i] & BYTE;
@@ -212,7 +212,7 @@ final class NormalFloatCodec implements LineCodec {
         }
     }
 
-    /** Of a known length HotSpot makes faster code. */
+    /** HotSpot makes faster code for a known length. */
     private static void restoreBlock(byte[] codes, int codesAt, float magnitude, float[] to, int at) {
         restoreBytes(codes, codesAt, BLOCK / 2, magnitude, to, at);
     }

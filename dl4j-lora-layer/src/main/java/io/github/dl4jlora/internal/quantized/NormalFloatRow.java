@@ -7,8 +7,8 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * One row times lines of NF4, in which no value is given back: what the row makes of each of a byte's two codes is in a table,
- * so that a byte of a line costs one addition. Tables of 16 bytes fit the first-level cache, and are made for many lines at a
+ * One row times lines of NF4, without giving values back: a table has what the row makes of each pair of codes in a byte, so
+ * that a byte of a line costs one addition. Tables of 16 bytes fit the first-level cache, and are made for many lines at a
  * time.
  *
  * <pre>
@@ -18,7 +18,7 @@ import java.util.Arrays;
 final class NormalFloatRow {
 
     private static final int LINES = 2048;
-    /** Of codes at a time, which go through Java's heap. */
+    /** Bytes of codes that go through Java's heap at a time. */
     private static final int MOST_BYTES = 1 << 24;
     private static final int BYTES = 16;
     private static final int ENTRIES = 256;
@@ -90,7 +90,7 @@ final class NormalFloatRow {
         }
     }
 
-    /** Written out: HotSpot makes of it what it makes of no loop, and takes half the time. */
+    /** Written out, since HotSpot compiles it better than a loop: it takes half the time. */
     private void add(int codeBytes, int from, int lines, float[] z, int to) {
         float[] t = table;
         byte[] c = codes;

@@ -118,7 +118,7 @@ public final class QuantizedMatrix {
     }
 
     /**
-     * A matrix whose codes and scales are there already, and stay as they are.
+     * A matrix on existing codes and scales, which stay as they are.
      *
      * @param codes  what remains of a direct buffer
      * @param scales likewise
@@ -131,7 +131,7 @@ public final class QuantizedMatrix {
     }
 
     /**
-     * As {@link #of(Quantization, long, long, ByteBuffer, ByteBuffer)}, of what {@link #write} has written, as it lies there.
+     * As {@link #of(Quantization, long, long, ByteBuffer, ByteBuffer)}, for what {@link #write} has written, in its place.
      *
      * @param memory what remains of a direct buffer
      */
@@ -237,7 +237,7 @@ public final class QuantizedMatrix {
     }
 
     /**
-     * Of codes and scales of such a matrix.
+     * Bytes of the codes and scales of such a matrix.
      *
      * @throws ArithmeticException if they cannot be counted
      */
@@ -246,12 +246,12 @@ public final class QuantizedMatrix {
         return Math.multiplyExact(lines, Math.addExact(form.codeBytes(length), form.scaleBytes(length)));
     }
 
-    /** Of codes and scales. */
+    /** Bytes of the codes and scales. */
     public long bytes() {
         return lines * codeBytes + lines * scaleBytes;
     }
 
-    /** Codes, then scales. */
+    /** Digests the codes, then the scales. */
     public void digest(MessageDigest digest) {
         try {
             forEachByte((bytes, count) -> digest.update(bytes, 0, count));
@@ -260,7 +260,7 @@ public final class QuantizedMatrix {
         }
     }
 
-    /** Codes, then scales: {@link #bytes()} in all. */
+    /** Writes the codes, then the scales: {@link #bytes()} in all. */
     public void write(OutputStream out) throws IOException {
         forEachByte((bytes, count) -> out.write(bytes, 0, count));
     }
@@ -277,9 +277,9 @@ public final class QuantizedMatrix {
     }
 
     /**
-     * The codes of INT8, a byte for each value, from a line on; what they are times the line's {@link #factors} is W.
+     * The codes of INT8, a byte for each value, from a line on; codes times the line's {@link #factors} are W.
      *
-     * @return memory of this matrix, not to be written to, which must be reachable as long as that is read
+     * @return memory of this matrix, not to be written to; the matrix must be reachable as long as it is read
      */
     public BytePointer codes(long line) {
         return at(codes, line * codeBytes);

@@ -37,7 +37,7 @@ final class SmallFloat {
         return VALUES[code & 0xff];
     }
 
-    /** The nearest of these numbers, of two that are as near the one of larger magnitude. */
+    /** The nearest of these numbers; of two equally near, that of larger magnitude. */
     static byte nearest(float ratio) {
         float magnitude = Math.min(1, Math.abs(ratio));
         int code;

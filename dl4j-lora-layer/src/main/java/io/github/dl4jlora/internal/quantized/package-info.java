@@ -15,6 +15,6 @@
  *                             SmallFloat  NormalFloatRow     magnitudes in eight bits each; one row times lines
  * </pre>
  *
- * <p>Knows no other room but {@code Quantization}, the names of the schemes.
+ * <p>Knows no other package but {@code Quantization}, the names of the schemes.
  */
 package io.github.dl4jlora.internal.quantized;

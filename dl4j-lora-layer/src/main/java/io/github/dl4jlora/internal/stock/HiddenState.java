@@ -4,7 +4,7 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 
-/** Hides that a layer is recurrent, as two of DL4J's wrappers around it do: DL4J looks into one. */
+/** Hides that a layer is recurrent, as two wrappers of DL4J around it do: DL4J looks into one only. */
 public final class HiddenState extends BaseWrapperLayer {
 
     private HiddenState(Layer recurrent) {

@@ -9,8 +9,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.function.Function;
 
 /**
- * Stock layers without weights. Some of what they know needs none: masks, shapes, states. DL4J insists on arrays to make them;
- * these are closed afterwards, so that whoever asks for a weight gets an error and no zeros.
+ * Stock layers without weights, for what they know without them: masks, shapes, states. DL4J needs arrays to make them; these
+ * are closed afterwards, so that reading a weight gives an error and not zeros.
  */
 public final class Hollow {
 
@@ -18,8 +18,8 @@ public final class Hollow {
     }
 
     /**
-     * Zeros for a layer to stand on until its weights are here. They take memory only where somebody touches them: of weights
-     * that are missing there may be as many as a file claims.
+     * Zeros in place of a layer's weights until these are available. They take memory only where they are touched, since the
+     * number of missing weights is whatever a file claims.
      *
      * @return shape {@code [length]}, in no workspace
      */
@@ -31,7 +31,7 @@ public final class Hollow {
 
     /**
      * @param length number of the layer's parameters
-     * @param maker  makes it on a flat array
+     * @param maker  makes the layer on a flat array
      * @return the layer, whose parameters cannot be read
      */
     public static <T> T part(DataType type, long length, Function<INDArray, T> maker) {

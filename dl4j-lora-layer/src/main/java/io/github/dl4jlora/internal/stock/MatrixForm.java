@@ -7,14 +7,16 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  *
  * @param leading  how many of its leading dimensions make up one side of M; the others make up the other side
  * @param isOutput whether the leading dimensions are M's nOut, as in a convolution's {@code [out, in, height, width]}
- * @param mislaid  whether the values lie as {@code [steps, in, out]} although the shape tells {@code [out, in, steps, 1]}
+ * @param mislaid  whether the values lie as {@code [steps, in, out]} although the shape says {@code [out, in, steps, 1]}
  */
 public record MatrixForm(int leading, boolean isOutput, boolean mislaid) {
 
     /** A matrix as it is. */
     static final MatrixForm PLAIN = new MatrixForm(1, false);
 
-    /** DL4J's one-dimensional convolution, whose forward and backward pass reinterpret its weights, not permute them. */
+    /**
+     * DL4J's one-dimensional convolution, whose forward and backward passes reinterpret its weights instead of permuting them.
+     */
     static final MatrixForm SEQUENCE = new MatrixForm(1, true, true);
 
     MatrixForm(int leading, boolean isOutput) {

@@ -9,7 +9,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 
 /**
- * A wrapper that hides a recurrent layer from DL4J makes it keep its state across sequences, silently. This one shows it.
+ * Shows a wrapped recurrent layer to DL4J. If a wrapper hides it, the layer silently keeps its state across sequences.
  */
 public interface RecurrentDelegate extends RecurrentLayer {
 

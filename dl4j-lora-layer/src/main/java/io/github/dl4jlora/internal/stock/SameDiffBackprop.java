@@ -11,8 +11,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.function.Function;
 
 /**
- * The backward pass of a stock layer or vertex that may be one of SameDiff's: then with epsilon corrected, and without the
- * lines that its first pass prints.
+ * The backward pass of a stock layer or vertex. If that is one of SameDiff's, epsilon is corrected, and the lines that the
+ * first pass prints are held back.
  */
 public final class SameDiffBackprop {
 
@@ -20,7 +20,7 @@ public final class SameDiffBackprop {
 
     /**
      * Whether the vertex, or the layer inside its wrappers, is run by DL4J's own SameDiff runtime; not by a subclass, which may
-     * have its gradients mended.
+     * have its gradients corrected.
      */
     public static boolean isSameDiff(Trainable part) {
         return part instanceof BaseWrapperLayer wrapper ? isSameDiff(wrapper.getUnderlying())
@@ -32,7 +32,9 @@ public final class SameDiffBackprop {
         return isSameDiff(part) ? run(epsilon, backprop) : backprop.apply(epsilon);
     }
 
-    /** Clears a vertex; a SameDiff one keeps the masks of the last batch otherwise and applies them to one that has none. */
+    /**
+     * Clears a vertex. A SameDiff one would otherwise keep the masks of the last batch and apply them to a batch that has none.
+     */
     public static void clear(GraphVertex vertex) {
         vertex.clear();
         if (isSameDiff(vertex)) {

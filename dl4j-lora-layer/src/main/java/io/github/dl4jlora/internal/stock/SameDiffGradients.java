@@ -15,7 +15,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * Mends two habits of DL4J 1.0.0-M2.1's SameDiff layers and vertices: gradients that come out doubled, and a line on
+ * Corrects two faults of DL4J 1.0.0-M2.1's SameDiff layers and vertices: gradients that come out doubled, and a line on
  * standard output for every differentiated operation.
  */
 public final class SameDiffGradients {
@@ -27,8 +27,8 @@ public final class SameDiffGradients {
 
     /**
      * What epsilon must be multiplied by on its way into a SameDiff layer so that its gradients are right: 0.5 in
-     * 1.0.0-M2.1, where {@code ExternalErrorsFunction.doDiff} sets the gradient and
-     * {@code DifferentialFunction.diff} adds it once more; 1 in a version that has this mended. Found out by probing.
+     * 1.0.0-M2.1, where {@code ExternalErrorsFunction.doDiff} sets the gradient and {@code DifferentialFunction.diff} adds it
+     * once more; 1 in a version in which this is corrected. Found by a probe.
      */
     public static double correction() {
         return Probe.CORRECTION;

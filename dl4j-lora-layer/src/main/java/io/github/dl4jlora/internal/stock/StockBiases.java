@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Which parameters of a stock layer are biases: those that DL4J's initializer of the layer calls so, and batch
+ * Which parameters of a stock layer are biases: those that the layer's initializer in DL4J calls biases, and batch
  * normalisation's beta, which is {@code bias} in PyTorch.
  */
 public final class StockBiases {
@@ -25,7 +25,7 @@ public final class StockBiases {
     /**
      * Keys of the biases that a supervised pass uses: an auto-encoder's decoder has none.
      *
-     * @param layer out of DL4J's freezing wrappers
+     * @param layer without DL4J's freezing wrappers
      */
     public static List<String> of(Layer layer) {
         if (layer instanceof Bidirectional both) {

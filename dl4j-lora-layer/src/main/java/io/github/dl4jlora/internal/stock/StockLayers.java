@@ -87,8 +87,8 @@ public final class StockLayers {
 
     /**
      * Whether the layer, told to work in test mode, overwrites its input, which gradients and neighbours still need. DL4J's
-     * FrozenLayer tells it so in training, and MultiLayerNetwork.clone() puts one around whatever stops gradients. In training
-     * mode such a layer computes the same and copies first.
+     * FrozenLayer tells it so in training, and MultiLayerNetwork.clone() puts one around every layer that stops gradients. In
+     * training mode such a layer computes the same and copies first.
      */
     public static boolean overwritesInput(Layer layer) {
         Layer inner = innermost(layer);
@@ -108,8 +108,8 @@ public final class StockLayers {
     }
 
     /**
-     * A clone that is whole. AttentionVertex.clone() drops its updater, without which a trained one throws; others drop the axis,
-     * the order or the epsilon that they were made with.
+     * A complete clone. AttentionVertex.clone() drops its updater, without which a trained vertex throws; other vertices drop
+     * the axis, the order or the epsilon that they were made with.
      */
     public static GraphVertex copy(GraphVertex vertex) {
         if (vertex instanceof FrozenVertex frozen) {
@@ -144,7 +144,7 @@ public final class StockLayers {
         }
     }
 
-    /** The number of parameters; the overload that takes a configuration, since the other is wrong for a few layers. */
+    /** The number of parameters, by the overload that takes a configuration: the other is wrong for a few layers. */
     public static long numParams(Layer layer) {
         return layer.initializer().numParams(confOf(layer));
     }
@@ -165,9 +165,9 @@ public final class StockLayers {
     }
 
     /**
-     * A copy to run on weights that another layer owns: with its dropout, but without weight noise and constraints,
-     * which speak of weights that do not train. Dropout that keeps everything, which Keras imports have in every layer,
-     * goes too: a convolution with channels last cannot run it backwards.
+     * A copy to run on weights that another layer owns: with its dropout, but without weight noise and constraints, which
+     * concern weights that do not train. Dropout that keeps everything, which Keras imports have in every layer, is removed
+     * too: a convolution with channels last cannot run it backwards.
      */
     public static Layer withoutWeightRules(Layer layer) {
         return changed(layer.clone(), StockLayers::removeWeightRules);
@@ -189,8 +189,8 @@ public final class StockLayers {
     }
 
     /**
-     * Whether the code of DL4J or of this library runs the layer, at every depth of wrappers. That code was read: it writes into
-     * no parameters that are frozen.
+     * Whether the code of DL4J or of this library runs the layer, at every depth of wrappers. That code has been read, and
+     * writes into no frozen parameters.
      */
     public static boolean isKnown(Layer layer) {
         Layer inside = insideFreezing(layer);
@@ -208,7 +208,7 @@ public final class StockLayers {
         return type.getName().startsWith("org.deeplearning4j.") || type.getName().startsWith("io.github.dl4jlora.");
     }
 
-    /** The layer itself where nothing inside it writes to its parameters. */
+    /** The layer in a form that writes to no parameters when it is made; the layer itself where nothing inside it does. */
     private static Layer unwritten(Layer layer) {
         if (layer instanceof Bidirectional both) {
             return new UnwrittenBidirectional(both);
@@ -256,7 +256,7 @@ public final class StockLayers {
         return copy;
     }
 
-    /** A copy out of DL4J's freezing wrappers, at every depth: inside wrappers for time they would end training as well. */
+    /** A copy without DL4J's freezing wrappers, at every depth: inside wrappers for time they would end training as well. */
     public static Layer unfrozen(Layer layer) {
         return changed(unwrap(layer).clone(), inner -> {
         });
@@ -264,7 +264,7 @@ public final class StockLayers {
 
     /**
      * A copy that computes the same in training mode as in test mode, but for batch normalisation: without dropout, weight
-     * noise and constraints, and with RReLU as it is in test mode; at all depths of wrappers, those that freeze left out. The
+     * noise and constraints, and with RReLU as it is in test mode; at all depths of wrappers, without those that freeze. The
      * training flag itself cannot be withheld: told to work in test mode, some layers overwrite their input, which gradients
      * and neighbours still need.
      */
@@ -279,7 +279,7 @@ public final class StockLayers {
             base.setActivationFn(inTestMode(base.getActivationFn()));
         }
         if (layer instanceof OCNNOutputLayer oneClass) {
-            // In its backward pass it sets its parameter r, in every epoch but that of this number: see LayerAtRest.
+            // In its backward pass it sets its parameter r, in every epoch except the one with this number: see LayerAtRest.
             oneClass.setLastEpochSinceRUpdated(0);
         }
         if (layer instanceof ActivationLayer activation) {
@@ -291,7 +291,7 @@ public final class StockLayers {
         return activation instanceof ActivationRReLU random ? new TestModeRReLU(random.getL(), random.getU()) : activation;
     }
 
-    /** Sets the dropout of the layer whose input it is, within wrappers. */
+    /** Sets the dropout of the layer inside wrappers, whose input it drops. */
     public static void setDropout(Layer layer, IDropout dropout) {
         if (layer instanceof BaseWrapperLayer wrapper) {
             setDropout(wrapper.getUnderlying(), dropout);

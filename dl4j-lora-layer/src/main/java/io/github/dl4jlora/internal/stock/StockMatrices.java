@@ -65,7 +65,7 @@ import java.util.Set;
 @SuppressWarnings("deprecation")
 public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, String refusal) {
 
-    /** Of dense and output layers. */
+    /** The matrices of dense and output layers. */
     public static final StockMatrices DENSE = plain(LayerType.DENSE, "W");
 
     private static final MatrixForm OUT_FIRST = new MatrixForm(1, true);
@@ -118,7 +118,7 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
                     refused("it sets its own parameter r while it trains, so that the base would not stay "
                     + "what it is; train it in full with trainable(...)")));
 
-    /** What can be adapted of a layer, which must be out of DL4J's freezing wrappers. */
+    /** What can be adapted in a layer, which must be without DL4J's freezing wrappers. */
     public static StockMatrices of(Layer layer) {
         Class<?> type = layer.getClass();
         if (type == LastTimeStep.class || type == TimeDistributed.class || type == MaskZeroLayer.class) {
@@ -226,8 +226,8 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
     }
 
     /**
-     * Gives A and B values with which A·B is zero, as the start says; for embeddings, as in PEFT, A zero
-     * and B from N(0, 1), since each word trains its own row of A alone and B has to be there for it to move.
+     * Gives A and B values with which A·B is zero, as the start says; for embeddings, as in PEFT, A is zero and B from N(0, 1),
+     * since each word trains only its own row of A, which moves only if B is not zero.
      */
     public void initialize(INDArray a, INDArray b, LoRAInit init, Random random) {
         if (areRowsLookedUp()) {
@@ -239,8 +239,8 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
     }
 
     /**
-     * What a matrix is called in adapter files and by {@link io.github.dl4jlora.adapter.LoRAAdapter}: the layer's name
-     * where it is the only matrix of its type of layer, as in PEFT, and {@code layer.key} else.
+     * What a matrix is called in adapter files and by {@link io.github.dl4jlora.adapter.LoRAAdapter}: the layer's name where it
+     * is the only matrix of its type of layer, as in PEFT, otherwise {@code layer.key}.
      */
     public String module(String layer, String key) {
         return forms.size() == 1 ? layer : layer + "." + key;

@@ -6,8 +6,8 @@ import org.nd4j.linalg.activations.impl.ActivationRReLU;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * What DL4J's RReLU computes in test mode, in training too, with the gradient that belongs to it. That is not the
- * leaky ReLU one expects but max(x, a) with a = (l + u) / 2, which is what the base's output comes from.
+ * Computes in training, too, what DL4J's RReLU computes in test mode, with the gradient that belongs to it. That is not the
+ * leaky ReLU one expects but max(x, a) with a = (l + u) / 2, from which the base's output comes.
  */
 public final class TestModeRReLU extends BaseActivationFunction {
 

@@ -5,8 +5,8 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 
 /**
- * A configuration of ours that trains what a stock one says, and mends how DL4J runs it. {@link StockLayers#unwrap} sees
- * through it.
+ * A configuration of this library that trains as a stock one says, and corrects how DL4J runs it. {@link StockLayers#unwrap}
+ * sees through it.
  */
 public sealed interface TrainedReplacement extends Replacement {
 

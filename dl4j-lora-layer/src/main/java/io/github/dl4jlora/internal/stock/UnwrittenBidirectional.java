@@ -12,9 +12,9 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.Collection;
 
 /**
- * Makes the running layer of a {@link Bidirectional} on values that are there, as that does, but writes nothing into its
- * parameters. DL4J's assigns each parameter onto itself. That costs a pass over all values and, where the values lie in a mapped
- * file, ends the JVM. This class is in no configuration of a network, and so in no file.
+ * Makes the running layer of a {@link Bidirectional} on existing values, as that class does, but writes nothing into its
+ * parameters. DL4J's class assigns each parameter to itself. That costs a pass over all values and, where the values lie in a
+ * mapped file, ends the JVM. This class is in no configuration of a network, and so in no file.
  */
 final class UnwrittenBidirectional extends Bidirectional {
 
@@ -39,7 +39,7 @@ final class UnwrittenBidirectional extends Bidirectional {
         long half = view.length() / 2;
         Layer forward = half(stock.getFwd(), conf, listeners, index, flat.get(NDArrayIndex.interval(0, half)), type);
         Layer backward = half(stock.getBwd(), conf, listeners, index, flat.get(NDArrayIndex.interval(half, 2 * half)), type);
-        // For the names of its variables, which it adds to the configuration.
+        // Adds the names of its variables to the configuration.
         stock.initializer().init(own, view, false);
         return new BidirectionalLayer(own, forward, backward, view);
     }

@@ -6,9 +6,10 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import java.util.Set;
 
 /**
- * A vector for a whole network that is too long or too short. DL4J's networks copy one of the right length by themselves, and
- * hand any other out to their layers piece by piece, unchecked: the pieces have the right lengths until it ends, and what is
- * left over is dropped. A layer whose {@code setParams} is called by its network's own can tell by this alone.
+ * Refuses a vector for a whole network that is too long or too short. DL4J's networks copy a vector of the right length by
+ * themselves. Any other they hand out to their layers piece by piece, unchecked: the pieces have the right lengths until the
+ * vector ends, and what is left over is dropped. So a layer can tell by the mere fact that its {@code setParams} is called by
+ * its network's own.
  */
 public final class WholeVector {
 
@@ -30,7 +31,7 @@ public final class WholeVector {
         boolean handedOut = STACK.walk(frames -> frames.limit(MOST_FRAMES)
                 .dropWhile(frame -> !frame.getMethodName().equals("setParams") || !NETWORKS.contains(frame.getClassName()))
                 .skip(1).findFirst()
-                // It fills parts of networks in passing, and corrects them afterwards.
+                // Transfer learning fills parts of networks in passing, and corrects them afterwards.
                 .map(frame -> !frame.getClassName().startsWith("org.deeplearning4j.nn.transferlearning."))
                 .orElse(false));
         if (handedOut) {

@@ -7,7 +7,7 @@ import org.deeplearning4j.nn.conf.inputs.InvalidInputTypeException;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.nd4j.linalg.api.buffer.DataType;
 
-/** A configuration that stands in a stock vertex's place: to DL4J it is what that is, but for its parameters and what runs it. */
+/** A configuration in the place of a stock vertex: to DL4J it is that vertex, except for its parameters and for what runs it. */
 public abstract class WrapperVertex extends GraphVertex implements Replacement {
 
     private static final long serialVersionUID = 1L;

@@ -1,5 +1,5 @@
 /**
- * DL4J's lore: what its stock layers have and do, and where they do it wrong. Public classes here are no API and may
+ * Knowledge about DL4J: what its stock layers have and do, and where they do it wrong. Public classes here are no API and may
  * change without notice.
  *
  * <pre>
