@@ -76,9 +76,9 @@ public final class BaseSource<M extends Model> {
     /**
      * A MultiLayerNetwork's source.
      *
-     * @param configuration as there
-     * @param values        as there
-     * @return as there
+     * @param configuration copied whenever a network is made from it
+     * @param values        asked for every layer that has parameters, once for each network, in the order of DL4J's vector
+     * @return the source, which has asked for nothing yet
      */
     public static BaseSource<MultiLayerNetwork> of(MultiLayerConfiguration configuration, Values values) {
         return new BaseSource<>(vector -> Assembly.of(configuration.clone(), vector), configuration.getDataType(), values);

@@ -389,7 +389,7 @@ public final class LoRA {
      * @param config which layers are adapted, and how
      * @param batch  examples of a training step
      * @param inputs one for each input of the network: what the configuration does not tell, such as the size of images, the
-     *               length of sequences or the number of words; none where it tells
+     *               length of sequences or the number of words; none where the configuration tells them
      * @return the plan; prints as a table
      * @throws IllegalArgumentException as {@code apply}, with the same message, except for weights that cannot be quantised,
      *                                  since no weights are read; also if the batch is empty, or an input is missing or does

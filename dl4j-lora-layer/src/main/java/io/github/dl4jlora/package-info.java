@@ -11,8 +11,8 @@
  * <p>Settings are in {@code conf}, tables for users in {@code report}, exceptions in {@code exception}. Adapters apart from
  * networks are in {@code adapter}, banks with many adapters on one base in {@code bank}, layers to declare in {@code layer},
  * and the computations with A and B in {@code variant}. {@code tune} helps to choose a learning rate and a rank,
- * {@code machine} to settle threads. Nothing here computes. Everything below {@code internal} is no API and may change without
- * notice.
+ * {@code machine} to settle threads. This package itself computes nothing. Everything below {@code internal} is no API and may
+ * change without notice.
  *
  * @serial exclude
  */

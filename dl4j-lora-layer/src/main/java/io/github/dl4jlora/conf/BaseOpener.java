@@ -10,9 +10,9 @@ import java.net.URI;
  * {@code META-INF/services/io.github.dl4jlora.conf.BaseOpener}. Openers are not asked for locations with the scheme
  * {@code file}.
  *
- * <p>Credentials belong here, not in locations, which stand in every checkpoint. So do time limits: a thread that needs the
- * base waits as long as the stream makes it wait; other threads do not wait. At most 16 GiB are read, or as many bytes as the
- * system property {@code dl4jlora.base.limit} says.
+ * <p>Credentials belong here, not in locations, which are written into every checkpoint. So do time limits: a thread that needs
+ * the base waits as long as the stream makes it wait; other threads do not wait. At most 16 GiB are read, or as many bytes as
+ * the system property {@code dl4jlora.base.limit} says.
  */
 public interface BaseOpener {
 

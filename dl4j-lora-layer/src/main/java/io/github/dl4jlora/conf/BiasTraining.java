@@ -3,7 +3,7 @@ package io.github.dl4jlora.conf;
 import java.util.Arrays;
 import java.util.Locale;
 
-/** Which biases train beside the adapters: PEFT's {@code bias}. */
+/** Which biases train alongside the adapters: PEFT's {@code bias}. */
 public enum BiasTraining {
 
     /** None; the default. */

@@ -221,7 +221,7 @@ public final class LoRAConfig {
         return settings.engine();
     }
 
-    /** {@return which biases train beside the adapters} */
+    /** {@return which biases train alongside the adapters} */
     public BiasTraining bias() {
         return training.bias();
     }
@@ -493,7 +493,7 @@ public final class LoRAConfig {
         }
 
         /**
-         * Layers that are trained in full beside the adapters: PEFT's {@code modules_to_save}; default none.
+         * Layers that are trained in full alongside the adapters: PEFT's {@code modules_to_save}; default none.
          *
          * @param patterns regular expressions, each of a whole name
          * @return this
@@ -530,7 +530,7 @@ public final class LoRAConfig {
         }
 
         /**
-         * Which biases train beside the adapters; default {@link BiasTraining#NONE}.
+         * Which biases train alongside the adapters; default {@link BiasTraining#NONE}.
          *
          * @param bias not null
          * @return this
@@ -668,8 +668,8 @@ public final class LoRAConfig {
         /**
          * Where a JVM without the base network, such as an executor of a cluster, can load it: a file that DL4J's
          * ModelSerializer wrote. The base found there must have the recorded content ids. Schemes that the JDK cannot open need
-         * a {@link BaseOpener}. So do servers that ask for credentials, since the location stands in the network's JSON and in
-         * every checkpoint.
+         * a {@link BaseOpener}. So do servers that ask for credentials, since the location is written into the network's JSON
+         * and into every checkpoint.
          *
          * @param location absolute, without user info and query; null: none
          * @return this
@@ -693,8 +693,8 @@ public final class LoRAConfig {
         /**
          * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory.
          * Default: none. Dense and output layers, convolutions and embeddings are quantised; layers that train, layers that run
-         * on W + s·A·B, and parameters that are not matrices stay as they are ({@link LoRA#summary} tells). Adapters, gradients
-         * and updater state keep the network's type. A base that is quantised already must have this scheme.
+         * on W + s·A·B, and parameters that are not matrices stay as they are ({@link LoRA#summary} shows which). Adapters,
+         * gradients and updater state keep the network's type. A base that is quantised already must have this scheme.
          *
          * @param scheme null: none
          * @return this

@@ -19,7 +19,7 @@ import java.util.Objects;
  * @param pissaIterations of {@link LoRAInit#PISSA}'s randomised decomposition; 0: an exact one
  * @param loraDropout     the probability of dropping an input of the low-rank path while training, in [0, 1)
  * @param variant         what is computed with A and B
- * @param trainBias       whether biases train beside A and B
+ * @param trainBias       whether biases train alongside A and B
  * @param loraPlusRatio   the learning rate of B over that of A, above 0
  * @param engine          what computes it
  */
@@ -218,7 +218,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
 
         /**
-         * Whether biases train beside A and B; default false.
+         * Whether biases train alongside A and B; default false.
          *
          * @param trainBias whether they do
          * @return this

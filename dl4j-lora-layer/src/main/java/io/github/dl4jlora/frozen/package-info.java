@@ -1,6 +1,6 @@
 /**
- * Configurations that {@code LoRA.apply} makes from the layers that it does not adapt. They stand in the JSON of adapted
- * networks, so their names stay.
+ * Configurations that {@code LoRA.apply} makes from the layers that it does not adapt. They are written into the JSON of
+ * adapted networks, so their names stay.
  *
  * <pre>
  *   FrozenBaseLayer       FrozenBaseVertex        frozen: run by internal.frozen on weights of internal.base

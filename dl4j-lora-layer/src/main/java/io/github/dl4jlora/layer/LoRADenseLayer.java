@@ -359,7 +359,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * Whether b trains too; default false. Its first values stay, frozen, beside it.
+         * Whether b trains too; default false. Its first values stay as a frozen copy.
          *
          * @param trainBias whether it does
          * @return this

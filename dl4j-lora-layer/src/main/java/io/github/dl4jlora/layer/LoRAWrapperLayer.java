@@ -51,7 +51,7 @@ import java.util.Objects;
  * </pre>
  *
  * A and B of the parameter {@code RW} are called {@code RW.A} and {@code RW.B}. The {@link Engine} says what computes it.
- * Biases may train beside them, or alone.
+ * Biases may train alongside them, or alone.
  *
  * <p>Extends {@link FeedForwardLayer}, so that DL4J's learning-rate utilities, regularization, gradient normalization and
  * FineTuneConfiguration work on A and B. Made by {@code LoRA.apply}, from a layer that has its weights.

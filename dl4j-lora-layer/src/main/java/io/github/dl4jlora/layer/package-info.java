@@ -1,6 +1,6 @@
 /**
- * Configurations of adapted layers, which a user declares or {@code LoRA.apply} makes from stock layers. They stand in the JSON
- * of adapted networks, so their names stay.
+ * Configurations of adapted layers, which a user declares or {@code LoRA.apply} makes from stock layers. They are written into
+ * the JSON of adapted networks, so their names stay.
  *
  * <pre>
  *   LoRADenseLayer                dense, A and B beside frozen weights
@@ -14,7 +14,7 @@
  *   internal.engine, internal.effective      what runs them
  * </pre>
  *
- * <p>Frozen layers without a low-rank path are in {@code frozen}. Nothing here computes.
+ * <p>Frozen layers without a low-rank path are in {@code frozen}. This package itself computes nothing.
  *
  * @serial exclude
  */

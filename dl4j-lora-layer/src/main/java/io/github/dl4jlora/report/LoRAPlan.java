@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * What {@code LoRA.apply} would make of a network, and how many bytes one training process would hold beside its data, once
- * DL4J's workspaces have learnt their sizes; {@link #toString} is a table for people.
+ * What {@code LoRA.apply} would make of a network, and how many bytes one training process would hold in addition to its data,
+ * once DL4J's workspaces have learnt their sizes; {@link #toString} is a table for people.
  *
  * @param layers       what would train and what would not, by layer; as {@code LoRA.summary} of the adapted network
  * @param batch        examples of a training step

@@ -53,7 +53,7 @@ public final class Advisor {
     static final double FLAT = 0.1;
     /** ‖A − A0‖ / ‖A0‖ below which A did not move. Digits: 0.09 and more, even where a low rate had learned little. */
     static final double UNMOVED = 0.01;
-    /** ‖ΔW‖ as a share of |s|·‖A‖·‖B‖ up to which ΔW is zero but for rounding. */
+    /** ‖ΔW‖ as a share of |s|·‖A‖·‖B‖ up to which ΔW is zero except for rounding. */
     private static final double ROUNDING = 1e-6;
 
     private final LoRAAdapter adapter;

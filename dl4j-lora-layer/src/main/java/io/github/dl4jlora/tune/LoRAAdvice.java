@@ -35,7 +35,7 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         /** B learned, A did not. */
         A_UNMOVED("Lower loraPlusRatio, or raise the learning rate. Where A is to stay as it is, FrozenALoRA says so and saves "
                 + "its gradient."),
-        /** ΔW is far smaller, beside W, than in the other layers. */
+        /** ΔW is far smaller, relative to W, than in the other layers. */
         HARDLY_MOVED("Leave the layer out with exclude(...), or raise its alpha with override(...), and see whether that "
                 + "matters."),
         /** ΔW is far larger than W. */

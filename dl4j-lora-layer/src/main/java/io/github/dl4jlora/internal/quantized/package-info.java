@@ -1,6 +1,6 @@
 /**
- * Matrices in fewer bits: what a line is stored as, and how it is given back. Public classes here are no API and may change
- * without notice.
+ * Matrices in fewer bits: how a line is stored, and how it is given back. Public classes here are no API and may change without
+ * notice.
  *
  * <pre>
  *   internal.base (keeps them)     internal.kernel (multiplies by them)

@@ -87,8 +87,8 @@ public final class StockLayers {
 
     /**
      * Whether the layer, told to work in test mode, overwrites its input, which gradients and neighbours still need. DL4J's
-     * FrozenLayer tells it so in training, and MultiLayerNetwork.clone() puts one around every layer that stops gradients. In
-     * training mode such a layer computes the same and copies first.
+     * FrozenLayer tells it to during training, and MultiLayerNetwork.clone() puts a FrozenLayer around every layer that stops
+     * gradients. In training mode such a layer computes the same and copies first.
      */
     public static boolean overwritesInput(Layer layer) {
         Layer inner = innermost(layer);
@@ -263,7 +263,7 @@ public final class StockLayers {
     }
 
     /**
-     * A copy that computes the same in training mode as in test mode, but for batch normalisation: without dropout, weight
+     * A copy that computes the same in training mode as in test mode, except for batch normalisation: without dropout, weight
      * noise and constraints, and with RReLU as it is in test mode; at all depths of wrappers, without those that freeze. The
      * training flag itself cannot be withheld: told to work in test mode, some layers overwrite their input, which gradients
      * and neighbours still need.

@@ -18,6 +18,6 @@
  *   WholeVector                              a vector for a network that has the wrong length, which DL4J hands out unchecked
  * </pre>
  *
- * <p>Knows DL4J and the words of {@code io.github.dl4jlora}, no adapters and nothing that runs here.
+ * <p>Knows DL4J and the vocabulary of {@code io.github.dl4jlora}, but no adapters and nothing that runs here.
  */
 package io.github.dl4jlora.internal.stock;
