@@ -22,22 +22,22 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What the configurations of all adapted layers and vertices have in common: a stock layer or vertex, where its frozen values
- * are, and what of it is adapted.
+ * What the configurations of all adapted layers and vertices have in common: a stock layer or vertex, the place of its frozen
+ * values, and the parts of it that are adapted.
  */
 public interface AdaptedConfiguration extends HeldSettings, Replacement {
 
-    /** What all adapted parameters have in common; rank, alpha and scaling are each parameter's own. */
+    /** The settings that all adapted parameters share; rank, alpha and scaling are each parameter's own. */
     default LoRASettings settings() {
         return getLora();
     }
 
-    /** {@return whether one lone parameter is adapted, whose A and B are called just that in the parameter table} */
+    /** {@return whether only one parameter is adapted, so that its A and B are simply called that in the parameter table} */
     default boolean single() {
         return false;
     }
 
-    /** {@return where what does not train is; in JSON each component stands by itself, as the getters below have it} */
+    /** {@return the place of what does not train; in JSON each component stands by itself, as the getters below return it} */
     FrozenState frozenState();
 
     /**
@@ -88,14 +88,14 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     }
 
     /**
-     * Checks what can only be said of a whole layer, settings and all: before it runs, or where it is only planned.
+     * Checks what can only be checked for a whole layer with its settings: before it runs, or when it is only planned.
      *
      * @throws IllegalArgumentException naming the layer, the setting and what to do
      */
     void validate();
 
     /**
-     * In the order in which their parts lie in the vector; none where only biases train.
+     * In the order in which their parts lie in the vector; none if only biases train.
      *
      * @return the adapted parameters
      */
@@ -115,7 +115,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
      */
     void rescale(String key, double alpha, Scaling scaling);
 
-    /** {@return how the frozen matrices are kept in fewer bits; null where they are not} */
+    /** {@return how the frozen matrices are kept in fewer bits; null if they are not} */
     default Quantization scheme() {
         return getFrozen() == null ? null : getFrozen().scheme();
     }
@@ -144,7 +144,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     long frozenParams();
 
     /**
-     * The stock layer's own parameters, as it calls them, as views of flat values.
+     * The stock layer's own parameters, under its own keys, as views of flat values.
      *
      * @param values     the flat vector
      * @param initialize whether to give them fresh values
@@ -157,7 +157,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no path that SameDiff computes");
     }
 
-    /** {@return where in the layer's part of the vector its adapter has what} */
+    /** {@return where each part of the adapter lies in the layer's part of the vector} */
     default AdapterLayout layout() {
         return AdapterLayout.of(this);
     }
@@ -174,27 +174,27 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
 
     /** The key under which the parameter table has a part (A, B, …) of an adapted parameter. */
     default String key(AdaptedParameter parameter, String part) {
-        // Without an underscore, at which DL4J's updater would split it.
+        // Not an underscore: DL4J's updater would split the key there.
         return single() ? part : parameter.key() + "." + part;
     }
 
     /**
      * The updater of a parameter, by its key.
      *
-     * @param ofWeights of A, B and what else a variant trains; B's learning rate may be a multiple of it
-     * @param ofBiases  null: that of weights
+     * @param ofWeights of A, B and what else a variant trains; B's learning rate may be a multiple of its rate
+     * @param ofBiases  null for that of weights
      */
     default IUpdater updaterOf(String key, IUpdater ofWeights, IUpdater ofBiases) {
         return switch (layout().role(key)) {
             case FROZEN -> new NoOp();
             case BIAS -> ofBiases != null ? ofBiases : ofWeights;
             case MAGNITUDE -> ofWeights;
-            // Made anew each time, so that it follows whatever sets the layer's own.
+            // Made anew each time, so that it follows changes of the layer's own updater.
             case WEIGHT -> rateRatio(key) != 1 ? ScaledLearningRate.of(ofWeights, rateRatio(key)) : ofWeights;
         };
     }
 
-    /** By what the learning rate of weights is multiplied for a parameter, by its key: that of LoRA+ for B, else 1. */
+    /** The factor of the learning rate of weights for a parameter, by its key: the ratio of LoRA+ for B, else 1. */
     default double rateRatio(String key) {
         return layout().isB(key) ? settings().loraPlusRatio() : 1;
     }
@@ -208,12 +208,12 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         };
     }
 
-    /** {@return how the adapted parameters are matrices} */
+    /** {@return how the adapted parameters are read as matrices} */
     default StockMatrices matrices() {
         return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(stockVertex());
     }
 
-    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, not to the layer beside several. */
+    /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, and not to a layer with several. */
     default boolean hasBiasAsPart() {
         return biases().size() == 1 && adapted().size() == 1 && matrices().forms().size() == 1;
     }
@@ -239,7 +239,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         return getFrozen().values(getLayerName(), type, frozenParams());
     }
 
-    /** Takes hold of what is outside the vector and here already, so that it stays, and checks that it fits. */
+    /** Takes hold of values that are outside the vector and here already, so that they stay, and checks that they fit. */
     default void takeHold() {
         if (getFrozen() != null) {
             getFrozen().takeHold(getLayerName(), frozenParams());
@@ -250,7 +250,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     }
 
     /**
-     * The stock layer's own parameters, as it calls them, of an embedded layer.
+     * The stock layer's own parameters, under its own keys, for an embedded layer.
      *
      * @param table the adapted layer's parameter table
      */

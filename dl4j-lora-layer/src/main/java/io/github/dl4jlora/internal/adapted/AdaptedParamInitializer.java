@@ -37,7 +37,7 @@ public final class AdaptedParamInitializer implements ParamInitializer {
         return lora(layer).layout().length(lora(layer));
     }
 
-    // DL4J makes constraints and regularization of these lists: they name what trains.
+    // DL4J derives constraints and regularization from these lists: they name what trains.
 
     @Override
     public List<String> paramKeys(Layer layer) {

@@ -23,7 +23,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(AdaptedParameter.class);
 
-    /** Values of A and B that a rank above the matrix's may take. */
+    /** How many values A and B may have with a rank above the matrix's. */
     private static final long MOST_BEYOND = 1 << 24;
     private static final double LARGEST_HALF = 65504;
 
@@ -37,18 +37,18 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
         return rank * (nIn + nOut);
     }
 
-    /** The rank above which A·B can be nothing that a smaller one cannot. */
+    /** The largest useful rank: with a higher one, A·B can be nothing that it cannot be with this one. */
     public long largestRank() {
         return Math.min(nIn, nOut);
     }
 
-    /** Warns of a rank above what the matrix has, and says what to do. */
+    /** Warns of a rank above the largest of the matrix, and says what to do. */
     public void warnOfExcessRank(String layer) {
         warnOfExcessRank(layer, "give this layer a smaller one with LoRAConfig's override(" + Named.quoted(layer)
                 + ", o -> o.rank(" + largestRank() + "))");
     }
 
-    /** As {@link #warnOfExcessRank(String)}, of an adapter whose rank is what it is. */
+    /** As {@link #warnOfExcessRank(String)}, for an adapter whose rank cannot be chosen any more. */
     public void warnOfExcessRankOfAdapter(String layer) {
         warnOfExcessRank(layer, "an adapter of that rank computes the same");
     }
@@ -63,7 +63,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     /**
      * To be called before memory is taken.
      *
-     * @throws IllegalArgumentException if A and B are far larger than the matrix, and than memory likes
+     * @throws IllegalArgumentException if A and B are far larger than the matrix, and too large for memory
      */
     public void refuseAbsurdRank(String layer) {
         if (rank > largestRank() && rank > MOST_BEYOND / Math.max(1, nIn + nOut)) {
@@ -82,7 +82,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
         }
     }
 
-    /** The same parameters, one of them with another factor. */
+    /** The same parameters, but one of them with another factor. */
     public static List<AdaptedParameter> rescaled(List<AdaptedParameter> all, String key, double alpha, Scaling scaling) {
         return all.stream().map(parameter -> parameter.key.equals(key)
                 ? new AdaptedParameter(key, parameter.nIn, parameter.nOut, parameter.rank, alpha, scaling) : parameter).toList();

@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Where in an adapted layer's part of the vector its adapter has what, each matrix in 'f' order:
+ * Where the parts of an adapter lie in the adapted layer's part of the vector, each matrix in 'f' order:
  *
  * <pre>
  * EMBEDDED  [ stock layer | constants | trained ]
@@ -123,12 +123,12 @@ public final class AdapterLayout {
         return length(trained);
     }
 
-    /** Number of values that the adapter has and that do not train. */
+    /** Number of the adapter's values that do not train. */
     public long constantParams() {
         return length(constants);
     }
 
-    /** Number of values that train for the sake of one adapted parameter. */
+    /** Number of values that train for one adapted parameter. */
     public long trainedParams(AdaptedParameter matrix) {
         return length(of(matrix).stream().filter(slot -> slot.parameter().isTrained()).toList());
     }
@@ -147,12 +147,12 @@ public final class AdapterLayout {
         return frozenLength(lora) + trainedParams();
     }
 
-    /** What trains as views, by key, of the layer's part of the parameter or gradient vector. */
+    /** Views of what trains, by key, in the layer's part of the parameter or gradient vector. */
     public Map<String, INDArray> trainedViews(AdaptedConfiguration lora, INDArray view) {
         return views(trained, interval(view, frozenLength(lora), view.length()));
     }
 
-    /** What does not train as views, by key, of a flat array. */
+    /** Views of what does not train, by key, in a flat array. */
     public Map<String, INDArray> constantViews(INDArray flat) {
         return views(constants, flat);
     }

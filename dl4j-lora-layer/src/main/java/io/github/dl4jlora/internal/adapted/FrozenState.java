@@ -6,18 +6,18 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import java.io.Serializable;
 
 /**
- * Where an adapted layer or vertex has what does not train. A value: a shallow copy of a layer, such as DL4J's {@code clone},
- * may share it.
+ * Where an adapted layer or vertex keeps what does not train. This is a value: a shallow copy of a layer, such as DL4J's
+ * {@code clone}, may share it.
  *
  * @param storage   where the stock layer's own values live
- * @param frozen    those, where they are outside the vector; null when embedded, or before a SHARED layer is first initialised
- * @param constants what the adapter holds that does not train, outside the vector; null when embedded, or where there is none
- * @param startSeed what the adapter's start was drawn from, if it has constants that are outside the vector
+ * @param frozen    those values, if they are outside the vector; null when embedded, or before a SHARED layer is initialised
+ * @param constants the adapter's parts that do not train, outside the vector; null when embedded, or if there are none
+ * @param startSeed the seed of the adapter's start, if it has constants that are outside the vector
  */
 public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenReference constants, long startSeed)
         implements Serializable {
 
-    /** {@return what a layer starts with that has no values yet} */
+    /** {@return the state of a layer that has no values yet} */
     public static FrozenState in(FrozenStorage storage) {
         return new FrozenState(storage, null, null, 0);
     }
@@ -32,7 +32,7 @@ public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenR
     }
 
     /**
-     * {@return this, of a layer none of whose starts or variants has constants}
+     * {@return this; for a layer none of whose starts or variants has constants}
      *
      * @param layer name for the message
      * @throws UnsupportedOperationException if it has some, as a damaged file may say

@@ -10,8 +10,8 @@ import org.nd4j.shade.jackson.annotation.JsonIgnoreProperties;
 import java.util.function.UnaryOperator;
 
 /**
- * A configuration that holds {@link LoRASettings}, in JSON as {@code "lora"}. Each setting can be asked for by itself. Files
- * of 0.1.0 have each by itself, too, which is what the setters are for.
+ * A configuration that holds {@link LoRASettings}, in JSON as {@code "lora"}. Each setting has a getter of its own. Files of
+ * 0.1.0 have each setting by itself, too; the setters are for those.
  */
 @JsonIgnoreProperties(value = {"rank", "alpha", "scaling", "loraInit", "loraDropout", "variant", "trainBias", "loraPlusRatio",
     "pissaIterations", "engine", "mechanism"}, allowSetters = true)
@@ -20,11 +20,11 @@ public interface HeldSettings {
     /** {@return the layer's or vertex's name; null for an unnamed layer} */
     String getLayerName();
 
-    /** {@return what the adapter is} */
+    /** {@return the adapter's settings} */
     LoRASettings getLora();
 
     /**
-     * Replaces what the adapter is; for a layer that does not run yet.
+     * Replaces the adapter's settings; for a layer that does not run yet.
      *
      * @param lora of the adapter
      */

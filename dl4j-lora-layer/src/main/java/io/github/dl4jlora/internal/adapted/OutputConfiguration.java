@@ -4,14 +4,14 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 import org.nd4j.linalg.lossfunctions.ILossFunction;
 
 /**
- * What the configuration of an adapted output layer has beside that of a dense layer. An interface, since the runtime asks for it
- * and must not know the configurations in {@code layer}, which make the runtimes.
+ * What the configuration of an adapted output layer has besides that of a dense layer. It is an interface, since the runtime
+ * needs it and must not know the configurations in {@code layer}, which make the runtimes.
  */
 public interface OutputConfiguration extends AdaptedConfiguration {
 
     /** {@return the loss} */
     ILossFunction lossFunction();
 
-    /** {@return how sequences lie; null for a layer whose input has two dimensions} */
+    /** {@return the layout of sequences; null for a layer whose input has two dimensions} */
     RNNFormat sequenceFormat();
 }

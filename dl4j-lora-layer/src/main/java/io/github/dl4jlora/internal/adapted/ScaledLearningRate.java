@@ -6,8 +6,8 @@ import org.nd4j.linalg.schedule.ISchedule;
 import java.util.Objects;
 
 /**
- * A multiple of another updater's learning rate, whether that is a number or a schedule of its own. It looks at the
- * other one each time, and so follows whatever sets its learning rate.
+ * A multiple of another updater's learning rate, whether that is a number or a schedule. It reads the other updater each time,
+ * and so follows changes of its learning rate.
  */
 public final class ScaledLearningRate implements ISchedule {
 

@@ -1,6 +1,6 @@
 /**
- * What a configuration of an adapted layer tells, whichever layer it is: the classes of {@code layer} are its implementations.
- * Public classes here are no API and may change without notice.
+ * What the configuration of any adapted layer tells: the classes of {@code layer} implement it. Public classes here are no API
+ * and may change without notice.
  *
  * <pre>
  *   AdaptedConfiguration                a stock layer or vertex, where its frozen values are, and what of it is adapted

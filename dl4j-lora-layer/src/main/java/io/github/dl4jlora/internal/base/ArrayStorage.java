@@ -15,14 +15,17 @@ import java.security.MessageDigest;
 import java.util.EnumMap;
 import java.util.Map;
 
-/** Values as they are: a view of a base network's own, a copy, or a file's. */
+/** Values as they are: a view of a base network's values, a copy, or a file's values. */
 final class ArrayStorage implements Storage {
 
     private final INDArray values;
     private final boolean own;
     /** Null where nothing can move. */
     private final BaseProbe probe;
-    /** Weakly, by the buffer, which any view holds: layers keep what they compute with, and it goes with the last of them. */
+    /**
+     * Held weakly, by the buffer, which any view holds: layers keep the cast that they compute with, and it goes with the last
+     * of them.
+     */
     private final Map<DataType, WeakReference<DataBuffer>> casts = new EnumMap<>(DataType.class);
 
     /**
@@ -33,7 +36,7 @@ final class ArrayStorage implements Storage {
         this(flat(values), own, new BaseProbe(flat(values)));
     }
 
-    /** The array itself where it is flat: only that can give memory back. */
+    /** The array itself if it is flat: only the array itself, not a view, can give memory back. */
     private static INDArray flat(INDArray values) {
         return values.rank() == 1 ? values : values.reshape(values.length());
     }
@@ -45,7 +48,7 @@ final class ArrayStorage implements Storage {
     }
 
     /**
-     * Values that nobody can write to, of which none is read.
+     * Values that nobody can write to; none of them is read here.
      *
      * @param values shape {@code [n]}
      */

@@ -21,16 +21,16 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The file at a base's location, wherever that is. A server that does not answer is given up after a while, and one that goes
- * on sending after {@value #LONGEST} bytes.
+ * The file at a base's location, wherever that is. Reading from a server ends after a while if the server does not answer, and
+ * after {@value #LONGEST} bytes if it goes on sending.
  */
 final class BaseFile {
 
     /** System property: how many seconds a server may take to connect, or between two pieces of its answer. */
     static final String TIMEOUT = "dl4jlora.base.timeout";
-    /** System property: how many bytes are taken from another machine at most. */
+    /** System property: how many bytes at most are taken from another machine. */
     static final String LIMIT = "dl4jlora.base.limit";
-    /** System property: the schemes of locations that are opened, with commas between; all where it is not set. */
+    /** System property: the schemes of locations that are opened, with commas between; if it is not set, all schemes. */
     static final String SCHEMES = "dl4jlora.base.schemes";
 
     private static final long PATIENCE = 60;
@@ -46,11 +46,11 @@ final class BaseFile {
     }
 
     /**
-     * Reads the layers of the network there.
+     * Reads the layers of the network at a location.
      *
-     * @param taker  of layers that are read
-     * @param mapped of layers that lie in a file that {@code LoRA.writeBase} wrote
-     * @throws IOException if there is none; what it says, and what it was caused by, has no secrets of the URI
+     * @param taker  takes layers that are read
+     * @param mapped takes layers that lie in a file that {@code LoRA.writeBase} wrote
+     * @throws IOException if there is no network; neither its message nor its cause has secrets of the URI
      */
     static void forEach(URI location, StreamedBase.LayerValues taker, MappedLayers mapped) throws IOException {
         try {
@@ -72,7 +72,7 @@ final class BaseFile {
     private static void refuseOtherSchemes(URI location) throws IOException {
         String opened = System.getProperty(SCHEMES);
         String scheme = location.getScheme();
-        // Windows asks another machine for a path that begins so.
+        // Windows asks another machine for a path that begins with two slashes.
         boolean elsewhere = isFile(location) && String.valueOf(location.getPath()).startsWith("//");
         if (opened != null && (elsewhere
                 || Arrays.stream(opened.split(",")).noneMatch(one -> one.strip().equalsIgnoreCase(scheme)))) {
@@ -137,7 +137,7 @@ final class BaseFile {
             return connection.getInputStream();
         }
         try {
-            // By the code first: the JDK's own exceptions quote the URI.
+            // The code is checked first: the JDK's own exceptions quote the URI.
             int code = http.getResponseCode();
             if (code != HttpURLConnection.HTTP_OK) {
                 throw new IOException("the server answered " + code + " instead of " + HttpURLConnection.HTTP_OK
@@ -171,7 +171,7 @@ final class BaseFile {
                 return number;
             }
         } catch (NumberFormatException e) {
-            // Refused below, as what is not positive.
+            // Refused below, like a number that is not positive.
         }
         throw new IOException("the system property " + property + " is \"" + value + "\"; it should be a number above 0");
     }

@@ -23,11 +23,11 @@ import java.util.concurrent.FutureTask;
 
 /**
  * A base network that configurations name by URI, for JVMs (a cluster's executors) that get the adapted network but not its
- * base. It is read once per JVM, and again when somebody asks for weights that it did not have: the file may be another by
- * now. It stays while any of its layers is in use and, since a cluster builds and drops a network per task, softly after that:
- * until nobody has asked for a while and the heap is short.
+ * base. It is read once per JVM, and again when a network asks for weights that it did not have: the file may be another by now.
+ * It stays in memory while any of its layers is in use. A cluster builds and drops a network per task, so after that it is held
+ * softly: until nobody has asked for a while and the heap is short.
  *
- * <p>Whoever asks while it is being read waits for that; nobody waits for another location.
+ * <p>Threads that ask while it is being read wait for that; nobody waits for another location.
  */
 public final class BaseLocation {
 
@@ -36,8 +36,8 @@ public final class BaseLocation {
 
     private final URI uri;
     /**
-     * In which forms layers were asked for, by the content id of their original values; an empty form is those values as they
-     * are. A form stays asked for: a network in one form does not end the use of a network in another.
+     * In which forms layers were asked for, by the content id of their original values; an empty form stands for those values as
+     * they are. A form stays in the set: a network in one form does not end the use of a network in another.
      */
     private final Map<String, Set<Optional<StoredForm>>> asked = new ConcurrentHashMap<>();
     private volatile SoftReference<Map<String, FrozenWeights>> layers = new SoftReference<>(null);
@@ -48,7 +48,7 @@ public final class BaseLocation {
     }
 
     /**
-     * Weights that are not among those that were read, see {@link #alreadyLoaded}: reads the location, again if need be.
+     * Reads the location, again if need be, for weights that are not {@linkplain #alreadyLoaded already loaded}.
      *
      * @return the weights that the reference is to
      * @throws UncheckedIOException  if the location cannot be read
@@ -72,7 +72,10 @@ public final class BaseLocation {
         return layers == null ? null : layers.get(to.getId());
     }
 
-    /** The location, which knows from now on in what form the reference needs its layer: a network's ask before it runs. */
+    /**
+     * The location, which knows from now on in what form the reference needs its layer. All of a network's references ask before
+     * the network runs.
+     */
     private static BaseLocation of(URI location, FrozenReference to) {
         BaseLocation base = KNOWN.computeIfAbsent(location, BaseLocation::new);
         base.asked.computeIfAbsent(to.baseId(), id -> ConcurrentHashMap.newKeySet()).add(Optional.ofNullable(to.getForm()));
@@ -81,7 +84,7 @@ public final class BaseLocation {
 
     /**
      * The layers, with this one if the location has it. Only a reading that began after the layer was asked for in its form is
-     * sure to hold that form; so where a reading that another thread had begun lacks it, the location is read again.
+     * sure to have that form; so if a reading begun by another thread lacks it, the location is read again.
      */
     private Map<String, FrozenWeights> having(String id) {
         for (;;) {
@@ -107,7 +110,7 @@ public final class BaseLocation {
 
     private Map<String, FrozenWeights> result(FutureTask<Map<String, FrozenWeights>> task) {
         try {
-            // Does nothing where another thread is at it.
+            // Does nothing if another thread is running it.
             task.run();
             return task.get();
         } catch (ExecutionException e) {
@@ -135,7 +138,7 @@ public final class BaseLocation {
     }
 
     private Map<String, FrozenWeights> read() throws IOException {
-        // A forward pass asks, with workspaces open: the network must not end up in one of them.
+        // A forward pass asks while workspaces are open: the network must not end up in one of them.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Map<String, FrozenWeights> read = layersThere();
             LOG.info("Read the base network at {}, {} layers with parameters", UriSecrets.shown(uri), read.size());
@@ -145,8 +148,8 @@ public final class BaseLocation {
     }
 
     /**
-     * @param found gets the weights in each form that was asked for; as they are, where nobody asked for the layer
-     * @return whether it got them as they are, too
+     * @param found gets the weights in each form that was asked for; as they are if nobody asked for the layer
+     * @return whether {@code found} got them as they are, too
      */
     private boolean asAsked(FrozenWeights original, Map<String, FrozenWeights> found) {
         Set<Optional<StoredForm>> forms = Set.copyOf(asked.getOrDefault(original.id(), Set.of(Optional.empty())));
@@ -155,7 +158,7 @@ public final class BaseLocation {
         return forms.contains(Optional.empty());
     }
 
-    /** Each layer in all forms that it was asked for in, so that no two networks take turns at reading. */
+    /** Each layer in all forms in which it was asked for, so that no two networks take turns at reading. */
     private Map<String, FrozenWeights> layersThere() throws IOException {
         Map<String, FrozenWeights> found = new HashMap<>();
         List<INDArray> arrays = new ArrayList<>();
@@ -168,7 +171,7 @@ public final class BaseLocation {
                     values.close();
                 }
             }, claimed -> {
-                // Whoever finds them here does not hash them again.
+                // References that find the weights here do not hash them again.
                 if (!claimed.isIntact()) {
                     throw new IOException("the weights " + claimed.id() + " in it have other values: it is damaged");
                 }

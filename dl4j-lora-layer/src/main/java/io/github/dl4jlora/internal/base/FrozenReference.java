@@ -20,11 +20,11 @@ import java.util.function.Supplier;
 
 /**
  * What a layer configuration says about its frozen weights: id, signature and, on request, where the base can be
- * loaded from. Only these go into JSON; the weights themselves are found in this order: the live reference, the
- * base location if it has been read, the {@link FrozenWeightsRegistry}, the base location.
+ * loaded from. Only these go into JSON. The weights themselves are looked for in this order: the live reference, the base
+ * location if it has been read, the {@link FrozenWeightsRegistry}, the base location.
  *
- * <p>One reference of an adapted network also says what the base holds for the layers that train in full: these are DL4J's
- * own, whose configurations have no room for it.
+ * <p>One reference of an adapted network also records what the base holds for the layers that train in full: those are DL4J's own
+ * layers, whose configurations have no room for it.
  */
 public final class FrozenReference implements Serializable {
 
@@ -35,7 +35,7 @@ public final class FrozenReference implements Serializable {
     private final String id;
     private final String signature;
     private final URI baseLocation;
-    /** Whether only weights will do that no network trains or closes. */
+    /** Whether the weights must be such that no network trains or closes them. */
     private final boolean own;
     @JsonInclude(JsonInclude.Include.NON_NULL)
     private final Map<String, FrozenReference> trainedInFull;
@@ -75,7 +75,7 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * A reference to weights of which nothing is known but their type and shapes: nobody has hashed them, and nobody finds them.
+     * A reference to weights of which only type and shapes are known: they have not been hashed, and cannot be found.
      *
      * @param table of the layer's parameters, read for names and shapes
      */
@@ -100,45 +100,45 @@ public final class FrozenReference implements Serializable {
         return id;
     }
 
-    /** What quantised weights were made of, and how; null where they are an array. */
+    /** What quantised weights were made of, and how; null for an array. */
     public StoredForm getForm() {
         return form;
     }
 
-    /** How the weights are kept in fewer bits; null where they are an array. */
+    /** How the weights are kept in fewer bits; null for an array. */
     public Quantization scheme() {
         return form == null ? null : form.scheme();
     }
 
-    /** In words: the scheme, or the data type. */
+    /** How the weights are kept, in words: the scheme, or the data type. */
     public String storedAs() {
         return form == null ? signature.substring(0, Math.max(0, signature.indexOf(' '))) : form.scheme().name();
     }
 
-    /** Content id of the original values; {@link #getId} where they are not quantised. */
+    /** Content id of the original values; {@link #getId} if they are not quantised. */
     public String baseId() {
         return form == null ? id : form.baseId();
     }
 
-    /** Bytes of a parameter's values as they are kept, without a look at them. */
+    /** Bytes of a parameter's values as they are kept, without looking at them. */
     public long bytes(String key) {
         Signature of = Signature.of(signature);
         return form == null ? of.bytes(key) : form.part(key).bytes(form.scheme(), of.type());
     }
 
-    /** Bytes of all values as they are kept, without a look at them. */
+    /** Bytes of all values as they are kept, without looking at them. */
     public long bytes() {
         return new StoredWeights(signature, form, Map.of()).bytes();
     }
 
-    /** What quantising lost of each matrix, see {@link FrozenWeights#errors}; empty also where the weights are not here. */
+    /** What quantising lost of each matrix, see {@link FrozenWeights#errors}; empty also if the weights are not here. */
     public Map<String, Double> errors() {
         FrozenWeights here = resolveHere();
         return here == null ? Map.of() : here.errors();
     }
 
     /**
-     * The base's own weights in the form that this refers to.
+     * The base's own weights in the form that this reference needs.
      *
      * @param original whose id the caller has compared with {@link #baseId}
      */
@@ -151,14 +151,14 @@ public final class FrozenReference implements Serializable {
         return signature;
     }
 
-    /** Where the base can be loaded from, without user info and query, which may be secrets; null: not recorded. */
+    /** Where the base can be loaded from, without user info and query, which may be secrets; null if not recorded. */
     public URI getBaseLocation() {
         return baseLocation == null ? null : UriSecrets.without(baseLocation);
     }
 
     /**
-     * Whether the weights were a copy ({@code copyBase}) or otherwise in no base network's hands. Then others, found by content,
-     * are copied before this refers to them.
+     * Whether the weights were a copy ({@code copyBase}), or otherwise did not belong to a base network. Then weights that are
+     * found by content are copied before this refers to them.
      */
     @JsonInclude(JsonInclude.Include.NON_DEFAULT)
     public boolean isOwn() {
@@ -166,14 +166,14 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * What the base holds for the layers that train in full, by name; empty where none did when the network was adapted, null
-     * where another reference of the network says so, or none.
+     * What the base holds for the layers that train in full, by name. Empty if no layer did when the network was adapted; null if
+     * another reference of the network records this, or none does.
      */
     public Map<String, FrozenReference> getTrainedInFull() {
         return trainedInFull == null ? null : Collections.unmodifiableMap(trainedInFull);
     }
 
-    /** Whether layers of that data type and these shapes are what it refers to, in this or another data type. */
+    /** Whether this refers to weights of the same shapes as a signature's, in the same or another data type. */
     public boolean hasShapesOf(String otherSignature) {
         return shapes(signature).equals(shapes(otherSignature));
     }
@@ -183,10 +183,10 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * What may be bound in the place of weights whose id the caller has compared with {@link #getId}.
+     * What may be bound for weights whose id the caller has compared with {@link #getId}.
      *
      * @param layer name for the message
-     * @return the weights, findable by their id from now on; a copy of them where they must be {@linkplain #isOwn own}
+     * @return the weights, findable by their id from now on; a copy of them if they must be {@linkplain #isOwn own}
      */
     public FrozenWeights admit(FrozenWeights found, String layer) {
         return own ? found.copied(layer) : FrozenWeightsRegistry.register(found);
@@ -198,13 +198,13 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * @return the weights, or null where this JVM has not got them yet; the base location is not read, so that a
-     *         network can be restored, and attached, although nobody answers there
+     * @return the weights, or null if this JVM does not have them yet; the base location is not read, so that a network can be
+     *         restored, and attached, even if nobody answers there
      */
     private FrozenWeights resolveHere() {
         FrozenWeights found = weights;
         if (found == null && baseLocation != null) {
-            // Nobody else has these in hand, so that they need no hashing again, as those of the registry do.
+            // Nobody else can change these, so they need not be hashed again, as those of the registry do.
             found = BaseLocation.alreadyLoaded(baseLocation, this);
         }
         if (found == null) {
@@ -212,23 +212,23 @@ public final class FrozenReference implements Serializable {
         }
         if (found != null) {
             if (weights == null && trainedInFull != null) {
-                // Nobody else takes hold of these, and the registry is weak.
+                // Nobody else holds these, and the registry holds them weakly.
                 trainedInFull.values().forEach(FrozenReference::resolveHere);
             }
-            // Never null over what another thread, with a clone that shares this reference, has bound meanwhile.
+            // Never writes null over weights that another thread has bound meanwhile, through a clone that shares this reference.
             weights = found;
         }
         return found;
     }
 
-    /** The weights that were looked up or bound last; null before that. Another object once others have been bound. */
+    /** The weights that were last looked up or bound; null before that. It is another object once others have been bound. */
     public FrozenWeights bound() {
         return weights;
     }
 
     /**
-     * Whether this JVM has the weights, which is no business of a configuration in JSON. A base location that has not been
-     * read is not asked.
+     * Whether this JVM has the weights; this is not part of the configuration in JSON. A base location that has not been read is
+     * not asked.
      */
     @JsonIgnore
     public boolean isHere() {
@@ -253,10 +253,10 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * Computes weights that are not here again, where that is possible.
+     * If the weights are not here, computes them again.
      *
-     * @param derivation perhaps yields others by now: the ids are compared
-     * @throws FrozenWeightsMissingException if they are others
+     * @param derivation may yield other weights by now: the ids are compared
+     * @throws FrozenWeightsMissingException if it yields other weights
      */
     public void bindOr(String layer, Supplier<FrozenWeights> derivation) {
         if (resolveHere() == null) {
@@ -269,7 +269,7 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * As {@link #values}, in whatever form they are.
+     * As {@link #values}, but in whatever form they are kept.
      */
     public FrozenWeights weights(String layer, long length) {
         return requireLength(require(layer), layer, length);
@@ -280,7 +280,7 @@ public final class FrozenReference implements Serializable {
      * @param length how many parameters the layer has
      * @return the values in the data type, shape {@code [length]}
      * @throws FrozenWeightsMissingException if they cannot be found
-     * @throws IllegalStateException         if they are another number than that, or were closed
+     * @throws IllegalStateException         if their number differs from that, or if they were closed
      */
     public INDArray values(String layer, DataType type, long length) {
         return weights(layer, length).valuesAs(type);
@@ -291,7 +291,7 @@ public final class FrozenReference implements Serializable {
      * length.
      *
      * @return whether they are here
-     * @throws IllegalStateException if the weights are here and are another number than that
+     * @throws IllegalStateException if the weights are here and their number differs from that
      */
     public boolean takeHold(String layer, long length) {
         FrozenWeights here = resolveHere();
@@ -299,11 +299,10 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * A quick look at the weights, where they are here: whether the base was closed, or has moved in one of a few places. See
-     * {@link BaseProbe}; for running layers, once per training step.
+     * A quick look at the weights, if they are here, for running layers, once per training step. See {@link BaseProbe}.
      *
      * @param layer name for the message
-     * @throws IllegalStateException if so
+     * @throws IllegalStateException if the base was closed, or has changed at one of a few places
      */
     public void requireUnmoved(String layer) {
         FrozenWeights found = weights;

@@ -23,12 +23,12 @@ import java.util.TreeMap;
  * quantised}.
  *
  * <p>id = SHA-256(signature, values), the signature being the data type and the shape of each parameter, the values
- * the array's little-endian bytes. Two layers with equal parameters have equal ids, wherever they come from. Quantised ones have
- * one of their own, of the scheme, the original's id and what is stored: whoever quantises the same values gets the same.
+ * the array's little-endian bytes. Two layers with equal parameters have equal ids, wherever they come from. Quantised weights
+ * have an id of their own, of the scheme, the original's id and what is stored: quantising the same values gives the same id.
  *
  * <p>An array is usually lent: a view of the base network's own parameters, not a copy. {@link #verify} finds out whether
- * somebody has trained, overwritten or closed that network since. Of others no network has hold (copies, what a file held,
- * whatever is quantised): these are {@linkplain #isOwn own}.
+ * somebody has trained, overwritten or closed that network since. Other weights (copies, values from a file, all quantised
+ * weights) belong to no network: they are {@linkplain #isOwn own}.
  */
 public final class FrozenWeights {
 
@@ -51,7 +51,7 @@ public final class FrozenWeights {
         this.id = id;
     }
 
-    /** Weights whose id is taken on trust, so that nothing of them is read; for whoever does not hand them to anybody else. */
+    /** Weights whose id is taken on trust, so that nothing of them is read; for callers that do not hand them to others. */
     static FrozenWeights claimed(Storage storage, String signature, String id) {
         return new FrozenWeights(storage, signature, id);
     }
@@ -65,12 +65,12 @@ public final class FrozenWeights {
         return FrozenWeightsRegistry.register(unregistered(values, shapes));
     }
 
-    /** As {@link #of}, of an array that no network trains or closes. */
+    /** As {@link #of}, for an array that no network trains or closes. */
     public static FrozenWeights ofOwn(INDArray values, Map<String, INDArray> shapes) {
         return FrozenWeightsRegistry.register(new FrozenWeights(values, signature(values.dataType(), shapes), true));
     }
 
-    /** As {@link #ofOwn}, for others to find once it is known that nothing is wrong with them. */
+    /** As {@link #ofOwn}, but not registered: others find them only once it is known that nothing is wrong with them. */
     public static FrozenWeights unregisteredOwn(INDArray values, Map<String, INDArray> shapes) {
         return new FrozenWeights(values, signature(values.dataType(), shapes), true);
     }
@@ -78,17 +78,17 @@ public final class FrozenWeights {
     /**
      * Weights that were read from a file.
      *
-     * @param values    flat, in nobody else's hands
+     * @param values    flat; nobody else uses them
      * @param signature as {@link #signature()} spells it
-     * @param expected  the id that they are to have
-     * @return the weights, registered; where equal ones of that kind are alive already, these
+     * @param expected  the id that they must have
+     * @return the weights, registered; if equal own weights are alive already, those
      * @throws IllegalArgumentException if they have another id
      */
     public static FrozenWeights read(INDArray values, String signature, String expected) {
         return read(new ArrayStorage(values, true), signature, expected);
     }
 
-    /** As {@link #read(INDArray, String, String)}, in whatever form they are. */
+    /** As {@link #read(INDArray, String, String)}, in any form. */
     static FrozenWeights read(Storage storage, String signature, String expected) {
         FrozenWeights read = new FrozenWeights(storage, signature);
         if (!read.id.equals(expected)) {
@@ -103,10 +103,10 @@ public final class FrozenWeights {
     }
 
     /**
-     * A copy in fewer bits, one for all who ask for it while somebody has it.
+     * A copy in fewer bits. All callers get the same copy as long as any of them holds it.
      *
      * @param parts of the layer, see {@link StoredForm#parts}
-     * @throws IllegalArgumentException if these are quantised already, or a value is NaN or infinite
+     * @throws IllegalArgumentException if these weights are quantised already, or a value is NaN or infinite
      */
     public FrozenWeights quantized(Quantization scheme, List<StoredForm.Part> parts) {
         if (storage.form() != null) {
@@ -117,7 +117,7 @@ public final class FrozenWeights {
         return new FrozenWeights(QuantizedStorage.of(form, Signature.of(signature), values), signature).shared();
     }
 
-    /** These, or equal ones that no network trains or closes and somebody has already. */
+    /** These weights, or equal own weights that somebody holds already. */
     private FrozenWeights shared() {
         return FrozenWeightsRegistry.findOwn(id).orElseGet(() -> FrozenWeightsRegistry.register(this));
     }
@@ -135,17 +135,17 @@ public final class FrozenWeights {
         return id;
     }
 
-    /** Content id of the original values; {@link #id} unless these are quantised. */
+    /** Content id of the original values; {@link #id} unless these weights are quantised. */
     public String baseId() {
         return storage.form() == null ? id : storage.form().baseId();
     }
 
-    /** How the matrices are kept in fewer bits; null where nothing is. */
+    /** How the matrices are kept in fewer bits; null if nothing is. */
     public Quantization scheme() {
         return storage.form() == null ? null : storage.form().scheme();
     }
 
-    /** In words: the scheme, or the data type. */
+    /** How the weights are kept, in words: the scheme, or the data type. */
     public String storedAs() {
         return scheme() == null ? dataType().name() : scheme().name();
     }
@@ -163,19 +163,19 @@ public final class FrozenWeights {
     /**
      * What quantising lost of a matrix.
      *
-     * @param original what these were made of
+     * @param original what these weights were made of
      * @return {@code [length, lines]}, original − restored, an array of its own
      */
     public INDArray lost(FrozenWeights original, String key) {
         return ((QuantizedStorage) storage).lost(original.values(), key);
     }
 
-    /** What quantising lost of each matrix: ‖W − Q(W)‖ / ‖W‖, by key; empty where nothing is quantised. */
+    /** What quantising lost of each matrix: ‖W − Q(W)‖ / ‖W‖, by key; empty if nothing is quantised. */
     public Map<String, Double> errors() {
         return storage.errors();
     }
 
-    /** What is no quantised matrix, by key, in the stock layer's shapes; null where nothing is quantised. */
+    /** All parameters but quantised matrices, by key, in the stock layer's shapes; null if nothing is quantised. */
     public Map<String, INDArray> rest(DataType type) {
         return storage.rest(type);
     }
@@ -195,22 +195,22 @@ public final class FrozenWeights {
         return storage.type();
     }
 
-    /** Bytes in memory, of what is not lent. */
+    /** Bytes that the values take. */
     public long bytes() {
         return storage.bytes();
     }
 
-    /** What a file holds of the values. */
+    /** Writes the values as a file holds them. */
     public void write(OutputStream out) throws IOException {
         storage.write(out);
     }
 
-    /** In how many pieces a file may hold the values. */
+    /** The number of pieces in which a file may hold the values. */
     int parts() {
         return storage.parts();
     }
 
-    /** As {@link #write}, one piece. */
+    /** As {@link #write}, but one piece. */
     void writePart(int part, OutputStream out) throws IOException {
         storage.writePart(part, out);
     }
@@ -220,16 +220,17 @@ public final class FrozenWeights {
         return signature;
     }
 
-    /** The values, shape {@code [n]}; not to be written to, and made anew for each who asks where they are quantised. */
+    /** The values, shape {@code [n]}; not to be written to. If they are quantised, each call makes a new array. */
     public INDArray values() {
         return valuesAs(storage.type());
     }
 
     /**
-     * These, if no network trains or closes them; else a copy of them, one for all who ask while somebody has it.
+     * These weights, if no network trains or closes them; otherwise a copy. All callers get the same copy as long as any of them
+     * holds it.
      *
      * @param layer name for the message
-     * @throws IllegalStateException if they are not what they were
+     * @throws IllegalStateException if they have changed
      */
     public FrozenWeights copied(String layer) {
         if (isOwn()) {
@@ -249,7 +250,7 @@ public final class FrozenWeights {
         }
     }
 
-    /** These, or a copy of them if they are an array that lies in a file, where a write would end the JVM. */
+    /** These weights, or a copy if they are an array that lies in a file, where a write would end the JVM. */
     public FrozenWeights inMemory() {
         if (!storage.isInFile()) {
             return this;
@@ -264,20 +265,19 @@ public final class FrozenWeights {
         return storage.isOwn();
     }
 
-    /** As {@link #of}, but not registered: to be compared first. */
+    /** As {@link #of}, but not registered: they are to be compared first. */
     public static FrozenWeights unregistered(INDArray values, Map<String, INDArray> shapes) {
         return new FrozenWeights(values, signature(values.dataType(), shapes), false);
     }
 
     /**
-     * The values in another data type, which all who have hold of them share, unless they are quantised; the id stays that of the
-     * original.
+     * The values in another data type. All callers share them, unless they are quantised; the id stays that of the original.
      */
     public INDArray valuesAs(DataType type) {
         return storage.values(type);
     }
 
-    /** Ties the other layers of a loaded base to this one, so that the base is not read again while one is in use. */
+    /** Ties the other layers of a loaded base to this layer, so that the base is not read again while one of them is in use. */
     void keepAlive(Object others) {
         siblings = others;
     }
@@ -295,7 +295,7 @@ public final class FrozenWeights {
         }
     }
 
-    /** As {@link #requireOpen(INDArray, String)}, of these. */
+    /** As {@link #requireOpen(INDArray, String)}, for these weights. */
     public void requireOpen(String layer) {
         if (storage.wasClosed()) {
             requireOpen(storage.values(storage.type()), layer);
@@ -306,7 +306,7 @@ public final class FrozenWeights {
      * Hashes the values again.
      *
      * @param layer name for the message
-     * @throws IllegalStateException if they are not what they were: the base was trained, overwritten or closed
+     * @throws IllegalStateException if they have changed: the base was trained, overwritten or closed
      */
     public void verify(String layer) {
         requireOpen(layer);
@@ -317,10 +317,10 @@ public final class FrozenWeights {
     }
 
     /**
-     * A look at a few values in place of {@link #verify}: cheap enough for every training step.
+     * Looks at a few values, where {@link #verify} hashes all of them: cheap enough for every training step.
      *
      * @param layer name for the message
-     * @throws IllegalStateException if the base was closed, or one of these values is not what it was
+     * @throws IllegalStateException if the base was closed, or one of these values has changed
      */
     public void requireUnmoved(String layer) {
         requireOpen(layer);

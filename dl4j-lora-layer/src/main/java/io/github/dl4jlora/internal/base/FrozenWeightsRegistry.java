@@ -9,8 +9,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
 /**
- * Frozen weights of this JVM by content id. It holds them weakly: a live network, or whoever registered them, keeps
- * them alive. Replicas that DL4J rebuilds from JSON (ParallelWrapper, checkpoints, type conversion) find their base here.
+ * Frozen weights of this JVM by content id. It holds them weakly: a live network, or the code that registered them, keeps them
+ * alive. Replicas that DL4J rebuilds from JSON (ParallelWrapper, checkpoints, type conversion) find their base here.
  */
 public final class FrozenWeightsRegistry {
 
@@ -31,7 +31,7 @@ public final class FrozenWeightsRegistry {
         return weights;
     }
 
-    /** Null, which removes the entry, where nothing is alive. */
+    /** Null, which removes the entry, if nothing is alive. */
     private static List<WeakReference<FrozenWeights>> living(List<WeakReference<FrozenWeights>> holders) {
         List<WeakReference<FrozenWeights>> living = holders.stream().filter(holder -> holder.get() != null).toList();
         return living.isEmpty() ? null : living;
@@ -39,14 +39,14 @@ public final class FrozenWeightsRegistry {
 
     /**
      * The weights with this id, if anything alive in this JVM has them. Weights that no longer hash to their id
-     * (their base network was trained meanwhile) are not given out. Those that no network trains or closes come first: whoever
-     * finds them goes on when the base does not.
+     * (their base network was trained meanwhile) are not given out. Weights that no network trains or closes come first: a
+     * network on them works even if the base is trained or closed.
      */
     public static Optional<FrozenWeights> find(String id) {
         return findOwn(id).or(() -> intact(id, false));
     }
 
-    /** As {@link #find}, of those alone that no network trains or closes. */
+    /** As {@link #find}, but only weights that no network trains or closes. */
     static Optional<FrozenWeights> findOwn(String id) {
         return intact(id, true);
     }

@@ -6,7 +6,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
-/** Columns of a matrix one after the other, some at a time: an array of ND4J for each of many thousands would take longer. */
+/** Reads columns of a matrix one after the other, in blocks: an ND4J array for each of many thousands would take longer. */
 final class LineReader {
 
     private static final int VALUES = 1 << 18;
@@ -23,7 +23,7 @@ final class LineReader {
     }
 
     /**
-     * @param line not below the one before
+     * @param line not below the previous one
      * @param to   as long as a column
      */
     void read(long line, float[] to) {

@@ -31,8 +31,8 @@ import java.util.Objects;
  * magic [8]   bytes of the header [8]   header, JSON   sections, each at a multiple of 64
  * </pre>
  *
- * Numbers and values are little-endian. What it says of contents is not believed by whoever gives weights to others, see
- * {@link FrozenWeightsRegistry}; what it says of sizes is compared with the file before anything is made of it.
+ * Numbers and values are little-endian. The content ids in it are not trusted where weights are given to others, see
+ * {@link FrozenWeightsRegistry}. The sizes in it are compared with the file before anything is made of them.
  */
 public final class MappedFile {
 
@@ -109,10 +109,10 @@ public final class MappedFile {
     }
 
     /**
-     * What keeps weights from being mapped again once they are written.
+     * Refuses weights that could not be mapped once they are written.
      *
      * @param layer name for the message
-     * @throws IllegalArgumentException if one piece is longer than Java maps
+     * @throws IllegalArgumentException if one piece is longer than Java can map
      */
     public static void requireMappable(String layer, FrozenWeights weights) {
         requireMappable(layer, MappedLayer.of(weights, 0).sections().stream().mapToLong(MappedLayer.Section::length).max()
@@ -126,7 +126,7 @@ public final class MappedFile {
         }
     }
 
-    /** Whether a file begins as one of these. */
+    /** Whether a file begins as such a file does. */
     public static boolean recognises(Path file) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             return channel.size() >= PREFIX && Arrays.equals(read(channel, 0, MAGIC.length), MAGIC);
@@ -134,9 +134,9 @@ public final class MappedFile {
     }
 
     /**
-     * Maps a file. It is open for reading only, and may be replaced by another of its name, but not shortened.
+     * Maps a file for reading. The file may then be replaced by another of the same name, but not shortened.
      *
-     * @throws IOException              if there is none, or it is another's
+     * @throws IOException              if there is none, or it is of another kind
      * @throws IllegalArgumentException if it contradicts itself
      * @throws ArithmeticException      likewise
      */
@@ -190,7 +190,7 @@ public final class MappedFile {
         }
     }
 
-    /** All of the file at once where that is possible: a process has not so many mappings to give away. */
+    /** Maps all of the file at once if possible: a process can have only so many mappings. */
     private static MappedLayer.Mapping mapping(FileChannel channel, long begin, long size) throws IOException {
         if (size > Integer.MAX_VALUE) {
             return section -> channel.map(FileChannel.MapMode.READ_ONLY, begin + section.offset(), section.length());

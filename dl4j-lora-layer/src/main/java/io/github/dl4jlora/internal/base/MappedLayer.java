@@ -27,13 +27,13 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
                    @JsonProperty("form") StoredForm form, @JsonProperty("errors") Map<String, Double> errors,
                    @JsonProperty("sections") List<Section> sections) {
 
-    /** What every section begins at a multiple of, in bytes: a cache line. */
+    /** Every section begins at a multiple of this many bytes: a cache line. */
     static final int ALIGNMENT = 64;
 
     /** A piece of the file, in bytes after the header. */
     record Section(@JsonProperty("offset") long offset, @JsonProperty("length") long length) {
 
-        /** Where the next one may begin. */
+        /** Where the next section may begin. */
         long end() {
             return aligned(offset + length);
         }
@@ -46,7 +46,7 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
     }
 
     /**
-     * @throws IllegalArgumentException if something is missing, or form, signature and sections tell of different values
+     * @throws IllegalArgumentException if something is missing, or form, signature and sections do not fit each other
      */
     MappedLayer {
         if (id == null || signature == null || errors == null || sections == null || sections.contains(null)) {
@@ -76,13 +76,13 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
         return (position + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 
-    /** Where what comes after it may begin. */
+    /** Where the next layer may begin. */
     long end() {
         return sections.get(sections.size() - 1).end();
     }
 
     /**
-     * The weights where they lie. Of arrays and codes nothing is read.
+     * The weights where they lie. Nothing is read of arrays and codes.
      *
      * @throws IllegalArgumentException for scales that no matrix has
      */

@@ -16,10 +16,10 @@ import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.Set;
 
-/** Finds the {@link BaseOpener} of a location, also one that is registered under the name that 0.2.0 had for the interface. */
+/** Finds the {@link BaseOpener} of a location, even if it is registered under the name that the interface had in 0.2.0. */
 final class Openers {
 
-    /** Where 0.2.0 looked; it had the interface in the package {@code frozen}. */
+    /** Where 0.2.0 looked; in 0.2.0 the interface was in the package {@code frozen}. */
     private static final String OLD_NAME = "META-INF/services/io.github.dl4jlora.frozen.BaseOpener";
 
     private Openers() {
@@ -31,7 +31,7 @@ final class Openers {
      * @throws IOException if what is registered under the old name cannot be read or is no opener
      */
     static Optional<BaseOpener> of(URI location) throws IOException {
-        // Where a cluster loads its jobs' classes by a loader of their own, the thread's is the one that sees them all.
+        // Where a cluster loads its jobs' classes with a loader of their own, the thread's loader is the one that sees them all.
         for (BaseOpener opener : ServiceLoader.load(BaseOpener.class)) {
             if (opener.opens(location)) {
                 return Optional.of(opener);
@@ -45,7 +45,7 @@ final class Openers {
         return Optional.empty();
     }
 
-    /** ServiceLoader would refuse a class that has the interface's new name in a file that has the old one. */
+    /** ServiceLoader would refuse a class that implements the new interface in a file that has the old interface's name. */
     private static List<BaseOpener> underTheOldName() throws IOException {
         ClassLoader ofThread = Thread.currentThread().getContextClassLoader();
         ClassLoader loader = ofThread == null ? ClassLoader.getSystemClassLoader() : ofThread;

@@ -15,7 +15,7 @@ import java.security.MessageDigest;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** The matrices of a layer in fewer bits, whatever else it has as it was; a copy in nobody's hands. */
+/** The matrices of a layer in fewer bits, its other parameters as they were; a copy that belongs to no network. */
 final class QuantizedStorage implements Storage {
 
     private final StoredForm form;
@@ -43,7 +43,7 @@ final class QuantizedStorage implements Storage {
     /**
      * Quantises.
      *
-     * @throws IllegalArgumentException if form and signature tell of different parameters, or a value is NaN or infinite
+     * @throws IllegalArgumentException if form and signature describe different parameters, or a value is NaN or infinite
      */
     static QuantizedStorage of(StoredForm form, Signature signature, INDArray flat) {
         signature.requireOf(form);
@@ -64,7 +64,7 @@ final class QuantizedStorage implements Storage {
         return new QuantizedStorage(form, signature, matrices, rest, errors);
     }
 
-    /** Each part's values, views of all of them. */
+    /** Each part's values, as views. */
     private static Map<StoredForm.Part, INDArray> intervals(StoredForm form, INDArray flat) {
         Map<StoredForm.Part, INDArray> intervals = new LinkedHashMap<>();
         long at = 0;

@@ -3,10 +3,10 @@ package io.github.dl4jlora.internal.base;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 
-/** A configuration that this library puts in the place of a stock layer or vertex, and can be asked for that. */
+/** A configuration that this library puts in place of a stock layer or vertex, and that can return the stock one. */
 public interface Replacement {
 
-    /** {@return the frozen weights that it refers to; null where they are inside the vector, or where there are none} */
+    /** {@return the frozen weights that it refers to; null if they are inside the vector, or if there are none} */
     default FrozenReference getFrozen() {
         return null;
     }
@@ -21,7 +21,7 @@ public interface Replacement {
         return null;
     }
 
-    /** {@return whether the weights of what stood here are frozen; else it trains in full} */
+    /** {@return whether the stock layer's or vertex's weights are frozen; otherwise it trains in full} */
     default boolean freezes() {
         return true;
     }

@@ -9,7 +9,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What {@link FrozenWeights#signature()} spells.
+ * What {@link FrozenWeights#signature()} spells as text.
  *
  * @param type   of the original values
  * @param shapes of all parameters, by key
@@ -19,7 +19,7 @@ record Signature(DataType type, Map<String, long[]> shapes) {
     private static final Pattern PARAMETER = Pattern.compile(" (.+?)\\[([0-9,]*)](?= |$)", Pattern.DOTALL);
 
     /**
-     * Text that may say anything.
+     * Parses text that may say anything.
      *
      * @throws IllegalArgumentException if it describes no layer's parameters, or more values than can be counted
      */
@@ -46,7 +46,7 @@ record Signature(DataType type, Map<String, long[]> shapes) {
         }
     }
 
-    /** A scalar, as DL4J's OCNNOutputLayer has one, has no dimensions: {@code r[]}. */
+    /** A scalar, such as DL4J's OCNNOutputLayer has, has no dimensions: {@code r[]}. */
     private static long[] shape(String text) {
         return text.isEmpty() ? new long[0] : Arrays.stream(text.split(",", -1)).mapToLong(Long::parseLong).toArray();
     }
@@ -71,7 +71,7 @@ record Signature(DataType type, Map<String, long[]> shapes) {
         return Math.multiplyExact(length(), (long) type.width());
     }
 
-    /** @throws IllegalArgumentException if a form tells of other parameters */
+    /** @throws IllegalArgumentException if a form describes other parameters */
     void requireOf(StoredForm form) {
         boolean alike = form.parts().size() == shapes.size()
                 && form.parts().stream().map(StoredForm.Part::key).distinct().count() == shapes.size()

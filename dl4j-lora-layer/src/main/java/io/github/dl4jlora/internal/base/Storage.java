@@ -26,21 +26,21 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
 
     boolean wasClosed();
 
-    /** Whether a quick look finds them as they were. */
+    /** Whether a quick look finds the values unchanged. */
     boolean isUnmoved();
 
-    /** Whether it is an array in a file that is mapped, where a write would end the JVM. */
+    /** Whether it is an array in a mapped file, where a write would end the JVM. */
     default boolean isInFile() {
         return false;
     }
 
-    /** All values, flat; the array itself where they are one, not to be written to. */
+    /** All values, flat; the array itself if they are one. Not to be written to. */
     INDArray values(DataType type);
 
     /** A matrix that is kept in fewer bits; null for a parameter that is not. */
     QuantizedMatrix quantized(String key);
 
-    /** What is no quantised matrix, by key, each in the shape of the signature; null where nothing is quantised. */
+    /** All parameters but quantised matrices, by key, each in the shape of the signature; null if nothing is quantised. */
     Map<String, INDArray> rest(DataType type);
 
     /** What it was made of; null for an array. */
@@ -49,22 +49,22 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
     /** See {@link FrozenWeights#errors}. */
     Map<String, Double> errors();
 
-    /** All that makes up its content. */
+    /** Digests everything that makes up the content. */
     void digest(MessageDigest digest);
 
-    /** What {@link #digest} takes, as a file holds it. */
+    /** Writes what {@link #digest} takes, as a file holds it. */
     default void write(OutputStream out) throws IOException {
         for (int part = 0; part < parts(); part++) {
             writePart(part, out);
         }
     }
 
-    /** Gives arrays back that nobody else has; matrices in fewer bits are the collector's. */
+    /** Frees arrays that nobody else has; matrices in fewer bits are left to the collector. */
     void discard();
 
-    /** In how many pieces a file may hold it. */
+    /** The number of pieces in which a file may hold it. */
     int parts();
 
-    /** As {@link #write}, one piece. */
+    /** As {@link #write}, but one piece. */
     void writePart(int part, OutputStream out) throws IOException;
 }

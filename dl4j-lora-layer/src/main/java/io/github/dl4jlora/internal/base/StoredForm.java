@@ -16,7 +16,7 @@ import java.util.NoSuchElementException;
 import java.util.Objects;
 
 /**
- * What quantised weights were made of, and how: enough for whoever has the original values to make the same again.
+ * What quantised weights were made of, and how: enough to make the same again from the original values.
  *
  * @param scheme of the matrices
  * @param baseId content id of the original values
@@ -31,9 +31,9 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
      * One parameter.
      *
      * @param key         DL4J's
-     * @param lines       into how many lines it is cut; 0 for one that stays as it is
-     * @param length      of a line; of one that stays as it is, the number of its values
-     * @param interleaved whether place i of line l is value {@code i · lines + l}; else {@code l · length + i}
+     * @param lines       into how many lines it is cut; 0 for a parameter that stays as it is
+     * @param length      of a line; for a parameter that stays as it is, the number of its values
+     * @param interleaved whether place i of line l is value {@code i · lines + l}; otherwise it is {@code l · length + i}
      */
     public record Part(@JsonProperty("key") String key, @JsonProperty("lines") long lines, @JsonProperty("length") long length,
                        @JsonProperty("interleaved") boolean interleaved) implements Serializable {
@@ -63,7 +63,7 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         /**
          * Bytes of its values as they are kept.
          *
-         * @param type of what stays as it is
+         * @param type of parameters that stay as they are
          * @throws ArithmeticException if they cannot be counted
          */
         long bytes(Quantization scheme, DataType type) {
@@ -84,7 +84,7 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         parts.stream().mapToLong(Part::size).reduce(0, Math::addExact);
     }
 
-    /** What goes into the content id beside the values. */
+    /** The part of the content id's input that is not values. */
     String text() {
         StringBuilder text = new StringBuilder(scheme + " of " + baseId);
         parts.forEach(part -> text.append(' ').append(part.key).append('[').append(part.lines).append(',').append(part.length)
@@ -92,7 +92,7 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         return text.toString();
     }
 
-    /** @throws NoSuchElementException if there is none of that key */
+    /** @throws NoSuchElementException if there is no part with that key */
     Part part(String key) {
         return parts.stream().filter(part -> part.key().equals(key)).findFirst().orElseThrow();
     }
@@ -107,8 +107,7 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
      * @param flat     its values
      * @param table    its parameters, views of them
      * @param matrices those to quantise, each a view {@code [length, lines]} of its parameter whose columns are lines
-     * @return null where one of the matrices has its lines neither one after the other nor interleaved, or where parameters leave
-     *         gaps
+     * @return null if one of the matrices has its lines neither one after the other nor interleaved, or if parameters leave gaps
      */
     public static List<Part> parts(INDArray flat, Map<String, INDArray> table, Map<String, INDArray> matrices) {
         List<String> keys = new ArrayList<>(table.keySet());

@@ -24,7 +24,7 @@ import java.util.Map;
 public record StoredWeights(@JsonProperty("signature") String signature, @JsonProperty("form") StoredForm form,
                             @JsonProperty("errors") Map<String, Double> errors) {
 
-    /** Where pieces come from, asked for in their order. */
+    /** The source of pieces, which are asked for in their order. */
     interface Pieces {
 
         QuantizedMatrix matrix(Quantization scheme, StoredForm.Part part) throws IOException;
@@ -34,7 +34,7 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
     }
 
     /**
-     * @throws IllegalArgumentException if one is missing, or they tell of different parameters
+     * @throws IllegalArgumentException if one is missing, or they describe different parameters
      */
     public StoredWeights {
         if (signature == null || errors == null) {
@@ -76,9 +76,9 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
     }
 
     /**
-     * The weights, of one piece after the other.
+     * Reads the weights, one piece after the other.
      *
-     * @param id that they are to have
+     * @param id that they must have
      * @throws IllegalArgumentException if they are damaged
      * @throws IOException              if they end early, or go on
      */
@@ -108,7 +108,7 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
     }
 
     /**
-     * What computes where the pieces are. Of arrays and codes nothing is read.
+     * A storage on the pieces where they lie. Nothing is read of arrays and codes.
      *
      * @throws IllegalArgumentException for scales that no matrix has
      */

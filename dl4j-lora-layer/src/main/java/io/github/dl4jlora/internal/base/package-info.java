@@ -1,6 +1,6 @@
 /**
- * Weights of a base network by content: values, who refers to them, where they are found. Public classes here are no API
- * and may change without notice.
+ * Weights of a base network by content: their values, references to them, and where they are found. Public classes here are no
+ * API and may change without notice.
  *
  * <pre>
  *   layer configurations
@@ -24,11 +24,12 @@
  *     `- MappedLayer       what its header says of one layer
  * </pre>
  *
- * <p>Weights are lent by a base network or own, in no network's hands; the registry gives own ones first. {@code BaseFile}
- * fetches what lies at a location, {@code UriSecrets} keeps credentials in one from being shown. {@code MappedFile} gives weights
- * that lie in a file.
+ * <p>Weights are either lent by a base network, or own weights, which belong to no network; the registry gives own ones first.
+ * {@code BaseFile} fetches what lies at a location, and {@code UriSecrets} keeps credentials in a location from being shown.
+ * {@code MappedFile} gives weights that lie in a file.
  *
- * <p>Knows of other rooms {@code internal.untrusted}, whose readers a base location needs, {@code internal.common}, and the
- * exceptions and the service interface that users see. Networks, layers and adapters are not known here.
+ * <p>Depends on {@code internal.stored} and {@code internal.untrusted}, whose readers a base location needs, on
+ * {@code internal.quantized} and {@code internal.common}, and on the exceptions, the settings and the service interface that
+ * users see. Nothing here depends on the library's networks, layers or adapters.
  */
 package io.github.dl4jlora.internal.base;

@@ -10,9 +10,9 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * What layers of ours ask of BLAS: the one seam behind which the CPU's is called without ND4J's operation around it, which
- * takes ten times as long as a slim product. Anything else than matrices of FLOAT or DOUBLE in the host's memory goes the way
- * of ND4J.
+ * What this library's layers need of BLAS. This is the one seam behind which the CPU's BLAS is called without an ND4J operation
+ * around it; such an operation takes ten times as long as a slim product. Anything other than matrices of FLOAT or DOUBLE in the
+ * host's memory is left to ND4J.
  */
 public final class Blas {
 
@@ -22,13 +22,13 @@ public final class Blas {
     private Blas() {
     }
 
-    /** Whether that of the CPU is there to be called. */
+    /** Whether the CPU's BLAS can be called. */
     public static boolean isDirect() {
         return HAS_DIRECT;
     }
 
     /**
-     * c = alpha · op(a) · op(b) + beta · c, as {@code Nd4j.gemm} has it: operands in either order.
+     * c = alpha · op(a) · op(b) + beta · c, as {@code Nd4j.gemm} computes it, with operands in either order.
      *
      * @param c may be columns of a wider matrix
      * @return c
@@ -39,7 +39,7 @@ public final class Blas {
             return c;
         }
         if (c.elementWiseStride() != 1 && c.rank() == 2) {
-            // ND4J refuses gaps here.
+            // ND4J refuses a c with gaps.
             return c.assign(Nd4j.gemm(a, b, c.dup('f'), transposeA, transposeB, alpha, beta));
         }
         return Nd4j.gemm(a, b, c, transposeA, transposeB, alpha, beta);
@@ -48,8 +48,8 @@ public final class Blas {
     /**
      * Adds low-rank products of rows, without an array for each of them: z += factor · x · A · B.
      *
-     * @param routes by rows of both
-     * @return whether that could be done; else nothing has been written
+     * @param routes each for some rows of x and z
+     * @return whether that could be done; if not, nothing has been written
      */
     public static boolean addLowRank(INDArray x, INDArray z, List<Route> routes) {
         return HAS_DIRECT && DirectBlas.addLowRank(x, z, routes);
@@ -59,7 +59,7 @@ public final class Blas {
      * Multiplies each row of a matrix of FLOAT in the host's memory by a factor of its own, in place.
      *
      * @param matrix  'c' order, without gaps
-     * @param factors as many as rows, or more
+     * @param factors at least one for each row
      */
     public static void scaleRows(INDArray matrix, float[] factors) {
         if (HAS_DIRECT) {
@@ -83,10 +83,10 @@ public final class Blas {
     }
 
     /**
-     * A matrix with its values in an order: itself, or a copy for a backward pass. ND4J takes 8 ns for each value where two
-     * orders meet, BLAS a tenth of that.
+     * A matrix with its values in the given order: itself, or a copy for a backward pass. Where two orders meet, ND4J takes 8 ns
+     * for each value, BLAS a tenth of that.
      *
-     * @return the matrix as it is where it cannot be copied here
+     * @return the matrix as it is if it cannot be copied here
      */
     public static INDArray inOrder(INDArray matrix, char order, LayerWorkspaceMgr workspaces) {
         if (!HAS_DIRECT || matrix.ordering() == order || !DirectBlas.canTranspose(matrix)) {

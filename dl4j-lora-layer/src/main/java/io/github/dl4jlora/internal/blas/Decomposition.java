@@ -15,8 +15,8 @@ import java.util.stream.DoubleStream;
  * M [m, n], m ≥ n   M = Q·R,  R = P·S·Vᵀ   U = Q·P
  * </pre>
  *
- * LAPACK's would form a U or V as large as the longer side is long, which an embedding's is; the QR sees to that. Where
- * singular values are zero the columns of U and V are orthonormal all the same.
+ * LAPACK's own decomposition would form a square U or V of the longer side, which is long for an embedding; the QR avoids that.
+ * The columns of U and V are orthonormal even where singular values are zero.
  *
  * @param u      {@code [m, k]}
  * @param values k of them, the largest first
@@ -24,9 +24,9 @@ import java.util.stream.DoubleStream;
  */
 public record Decomposition(INDArray u, double[] values, INDArray v) {
 
-    /** Up to this side LAPACK takes a few milliseconds. */
+    /** Up to this length of the shorter side, LAPACK takes a few milliseconds. */
     private static final int SMALL = 64;
-    /** PEFT has 4; these cost little, and leave less to chance. */
+    /** PEFT has 4 iterations; 8 cost little more, and leave less to chance. */
     private static final int ITERATIONS = 8;
 
     /** @param matrix {@code [m, n]} in double, finite; not written to */
@@ -49,10 +49,10 @@ public record Decomposition(INDArray u, double[] values, INDArray v) {
     }
 
     /**
-     * The strongest terms: exactly those of a small matrix, of a large one by subspace iteration, in products with slim matrices
-     * alone. Halko, Martinsson and Tropp 2011, "Finding structure with randomness", algorithms 4.4 and 5.1, with a basis of twice
-     * as many columns, as PEFT has it. ({@code PrincipalStart} has the same in plain Java: what it finds must be found again on
-     * other machines.)
+     * The strongest terms: exact for a small matrix; for a large one by subspace iteration, which needs only products with slim
+     * matrices. Halko, Martinsson and Tropp 2011, "Finding structure with randomness", algorithms 4.4 and 5.1, with a basis of
+     * twice as many columns, as in PEFT. ({@code PrincipalStart} does the same in plain Java, since other machines must find the
+     * same result.)
      *
      * @param matrix {@code [m, n]} in double, finite; not written to
      * @param count  of terms, at least 1
@@ -73,7 +73,7 @@ public record Decomposition(INDArray u, double[] values, INDArray v) {
         }
     }
 
-    /** Of a generator of its own: the start of the iteration is always the same. */
+    /** Drawn from a generator of its own, so that the iteration always starts from the same values. */
     private static INDArray gaussian(long rows, int columns) {
         Random random = new Random(columns);
         double[] values = DoubleStream.generate(random::nextGaussian).limit(rows * columns).toArray();
@@ -85,7 +85,7 @@ public record Decomposition(INDArray u, double[] values, INDArray v) {
         return Blas.gemm(matrix, slim, result, transposed, false, 1, 0);
     }
 
-    /** Overwrites it. */
+    /** An orthonormal basis of the columns; overwrites its argument. */
     private static INDArray orthonormal(INDArray slim) {
         Nd4j.getBlasWrapper().lapack().geqrf(slim, square(slim.size(1)));
         return slim;

@@ -24,12 +24,12 @@ import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sger;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sscal;
 
 /**
- * The BLAS that ND4J's CPU backend computes by, called on the arrays where they lie. Each call says whether it could; where it
- * could not, nothing has been written.
+ * Calls the BLAS of ND4J's CPU backend on arrays in place. Each call returns whether it could compute; if not, nothing has been
+ * written.
  */
 public final class DirectBlas {
 
-    /** Values of a matrix from which on OpenBLAS has several threads multiply it by one row. */
+    /** From this many values of a matrix on, OpenBLAS multiplies it by one row on several threads. */
     private static final long ROW_WORTH_THREADS = 9216;
 
     private static volatile Ones ones = new Ones(0);
@@ -65,10 +65,10 @@ public final class DirectBlas {
     }
 
     /**
-     * How a matrix lies.
+     * How a matrix lies in memory.
      *
-     * @param leading  from one column to the next, or from one row to the next; 0 if it lies in neither way
-     * @param byColumn whether columns are without gaps; else rows are
+     * @param leading  distance from one column to the next, or from one row to the next; 0 if it lies in neither way
+     * @param byColumn whether columns are without gaps; otherwise rows are
      */
     private record Lie(int leading, boolean byColumn) {
 
@@ -91,7 +91,7 @@ public final class DirectBlas {
             return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
         }
 
-        /** BLAS's flag for a matrix, transposed or not, in an all column-major call. */
+        /** BLAS's flag for this matrix, transposed or not, in a call where everything is column-major. */
         int flag(boolean transposed) {
             return transposed == byColumn ? CblasTrans : CblasNoTrans;
         }
@@ -128,7 +128,7 @@ public final class DirectBlas {
         if (lieC.byColumn) {
             gemm(lieA.flag(transposeA), lieB.flag(transposeB), m, n, k, alpha, a, lieA, b, lieB, beta, c, lieC);
         } else {
-            // By rows, c is cᵀ by columns: cᵀ = op(b)ᵀ · op(a)ᵀ.
+            // A c that lies by rows is a cᵀ that lies by columns: cᵀ = op(b)ᵀ · op(a)ᵀ.
             gemm(lieB.flag(!transposeB), lieA.flag(!transposeA), n, m, k, alpha, b, lieB, a, lieA, beta, c, lieC);
         }
         Reference.reachabilityFence(a);
@@ -176,7 +176,7 @@ public final class DirectBlas {
      *
      * @param x      of FLOAT
      * @param z      of FLOAT, as many rows
-     * @param routes of rows that both have
+     * @param routes each for some rows of x and z
      */
     public static boolean addLowRank(INDArray x, INDArray z, Iterable<Route> routes) {
         if (!isOfType(DataType.FLOAT, x, z) || !HostMemory.holds(x, z)) {
@@ -215,7 +215,7 @@ public final class DirectBlas {
         return true;
     }
 
-    /** From one column to the next; that of a single one may be zero, which BLAS refuses. */
+    /** Distance from one column to the next. The stride of a single column may be zero, which BLAS refuses. */
     private static int step(INDArray m) {
         return m.size(1) == 1 ? 1 : (int) m.stride(1);
     }
@@ -247,12 +247,12 @@ public final class DirectBlas {
         cblas_sgemv(CblasColMajor, CblasNoTrans, length, rows, factor, b, length, x, 1, 1, z, stepZ);
     }
 
-    /** to = from, of so many values. */
+    /** to = from, for {@code count} values. */
     static void copy(int count, FloatPointer from, int stepFrom, FloatPointer to, int stepTo) {
         cblas_scopy(count, from, stepFrom, to, stepTo);
     }
 
-    /** to += factor · from, of so many values. */
+    /** to += factor · from, for {@code count} values. */
     static void add(int count, float factor, FloatPointer from, int stepFrom, FloatPointer to, int stepTo) {
         cblas_saxpy(count, factor, from, stepFrom, to, stepTo);
     }
@@ -316,15 +316,15 @@ public final class DirectBlas {
     }
 
     /**
-     * Copies lines so that what stands at one place of each lies together.
+     * Transposes lines: values at the same place of each line come to lie together.
      *
-     * @param leading from one line to the next
+     * @param leading distance from one line to the next
      * @param to      without gaps
      */
     public static void turn(FloatPointer from, int leading, int lines, int length, FloatPointer to) {
         FloatPointer source = new FloatPointer(from);
         FloatPointer target = new FloatPointer(to);
-        // Lines of one of the two: the longer, the fewer calls.
+        // One call for each line of the source, or for each line of the target: whichever needs fewer calls.
         if (lines <= length) {
             for (int line = 0; line < lines; line++) {
                 cblas_scopy(length, source.position((long) line * leading), 1, target.position(line), lines);
@@ -337,12 +337,13 @@ public final class DirectBlas {
     }
 
     /**
-     * Products of one row with lines, one after the other, on the caller's thread: BLAS has all its threads share one row with a
-     * matrix however small that is, and waking them for each of many blocks takes longer than the product.
+     * Products of one row with lines, one after the other, on the caller's thread. BLAS shares the product of one row and a
+     * matrix among all its threads, however small the matrix, and waking them for each of many blocks takes longer than the
+     * product.
      *
      * @param lines   {@code count} of {@code length} values each
      * @param first   the place of the first line's own value in the row of all lines
-     * @param toLines whether that row is the result; else it is the operand, and the result the sum of all lines so far
+     * @param toLines whether that row is the result; otherwise it is the operand, and the result is the sum of all lines so far
      */
     public static void row(FloatPointer operand, FloatPointer lines, int count, int length, FloatPointer result, int first,
             boolean toLines) {

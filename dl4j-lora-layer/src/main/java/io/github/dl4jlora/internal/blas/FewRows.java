@@ -11,21 +11,21 @@ import static org.bytedeco.openblas.global.openblas_nolapack.blas_get_num_thread
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
 
 /**
- * Products of few rows with a large matrix, into a column-major one. OpenBLAS first copies the whole matrix into panels, which
- * for 32 rows takes as long as the product itself. Its kernels of AVX-512 for small products read the matrix where it lies;
- * they are for a million multiplications at most, and not for a transposed left operand. So the product is cut into such, and
- * a left operand that lies by rows is turned.
+ * Products of few rows with a large matrix, into a column-major result. OpenBLAS first copies the whole matrix into panels, which
+ * for 32 rows takes as long as the product itself. Its AVX-512 kernels for small products read the matrix in place; they take
+ * a million multiplications at most, and no transposed left operand. So the product is cut into small ones, and a left operand
+ * that lies by rows is transposed first.
  *
- * <p>These kernels run on the caller's thread. Where BLAS has several, a large product is theirs.
+ * <p>These kernels run on the caller's thread. Where BLAS has several threads, a large product is left to them.
  */
 public final class FewRows {
 
-    /** Above, a product in blocks takes as long as one in panels, or longer. */
+    /** With more rows, a product in blocks takes as long as one in panels, or longer. */
     public static final int MOST_ROWS = 64;
 
     /** Multiplications that OpenBLAS's kernels for small products take. */
     private static final long SMALL = 1_000_000;
-    /** Below, several threads of BLAS wait for each other longer than they compute. */
+    /** With fewer multiplications, several threads of BLAS wait for each other longer than they compute. */
     private static final long WORTH_THREADS = 4 * SMALL;
     private static final int COLUMNS = 128;
     private static final int EIGHT = 8;
@@ -35,19 +35,19 @@ public final class FewRows {
     private FewRows() {
     }
 
-    /** OpenBLAS's name of its kernels stays, and is asked for at the first large product. */
+    /** OpenBLAS's name for its kernels never changes, and is asked for at the first large product. */
     private static final class Kernels {
         static final boolean ARE_SMALL = Processor.kernel().map(Vectors::ofKernel).orElse(Vectors.UNKNOWN) == Vectors.AVX_512;
     }
 
-    /** Whether a product of m × k and k × n is done faster here. */
+    /** Whether a product of m × k and k × n is faster here. */
     static boolean gains(long m, long n, long k) {
         long multiplications = m * n * k;
         return m <= MOST_ROWS && multiplications > SMALL && Kernels.ARE_SMALL
                 && (multiplications <= WORTH_THREADS || blas_get_num_threads() == 1);
     }
 
-    /** As {@code cblas_sgemm} for column-major matrices of such a size, with or without such kernels. */
+    /** As {@code cblas_sgemm} for column-major matrices of such a size; correct also without such kernels. */
     static void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
             FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
         boolean turn = transposeA == CblasTrans;
@@ -68,7 +68,7 @@ public final class FewRows {
         }
     }
 
-    /** As many columns of the left operand as a block of the right one leaves in the second-level cache, in equal parts. */
+    /** How many columns of the left operand stay in the second-level cache beside a block of the right one, in equal parts. */
     private static int depth(int m, int k) {
         int most = m <= MOST_ROWS / 2 ? 2 * COLUMNS : COLUMNS;
         int parts = (k + most - 1) / most;
@@ -80,7 +80,7 @@ public final class FewRows {
         return (int) Math.min(COLUMNS, columns / EIGHT * EIGHT);
     }
 
-    /** A matrix, given transposed, as it is without that. */
+    /** A copy of the matrix of which {@code a} is the transpose. */
     private static FloatPointer turned(FloatPointer a, int leading, int m, int k) {
         FloatPointer space = HostMemory.room(TURNED.get(), (long) m * k);
         TURNED.set(space);

@@ -5,18 +5,18 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** Memory outside workspaces for one matrix after the other, as large as the largest so far. */
+/** Memory outside workspaces for one matrix at a time, as large as the largest so far. */
 public final class GrowingScratch {
 
     private INDArray memory;
     private INDArray last;
 
-    /** A matrix in 'c' order whose values are whatever they are; the one before is overwritten with it. */
+    /** An uninitialised matrix in 'c' order, in the memory of the previous one. */
     public INDArray of(DataType type, long rows, long columns) {
         return of(type, rows, columns, 'c');
     }
 
-    /** As {@link #of(DataType, long, long)}, in an order. */
+    /** As {@link #of(DataType, long, long)}, in the given order. */
     public INDArray of(DataType type, long rows, long columns, char order) {
         if (memory == null || memory.wasClosed() || memory.dataType() != type || memory.length() < rows * columns) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {

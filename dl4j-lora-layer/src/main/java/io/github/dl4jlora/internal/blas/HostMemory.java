@@ -11,12 +11,12 @@ import org.nd4j.nativeblas.NativeOps;
 import org.nd4j.nativeblas.NativeOpsHolder;
 
 /**
- * Whether code of ours may read and write arrays where they lie, instead of asking ND4J's operations to: each of those costs
- * 5 to 20 µs whatever it computes, half of a step of narrow layers.
+ * Whether this library's code may read and write arrays in place instead of calling ND4J's operations. Each operation costs 5 to
+ * 20 µs whatever it computes: half of a step of narrow layers.
  */
 public final class HostMemory {
 
-    /** Values that ND4J converts on the caller's thread, whatever threads it has. */
+    /** The number of values that ND4J still converts on the caller's thread, however many threads it has. */
     private static final int PIECE = 1 << 10;
     private static final boolean IS_CPU = Nd4j.getBackend().getEnvironment().isCPU();
 
@@ -24,8 +24,8 @@ public final class HostMemory {
     }
 
     /**
-     * Whether they are in the host's memory and alive, and nobody wants ND4J to watch its operations. What is closed, or of a
-     * workspace that is, goes to ND4J, which says so: here it would be read from where it was.
+     * Whether the arrays are in the host's memory and alive, and ND4J's profiler does not watch operations. An array that is
+     * closed, or whose workspace is, goes to ND4J, which reports that; code here would read from where the array was.
      */
     public static boolean holds(INDArray... arrays) {
         if (!IS_CPU || isWatched()) {
@@ -40,9 +40,9 @@ public final class HostMemory {
     }
 
     /**
-     * Floats of so many bytes with signs, faster than a loop of Java's. Where ND4J has several threads it is asked for pieces
-     * that are too small for them: woken for each block they would spin on the cores that BLAS needs, and a product take ten
-     * times as long.
+     * Converts signed bytes to floats, faster than a loop in Java. Where ND4J has several threads, it gets pieces too small to
+     * share among them: woken for each block, they would spin on the cores that BLAS needs, and a product would take ten times
+     * as long.
      */
     public static void widen(BytePointer from, long count, FloatPointer to) {
         widen(from, count, to, NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads() == 1 ? count : PIECE);
@@ -58,7 +58,7 @@ public final class HostMemory {
         }
     }
 
-    /** Memory that is there if it is large enough; else it is freed, and what is returned is new. */
+    /** The present memory if it is large enough; otherwise that is freed, and new memory is returned. */
     public static FloatPointer room(FloatPointer present, long values) {
         if (present.capacity() >= values) {
             return present;

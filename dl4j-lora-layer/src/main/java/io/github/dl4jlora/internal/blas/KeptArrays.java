@@ -9,7 +9,7 @@ public final class KeptArrays {
     private KeptArrays() {
     }
 
-    /** Whether the array is there and its workspace, if it lives in one, has neither been closed nor begun anew since. */
+    /** Whether the array is there and its workspace, if it has one, has been neither closed nor reopened since. */
     public static boolean isUsable(INDArray array) {
         if (array == null) {
             return false;

@@ -7,7 +7,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.Arrays;
 
 /**
- * What stands in for a layer's own adapter, for some rows of its input:
+ * What replaces a layer's own adapter, for some rows of the layer's input:
  *
  * <pre>
  * z = c ⊙ (x·W + s·x·A·B) + b
@@ -18,11 +18,11 @@ import java.util.Arrays;
  * @param slim  A and B
  * @param factor s
  * @param scale c {@code [1, nOut]}; null for ones
- * @param bias  {@code [1, nOut]}, in place of the layer's; null for that itself
+ * @param bias  {@code [1, nOut]}, in place of the layer's bias; null for the layer's own
  */
 public record Route(long from, long to, SlimFactors slim, double factor, INDArray scale, INDArray bias) {
 
-    /** One that only adds. */
+    /** A route that only adds. */
     public Route(long from, long to, INDArray a, INDArray b, double factor) {
         this(from, to, new SlimFactors(a, b), factor, null, null);
     }
@@ -60,12 +60,12 @@ public record Route(long from, long to, SlimFactors slim, double factor, INDArra
         return array.get(indices);
     }
 
-    /** The same with another A, of another order of inputs. */
+    /** The same with another A, whose inputs are in another order. */
     public Route with(INDArray otherA) {
         return new Route(from, to, new SlimFactors(otherA, b()), factor, scale, bias);
     }
 
-    /** Whether both compute the same, by the identity of what they hold. */
+    /** Whether both compute the same, by the identity of the objects they hold. */
     public boolean isSameAs(Route other) {
         return slim == other.slim && factor == other.factor && scale == other.scale && bias == other.bias;
     }

@@ -7,8 +7,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * A {@code [nIn, rank]} and B {@code [rank, nOut]} of an adapter. Of an adapter that is kept in memory beside thousands of others
- * they are places in one vector, A by column and then B by row: an array of its own costs a kilobyte and more, whatever it holds.
+ * A {@code [nIn, rank]} and B {@code [rank, nOut]} of an adapter. If the adapter is kept in memory beside thousands of others,
+ * both lie in one vector, A by column and then B by row: each array costs a kilobyte or more, whatever it holds.
  */
 public final class SlimFactors {
 
@@ -34,7 +34,7 @@ public final class SlimFactors {
     /**
      * Places in a vector.
      *
-     * @param values the vector's: a third of what an array takes
+     * @param values the vector's buffer: it takes a third of an array's memory
      * @param offset of the first value of A
      */
     public SlimFactors(DataBuffer values, long offset, long nIn, long rank, long nOut) {
@@ -73,7 +73,7 @@ public final class SlimFactors {
         return nOut;
     }
 
-    /** Whether A and B can be read where they lie, if memory is the host's. */
+    /** Whether A and B can be read in place, if they are in the host's memory. */
     boolean lieTogether() {
         return values != null && values.dataType() == DataType.FLOAT && !values.wasClosed();
     }

@@ -24,7 +24,7 @@ final class SlimRows {
         return down;
     }
 
-    /** z += factor · x · A · B, of one row each, whose values are so many steps apart. */
+    /** z += factor · x · A · B, where x and z are one row each, with values {@code stepX} and {@code stepZ} apart. */
     void addOne(SlimFactors slim, float factor, FloatPointer x, int stepX, FloatPointer z, int stepZ) {
         if (DirectBlas.isOfOneThread(slim.rank(), Math.max(slim.nIn(), slim.nOut()))) {
             DirectBlas.rowTimes(x, stepX, slim.columnsOfA(), slim.nIn(), slim.rank(), down(slim.rank()));

@@ -1,5 +1,5 @@
 /**
- * Products of matrices, and the memory that they work in. Public classes here are no API and may change without notice.
+ * Matrix products, and the memory that they work in. Public classes here are no API and may change without notice.
  *
  * <pre>
  *   Blas                        the one seam behind which the CPU's BLAS is called without an operation of ND4J around it
@@ -13,6 +13,6 @@
  *   Scratch  GrowingScratch     arrays outside workspaces that each pass writes anew
  * </pre>
  *
- * <p>Knows DL4J, ND4J and {@code internal.processor}.
+ * <p>Depends on DL4J, ND4J and {@code internal.processor}.
  */
 package io.github.dl4jlora.internal.blas;

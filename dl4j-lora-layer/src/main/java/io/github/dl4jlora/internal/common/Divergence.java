@@ -13,12 +13,13 @@ import org.nd4j.linalg.learning.config.Nadam;
 import org.nd4j.linalg.learning.config.RmsProp;
 
 /**
- * Why training ends in NaN, and what to do. Most updaters divide by a mean of past gradients, and add an epsilon lest that be 0.
- * In a data type in which the epsilon itself is 0, a gradient of 0 becomes 0 / 0; that of A is 0 in the first step, since B is.
+ * Why training ends in NaN, and what to do. Most updaters divide by a mean of past gradients, and add an epsilon so that it is
+ * not 0. In a data type in which the epsilon itself is 0, a gradient of 0 becomes 0 / 0. A's gradient is 0 in the first step,
+ * since B is 0.
  */
 public final class Divergence {
 
-    /** HALF has nothing between 0 and 6e-8; this one trained well with all updaters that use theirs. */
+    /** HALF has no number between 0 and 6e-8. This epsilon trained well with all updaters that use theirs. */
     private static final String SETTING = "updater(Adam.builder().learningRate(1e-3).epsilon(1e-4).build())";
     private static final String USUAL = "ower the learning rate or alpha, or go back to an earlier checkpoint";
     /** What ND4J's AdaMax adds in place of its epsilon. */
@@ -42,9 +43,9 @@ public final class Divergence {
     /**
      * Why an updater makes NaN of a gradient of 0.
      *
-     * @param updater null: none
+     * @param updater null if there is none
      * @param type    in which it computes
-     * @return a sentence with its remedy, without its full stop; null if it makes none
+     * @return a sentence with its remedy, without its full stop; null if the updater makes no NaN of it
      */
     public static String ofZeros(IUpdater updater, DataType type) {
         Double epsilon = epsilon(updater);

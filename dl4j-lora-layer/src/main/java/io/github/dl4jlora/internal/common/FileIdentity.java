@@ -8,20 +8,20 @@ import java.nio.file.attribute.FileTime;
 import java.util.Objects;
 
 /**
- * Which file a path names at a moment, and in which state: two are equal if nobody has replaced or written it in between, and
- * nobody has given it a second name or other permissions.
+ * Which file a path names at a moment, and in which state. Two identities are equal if nobody has replaced or written the file in
+ * between, and nobody has given it a second name or other permissions.
  *
  * @param present  whether there is a file, or a folder, at all
  * @param key      of the file, whatever it is called; null where the file system has none, as on Windows
- * @param size     in bytes; 0 for what is no file
- * @param modified when its bytes were changed last
- * @param changed  when anything of it was; null where the file system does not say
+ * @param size     in bytes; 0 if it is no file
+ * @param modified when its bytes were last changed
+ * @param changed  when anything of it was last changed; null where the file system does not say
  */
 public record FileIdentity(boolean present, Object key, long size, FileTime modified, Object changed) {
 
     private static final FileIdentity ABSENT = new FileIdentity(false, null, 0, null, null);
 
-    /** {@return what a path names now, behind links; nothing to be found is an identity, too} */
+    /** {@return the identity of what a path names now, behind links; finding nothing is an identity, too} */
     public static FileIdentity of(Path path) {
         try {
             BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
@@ -33,7 +33,7 @@ public record FileIdentity(boolean present, Object key, long size, FileTime modi
         }
     }
 
-    /** {@return whether the same file is in another state: somebody writes to it where it lies} */
+    /** {@return whether this is the same file in another state, since somebody writes to it in place} */
     public boolean isWrittenSince(FileIdentity earlier) {
         return present && earlier.present && (key == null || key.equals(earlier.key)) && !equals(earlier);
     }

@@ -10,7 +10,7 @@ public final class NamePattern {
     }
 
     /**
-     * Compiles one.
+     * Compiles a regular expression.
      *
      * @param setting what it was given to, for messages: {@code targets}
      * @param pattern a regular expression of a whole name

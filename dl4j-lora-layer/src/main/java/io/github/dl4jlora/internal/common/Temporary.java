@@ -13,11 +13,11 @@ import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
- * A file or folder that is gone when it is closed, and when the JVM ends before that: by Ctrl-C, SIGTERM or System.exit.
+ * A file or folder that is deleted when it is closed, or when the JVM ends before that: by Ctrl-C, SIGTERM or System.exit.
  *
- * <p>The hook that sees to it is registered no longer than there is something to delete, so it keeps no class loader alive. It
- * deletes nothing itself: it leaves that to what the JVM does after all hooks, since a hook of the user's may wait for the very
- * save that is under way.
+ * <p>A shutdown hook is registered only while there is something to delete, so it keeps no class loader alive. The hook deletes
+ * nothing itself: it leaves that to the deletion that the JVM does after all hooks, since a hook of the user's may wait for the
+ * very save that is under way.
  */
 public final class Temporary implements AutoCloseable {
 
@@ -27,7 +27,7 @@ public final class Temporary implements AutoCloseable {
         void make() throws IOException;
     }
 
-    /** What the temporary names beside a target end in. */
+    /** The end of each temporary name beside a target. */
     public static final String SUFFIX = ".tmp";
 
     private static final int LONGEST_NAME = 48;
@@ -48,8 +48,8 @@ public final class Temporary implements AutoCloseable {
     }
 
     /**
-     * A folder of empty files in the system's temporary folder that nobody else may enter. Whoever writes them opens them, and
-     * makes no others: what is made while the JVM deletes these would stay.
+     * A folder of empty files in the system's temporary folder that nobody else may enter. Writers open these files and make no
+     * others: what is made while the JVM deletes these would stay.
      *
      * @param names of the files
      */
@@ -57,7 +57,7 @@ public final class Temporary implements AutoCloseable {
         return folder(inTheSystemsFolder(prefix, ""), names, "rwx------");
     }
 
-    /** Something else, which a maker makes. */
+    /** A file or folder that a maker makes. */
     public static Temporary of(Path path, Maker maker) throws IOException {
         return new Temporary(List.of(path)).made(maker);
     }
@@ -69,7 +69,7 @@ public final class Temporary implements AutoCloseable {
     }
 
     /**
-     * As {@link #folder(String, Collection)}, in a target's folder, as {@link #fileBeside}.
+     * As {@link #folder(String, Collection)}, but in a target's folder, and open to others as {@link #fileBeside}.
      *
      * @param names of the files
      */
@@ -77,7 +77,7 @@ public final class Temporary implements AutoCloseable {
         return folder(beside(target), names, null);
     }
 
-    /** @param permissions those of any new folder if null */
+    /** @param permissions null for those of any new folder */
     private static Temporary folder(Path folder, Collection<String> names, String permissions) throws IOException {
         List<Path> files = names.stream().map(folder::resolve).toList();
         return new Temporary(Stream.concat(Stream.of(folder), files.stream()).toList()).made(() -> {
@@ -98,7 +98,7 @@ public final class Temporary implements AutoCloseable {
                 : new FileAttribute<?>[0];
     }
 
-    /** Hidden: whoever lists a folder of adapters meanwhile finds no further one. */
+    /** A hidden name, so that nobody who lists a folder of adapters meanwhile takes it for an adapter. */
     private static Path beside(Path target) {
         return target.resolveSibling(besidePrefix(target) + UUID.randomUUID() + SUFFIX);
     }
@@ -106,7 +106,7 @@ public final class Temporary implements AutoCloseable {
     /** {@return what the temporary names for a target begin with; a UUID and {@link #SUFFIX} follow} */
     public static String besidePrefix(Path target) {
         String name = target.getFileName().toString();
-        // File systems take names of 255 bytes, and no half of a character.
+        // File systems take names of 255 bytes, and no half characters.
         int length = Math.min(name.length(), LONGEST_NAME);
         String shown = length == name.length() ? name
                 : name.substring(0, Character.isHighSurrogate(name.charAt(length - 1)) ? length - 1 : length) + "-"
@@ -136,8 +136,8 @@ public final class Temporary implements AutoCloseable {
     }
 
     /**
-     * What the JVM locks when it begins to delete at its end: whoever holds it and was not refused has made what he makes before
-     * that. Nothing else announces it, and the JVM does not wait for who deletes after it.
+     * The object that the JVM locks when it begins to delete at its end. Code that holds this lock and was not refused makes its
+     * files before that. Nothing else announces the deletion, and the JVM does not wait for code that deletes after it.
      */
     private static Object deleting() {
         try {
@@ -147,7 +147,7 @@ public final class Temporary implements AutoCloseable {
         }
     }
 
-    /** Under the lock that the hook takes, so that nothing is made behind its back. */
+    /** Runs a maker under the lock that the hook takes, so that nothing is made without the hook's knowledge. */
     private synchronized void make(Maker maker) throws IOException {
         if (ending) {
             throw new IllegalStateException("Shutdown in progress");
@@ -155,7 +155,7 @@ public final class Temporary implements AutoCloseable {
         maker.make();
     }
 
-    /** Whether the hook is registered; it is too late for that while the JVM ends. */
+    /** Registers the hook; false if the JVM is ending, when it is too late for that. */
     private boolean guarded() {
         try {
             Runtime.getRuntime().addShutdownHook(hook);
@@ -165,7 +165,7 @@ public final class Temporary implements AutoCloseable {
         }
     }
 
-    /** @throws IllegalStateException if that end has come already */
+    /** @throws IllegalStateException if the JVM has already begun to delete */
     private synchronized void leaveToTheEnd() {
         ending = true;
         paths.forEach(Temporary::deleteAtTheEnd);
@@ -193,7 +193,7 @@ public final class Temporary implements AutoCloseable {
     }
 
     /**
-     * Runs what must not be cut in two: the end of the program waits for it, unless that is {@code kill -9}.
+     * Runs work that must not be cut in two: the end of the program waits for it, except for {@code kill -9}.
      *
      * @throws IOException that the work throws, or if the program is being ended and deletes files already
      */
@@ -213,7 +213,7 @@ public final class Temporary implements AutoCloseable {
         }
     }
 
-    /** Deletes nothing any more, since what is there now is something else, or belongs to somebody else. */
+    /** No longer deletes the other paths: what is there now is something else, or belongs to somebody else. */
     public synchronized void release() {
         paths.subList(1, paths.size()).clear();
     }

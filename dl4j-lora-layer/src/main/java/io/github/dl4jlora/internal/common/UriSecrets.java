@@ -8,17 +8,17 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * Keeps credentials that are part of a URI, before an {@code @} or in a query, out of whatever others read: configurations,
- * messages, logs.
+ * Keeps credentials that are part of a URI, before an {@code @} or in a query, out of everything that others read:
+ * configurations, messages, logs.
  */
 public final class UriSecrets {
 
-    /** With a password, or for the web, where it may be a token; Azure's {@code abfss://container@account} is none. */
+    /** User info with a password, or for the web, where it may be a token; Azure's {@code abfss://container@account} has none. */
     private static final Pattern USER_INFO = Pattern.compile(
             "^((?:[\\w+.-]+:)*(?:https?|ftps?)://(?=[^/?#]*@)|(?:[\\w+.-]+:)*//(?=[^/?#]*:[^/?#]*@))([^/?#]*)@",
             Pattern.CASE_INSENSITIVE);
     private static final Pattern QUERY = Pattern.compile("\\?([^#]*)");
-    /** Shorter ones are no secrets, but parts of words. */
+    /** Shorter texts are no secrets, but parts of words. */
     private static final int SHORTEST = 4;
 
     private UriSecrets() {
@@ -39,7 +39,7 @@ public final class UriSecrets {
         return URI.create(QUERY.matcher(USER_INFO.matcher(uri.toString()).replaceFirst("$1")).replaceFirst(""));
     }
 
-    /** {@return the exception as it may be shown; one of its kind with none of the URI's secrets if it quotes them} */
+    /** {@return an exception that may be shown: without the URI's secrets, if the given one quotes them} */
     public static IOException redacted(Exception e, URI uri) {
         List<String> secrets = secrets(uri);
         if (!quotes(e, secrets)) {
@@ -63,7 +63,7 @@ public final class UriSecrets {
         return redacted;
     }
 
-    /** Whole and in parts, escaped and not, the longest first. */
+    /** A URI's secrets, whole and in parts, escaped and not, the longest first. */
     private static List<String> secrets(URI uri) {
         return Stream.of(uri.toString(), uri.getScheme() + ":" + uri.getSchemeSpecificPart())
                 .flatMap(text -> Stream.concat(USER_INFO.matcher(text).results().map(found -> found.group(2)),

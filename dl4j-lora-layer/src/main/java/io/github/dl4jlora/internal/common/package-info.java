@@ -1,5 +1,5 @@
 /**
- * What any room may need of the system and of the language. Public classes here are no API and may change without notice.
+ * What any package may need of the system and of the language. Public classes here are no API and may change without notice.
  *
  * <pre>
  *   Temporary      files and folders that do not outlive the JVM, however it is ended
@@ -10,6 +10,6 @@
  *   Divergence     why training ends in NaN, and what to do
  * </pre>
  *
- * <p>Knows no other room.
+ * <p>Depends on no other package of the library.
  */
 package io.github.dl4jlora.internal.common;

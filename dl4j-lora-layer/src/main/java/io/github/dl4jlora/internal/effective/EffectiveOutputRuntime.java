@@ -7,7 +7,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** An adapted output layer. */
+/** Runs an adapted output layer. */
 final class EffectiveOutputRuntime extends EffectiveRuntime implements OutputDelegate {
 
     EffectiveOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,

@@ -19,8 +19,7 @@ import java.util.function.Supplier;
 
 /**
  * A stock layer or vertex on {@link EffectiveWeights}: its adapter, what DL4J sees of its parameters, and its backward pass. That
- * is the stock one's, into working memory, and what it says about M becomes the gradients of A and B; a trained bias takes over
- * its own.
+ * pass is the stock one's, into working memory. M's gradient becomes the gradients of A and B; a trained bias's is taken over.
  *
  * @param <T> DL4J's Layer or GraphVertex
  */
@@ -42,7 +41,7 @@ final class EffectivePart<T extends Trainable> {
      * @param conf       as it is now
      * @param stock      built on {@code values}
      * @param values     flat, all zero
-     * @param view       the part's own part of the network's vector
+     * @param view       the layer's or vertex's part of the network's vector
      * @param table      views of it, by key
      * @param initialize whether to give the adapter a fresh start
      * @param type       the network's data type
@@ -105,7 +104,7 @@ final class EffectivePart<T extends Trainable> {
         return gradientsView;
     }
 
-    /** Of A, B and biases, by key. */
+    /** The gradients of A, B and biases, by key. */
     Map<String, INDArray> gradientViews() {
         return gradientViews;
     }

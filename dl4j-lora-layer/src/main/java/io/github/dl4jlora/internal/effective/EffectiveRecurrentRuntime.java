@@ -10,7 +10,7 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** An adapted recurrent layer, which keeps the stock layer's state. */
+/** Runs an adapted recurrent layer, which keeps the stock layer's state. */
 final class EffectiveRecurrentRuntime extends EffectiveRuntime implements RecurrentDelegate {
 
     EffectiveRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
@@ -25,7 +25,7 @@ final class EffectiveRecurrentRuntime extends EffectiveRuntime implements Recurr
 
     @Override
     public void rnnClearPreviousState() {
-        // Of a restored network whose base is still missing, too.
+        // This must work even for a restored network whose base is still missing.
         ((RecurrentLayer) underlying).rnnClearPreviousState();
     }
 

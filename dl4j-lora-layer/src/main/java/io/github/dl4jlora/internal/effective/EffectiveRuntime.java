@@ -74,7 +74,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
         return part.stock(false);
     }
 
-    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly; but not where the base's had more around it. */
+    /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly, unless the base's was in more wrappers. */
     @Override
     public Layer getUnderlying() {
         Layer stock = stock();
@@ -103,7 +103,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public void setInputGradient(InputGradient use) {
-        // The stock layer computes it in any case.
+        // The stock layer always computes it.
     }
 
     @Override
@@ -231,7 +231,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
         return part.trains(key);
     }
 
-    /** As the stock layer, so that pretraining comes to {@link #fit}, which refuses, instead of passing by without a word. */
+    /** As the stock layer, so that pretraining calls {@link #fit}, which refuses, instead of skipping the layer silently. */
     @Override
     public boolean isPretrainLayer() {
         return underlying.isPretrainLayer();

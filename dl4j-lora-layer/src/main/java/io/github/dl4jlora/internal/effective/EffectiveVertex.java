@@ -69,7 +69,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
 
     @Override
     public void setInputGradient(InputGradient use) {
-        // The stock vertex computes them in any case.
+        // The stock vertex always computes them.
     }
 
     @Override

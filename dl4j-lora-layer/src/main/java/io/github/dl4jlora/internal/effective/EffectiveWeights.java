@@ -24,7 +24,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The weights on which a stock layer or vertex runs, and what their gradient means for A, B and trained biases b:
+ * The weights on which a stock layer or vertex runs, and the gradients of A, B and trained biases b that follow from theirs:
  *
  * <pre>
  * M  = M₀ + s·A·B          in place of M₀, or whatever a merge of the variant writes
@@ -33,8 +33,8 @@ import java.util.Map;
  * dB = s·Aᵀ·dM             or whatever the variant makes of dM
  * </pre>
  *
- * M is computed into an array of its own when A, B, b, the factor or a base in the vector has changed since, not per call;
- * a {@link Snapshot} of the layer's part of the vector tells.
+ * M is computed into an array of its own if A, B, b, the factor or a base in the vector has changed since, not in each call.
+ * A {@link Snapshot} of the layer's part of the vector tells whether it has.
  */
 public final class EffectiveWeights {
 
@@ -52,7 +52,7 @@ public final class EffectiveWeights {
     /**
      * @param adapter of the layer
      * @param watched the layer's part of the network's vector
-     * @param values  flat, what the stock layer was built on
+     * @param values  flat, on which the stock layer was built
      * @param table   the stock layer's table, views of {@code values}
      */
     EffectiveWeights(Adapter adapter, INDArray watched, INDArray values, Map<String, INDArray> table) {
@@ -63,7 +63,7 @@ public final class EffectiveWeights {
         this.table = table;
     }
 
-    /** Room for M, flat; it takes no memory as long as the weights are missing that it is made of. */
+    /** Room for M, flat; it takes no memory as long as the weights that M is made of are missing. */
     static INDArray room(AdaptedConfiguration lora, DataType type) {
         boolean here = lora.getFrozen() == null || lora.getFrozen().isHere();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -71,12 +71,12 @@ public final class EffectiveWeights {
         }
     }
 
-    /** Where the gradients of A, B and biases go to, by key. */
+    /** Says where the gradients of A, B and biases go, by key. */
     void setGradients(Map<String, INDArray> views) {
         gradients = views;
     }
 
-    /** M is of no use any more. */
+    /** To be called when M is out of date. */
     void changed() {
         stale = true;
     }
@@ -87,7 +87,7 @@ public final class EffectiveWeights {
         if (!stale && sameRoutes() && (isRoutedWhole() || snapshot.isOf(watched))) {
             return;
         }
-        // Until M is whole: what follows may throw.
+        // Stale until M is whole: what follows may throw.
         stale = true;
         AdaptedConfiguration lora = adapter.configuration();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -125,7 +125,7 @@ public final class EffectiveWeights {
         return adapter.configuration().settings().variant();
     }
 
-    /** Whether nothing of the layer's own part of the vector matters. */
+    /** Whether nothing in the layer's own part of the vector matters. */
     private boolean isRoutedWhole() {
         AdaptedConfiguration lora = adapter.configuration();
         return !lora.adapted().isEmpty() && adapter.switches().routings().size() == lora.adapted().size()

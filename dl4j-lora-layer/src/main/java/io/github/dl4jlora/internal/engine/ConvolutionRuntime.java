@@ -26,9 +26,9 @@ import java.util.stream.IntStream;
 /**
  * Runs an adapted convolution of one, two or three dimensions as an {@link UnfoldedConvolution}.
  *
- * <p>Inside, channels come first. DL4J's one-dimensional layer tells the shape {@code [nOut, nIn, kernel, 1]} of its
- * weights, but reads their values as {@code [kernel, nIn, nOut]}; so A's rows are in that order there, and are turned
- * around for the kernel, as W is, once.
+ * <p>Inside, channels come first. DL4J's one-dimensional layer gives its weights the shape {@code [nOut, nIn, kernel, 1]}, but
+ * reads their values as {@code [kernel, nIn, nOut]}. So A's rows are in the order of these values there, and are reordered for
+ * the kernel; W's are, too, once.
  */
 final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
@@ -65,7 +65,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         w = null;
     }
 
-    /** {@code [nIn·kernel, nOut]}; of a sequence's weights a copy, kept where they are an array that nobody may write to. */
+    /** {@code [nIn·kernel, nOut]}; for sequences a copy, which is kept if the weights are an array that nobody may write to. */
     private INDArray kernelWeights() {
         if (w == null || !layout().isSequence() || !hasFixedWeights() || adapter().stock().isQuantized()) {
             w = layout().inWindowOrder(weights());
@@ -155,7 +155,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         return input.castTo(dataType);
     }
 
-    /** As DL4J's layers do: sequences are masked, images and volumes are not. */
+    /** As in DL4J's layers, sequences are masked, images and volumes are not. */
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
         Pair<INDArray, MaskState> output = feedForwardStockMask(mask, state, minibatch);

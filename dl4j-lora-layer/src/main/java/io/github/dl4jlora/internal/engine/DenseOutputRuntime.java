@@ -26,8 +26,8 @@ import java.util.function.Supplier;
  * Runs an adapted output layer. Score, gradient and masks follow DL4J's BaseOutputLayer and RnnOutputLayer.
  * Sequences {@code [minibatch, size, steps]} are handled as rows {@code [minibatch · steps, size]}, as there.
  *
- * <p>DL4J asks for the gradient first and for the score of the same input after it: the pre-activation serves both, and so
- * they belong to the same dropout.
+ * <p>DL4J asks for the gradient first and for the score of the same input after it. The pre-activation serves both, so both
+ * belong to the same dropout.
  */
 public final class DenseOutputRuntime extends DenseRuntime implements IOutputLayer {
 
@@ -51,13 +51,15 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         return output().sequenceFormat() != null;
     }
 
-    /** The labels' order, whatever BLAS likes best: each value of a loss costs several times as much where two orders meet. */
+    /**
+     * The labels' order, even if BLAS is faster with the other: if orders differ, a loss costs several times as much per value.
+     */
     @Override
     char resultOrder(long rows, long columns) {
         return 'c';
     }
 
-    /** Does something while the layer's input is its sequences' steps as rows. */
+    /** Runs an action while the layer's input is replaced by the steps of its sequences as rows. */
     private <T> T onRows(INDArray rows, Supplier<T> action) {
         INDArray sequence = input;
         input = rows;
@@ -112,8 +114,8 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
 
     private Pair<Gradient, INDArray> backpropLoss(LayerWorkspaceMgr workspaces) {
         INDArray preActivation = preOutput(true, workspaces);
-        // Losses may let the activation overwrite what they are given, and in a backward pass DL4J keeps activations for the
-        // layer's own pass only: of what outlives it, dropped inputs are the example to follow.
+        // Losses may let the activation overwrite what they are given. In a backward pass, DL4J keeps activations for the layer's
+        // own pass only; this copy has to outlive that pass, and is kept where dropped inputs are.
         INDArray copy = workspaces.dup(ArrayType.INPUT, preActivation, preActivation.ordering());
         INDArray delta = output().lossFunction().computeGradient(labelRows(workspaces, ArrayType.BP_WORKING_MEM), preActivation,
                 layerConf().getActivationFn(), maskArray);
@@ -206,7 +208,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
 
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
-        // RnnOutputLayer masks by its labels' mask alone, and so does this; OutputLayer passes masks on like any layer.
+        // RnnOutputLayer masks by its labels' mask alone, and so does this layer; OutputLayer passes masks on like any layer.
         return isSequence() ? null : super.feedForwardMaskArray(mask, state, minibatch);
     }
 

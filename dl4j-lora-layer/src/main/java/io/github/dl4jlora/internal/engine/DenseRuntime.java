@@ -23,8 +23,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.Arrays;
 
 /**
- * Runs an adapted dense layer: x·W by one product, the low-rank path and whatever its variant makes of the sum, layer
- * normalisation, bias.
+ * Runs an adapted dense layer: x·W by one product, the low-rank path, what the variant makes of the sum, layer normalisation,
+ * bias.
  */
 public class DenseRuntime extends KernelRuntime implements Host {
 
@@ -76,7 +76,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return frozen(DefaultParamInitializer.GAIN_KEY);
     }
 
-    /** The order in which to have x·W. */
+    /** The order of x·W in memory. */
     char resultOrder(long rows, long columns) {
         return DenseArithmetic.resultOrder(rows, columns);
     }
@@ -121,7 +121,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return result;
     }
 
-    /** The base's own pre-activation, by the stock layer's own call into the stock layer's order: others may round otherwise. */
+    /** The base's own pre-activation, by the stock layer's own call and in its order: others may round differently. */
     final INDArray stockPreOutput(boolean training, LayerWorkspaceMgr workspaces) {
         adapter().beginPass(training);
         drop();
@@ -136,10 +136,10 @@ public class DenseRuntime extends KernelRuntime implements Host {
     }
 
     /**
-     * Where the adapter's start was taken from W, W stands for W − s·A0·B0, here as two slim products: what is shared with
-     * the base stays shared, and bit for bit the base's.
+     * If the adapter's start was taken from W, the layer computes with W − s·A0·B0 in place of W. That is done here by two slim
+     * products, so that W stays shared with the base, and bit for bit the base's.
      *
-     * @param to x·W, of which the start's share is subtracted, or, backwards, dL/dx
+     * @param to x·W or, backwards, dL/dx, from which the start's share is subtracted
      */
     private void subtractStart(INDArray from, INDArray to, boolean backwards, LayerWorkspaceMgr workspaces) {
         if (!lora().settings().loraInit().isTakenFromW()) {

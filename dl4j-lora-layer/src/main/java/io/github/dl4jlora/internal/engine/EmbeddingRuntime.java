@@ -22,8 +22,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Runs an adapted EmbeddingLayer or EmbeddingSequenceLayer: rows of W and rows of A are looked up, and only the latter
- * are multiplied, so that a step costs what its words cost and not what the vocabulary does.
+ * Runs an adapted EmbeddingLayer or EmbeddingSequenceLayer. Rows of W and rows of A are looked up, and only A's rows are
+ * multiplied, so that the cost of a step depends on its words and not on the vocabulary.
  *
  * <pre>
  * forward    z = W[words] + s·u·B        u = A[words]

@@ -13,7 +13,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 
 /**
- * The low-rank path in six slim matrix products, five where nobody needs dx:
+ * The low-rank path in six slim matrix products, or five if nobody needs dx:
  *
  * <pre>
  * forward    u = x·A             z  += s·u·B
@@ -22,9 +22,8 @@ import java.util.Map;
  * u, v  [minibatch, rank]
  * </pre>
  *
- * u is kept from the training forward pass; where A does not train, neither dA is formed nor a dropped x kept. Every
- * product goes through {@code Blas.gemm}, which takes operands in whichever order they have; {@code mmul} copies some of
- * them first.
+ * u is kept from the training forward pass. If A does not train, dA is not formed, and a dropped x is not kept. Every product
+ * goes through {@code Blas.gemm}, which takes operands in any order; {@code mmul} copies some of them first.
  */
 public final class FusedPath implements LowRankPath {
 

@@ -7,9 +7,9 @@ import java.util.EnumMap;
 import java.util.Map;
 
 /**
- * What a training pass of a layer keeps for the way back. It is valid only for the identical input: it is dropped by a new input,
- * by an inference pass, by the backward pass that used it and by whatever changes what the layer computes, and computed again
- * where it is missing.
+ * What a layer's training pass keeps for the backward pass. It is valid only for the identical input: it is dropped by a new
+ * input, by an inference pass, by the backward pass that used it, and by everything that changes what the layer computes. Where
+ * it is missing, it is computed again.
  */
 final class KeptPass {
 
@@ -30,7 +30,7 @@ final class KeptPass {
     private final Map<Kept, INDArray> arrays = new EnumMap<>(Kept.class);
 
     /**
-     * @param array null where it is not kept
+     * @param array null if it is not kept
      * @return the array
      */
     INDArray put(Kept what, INDArray array) {
@@ -42,12 +42,12 @@ final class KeptPass {
         return arrays.get(what);
     }
 
-    /** Whether it is there and still in memory of its own. */
+    /** Whether an array is there and its memory is still its own. */
     boolean has(Kept what) {
         return KeptArrays.isUsable(arrays.get(what));
     }
 
-    /** Whether the pre-activation and all that was kept with it are. */
+    /** Whether the pre-activation and everything kept with it are still there. */
     boolean isWhole() {
         return arrays.containsKey(Kept.Z) && arrays.values().stream().allMatch(KeptArrays::isUsable);
     }

@@ -34,11 +34,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The life of an adapted layer that kernels of ours compute: a frozen part and a low-rank path side by side. Subclasses supply
- * the products, forward and backward; when what was kept between the passes is dropped, masks, dropout, what a disabled or
- * routed layer does, and what DL4J may set and read, is here.
+ * The life of an adapted layer that this library's kernels compute: a frozen part and a low-rank path side by side. Subclasses
+ * supply the products, forward and backward. This class decides when what was kept between the passes is dropped. It also handles
+ * masks, dropout, what a disabled or routed layer does, and what DL4J may set and read.
  *
- * <p>Against DL4J's own layers a step saves two of four products with W: the pre-activation is kept from the forward pass
+ * <p>Compared with DL4J's own layers, a step saves two of four products with W: the pre-activation is kept from the forward pass
  * instead of being computed again, and dL/dW is never formed.
  */
 public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime, LayerWeights {
@@ -70,7 +70,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return this;
     }
 
-    /** Another of the kind, not on any vector yet. */
+    /** Another runtime of this kind, not on any vector yet. */
     abstract KernelRuntime copy(NeuralNetConfiguration copiedConf);
 
     /**
@@ -90,12 +90,12 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      */
     abstract INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces);
 
-    /** Whether what {@link #forward} kept elsewhere than in {@link #kept} is still there. */
+    /** Whether what {@link #forward} kept outside {@link #kept} is still there. */
     boolean isReady() {
         return true;
     }
 
-    /** Drops what {@link #forward} kept elsewhere than in {@link #kept}. */
+    /** Drops what {@link #forward} kept outside {@link #kept}. */
     void forget() {
         // Most kernels keep nothing there.
     }
@@ -103,7 +103,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** Multiplies activations, or their gradient, by the mask; in place. */
     abstract void mask(INDArray output);
 
-    /** Called when what was derived from the frozen values, or from the configuration, is of no use any more. */
+    /** Called when what was derived from the frozen values, or from the configuration, is no longer valid. */
     void rebuild() {
         // Most kernels derive nothing.
     }
@@ -162,13 +162,13 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return trains(key) ? getParamWithNoise(key, training, workspaces) : adapter.value(key);
     }
 
-    /** Nothing of a layer whose W is in the vector: to look for changes there would take a copy of W. */
+    /** Null for a layer whose W is in the vector: to look for changes there would take a copy of W. */
     @Override
     public final Object state() {
         return hasFixedWeights() ? snapshot.state(paramsFlattened) : null;
     }
 
-    /** What happens to outputs beside adding products. */
+    /** What happens to outputs besides adding products. */
     final LayerOutputs outputs() {
         return outputs;
     }
@@ -195,7 +195,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     /**
-     * Where the bias trains, the sum of dL/d(pre-activation) for each output.
+     * If the bias trains, writes its gradient: the sum of dL/d(pre-activation) for each output.
      *
      * @param delta dL/d(pre-activation), one dimension of which is the outputs'
      * @param sums  its other dimensions
@@ -217,7 +217,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return routing == null ? List.of(ownPath()) : routing.forRows(rows);
     }
 
-    /** What runs in place of the layer's own path; null for that itself. */
+    /** What runs in place of the layer's own path; null if the layer's own path runs. */
     final Routing routing() {
         return adapter.switches().routing(adapted().key());
     }
@@ -253,7 +253,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         }
         INDArray preActivation = preOutput(training, workspaces);
         kept.put(Kept.Z, training ? preActivation : null);
-        // Activations work in place. Identity's output is z itself, which its backward pass does not look at.
+        // Activations work in place. Identity's output is z itself, which its backward pass does not read.
         boolean keep = training && (!(layerConf().getActivationFn() instanceof ActivationIdentity) || maskArray != null);
         INDArray result = keep ? DenseArithmetic.activated(layerConf().getActivationFn(), preActivation, workspaces)
                 : DenseArithmetic.activate(layerConf().getActivationFn(), preActivation, training);
@@ -266,7 +266,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     /** What the base's layer computes, bit for bit. */
     INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
         adapter.beginPass(training);
-        // Quantised weights are only lent, and the copy goes with the layer.
+        // Quantised weights are only lent: a layer is made on a copy of them, which goes with the layer.
         Layer base = adapter.stock().isQuantized() ? adapter.stock().layer(conf, index, false) : stock();
         base.setInput(input, workspaces);
         base.setMaskArray(maskArray);
@@ -324,7 +324,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         super.clear();
     }
 
-    /** Takes the mask for itself only if the stock layer does: convolutions pass masks on, and work without. */
+    /** Uses the mask only if the stock layer does: convolutions pass masks on, and compute without them. */
     final Pair<INDArray, MaskState> feedForwardStockMask(INDArray mask, MaskState state, int minibatch) {
         Pair<INDArray, MaskState> output = stock().feedForwardMaskArray(mask, state, minibatch);
         maskArray = stock().getMaskArray();

@@ -20,13 +20,13 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.function.BiFunction;
 
-/** Which stock layers, beside dense and output ones, have a kernel of ours, and what runs a layer. */
+/** Tells which stock layers, besides dense and output ones, have a kernel here, and makes what runs a layer. */
 public final class Kernels {
 
     private static final BiFunction<NeuralNetConfiguration, DataType, KernelRuntime> CONVOLUTION = ConvolutionRuntime::new;
     private static final BiFunction<NeuralNetConfiguration, DataType, KernelRuntime> EMBEDDING = EmbeddingRuntime::new;
 
-    /** By exact types: a user's subclass may compute something else than what it inherits. */
+    /** By exact types: a user's subclass may compute something other than what it inherits. */
     private static final Map<Class<?>, BiFunction<NeuralNetConfiguration, DataType, KernelRuntime>> BY_LAYER = Map.of(
             ConvolutionLayer.class, CONVOLUTION, Convolution2D.class, CONVOLUTION, Convolution1DLayer.class, CONVOLUTION,
             Convolution1D.class, CONVOLUTION, Convolution3D.class, CONVOLUTION,
@@ -36,7 +36,7 @@ public final class Kernels {
     }
 
     /**
-     * Whether a kernel runs the layer, which must be out of DL4J's freezing wrappers; else it runs on effective weights.
+     * Whether a kernel runs the layer, which must be without DL4J's freezing wrappers; otherwise it runs on effective weights.
      * Only a kernel has a low-rank path with an input of its own, to which dropout applies.
      */
     public static boolean run(AdaptedConfiguration lora) {
@@ -44,7 +44,7 @@ public final class Kernels {
                 && exists(lora.stockLayer());
     }
 
-    /** Whether there is a kernel for a stock layer, which must be out of DL4J's freezing wrappers. */
+    /** Whether there is a kernel for a stock layer, which must be without DL4J's freezing wrappers. */
     public static boolean exists(Layer stock) {
         return BY_LAYER.containsKey(stock.getClass());
     }

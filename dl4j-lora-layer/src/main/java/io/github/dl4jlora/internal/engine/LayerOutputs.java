@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What happens to a layer's outputs beside adding products: they are multiplied, by the layer's variant or by routes, and routes
+ * What happens to a layer's outputs besides adding products: the layer's variant, or routes, may multiply them, and routes may
  * have biases of their own.
  */
 final class LayerOutputs {
@@ -28,7 +28,7 @@ final class LayerOutputs {
     }
 
     /**
-     * Multiplies outputs by what the variant says or, where those of others run here, by what their routes say; in place.
+     * Multiplies outputs, in place, by what the variant says or, if other adapters run here, by what their routes say.
      *
      * @param product {@code [rows, nOut, …]}, with as many rows as the layer's input, or a multiple of them
      */
@@ -57,7 +57,7 @@ final class LayerOutputs {
     }
 
     /**
-     * The way back of {@link #scale}.
+     * The backward pass of {@link #scale}.
      *
      * @param dz may be overwritten
      */
@@ -77,13 +77,13 @@ final class LayerOutputs {
         }
     }
 
-    /** To be called when the layer's variant, or what it was made of, is another. */
+    /** To be called when the layer's variant, or what it was made of, has been replaced. */
     void rebuild() {
         own = null;
     }
 
     /**
-     * Replaces the layer's bias by that of the routes which have one, in place.
+     * Replaces the layer's bias, in place, by that of each route that has one.
      *
      * @param z    as for {@link #scale}, to which the layer's bias has been added
      * @param bias the layer's; null if it has none
@@ -113,12 +113,12 @@ final class LayerOutputs {
     }
 
     /**
-     * What an adapter of a layer multiplies by.
+     * The factors by which an adapter of a layer multiplies outputs.
      *
      * @param layer on whose W the adapter is
      * @param type  the network's
      * @param nOut  the layer's
-     * @return {@code [1, nOut]}; null for one that only adds
+     * @return {@code [1, nOut]}; null for an adapter that only adds
      */
     static INDArray scaleOf(LayerWeights layer, Variant variant, Map<String, INDArray> parts, double factor,
             DataType type, long nOut) {

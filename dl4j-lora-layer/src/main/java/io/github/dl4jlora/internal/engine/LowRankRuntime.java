@@ -59,13 +59,13 @@ public final class LowRankRuntime extends SameDiffLayer {
         return result;
     }
 
-    /** The input of another layer, which it got where DL4J wants it: by now that workspace may be closed. */
+    /** Lends the input of another layer. That layer got it where DL4J wants it, in a workspace that may be closed by now. */
     void lendInput(INDArray x) {
         input = x;
         dropoutApplied = false;
     }
 
-    /** Where to write gradients to when another layer owns A and B. */
+    /** Says where to write gradients, when another layer owns A and B. */
     void lendGradients(Map<String, INDArray> views) {
         gradTable = views;
     }

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Low-rank paths of several adapters, each for an interval of rows; the product with W around it is one for all.
+ * Low-rank paths of several adapters, each for an interval of rows; all rows share one product with W.
  */
 public final class RoutedPath implements LowRankPath {
 
@@ -40,7 +40,7 @@ public final class RoutedPath implements LowRankPath {
             if (all || z.ordering() == 'c') {
                 Blas.gemm(down, b, output, false, false, route.factor(), 1);
             } else {
-                // Rows of a column-major array are apart, which gemm's result must not be.
+                // A route's rows of a column-major array have gaps between columns, which gemm's result must not have.
                 INDArray share = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(), input.size(0), z.size(1));
                 output.addi(Blas.gemm(down, b, share, false, false, route.factor(), 0));
             }
@@ -60,6 +60,6 @@ public final class RoutedPath implements LowRankPath {
 
     @Override
     public void forget() {
-        // Keeps nothing.
+        // Nothing is kept.
     }
 }

@@ -39,7 +39,7 @@ public final class SameDiffPath implements LowRankPath {
     @Override
     public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
         Map<String, INDArray> lent = new HashMap<>(gradients);
-        // Autodiff computes both, wanted or not.
+        // Autodiff computes both gradients, wanted or not.
         lent.computeIfAbsent(Variant.A, key -> layer.adapter().value(key).ulike());
         path.lendGradients(lent);
         INDArray share = path.backpropGradient(scaled(dz), workspaces).getSecond();
@@ -48,7 +48,7 @@ public final class SameDiffPath implements LowRankPath {
         }
     }
 
-    /** What the layer is scaled by is no part of the graph, in which the factor is a constant. */
+    /** The layer's scale is not part of the graph, in which the factor is a constant. */
     private INDArray scaled(INDArray array) {
         return scale == 1 ? array : array.mul(scale);
     }

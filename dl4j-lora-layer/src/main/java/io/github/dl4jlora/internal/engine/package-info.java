@@ -1,6 +1,6 @@
 /**
- * Runs adapted layers with products of ours: a frozen part and a low-rank path side by side. Public classes here are no API and
- * may change without notice.
+ * Runs adapted layers with this library's own products: a frozen part and a low-rank path side by side. Public classes here are
+ * no API and may change without notice.
  *
  * <pre>
  *   Kernels                                 which layers these are, and what runs a layer

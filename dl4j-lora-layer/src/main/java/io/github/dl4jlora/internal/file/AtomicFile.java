@@ -36,7 +36,7 @@ public final class AtomicFile {
         void writeTo(OutputStream out) throws IOException;
     }
 
-    /** As many as Linux follows. */
+    /** As many links as Linux follows. */
     private static final int MOST_LINKS = 40;
 
     private AtomicFile() {
@@ -77,10 +77,10 @@ public final class AtomicFile {
     }
 
     /**
-     * Has a folder hold these files, all at once: in a new one they appear together, and in one that is there they replace those
-     * of their names together. Whatever else is in that stays.
+     * Puts files into a folder, all at once. In a new folder they appear together; in an existing folder they replace the files
+     * of the same names together, and everything else stays.
      *
-     * @param files by name; the first is the one that no reader believes without the others
+     * @param files by name; readers do not accept the first file without the others
      * @throws IOException naming the folder, if it cannot be written, or is a file; a FileAlreadyExistsException if one of the
      *                     files is there and must not be replaced
      */
@@ -89,36 +89,36 @@ public final class AtomicFile {
     }
 
     /**
-     * Clears away what {@link #writeFolder} into folders of a folder left when it was killed, which the next one does, too. Files
-     * that belong into those folders come there.
+     * Clears away what each killed {@link #writeFolder} into a folder in this folder left behind; the next {@code writeFolder}
+     * does that, too. Files that belong in those folders are moved into them.
      *
-     * @param names of the files that it was about to write
-     * @throws IOException if it cannot be cleared away
+     * @param names of the files that {@code writeFolder} was about to write
+     * @throws IOException if something cannot be cleared away
      */
     public static void clearLeftOvers(Path folder, Set<String> names) throws IOException {
         FolderSave.clearLeftOversIn(folder, names);
     }
 
     /**
-     * What a killed {@link #writeFolder}, or one under way, has of a file.
+     * A file of a {@link #writeFolder} that was killed, or that is under way.
      *
      * @param file  with a temporary name
-     * @param first what it was chosen by: whether the first file, as it is called until it gets its name, is there
+     * @param first the first file under its temporary name: whether it is there decided which file was chosen
      */
     public record Interrupted(Path file, Path first) {
     }
 
     /**
-     * {@return the file that belongs to the first one of a folder, where the other is not there under its name; empty if there is
-     * none, or more than one}
+     * {@return the other file that belongs to a folder's first file, if it is not there under its own name; empty if there is no
+     * such file, or more than one}
      */
     public static Optional<Interrupted> interrupted(Path folder, String first, String other) throws IOException {
         return InPlaceSave.interrupted(folder, first, other);
     }
 
     /**
-     * {@return where a path leads, absolute; what is there is no link} A link stays one, and what it stands for is written, also
-     * where that is not there yet.
+     * {@return the absolute path behind a path's links} A link stays a link, and its target is written, even where the target is
+     * not there yet.
      */
     static Path behindLinks(Path target) throws IOException {
         Path path = target.toAbsolutePath();
@@ -130,14 +130,14 @@ public final class AtomicFile {
             path = path.resolveSibling(Files.readSymbolicLink(path));
         }
         if (Files.isDirectory(path)) {
-            // Which "." and ".." name, too: what is made beside that would be made in it.
+            // "." and ".." name a folder, too: what is made beside such a name would be made in the folder.
             return path.toRealPath();
         }
         Path folder = path.getParent();
         return folder != null && Files.isDirectory(folder) ? folder.toRealPath().resolve(path.getFileName()) : path.normalize();
     }
 
-    /** Whatever the end of the program has deleted does not come back. */
+    /** Writes to a file that is there: a file that the end of the program has deleted is not made again. */
     static void fill(Path file, Content content) throws IOException {
         try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.WRITE), 1 << 16)) {
             content.writeTo(out);
@@ -151,7 +151,7 @@ public final class AtomicFile {
         }
     }
 
-    /** What replaces a file may be read and written by those who could read and write that, and is theirs where that may be. */
+    /** Gives a replacement the permissions of the old file and, where that is allowed, its owner and group. */
     static void keepPermissions(Path old, Path replacement) throws IOException {
         PosixFileAttributeView now = Files.getFileAttributeView(replacement, PosixFileAttributeView.class);
         if (Files.exists(old) && now != null) {
@@ -159,7 +159,7 @@ public final class AtomicFile {
             try {
                 keepOwner(before, now);
             } catch (FileSystemException e) {
-                // Only root gives files away.
+                // Only root may give files to another owner.
             }
             now.setPermissions(before.permissions());
         }
@@ -175,16 +175,16 @@ public final class AtomicFile {
         }
     }
 
-    /** What was made in a folder, or moved, is there after a power failure, too. */
+    /** Makes sure that files made in a folder, or moved into it, are still there after a power failure. */
     static void flush(Path folder) {
         try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
         } catch (IOException | UnsupportedOperationException e) {
-            // Windows opens no folders, and has no need to: its moves are in its journal.
+            // Windows cannot open folders, and need not: its journal records moves.
         }
     }
 
-    /** The temporary file's name would say nothing to anybody. */
+    /** Why writing failed, without the temporary file's name, which would tell users nothing. */
     static String reason(IOException e) {
         return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be made in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
@@ -210,7 +210,7 @@ public final class AtomicFile {
                 + "Choose another name, or leave the option out. Nothing was written");
     }
 
-    /** A link is made only where there is nothing, in one step. */
+    /** Moves a file by a link: a link is made in one step, and only where there is nothing. */
     static void moveToNew(Path from, Path to) throws IOException {
         try {
             Files.createLink(to, from);

@@ -25,9 +25,9 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * Who saves into a folder, of all threads and processes: a lock on a hidden file in it, which the system lets go of when a
- * process ends, however it ends. The file is deleted by its holder. So whoever has got a lock looks whether the file that is
- * locked is still the one in the folder. Where a file system has no locks, nobody waits.
+ * Lets one thread of one process at a time save into a folder, by a lock on a hidden file in it. The system releases the lock
+ * when the process ends, however it ends. The holder deletes the file; so a lock counts only if the locked file is still the one
+ * in the folder. Where a file system has no locks, nobody waits.
  */
 final class FolderLock implements AutoCloseable {
 
@@ -43,7 +43,7 @@ final class FolderLock implements AutoCloseable {
     private static final byte PREPARED = 'p';
     private static final byte IN_PLACE = 'f';
 
-    /** In one JVM files tell threads nothing; and to close any channel of a file lets go of all locks on it. */
+    /** A file's lock does not keep threads of one JVM apart, and closing any channel of a file releases all locks on it. */
     private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
 
     private final Path key;
@@ -69,19 +69,19 @@ final class FolderLock implements AutoCloseable {
         FolderLock lock() throws IOException;
     }
 
-    /** What is to be done with a lock. */
+    /** Work that needs the lock. */
     @FunctionalInterface
     interface Turn {
 
-        /** @return whether it had the lock, and has done what it needs that for */
+        /** @return whether it got the lock and has done its work */
         boolean isTaken(Attempt attempt) throws IOException;
     }
 
     /**
-     * Waits for its turn.
+     * Waits for the lock.
      *
      * @param folder its real path
-     * @throws NoSuchFileException if the folder is not there, or not any more
+     * @throws NoSuchFileException if the folder does not exist, or not any more
      * @throws IOException         if the folder cannot be written to, or somebody has held it for a minute
      */
     static FolderLock of(Path folder) throws IOException {
@@ -94,7 +94,7 @@ final class FolderLock implements AutoCloseable {
     }
 
     /**
-     * As {@link #of}, for whoever does something about each attempt.
+     * As {@link #of}, for a caller that does something around each attempt.
      *
      * @throws IOException as there, and what the turn throws
      */
@@ -113,12 +113,12 @@ final class FolderLock implements AutoCloseable {
         try {
             return tried(folder, IN_PLACE);
         } catch (NoSuchFileException e) {
-            // Of a folder that has just been replaced by another.
+            // The folder has just been replaced by another.
             if (!Files.isDirectory(folder)) {
                 throw e;
             }
         } catch (AccessDeniedException e) {
-            // On Windows of a file that is just being deleted; else of somebody else's, which may be left from long ago.
+            // On Windows the file is just being deleted; elsewhere it is somebody else's, and may be left from long ago.
             if (!Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS) || ++denied[0] == MOST_TRIES_AGAINST_PERMISSIONS) {
                 throw e;
             }
@@ -126,12 +126,14 @@ final class FolderLock implements AutoCloseable {
         return null;
     }
 
-    /** {@return the lock of a folder that was just made beside its target; null if somebody takes it for left over} */
+    /**
+     * {@return the lock of a folder that was just made beside its target; null if somebody has taken the folder for a left-over}
+     */
     static FolderLock ofPrepared(Path folder) throws IOException {
         return tried(folder, PREPARED);
     }
 
-    /** {@return the lock of a folder that nobody holds any more; null if somebody does, or nobody can know} */
+    /** {@return the lock of a folder that nobody holds any more; null if somebody does, or if that cannot be known} */
     static FolderLock ofLeftOver(Path folder) throws IOException {
         FolderLock lock = tried(folder, (byte) 0);
         if (lock != null && !lock.isLocked) {
@@ -187,7 +189,7 @@ final class FolderLock implements AutoCloseable {
         }
     }
 
-    /** A file system has none. */
+    /** The file system has no locks. */
     private static final class NoLocks extends IOException {
 
         private static final long serialVersionUID = 1L;
@@ -213,7 +215,7 @@ final class FolderLock implements AutoCloseable {
         return size == 0 || channel.read(last, size - 1) != 1 ? 0 : last.get(0);
     }
 
-    /** Gives the file a length of its own: if the file in the folder has that, it is this one. */
+    /** Gives the file a length of its own: if the file in the folder has that length, it is this one. */
     private static boolean mark(FileChannel channel, Path file, byte kind) throws IOException {
         int length = 1 + ThreadLocalRandom.current().nextInt(MARKS);
         channel.truncate(0);
@@ -226,7 +228,7 @@ final class FolderLock implements AutoCloseable {
         }
     }
 
-    /** Whoever may write to the folder may hold it. */
+    /** Lets everybody who may write to the folder hold its lock. */
     private static void allowOthers(Path file) throws IOException {
         if (Files.getFileAttributeView(file, PosixFileAttributeView.class) != null) {
             Set<PosixFilePermission> allowed = Files.getPosixFilePermissions(file.getParent());
@@ -250,19 +252,19 @@ final class FolderLock implements AutoCloseable {
         }
     }
 
-    /** {@return whether the folder was one that was prepared and never put into its place} */
+    /** {@return whether the folder was prepared, but never put in its place} */
     boolean wasPrepared() {
         return wasPrepared;
     }
 
-    /** The folder is elsewhere from now on, with the file in it. */
+    /** To be called when the folder has moved, with the file in it. */
     void moved(Path to) {
         folder = to;
     }
 
     /**
-     * Deletes the file, while nobody else can have it, and lets go of it. What is left of it does no harm. A second call does
-     * nothing: the file may be somebody else's by then.
+     * Deletes the file, while nobody else can hold it, and releases the lock. A file that could not be deleted does no harm. A
+     * second call does nothing: the file may be somebody else's by then.
      */
     @Override
     public void close() {

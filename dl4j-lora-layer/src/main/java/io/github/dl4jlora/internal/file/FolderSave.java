@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * One save of files into a folder: at every moment the folder has the files of one save, whatever ends the program, and whoever
+ * One save of files into a folder. At every moment the folder has the files of one save, however the program ends, and whoever
  * else saves.
  *
  * <pre>
@@ -28,9 +28,9 @@ import java.util.stream.Stream;
  *   .target.UUID.tmp      the new files          the old folder, until it is deleted
  * </pre>
  *
- * <p>The new folder is made beside the target, with hard links to whatever else is in the old one ({@link OtherFiles}). Where
- * that cannot be, or two folders cannot be exchanged, files are replaced one by one ({@link InPlaceSave}). One save after the
- * other ({@link FolderLock}): but for that, and for what is left of a killed one, nobody looks at the lock.
+ * <p>The new folder is made beside the target, with hard links to everything else in the old one ({@link OtherFiles}). Where
+ * that is not possible, or two folders cannot be exchanged, files are replaced one by one ({@link InPlaceSave}). A lock
+ * ({@link FolderLock}) makes saves run one after the other, and tells what a killed save left; it has no other use.
  */
 final class FolderSave {
 
@@ -44,7 +44,7 @@ final class FolderSave {
     private final boolean isNewOnly;
     private final FolderSteps steps;
 
-    /** @param isNewOnly refuses to replace any of the files */
+    /** @param isNewOnly whether to refuse to replace any of the files */
     FolderSave(Path target, Map<String, AtomicFile.Content> files, boolean isNewOnly, FolderSteps steps) {
         this.target = target;
         this.files = files;
@@ -86,7 +86,7 @@ final class FolderSave {
         }
     }
 
-    /** Not if a folder has come or gone in between. */
+    /** Tries once; false if the folder has appeared or vanished in between. */
     private boolean isDone(Path place) throws IOException {
         if (Files.exists(place) && !Files.isDirectory(place)) {
             throw new IOException("it is a file, but a folder is to be written. Choose another name");
@@ -119,7 +119,7 @@ final class FolderSave {
         Temporary folder = Temporary.folderBeside(place, files.keySet());
         FolderLock[] lock = new FolderLock[1];
         try {
-            // As private as the folder that it will be.
+            // As private as the folder that it will become.
             AtomicFile.keepPermissions(place, folder.path());
             folder.add(folder.path().resolve(FolderLock.NAME), () -> lock[0] = FolderLock.ofPrepared(folder.path()));
             if (lock[0] == null) {
@@ -136,7 +136,7 @@ final class FolderSave {
     private boolean isNew(Path place, Prepared prepared) throws IOException {
         try {
             prepared.folder.hold(() -> {
-                // Windows moves no folder with an open file in it.
+                // Windows does not move a folder with an open file in it.
                 prepared.lock.close();
                 Files.move(prepared.path(), place);
                 prepared.folder.release();
@@ -152,7 +152,10 @@ final class FolderSave {
         }
     }
 
-    /** The end of the program waits, so that not even the lock's file is left; but not for those who have the lock before. */
+    /**
+     * Replaces the folder in its turn. The end of the program waits for that, so that not even the lock's file is left; it does
+     * not wait for others who have the lock before.
+     */
     private boolean isReplaced(Path place, Prepared prepared) throws IOException {
         try {
             FolderLock.inTurn(place, attempt -> {
@@ -183,7 +186,7 @@ final class FolderSave {
                 commit(place, save);
             }
         }
-        // It lies in the folder that is seen now, and the end of the program no longer waits after this.
+        // The lock's file lies in the folder that is visible now, and the end of the program no longer waits after this.
         prepared.lock.close();
     }
 
@@ -261,7 +264,7 @@ final class FolderSave {
         }
     }
 
-    /** Of other programs, which ask for no lock, one may have written before the folders changed places. */
+    /** Checks again: another program, which asks for no lock, may have written before the folders changed places. */
     private void requireNoneIn(Path old, Path place) throws FileAlreadyExistsException {
         try {
             requireNone(old);
@@ -271,7 +274,9 @@ final class FolderSave {
         }
     }
 
-    /** What killed saves left beside the folder: what they had prepared, or the old one, of which nothing may be lost. */
+    /**
+     * Clears away what killed saves left beside the folder: what they prepared, or the old folder, of which nothing may be lost.
+     */
     private void clearLeftOvers(Path place) {
         try {
             for (Path left : OtherFiles.entries(place.getParent())) {
@@ -284,7 +289,7 @@ final class FolderSave {
         }
     }
 
-    /** As {@link #clearLeftOvers(Path)}, beside any folder of a folder. */
+    /** As {@link #clearLeftOvers(Path)}, beside each folder in a folder. */
     static void clearLeftOversIn(Path parent, Set<String> names) throws IOException {
         for (Path left : OtherFiles.entries(parent)) {
             String prefix = leftOf(left);
@@ -294,7 +299,7 @@ final class FolderSave {
         }
     }
 
-    /** What the name of a temporary folder begins with; empty if it is none. */
+    /** The beginning of a temporary folder's name; empty if the path is no such folder. */
     private static String leftOf(Path path) {
         Matcher name = LEFT_OVER.matcher(path.getFileName().toString());
         return name.matches() && Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS) ? name.group(1) : "";

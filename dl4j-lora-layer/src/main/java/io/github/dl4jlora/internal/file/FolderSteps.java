@@ -5,18 +5,18 @@ import io.github.dl4jlora.internal.processor.FolderExchange;
 import java.io.IOException;
 import java.nio.file.Path;
 
-/** What a save of a folder asks of the system; tests answer in its place, and look at the files between two steps. */
+/** What a folder's save asks of the system. Tests answer in its place, and look at the files between two steps. */
 interface FolderSteps {
 
     FolderSteps SYSTEM = new FolderSteps() {
     };
 
-    /** @return whether it makes sense to try; the working folder of a shell has to stay the same folder */
+    /** @return whether an exchange may be tried; the working folder of a shell has to stay the same folder */
     default boolean mayExchange(Path folder) {
         return FolderExchange.isPossible(folder) && !isIn(folder, Path.of(""));
     }
 
-    /** @return whether a working folder is another one, or in it; also if it is gone since, or closed to whoever runs this */
+    /** @return whether a working folder is the folder or in it, even if it is gone by now, or closed to the program's user */
     static boolean isIn(Path folder, Path working) {
         try {
             return working.toRealPath().startsWith(folder);
@@ -30,7 +30,7 @@ interface FolderSteps {
         return FolderExchange.exchange(one, other);
     }
 
-    /** A step is done, after which the program may end. */
+    /** To be called when a step is done, after which the program may end. */
     default void done(String step) throws IOException {
     }
 }

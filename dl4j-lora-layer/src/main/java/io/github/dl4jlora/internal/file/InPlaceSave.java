@@ -19,9 +19,9 @@ import java.util.UUID;
 import java.util.regex.Pattern;
 
 /**
- * Replaces files of a folder where the folder cannot be replaced as a whole, so that at no moment files of two saves bear their
- * names. All are written under temporary names with one UUID. Then the old ones but the first are renamed, the first is
- * replaced, and the others get their names:
+ * Replaces files of a folder where the folder cannot be replaced as a whole. Files of two different saves never have their final
+ * names at the same time. All files are written under temporary names with one UUID. Then the old files except the first are
+ * renamed, the first is replaced, and the others get their names:
  *
  * <pre>
  *   first (old), other (old)                               .first.UUID.tmp, .other.UUID.tmp
@@ -30,8 +30,8 @@ import java.util.regex.Pattern;
  *   first (new), other (new)      .other.UUID.old
  * </pre>
  *
- * <p>A program that ends in the middle leaves a folder without the others, which readers refuse. What is there says which of the
- * two others belongs to the first: the old one as long as the new first has not got its name.
+ * <p>A program that ends in the middle leaves a folder without the other files, which readers refuse. What is there tells which
+ * of the two other files belongs to the first: the old one, until the new first file has got its name.
  */
 final class InPlaceSave implements AutoCloseable {
 
@@ -63,7 +63,7 @@ final class InPlaceSave implements AutoCloseable {
         }
     }
 
-    /** {@return whether a file was made for a save of another, or by one that was interrupted} */
+    /** {@return whether a name is a temporary one of the file {@code of}, from a save under way or an interrupted one} */
     static boolean isLeftOver(String of, String name) {
         return id(of, name, Temporary.SUFFIX).or(() -> id(of, name, OLD)).isPresent();
     }
@@ -93,14 +93,14 @@ final class InPlaceSave implements AutoCloseable {
     }
 
     /**
-     * Gives the files their names. By whoever holds the folder.
+     * Gives the files their names. The caller must have the folder's lock.
      *
-     * @param isNewOnly refuses to replace the first
-     * @throws IOException if that cannot be; then the old files are there, unless the message says something else
+     * @param isNewOnly whether to refuse to replace the first
+     * @throws IOException if that is not possible; the old files are still there, unless the message says otherwise
      */
     void commit(boolean isNewOnly) throws IOException {
         for (String name : names) {
-            // Again if it was moved here: to another file system, such as one that is mounted here, that is a copy.
+            // Once more for a file that was moved here: a move to another file system, such as one mounted here, is a copy.
             AtomicFile.force(staged(name));
             AtomicFile.keepPermissions(folder.resolve(name), staged(name));
         }
@@ -158,7 +158,7 @@ final class InPlaceSave implements AutoCloseable {
         }
     }
 
-    /** On Windows a file cannot be renamed as long as somebody reads it, be that a scanner for viruses. */
+    /** On Windows a file cannot be renamed while another program, such as a virus scanner, reads it. */
     private static void move(Path from, Path to) throws IOException {
         for (int i = 1; ; i++) {
             try {
@@ -179,15 +179,15 @@ final class InPlaceSave implements AutoCloseable {
     }
 
     /**
-     * The file that belongs to the first one where a save was interrupted, or is under way.
+     * The other file that belongs to the first file, where a save was interrupted or is under way.
      *
      * @param first of a save
      * @param other one of the others, which is not there under its name
-     * @return under its temporary name; empty if there is none, or more than one
+     * @return the file under its temporary name; empty if there is none, or more than one
      */
     static Optional<AtomicFile.Interrupted> interrupted(Path folder, String first, String other) throws IOException {
         Map<String, AtomicFile.Interrupted> found = new HashMap<>();
-        // Once for each UUID: the save may be under way.
+        // Looked up once for each UUID: the save may be under way.
         Map<String, Boolean> isStaged = new HashMap<>();
         for (Path entry : OtherFiles.entries(folder)) {
             String name = entry.getFileName().toString();
@@ -203,14 +203,14 @@ final class InPlaceSave implements AutoCloseable {
         return found.size() == 1 ? found.values().stream().findFirst() : Optional.empty();
     }
 
-    /** Where the first file was new, its link is deleted only afterwards. */
+    /** Whether the first file has only its temporary name; one that must not replace a file has both names for a moment. */
     private static boolean isStaged(Path staged, Path first) {
         FileIdentity one = FileIdentity.of(staged);
         Object key = FileIdentity.of(first).key();
         return one.present() && (one.key() == null || !one.key().equals(key));
     }
 
-    /** Ends what an interrupted save has begun, and clears away what it left. By whoever holds the folder. */
+    /** Finishes what an interrupted save has begun, and clears away what it left. The caller must have the folder's lock. */
     void recover() throws IOException {
         for (String other : others()) {
             if (!Files.exists(folder.resolve(other), LinkOption.NOFOLLOW_LINKS)) {
@@ -228,7 +228,7 @@ final class InPlaceSave implements AutoCloseable {
         }
     }
 
-    /** Deletes what has not got its name. */
+    /** Deletes the files that have not got their names. */
     @Override
     public void close() {
         staged.close();

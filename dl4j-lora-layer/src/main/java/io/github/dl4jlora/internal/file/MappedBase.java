@@ -54,7 +54,7 @@ public final class MappedBase {
      * Makes the network on the file's values, none of which is read.
      *
      * @return a network without parameters, its frozen weights bound
-     * @throws IOException naming the file, if it is missing, truncated, damaged or another's
+     * @throws IOException naming the file, if it is missing, truncated, damaged or of another kind
      */
     public static Model open(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
@@ -76,7 +76,7 @@ public final class MappedBase {
         return StoredConfiguration.network(json, (name, configured) -> {
             FrozenReference reference = reference(configured);
             if (reference != null) {
-                // Before a layer looks for them, since the registry would read them all.
+                // Bound before a layer looks for them, since the registry would read them all.
                 FrozenWeights found = matching(name, reference, required(weights, reference.getId()));
                 if (found.form() != null && configured instanceof Layer layer) {
                     requireShapes(name, StockLayers.replacement(layer).toStockLayer(), reference, found);
@@ -111,7 +111,7 @@ public final class MappedBase {
         return weights;
     }
 
-    /** Whoever multiplies by lines of a matrix relies on how many there are. */
+    /** Products by lines of a matrix rely on the number of lines. */
     private static void requireShapes(String layer, Layer replaced, FrozenReference reference, FrozenWeights weights)
             throws IOException {
         NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.unwrap(replaced));

@@ -35,7 +35,7 @@ import java.util.zip.ZipOutputStream;
 
 /**
  * A self-contained adapted network: what DL4J's ModelSerializer writes, and the frozen weights beside it as entries
- * {@code frozen/<content id>}, each the little-endian values of one layer, or what its matrices are kept in.
+ * {@code frozen/<content id>}, each with the little-endian values of one layer, or with its matrices in fewer bits.
  */
 public final class NetworkFile {
 
@@ -73,7 +73,7 @@ public final class NetworkFile {
         }, options);
     }
 
-    /** What DL4J's ModelSerializer writes, which cannot leave its zip open for more entries. */
+    /** Writes what DL4J's ModelSerializer would write; that cannot leave its zip open for more entries. */
     private static void writeStock(Model network, boolean saveUpdater, ZipOutputStream zip) throws IOException {
         zip.putNextEntry(new ZipEntry(ModelSerializer.CONFIGURATION_JSON));
         zip.write(StoredConfiguration.json(network).getBytes(StandardCharsets.UTF_8));
@@ -104,7 +104,7 @@ public final class NetworkFile {
             weights = named(source, () -> frozenWeights(zip, file));
         }
         Model network = ModelZip.restore(file, true, weights.keySet());
-        // The network has found them in the registry, which is weak.
+        // The network has found them in the registry, which holds them weakly.
         Reference.reachabilityFence(weights);
         return network;
     }
@@ -121,7 +121,7 @@ public final class NetworkFile {
     }
 
     /**
-     * {@return whether LoRA.save wrote a file, which then has the frozen weights that its network stands on}
+     * {@return whether LoRA.save wrote a file; such a file contains its network's frozen weights}
      *
      * @throws IOException naming the file, if it is missing, damaged or no zip file
      */
@@ -145,7 +145,7 @@ public final class NetworkFile {
         UntrustedJson.refuseExcess(text, DEEPEST_INDEX);
         JsonNode ids = JSON.readTree(text);
         Map<String, FrozenWeights> weights = new LinkedHashMap<>();
-        // Saved uncompressed; but whoever adds an entry, as DL4J's addNormalizerToModel does, compresses them.
+        // Saved uncompressed; but a program that adds an entry, as DL4J's addNormalizerToModel does, compresses them.
         long left = Expansion.most(file);
         for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) ids::fields) {
             FrozenWeights layer = read(zip, entry.getKey(), entry.getValue(), file, left);

@@ -21,8 +21,8 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * What lies in a folder beside the files of a save: hard links take it into the folder that will be in its place, folders in it
- * are made anew, and what has changed since is brought over afterwards.
+ * The files in a folder beside those of a save. Hard links take them into the folder that will replace it, subfolders are made
+ * anew, and what has changed since is brought over afterwards.
  */
 final class OtherFiles {
 
@@ -38,11 +38,11 @@ final class OtherFiles {
     }
 
     /**
-     * Has a new folder hold whatever an old one does, but for the files of a save.
+     * Puts into a new folder everything that is in an old one, except the files of a save.
      *
-     * @param made deletes what is made, unless it comes to be of use
-     * @throws IOException if there is something that has no second name, or the new folder cannot be to everybody what the old
-     *                     one is
+     * @param made deletes what is made here, unless the new folder comes to be used
+     * @throws IOException if something cannot have a second name, or if the new folder cannot have the owner, permissions and
+     *                     attributes of the old one
      */
     void linkInto(Path old, Path replacement, Temporary made) throws IOException {
         linkInto(old, replacement, old.getFileSystem().getPath(""), made);
@@ -79,7 +79,9 @@ final class OtherFiles {
         }
     }
 
-    /** {@return whether it is a file of a save, in whatever case a file system has it, or something that saves leave over} */
+    /**
+     * {@return whether a name is that of a file of a save, in whatever case a file system has it, or of what saves leave}
+     */
     private boolean isOfSaves(Path folder, Path name) throws IOException {
         if (name.getNameCount() > 1) {
             return false;
@@ -94,7 +96,7 @@ final class OtherFiles {
         return text.equals(FolderLock.NAME);
     }
 
-    /** Makes the one folder be to everybody what the other is, or refuses. */
+    /** Gives one folder the owner and permissions of the other; refuses if they differ in other attributes. */
     private static void match(Path old, Path replacement) throws IOException {
         PosixFileAttributeView now = Files.getFileAttributeView(replacement, PosixFileAttributeView.class);
         if (now == null) {
@@ -104,7 +106,7 @@ final class OtherFiles {
         AtomicFile.keepOwner(before, now);
         now.setPermissions(before.permissions());
         if (old.getFileSystem().supportedFileAttributeViews().contains("unix")) {
-            // What permissions do not show: whether new files are of the folder's group, or are deleted by their owners alone.
+            // Bits that permissions do not show: whether new files get the folder's group, whether only owners may delete them.
             Files.setAttribute(replacement, "unix:mode", (int) Files.getAttribute(old, "unix:mode") & PERMISSION_BITS);
         }
         if (!FolderExchange.haveSameExtendedAttributes(old, replacement)) {
@@ -113,8 +115,8 @@ final class OtherFiles {
     }
 
     /**
-     * Brings over what has come or changed in the old folder since it was linked, and deletes the old folder. What has changed in
-     * the folder in its place since is newer, and stays.
+     * Brings over what was added or changed in the old folder since it was linked, and deletes the old folder. What has since
+     * changed in the folder in its place is newer, and stays.
      *
      * @throws IOException if something cannot be moved or deleted; it is still there then
      */
@@ -147,14 +149,14 @@ final class OtherFiles {
         return after != null && !before.equals(after) && (!linked.containsKey(name) || after.equals(linked.get(name)));
     }
 
-    /** After a killed save nobody knows any more what was linked. */
+    /** After a killed save it is no longer known what was linked; then times decide. */
     private boolean isNewer(Path name, Path entry, Path there) throws IOException {
         return linked.containsKey(name)
                 || Files.getLastModifiedTime(entry, LinkOption.NOFOLLOW_LINKS)
                 .compareTo(Files.getLastModifiedTime(there, LinkOption.NOFOLLOW_LINKS)) > 0;
     }
 
-    /** Equal for two links to one file, and for links that lead to the same place; null if there is nothing. */
+    /** Equal for two hard links to one file, and for symbolic links that lead to the same place; null if there is nothing. */
     private static Object stamp(Path path) throws IOException {
         try {
             BasicFileAttributes found = Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);

@@ -12,7 +12,7 @@
  *                                  +---&gt; internal.stock (shapes that a layer asks for)
  * </pre>
  *
- * <p>{@code AtomicFile} has a file or a folder appear whole or not at all, by way of {@code internal.common}'s
+ * <p>{@code AtomicFile} makes a file or a folder appear whole or not at all, by means of {@code internal.common}'s
  * {@code Temporary}. Files of a folder are replaced together:
  *
  * <pre>
@@ -26,7 +26,7 @@
  *      `-------------&gt; InPlaceSave  file by file, where folders cannot be exchanged
  * </pre>
  *
- * <p>{@code NetworkFile} is the format of a whole network: DL4J's own zip with the frozen weights beside it; {@code MappedBase}
- * has a frozen network stand on the values in its file.
+ * <p>{@code NetworkFile} is the format of a whole network: DL4J's own zip with the frozen weights beside it. With
+ * {@code MappedBase}, a frozen network uses the values in its file where they lie.
  */
 package io.github.dl4jlora.internal.file;

@@ -3,9 +3,10 @@ package io.github.dl4jlora.internal.frozen;
 import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 
 /**
- * Tells {@link TransferLearningHelper}, which makes a network of the configurations that it asks running layers for, and in
- * which a frozen layer must stay frozen, from all others who ask: they read formats, sizes and losses there, which only the stock
- * layer's configuration has. DL4J passes layers nothing that would tell, and asks them for no other configuration.
+ * Tells {@link TransferLearningHelper} from all other callers that ask a running layer for its configuration. The helper makes a
+ * network of these configurations, in which a frozen layer must stay frozen. The others read formats, sizes and losses there,
+ * which only the stock layer's configuration has. DL4J passes layers nothing that would tell who asks, and asks them for no other
+ * configuration.
  */
 final class FeaturizingCaller {
 

@@ -8,7 +8,7 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * A stock layer that is computed by arithmetic of ours because its weights are at rest, wherever it is in wrappers for
+ * A stock layer that is computed by this library's arithmetic, because its weights do not change; it may be inside wrappers for
  * time. It needs no array for weight gradients.
  */
 abstract class FrozenArithmetic extends BaseWrapperLayer implements OwnArithmetic {
@@ -18,7 +18,7 @@ abstract class FrozenArithmetic extends BaseWrapperLayer implements OwnArithmeti
     }
 
     /**
-     * Puts the arithmetic in the place of the layer, or of the one inside its wrappers, if there is any for it.
+     * Puts the arithmetic in place of the layer, or of the layer inside its wrappers, if there is any for it.
      *
      * @param builder of the layer
      */

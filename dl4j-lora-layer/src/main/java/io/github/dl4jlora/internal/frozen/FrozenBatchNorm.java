@@ -25,7 +25,7 @@ final class FrozenBatchNorm extends FrozenArithmetic {
 
     @Override
     public void setStock(boolean stock) {
-        // The forward pass is the stock layer's in any case.
+        // The forward pass is always the stock layer's.
     }
 
     @Override

@@ -19,17 +19,17 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 /**
  * Runs a frozen layer y = act(z), z = x·W + b, with one product forward and one backward,
  * {@code dx = (dy ⊙ act'(z))·Wᵀ}. The stock layer takes four, and copies: it forms z anew in the backward pass, and dW,
- * which nobody reads. What · means is a {@link FrozenProduct}.
+ * which nobody reads. A {@link FrozenProduct} says what · means.
  *
  * <p>z, or the activation's slopes if it {@linkplain PackedSlopes packs} them, is kept in the activations workspace from the
  * training forward pass to the backward pass, unless the activation is the identity, and computed again where it is missing.
- * Input or masks that the product has no business with are left to the stock layer.
+ * Inputs and masks that the product does not take are left to the stock layer.
  */
 final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker {
 
     private final FrozenProduct product;
     private INDArray z;
-    /** In the place of z. */
+    /** Kept in place of z. */
     private KeptSlopes slopes;
     private boolean stock;
     private PassingOutput place;
@@ -93,7 +93,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
         forget();
         if (!isOurs()) {
             if (training && input() != null && !input().isAttached()) {
-                // The stock layer looks at its input in the backward pass, when others may have been here: PassingOutput.
+                // The stock layer reads its input in the backward pass, when it may have been overwritten: see PassingOutput.
                 super.setInput(workspaces.dup(ArrayType.INPUT, input()), workspaces);
             }
             return asStock(workspaces).activate(training, workspaces);

@@ -9,18 +9,18 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 
-/** What runs a frozen layer, and what is known of that beforehand. */
+/** Makes the runtime of a frozen layer, and tells beforehand what that runtime will do. */
 public final class FrozenLayers {
 
     private FrozenLayers() {
     }
 
     /**
-     * Makes the runtime of a frozen layer, with arithmetic of ours in the place of the stock layer's where there is any.
+     * Makes the runtime of a frozen layer, with this library's arithmetic in place of the stock layer's if there is any.
      *
      * @param builder    makes the stock layer
      * @param initialize whether values inside the vector get a fresh start
-     * @param stops      whether backpropagation ends here, as nothing upstream trains
+     * @param stops      whether backpropagation ends here, since nothing upstream trains
      * @param showsState whether DL4J sees the state of a recurrent layer inside a wrapper
      * @param declared   the network's configuration of this layer, of which the stock layer's is a part
      */
@@ -30,7 +30,7 @@ public final class FrozenLayers {
                 FrozenArithmetic.into(HiddenState.asInBase(builder.build(values, fresh), showsState), parameters, builder),
                 initialize);
         if (part.stock() instanceof IOutputLayer) {
-            // It sets labels and scores in its backward pass, so it is passed through even with nothing upstream.
+            // An output layer sets labels and scores in its backward pass, so that must run even if nothing upstream trains.
             return new FrozenOutputRuntime(part, declared);
         }
         FrozenRuntime runtime = part.stock() instanceof RecurrentLayer ? new FrozenRecurrentRuntime(part, declared)
@@ -39,9 +39,9 @@ public final class FrozenLayers {
     }
 
     /**
-     * Whether arithmetic of ours runs a stock layer, so that its matrices may be kept in fewer bits.
+     * Whether this library's arithmetic runs a stock layer, so that its matrices may be kept in fewer bits.
      *
-     * @param stock out of DL4J's freezing wrappers
+     * @param stock without DL4J's freezing wrappers
      */
     public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock) {
         Class<?> type = stock.getClass();
@@ -49,9 +49,9 @@ public final class FrozenLayers {
     }
 
     /**
-     * Whether the backward pass of a frozen layer looks at the layer's input.
+     * Whether the backward pass of a frozen layer reads the layer's input.
      *
-     * @param stock out of DL4J's freezing wrappers
+     * @param stock without DL4J's freezing wrappers
      */
     public static boolean looksBack(org.deeplearning4j.nn.conf.layers.Layer stock) {
         return FrozenProduct.looksBack(stock);

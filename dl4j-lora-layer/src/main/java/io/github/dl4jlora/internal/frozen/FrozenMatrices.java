@@ -15,8 +15,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * The weights of a stock layer that arithmetic of ours computes: its own arrays or, where these are kept in fewer bits, what they
- * are kept in.
+ * The weights of a stock layer that this library's arithmetic computes: the layer's own arrays or, if matrices are kept in fewer
+ * bits, those.
  */
 final class FrozenMatrices {
 
@@ -31,7 +31,7 @@ final class FrozenMatrices {
     private INDArray bias;
 
     /**
-     * @param stock   with its weight in W and its bias in b; hollow where they are quantised
+     * @param stock   with its weight in W and its bias in b; hollow if they are quantised
      * @param builder of the whole frozen layer, in which the stock one may be wrapped
      */
     FrozenMatrices(Layer stock, FrozenParameters parameters, FrozenPart.Builder<Layer> builder) {
@@ -45,7 +45,7 @@ final class FrozenMatrices {
         return parameters.type();
     }
 
-    /** Whether they are an array that nobody may write to. */
+    /** Whether the weights are an array that nobody may write to. */
     boolean areKept() {
         return quantized == null && !parameters.isEmbedded();
     }
@@ -70,7 +70,7 @@ final class FrozenMatrices {
         return bias;
     }
 
-    /** The stock layer, ready to compute; of quantised weights one on a copy of them, for this pass. */
+    /** The stock layer, ready to compute. If weights are quantised, it is a layer on a copy of them, for this pass. */
     Layer asStock() {
         if (quantized == null) {
             return stock;

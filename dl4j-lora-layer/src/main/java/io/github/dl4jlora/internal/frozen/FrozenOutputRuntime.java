@@ -27,7 +27,7 @@ final class FrozenOutputRuntime extends FrozenRuntime implements OutputDelegate 
         return ((IOutputLayer) underlying).needsLabels();
     }
 
-    /** A network's own training step asks an output layer for this alone, not for its activation before. */
+    /** A network's own training step calls this alone, without calling the output layer's activate before. */
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         bind();

@@ -55,7 +55,7 @@ final class FrozenOutputs {
         return z;
     }
 
-    /** What the layer's loss sends to its input, in DL4J's order. */
+    /** The gradient of the layer's loss for the layer's input, in DL4J's order. */
     private INDArray backward(org.deeplearning4j.nn.conf.layers.BaseOutputLayer conf, INDArray labels, INDArray z, INDArray mask,
                               LayerWorkspaceMgr workspaces) {
         INDArray delta = conf.getLossFn().computeGradient(labels, z, conf.getActivationFn(), mask);

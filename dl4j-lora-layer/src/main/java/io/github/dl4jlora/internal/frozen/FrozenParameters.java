@@ -32,13 +32,13 @@ public final class FrozenParameters {
     }
 
     /**
-     * @param reference to the values outside the vector; null where they are in it, or where there are none
+     * @param reference to the values outside the vector; null if they are in it, or if there are none
      * @param layer     name for messages
      * @param type      the network's data type
      * @param length    how many values the stock layer has
      * @param view      the layer's part of the vector; null or empty if it has none
-     * @param mayWrite  whether nobody knows that the layer leaves its parameters alone: then it gets no values that lie in a
-     *                  file, where a write would end the JVM, but a copy of them
+     * @param mayWrite  false if the layer is known never to write to its parameters; otherwise it gets a copy of values that lie
+     *                  in a file, where a write would end the JVM
      */
     public static FrozenParameters of(FrozenReference reference, String layer, DataType type, long length, INDArray view,
                                       boolean mayWrite) {
@@ -71,7 +71,7 @@ public final class FrozenParameters {
         }
     }
 
-    /** Whether matrices among them are kept in fewer bits. */
+    /** Whether matrices among the values are kept in fewer bits. */
     boolean areQuantized() {
         return !isEmbedded() && reference.scheme() != null;
     }
@@ -102,12 +102,12 @@ public final class FrozenParameters {
         return isEmbedded() ? view : reference.values(layer, type, length);
     }
 
-    /** Where the values are from; null where they are inside the vector, or not here yet. */
+    /** The source of the values; null if they are inside the vector, or not here yet. */
     FrozenWeights source() {
         return isEmbedded() ? null : reference.bound();
     }
 
-    /** Whether others have been attached since. */
+    /** Whether other values have been attached since. */
     boolean wereReplaced(FrozenWeights source) {
         FrozenWeights now = source();
         return now != null && now != source;
@@ -133,8 +133,7 @@ public final class FrozenParameters {
     }
 
     /**
-     * An array for weight gradients that the stock layer insists on computing and nobody reads; null where it has no
-     * parameters.
+     * An array for weight gradients that the stock layer insists on computing and nobody reads; null if it has no parameters.
      */
     INDArray scratchGradient(LayerWorkspaceMgr workspaces) {
         return length == 0 ? null : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, length);

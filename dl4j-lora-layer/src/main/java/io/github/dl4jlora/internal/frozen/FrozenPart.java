@@ -15,9 +15,9 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * The life of a frozen part of a network, written once for layers and vertices: a stock one that is built on its values,
- * or on zeros until those are here; what DL4J sees of its parameters; and its backward pass, with an array for gradients
- * that nobody reads, and corrected where SameDiff computes it.
+ * The life of a frozen part of a network, written once for layers and vertices. The stock part is built on its values, or on
+ * zeros until those are here. This class also decides what DL4J sees of its parameters, and runs its backward pass, with an array
+ * for gradients that nobody reads; if SameDiff computes that pass, it is corrected.
  *
  * @param <T> DL4J's Layer or GraphVertex
  */
@@ -75,10 +75,10 @@ public final class FrozenPart<T extends Trainable> {
     }
 
     /**
-     * The stock part on its values: looked up by the first call, since weights may be attached before it, and again when
-     * others have been attached since.
+     * The stock part on its values. The first call looks the values up, since weights may be attached before it; a later call
+     * does so if others have been attached since.
      *
-     * @param handOver tells the one that replaces the stand-in (second) what the stand-in (first) was told
+     * @param handOver tells the part that replaces the stand-in (second) what the stand-in (first) was told
      * @throws io.github.dl4jlora.exception.FrozenWeightsMissingException if the values cannot be found
      * @throws IllegalStateException                                   if they were closed
      */
@@ -102,9 +102,9 @@ public final class FrozenPart<T extends Trainable> {
     }
 
     /**
-     * A quick look whether the values are what they were, for training.
+     * Checks with a quick look, for training, that the values have not changed.
      *
-     * @throws IllegalStateException if not
+     * @throws IllegalStateException if they have
      */
     void requireUnmoved() {
         parameters.requireUnmoved();
@@ -124,7 +124,7 @@ public final class FrozenPart<T extends Trainable> {
         return sameDiff.of(stock, epsilon, backprop);
     }
 
-    /** As DL4J sees it: parameters outside its vector are none. */
+    /** The number that DL4J sees: parameters outside its vector do not count. */
     long numParams() {
         return isEmbedded() ? stock.numParams() : 0;
     }

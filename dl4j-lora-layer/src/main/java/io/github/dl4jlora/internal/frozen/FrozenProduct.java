@@ -39,7 +39,7 @@ import java.util.function.Supplier;
  */
 abstract sealed class FrozenProduct {
 
-    /** Configurations of the layers that {@link #of} takes, dense ones left out. */
+    /** Configurations of the layers that {@link #of} takes, except dense ones. */
     private static final Set<Class<?>> CONFIGURATIONS = Set.of(
             org.deeplearning4j.nn.conf.layers.ConvolutionLayer.class, Convolution2D.class,
             org.deeplearning4j.nn.conf.layers.Convolution1DLayer.class, Convolution1D.class, Convolution3D.class,
@@ -56,8 +56,8 @@ abstract sealed class FrozenProduct {
     }
 
     /**
-     * For a stock layer of exactly the known types and configurations, since a subclass of either computes something that we do
-     * not know; else null.
+     * The product for a stock layer of exactly the known types and configurations, since a subclass of either computes something
+     * unknown; otherwise null.
      */
     static FrozenProduct of(Layer stock, Supplier<FrozenMatrices> weights) {
         Class<?> type = stock.getClass();
@@ -73,12 +73,12 @@ abstract sealed class FrozenProduct {
         return CONVOLUTIONS.contains(type) ? new Convolution((ConvolutionLayer) stock, weights.get()) : null;
     }
 
-    /** Whether the backward pass of one for a configured layer looks at the layer's input. It is rows, of which none does. */
+    /** Whether the backward pass of a configured layer reads the layer's input. Only the product of rows does not. */
     static boolean looksBack(org.deeplearning4j.nn.conf.layers.Layer conf) {
         return !exists(conf) || CONFIGURATIONS.contains(conf.getClass());
     }
 
-    /** Whether there is one for a configured layer. */
+    /** Whether there is a product for a configured layer. */
     static boolean exists(org.deeplearning4j.nn.conf.layers.Layer conf) {
         boolean dense = conf.getClass() == org.deeplearning4j.nn.conf.layers.DenseLayer.class;
         return dense ? !((org.deeplearning4j.nn.conf.layers.DenseLayer) conf).hasLayerNorm()
@@ -103,13 +103,13 @@ abstract sealed class FrozenProduct {
         return weights.areKept();
     }
 
-    /** The stock layer, ready to compute what this does. */
+    /** The stock layer, ready to compute what this product computes. */
     final Layer asStock() {
         return weights.asStock();
     }
 
     /**
-     * Whether this computes the stock layer's output for an input; else the stock layer shall, or refuse.
+     * Whether this computes the stock layer's output for an input; otherwise the stock layer has to compute or refuse.
      *
      * @param mask the layer's mask; null for none
      */
@@ -123,7 +123,7 @@ abstract sealed class FrozenProduct {
     /**
      * z in an array of its own.
      *
-     * @param place for that of a training forward pass; null, or the product is of another kind: the activations workspace
+     * @param place for z in a training forward pass; if it is null, or the product does not use it: the activations workspace
      */
     abstract INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces);
 
@@ -133,7 +133,7 @@ abstract sealed class FrozenProduct {
     /**
      * Masks an array of the output's shape, in place.
      *
-     * @param mask what {@link #takes} accepted
+     * @param mask as {@link #takes} accepted it
      */
     abstract void mask(INDArray output, INDArray mask);
 
@@ -194,7 +194,7 @@ abstract sealed class FrozenProduct {
             return layout.accepts(input);
         }
 
-        /** {@code [nIn·kernel, nOut]}; where that is a copy, kept if nobody may write to the weights. */
+        /** {@code [nIn·kernel, nOut]}; if that is a copy, it is kept as long as nobody may write to the weights. */
         private INDArray matrix() {
             if (matrix == null || !layout.isSequence() || !areKept()) {
                 matrix = layout.inWindowOrder(w().lent());
@@ -261,7 +261,7 @@ abstract sealed class FrozenProduct {
             return layout.asInLayer(rows, input.size(0));
         }
 
-        /** Of words there is none. */
+        /** Words have no gradient. */
         @Override
         INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
             return null;

@@ -20,7 +20,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * Runs a stock layer as a frozen one that passes gradients through, and shows DL4J what it looks for in a running layer: state,
+ * Runs a stock layer as a frozen one that passes gradients through. It shows DL4J what DL4J looks for in a running layer: state,
  * and arrays that the next layer may overwrite.
  */
 class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Maker {
@@ -48,19 +48,19 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
         place = output;
     }
 
-    /** The stock layer's: DL4J looks there for formats, sizes and losses. See {@link FeaturizingCaller} for who does not. */
+    /** The stock layer's: DL4J looks there for formats, sizes and losses. {@link FeaturizingCaller} is the exception. */
     @Override
     public NeuralNetConfiguration conf() {
         return declared != null && FeaturizingCaller.isAsking() ? declared : underlying.conf();
     }
 
-    /** TransferLearning hands it the network's configuration of this layer, which is none for the stock layer. */
+    /** TransferLearning sets the network's configuration of this layer, which must not reach the stock layer. */
     @Override
     public void setConf(NeuralNetConfiguration conf) {
         declared = conf;
     }
 
-    /** Replaces the layer that stands on zeros once its weights have been attached. */
+    /** Once weights have been attached, replaces the layer that stands on zeros. */
     final void bind() {
         underlying = part().bound((standIn, found) -> {
             found.allowInputModification(inputModificationAllowed);
@@ -89,12 +89,12 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
         }
     }
 
-    /** What computes the layer in the place of the stock one; null if nothing does. */
+    /** What computes in place of the stock layer; null if nothing does. */
     final OwnArithmetic arithmetic() {
         return OwnArithmetic.in(underlying);
     }
 
-    /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */
+    /** The layer that DL4J may use directly: DL4J looks into one wrapper for a recurrent layer. */
     @Override
     public final Layer getUnderlying() {
         return recurrentInside(underlying);
@@ -132,7 +132,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
             part().requireUnmoved();
         }
         if (underlying instanceof DropoutLayer && underlying.getMaskArray() != null) {
-            // It applies its mask to the input itself.
+            // DL4J's dropout layer applies its mask to the input array itself.
             underlying.setInput(workspaces.dup(ArrayType.ACTIVATIONS, underlying.input()), workspaces);
         }
         if (underlying instanceof PassingOutput.Maker maker) {
@@ -140,7 +140,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
         }
         INDArray input = underlying.input();
         INDArray output = underlying.activate(training || overwritesInput, workspaces);
-        // The next layer may overwrite what it gets. Without its dropout, a layer may hand its own input on.
+        // The next layer may overwrite what it gets. A layer whose dropout is left out may pass its own input on.
         return isPartOf(output, input) ? workspaces.dup(ArrayType.ACTIVATIONS, output) : output;
     }
 

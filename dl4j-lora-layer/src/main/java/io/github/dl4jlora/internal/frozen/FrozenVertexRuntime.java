@@ -14,7 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
 
-/** Runs a stock vertex as a frozen one that passes gradients through; what {@link FrozenRuntime} is for layers. */
+/** Runs a stock vertex as a frozen one that passes gradients through, as {@link FrozenRuntime} does for layers. */
 public final class FrozenVertexRuntime extends BaseWrapperVertex {
 
     private final FrozenPart<GraphVertex> part;
@@ -25,7 +25,7 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
     }
 
     /**
-     * @param stops whether backpropagation ends here, as nothing upstream trains
+     * @param stops whether backpropagation ends here, since nothing upstream trains
      */
     public static GraphVertex of(FrozenPart<GraphVertex> part, boolean stops) {
         FrozenVertexRuntime runtime = new FrozenVertexRuntime(part);
@@ -95,7 +95,7 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
 
     @Override
     public void setBackpropGradientsViewArray(INDArray gradients) {
-        // Embedded parameters keep their slot at zero: the stock vertex never gets to write it.
+        // The slot of embedded parameters stays zero: the stock vertex never gets to write it.
     }
 
     @Override

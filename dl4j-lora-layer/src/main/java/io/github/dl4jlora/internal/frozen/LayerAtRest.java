@@ -12,8 +12,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 
 /**
- * What DL4J gets from a layer of which nothing trains: no gradient, no score, and no parameters (or, embedded, ones that are
- * never updated). Nothing is changed.
+ * What DL4J gets from a layer of which nothing trains: no gradient, no score, and no parameters (or, if they are embedded,
+ * parameters that are never updated). Nothing is changed.
  */
 abstract class LayerAtRest extends BaseWrapperLayer {
 
@@ -115,7 +115,7 @@ abstract class LayerAtRest extends BaseWrapperLayer {
 
     @Override
     public void setBackpropGradientsViewArray(INDArray gradients) {
-        // Embedded parameters keep their slot at zero: the stock layer never gets to write it.
+        // The slot of embedded parameters stays zero: the stock layer never gets to write it.
     }
 
     @Override

@@ -13,7 +13,7 @@ interface OwnArithmetic {
     }
 
     /**
-     * @param stock whether the layer shall compute what the base's layer computes, bit for bit
+     * @param stock whether the layer must compute what the base's layer computes, bit for bit
      */
     void setStock(boolean stock);
 }

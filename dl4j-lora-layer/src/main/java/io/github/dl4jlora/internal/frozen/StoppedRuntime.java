@@ -21,13 +21,13 @@ class StoppedRuntime extends FrozenLayer {
         return frozen instanceof RecurrentLayer ? new Recurrent(frozen) : new StoppedRuntime(frozen);
     }
 
-    /** What DL4J may use directly: it looks into one wrapper for a recurrent layer. */
+    /** The layer that DL4J may use directly: DL4J looks into one wrapper for a recurrent layer. */
     @Override
     public Layer getUnderlying() {
         return ((FrozenRuntime) underlying).recurrentInside(underlying);
     }
 
-    // FrozenLayer passes training = false, on which PReLU and ActivationLayer overwrite their input.
+    // FrozenLayer passes training = false, with which PReLU and ActivationLayer overwrite their input.
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {

@@ -23,7 +23,7 @@
  *       FrozenMatrices                                  their matrices, and those of products
  * </pre>
  *
- * <p>Knows {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows what is adapted.
+ * <p>Depends on {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows of adapted layers.
  * Public classes here are no API and may change without notice.
  */
 package io.github.dl4jlora.internal.frozen;

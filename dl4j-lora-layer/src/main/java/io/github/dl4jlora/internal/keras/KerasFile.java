@@ -36,7 +36,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** DL4J's importer, which would read all weights of a model at once, asked for those of one layer after the other. */
+/** Has DL4J's importer read a model's weights one layer after the other; by itself, it would read all of them at once. */
 final class KerasFile {
 
     private final File file;
@@ -54,13 +54,13 @@ final class KerasFile {
         ValuesElsewhere.layers(standIn).forEach(layer -> layers.put(running(layer).conf().getLayer().getLayerName(), layer));
     }
 
-    /** As {@code KerasModelImport} does, with the loss that the model was compiled with. */
+    /** Opens a file as {@code KerasModelImport} does, with the loss that the model was compiled with. */
     static KerasFile open(File file)
             throws IOException, InvalidKerasConfigurationException, UnsupportedKerasConfigurationException {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              KerasModelBuilder builder = new KerasModel().modelBuilder().modelHdf5Filename(file.getPath())
                      .enforceTrainingConfig(true)) {
-            // Of an archive that it has the importer takes the weights at once.
+            // An importer that has an archive reads all weights at once.
             builder.close();
             builder.setTrainingArchive(null);
             boolean sequential = "Sequential".equals(KerasModelUtils.parseJsonString(builder.getModelJson()).get("class_name"));
@@ -93,7 +93,7 @@ final class KerasFile {
         return new OneLayer(file.getPath());
     }
 
-    /** Those that have parameters, in the order of the vector. */
+    /** The layers that have parameters, in the order of the vector. */
     List<String> layers() {
         return List.copyOf(layers.keySet());
     }
@@ -109,7 +109,7 @@ final class KerasFile {
     /** @return shape {@code [n]}, in no workspace */
     INDArray values(OneLayer archive, String layer) throws Exception {
         INDArray shape = layers.get(layer).params();
-        // Zeros first: the importer leaves out what the file has not got.
+        // Zeros first: the importer leaves out what the file lacks.
         return RawValues.filled(shape.dataType(), shape.length(), values -> fill(values.assign(0), archive, layer));
     }
 
@@ -119,7 +119,7 @@ final class KerasFile {
         if (stored == null || stored.getNumParams() == 0) {
             throw new IOException("it has no weights of layer \"" + layer + "\"");
         }
-        // What the importer makes on the way, a few times the layer, would wait for the collector.
+        // The importer's intermediate arrays, a few times the layer's size, would wait for the collector.
         MemoryWorkspace onTheWay = Nd4j.getWorkspaceManager()
                 .createNewWorkspace(WorkspaceConfiguration.builder().build(), "KERAS_LAYER");
         try (PointerScope read = new PointerScope(FloatPointer.class); MemoryWorkspace in = onTheWay.notifyScopeEntered()) {

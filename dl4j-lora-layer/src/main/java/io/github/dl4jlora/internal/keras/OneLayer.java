@@ -4,7 +4,7 @@ import org.deeplearning4j.nn.modelimport.keras.Hdf5Archive;
 
 import java.util.List;
 
-/** A file of weights in which one layer's alone are to be seen: DL4J's importer reads all that there are. */
+/** A file of weights that shows those of one layer alone: DL4J's importer reads all that it finds. */
 final class OneLayer extends Hdf5Archive {
 
     private String layer;

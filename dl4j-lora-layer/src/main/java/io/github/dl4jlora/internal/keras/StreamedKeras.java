@@ -47,13 +47,13 @@ public final class StreamedKeras implements StreamedBase {
     public void forEach(LayerValues taker) throws IOException {
         try (OneLayer archive = named(file, keras::archive)) {
             for (String layer : keras.layers()) {
-                // Only what is wrong with the file gets its name, not what the taker may throw.
+                // Only errors in the file name the file, not what the taker may throw.
                 taker.accept(keras.runtime(layer), named(file, () -> keras.values(archive, layer)));
             }
         }
     }
 
-    /** Part of the reading; of the importer's checked exceptions there are several. */
+    /** Part of the reading; the importer has several checked exceptions. */
     @FunctionalInterface
     private interface Step<T> {
         T read() throws Exception;

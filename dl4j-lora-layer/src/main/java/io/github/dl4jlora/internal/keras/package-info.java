@@ -12,7 +12,7 @@
  * </pre>
  *
  * <p>Both artifacts are optional: {@code deeplearning4j-modelimport}, and {@code hdf5} with the native library of the platform.
- * Knows of other rooms {@code internal.untrusted} alone, though Keras files are not read with its mistrust: DL4J's importer and
- * HDF5 believe what a file says.
+ * Depends on {@code internal.stored} and {@code internal.untrusted}, but Keras files are not read with their mistrust: DL4J's
+ * importer and HDF5 believe what a file says.
  */
 package io.github.dl4jlora.internal.keras;

@@ -2,7 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import org.bytedeco.javacpp.FloatPointer;
 
-/** Columns of slim matrices in the host's memory times a factor each, through Java's heap. */
+/** Multiplies each column of a slim matrix in the host's memory by a factor of its own, through Java's heap. */
 final class ColumnFactors {
 
     private ColumnFactors() {
@@ -13,7 +13,7 @@ final class ColumnFactors {
      *
      * @param from {@code [rows, columns]}, by column without gaps
      * @param to   likewise; may be {@code from}
-     * @param room for a column at least
+     * @param room for at least one column
      */
     static void multiply(FloatPointer from, int rows, float[] factors, int columns, FloatPointer to, float[] room) {
         FloatPointer source = new FloatPointer(from);

@@ -14,7 +14,7 @@ import org.nd4j.linalg.factory.Broadcast;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * How a stock convolution has its numbers, and how {@link UnfoldedConvolution} wants them: channels first, W a matrix.
+ * How a stock convolution lays out its numbers, and how {@link UnfoldedConvolution} needs them: channels first, W a matrix.
  *
  * <pre>
  * sequences  [minibatch, channels, steps]                  or channels last
@@ -23,14 +23,14 @@ import org.nd4j.linalg.factory.Nd4j;
  * W          [nOut, nIn, kernel…] as stored                [nIn·kernel, nOut] as a matrix
  * </pre>
  *
- * <p>DL4J's one-dimensional layer tells the shape {@code [nOut, nIn, kernel, 1]} of its weights, but reads their values
- * as {@code [kernel, nIn, nOut]}.
+ * <p>DL4J's one-dimensional layer gives its weights the shape {@code [nOut, nIn, kernel, 1]}, but reads their values as
+ * {@code [kernel, nIn, nOut]}.
  *
  * @param conf the stock layer
  */
 public record ConvolutionLayout(ConvolutionLayer conf) {
 
-    /** Whether the layer is one-dimensional: its weights lie otherwise, and it alone applies masks. */
+    /** Whether the layer is one-dimensional: its weights have another layout, and only such a layer applies masks. */
     public boolean isSequence() {
         return conf instanceof Convolution1DLayer;
     }
@@ -58,7 +58,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
      * W with its rows in the order of the windows' values.
      *
      * @param matrix {@code [nIn·kernel, nOut]}, its rows in the order in which the layer has them
-     * @return the same, or of a sequence's weights a copy outside workspaces
+     * @return the same; for a layer on sequences a copy outside workspaces
      */
     public INDArray inWindowOrder(INDArray matrix) {
         if (!isSequence()) {
@@ -72,17 +72,17 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     }
 
     /**
-     * The way back of {@link #inWindowOrder}, of A, say.
+     * The inverse of {@link #inWindowOrder}, for A, say.
      *
      * @param matrix {@code [nIn·kernel, rank]}, its rows in the order of the windows' values
-     * @return the same, or of a sequence's a copy
+     * @return the same; for a layer on sequences a copy
      */
     public INDArray inLayerOrder(INDArray matrix) {
         return !isSequence() ? matrix : matrix.dup('f').reshape('f', conf.getKernelSize()[0], conf.getNIn(), matrix.size(1))
                 .permute(1, 0, 2).dup('f').reshape('f', matrix.shape());
     }
 
-    /** Channels first, in the order of memory for which ND4J's im2col is fast; the array itself if it is that. */
+    /** The array with channels first, in the memory order for which ND4J's im2col is fast; itself if it is so already. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
         INDArray first = viewWithChannelsFirst(array);
         return first.ordering() == 'c' && Shape.hasDefaultStridesForShape(first) ? first : workspaces.dup(type, first, 'c');
@@ -104,7 +104,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
         return viewWithChannelsFirst(array).shape();
     }
 
-    /** The layer's own order of dimensions, of an array whose channels come first; a view, or the array itself. */
+    /** An array whose channels come first, in the layer's own order of dimensions; a view, or the array itself. */
     public INDArray asInLayer(INDArray array) {
         if (!isChannelsLast()) {
             return array;
@@ -117,7 +117,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     }
 
     /**
-     * Masks a sequence, as DL4J's layer does; in place.
+     * Masks a sequence in place, as DL4J's layer does.
      *
      * @param array activations in the layer's own order, or their gradient
      * @param mask  {@code [minibatch, steps]} of the layer's output

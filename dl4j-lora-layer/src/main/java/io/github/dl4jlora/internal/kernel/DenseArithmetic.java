@@ -10,17 +10,17 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
 
-/** The faster of the ways in which ND4J computes what layers of ours do; figures in docs/benchmarks.md. */
+/** What this library's layers compute, by the fastest of ND4J's ways to compute it; figures in docs/benchmarks.md. */
 public final class DenseArithmetic {
 
     private DenseArithmetic() {
     }
 
     /**
-     * The input of a product with W, which reads as much memory as W's shape says.
+     * Checks the input of a product with W: the product reads as much memory as W's shape says.
      *
-     * @param layerId to end messages with
-     * @return in the given type
+     * @param layerId the end of each message
+     * @return the input in the given type
      * @throws DL4JInvalidInputException if it is no matrix of W's height
      */
     public static INDArray checkedInput(INDArray input, FrozenMatrix w, DataType type, String layerId) {
@@ -38,8 +38,8 @@ public final class DenseArithmetic {
     }
 
     /**
-     * The order in which to have the result of a product with W: OpenBLAS is faster into a column-major one when a batch is
-     * much lower than it is wide, and into a row-major one otherwise.
+     * The order for the result of a product with W. OpenBLAS is faster with a column-major result when the result has far fewer
+     * rows than columns, and with a row-major result otherwise.
      */
     public static char resultOrder(long rows, long columns) {
         return 4 * rows <= columns ? 'f' : 'c';
@@ -57,7 +57,7 @@ public final class DenseArithmetic {
     /**
      * As {@link #activated(IActivation, INDArray, LayerWorkspaceMgr)}, in a training forward pass.
      *
-     * @param place for y; null: the activations' workspace
+     * @param place for y; null for the activations' workspace
      */
     public static INDArray activated(IActivation activation, INDArray z, PassingOutput place, LayerWorkspaceMgr workspaces) {
         INDArray y = PassingOutput.create(place, z.rank() == 2, workspaces, z.dataType(), z.shape(), z.ordering());
@@ -68,7 +68,7 @@ public final class DenseArithmetic {
         return activation.getActivation(y.assign(z), true);
     }
 
-    /** y = activation(z), in the place of z where the activation works there. */
+    /** y = activation(z), in place of z where the activation can do that. */
     public static INDArray activate(IActivation activation, INDArray z, boolean training) {
         if (isPlainReLU(activation) && Rectifier.takes(z, z)) {
             Rectifier.forward(z, z);
@@ -78,7 +78,7 @@ public final class DenseArithmetic {
     }
 
     /**
-     * dL/dz from dL/dy, y = activation(z). ReLU's in one pass; ND4J's one operation for it takes ten times as long.
+     * dL/dz from dL/dy, where y = activation(z). ReLU's is computed in one pass; ND4J's operation for it takes ten times as long.
      *
      * @param z       may be overwritten
      * @param epsilon dL/dy; may be overwritten
@@ -92,7 +92,7 @@ public final class DenseArithmetic {
                 return z;
             }
             if (z.dataType() == DataType.BFLOAT16) {
-                // ND4J's own operation refuses this type. Each of its numbers is one of the wider type.
+                // ND4J's own operation refuses this type. Every number of this type is also one of the wider type.
                 return activationGradient(activation, z.castTo(DataType.FLOAT), epsilon.castTo(DataType.FLOAT), workspaces)
                         .castTo(DataType.BFLOAT16);
             }

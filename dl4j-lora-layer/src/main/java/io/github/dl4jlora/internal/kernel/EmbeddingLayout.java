@@ -11,7 +11,7 @@ import org.nd4j.linalg.factory.Broadcast;
 import java.util.Arrays;
 
 /**
- * How a stock embedding takes words and gives rows.
+ * The shapes in which a stock embedding takes words and returns rows.
  *
  * <pre>
  * EmbeddingLayer           [minibatch, 1]                                     to [minibatch, nOut]
@@ -32,7 +32,7 @@ public record EmbeddingLayout(FeedForwardLayer conf) {
         return sequences() != null;
     }
 
-    /** Whether the rows of words lie one after the other in its output. */
+    /** Whether the words' rows lie one after the other in the output. */
     public boolean isChannelsLast() {
         return sequences() == null || sequences().getOutputFormat() == RNNFormat.NWC;
     }
@@ -40,8 +40,8 @@ public record EmbeddingLayout(FeedForwardLayer conf) {
     /**
      * Indexes of rows, example by example, step by step.
      *
-     * @param layerId to end messages with
-     * @throws DL4JInvalidInputException if the input has another shape, or one is out of range
+     * @param layerId the end of each message
+     * @throws DL4JInvalidInputException if the input has another shape, or an index is out of range
      */
     public int[] words(INDArray input, String layerId) {
         INDArray indexes = input;

@@ -3,7 +3,7 @@ package io.github.dl4jlora.internal.kernel;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * The frozen matrix W {@code [nIn, nOut]} of a layer, whichever way it is stored: what running layers ask of it.
+ * The frozen matrix W {@code [nIn, nOut]} of a layer, however it is stored, with the operations that running layers need.
  */
 public interface FrozenMatrix {
 
@@ -30,7 +30,7 @@ public interface FrozenMatrix {
     void timesTransposed(INDArray dz, INDArray dx);
 
     /**
-     * Looks rows of W up.
+     * Looks up rows of W.
      *
      * @param words indexes of rows, in range
      * @param to    {@code [words.length, nOut]}, 'c' order, overwritten: to's row i is W's row {@code words[i]}
@@ -38,7 +38,7 @@ public interface FrozenMatrix {
     void pull(int[] words, INDArray to);
 
     /**
-     * W as an array, lent to the calling thread until it asks any matrix for anything else; not to be written to.
+     * W as an array, lent to the calling thread until that thread's next call to any matrix; not to be written to.
      */
     INDArray lent();
 }

@@ -9,10 +9,10 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Arrays;
 
 /**
- * The slopes dy/dz of a layer's activation, from the training forward pass to the backward pass.
+ * The slopes dy/dz of a layer's activation, kept from the training forward pass to the backward pass.
  *
  * @param shape of z
- * @param order in which z lay
+ * @param order of z in memory
  */
 public record KeptSlopes(PackedSlopes activation, INDArray packed, long[] shape, char order) {
 
@@ -32,7 +32,7 @@ public record KeptSlopes(PackedSlopes activation, INDArray packed, long[] shape,
      * {@return dL/dz}
      *
      * @param epsilon dL/dy, left as it is
-     * @throws IllegalStateException if epsilon has another shape, as from ND4J's activations
+     * @throws IllegalStateException if epsilon has another shape; ND4J's activations throw the same
      */
     public INDArray gradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         if (!Arrays.equals(shape, epsilon.shape())) {

@@ -3,11 +3,12 @@ package io.github.dl4jlora.internal.kernel;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * A layer of sequences that is told which steps there are, and computes the others all the same, as DL4J's convolutions do.
- * A start from data asks, to leave those out: it does not know the runtimes, whose {@code getMaskArray} is null, as DL4J's is.
+ * A layer on sequences that is given a mask of steps, and computes the masked steps all the same, as DL4J's convolutions do.
+ * A start from data asks for the mask, to leave those steps out. It does not know the runtimes, and their {@code getMaskArray}
+ * is null, as DL4J's is.
  */
 public interface MaskedSteps {
 
-    /** Of the steps of its output, {@code [minibatch, steps]}; null: all are there. */
+    /** The mask of the output's steps, {@code [minibatch, steps]}; null if no step is masked. */
     INDArray stepMask();
 }

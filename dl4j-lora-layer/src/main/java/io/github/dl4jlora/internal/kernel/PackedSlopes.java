@@ -4,12 +4,12 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * An activation whose backward pass needs nothing but its slopes, which it can keep in half the memory that its input takes: two
- * to a value of {@link DataType#INT}.
+ * An activation whose backward pass needs only its slopes. It can keep them in half the memory of its input: two slopes in one
+ * value of {@link DataType#INT}.
  */
 public interface PackedSlopes {
 
-    /** Whether it can for arrays of a type, without gaps. */
+    /** Whether it can do so for arrays of this type that have no gaps. */
     boolean packs(DataType type);
 
     /**

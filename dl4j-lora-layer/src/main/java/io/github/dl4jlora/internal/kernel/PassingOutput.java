@@ -9,33 +9,33 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.function.BooleanSupplier;
 
 /**
- * Where a layer of a graph puts an output that no backward pass looks at: in memory that layers further up use again. DL4J's
- * own workspace keeps all outputs of a training forward pass to the end of the step.
+ * Memory for an output of a graph's layer that no backward pass reads; layers further up use the same memory again. DL4J's own
+ * workspace keeps all outputs of a training forward pass to the end of the step.
  */
 public final class PassingOutput {
 
-    /** A running layer or vertex that can do so. */
+    /** A running layer or vertex that can put its outputs there. */
     public interface Maker {
 
-        /** @param place for its outputs; null: none, they are kept */
+        /** @param place for its outputs; null if outputs are to be kept */
         void setPassingOutput(PassingOutput place);
     }
 
-    /** In this workspace of DL4J's are all outputs of a training step, and of nothing else. */
+    /** DL4J's workspace for all outputs of a training step, and for nothing else. */
     private static final String OF_A_STEP = "WS_ALL_LAYERS_ACT";
 
     private final GrowingScratch memory = new GrowingScratch();
     private final BooleanSupplier watched;
 
-    /** @param watched whether somebody looks at all outputs after a forward pass */
+    /** @param watched whether anyone looks at all outputs after a forward pass */
     public PassingOutput(BooleanSupplier watched) {
         this.watched = watched;
     }
 
     /**
-     * A matrix for an output, whose values are whatever they are.
+     * An uninitialised array for an output.
      *
-     * @param place    null: in the workspace of activations
+     * @param place    null for the workspace of activations
      * @param training whether the pass is followed by a backward pass
      */
     public static INDArray create(PassingOutput place, boolean training, LayerWorkspaceMgr workspaces, DataType type,

@@ -17,7 +17,7 @@ import java.lang.ref.Reference;
 import java.util.Arrays;
 
 /**
- * A matrix in fewer bits, of which a block of lines at a time is given back into memory of the thread and multiplied there.
+ * A matrix in fewer bits. One block of lines at a time is restored into the thread's memory and multiplied there.
  *
  * <pre>
  * lines are W's columns   W [length, lines]   of a dense layer, a line for each output
@@ -28,9 +28,9 @@ import java.util.Arrays;
  */
 public final class QuantizedProduct implements FrozenMatrix {
 
-    /** Lines of a block: as many as let what BLAS does with the other operand for each block weigh little. */
+    /** Lines of a block: so many that BLAS's work on the other operand, done again for each block, costs little. */
     private static final int LINES = 512;
-    /** Values that go through Java's heap at a time. */
+    /** Values that pass through Java's heap at a time. */
     private static final int ROOM = 1 << 12;
 
     private static final ThreadLocal<Memory> MEMORY = ThreadLocal.withInitial(Memory::new);
@@ -39,7 +39,7 @@ public final class QuantizedProduct implements FrozenMatrix {
     private final DataType type;
     private final boolean linesAreColumns;
 
-    /** What a thread computes in. */
+    /** A thread's working memory. */
     private static final class Memory {
 
         final GrowingScratch block = new GrowingScratch();
@@ -49,7 +49,7 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     /**
      * @param type            of the network, floating-point
-     * @param linesAreColumns whether the matrix's lines are W's columns; else they are its rows
+     * @param linesAreColumns whether the matrix's lines are W's columns; otherwise they are its rows
      */
     public QuantizedProduct(QuantizedMatrix matrix, DataType type, boolean linesAreColumns) {
         this.matrix = matrix;
@@ -67,10 +67,10 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     /**
-     * As the constructor, of a matrix that a file may have cut into other lines than the layer's.
+     * As the constructor, for a matrix from a file, which may have been cut into other lines than the layer needs.
      *
      * @param sides nIn and nOut of W
-     * @throws IllegalStateException if so
+     * @throws IllegalStateException if the matrix does not have these sides
      */
     public static QuantizedProduct of(QuantizedMatrix matrix, DataType type, boolean linesAreColumns, long[] sides) {
         QuantizedProduct product = new QuantizedProduct(matrix, type, linesAreColumns);
@@ -101,7 +101,7 @@ public final class QuantizedProduct implements FrozenMatrix {
         multiply(dz, dx, !linesAreColumns);
     }
 
-    /** @param toLines whether the result has a column for each line; else the operand has */
+    /** @param toLines whether the result has a column for each line; otherwise the operand has */
     private void multiply(INDArray operand, INDArray result, boolean toLines) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (type == DataType.FLOAT || type == DataType.DOUBLE) {
@@ -113,7 +113,7 @@ public final class QuantizedProduct implements FrozenMatrix {
         Reference.reachabilityFence(matrix);
     }
 
-    /** In copies that go at once: the collector does not see how much memory they take. */
+    /** Computes in copies that are freed at once: the collector does not see how much memory they take. */
     private void multiplyNarrow(INDArray operand, INDArray result, boolean toLines) {
         try (INDArray from = Nd4j.createUninitialized(DataType.FLOAT, operand.shape(), operand.ordering());
              INDArray to = Nd4j.createUninitialized(DataType.FLOAT, result.shape(), result.ordering())) {

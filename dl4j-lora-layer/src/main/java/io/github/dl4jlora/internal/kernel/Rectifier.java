@@ -9,22 +9,22 @@ import java.lang.ref.Reference;
 import java.util.Arrays;
 
 /**
- * Plain ReLU and its gradient, the bits that ND4J computes, for FLOAT in the host's memory. Through Java arrays, block by
- * block, and on the bits of the numbers: HotSpot makes vector instructions of loops over arrays of int, but neither of loops
- * over memory outside the heap nor of those with a choice of floats in them. A block fits the first-level cache.
+ * Plain ReLU and its gradient, bit for bit as ND4J computes them, for FLOAT in the host's memory. Values pass through Java
+ * arrays, block by block, and loops work on the bits of the numbers: HotSpot vectorises loops over arrays of int, but neither
+ * loops over memory outside the heap nor loops that choose between floats. A block fits the first-level cache.
  */
 final class Rectifier {
 
     private static final int BLOCK = 2048;
     private static final int INFINITE = 0x7f800000;
 
-    /** Two blocks for each thread: made anew in each pass, they would be a third of a narrow step's garbage. */
+    /** Two blocks for each thread. New blocks in each pass would be a third of the garbage of a step of narrow layers. */
     private static final ThreadLocal<int[][]> BLOCKS = ThreadLocal.withInitial(() -> new int[2][BLOCK]);
 
     private Rectifier() {
     }
 
-    /** Whether this can be done here, element by element in the order in which they lie. */
+    /** Whether this class can compute on these arrays, element by element in memory order. */
     static boolean takes(INDArray z, INDArray other) {
         return z.dataType() == DataType.FLOAT && other.dataType() == DataType.FLOAT && z.elementWiseStride() == 1
                 && other.elementWiseStride() == 1 && z.ordering() == other.ordering() && Arrays.equals(z.shape(), other.shape())
@@ -32,7 +32,7 @@ final class Rectifier {
     }
 
     /**
-     * y = z where that is not below zero; NaN stays.
+     * y = z where z is not below zero, else 0; NaN stays.
      *
      * @param y written to; may be z
      */
@@ -83,7 +83,7 @@ final class Rectifier {
         }
     }
 
-    /** All ones for the bits of a number from the smallest above zero to infinity, else 0. */
+    /** All ones if these are the bits of a number from the smallest above zero to infinity, else 0. */
     private static int within(int bits) {
         int above = bits - 1;
         return ~above >> 31 & above - INFINITE >> 31;

@@ -13,15 +13,15 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.lang.ref.Reference;
 
 /**
- * Products of few rows of FLOAT in the host's memory with a matrix in fewer bits. All by column, so that BLAS reads and writes
- * a block's part of either operand where it lies: one that lies by rows is turned once, not for each block. INT8's codes are
- * multiplied as they are, and the factor of each line is the other operand's or the result's.
+ * Products of few rows of FLOAT in the host's memory with a matrix in fewer bits. Everything is column-major, so that BLAS reads
+ * and writes a block's part of operand and result in place: one that lies by rows is transposed once, not for each block. INT8's
+ * codes are multiplied as they are, and the factor of each line is applied to the other operand or to the result.
  */
 final class SlimProduct {
 
     /**
-     * Values of a block, two MiB: few enough for what a core has of a third-level cache. With blocks for the second one, products
-     * of one row took a quarter longer.
+     * Values of a block, two MiB: a block fits a core's share of the third-level cache. With blocks for the second-level cache,
+     * products of one row took a quarter longer.
      */
     private static final int BLOCK = 1 << 19;
     private static final int LEAST_LINES = 4;
@@ -44,7 +44,7 @@ final class SlimProduct {
         return OF_THREAD.get();
     }
 
-    /** Of a block, and of operand and result the other way round. */
+    /** Values in memory at a time: those of a block, and of operand and result transposed. */
     static long blockValues(long rows, long lines, long length) {
         return linesAtATime(lines, length) * length + rows * (lines + length);
     }
@@ -60,7 +60,7 @@ final class SlimProduct {
 
     /**
      * @param result  without gaps
-     * @param toLines whether the result has a column for each line; else the operand has
+     * @param toLines whether the result has a column for each line; otherwise the operand has
      */
     void multiply(QuantizedMatrix matrix, INDArray operand, INDArray result, boolean toLines) {
         int m = (int) operand.size(0);
@@ -140,7 +140,7 @@ final class SlimProduct {
         to.put(products, 0, lines);
     }
 
-    /** Gives lines back into the host's memory. */
+    /** Restores lines into the host's memory. */
     static void restore(QuantizedMatrix matrix, long from, int count, FloatPointer to, float[] room) {
         int length = (int) matrix.length();
         FloatPointer target = new FloatPointer(to);

@@ -25,12 +25,13 @@ import java.util.List;
  * </pre>
  *
  * All are column-major, which makes a 'c' array {@code [channels, height, width]} of each {@code [positions, channels]}.
- * The windows of a convolution are many times its input, so only a few examples' are there at a time; they are made
- * once for both convolutions, and again in the backward pass. Where nothing has to be kept, W + s·A·B does for both.
+ * The windows of a convolution are many times its input, so only a few examples' windows are in memory at a time. They are made
+ * once for both convolutions, and again in the backward pass. Where nothing has to be kept, one product with W + s·A·B serves
+ * for both.
  */
 public final class UnfoldedConvolution {
 
-    /** Windows in memory at a time, in bytes: enough to keep calls few, little enough to stay near the processor. */
+    /** Windows in memory at a time, in bytes: enough to keep calls few, few enough to stay near the processor. */
     private static final long CHUNK_BYTES = 4 << 20;
 
     private final Windows windows;
@@ -50,7 +51,7 @@ public final class UnfoldedConvolution {
 
     /**
      * @param x       channels first, any strides
-     * @param dropped what the low-rank convolution gets; x itself without dropout
+     * @param dropped input of the low-rank convolution; x itself without dropout
      * @param routes  low-rank convolutions, each for some examples
      * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
      * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
@@ -83,7 +84,7 @@ public final class UnfoldedConvolution {
         }
     }
 
-    /** Whether W + s·A·B, once, is less work than the low-rank convolution at every position. */
+    /** Whether computing W + s·A·B once is less work than the low-rank convolution at every position. */
     private boolean isWorthMerging(List<Route> routes, long examples) {
         return routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
                 && examples * windows.positions() >= w.size(1);
@@ -105,9 +106,9 @@ public final class UnfoldedConvolution {
     }
 
     /**
-     * @param dropped   what the low-rank convolution got
+     * @param dropped   input of the low-rank convolution in the forward pass
      * @param route     the low-rank convolution
-     * @param u         what the forward pass wrote
+     * @param u         as the forward pass wrote it
      * @param dz        {@code [minibatch, nOut, …]}, 'c' order
      * @param gradientA written to
      * @param gradientB written to
@@ -134,7 +135,7 @@ public final class UnfoldedConvolution {
                 Blas.gemm(delta, b, v, false, true, 1, 0);
                 Blas.gemm(x, v, gradientA, true, false, factor, accumulate);
                 if (dx != null) {
-                    // What it read of x is done with: the windows become those of dx.
+                    // The windows of x are not needed any more: they become those of dx.
                     Blas.gemm(v, a, x, false, true, factor, 0);
                     if (dropDx == dx) {
                         Blas.gemm(delta, w, x, false, true, 1, 1);
@@ -176,7 +177,7 @@ public final class UnfoldedConvolution {
     }
 
     /**
-     * What the frozen convolution alone passes on; dW is not formed.
+     * The backward pass of the frozen convolution alone; dW is not formed.
      *
      * @param dz {@code [minibatch, nOut, …]}, 'c' order
      * @param dx shape of x, 'c' order, overwritten
@@ -223,7 +224,7 @@ public final class UnfoldedConvolution {
         return Nd4j.create(chunk.data(), shape, chunk.stride(), chunk.offset(), 'c');
     }
 
-    /** Every example as {@link #matrix}. */
+    /** Every example as a {@link #matrix}. */
     private INDArray[] matrices(INDArray array) {
         INDArray[] matrices = new INDArray[(int) array.size(0)];
         Arrays.setAll(matrices, example -> matrix(array, example));

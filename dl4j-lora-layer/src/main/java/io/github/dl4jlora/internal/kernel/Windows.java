@@ -19,23 +19,23 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.Arrays;
 
 /**
- * The windows that a convolution's kernel sees of its input, for one input size. Every convolution is one of three
- * dimensions here: an image has depth 1, a sequence has depth and height 1.
+ * The windows that a convolution's kernel sees of its input, for one input size. Every convolution has three dimensions here:
+ * an image has depth 1, a sequence has depth and height 1.
  *
  * <pre>
  * input    [minibatch, nIn, depth, height, width]                        any strides
  * windows  [minibatch, nIn, kD, kH, kW, outDepth, outHeight, outWidth]   'c' order
  * </pre>
  *
- * This order, positions last, is the one that ND4J's im2col fills five times faster, or more, than the one DL4J's own layers ask
- * it for (docs/benchmarks.md), and it makes a matrix {@code [positions, nIn·kD·kH·kW]} of each example.
+ * In this order, positions come last. ND4J's im2col fills it at least five times faster than the order that DL4J's own layers ask
+ * for (docs/benchmarks.md), and it makes each example a matrix {@code [positions, nIn·kD·kH·kW]}.
  *
  * @param in       size of the input: channels, depth, height, width
  * @param out      size of the output: depth, height, width
- * @param padding  what precedes the input, or, below zero, how many of its first numbers no window begins before; what
- *                 follows it is whatever the output size needs. Below zero it is with {@code Same} and a stride greater than
- *                 the kernel, in DL4J's layers of one and three dimensions; its two-dimensional one refuses that
- * @param covering whether the output size is that of the input by the stride, whatever the kernel
+ * @param padding  how much precedes the input; what follows the input is as much as the output size needs. If negative, the first
+ *                 window begins after that many numbers of the input. That happens with {@code Same} and a stride greater than
+ *                 the kernel, in DL4J's layers of one and three dimensions; the two-dimensional layer refuses it
+ * @param covering whether the output size is the input size divided by the stride, whatever the kernel
  */
 public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] padding, int[] dilation, boolean covering) {
 
@@ -46,7 +46,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
 
     /**
      * @param input as the layer gets it, channels first
-     * @throws DL4JInvalidInputException what DL4J's own layer throws if kernel and input do not go together
+     * @throws DL4JInvalidInputException as DL4J's own layer throws it, if the kernel does not fit the input
      * @throws IllegalStateException     likewise, for images with {@code Same} and a stride that leaves part of them out
      */
     public static Windows of(ConvolutionLayer conf, INDArray input) {
@@ -114,8 +114,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     }
 
     /**
-     * The shape of an array of {@code channels} numbers per position, as DL4J has it for an input of this rank, channels
-     * first.
+     * DL4J's shape, channels first, of an array of {@code channels} numbers per position, for an input of this rank.
      */
     public long[] outputShape(long minibatch, long channels, int inputRank) {
         return switch (inputRank) {
@@ -160,7 +159,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     }
 
     /**
-     * The transpose of {@link #unfold}: every input gets the sum of its copies.
+     * The transpose of {@link #unfold}: every number of the input becomes the sum of its copies.
      *
      * @param input written to
      */

@@ -1,5 +1,5 @@
 /**
- * The arithmetic of layers that are ours, adapted or frozen. Public classes here are no API and may change without notice.
+ * The arithmetic of this library's layers, adapted or frozen. Public classes here are no API and may change without notice.
  *
  * <pre>
  *   UnfoldedConvolution --- Windows            a convolution as matrix products, forward and backward
@@ -15,7 +15,7 @@
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  *
- * <p>Knows {@code internal.blas}, which multiplies, and {@code internal.quantized}; {@code internal.engine} and
- * {@code internal.frozen} know it.
+ * <p>Depends on {@code internal.blas}, which multiplies, and on {@code internal.quantized}; {@code internal.engine} and
+ * {@code internal.frozen} depend on it.
  */
 package io.github.dl4jlora.internal.kernel;

@@ -13,7 +13,7 @@ import java.util.Map;
 import java.util.function.BooleanSupplier;
 
 /**
- * A running adapted layer or vertex, whatever computes it. What it consists of is its {@link Adapter}'s to tell.
+ * A running adapted layer or vertex, whatever computes it. Its {@link Adapter} tells what it consists of.
  */
 public interface AdaptedRuntime extends Disableable {
 
@@ -21,36 +21,36 @@ public interface AdaptedRuntime extends Disableable {
     enum InputGradient {
         /** A layer upstream. */
         NEEDED,
-        /** Whoever calls {@code calculateGradients} or {@code backpropGradient}; not the network's own training step. */
+        /** Callers of {@code calculateGradients} or {@code backpropGradient}; not the network's own training step. */
         FOR_CALLERS,
         /** Nobody: DL4J ends backpropagation at the layer upstream. */
         UNNEEDED;
 
-        /** Whether the backward pass that is going on must compute it. */
+        /** Whether the present backward pass must compute it. */
         public boolean isNeeded() {
             return this == NEEDED || this == FOR_CALLERS && !BackpropCaller.isTrainingStep();
         }
     }
 
-    /** The adapted layer inside whatever DL4J wrapped it in when it was frozen since; null for any other. */
+    /** The adapted layer, inside the wrapper that DL4J put around it if it was frozen since; null for any other layer. */
     static AdaptedRuntime of(Trainable runtime) {
         return insideFreezing(runtime) instanceof AdaptedRuntime adapted ? adapted : null;
     }
 
-    /** What runs inside DL4J's freezing wrappers; the layer itself outside of any. */
+    /** The layer inside DL4J's freezing wrappers; the layer itself if it has none. */
     static Trainable insideFreezing(Trainable runtime) {
         return runtime instanceof FrozenLayer frozen ? insideFreezing(frozen.getInsideLayer())
                 : runtime instanceof FrozenLayerWithBackprop frozen ? insideFreezing(frozen.getInsideLayer()) : runtime;
     }
 
-    /** What the layer has beside its stock layer: parts, start, merge, and what is switched on and off at run time. */
+    /** What the layer has besides its stock layer: parts, start, merge, and what is switched on and off at run time. */
     Adapter adapter();
 
     /** Tells who uses the gradient of the layer's input, where computing it can be left out. */
     void setInputGradient(InputGradient use);
 
     /**
-     * Takes the low-rank path away, until {@link #enable} has been called as often: the layer computes what the base's
+     * Takes the low-rank path away, until {@link #enable} has been called as often as this. The layer computes what the base's
      * layer computes, bit for bit, and has no backward pass.
      */
     @Override
@@ -68,9 +68,9 @@ public interface AdaptedRuntime extends Disableable {
      *
      * @param key      of the adapted parameter
      * @param examples how many there are in the batch; 0: any number, and each route is for all of them
-     * @param inOrder  asked where the layer has several rows for an example: whether these are known to be the first example's,
-     *                 then the second's; where that is not known the pass ends in a {@link Routing.RowsMismatchException}
-     * @param routes   by examples; none for what the base computes; null: the layer's own path again
+     * @param inOrder  asked if the layer has several rows for an example: whether these are known to be the first example's,
+     *                 then the second's; if that is not known, the pass ends in a {@link Routing.RowsMismatchException}
+     * @param routes   by examples; none for what the base computes; null for the layer's own path again
      */
     default void route(String key, long examples, BooleanSupplier inOrder, List<Route> routes) {
         adapter().switches().route(key, examples, inOrder, routes);
@@ -82,12 +82,12 @@ public interface AdaptedRuntime extends Disableable {
     }
 
     /**
-     * What an adapter of the layer multiplies outputs by, beside what it adds.
+     * The factors by which an adapter of the layer multiplies outputs, besides what it adds.
      *
      * @param variant of the adapter
      * @param parts   of the adapter, by part
      * @param factor  s
-     * @return {@code [1, nOut]}; null for one that does not multiply
+     * @return {@code [1, nOut]}; null for an adapter that does not multiply
      */
     default INDArray outputScale(Variant variant, Map<String, INDArray> parts, double factor) {
         return null;

@@ -22,8 +22,8 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
- * What a running adapted layer or vertex has beside its stock layer: the parts of its adapters, how they are replaced and
- * merged, and who else knows of them. Every kind of adapted layer has one.
+ * What a running adapted layer or vertex has besides its stock layer: the parts of its adapters, how they are replaced and
+ * merged, and who else is told of that. Every kind of adapted layer has one.
  */
 public final class Adapter {
 
@@ -44,7 +44,7 @@ public final class Adapter {
      * @param table   the layer's parameter table
      * @param view    the layer's part of the vector
      * @param type    the network's data type
-     * @param changed told when what the layer computes has changed other than through the vector
+     * @param changed run when what the layer computes has changed other than through the vector
      */
     public Adapter(Supplier<? extends AdaptedConfiguration> conf, Supplier<Map<String, INDArray>> table, Supplier<INDArray> view,
             DataType type, Runnable changed) {
@@ -73,7 +73,7 @@ public final class Adapter {
         return stock;
     }
 
-    /** What the adapters hold that does not train. */
+    /** The parts of the adapters that do not train. */
     public AdapterConstants constants() {
         return constants;
     }
@@ -82,7 +82,7 @@ public final class Adapter {
         return type;
     }
 
-    /** What the layer computes has changed other than through the vector. */
+    /** To be called when what the layer computes has changed other than through the vector. */
     void changed() {
         changed.run();
     }
@@ -92,15 +92,15 @@ public final class Adapter {
         return table.get().get(key);
     }
 
-    /** A parameter of the adapter by key of the parameter table, wherever it lives; null for one that it has not. */
+    /** A parameter of the adapter by key of the parameter table, wherever it lives; null for one that it does not have. */
     public INDArray value(String key) {
         INDArray inVector = inVector(key);
         return inVector != null ? inVector : constants.values().get(key);
     }
 
     /**
-     * What the adapter of one parameter consists of, by part, live, what does not train included: A {@code [nIn, rank]}, B
-     * {@code [rank, nOut]}, a variant's own and, where it belongs to the layer's one matrix, a trained b {@code [1, nOut]}.
+     * The adapter of one parameter, by part, live, including parts that do not train: A {@code [nIn, rank]}, B
+     * {@code [rank, nOut]}, a variant's own and, if it belongs to the layer's one matrix, a trained b {@code [1, nOut]}.
      *
      * @param key of the adapted parameter
      */
@@ -121,11 +121,11 @@ public final class Adapter {
     }
 
     /**
-     * Replaces parts of the adapter of one parameter by others. Those that do not train and are outside the vector are then
-     * known by another content.
+     * Replaces parts of the adapter of one parameter. Parts that do not train and are outside the vector then have another
+     * content id.
      *
      * @param key   of the adapted parameter
-     * @param parts by part, as {@link #parts} has them
+     * @param parts by part, as {@link #parts} returns them
      */
     public void replace(String key, Map<String, INDArray> parts) {
         AdaptedConfiguration lora = conf.get();
@@ -147,7 +147,7 @@ public final class Adapter {
         changed.run();
     }
 
-    /** The factor of ΔW as it counts now: s, times what the layer is scaled by. */
+    /** The present factor of ΔW: s times the layer's scale. */
     public double factor(AdaptedParameter matrix) {
         return matrix.factor() * switches.scale(matrix.key());
     }
@@ -166,7 +166,7 @@ public final class Adapter {
         lora.rescale(key, alpha, scaling);
         settings = lora.settings();
         if (lora.settings().loraInit().isTakenFromW() && !lora.settings().loraInit().needsData()) {
-            // What stands in W's place is W − s·A0·B0, of the s that there is now.
+            // W − s·A0·B0 stands in place of W, with the present s.
             Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock.all(), Map.of(), type, lora.getStartSeed());
             replace(key, Map.of(Variant.START_A, start.get(Variant.START_A), Variant.START_B, start.get(Variant.START_B)));
         }
@@ -184,11 +184,10 @@ public final class Adapter {
     }
 
     /**
-     * To be called before a pass. Where others have been attached, what was looked up of the frozen values is looked up again.
+     * To be called before a pass. If other frozen values have been attached, they are looked up again.
      *
-     * @throws IllegalStateException if the layer's settings are others than those it was made of, or if the base was closed
-     *                               or, as far as a quick look can tell, trained or overwritten; the latter is looked at when
-     *                               training only
+     * @throws IllegalStateException if the layer's settings are not those it was made with, if the base was closed or, in
+     *                               training only, if a quick look finds that it was trained or overwritten
      */
     public void beginPass(boolean training) {
         requireSameSettings();
@@ -208,9 +207,9 @@ public final class Adapter {
     }
 
     /**
-     * Has something called after each step of training, when all parameters have been updated, beside what is called already.
+     * Has something called after each step of training, when all parameters have been updated, besides what is called already.
      *
-     * @param again whether to go on with that
+     * @param again what is called; it returns whether to call it after the next step, too
      */
     public void afterSteps(BooleanSupplier again) {
         BooleanSupplier before = afterStep;
@@ -230,7 +229,7 @@ public final class Adapter {
     }
 
     /**
-     * Sets a trained parameter. Frozen values are out of reach here; whole vectors are restored frozen values included.
+     * Sets a trained parameter. Frozen values cannot be set here, but are restored with whole vectors.
      *
      * @throws IllegalArgumentException for another key, or another shape
      */

@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * What the adapters of a layer hold that does not train: in the vector or, outside it, known by its content, and computed
- * again from W and a seed where nobody has it.
+ * The parts of a layer's adapters that do not train. They are in the vector, or outside it under a content id; those outside are
+ * computed again from W and a seed if nobody has them.
  */
 public final class AdapterConstants {
 
@@ -36,7 +36,7 @@ public final class AdapterConstants {
         this.type = type;
     }
 
-    /** By key of the parameter table; where they are in the vector, among what else is there. */
+    /** The values by key of the parameter table; if they are in the vector, the whole table. */
     Map<String, INDArray> values() {
         if (values == null) {
             AdapterLayout layout = conf.get().layout();
@@ -54,7 +54,7 @@ public final class AdapterConstants {
         }
         reference.bindOr(lora.getLayerName(), () -> {
             AdapterStart.requireComputable(lora);
-            // In the type in which they were made.
+            // Computed in the type in which they were made.
             DataType original = lora.getFrozen().require(lora.getLayerName()).dataType();
             return byContent(lora, started(original, lora.getStartSeed()));
         });
@@ -85,7 +85,7 @@ public final class AdapterConstants {
         }
     }
 
-    /** Those of one adapted parameter, by part. */
+    /** The constants of one adapted parameter, by part. */
     Map<String, INDArray> of(AdaptedParameter matrix) {
         Map<String, INDArray> known = new HashMap<>();
         conf.get().layout().constants().stream().filter(slot -> slot.matrix().equals(matrix))
@@ -93,7 +93,7 @@ public final class AdapterConstants {
         return known;
     }
 
-    /** Replaces some, by key of the parameter table, that are outside the vector: all are then known by another content. */
+    /** Replaces some that are outside the vector, by key of the parameter table; all of them together get another content id. */
     void replace(Map<String, INDArray> some) {
         AdaptedConfiguration lora = conf.get();
         Map<String, INDArray> all = new HashMap<>(lora.getConstants() == null ? Map.of() : values());
@@ -102,9 +102,9 @@ public final class AdapterConstants {
     }
 
     /**
-     * Keeps others outside the vector.
+     * Keeps other constants outside the vector.
      *
-     * @param all  by key of the parameter table; may have more
+     * @param all  by key of the parameter table; may have more than constants
      * @param seed from which they can be computed again
      */
     void keep(Map<String, INDArray> all, long seed) {
@@ -115,19 +115,19 @@ public final class AdapterConstants {
         forget();
     }
 
-    /** Others have been attached. */
+    /** To be called when others have been attached. */
     void forget() {
         values = null;
     }
 
-    /** Refuses a start that is not here and that W does not tell. */
+    /** Refuses a start that is not here and cannot be computed from W. */
     public void requireStart() {
         if (conf.get().getConstants() != null && !conf.get().getConstants().isHere()) {
             AdapterStart.requireComputable(conf.get());
         }
     }
 
-    /** Those that are outside the vector; null where there is nothing of the kind. */
+    /** The constants outside the vector; null if there are none. */
     public FrozenWeights outside() {
         AdaptedConfiguration lora = conf.get();
         if (lora.getConstants() == null) {

@@ -27,13 +27,13 @@ public final class AdapterInitializer {
     /**
      * Gives the adapters a fresh start, as configured, and biases the base's values.
      *
-     * @param node  what the layer is called in adapter files
-     * @param seed  of the whole network; each parameter draws from one of its own
-     * @param known of starts from data, by key of the adapted parameter and part
+     * @param node  the layer's name in adapter files
+     * @param seed  of the whole network; each parameter draws from a seed of its own
+     * @param known parts of starts from data, by key of the adapted parameter and part
      */
     public void start(String node, long seed, Map<String, Map<String, INDArray>> known) {
         for (AdaptedParameter matrix : lora.adapted()) {
-            // Java's hash of the name tells matrices of one shape apart.
+            // Java's hash of the name makes seeds of matrices of the same shape differ.
             start(matrix, known.getOrDefault(matrix.key(), Map.of()),
                     seed * 31 + lora.matrices().module(node, matrix.key()).hashCode(), true);
         }
@@ -61,9 +61,9 @@ public final class AdapterInitializer {
     }
 
     /**
-     * The start of a layer that DL4J initialises. A declared layer draws its frozen values, too, where they are outside the
-     * vector. DL4J initialises what it builds anew from an adapted network as well, and then copies the vector: what is
-     * outside it stays as it is, and of a base that is not here nothing is asked.
+     * Gives the start to a layer that DL4J initialises. A declared layer draws its frozen values, too, if they are outside the
+     * vector. DL4J also initialises networks that it builds anew from an adapted network, and then copies the vector. So values
+     * outside the vector stay as they are, and nothing is computed from a base that is not here.
      */
     public void initialize() {
         if (lora.getStorage() == FrozenStorage.SHARED && lora.getFrozen() == null) {

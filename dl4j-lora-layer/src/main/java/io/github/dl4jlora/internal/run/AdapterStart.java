@@ -15,9 +15,9 @@ import java.util.Map;
 import java.util.Random;
 
 /**
- * What a layer's adapter starts from: a function of its configuration, W and a seed, the same on every machine. So that part
- * of it which never changes need not be written anywhere: whoever has W can compute it again. Starts from data are known to
- * whoever saw the data, and cannot.
+ * What a layer's adapter starts from: a function of its configuration, W and a seed, the same on every machine. So the part of it
+ * that never changes need not be written anywhere: it can be computed again from W. A start from data cannot be computed without
+ * the data.
  */
 final class AdapterStart {
 
@@ -28,8 +28,8 @@ final class AdapterStart {
      * The parts of one adapted parameter.
      *
      * @param stock the stock layer's own parameters; may be empty for a start that does not depend on them
-     * @param known parts that are settled already, by part: a start that was taken from W is not computed again; a start from
-     *              data that is not known is zero, and left to whoever has it from elsewhere
+     * @param known parts that are settled already, by part: a known start that was taken from W is not computed again; a start
+     *              from data that is not known is zero here, and is to be set by a caller that has it
      * @return by part: A, B, …
      */
     static Map<String, INDArray> of(AdaptedConfiguration lora, AdaptedParameter matrix, Map<String, INDArray> stock,

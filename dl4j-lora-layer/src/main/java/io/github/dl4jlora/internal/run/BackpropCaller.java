@@ -3,8 +3,8 @@ package io.github.dl4jlora.internal.run;
 import java.lang.StackWalker.StackFrame;
 
 /**
- * Tells a network's own training step, which throws the gradient of its input away, from {@code calculateGradients},
- * {@code backpropGradient} and direct calls, which promise it. DL4J passes layers nothing that would tell.
+ * Tells a network's own training step, which discards the gradient of the network's input, from {@code calculateGradients},
+ * {@code backpropGradient} and direct calls, which promise that gradient. DL4J passes layers nothing that would tell.
  */
 public final class BackpropCaller {
 

@@ -10,11 +10,11 @@ import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 
 /**
- * What runs in place of an adapted parameter's own adapter, while a network serves several.
+ * What runs in place of an adapted parameter's own adapter, while a network serves several adapters.
  *
- * @param layer    its name, for messages
+ * @param layer    the layer's name, for messages
  * @param examples how many there are in the batch; 0: any number, and each route is for all of them
- * @param inOrder  asked where the layer has several rows for an example: whether these are known to be the first example's,
+ * @param inOrder  asked if the layer has several rows for an example: whether these are known to be the first example's,
  *                 then the second's, and so on
  * @param routes   by examples
  */
@@ -23,7 +23,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
     /**
      * The routes by rows of an input.
      *
-     * @param rows how many it has
+     * @param rows how many the input has
      * @throws RowsMismatchException if nobody knows which example a row belongs to
      */
     public List<Route> forRows(long rows) {
@@ -41,7 +41,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
         return each == 1 ? routes : each(route -> route.times(each));
     }
 
-    /** Called for each of thousands of routes a second: no stream. */
+    /** Not a stream, since it is called for each of thousands of routes a second. */
     private List<Route> each(UnaryOperator<Route> change) {
         List<Route> changed = new ArrayList<>(routes.size());
         for (Route route : routes) {
@@ -50,7 +50,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
         return changed;
     }
 
-    /** Whether some route does more than to add a product. */
+    /** Whether some route does more than add a product. */
     public boolean doesMoreThanAdding() {
         for (Route route : routes) {
             if (route.scale() != null || route.bias() != null) {
@@ -63,7 +63,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
     /**
      * The routes of a layer that cannot tell rows apart.
      *
-     * @throws RowsMismatchException if not all are for all rows
+     * @throws RowsMismatchException if not all routes are for all rows
      */
     public List<Route> forAll() {
         if (!routes.isEmpty() && examples != 0) {
@@ -72,7 +72,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
         return routes;
     }
 
-    /** Whether two of them compute the same, by the identity of the matrices. */
+    /** Whether both compute the same, by the identity of the matrices. */
     public boolean isSameAs(Routing other) {
         return other != null && routes.size() == other.routes.size()
                 && IntStream.range(0, routes.size()).allMatch(i -> routes.get(i).isSameAs(other.routes.get(i)));

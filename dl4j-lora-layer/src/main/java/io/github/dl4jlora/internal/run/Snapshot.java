@@ -25,7 +25,7 @@ public final class Snapshot {
         }
     }
 
-    /** Whether the values are, bit for bit, what they were. Where they are not in the host's memory, nothing is known. */
+    /** Whether the values are unchanged, bit for bit. False if they are not in the host's memory, where nothing is known. */
     public boolean isOf(INDArray values) {
         return copy != null && canTell(values)
                 && Pointer.memcmp(values.data().addressPointer(), copy.data().addressPointer(),
@@ -36,7 +36,7 @@ public final class Snapshot {
         return Nd4j.getBackend().getEnvironment().isCPU() && values.elementWiseStride() == 1;
     }
 
-    /** The same object as long as the values are the same; null where nothing is known. */
+    /** The same object as long as the values are the same; null if nothing is known. */
     public Object state(INDArray values) {
         if (!canTell(values)) {
             return null;
@@ -48,7 +48,7 @@ public final class Snapshot {
         return state;
     }
 
-    /** The next state is another: something beside the values has changed. */
+    /** Makes the next state another object: something besides the values has changed. */
     public void changed() {
         state = null;
     }

@@ -22,8 +22,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * The frozen parameters of an adapted layer, as its stock layer calls them. Looked up when they are first asked for, not earlier:
- * a restored network's weights are attached in between.
+ * The frozen parameters of an adapted layer, under its stock layer's keys. They are looked up when they are first asked for, not
+ * earlier: a restored network's weights are attached in between.
  */
 public final class StockValues {
 
@@ -32,7 +32,7 @@ public final class StockValues {
     private final DataType type;
     private final Map<String, FrozenMatrix> matrices = new HashMap<>();
     private Map<String, INDArray> arrays;
-    /** Nobody reads it: a cast of the frozen values lasts as long as somebody has hold of it. */
+    /** Never read, only held: a cast of the frozen values lasts as long as somebody holds it. */
     private INDArray held;
 
     StockValues(Supplier<? extends AdaptedConfiguration> conf, Supplier<INDArray> view, DataType type) {
@@ -41,7 +41,7 @@ public final class StockValues {
         this.type = type;
     }
 
-    /** Others have been attached. */
+    /** To be called when others have been attached. */
     void forget() {
         matrices.clear();
         arrays = null;
@@ -49,7 +49,7 @@ public final class StockValues {
     }
 
     /**
-     * All of them, flat; of quantised ones a copy that nobody keeps.
+     * All values, flat; if they are quantised, a copy that is not kept.
      *
      * @throws FrozenWeightsMissingException if they cannot be found
      */
@@ -64,7 +64,7 @@ public final class StockValues {
         return conf.get().frozenValues(view.get(), otherType);
     }
 
-    /** Those that are arrays: all but the matrices that are kept in fewer bits. */
+    /** The parameters that are arrays: all but the matrices that are kept in fewer bits. */
     public Map<String, INDArray> arrays() {
         if (arrays == null) {
             arrays = isQuantized() ? weights().rest(type) : all();
@@ -72,7 +72,7 @@ public final class StockValues {
         return arrays;
     }
 
-    /** All of them as arrays, as {@link #flat()}. */
+    /** All parameters as arrays, views of {@link #flat()}. */
     Map<String, INDArray> all() {
         return conf.get().stockTable(flat(), false);
     }
@@ -91,10 +91,10 @@ public final class StockValues {
     }
 
     /**
-     * The stock layer itself, without the rules that speak of its weights.
+     * The stock layer itself, without the rules for its weights.
      *
      * @param like   the network's configuration of the adapted layer
-     * @param hollow whether it shall have no weights, so that whatever asks for them fails
+     * @param hollow whether to make it without weights, so that any use of them fails
      */
     public Layer layer(NeuralNetConfiguration like, int index, boolean hollow) {
         NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.withoutWeightRules(conf.get().stockLayer()), like);

@@ -11,7 +11,7 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
- * What is switched on a running adapted layer: whether its adapters count, how much, and whether those of a bank stand in for
+ * What can be switched on a running adapted layer: whether its adapters count, how much, and whether a bank's adapters replace
  * them.
  */
 public final class Switches {
@@ -25,7 +25,7 @@ public final class Switches {
 
     /**
      * @param name    the layer's, for messages
-     * @param changed told after each switch
+     * @param changed run after each switch
      */
     Switches(Supplier<String> name, Runnable changed) {
         this.name = name;
@@ -42,14 +42,14 @@ public final class Switches {
         changed.run();
     }
 
-    /** Whether a scope is open in which the layer computes what the base's does. */
+    /** Whether a scope is open in which the layer computes what the base's layer does. */
     public boolean isDisabled() {
         return disabled > 0;
     }
 
     /**
-     * By what the path of an adapted parameter is multiplied, beside its own factor: what {@link #setScale} said, times that of
-     * every open scope.
+     * By what the path of an adapted parameter is multiplied, besides its own factor: the scale of {@link #setScale}, times that
+     * of every open scope.
      */
     public double scale(String key) {
         double scale = scales.getOrDefault(key, 1.0);
@@ -59,7 +59,7 @@ public final class Switches {
         return scale;
     }
 
-    /** Multiplies the path of an adapted parameter, in place of what was set before. */
+    /** Sets by what the path of an adapted parameter is multiplied, in place of what was set before. */
     public void setScale(String key, double scale) {
         scales.put(key, scale);
         changed.run();
@@ -68,7 +68,7 @@ public final class Switches {
     /**
      * Multiplies all paths of the layer.
      *
-     * @return what ends it
+     * @return ends the scope
      */
     public Runnable openScale(double scale) {
         double[] scope = {scale};
@@ -90,18 +90,18 @@ public final class Switches {
         changed.run();
     }
 
-    /** What runs in place of the layer's own path; null for that itself. */
+    /** What runs in place of the layer's own path; null if the layer's own path runs. */
     public Routing routing(String key) {
         return routings.get(key);
     }
 
-    /** Of all adapted parameters, by key. */
+    /** The routings of all adapted parameters that have one, by key. */
     public Map<String, Routing> routings() {
         return routings;
     }
 
     /**
-     * @throws IllegalStateException while the adapter is disabled, or the layer serves those of a bank
+     * @throws IllegalStateException while the adapter is disabled, or the layer serves the adapters of a bank
      */
     public void requireTrainable() {
         if (disabled > 0) {

@@ -14,7 +14,7 @@
  *     `- BackpropCaller         whether the caller wants the gradient of the input
  * </pre>
  *
- * <p>{@code internal.engine} and {@code internal.effective} have the running layers. Frozen layers are run in
- * {@code internal.frozen}; what is computed with A and B is {@code variant}'s.
+ * <p>The running layers are in {@code internal.engine} and {@code internal.effective}. {@code internal.frozen} runs frozen
+ * layers; {@code variant} says what is computed with A and B.
  */
 package io.github.dl4jlora.internal.run;

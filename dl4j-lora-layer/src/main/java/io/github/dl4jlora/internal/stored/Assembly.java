@@ -12,8 +12,8 @@ import java.io.IOException;
 import java.util.Map;
 
 /**
- * A network of a configuration that a stranger may have written: how many parameters it asks for is known before anything of
- * that size is made. ND4J's random generator is not touched.
+ * Makes a network of a configuration that a stranger may have written. The number of parameters that it asks for is known before
+ * anything of that size is made. ND4J's random generator is not touched.
  */
 public final class Assembly {
 

@@ -13,17 +13,17 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * Counts the layers of a configuration before DL4J parses it. DL4J takes a layer without activation or weight initialisation for
- * one of an old format, and parses the whole configuration again for each of these.
+ * Counts the layers of a configuration before DL4J parses it. DL4J treats a layer without activation or weight initialisation as
+ * one of an old format, and parses the whole configuration again for each such layer.
  */
 final class ConfiguredLayers {
 
-    /** More than any network has; DL4J makes some thousand in a second. */
+    /** More layers than any network has; DL4J makes some thousand in a second. */
     private static final int MOST = 5_000;
     /** Bytes that may be parsed again. */
     private static final long MOST_AGAIN = 64L << 20;
     private static final String DL4J = "org.deeplearning4j.";
-    /** Of the old format, all that need nothing else: with a distribution it may still go wrong. */
+    /** Weight initialisations of the old format that need nothing else; one with a distribution may still go wrong. */
     private static final Set<String> STARTS = Arrays.stream(WeightInit.values()).filter(start -> start != WeightInit.DISTRIBUTION)
             .map(WeightInit::name).collect(Collectors.toUnmodifiableSet());
 
@@ -65,7 +65,7 @@ final class ConfiguredLayers {
         if ("@class".equals(name)) {
             open.peek().type = value;
         } else if ("weightInit".equals(name)) {
-            // What 1.0.0-beta3 and older wrote: DL4J parses the configuration again once, for all of these.
+            // As 1.0.0-beta3 and older wrote it: DL4J parses the configuration again once, for all such layers.
             open.peek().start |= STARTS.contains(value);
         }
     }
@@ -93,7 +93,7 @@ final class ConfiguredLayers {
         }
     }
 
-    /** By name alone; none is initialised. */
+    /** Looks the class up by its name, without initialising it. */
     private static boolean isBaseLayer(String type) {
         try {
             return type != null && type.startsWith(DL4J)

@@ -24,10 +24,9 @@ import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 
 /**
- * Restores a file that DL4J's {@link ModelSerializer} wrote, of whichever network type it is, as a file that anybody may
- * have written: the configuration comes first, and what it asks for is compared with what the file holds before an array
- * is made. Of the other entries only parameters, updater state and the normalizer are read, so no Java object is ever
- * deserialised.
+ * Restores a network of either type from a file that DL4J's {@link ModelSerializer} wrote, and treats it as a file that anybody
+ * may have written. The configuration comes first, and what it asks for is compared with what the file holds before an array is
+ * made. Of the other entries only parameters, updater state and the normalizer are read, so no Java object is ever deserialised.
  */
 public final class ModelZip implements AutoCloseable {
 
@@ -50,7 +49,7 @@ public final class ModelZip implements AutoCloseable {
      */
     public static Model restore(File file, boolean loadUpdater, Set<String> frozenIds) throws IOException {
         return restore(file, loadUpdater, id -> {
-            // Where weights are missing a frozen layer stands on zeros, as many as its configuration likes.
+            // Without its weights a frozen layer would stand on zeros, as many as its configuration asks for.
             if (!frozenIds.contains(id)) {
                 throw new IOException("it lacks the frozen weights " + id + " that its configuration refers to");
             }
@@ -67,14 +66,14 @@ public final class ModelZip implements AutoCloseable {
     }
 
     private static Model restore(File file, boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
-        // Whoever restores it while a workspace is open has a network that outlives that.
+        // A network that is restored while a workspace is open outlives the workspace.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
             return source.named(() -> source.restored(loadUpdater, frozen));
         }
     }
 
     /**
-     * Reads the normalizer beside a network, whichever kind of file that is.
+     * Reads the normalizer beside a network, from any kind of file that may hold one.
      *
      * @return null if there is none
      * @throws IOException if the file is missing, damaged or no zip file, or the normalizer is of a kind that is not read; the
@@ -114,7 +113,7 @@ public final class ModelZip implements AutoCloseable {
         return new ModelZip(file, UntrustedZip.open(file));
     }
 
-    /** Takes a step, and names the file where that fails. */
+    /** Runs a step, and names the file if the step fails. */
     <T> T named(StoredConfiguration.Step<T> step) throws IOException {
         try {
             return StoredConfiguration.named(file, step);
@@ -143,7 +142,7 @@ public final class ModelZip implements AutoCloseable {
         }
     }
 
-    /** The network's own array; null if its updaters keep nothing. */
+    /** The updaters' state, the network's own array; null if its updaters keep nothing. */
     public static INDArray updaterState(Model network) {
         return network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
                 : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
@@ -170,7 +169,7 @@ public final class ModelZip implements AutoCloseable {
         return StoredConfiguration.network(json, (name, configured) -> { }, parameters);
     }
 
-    /** The parameters, to be closed, of which there must be so many. */
+    /** The parameters, of which there must be {@code length}; to be closed. */
     StoredVector coefficients(long length) throws IOException {
         ZipEntry entry = entry(ModelSerializer.COEFFICIENTS_BIN);
         return StoredVector.open(zip, entry, length, Expansion.most(entry, file));
@@ -181,7 +180,7 @@ public final class ModelZip implements AutoCloseable {
         if (state == null) {
             throw new IOException("it has updater state, but its configuration names updaters that keep none");
         }
-        // As long as what is there already, it needs no other bound; untrained it is all zeros.
+        // It has to be as long as the present state, so it needs no other bound; an untrained network's is all zeros.
         ZipEntry entry = entry(ModelSerializer.UPDATER_BIN);
         try (INDArray stored = StoredVector.open(zip, entry, state.length(), Long.MAX_VALUE).all()) {
             state.assign(stored);

@@ -15,13 +15,13 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * An array as {@code Nd4j.write} writes it: shape information, then values, a header before each. Unlike {@code Nd4j.read} this
- * believes no header before it has been compared with what may be there, and uses no strides, which would say where in memory to
- * look.
+ * An array as {@code Nd4j.write} writes it: shape information, then values, each after a header. Unlike {@code Nd4j.read}, this
+ * class believes no header before comparing it with what can be there, and does not use strides, which would say where in memory
+ * to look.
  */
 final class StoredArray {
 
-    /** Of ND4J's shape information: rank, shape, strides, three more, for at most 32 dimensions. */
+    /** Most numbers of ND4J's shape information: rank, shape, strides, three more, for at most 32 dimensions. */
     private static final long LONGEST_SHAPE = 2 * 32 + 4;
     private static final int PIECE = 1 << 16;
 
@@ -49,14 +49,14 @@ final class StoredArray {
         return shape;
     }
 
-    /** Reads over the shape information of an array whose shape is known. */
+    /** Skips the shape information of an array whose shape is known. */
     static void skipShape(DataInputStream in) throws IOException {
         Header shape = shapeHeader(in);
         in.skipNBytes(shape.length() * shape.type().width());
     }
 
     /**
-     * Reads an array of whatever shape it has.
+     * Reads an array of any shape.
      *
      * @param mostBytes that its values may take
      * @return a new array, in no workspace
@@ -111,7 +111,7 @@ final class StoredArray {
     }
 
     /**
-     * Takes values from the file's order of bytes, which is Java's.
+     * Fills a buffer with values from the file, whose byte order is Java's.
      *
      * @return false if they end early
      */

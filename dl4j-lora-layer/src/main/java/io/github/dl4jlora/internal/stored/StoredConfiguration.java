@@ -19,7 +19,7 @@ import java.nio.charset.StandardCharsets;
 /** The configuration of a network in a file that anybody may have written. */
 public final class StoredConfiguration {
 
-    /** Bytes of the longest that is read. */
+    /** Bytes of the longest configuration that is read. */
     public static final int LONGEST = 16 << 20;
     private static final int DEEPEST = 100;
     private static final int LONGEST_REASON = 500;
@@ -37,7 +37,7 @@ public final class StoredConfiguration {
 
         /**
          * @param name       of the layer or vertex, for messages
-         * @param configured DL4J's configuration of it: a {@code Layer} or a {@code GraphVertex} that is none
+         * @param configured DL4J's configuration of it: a {@code Layer}, or a {@code GraphVertex} that is no layer
          */
         void at(String name, Object configured) throws IOException;
     }
@@ -52,7 +52,7 @@ public final class StoredConfiguration {
     }
 
     /**
-     * Takes a step, and names the file where that fails.
+     * Runs a step, and names the file if the step fails.
      *
      * @param file for the message
      * @throws IOException whatever goes wrong
@@ -61,12 +61,12 @@ public final class StoredConfiguration {
         try {
             return step.read();
         } catch (IOException | RuntimeException | StackOverflowError | LinkageError e) {
-            // The last two: a configuration that nests layers in layers, or names a class that cannot be initialised.
+            // The last two are for a configuration that nests layers in layers, or names a class that cannot be initialised.
             throw new IOException(file + " cannot be restored as a DL4J network: " + reason(e), e);
         }
     }
 
-    /** In one line: parsers quote what they do not understand over several. */
+    /** The reason in one line: parsers quote over several lines what they do not understand. */
     private static String reason(Throwable e) {
         String said = (e instanceof JsonProcessingException json ? "its configuration is damaged: " + json.getOriginalMessage()
                 : String.valueOf(e.getMessage())).lines().findFirst().orElse("")
@@ -89,7 +89,7 @@ public final class StoredConfiguration {
                     && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
                 frozen.to(parser.getText());
             }
-            // Old object detectors' bounding boxes come with a count that DL4J allocates unseen.
+            // Bounding boxes of old object detectors come with a count, and DL4J allocates that many without a check.
             if (token.isNumeric() && "numElements".equals(parser.getCurrentName()) && parser.getValueAsDouble() > text.length) {
                 throw new IOException("its configuration declares an array of " + parser.getText() + " numbers");
             }
@@ -98,9 +98,9 @@ public final class StoredConfiguration {
     }
 
     /**
-     * DL4J writes in the encoding of its machine, and reads in that, too. Of letters beyond ASCII, one of 8 bits is no UTF-8.
+     * DL4J writes and reads in the encoding of its machine. Letters beyond ASCII in an encoding of 8 bits are not valid UTF-8.
      *
-     * @param machines the encoding of this one
+     * @param machines the encoding of this machine
      */
     static byte[] inUtf8(byte[] text, Charset machines) throws IOException {
         try {
@@ -119,8 +119,8 @@ public final class StoredConfiguration {
     /**
      * Makes the network.
      *
-     * @param json {@link #checked}
-     * @param look at each layer and vertex before one is instantiated
+     * @param json as {@link #checked} returned it
+     * @param look called for each layer and vertex before any is instantiated
      */
     public static Model network(String json, Look look, Assembly.Parameters parameters) throws IOException {
         if (UntrustedJson.hasField(json, GRAPH_ONLY)) {
@@ -139,7 +139,7 @@ public final class StoredConfiguration {
                 : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
     }
 
-    /** Looks at what is configured of a network. */
+    /** Looks at the configuration of each layer and vertex of a network. */
     public static void forEach(Model network, Look look) throws IOException {
         if (network instanceof ComputationGraph graph) {
             forEach(graph.getConfiguration(), look);

@@ -28,24 +28,24 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A normalizer as DL4J's NormalizerSerializer writes it, of the types that it knows without being told more. Its reader makes an
- * object of whatever class the type CUSTOM names, and DL4J's ModelSerializer takes what it cannot read for a serialised Java
- * object: here both are refused.
+ * A normalizer as DL4J's NormalizerSerializer writes it, of the types that come with DL4J. DL4J's own reader makes an object of
+ * any class that the type CUSTOM names, and DL4J's ModelSerializer treats what it cannot read as a serialised Java object; both
+ * are refused here.
  */
 final class StoredNormalizer {
 
-    /** Bytes of the longest: means and deviations of four million features. */
+    /** Bytes of the longest normalizer: means and deviations of four million features. */
     static final int LONGEST = 64 << 20;
 
     private static final String HEADER = "NORMALIZER";
     private static final int VERSION = 1;
-    /** Of inputs or outputs of a network. */
+    /** Most inputs or outputs of a network. */
     private static final int MOST = 1000;
     private static final String REMEDY = ". Where it is needed, take it out of a network that you trust with DL4J's "
             + "ModelSerializer, and add it anew with ModelSerializer.addNormalizerToModel; otherwise delete the entry from the "
             + "file";
 
-    /** What two arrays are made into. */
+    /** Makes an object of two arrays. */
     @FunctionalInterface
     private interface Pair<T> {
         T of(INDArray first, INDArray second);
@@ -58,7 +58,7 @@ final class StoredNormalizer {
     }
 
     /**
-     * Reads it.
+     * Reads a normalizer.
      *
      * @param bytes at most {@link #LONGEST}
      * @throws IOException if it is damaged, or of a type that is not read

@@ -15,8 +15,8 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * A vector in a zip file, a {@link StoredArray}. Its length is known beforehand, so that its shape information is skipped. Values
- * come in pieces, or all at once.
+ * A vector in a zip file, stored as a {@link StoredArray}. Its length is known beforehand, so its shape information is skipped.
+ * Values are read in pieces, or all at once.
  */
 final class StoredVector implements AutoCloseable {
 
@@ -83,14 +83,14 @@ final class StoredVector implements AutoCloseable {
     /**
      * To be called after the last value.
      *
-     * @throws IOException if something follows, or the checksum is another
+     * @throws IOException if something follows, or the checksum does not match
      */
     void end() throws IOException {
         try {
             if (in.read() >= 0) {
                 throw new IOException("its values are followed by more than belongs to them");
             }
-            // ZipFile, unlike ZipInputStream, leaves that to its caller.
+            // ZipFile, unlike ZipInputStream, leaves this check to its caller.
             if (sum.getValue() != entry.getCrc()) {
                 throw new IOException("its checksum is wrong");
             }

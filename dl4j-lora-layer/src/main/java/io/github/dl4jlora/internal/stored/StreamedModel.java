@@ -22,7 +22,7 @@ public final class StreamedModel implements StreamedBase {
     }
 
     /**
-     * Reads the configuration, and what the parameters say of themselves.
+     * Reads the configuration, and the headers of the parameters.
      *
      * @throws IOException as {@link ModelZip#restore}, and if the network stands on frozen weights that are not in its vector
      */
@@ -59,7 +59,7 @@ public final class StreamedModel implements StreamedBase {
                 throw new IOException(file + " has been replaced: its values were of type " + type + ", now of " + stored.type());
             }
             for (Trainable layer : ValuesElsewhere.layers(standIn)) {
-                // Only what is wrong with the file gets its name, not what the taker may throw.
+                // Only errors in the file name the file, not what the taker may throw.
                 taker.accept(layer, source.named(() -> stored.next(layer.params().length())));
             }
             source.named(() -> {

@@ -23,7 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** What a network whose values are elsewhere consists of. */
+/** The parts of a network whose values are elsewhere. */
 public final class ValuesElsewhere {
 
     private static final Cleaner CLEANER = Cleaner.create();
@@ -35,12 +35,12 @@ public final class ValuesElsewhere {
     }
 
     /**
-     * Zeros that take no memory while nobody touches them: the system hands out pages of a large new block only then. Where
-     * arrays live on a device they are zeros like any other.
+     * Zeros that take no memory until they are accessed: the system hands out pages of a large new block only then. Where arrays
+     * live on a device, they are zeros like any other.
      *
      * @param type of floating-point numbers
      * @return shape {@code [1, length]}; not to be made while a workspace is open
-     * @throws IllegalStateException if the system has no room even for what is not touched
+     * @throws IllegalStateException if the system has no room even for memory that is not accessed
      */
     public static INDArray vector(DataType type, long length) {
         if (!Nd4j.getBackend().getEnvironment().isCPU()) {
@@ -51,25 +51,25 @@ public final class ValuesElsewhere {
             throw new IllegalStateException("this machine has no room for " + length + " values of type " + type);
         }
         DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
-        // ND4J frees only what it has allocated. Views hold the buffer, so it goes with the last of them.
+        // ND4J frees only what it has allocated. Views hold the buffer, so the block is freed with the last of them.
         CLEANER.register(buffer, () -> Pointer.free(block));
         return Nd4j.create(buffer, 1, length);
     }
 
     /**
      * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros
-     * over it. Larger ones are pages that nobody has touched, of which those that are too many cost nothing.
+     * over it. A larger block consists of untouched pages, and those beyond the length asked for cost nothing.
      */
     private static Pointer untouched(long length, int width) {
         return Pointer.calloc(length * width < KEPT_AT_LEAST ? length : Math.max(length, FRESH / width), width);
     }
 
     /**
-     * Values that lie in memory of somebody else, which stays reachable as long as anybody has the array, or a view of it. Where
-     * arrays live on a device it is a copy.
+     * An array on memory of another owner. The memory stays reachable as long as the array, or a view of it, is in use. Where
+     * arrays live on a device, the array is a copy.
      *
      * @param type   of floating-point numbers, whose little-endian bytes these are
-     * @param memory direct, perhaps not to be written to
+     * @param memory direct; may be read-only
      * @return shape {@code [n]}
      */
     public static INDArray on(ByteBuffer memory, DataType type) throws IOException {
@@ -99,13 +99,13 @@ public final class ValuesElsewhere {
         } else {
             layers.addAll(Arrays.asList(((MultiLayerNetwork) network).getLayers()));
         }
-        // By the arrays: a graph's own numParams() leaves vertices out that are no layers.
+        // Decided by the arrays: a graph's own numParams() leaves out vertices that are no layers.
         layers.removeIf(layer -> length(layer.params()) == 0);
         return layers;
     }
 
     /**
-     * What a layer's parameters would be on another vector.
+     * A layer's parameters as they would be on another vector.
      *
      * @param flat shape {@code [n]}, with an offset of 0, as long as the layer's own vector
      * @return views by DL4J's keys

@@ -13,7 +13,7 @@ public final class Budget {
 
     /**
      * @param what for the message
-     * @throws AdapterFormatException if so much is not left
+     * @throws AdapterFormatException if fewer steps are left
      */
     public void spend(long steps, String what) throws AdapterFormatException {
         left -= steps;
@@ -22,13 +22,13 @@ public final class Budget {
         }
     }
 
-    /** False if so much is not left. */
+    /** False if fewer steps are left. */
     boolean trySpend(long steps) {
         left -= steps;
         return left >= 0;
     }
 
-    /** Text every reading of which is paid for: some regular expressions take exponential time. */
+    /** Text of which each reading of a character costs a step: some regular expressions take exponential time. */
     public CharSequence metered(CharSequence text) {
         return new Metered(text, this);
     }

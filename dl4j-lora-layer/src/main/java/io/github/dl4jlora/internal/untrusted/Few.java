@@ -11,7 +11,7 @@ public final class Few {
     private Few() {
     }
 
-    /** {@return such as {@code [a, b]}, of more than ten the first ten, and how many more there are} */
+    /** {@return a list such as {@code [a, b]}; of more than ten names the first ten, and how many more there are} */
     public static String of(Collection<String> names) {
         List<String> first = names.stream().limit(MOST).map(UntrustedJson::line).toList();
         return names.size() <= MOST ? first.toString() : first + " and " + (names.size() - MOST) + " more";

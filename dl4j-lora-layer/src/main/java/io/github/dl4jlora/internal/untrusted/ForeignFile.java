@@ -7,7 +7,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 
-/** Files that often lie where a network or tensors should, and what to do about them. */
+/** Kinds of files that are often found where a network or tensors should be, and what to do about them. */
 final class ForeignFile {
 
     private static final int LOOKED_AT = 200;
@@ -16,7 +16,7 @@ final class ForeignFile {
     }
 
     /**
-     * @throws IOException naming the file, if it is empty or something that is known and no network; or if it cannot be read
+     * @throws IOException naming the file, if it is empty, or of a known kind that is no network; or if it cannot be read
      */
     static void refuse(File file) throws IOException {
         byte[] head;

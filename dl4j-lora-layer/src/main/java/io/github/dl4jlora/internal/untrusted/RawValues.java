@@ -58,7 +58,7 @@ public final class RawValues {
         }
     }
 
-    /** All values in 'c' order, shape {@code [n]}; a copy only where they do not lie so. */
+    /** All values in 'c' order, shape {@code [n]}; a copy only if they do not lie in that order. */
     static INDArray flat(INDArray array) {
         return (isFlat(array) ? array : array.dup('c')).reshape(array.length());
     }
@@ -69,7 +69,7 @@ public final class RawValues {
     }
 
     /**
-     * Where NaN or infinity is, by the bits: ND4J's own conditions miss some in HALF and BFLOAT16.
+     * Finds NaN or infinity by the bits of the values: ND4J's own conditions miss some in HALF and BFLOAT16.
      *
      * @param array of any shape
      * @return the position in 'c' order of the first; -1 if all are finite
@@ -110,9 +110,9 @@ public final class RawValues {
     }
 
     /**
-     * Reads values, and no more of the source.
+     * Reads values, and nothing of the source beyond them.
      *
-     * @param shape of as many values as the source can hold
+     * @param shape of no more values than the source can hold
      * @return that shape, 'c' order
      * @throws EOFException if there are fewer
      */
@@ -127,7 +127,7 @@ public final class RawValues {
     /**
      * Fills an array.
      *
-     * @param <E> what it throws
+     * @param <E> what the filling throws
      */
     @FunctionalInterface
     public interface Filling<E extends Exception> {
@@ -135,8 +135,8 @@ public final class RawValues {
     }
 
     /**
-     * A new array that is filled, or given back at once: what waits for the collector adds up where damaged files are tried one
-     * after the other.
+     * A new array that is filled, or freed at once if that fails: arrays that wait for the collector would add up when damaged
+     * files are tried one after the other.
      *
      * @return shape {@code [length]}, in no workspace
      */
@@ -144,7 +144,7 @@ public final class RawValues {
         return filled(type, new long[] {length}, filling);
     }
 
-    /** As {@link #filled(DataType, long, Filling)}, of any shape, 'c' order; no view, which could not be closed. */
+    /** As {@link #filled(DataType, long, Filling)}, of any shape, 'c' order; not a view, since a view could not be closed. */
     static <E extends Exception> INDArray filled(DataType type, long[] shape, Filling<E> filling) throws E {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray values = Nd4j.createUninitialized(type, shape, 'c');
@@ -172,11 +172,11 @@ public final class RawValues {
     }
 
     /**
-     * Values one chunk after the other.
+     * Fills an array one chunk after the other.
      *
      * @param flat   shape {@code [n]}
      * @param source fills a chunk's bytes; false if it cannot
-     * @return false if the source did once
+     * @return false if the source returned false
      */
     public static boolean forEachChunkOf(INDArray flat, Source source) throws IOException {
         long length = flat.length();

@@ -25,17 +25,18 @@ import java.util.Map;
  * tensors, row-major, little-endian, without gaps. https://github.com/huggingface/safetensors
  *
  * <p>Reading treats the bytes as hostile: everything the header claims is checked against the size of the file before
- * anything is allocated. Values go between file and array a chunk at a time; none of them passes through Java's heap but
- * those of eight bits.
+ * anything is allocated. Values go between file and array a chunk at a time; only values of eight bits pass through Java's heap.
  */
 public final class Safetensors implements AutoCloseable {
 
-    /** Of some 300,000 tensors: the format allows five times as much, which takes seconds and a gigabyte to look at. */
+    /**
+     * Bytes for some 300,000 tensors: the format allows five times as many bytes, which take seconds and a gigabyte to look at.
+     */
     private static final int LONGEST_HEADER = 20_000_000;
-    /** The first eight bytes of what git leaves in a file's place without Git LFS: "version ". */
+    /** The first eight bytes of the pointer that git without Git LFS leaves in place of a file: "version ". */
     private static final long POINTER = 0x206e6f6973726576L;
     private static final int LENGTH_BYTES = 8;
-    /** Values that are converted, or bytes that are compared, at a time. */
+    /** How many values are converted, or bytes compared, at a time. */
     private static final int PIECE = 1 << 20;
 
     private final Path file;
@@ -63,7 +64,7 @@ public final class Safetensors implements AutoCloseable {
         return header.entries().get(name).shape().clone();
     }
 
-    /** Whether a tensor is of numbers that {@link #read} reads; others are whole numbers, or true and false. */
+    /** Whether {@link #read} reads a tensor's type of number; the other types are integers and booleans. */
     public boolean isFloatingPoint(String name) {
         return header.entries().get(name).type().isFloatingPoint();
     }
@@ -72,7 +73,7 @@ public final class Safetensors implements AutoCloseable {
      * Copies one tensor out of the file.
      *
      * @return a new array of the file's data type and shape, 'c' order; numbers of eight bits as FLOAT
-     * @throws AdapterFormatException if it is not of floating-point numbers, or holds NaN or infinity
+     * @throws AdapterFormatException if the tensor is not of floating-point numbers, or holds NaN or infinity
      * @throws IOException            if the file cannot be read any more
      */
     public INDArray read(String name) throws IOException {
@@ -110,7 +111,7 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    /** A piece at a time. */
+    /** Converts a piece at a time. */
     private void convertInto(SafetensorsHeader.Entry entry, INDArray flat) throws IOException {
         StoredType stored = entry.type();
         channel.position(begin + entry.begin());
@@ -178,13 +179,13 @@ public final class Safetensors implements AutoCloseable {
         if (!Files.isRegularFile(file)) {
             throw new AdapterFormatException(file + " does not exist or is no file");
         }
-        // Read, not mapped: a mapping would keep the file from being replaced on some systems, and end the program if somebody
-        // shortened it.
+        // Read, not mapped: a mapping would keep the file from being replaced on some systems, and end the program if the file
+        // were shortened.
         return open(file, Files.newByteChannel(file, StandardOpenOption.READ));
     }
 
     /**
-     * Reads the header of what is no file.
+     * Reads the header from a channel.
      *
      * @param name    for messages
      * @param channel at its beginning; closed with the result, or if this fails
@@ -194,7 +195,7 @@ public final class Safetensors implements AutoCloseable {
         try {
             return new Safetensors(name, header(name, channel), channel);
         } catch (IOException | RuntimeException | Error e) {
-            // The last: the header may be longer than the heap.
+            // An Error, too: the header may be longer than the heap.
             channel.close();
             throw e;
         }
@@ -228,7 +229,7 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
-     * Writes such a file's bytes.
+     * Writes the bytes of a safetensors file.
      *
      * @param tensors by name; any floating-point type, any order in memory
      */
@@ -248,7 +249,7 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
-     * A tensor that is made when its turn to be written has come.
+     * A tensor that is not made before it is to be written.
      *
      * @param values makes an array of that type and shape, which is closed as soon as it is written
      */
@@ -256,10 +257,10 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
-     * As {@link #write}, of tensors of which no more than one is in memory at a time.
+     * As {@link #write}, with no more than one tensor in memory at a time.
      *
      * @param tensors by name; any floating-point type
-     * @throws IllegalStateException if one is made in another type or shape than it was announced in
+     * @throws IllegalStateException if a tensor has another type or shape than was announced
      */
     public static void writeOneByOne(OutputStream out, Map<String, Later> tensors, Map<String, String> metadata)
             throws IOException {

@@ -27,7 +27,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
 
     private static final String METADATA = "__metadata__";
     private static final int MOST_DIMENSIONS = 8;
-    /** An adapted layer has six at most. */
+    /** Most entries of metadata; an adapted layer has six at most. */
     private static final int MOST_METADATA = 200_000;
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -38,14 +38,14 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
     /**
      * @param file      for messages
      * @param available bytes after the header
-     * @throws AdapterFormatException if it is no such header, or claims other bytes than there are
+     * @throws AdapterFormatException if it is no such header, or its tensors do not take exactly the bytes that there are
      */
     static SafetensorsHeader parse(Path file, byte[] json, long available) throws AdapterFormatException {
         Map<String, String> metadata = new LinkedHashMap<>();
         return new SafetensorsHeader(checked(file, entries(file, json, metadata), available), metadata);
     }
 
-    /** Of tensors that lie one after the other, padded with spaces so that they begin at a multiple of eight. */
+    /** The header of tensors that lie one after the other, padded with spaces so that they begin at a multiple of eight. */
     static byte[] text(Map<String, Safetensors.Later> tensors, Map<String, String> metadata) throws IOException {
         Map<String, Object> header = new LinkedHashMap<>();
         header.put(METADATA, metadata);
@@ -104,7 +104,7 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
         }
     }
 
-    /** Token by token, so that neither depth nor size of the JSON costs more than the header itself. */
+    /** Parses token by token, so that neither depth nor size of the JSON costs more than the header itself. */
     private static List<Entry> entries(Path file, byte[] header, Map<String, String> metadata) throws AdapterFormatException {
         JsonFactory factory = new JsonFactory();
         factory.enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);

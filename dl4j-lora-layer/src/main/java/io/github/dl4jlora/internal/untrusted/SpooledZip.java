@@ -14,10 +14,10 @@ import java.util.Set;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
 
-/** A zip that comes out of a stream: the files of certain names, wherever they lie in it, in a temporary folder. */
+/** A zip from a stream: its files of certain names, in whatever folder of the zip, are copied to a temporary folder. */
 public final class SpooledZip implements AutoCloseable {
 
-    /** Inflated; a stream cannot be asked how much is to come. */
+    /** Most inflated bytes: a stream does not tell how much is to come. */
     private static final long MOST_BYTES = 8L << 30;
     private static final int MOST_ENTRIES = 10_000;
     private static final int CHUNK = 1 << 16;
@@ -40,7 +40,7 @@ public final class SpooledZip implements AutoCloseable {
             return spooled;
         } catch (IllegalArgumentException e) {
             spooled.close();
-            // Of names that are no UTF-8.
+            // Thrown for names that are not UTF-8.
             throw new AdapterFormatException("The stream is a damaged zip: " + e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
             spooled.close();
@@ -61,7 +61,7 @@ public final class SpooledZip implements AutoCloseable {
                 throw new AdapterFormatException("The stream is a zip of more than " + MOST_ENTRIES
                         + " files, which is no adapter");
             }
-            // What is before the last slash decides nothing, least of all where something is written.
+            // Folders in the name are ignored; above all, they do not decide where a file is written.
             String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
             boolean wanted = names.contains(name);
             if (wanted && !found.add(name)) {

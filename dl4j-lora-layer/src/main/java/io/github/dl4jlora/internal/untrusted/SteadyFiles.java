@@ -17,9 +17,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Files that belong together, open as they were at one moment, although somebody may replace them: all are opened first, and
- * what their names stand for is compared before and after. From then on renames do not matter any more; whether one of them was
- * written where it lies is looked at when they have been read.
+ * Files that belong together, open as they were at one moment, although another program may replace them. All are opened first,
+ * and the files that their names stand for before and after that are compared. From then on renames do not matter any more.
+ * Whether a file was written in place is checked after reading.
  */
 public final class SteadyFiles implements AutoCloseable {
 
@@ -32,7 +32,7 @@ public final class SteadyFiles implements AutoCloseable {
         this.identities = identities;
     }
 
-    /** Tells which files there are, by what is there at the moment. */
+    /** Tells which files to read, by what is there at the moment. */
     @FunctionalInterface
     public interface Names {
         List<Path> now() throws IOException;
@@ -45,13 +45,13 @@ public final class SteadyFiles implements AutoCloseable {
     }
 
     /**
-     * Reads files, anew as long as somebody replaces them meanwhile.
+     * Reads files, and reads them again each time they were replaced meanwhile.
      *
      * @param folder  of the files, for the message
      * @param names   asked for each attempt
      * @param reading must have no effects
      * @throws AdapterFormatException if for about a second the files were never the same for long enough
-     * @throws IOException            that the reading throws of files which nobody has touched
+     * @throws IOException            if the reading throws it for files that have not changed
      */
     public static <T> T read(Path folder, Names names, Reading<T> reading) throws IOException {
         for (int i = 0; i < MOST_TRIES; i++) {
@@ -78,11 +78,11 @@ public final class SteadyFiles implements AutoCloseable {
     }
 
     private static boolean isSame(Path folder, Names names, List<Path> paths, Map<Path, FileIdentity> before) throws IOException {
-        // The names first: what they go by is among the files, and has to have been the same before.
+        // The names are asked for first: they depend on some of these files, so the files are compared after that.
         return names.now().equals(paths) && identities(folder, paths).equals(before);
     }
 
-    /** Longer from time to time, so that a slow writer comes to an end. */
+    /** Pauses longer each time, so that a slow writer can finish. */
     private static void pause(int tries) throws InterruptedIOException {
         if (tries == 0) {
             return;
@@ -95,7 +95,7 @@ public final class SteadyFiles implements AutoCloseable {
         }
     }
 
-    /** Of files, and of which folder they are in, whose times change with whatever is made in it. */
+    /** The identities of files and of their folder, without the folder's times, which change when anything is made in it. */
     private static Map<Path, FileIdentity> identities(Path folder, List<Path> paths) {
         Map<Path, FileIdentity> identities = new LinkedHashMap<>();
         FileIdentity home = FileIdentity.of(folder);
@@ -110,7 +110,7 @@ public final class SteadyFiles implements AutoCloseable {
         for (Path path : paths) {
             if (Files.isRegularFile(path)) {
                 // Read, not mapped: a mapping would keep the file from being replaced on some systems, and end the program if
-                // somebody shortened it.
+                // the file were shortened.
                 channels.put(path, Files.newByteChannel(path, StandardOpenOption.READ));
             }
         }
@@ -120,15 +120,15 @@ public final class SteadyFiles implements AutoCloseable {
         return channels.keySet().stream().anyMatch(path -> FileIdentity.of(path).isWrittenSince(identities.get(path)));
     }
 
-    /** {@return those that were there, in the order of their names} */
+    /** {@return the files that were there, in the order in which {@link Names} told them} */
     public Set<Path> opened() {
         return Collections.unmodifiableSet(channels.keySet());
     }
 
     /**
-     * {@return all bytes of one}
+     * {@return all bytes of a file}
      *
-     * @throws AdapterFormatException if there was no such file, it has more than so many, or it was shortened meanwhile
+     * @throws AdapterFormatException if there was no such file, it has more than {@code most}, or it was shortened meanwhile
      */
     public byte[] bytes(Path path, long most) throws IOException {
         SeekableByteChannel channel = channel(path);
@@ -142,13 +142,13 @@ public final class SteadyFiles implements AutoCloseable {
         return bytes.array();
     }
 
-    /** {@return whether a path named a file when they were opened} */
+    /** {@return whether a path named a file when the files were opened} */
     public boolean has(Path path) {
         return channels.containsKey(path);
     }
 
     /**
-     * {@return the bytes of one, which is closed with the others}
+     * {@return the open channel of a file, which is closed with the others}
      *
      * @throws AdapterFormatException if there was no such file
      */

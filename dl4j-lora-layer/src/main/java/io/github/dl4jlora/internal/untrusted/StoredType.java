@@ -42,7 +42,7 @@ enum StoredType {
     /**
      * The data type that its numbers are read as.
      *
-     * @throws AdapterFormatException if they are no values that an adapter can have
+     * @throws AdapterFormatException if an adapter cannot have values of this type
      */
     DataType type(String tensor) throws AdapterFormatException {
         if (type == null) {
@@ -88,7 +88,7 @@ enum StoredType {
         return -1;
     }
 
-    /** Of a type that is not stored as it is: all of the bytes as FLOAT. */
+    /** Decodes all of the bytes as FLOAT, for a type that is not {@linkplain #isStoredAsIs stored as it is}. */
     void decode(ByteBuffer bytes, ByteBuffer floats) {
         float[] table = this == F8_E4M3 ? E4M3 : E5M2;
         while (bytes.hasRemaining()) {

@@ -22,12 +22,12 @@ public final class UntrustedJson {
     private static final JsonFactory FACTORY = new JsonFactory();
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final int LONGEST_NUMBER = 400;
-    /** Tokens: as objects a hundred megabytes at most. Five thousand layers take half of them. */
+    /** Most tokens: as objects they take a hundred megabytes at most. Five thousand layers need half as many. */
     private static final int MOST = 2_000_000;
     private static final int LONGEST_SHOWN = 200;
     private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\u2028\\u2029]");
 
-    /** Looks at one token; the parser knows where it stands. */
+    /** Looks at one token; the parser knows its place. */
     @FunctionalInterface
     public interface Look {
         void at(JsonToken token, JsonParser parser) throws IOException;
@@ -62,7 +62,7 @@ public final class UntrustedJson {
         }
     }
 
-    /** {@return what is wrong with JSON, in one short line: a parser's own message has lines, and quotes what it read} */
+    /** {@return what is wrong with JSON, in one short line: a parser's own message has several, and quotes what it read} */
     public static String reason(Exception e) {
         String told = String.valueOf(e.getMessage());
         if (e instanceof JsonProcessingException parsing) {
@@ -86,7 +86,7 @@ public final class UntrustedJson {
         refuseExcess(text, deepest, (token, parser) -> { });
     }
 
-    /** Whether an object has a field itself, not one of what it holds. */
+    /** Whether an object itself has a field; fields of objects within it do not count. */
     public static boolean hasField(String json, String name) throws IOException {
         try (JsonParser parser = FACTORY.createParser(json)) {
             for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {

@@ -11,21 +11,21 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * Opens a zip file that anybody may have written. Java reads the whole list of entries into memory when it opens a file, and of
- * two entries of one name it gives one: both is looked at here first.
+ * Opens a zip file that anybody may have written. Java reads the whole list of entries into memory when it opens a file, and
+ * returns only one of two entries with the same name. Both are checked here first.
  */
 public final class UntrustedZip {
 
     /** Bytes of the longest list of entries: a hundred thousand frozen layers take less. */
     private static final long LONGEST_LIST = 16 << 20;
-    /** Of the record that ends a zip file, and of the comment that may follow it. */
+    /** Bytes of the record that ends a zip file, and of the longest comment that may follow it. */
     private static final int END = 22;
     private static final int LONGEST_COMMENT = 0xffff;
     private static final int END_SIGNATURE = 0x06054b50;
     private static final int LIST_LENGTH = 12;
-    /** What the 32 bits of a length or a position say where 64 bits elsewhere have it. */
+    /** The value of a 32-bit length or position that is stored elsewhere in 64 bits. */
     private static final long ELSEWHERE = 0xffffffffL;
-    /** Before the end record: where the end record of 64 bits is. */
+    /** Bytes of the locator before the end record, which tells where the 64-bit end record is. */
     private static final int LOCATOR = 20;
     private static final int LOCATOR_SIGNATURE = 0x07064b50;
     private static final int LOCATED = 8;
@@ -53,7 +53,7 @@ public final class UntrustedZip {
         } catch (IOException e) {
             throw damaged(file, e);
         } catch (IllegalArgumentException e) {
-            // Of names that are no text.
+            // Thrown for names that are no text.
             throw new IOException(file + " is damaged or no saved network: " + e.getMessage(), e);
         }
         try {
@@ -65,9 +65,9 @@ public final class UntrustedZip {
         }
     }
 
-    /** What is said of a file that is no zip file, or damaged. */
+    /** The exception for a file that is no zip file, or damaged. */
     public static IOException damaged(File file, IOException e) {
-        // Java says nothing of a file that ends in its own comment.
+        // Java gives no message for a file that ends within its own comment.
         String reason = e.getMessage() == null ? "it ends too early" : e.getMessage();
         return new IOException(file + " is truncated, damaged or no saved network: " + reason + ". Copy or save it anew", e);
     }
@@ -92,7 +92,7 @@ public final class UntrustedZip {
             long length = in.length();
             long from = Math.max(0, length - END - LONGEST_COMMENT);
             ByteBuffer tail = read(in, from, (int) (length - from));
-            // Each that may be the end record, since the comment may hold what looks like another.
+            // Checks all that may be the end record, since the comment may contain what looks like one.
             for (int i = tail.limit() - END; i >= 0; i--) {
                 if (tail.getInt(i) == END_SIGNATURE && list(in, tail, i, from + i) > LONGEST_LIST) {
                     throw new IOException(file + " lists so many entries that it is no saved network: the list takes more than "
@@ -102,10 +102,10 @@ public final class UntrustedZip {
         }
     }
 
-    /** Bytes that the list of entries takes by an end record. */
+    /** Bytes that the list of entries takes, according to an end record. */
     private static long list(RandomAccessFile in, ByteBuffer tail, int at, long position) throws IOException {
         long listed = tail.getInt(at + LIST_LENGTH) & ELSEWHERE;
-        // Java looks for 64 bits where any field says so; the longer one counts here.
+        // Java reads the 64-bit record if any field says so; the longer list counts here.
         return Math.max(listed == ELSEWHERE || listed > position ? 0 : listed, list64(in, position));
     }
 

@@ -1,6 +1,6 @@
 /**
- * Whatever reads bytes that a stranger may have written: limits come first, memory and parsers after. Public classes here are no
- * API and may change without notice.
+ * Reads bytes that a stranger may have written: limits come first, memory and parsers after. Public classes here are no API and
+ * may change without notice.
  *
  * <pre>
  *   UntrustedJson      JSON, before a parser makes objects of it
@@ -13,6 +13,6 @@
  *   Few                some of many names in a message
  * </pre>
  *
- * <p>Knows no other room but {@code exception} and {@code internal.common}.
+ * <p>Depends on no other packages of the library than {@code exception} and {@code internal.common}.
  */
 package io.github.dl4jlora.internal.untrusted;
