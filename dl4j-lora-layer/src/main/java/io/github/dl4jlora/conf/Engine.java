@@ -1,7 +1,5 @@
 package io.github.dl4jlora.conf;
 
-import io.github.dl4jlora.layer.LowRankLayer;
-
 /**
  * What computes an adapted layer. All engines give the same results from the same configuration, the same vector and the same
  * keys; each is tested against the others.
@@ -15,8 +13,8 @@ public enum Engine {
     FUSED,
 
     /**
-     * For dense and output layers: DL4J's runtime of {@link LowRankLayer} computes the path, slower by a SameDiff session per
-     * step.
+     * For dense and output layers: DL4J's runtime of {@link io.github.dl4jlora.layer.LowRankLayer} computes the path, slower
+     * by a SameDiff session per step.
      */
     SAMEDIFF,
 

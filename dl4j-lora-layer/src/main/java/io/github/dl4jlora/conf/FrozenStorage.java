@@ -1,7 +1,5 @@
 package io.github.dl4jlora.conf;
 
-import io.github.dl4jlora.LoRA;
-
 /**
  * Where the frozen values of a network live.
  */
@@ -9,7 +7,7 @@ public enum FrozenStorage {
 
     /**
      * Outside {@code net.params()}, shared by every network that stands on the same base: the vector holds trainable
-     * values only, and so do gradient, updater state and checkpoints. The default of {@link LoRA#apply}.
+     * values only, and so do gradient, updater state and checkpoints. The default of {@link io.github.dl4jlora.LoRA#apply}.
      */
     SHARED,
 

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.conf;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.common.UriSecrets;
 import io.github.dl4jlora.variant.Variant;
@@ -23,8 +22,8 @@ import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /**
- * How {@link LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a whole vertex or
- * layer name.
+ * How {@link io.github.dl4jlora.LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a
+ * whole vertex or layer name.
  */
 public final class LoRAConfig {
 
@@ -693,8 +692,9 @@ public final class LoRAConfig {
         /**
          * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory.
          * Default: none. Dense and output layers, convolutions and embeddings are quantised; layers that train, layers that run
-         * on W + s·A·B, and parameters that are not matrices stay as they are ({@link LoRA#summary} shows which). Adapters,
-         * gradients and updater state keep the network's type. A base that is quantised already must have this scheme.
+         * on W + s·A·B, and parameters that are not matrices stay as they are ({@link io.github.dl4jlora.LoRA#summary} shows
+         * which). Adapters, gradients and updater state keep the network's type. A base that is quantised already must have
+         * this scheme.
          *
          * @param scheme null: none
          * @return this

@@ -1,7 +1,5 @@
 package io.github.dl4jlora.report;
 
-import io.github.dl4jlora.LoRAMerge;
-
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -25,7 +23,7 @@ public record LoRAMergeReport(List<Row> rows) {
      * @param largestChange the largest |W' − W| of a weight
      * @param relativeNorm  ‖ΔW‖ / ‖W‖; infinity if only W is zero, 0 if ΔW is
      * @param baseError     ‖W − V‖ / ‖V‖, where V is what the original base holds and W what the adapted network kept of it: 0
-     *                      where it is kept as it is; NaN without {@link LoRAMerge#against}
+     *                      where it is kept as it is; NaN without {@link io.github.dl4jlora.LoRAMerge#against}
      */
     public record Row(String layer, double surviving, double largestChange, double relativeNorm, double baseError) {
     }

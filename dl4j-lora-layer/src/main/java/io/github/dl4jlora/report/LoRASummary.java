@@ -1,7 +1,5 @@
 package io.github.dl4jlora.report;
 
-import io.github.dl4jlora.conf.Quantization;
-
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
@@ -30,7 +28,8 @@ public record LoRASummary(List<Row> rows, List<String> notes) {
      * @param alpha     0 for a layer that is not adapted
      * @param trainable number of trained values
      * @param frozen    number of values that are not trained
-     * @param storedAs  how its weights are kept: a {@link Quantization}, or their data type; empty for a layer without weights
+     * @param storedAs  how its weights are kept: a {@link io.github.dl4jlora.conf.Quantization}, or their data type;
+     *                  empty for a layer without weights
      * @param bytes     of the values that are not trained, as they are kept
      * @param error     what quantising lost of its matrix, ‖W − Q(W)‖ / ‖W‖ in Frobenius norms, the largest where there are
      *                  several; NaN where nothing is quantised, or where the base is not available

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.adapted;
 
 import io.github.dl4jlora.conf.FrozenStorage;
-import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.variant.Parameter.Role;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -13,7 +12,7 @@ import java.util.Map;
 
 /**
  * Shows DL4J the {@link AdapterLayout} of an adapted layer. It gives an embedded stock layer its first values; the adapter's
- * start is the running layer's matter ({@link Adapter#initialize}).
+ * start is the running layer's matter ({@code AdapterInitializer}).
  */
 public final class AdaptedParamInitializer implements ParamInitializer {
 
