@@ -141,12 +141,23 @@ class ArchitectureTest {
                 .filteredOn(word -> word.matches("[A-Z]+[a-z]+\\w*[A-Z]\\w*")).isSubsetOf(there));
     }
 
+    @Test
+    void noPackageSpeaksOfAPackageThatIsNotThere() throws IOException {
+        Set<String> there = dependencies(JavaClass::getPackageName).keySet();
+
+        assertThat(packages().keySet()).allSatisfy(folder -> assertThat(Pattern.compile("internal\\.[a-z]+")
+                .matcher(documentation(folder)).results().map(found -> HOME + "." + found.group())).isSubsetOf(there));
+    }
+
     /** What is between &lt;pre&gt; and &lt;/pre&gt;. */
     private static String picture(Path folder) {
+        return Pattern.compile("<pre>(.*?)</pre>", Pattern.DOTALL).matcher(documentation(folder)).results()
+                .map(found -> found.group(1)).collect(Collectors.joining());
+    }
+
+    private static String documentation(Path folder) {
         try {
-            String text = Files.readString(Path.of("..").resolve(folder).resolve("package-info.java"));
-            return Pattern.compile("<pre>(.*?)</pre>", Pattern.DOTALL).matcher(text).results().map(found -> found.group(1))
-                    .collect(Collectors.joining());
+            return Files.readString(Path.of("..").resolve(folder).resolve("package-info.java"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -3,7 +3,7 @@
  * PEFT computes the same.
  *
  * <pre>
- *   LoRAAdapter                   a value, and the door to what is done with it:
+ *   LoRAAdapter                   a value, and the entrance to what is done with it:
  *     |- Combination, Extraction  make an adapter: of several ones, of a network that was trained in full
  *     |- AdapterLoader            reads one from PEFT's files
  *     |- AdapterSaver             writes one to them

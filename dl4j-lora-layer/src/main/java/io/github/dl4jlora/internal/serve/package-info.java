@@ -19,8 +19,8 @@
  *   internal.swap          whether an adapter fits a network, and its values into it
  * </pre>
  *
- * Known to {@code bank}, which says what adapters are called and who is computed when; names are in messages only here. It knows
- * adapted networks, {@code internal.rewrite}, what adapters consist of, {@code internal.peft}, and routes,
- * {@code internal.kernel}.
+ * <p>{@code bank} depends on it, and decides what adapters are called and which request is computed when; here names are in
+ * messages only. It depends on {@code internal.build} and {@code internal.inspect} for adapted networks, on
+ * {@code internal.content} for what adapters consist of, and on {@code internal.blas} for routes.
  */
 package io.github.dl4jlora.internal.serve;
