@@ -158,7 +158,7 @@ public final class StockFootprints {
                 .looping(LSTM_KEEPS * state);
     }
 
-    /** Windows of the whole batch: in the forward pass one array of them, in the backward pass three. */
+    /** Windows of the whole batch: in the forward pass two arrays of them, in the backward pass three. */
     private static Footprint convolution(ConvolutionLayer layer, Passage passage) {
         long windows = windows(layer, passage);
         return new Footprint(passage.out(), 2 * windows, 3 * windows + (2 + gradients(layer.getActivationFn())) * passage.out(),
