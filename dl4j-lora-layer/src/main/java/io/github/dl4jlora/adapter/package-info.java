@@ -16,4 +16,3 @@
  * {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
 package io.github.dl4jlora.adapter;
-
