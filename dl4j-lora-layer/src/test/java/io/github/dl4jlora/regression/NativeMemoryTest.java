@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -38,6 +39,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  * back of Java's heap meanwhile.
  */
 @EnabledOnOs(OS.LINUX)
+@Tag("heavy")
 class NativeMemoryTest {
 
     private static final int ROUNDS = 200;

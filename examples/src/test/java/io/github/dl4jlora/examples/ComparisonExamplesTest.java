@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** The short forms of the examples beside the main one run to their end, and every check holds. */
+@Tag("heavy")
 class ComparisonExamplesTest {
 
     private final StringWriter out = new StringWriter();

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.evidence;
 
 import io.github.dl4jlora.examples.evidence.task.TurnedDigits;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 import java.util.List;
@@ -9,6 +10,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+@Tag("heavy")
 class LabTest {
 
     private static final Task TASK = new TurnedDigits();
