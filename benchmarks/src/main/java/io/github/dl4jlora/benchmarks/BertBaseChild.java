@@ -1,12 +1,10 @@
 package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.learning.config.Adam;
 
 /**
  * A child process: a training step or forward pass of BERT-base's architecture with random weights. Prints the median in
@@ -48,9 +46,7 @@ final class BertBaseChild {
 
     private static ComputationGraph network(Quantization scheme) {
         ComputationGraph base = EncoderChild.base(SHAPE);
-        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(BertBaseTask.RANK)
-                .targets("encoder\\..*\\.(query|value)").trainable("classifier").updater(new Adam(1e-4))
-                .quantize(scheme).build());
+        ComputationGraph adapted = LoRA.apply(base, EncoderChild.config(BertBaseTask.RANK).toBuilder().quantize(scheme).build());
         if (scheme != null) {
             base.close();
         }

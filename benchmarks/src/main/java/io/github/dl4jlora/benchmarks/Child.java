@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -8,6 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Runs one measurement in a process of its own, under {@link Settings}. */
 final class Child {
@@ -30,7 +33,16 @@ final class Child {
      * @return what the child printed after {@link #RESULT}
      */
     static String java(Settings settings, List<String> jvmOptions, Class<?> main, String... args) {
-        return result(output(settings, Map.of(), jvm(settings, jvmOptions, main, args)));
+        return java(settings, jvmOptions, List.of(), main, args);
+    }
+
+    /**
+     * @param jvmOptions beside those of the settings, which they override
+     * @param first      folders of classes that go before this process's
+     * @return what the child printed after {@link #RESULT}
+     */
+    static String java(Settings settings, List<String> jvmOptions, List<Path> first, Class<?> main, String... args) {
+        return result(output(settings, Map.of(), jvm(settings, jvmOptions, first, main, args)));
     }
 
     /**
@@ -38,14 +50,16 @@ final class Child {
      * @return all that the child printed
      */
     static String output(Settings settings, Map<String, String> environment, Class<?> main, String... args) {
-        return output(settings, environment, jvm(settings, List.of(), main, args));
+        return output(settings, environment, jvm(settings, List.of(), List.of(), main, args));
     }
 
-    private static List<String> jvm(Settings settings, List<String> options, Class<?> main, String... args) {
+    private static List<String> jvm(Settings settings, List<String> options, List<Path> first, Class<?> main, String... args) {
         List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java")));
         command.addAll(settings.jvmOptions());
         command.addAll(options);
-        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        String path = System.getProperty("java.class.path");
+        command.addAll(List.of("-cp", Stream.concat(first.stream().map(Path::toString), Stream.of(path))
+                .collect(Collectors.joining(File.pathSeparator))));
         if (settings == Settings.SETTLED) {
             command.add(SettledChild.class.getName());
         }

@@ -10,7 +10,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 
 /**
@@ -35,16 +37,23 @@ public final class Compare implements Callable<Integer> {
     private Path output = Path.of("benchmarks", "target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but "
-            + "BERT_BASE, ACCURACY, LAYERS and VARIANTS, which are in --full.")
+            + "BERT_BASE, ACCURACY, LAYERS and VARIANTS, which are in --full, and BUILDS.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
     private List<Side> sides = List.of(Side.values());
 
+    @Option(names = "--builds", split = ",", paramLabel = "NAME=FOLDER", description = "For the part BUILDS: other builds of the "
+            + "library, or only the classes that differ.")
+    private Map<String, Path> builds = Map.of();
+
+    @Option(names = "--tasks", split = ",", description = "For the part BUILDS, only these: ${COMPLETION-CANDIDATES}.")
+    private List<BuildTask> tasks = List.of(BuildTask.values());
+
     /** What can be measured by itself. */
     enum Part {
         STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN, ACCURACY,
-        LAYERS, VARIANTS
+        LAYERS, VARIANTS, BUILDS
     }
 
     public static void main(String[] args) {
@@ -79,7 +88,7 @@ public final class Compare implements Callable<Integer> {
     }
 
     private List<Part> parts() {
-        return only != null ? only : full ? List.of(Part.values()) : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY,
+        return only != null ? only : full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS).toList() : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY,
                 Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
     }
 
@@ -101,6 +110,7 @@ public final class Compare implements Callable<Integer> {
             case ACCURACY -> measurements.accuracy();
             case LAYERS -> measurements.layers();
             case VARIANTS -> measurements.variants();
+            case BUILDS -> measurements.builds(tasks, builds);
         }
     }
 }

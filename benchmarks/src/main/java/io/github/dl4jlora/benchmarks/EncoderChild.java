@@ -31,8 +31,7 @@ final class EncoderChild {
 
     public static void main(String[] args) {
         ComputationGraph base = base();
-        ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(Integer.parseInt(args[3]))
-                .targets("encoder\\..*\\.(query|value)").trainable("classifier").updater(new Adam(1e-4)).build());
+        ComputationGraph adapted = LoRA.apply(base, config(Integer.parseInt(args[3])));
         DataSet batch = batch(Integer.parseInt(args[1]), Integer.parseInt(args[2]));
         Runnable measured = switch (args[0]) {
             case "lora" -> () -> adapted.fit(batch);
@@ -46,6 +45,11 @@ final class EncoderChild {
         };
         System.out.println(Child.RESULT + StepChild.medianMillis(measured));
         System.exit(0);
+    }
+
+    static LoRAConfig config(int rank) {
+        return LoRAConfig.builder().rank(rank).targets("encoder\\..*\\.(query|value)").trainable("classifier")
+                .updater(new Adam(1e-4)).build();
     }
 
     static ComputationGraph base() {

@@ -295,6 +295,10 @@ final class Measurements {
         }
     }
 
+    void builds(List<BuildTask> tasks, Map<String, Path> others) {
+        BuildMeasurements.measure(this, results, tasks, others, rounds);
+    }
+
     void accuracy() {
         new StorageMeasurements(this, results).accuracy();
     }

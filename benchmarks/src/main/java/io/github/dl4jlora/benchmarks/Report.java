@@ -76,6 +76,7 @@ final class Report {
         tables.addAll(StorageMeasurements.tables(results));
         tables.addAll(ServingMeasurements.tables(results));
         tables.addAll(PlanMeasurements.tables(results));
+        tables.addAll(BuildMeasurements.tables(results));
         if (!results.layers.isEmpty()) {
             tables.add(layers("Layers that are not dense",
                     "Milliseconds per training step, in brackets per forward pass. One thread, batch 32, Adam, rank 8.",

@@ -94,6 +94,9 @@ final class Results {
     final Map<ServingTask, Map<Settings, double[]>> serving = new EnumMap<>(ServingTask.class);
     /** Of plans, beside what was measured. */
     final Map<PlanTask, Map<Side, PlanMeasurements.Planned>> plans = new EnumMap<>(PlanTask.class);
+
+    /** Of builds of the library, by name. */
+    final Map<BuildTask, Map<String, BuildMeasurements.Cost>> builds = new EnumMap<>(BuildTask.class);
     long adapterBytes;
     String pyTorch = "absent";
 

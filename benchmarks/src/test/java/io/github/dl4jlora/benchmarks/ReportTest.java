@@ -7,6 +7,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -41,6 +42,19 @@ class ReportTest {
         new Report(results).write(folder);
 
         assertThat(Files.readString(folder.resolve("report.md"))).contains("| 220 | 200 | 1.10 |", "| 90.0 | absent | absent |");
+    }
+
+    @Test
+    void otherBuildsHaveTheirRatiosToThisOne(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        Map<String, BuildMeasurements.Cost> costs = new LinkedHashMap<>();
+        costs.put("this build", new BuildMeasurements.Cost(2, 50e6));
+        costs.put("no-Rectifier", new BuildMeasurements.Cost(3, 60e6));
+        results.builds.put(BuildTask.CHAIN_256, costs);
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md"))).contains("| no-Rectifier | 3.00 | 60.0 | 1.50 | 1.20 |");
     }
 
     @Test
