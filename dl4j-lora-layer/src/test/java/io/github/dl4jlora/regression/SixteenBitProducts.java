@@ -8,8 +8,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
@@ -22,7 +20,6 @@ final class SixteenBitProducts {
     static final int ROWS = 4000;
     static final int OUTPUTS = 1000;
     private static final int INPUTS = 64;
-    private static final long PAGE = 4096;
 
     private SixteenBitProducts() {
     }
@@ -34,18 +31,14 @@ final class SixteenBitProducts {
         INDArray z = Nd4j.create(DataType.HALF, ROWS, OUTPUTS);
         // The allocator keeps some of what the first ones gave back.
         multiply(w, x, z);
-        long before = residentBytes();
+        long before = ResidentBytes.now();
         multiply(w, x, z);
-        System.out.println("grown by " + (residentBytes() - before));
+        System.out.println(ResidentBytes.GROWN_BY + (ResidentBytes.now() - before));
     }
 
     private static void multiply(QuantizedProduct w, INDArray x, INDArray z) {
         for (int i = 0; i < PRODUCTS; i++) {
             w.times(x, z);
         }
-    }
-
-    private static long residentBytes() throws IOException {
-        return Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[1]) * PAGE;
     }
 }

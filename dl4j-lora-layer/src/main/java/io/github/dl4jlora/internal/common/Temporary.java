@@ -62,6 +62,11 @@ public final class Temporary implements AutoCloseable {
         return new Temporary(List.of(path)).made(maker);
     }
 
+    /** No file yet, but a guard for those in a target's folder that {@link #add} will name. */
+    public static Temporary none(Path target) throws IOException {
+        return new Temporary(List.of(beside(target))).made(() -> { });
+    }
+
     /** An empty file in a target's folder, which others may read as they may any new file there. */
     public static Temporary fileBeside(Path target) throws IOException {
         Path file = beside(target);

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.internal.common.FileIdentity;
+import io.github.dl4jlora.internal.common.Temporary;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -51,6 +52,8 @@ final class FolderLock implements AutoCloseable {
     private final boolean isLocked;
     private final boolean wasPrepared;
     private Path folder;
+    /** Deletes the file if the program ends before the lock is closed; null if the caller sees to that. */
+    private Temporary guard;
     private boolean isClosed;
 
     private FolderLock(Path folder, FileChannel channel, boolean isLocked, boolean wasPrepared) {
@@ -78,19 +81,33 @@ final class FolderLock implements AutoCloseable {
     }
 
     /**
-     * Waits for the lock.
+     * Waits for the lock. If the program ends before the lock is closed, its file is deleted too.
      *
      * @param folder its real path
      * @throws NoSuchFileException if the folder does not exist, or not any more
-     * @throws IOException         if the folder cannot be written to, or somebody has held it for a minute
+     * @throws IOException         if the folder cannot be written to, if somebody has held it for a minute, or if the program is
+     *                             being ended
      */
     static FolderLock of(Path folder) throws IOException {
+        Temporary guard = Temporary.none(folder.resolve(NAME));
         FolderLock[] lock = new FolderLock[1];
-        inTurn(folder, attempt -> {
-            lock[0] = attempt.lock();
-            return lock[0] != null;
-        });
-        return lock[0];
+        try {
+            inTurn(folder, attempt -> {
+                guard.hold(() -> {
+                    lock[0] = attempt.lock();
+                    if (lock[0] != null) {
+                        lock[0].guard = guard;
+                        guard.add(folder.resolve(NAME), () -> { });
+                    }
+                });
+                return lock[0] != null;
+            });
+            return lock[0];
+        } finally {
+            if (lock[0] == null) {
+                guard.close();
+            }
+        }
     }
 
     /**
@@ -272,6 +289,21 @@ final class FolderLock implements AutoCloseable {
             return;
         }
         isClosed = true;
+        if (guard == null) {
+            release();
+            return;
+        }
+        try (Temporary ending = guard) {
+            ending.hold(() -> {
+                release();
+                ending.release();
+            });
+        } catch (IOException e) {
+            LOG.debug("The end of the program deletes {}", folder.resolve(NAME), e);
+        }
+    }
+
+    private void release() {
         try (channel) {
             Files.deleteIfExists(folder.resolve(NAME));
         } catch (IOException e) {

@@ -70,6 +70,21 @@ class EndedProgramTest {
         assertThat(left("")).isEmpty();
     }
 
+    /** Where folders cannot change places, the lock is held while files are written. */
+    @Test
+    void lockOfASaveInPlaceIsNotLeftEither() throws Exception {
+        Process process = start("in-place");
+        try {
+            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(process.exitValue()).as(Files.readString(log())).isZero();
+        } finally {
+            process.destroyForcibly();
+        }
+        assertThat(left("held")).containsExactly(target.resolve("held"));
+        assertThat(Pairs.in(target.resolve("held"))).containsExactly("1", "1");
+        assertThat(Pairs.names(target.resolve("held"))).containsExactly(Pairs.SECOND, Pairs.FIRST);
+    }
+
     /** Another program may hold the folder for as long as it likes. */
     @Test
     void itsEndWaitsForNoOtherProgram() throws Exception {

@@ -15,12 +15,14 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -36,11 +38,12 @@ final class EndedWriter {
     private EndedWriter() {
     }
 
-    public static void main(String[] arguments) throws IOException {
+    public static void main(String[] arguments) throws IOException, InterruptedException {
         Path folder = Path.of(arguments[1]);
         switch (arguments[0]) {
             case "plain" -> plain(folder);
             case "late" -> late();
+            case "in-place" -> inPlace(folder.resolve("held"));
             case "waiting" -> AtomicFile.writeFolder(folder.resolve("held"), Pairs.of(2));
             default -> networks(folder);
         }
@@ -65,6 +68,36 @@ final class EndedWriter {
                 Thread.onSpinWait();
             }
         }));
+        System.exit(0);
+    }
+
+    /** Ends while it writes into a folder that it cannot exchange for another. */
+    private static void inPlace(Path folder) throws IOException, InterruptedException {
+        AtomicFile.writeFolder(folder, Pairs.of(1));
+        FolderSteps withoutExchange = new FolderSteps() {
+            @Override
+            public boolean mayExchange(Path any) {
+                return false;
+            }
+        };
+        CountDownLatch ending = new CountDownLatch(1);
+        Map<String, AtomicFile.Content> files = Pairs.of(2);
+        files.put(Pairs.FIRST, out -> {
+            ending.countDown();
+            while (true) {
+                LockSupport.park();
+            }
+        });
+        Thread writer = new Thread(() -> {
+            try {
+                new FolderSave(folder, files, false, withoutExchange).run();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+        writer.setDaemon(true);
+        writer.start();
+        ending.await();
         System.exit(0);
     }
 

@@ -1,0 +1,155 @@
+package io.github.dl4jlora.regression;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.conf.LoRAConfig;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.Adam;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntConsumer;
+
+/**
+ * Something that is done over and over; as a program, prints by how many bytes the process grows. Each round deals with a third
+ * of a megabyte or more, so that as many leaked ones stand far above what the collector leaves about.
+ */
+enum MemoryRounds {
+
+    ROUNDS_THAT_LEAK {
+        @Override
+        IntConsumer action() {
+            List<INDArray> leaked = new ArrayList<>();
+            LoRAAdapter adapter = adapter(1);
+            Model tuned = Models.apply(BASE, config(64, "fc"));
+            return round -> {
+                adapter.applyTo(tuned);
+                leaked.add(tuned.params().dup());
+            };
+        }
+    },
+    SWAPPING_ADAPTERS {
+        @Override
+        IntConsumer action() {
+            List<LoRAAdapter> tasks = List.of(adapter(1), adapter(9));
+            Model tuned = Models.apply(BASE, config(64, "fc"));
+            return round -> {
+                tasks.get(round % 2).applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
+                Models.output(tuned, INPUT);
+            };
+        }
+    },
+    TRAINING {
+        @Override
+        IntConsumer action() {
+            Model tuned = Models.apply(BASE, config(64, "fc"));
+            DataSet data = new DataSet(INPUT, Networks.random(DataType.FLOAT, 2, 4, 2));
+            return round -> Models.fit(tuned, data);
+        }
+    },
+    COMPUTING_EFFECTIVE_WEIGHTS {
+        @Override
+        IntConsumer action() {
+            Model recurrent = Stacks.of(false, DataType.FLOAT, InputType.recurrent(64),
+                    new LSTM.Builder().nOut(256).name("lstm").build(), Stacks.sequenceHead());
+            Model tuned = Models.apply(recurrent, config(2, "lstm"));
+            INDArray sequence = Networks.random(DataType.FLOAT, 1, 1, 64, 2);
+            return round -> {
+                tuned.params().addi(1e-3);
+                Models.output(tuned, sequence);
+            };
+        }
+    },
+    ADAPTING_MERGING_AND_DISABLING {
+        @Override
+        IntConsumer action() {
+            return round -> {
+                Model tuned = Models.apply(BASE, config(2, "fc"));
+                try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+                    Models.output(tuned, INPUT);
+                }
+                Models.output(Models.merge(tuned), INPUT);
+            };
+        }
+    },
+    ADDING_TO_A_BANK_AND_REMOVING {
+        @Override
+        IntConsumer action() {
+            LoRAAdapter adapter = adapter(1);
+            AdapterBank bank = new AdapterBank((MultiLayerNetwork) BASE, 2);
+            return round -> {
+                bank.add("task", adapter);
+                bank.output("task", INPUT);
+                bank.remove("task");
+            };
+        }
+    };
+
+    static final long LIMIT = 24L << 20;
+
+    private static final int ROUNDS = 200;
+    private static final Model BASE = Stacks.of(false, DataType.FLOAT, InputType.feedForward(512),
+            new DenseLayer.Builder().nOut(1024).name("fc").build(), Stacks.head());
+    private static final INDArray INPUT = Networks.random(DataType.FLOAT, 1, 4, 512);
+
+    /** What a round does; the argument is its number. */
+    abstract IntConsumer action();
+
+    public static void main(String[] arguments) throws Exception {
+        System.out.println(ResidentBytes.GROWN_BY + growth(valueOf(arguments[0]).action()));
+        System.exit(0);
+    }
+
+    private static LoRAConfig config(int rank, String target) {
+        return LoRAConfig.builder().rank(rank).targets(target).updater(new Adam(1e-3)).build();
+    }
+
+    private static LoRAAdapter adapter(long seed) {
+        Model tuned = Models.apply(BASE, config(64, "fc"));
+        Networks.randomizeAdapters(Models.paramTable(tuned), seed);
+        return LoRAAdapter.of(tuned);
+    }
+
+    /**
+     * Resident bytes that so many rounds add, once as many have gone before: the least of three times, unless the first adds few.
+     * What is kept is kept each time; the allocator takes new pages once.
+     */
+    private static long growth(IntConsumer action) throws Exception {
+        rounds(action);
+        long least = Long.MAX_VALUE;
+        for (int time = 0; time < 3 && least >= LIMIT; time++) {
+            long before = resident();
+            rounds(action);
+            least = Math.min(least, resident() - before);
+        }
+        return least;
+    }
+
+    /** ND4J frees what the collector found dead. */
+    private static void rounds(IntConsumer action) {
+        for (int round = 0; round < ROUNDS; round++) {
+            action.accept(round);
+            if (round % 25 == 24) {
+                System.gc();
+            }
+        }
+    }
+
+    private static long resident() throws Exception {
+        for (int i = 0; i < 3; i++) {
+            System.gc();
+            Thread.sleep(50);
+        }
+        return ResidentBytes.now();
+    }
+}
