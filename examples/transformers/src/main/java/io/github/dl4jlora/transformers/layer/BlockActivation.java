@@ -110,8 +110,8 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
     }
 
     /**
-     * Limits x to the range where it matters to either unit's tails, which are x above the range and 0 below it. Outside,
-     * {@link FastExp} stays at 1e-13, which a factor x or x³ would make arbitrarily large.
+     * Limits x to the range outside of which either unit is x above and 0 below. There, {@link FastExp} stays at 1e-13, which a
+     * factor x or x³ would make arbitrarily large.
      */
     static float bounded(float x) {
         return Math.max(Math.min(x, FAR), -FAR);
